@@ -1,0 +1,66 @@
+"""Which array module computes: NumPy, or CuPy when asked. The only module that imports cupy."""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+Array = Any  # numpy.ndarray, cupy.ndarray, or whatever `register` was told of
+
+_modules: dict[type, ModuleType] = {np.ndarray: np}
+
+
+def register(array_type: type, module: ModuleType) -> None:
+    """Let `array_module` answer `module` for arrays of exactly this type."""
+    _modules[array_type] = module
+
+
+def load(name: str) -> ModuleType:
+    """Return the array module called `name`: "numpy" or "cupy".
+
+    Raises ValueError for another name, ModuleNotFoundError where CuPy is not installed, RuntimeError where it
+    finds no device.
+    """
+    if name == "numpy":
+        return np
+    if name != "cupy":
+        raise ValueError(f"the backend is 'numpy' or 'cupy', not {name!r}")
+    try:
+        import cupy
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "the cupy backend needs CuPy: install npticket[cuda12x] or npticket[cuda13x], "
+            f"whichever CUDA your driver supports ({error})"
+        ) from error
+    try:
+        devices = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise RuntimeError(f"CuPy is installed but finds no usable GPU: {error}") from error
+    if not devices:
+        raise RuntimeError("CuPy is installed but finds no GPU; use the numpy backend")
+    register(cupy.ndarray, cupy)
+    return cupy
+
+
+def array_module(*arrays: Array) -> ModuleType:
+    """Return the one module that all `arrays` belong to; TypeError if they are mixed or no arrays at all."""
+    found = {type(array) for array in arrays}
+    if len(found) == 1:
+        module = _modules.get(found.pop())
+        if module is not None:
+            return module
+    names = sorted({f"{type(array).__module__}.{type(array).__qualname__}" for array in arrays})
+    raise TypeError(
+        f"expected arrays of one kind ({', '.join(sorted(m.__name__ for m in _modules.values()))}), "
+        f"got {' and '.join(names) or 'none'}: move them together with to_device or to_host"
+    )
+
+
+def to_device(array: np.ndarray, xp: ModuleType) -> Array:
+    """Return `array` as an array of module `xp`; no copy if it is one already."""
+    return array if array_module(array) is xp else xp.asarray(array)
+
+
+def to_host(array: Array) -> np.ndarray:
+    """Return `array` as a NumPy array; no copy if it is one already."""
+    return array if array_module(array) is np else array.get()

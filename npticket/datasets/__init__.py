@@ -1,0 +1,7 @@
+"""Datasets as arrays: found on this machine or downloaded, checked, split, and put in minibatch order."""
+
+from npticket.datasets.dataset import DataError, Dataset, Split
+from npticket.datasets.mnist import fashion_mnist, mnist
+from npticket.datasets.order import epoch_order
+
+__all__ = ["DataError", "Dataset", "Split", "epoch_order", "fashion_mnist", "mnist"]

@@ -1,0 +1,59 @@
+"""Layers made of layers, and the protocol that all of them follow."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from npticket.backend import Array
+
+
+class Layer(Protocol):
+    """A description (sizes, no arrays) of a differentiable function of parameters and input.
+
+    `layout` maps local names to shapes without the trials axis. `forward` returns the output and a closure
+    `backward(dy, grad, need_dx=True)` that writes the gradients of the parameters into the views it is given and
+    returns dL/dx (or anything, if nobody needs it). The closure is the cache: what it mentions lives as long as it.
+    """
+
+    layout: Mapping[str, tuple[int, ...]]
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
+
+    def forward(self, p: Mapping[str, Any], x: Array) -> tuple[Array, Callable]: ...
+
+
+class Chain:
+    """One named layer after another: Chain(fc1=Dense(784, 300), relu1=ReLU(), out=Dense(300, 10))."""
+
+    def __init__(self, **layers: Layer) -> None:
+        if not layers:
+            raise ValueError("a chain needs at least one layer")
+        self.layers = layers
+        self.layout = {
+            f"{name}/{local}": shape for name, layer in layers.items() for local, shape in layer.layout.items()
+        }
+        with_parameters = [i for i, layer in enumerate(layers.values()) if layer.layout]
+        self.first = with_parameters[0] if with_parameters else len(layers)  # below it, no gradient is for anything
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw one trial's parameters, layer by layer in order."""
+        return {
+            f"{name}/{local}": value for name, layer in self.layers.items() for local, value in layer.init(rng).items()
+        }
+
+    def forward(self, p: Mapping[str, Any], x: Array) -> tuple[Array, Callable]:
+        """Return the last layer's output and the function that runs the backward passes in reverse."""
+        backwards = []
+        for name, layer in self.layers.items():
+            x, layer_backward = layer.forward(p.get(name, {}), x)
+            backwards.append((name, layer_backward))
+
+        def backward(dy: Array, grad: Mapping[str, Any], need_dx: bool = True) -> Array | None:
+            last = 0 if need_dx else self.first
+            while len(backwards) > last:
+                name, layer_backward = backwards.pop()  # each layer's cache dies as soon as it was used
+                dy = layer_backward(dy, grad.get(name, {}), need_dx or len(backwards) > last)
+            return dy if need_dx else None
+
+        return x, backward

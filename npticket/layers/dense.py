@@ -1,0 +1,34 @@
+"""The dense layer and its gradient."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from npticket.backend import Array, array_module
+from npticket.initializers import glorot_normal
+
+
+class Dense:
+    """y = x W + b.     W (T, I, O)   b (T, 1, O)   x (T, B, I)   y (T, B, O)"""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        if min(inputs, outputs) < 1:
+            raise ValueError(f"a dense layer needs at least one input and one output, got {inputs} and {outputs}")
+        self.layout = {"W": (inputs, outputs), "b": (1, outputs)}
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw one trial's parameters: Gaussian Glorot weights, zero biases."""
+        inputs, outputs = self.layout["W"]
+        return {"W": glorot_normal(rng, (inputs, outputs), inputs, outputs), "b": np.zeros((1, outputs))}
+
+    def forward(self, p: Mapping[str, Array], x: Array) -> tuple[Array, Callable]:
+        """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
+        y = x @ p["W"]
+        y += p["b"]
+
+        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+            array_module(x, dy).matmul(x.swapaxes(-1, -2), dy, out=grad["W"])
+            dy.sum(axis=-2, keepdims=True, out=grad["b"])
+            return dy @ p["W"].swapaxes(-1, -2) if need_dx else None
+
+        return y, backward

@@ -1,0 +1,139 @@
+"""SGD and Adam for survivors only, and the learning-rate schedules.
+
+An optimizer is built from masks, holds moments and nothing else, and is made afresh for every round. It never keeps
+parameters: `step(theta, grads)` is given both, updates theta.flat in place and may use grads.flat as scratch.
+"""
+
+from collections.abc import Callable, Mapping
+
+from npticket.backend import Array, array_module
+from npticket.params import Params
+
+Schedule = Callable[[int], float]  # number of steps already taken -> learning rate
+
+
+def constant(lr: float) -> Schedule:
+    """The same learning rate at every step."""
+    return lambda step: lr
+
+
+def step_drops(lr: float, drops: Mapping[int, float]) -> Schedule:
+    """Start at `lr` and take the value of `drops` from each of its steps on: step_drops(0.1, {20_000: 0.01})."""
+    levels = sorted({0: lr, **drops}.items())
+    return lambda step: next(value for start, value in reversed(levels) if step >= start)
+
+
+def linear_warmup(schedule: Schedule, steps: int) -> Schedule:
+    """Rise linearly to `schedule` over the first `steps` steps; the first step takes 1/steps of it, not 0."""
+    return lambda step: schedule(step) * min(1.0, (step + 1) / steps)
+
+
+class SGD:
+    """v <- momentum v + g + weight_decay theta;   theta <- theta - lr v"""
+
+    def __init__(self, masks: Params, lr: float | Schedule, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
+        self.schedule = _schedule(lr)
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.steps = 0
+        self._survivors = _Survivors(masks)
+        self._v: Array = None
+
+    def step(self, theta: Params, grads: Params) -> None:
+        """Update theta.flat in place; grads.flat is overwritten."""
+        p, g = theta.flat, self._survivors.keep(grads.flat)
+        if self.weight_decay:
+            g += self.weight_decay * p
+        if self.momentum:
+            if self._v is None:
+                self._v = array_module(p).zeros_like(p)
+            self._v *= self.momentum
+            self._v += g
+            g[...] = self._v
+        g *= self.schedule(self.steps)
+        p -= g
+        self.steps += 1
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015, Algorithm 1), in ten passes over memory.
+
+    The textbook keeps m <- b1 m + (1 - b1) g and v <- b2 v + (1 - b2) g^2 and moves by
+    lr (m / c1) / (sqrt(v / c2) + eps), with c1 = 1 - b1^t and c2 = 1 - b2^t. Here m and v are kept without the
+    factors (1 - b1) and (1 - b2), which saves two passes; put back, with r = sqrt((1 - b2) / c2), the move is
+
+        lr (1 - b1) / c1  m / (r sqrt(v) + eps)  =  [lr (1 - b1) / (c1 r)]  m / (sqrt(v) + eps / r).
+    """
+
+    def __init__(
+        self,
+        masks: Params,
+        lr: float | Schedule,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+    ) -> None:
+        self.schedule = _schedule(lr)
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+        self.steps = 0
+        self._survivors = _Survivors(masks)
+        self._m: Array = None
+        self._v: Array = None
+
+    def step(self, theta: Params, grads: Params) -> None:
+        """Update theta.flat in place; grads.flat is overwritten."""
+        p, g = theta.flat, self._survivors.keep(grads.flat)
+        xp = array_module(p, g)
+        if self._m is None:
+            self._m, self._v = xp.zeros_like(p), xp.zeros_like(p)
+        t = self.steps + 1
+        c1, c2 = 1 - self.beta1**t, 1 - self.beta2**t
+        r = ((1 - self.beta2) / c2) ** 0.5
+        lr = self.schedule(self.steps)
+
+        self._m *= self.beta1
+        self._m += g
+        self._v *= self.beta2
+        g *= g
+        self._v += g
+        xp.sqrt(self._v, out=g)
+        g += self.eps / r
+        xp.divide(self._m, g, out=g)
+        g *= lr * (1 - self.beta1) / (c1 * r)
+        p -= g
+        self.steps = t
+
+
+class _Survivors:
+    """Sets the gradients of pruned weights to +0, whatever they are.
+
+    A bitwise AND of the floats with all ones (survives) or all zeros (pruned) selects in one fast pass, where a
+    product would make NaN from infinity and -0 from negative numbers, and `where` is several times slower. With a
+    gradient of exactly +0 the moments stay +0, and a weight that starts at 0 stays +0.
+    """
+
+    def __init__(self, masks: Params) -> None:
+        self._alive = masks.flat
+        self._everything = bool(masks.flat.all())
+        self._bits: Array = None
+
+    def keep(self, gradients: Array) -> Array:
+        """Return `gradients`, changed in place."""
+        xp = array_module(self._alive, gradients)
+        if self._alive.shape != gradients.shape:
+            raise ValueError(
+                f"the masks have shape {self._alive.shape}, the gradients {gradients.shape}: "
+                "an optimizer serves the trials it was built for"
+            )
+        if self._everything:
+            return gradients
+        integer = f"i{gradients.dtype.itemsize}"
+        if self._bits is None:
+            self._bits = -self._alive.astype(integer)  # True -> -1, which is all ones
+        bits = gradients.view(integer)
+        xp.bitwise_and(bits, self._bits, out=bits)
+        return gradients
+
+
+def _schedule(lr: float | Schedule) -> Schedule:
+    return lr if callable(lr) else constant(lr)

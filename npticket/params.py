@@ -1,0 +1,90 @@
+"""Parameters of T trials as one flat (T, P) array with named views into it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from npticket.backend import Array, array_module
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Params:
+    """Named views into one flat array.    flat (T, P)    params["fc1/W"] (T, I, O)
+
+    `shapes` maps each name, "layer/W", to its shape without the trials axis, in the order of the flat layout.
+    The same class holds parameters, gradients, scores and (with dtype bool) masks. A view is never a copy:
+    writing to `params["fc1/W"]` writes to `params.flat`.
+    """
+
+    def __init__(self, shapes: Shapes, flat: Array) -> None:
+        sizes = [math.prod(shape) for shape in shapes.values()]
+        if flat.ndim != 2 or flat.shape[1] != sum(sizes):
+            raise ValueError(
+                f"flat has shape {flat.shape}, the parameters need (trials, {sum(sizes)}): is the trials axis missing?"
+            )
+        self.shapes = dict(shapes)
+        self.flat = flat
+        self.tree: dict[str, Any] = {}  # the same views nested by layer, as the layers take them
+        self._views: dict[str, Array] = {}
+        start = 0
+        for (name, shape), size in zip(self.shapes.items(), sizes, strict=True):
+            view = flat[:, start : start + size].reshape(len(flat), *shape)
+            self._views[name] = view
+            *layers, local = name.split("/")
+            node = self.tree
+            for layer in layers:
+                node = node.setdefault(layer, {})
+            node[local] = view
+            start += size
+
+    @classmethod
+    def empty(cls, shapes: Shapes, trials: int, dtype: Any = np.float32, xp: ModuleType = np) -> "Params":
+        """Uninitialised parameters for `trials` trials."""
+        return cls(shapes, xp.empty((trials, sum(map(math.prod, shapes.values()))), dtype))
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return self._views[name]
+        except KeyError:
+            raise KeyError(f"no parameter {name!r}; there are {', '.join(self._views)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __repr__(self) -> str:
+        return f"Params({self.trials} trials, {self.flat.shape[1]} each, {self.flat.dtype}: {', '.join(self)})"
+
+    @property
+    def trials(self) -> int:
+        """T, the number of independent networks."""
+        return len(self.flat)
+
+    @property
+    def weights(self) -> list[str]:
+        """Names of the weights: what pruning may touch and density counts. Biases and the like are not weights."""
+        return [name for name in self if name.split("/")[-1] == "W"]
+
+    def like(self, flat: Array) -> "Params":
+        """The same names over another flat array (T', P)."""
+        return Params(self.shapes, flat)
+
+    def copy(self) -> "Params":
+        """A Params that shares no memory with this one."""
+        return self.like(self.flat.copy())
+
+    def trial(self, t: int) -> "Params":
+        """Trial `t` alone, as Params with T = 1 that share this one's memory."""
+        return self.like(self.flat[t : t + 1])
+
+
+def stack(parts: Sequence[Params]) -> Params:
+    """Join Params of the same layout along the trials axis, into new memory."""
+    xp = array_module(*(part.flat for part in parts))
+    return parts[0].like(xp.concatenate([part.flat for part in parts]))

@@ -1,0 +1,38 @@
+"""A progress bar on a terminal, silence elsewhere, and lines of text that do not collide with it."""
+
+import sys
+from types import TracebackType
+
+
+class Progress:
+    """Counts finished training runs on stderr with the time left; needs tqdm, and does without it."""
+
+    def __init__(self, total: int) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self._bar = None
+        else:  # disable=None: quiet unless stderr is a terminal
+            self._bar = tqdm(total=total, unit="run", disable=None, leave=False, file=sys.stderr)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self) -> None:
+        """One more run is done."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def say(self, text: str) -> None:
+        """Print to stdout at once, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.clear()
+        print(text, flush=True)
+        if self._bar is not None:
+            self._bar.refresh()

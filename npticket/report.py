@@ -1,0 +1,96 @@
+"""Tables and verdicts in words, from the rows of a store."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from npticket.store import RANDOM_REINIT, WINNING_TICKET, Point, summarise
+
+HEADER = (
+    f"{'':5}  {'weights':>9}  {'winning ticket':^43}  {'random reinit':^43}\n"
+    f"{'round':>5}  {'remaining':>9}" + f"  {'early stop at step':>20}  {'test accuracy there':>21}" * 2
+)
+
+
+def table_row(ticket: Point, reinit: Point) -> str:
+    """One round as an aligned line: mean (min-max over trials) of both series."""
+    return f"{ticket.round:5}  {percent(ticket.density):>9}" + "".join(
+        f"  {_spread(point.early_stop_step, '{:,.0f}'):>20}  {_spread(100 * point.early_stop_test_acc, '{:.2f}'):>20}%"
+        for point in (ticket, reinit)
+    )
+
+
+def verdict(results: Sequence[Mapping[str, Any]]) -> str:
+    """Say whether there is a winning ticket, how small, how much faster, how much better than random reinit.
+
+    A winning ticket (Frankle & Carbin 2019, section 1) stops early no later than the dense network and is at least as
+    accurate there; here in the mean over the trials. A network whose validation loss was still falling when the budget
+    ended has no known early-stopping iteration and cannot win; a dense network cut short only makes winning harder.
+    """
+    dense, *tickets = summarise(results, WINNING_TICKET)
+    reinits = {point.round: point for point in summarise(results, RANDOM_REINIT)}
+    trials = f"{dense.trials} trial{'s' if dense.trials > 1 else ''}"
+    if not tickets:
+        return f"No verdict: only the dense network was trained ({trials})."
+    if all(point.cut_short for point in tickets):
+        return (
+            f"Too short for a verdict: after {dense.steps:,} steps validation losses were still falling, "
+            f"so early stopping says nothing yet ({trials})."
+        )
+    winners = [
+        point
+        for point in tickets
+        if not point.cut_short
+        and point.early_stop_step.mean() <= dense.early_stop_step.mean()
+        and point.early_stop_test_acc.mean() >= dense.early_stop_test_acc.mean()
+    ]
+    if not winners:
+        return (
+            f"No winning ticket here: of {len(tickets)} pruned networks none was, in the mean over {trials}, "
+            "both as fast and as accurate as the dense one."
+        )
+    smallest = min(winners, key=lambda point: point.density)
+    fastest = min(winners, key=lambda point: point.early_stop_step.mean())
+    best = max(winners, key=lambda point: point.early_stop_test_acc.mean())
+    fast, dense_fast = fastest.early_stop_step.mean(), dense.early_stop_step.mean()
+    lines = [
+        f"There are winning tickets (mean over {trials}), down to {percent(smallest.density)} of the weights: rewound "
+        "subnetworks that",
+        "stop early no later than the dense network and are at least as accurate there. At that smallest size it is so",
+        f"in {_wins_alone(smallest, dense)} of {dense.trials} trials, each against its own dense network.",
+        f"  fastest        {percent(fastest.density):>7}: early stop after {fast:,.0f} steps, the dense network after "
+        f"{'at least ' * dense.cut_short}{dense_fast:,.0f} ({fast / dense_fast - 1:+.0%})",
+        f"  most accurate  {percent(best.density):>7}: {best.early_stop_test_acc.mean():.2%} of the test set, the "
+        f"dense network {dense.early_stop_test_acc.mean():.2%} ({_points(best, dense)})",
+    ]
+    for ticket in {point.round: point for point in (fastest, smallest)}.values():
+        reinit = reinits.get(ticket.round)
+        if reinit is not None:
+            lines.append(
+                f"  random reinit  {percent(ticket.density):>7}: {'at least ' * reinit.cut_short}"
+                f"{reinit.early_stop_step.mean() / ticket.early_stop_step.mean():.2f} times the ticket's steps, "
+                f"{_points(reinit, ticket)} against the ticket"
+            )
+    return "\n".join(lines)
+
+
+def percent(density: float) -> str:
+    """A density as the paper prints it: 100 %, 21.1 %, 0.26 %."""
+    return f"{100 * density:.{1 if density >= 0.01 else 2}f} %"
+
+
+def _wins_alone(ticket: Point, dense: Point) -> int:
+    """In how many trials the ticket is as fast and as accurate as the dense network with the same theta0."""
+    as_fast = ticket.early_stop_step <= dense.early_stop_step
+    return int((as_fast & (ticket.early_stop_test_acc >= dense.early_stop_test_acc)).sum())
+
+
+def _points(point: Point, other: Point) -> str:
+    difference = 100 * (point.early_stop_test_acc.mean() - other.early_stop_test_acc.mean())
+    return f"{difference:+.2f} percentage points"
+
+
+def _spread(values: np.ndarray, form: str) -> str:
+    mean, low, high = (form.format(value) for value in (values.mean(), values.min(), values.max()))
+    return f"{mean} ({low}-{high})"

@@ -1,0 +1,27 @@
+"""Random streams that are a function of what they are for, so there is no generator state to keep.
+
+Every number is drawn on the host by NumPy: the same seed is the same ticket on a CPU and on a GPU, in one process
+or in many, whatever was drawn before.
+"""
+
+import zlib
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def stream(seed: int, trial: int, purpose: str, round: int = 0, index: int = 0) -> np.random.Generator:
+    """Return the generator for one `purpose` ("init", "order", "reinit" ...) of one trial in one round.
+
+    `index` tells apart several draws for the same purpose: the epoch of a minibatch order, the number of a
+    reinitialisation.
+    """
+    key = (trial, zlib.crc32(purpose.encode()), round, index)
+    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
+
+
+def streams(
+    seed: int, trials: Iterable[int], purpose: str, round: int = 0, index: int = 0
+) -> list[np.random.Generator]:
+    """Return one `stream` per trial."""
+    return [stream(seed, trial, purpose, round, index) for trial in trials]

@@ -1,0 +1,84 @@
+"""The lottery ticket hypothesis and nothing else (Frankle & Carbin 2019, section 1).
+
+1 initialise f(x; theta0)   2 train   3 prune the smallest weights   4 reset the survivors to theta0, and again from 2
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+from npticket.backend import array_module, to_host
+from npticket.params import Params
+
+
+@dataclass(frozen=True)
+class Round:
+    """One train-prune-rewind: `start` was trained under `masks` and became `end`."""
+
+    index: int
+    masks: Params
+    start: Params
+    end: Params
+
+
+def find_tickets(
+    theta0: Params,
+    masks: Params,
+    *,
+    train: Callable[[Params, Params], Params],
+    prune: Callable[[Params, Params], Params],
+) -> Iterator[Round]:
+    """Yield rounds of iterative magnitude pruning for ever; the caller decides when to stop.
+
+    `train(start, masks)` returns the end of a training run that leaves pruned weights at 0; `prune(end, masks)`
+    returns the next masks. The pair (theta0, masks) of any round is a ticket.
+    """
+    for index in count():
+        start = rewind(theta0, masks)
+        end = train(start, masks)
+        yield Round(index, masks, start, end)
+        masks = prune(end, masks)
+
+
+def rewind(theta0: Params, masks: Params) -> Params:
+    """Return theta0 where the masks survive and 0 elsewhere, in new memory."""
+    if masks.flat.shape != theta0.flat.shape or masks.flat.dtype != bool:
+        raise ValueError(
+            f"expected bool masks of shape {theta0.flat.shape}, got {masks.flat.dtype} of shape {masks.flat.shape}"
+        )
+    return theta0.like(array_module(theta0.flat, masks.flat).where(masks.flat, theta0.flat, 0))
+
+
+def check_round(round: Round, theta0: Params, previous: Round | None = None) -> None:
+    """Raise AssertionError, naming the parameter and trial, if `round` breaks a law of iterative pruning.
+
+    The laws: start is theta0 where it survives and 0 elsewhere, bit for bit, biases included; end is exactly 0 where
+    pruned; nothing shares memory with theta0; and, given the `previous` round, masks only shrink and nothing that
+    went was larger (in its layer and trial) than what stayed, if pruning was by magnitude and layer.
+    """
+    for params, what in ((round.start, "start"), (round.end, "end"), (round.masks, "masks")):
+        if np.shares_memory(to_host(params.flat), to_host(theta0.flat)):
+            raise AssertionError(f"round {round.index}: {what} shares memory with theta0")
+    for name in theta0:
+        for t in range(theta0.trials):
+            where = f"round {round.index}, {name}, trial {t}"
+            mask, initial, start, end = (
+                to_host(params[name][t]) for params in (round.masks, theta0, round.start, round.end)
+            )
+            if start[mask].tobytes() != initial[mask].tobytes():
+                raise AssertionError(f"{where}: a survivor does not start at its value in theta0")
+            for values, what in ((start, "start"), (end, "end")):
+                if values[~mask].any() or np.signbit(values[~mask]).any():
+                    raise AssertionError(f"{where}: a pruned weight is not exactly 0 at the {what}")
+            if previous is not None:
+                _check_pruning(to_host(previous.masks[name][t]), mask, to_host(previous.end[name][t]), where)
+
+
+def _check_pruning(before: np.ndarray, after: np.ndarray, trained: np.ndarray, where: str) -> None:
+    if (after & ~before).any():
+        raise AssertionError(f"{where}: a pruned weight came back")
+    went = before & ~after
+    if went.any() and after.any() and abs(trained[went]).max() > abs(trained[after]).min():
+        raise AssertionError(f"{where}: a weight went that was larger than one that stayed")

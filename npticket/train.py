@@ -1,0 +1,191 @@
+"""Step 2, training: minibatch steps, validation at intervals, and the early-stopping iteration after the fact.
+
+The early-stopping iteration is the step of minimum validation loss (Frankle & Carbin 2019, section 1, footnote 2).
+Training always runs its full budget. The test set is looked at twice per run, at that step and at the end, and decides
+nothing.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from npticket.backend import Array, array_module, to_device, to_host
+from npticket.datasets import Dataset, Split, epoch_order
+from npticket.engine import plan
+from npticket.loss import score
+from npticket.nets import Net
+from npticket.params import Params, stack
+
+CHUNK = 1000  # images evaluated at a time
+
+
+class DivergedError(ArithmeticError):
+    """The loss of a training run became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What came out of training T networks with V validations on the way.
+
+    Accuracies are fractions, losses means per example; `train_loss` is the mean over the steps since the validation
+    before. `seconds` is the wall time of the lock-step run divided by T.
+    """
+
+    end: Params
+    at_steps: np.ndarray  # (V,) the numbers of steps after which validation took place
+    train_loss: np.ndarray  # (T, V)
+    val_loss: np.ndarray  # (T, V)
+    val_acc: np.ndarray  # (T, V)
+    early_stop_step: np.ndarray  # (T,)
+    early_stop_val_loss: np.ndarray  # (T,)
+    early_stop_test_acc: np.ndarray  # (T,)
+    final_test_acc: np.ndarray  # (T,)
+    final_train_acc: np.ndarray  # (T,)
+    seconds: np.ndarray  # (T,)
+
+
+def fit(
+    net: Net,
+    start: Params,
+    masks: Params,
+    data: Dataset,
+    *,
+    optimizer: Callable[[Params], Any],
+    steps: int,
+    batch: int = 60,
+    validate_every: int = 100,
+    seed: int = 0,
+    trials: Sequence[int] | None = None,
+    round: int = 0,
+    engine: str = "plain",
+) -> Fit:
+    """Train `start` under `masks` for `steps` steps and return what was measured; `start` and `masks` are not written.
+
+    `optimizer(masks)` makes a fresh optimizer, e.g. `lambda masks: Adam(masks, lr=1.2e-3)`. `trials` are the numbers
+    of the rows of `start` (default 0, 1, ...): the minibatch order is a function of (seed, trial, round, epoch), so
+    trial 3 trained alone is trial 3 trained among others. Raises DivergedError, naming trial, round and step.
+    """
+    trials = list(range(start.trials) if trials is None else trials)
+    _check(net, start, masks, data, trials, steps=steps, batch=batch, validate_every=validate_every)
+    began = time.perf_counter()
+    xp = array_module(start.flat, masks.flat)
+    data = data.to(xp)
+    dtype = start.flat.dtype
+    runner = plan(net, start, masks, optimizer, engine)
+    record = _Record(start, sorted({*range(validate_every, steps + 1, validate_every), steps}))
+    losses = []  # kept on the device: looking at one would wait for it
+    per_epoch = len(data.train) // batch
+    for step in range(steps):
+        epoch, k = divmod(step, per_epoch)
+        if k == 0:
+            order = to_device(epoch_order(len(data.train), batch, seed, trials, round, epoch), xp)
+        images = data.floats(data.train.images.take(order[:, k], axis=0), dtype)
+        losses.append(runner.step(images, data.train.labels.take(order[:, k])))
+        if (step + 1) % validate_every == 0 or step + 1 == steps:
+            train_loss = _mean_loss(to_host(xp.stack(losses)), step + 1, trials, round)
+            losses.clear()
+            val_loss, val_acc = evaluate(runner.predict, data, data.validation, dtype)
+            record.add(runner, train_loss, val_loss, val_acc)
+
+    end = start.like(xp.empty_like(start.flat))
+    runner.read(end)
+    _, early_stop_test_acc = evaluate(lambda x: net.forward(record.best, x)[0], data, data.test, dtype)
+    _, final_test_acc = evaluate(runner.predict, data, data.test, dtype)
+    _, final_train_acc = evaluate(runner.predict, data, data.train, dtype)
+    return Fit(
+        end=end,
+        at_steps=np.array(record.at_steps),
+        train_loss=record.train_loss,
+        val_loss=record.val_loss,
+        val_acc=record.val_acc,
+        early_stop_step=np.array(record.at_steps)[record.val_loss.argmin(axis=1)],
+        early_stop_val_loss=record.val_loss.min(axis=1),
+        early_stop_test_acc=early_stop_test_acc,
+        final_test_acc=final_test_acc,
+        final_train_acc=final_train_acc,
+        seconds=np.full(start.trials, (time.perf_counter() - began) / start.trials),
+    )
+
+
+def evaluate(
+    predict: Callable[[Array], Array], data: Dataset, split: Split, dtype: Any = np.float32
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean loss and accuracy over `split` of each trial, (T,) and (T,), for `predict(images) -> logits`."""
+    loss, correct = 0.0, 0.0
+    for i in range(0, len(split), CHUNK):
+        images, labels = split.images[None, i : i + CHUNK], split.labels[None, i : i + CHUNK]
+        chunk_loss, chunk_correct = score(predict(data.floats(images, dtype)), labels)
+        loss = loss + to_host(chunk_loss).astype(np.float64)
+        correct = correct + to_host(chunk_correct)
+    return loss / len(split), correct / len(split)
+
+
+def join_trials(parts: Sequence[Fit]) -> Fit:
+    """Join fits of different trials, made with the same steps, into one with all of them, in order."""
+    joined = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Fit)[2:]}
+    return Fit(end=stack([part.end for part in parts]), at_steps=parts[0].at_steps, **joined)
+
+
+class _Record:
+    """The curves of a run, and each trial's parameters at its lowest validation loss so far."""
+
+    def __init__(self, start: Params, at_steps: list[int]) -> None:
+        self.at_steps = at_steps
+        self.train_loss, self.val_loss, self.val_acc = np.full((3, start.trials, len(at_steps)), np.inf)
+        self.best = start.copy()
+        self._present = start.copy()
+        self._count = 0
+
+    def add(self, runner: Any, train_loss: np.ndarray, val_loss: np.ndarray, val_acc: np.ndarray) -> None:
+        """Note one validation of `runner`; of equal losses the first is the best."""
+        better = val_loss < self.val_loss.min(axis=1)
+        for curve, value in ((self.train_loss, train_loss), (self.val_loss, val_loss), (self.val_acc, val_acc)):
+            curve[:, self._count] = value
+        self._count += 1
+        if better.any():
+            runner.read(self._present)
+            for t in np.flatnonzero(better):
+                self.best.flat[t] = self._present.flat[t]
+
+
+def _mean_loss(losses: np.ndarray, step: int, trials: Sequence[int], round: int) -> np.ndarray:
+    """Mean over the last steps (S, T) -> (T,); `step` is the number of the last one."""
+    bad = np.argwhere(~np.isfinite(losses))
+    if len(bad):
+        row, t = bad[0]
+        raise DivergedError(
+            f"the training loss of trial {trials[t]} became {losses[row, t]} in round {round} at step "
+            f"{step - len(losses) + row + 1}: try a smaller learning rate"
+        )
+    return losses.mean(axis=0, dtype=np.float64)
+
+
+def _check(net: Net, start: Params, masks: Params, data: Dataset, trials: Sequence[int], **counts: int) -> None:
+    for what, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{what} must be at least 1, got {value}")
+    if counts["batch"] > len(data.train):
+        raise ValueError(f"a batch of {counts['batch']} does not fit into {len(data.train)} training examples")
+    if len(trials) != start.trials:
+        raise ValueError(f"{len(trials)} trial numbers for {start.trials} trials")
+    if start.shapes != dict(net.body.layout):
+        raise ValueError(f"the parameters are not those of {net.name}")
+    if start.flat.dtype.kind != "f":
+        raise TypeError(f"parameters are {start.flat.dtype}, expected float32 or float64")
+    if masks.flat.dtype != bool:
+        raise TypeError(f"masks are {masks.flat.dtype}, expected bool")
+    for name in start:
+        if name not in masks or masks[name].shape != start[name].shape:
+            shape = masks[name].shape if name in masks else None
+            raise ValueError(
+                f"masks[{name!r}] has shape {shape}, the parameter has {start[name].shape}: is the trials axis missing?"
+            )
+    if array_module(start.flat, masks.flat).any(start.flat[~masks.flat]):
+        raise ValueError("a pruned weight does not start at 0: use rewind(theta0, masks)")
+    if data.train.images.shape[1:] != net.input_shape:
+        raise ValueError(f"{data.name} has images of {data.train.images.shape[1:]}, {net.name} takes {net.input_shape}")
+    if data.classes != net.classes:
+        raise ValueError(f"{data.name} has {data.classes} classes, {net.name} tells {net.classes} apart")

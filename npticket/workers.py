@@ -1,0 +1,126 @@
+"""Trains the trials of a ticket side by side in several processes.
+
+Trials never touch each other and their random streams are a function of their numbers, so it does not matter which
+process trains which, or how many there are.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack
+from types import TracebackType
+
+import numpy as np
+
+from npticket.backend import array_module
+from npticket.params import Params
+from npticket.train import Fit, join_trials
+
+_fit: Callable[..., Fit]  # in a worker process: what it was started for, with the data
+
+
+def default_jobs() -> int:
+    """The number of cores this process may use, or 1 without joblib, which starts the processes."""
+    try:
+        import joblib
+    except ImportError:
+        return 1
+    return joblib.cpu_count()
+
+
+class Workers:
+    """`jobs` processes with one BLAS thread each that call `fit(start, masks, trials=..., round=...)`.
+
+    With jobs=1 everything happens in this process, one call after the other, and on a GPU all trials in one call. A
+    context manager: leaving it by an exception (Ctrl-C) stops all processes at once.
+    """
+
+    def __init__(self, fit: Callable[..., Fit], jobs: int, on_done: Callable[[], None] = lambda: None) -> None:
+        if jobs < 1:
+            raise ValueError(f"at least 1 job is needed, got {jobs}")
+        self._fit = fit
+        self._jobs = jobs
+        self._on_done = on_done
+        self._executor: Executor | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Workers":
+        if self._jobs > 1:
+            try:
+                from joblib.externals.loky import get_reusable_executor
+            except ImportError as error:
+                raise ImportError(f"{self._jobs} jobs need joblib (pip install joblib); 1 job does not") from error
+
+            threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+            self._executor = get_reusable_executor(
+                self._jobs, timeout=None, reuse=False, initializer=_prepare, initargs=(self._fit,), env=threads
+            )
+        else:
+            self._stack.enter_context(_one_blas_thread())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        if self._executor is not None:
+            self._executor.shutdown(kill_workers=kind is not None)
+
+    def start(self, start: Params, masks: Params, round: int) -> "Training":
+        """Begin to train all trials of `start`; trial numbers are row numbers."""
+        on_gpu = array_module(start.flat, masks.flat) is not np
+        groups = [range(start.trials)] if on_gpu else [[t] for t in range(start.trials)]
+        futures = [self._submit(start, masks, trials, round) for trials in groups]
+        return Training(futures)
+
+    def _submit(self, start: Params, masks: Params, trials: Sequence[int], round: int) -> "Future[Fit]":
+        rows = slice(trials[0], trials[-1] + 1)
+        arguments = (start.like(start.flat[rows]), masks.like(masks.flat[rows]), list(trials), round)
+        if self._executor is not None:
+            future = self._executor.submit(_call, *arguments)
+        else:
+            future = Future()
+            future.set_result(_run(self._fit, *arguments))
+        future.add_done_callback(lambda _: [self._on_done() for _ in trials])
+        return future
+
+
+class Training:
+    """A training run of all trials that may still be under way."""
+
+    def __init__(self, futures: "list[Future[Fit]]") -> None:
+        self._futures = futures
+
+    def done(self) -> bool:
+        """Whether `result` would return at once."""
+        return all(future.done() for future in self._futures)
+
+    def result(self) -> Fit:
+        """Wait for all trials and return them together; raises what the first failed one raised."""
+        return join_trials([future.result() for future in self._futures])
+
+
+def _run(fit: Callable[..., Fit], start: Params, masks: Params, trials: list[int], round: int) -> Fit:
+    return fit(start=start, masks=masks, trials=trials, round=round)
+
+
+def _prepare(fit: Callable[..., Fit]) -> None:
+    import signal
+
+    global _fit
+    _fit = fit
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides
+
+
+def _call(*arguments) -> Fit:
+    return _run(_fit, *arguments)
+
+
+def _one_blas_thread() -> ExitStack:
+    """On layers of this size two BLAS threads are rarely faster than one; without threadpoolctl BLAS decides."""
+    stack = ExitStack()
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return stack
+    stack.enter_context(threadpool_limits(1))
+    return stack
