@@ -1,0 +1,58 @@
+"""What the code under test is compared with: textbook formulas and naive loops, no matter how slow."""
+
+import numpy as np
+
+
+def cross_entropy(logits, labels):
+    """Mean over one trial's batch of -log softmax(logits)[label]; logits (B, C), labels (B,)."""
+    total = 0.0
+    for z, label in zip(logits, labels, strict=True):
+        total -= z[label] - np.log(sum(np.exp(v) for v in z))
+    return total / len(labels)
+
+
+def sgd(theta, gradients, mask, lr, momentum, weight_decay):
+    """The end of a sequence of SGD steps; gradients[t] is the gradient at step t. Vectors."""
+    theta, v = theta.copy(), np.zeros_like(theta)
+    for t, g in enumerate(gradients):
+        for i in np.flatnonzero(mask):
+            v[i] = momentum * v[i] + g[i] + weight_decay * theta[i]
+            theta[i] -= lr(t) * v[i]
+    return theta
+
+
+def adam(theta, gradients, mask, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Algorithm 1 of Kingma & Ba 2015, survivor by survivor."""
+    theta, m, v = theta.copy(), np.zeros_like(theta), np.zeros_like(theta)
+    for t, g in enumerate(gradients, start=1):
+        for i in np.flatnonzero(mask):
+            m[i] = beta1 * m[i] + (1 - beta1) * g[i]
+            v[i] = beta2 * v[i] + (1 - beta2) * g[i] ** 2
+            m_hat, v_hat = m[i] / (1 - beta1**t), v[i] / (1 - beta2**t)
+            theta[i] -= lr(t - 1) * m_hat / (np.sqrt(v_hat) + eps)
+    return theta
+
+
+def prune(scores, alive, rate):
+    """Remove the lowest survivor, the first among equals, again and again. Vectors; returns the new mask."""
+    alive = alive.copy()
+    for _ in range(round(rate * int(alive.sum()))):
+        lowest = min((i for i in range(len(scores)) if alive[i]), key=lambda i: (scores[i], i))
+        alive[lowest] = False
+    return alive
+
+
+def directional_check(function, gradient, point, rng, eps=1e-6):
+    """Relative disagreement of <gradient, d> with the central difference of `function` along a random direction d.
+
+    Where a kink of a ReLU lies within eps of the point, central differences at eps and eps / 2 disagree; then another
+    direction is tried.
+    """
+    for _ in range(20):
+        d = rng.normal(size=point.shape)
+        d /= np.linalg.norm(d)
+        wide, narrow = ((function(point + e * d) - function(point - e * d)) / (2 * e) for e in (eps, eps / 2))
+        scale = max(1e-3, abs(wide), np.linalg.norm(gradient))
+        if abs(wide - narrow) < 1e-6 * scale:
+            return abs(float((gradient * d).sum()) - narrow) / scale
+    raise AssertionError("central differences did not settle in any of 20 directions")

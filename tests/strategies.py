@@ -1,0 +1,106 @@
+"""Hypothesis strategies: small networks, parameters, masks, scores and datasets."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from npticket.datasets import Dataset, Split
+from npticket.layers import Chain, Dense, Flatten, ReLU
+from npticket.nets import Net
+from npticket.optimizers import SGD, Adam
+from npticket.params import Params
+from npticket.prune import dense_masks, prune_layerwise, random_scores
+from npticket.streams import streams
+from npticket.tickets import rewind
+
+seeds = st.integers(0, 2**32)
+trial_counts = st.integers(1, 3)
+rates = st.floats(0, 0.999)
+
+# Every optimizer, with everything that could move a pruned weight.
+optimizers = st.sampled_from(
+    [
+        lambda masks: SGD(masks, lr=0.1),
+        lambda masks: SGD(masks, lr=0.1, momentum=0.9),
+        lambda masks: SGD(masks, lr=0.1, momentum=0.9, weight_decay=0.1),
+        lambda masks: Adam(masks, lr=0.01),
+    ]
+)
+
+
+@st.composite
+def nets(draw):
+    """A dense network for images of 2 x 3 pixels with one or two hidden layers."""
+    hidden = draw(st.lists(st.integers(1, 5), min_size=1, max_size=2))
+    widths = [6, *hidden, 3]
+    layers = {"flatten": Flatten()}
+    for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+        layers[f"fc{i}"] = Dense(inputs, outputs)
+        if i <= len(hidden):
+            layers[f"relu{i}"] = ReLU()
+    names = [f"fc{i + 1}/W" for i in range(len(hidden) + 1)]
+    return Net("small", Chain(**layers), (2, 3), 3, {name: 0.2 for name in names[:-1]} | {names[-1]: 0.1})
+
+
+@st.composite
+def thetas(draw, dtype=np.float64):
+    """Initial parameters of a small network, for one to three trials, with biases that are not 0."""
+    net, seed = draw(nets()), draw(seeds)
+    theta = net.init(streams(seed, range(draw(trial_counts)), "init"), dtype)
+    for name in theta:
+        if name.endswith("/b"):
+            theta[name][...] = np.random.default_rng(seed).normal(size=theta[name].shape)
+    return net, theta
+
+
+@st.composite
+def tickets(draw, dtype=np.float64):
+    """A small network, its theta0, and random masks of any density."""
+    net, theta0 = draw(thetas(dtype))
+    scores = random_scores(theta0, streams(draw(seeds), range(theta0.trials), "mask"))
+    masks = prune_layerwise(scores, dense_masks(theta0), {name: draw(rates) for name in net.rates})
+    return net, theta0, masks
+
+
+@st.composite
+def scored(draw):
+    """Scores with many ties, and masks, over one or two named parameters: (scores, masks)."""
+    shapes = draw(
+        st.dictionaries(
+            st.sampled_from(["a/W", "b/W", "c/W"]), st.tuples(st.integers(1, 4), st.integers(1, 5)), min_size=1
+        )
+    )
+    scores = Params.empty(shapes, draw(trial_counts), np.float64)
+    rng = np.random.default_rng(draw(seeds))
+    scores.flat[...] = rng.integers(0, draw(st.sampled_from([1, 3, 1000])), scores.flat.shape)
+    masks = scores.like(rng.random(scores.flat.shape) < draw(st.floats(0, 1)))
+    return scores, masks
+
+
+@st.composite
+def datasets(draw):
+    """Random images of 2 x 3 pixels with labels that depend on them: 37 / 11 / 13 examples."""
+    rng = np.random.default_rng(draw(seeds))
+
+    def split(n):
+        images = rng.integers(0, 256, (n, 2, 3), dtype=np.uint8)
+        return Split(images, (images[:, 0].argmax(axis=1)).astype(np.uint8))
+
+    return Dataset("random", split(37), split(11), split(13), classes=3, source="a test")
+
+
+@st.composite
+def fits(draw, dtype=np.float64):
+    """Everything that `fit` needs, as keyword arguments, with masks already applied."""
+    net, theta0, masks = draw(tickets(dtype))
+    return {
+        "net": net,
+        "start": rewind(theta0, masks),
+        "masks": masks,
+        "data": draw(datasets()),
+        "optimizer": draw(optimizers),
+        "steps": draw(st.integers(1, 12)),
+        "batch": draw(st.integers(1, 37)),
+        "validate_every": draw(st.integers(1, 5)),
+        "seed": draw(seeds),
+        "round": draw(st.integers(0, 3)),
+    }

@@ -1,0 +1,95 @@
+"""A stand-in for CuPy on the CPU: an array type that refuses to meet NumPy arrays or to become one silently.
+
+`StrictArray` wraps a NumPy array; the module-like `strict` has the functions that the package may use on a device.
+Registered with the backend, it runs the same code that CuPy would, and any silent host conversion raises TypeError.
+"""
+
+import numpy as np
+
+from npticket import backend
+
+
+class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
+    """Arithmetic with itself and with Python and NumPy scalars only."""
+
+    __slots__ = ("host",)
+
+    def __init__(self, host):
+        self.host = host
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("implicit conversion to a NumPy array is not allowed; use to_host")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        if method != "__call__":
+            return NotImplemented
+        if out is not None:
+            kwargs["out"] = tuple(map(_unwrap, out))
+        return _wrap(ufunc(*map(_unwrap, inputs), **kwargs))
+
+    def __getitem__(self, key):
+        return _wrap(self.host[_unwrap_index(key)])
+
+    def __setitem__(self, key, value):
+        self.host[_unwrap_index(key)] = _unwrap(value)
+
+    def __getattr__(self, name):
+        attribute = getattr(self.host, name)
+        return _function(attribute) if callable(attribute) else attribute
+
+    def __len__(self):
+        return len(self.host)
+
+    def __bool__(self):
+        return bool(self.host)
+
+    def get(self):
+        """Copy to the host, as cupy.ndarray.get does."""
+        return self.host.copy()
+
+
+def _unwrap(value):
+    if isinstance(value, StrictArray):
+        return value.host
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"a NumPy array of shape {value.shape} met a device array")
+    if isinstance(value, list | tuple):
+        return type(value)(map(_unwrap, value))
+    return value
+
+
+def _unwrap_index(key):
+    if isinstance(key, tuple):
+        return tuple(map(_unwrap_index, key))
+    return _unwrap(key)
+
+
+def _wrap(value):
+    if isinstance(value, np.ndarray | np.generic):
+        return StrictArray(np.asarray(value))  # as on a device, even a sum stays there
+    if isinstance(value, list | tuple):
+        return type(value)(map(_wrap, value))
+    return value
+
+
+def _function(function):
+    def call(*args, **kwargs):
+        return _wrap(function(*map(_unwrap, args), **{name: _unwrap(value) for name, value in kwargs.items()}))
+
+    return call
+
+
+class _Strict:
+    __name__ = "strict"
+
+    def __getattr__(self, name):
+        return _function(getattr(np, name))
+
+    @staticmethod
+    def asarray(array):
+        """Copy from the host."""
+        return array if isinstance(array, StrictArray) else StrictArray(np.array(array))
+
+
+strict = _Strict()
+backend.register(StrictArray, strict)

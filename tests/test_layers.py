@@ -1,0 +1,123 @@
+"""Law 12: every layer's backward pass against central differences in float64."""
+
+import numpy as np
+import oracles
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npticket.layers import Chain, Dense, Flatten, ReLU
+from npticket.params import Params
+from npticket.streams import stream
+
+
+def gradient_error(layer, x, seed):
+    """Worst relative disagreement, over x and all parameters, for the loss <dy, layer(x)> with a random dy."""
+    rng = np.random.default_rng(seed)
+    theta = Params.empty(layer.layout, len(x), np.float64)
+    theta.flat[...] = rng.normal(size=theta.flat.shape)
+    y, backward = layer.forward(theta.tree, x)
+    dy = rng.normal(size=y.shape)
+    grads = theta.like(np.full_like(theta.flat, np.nan))  # whatever is not written stays visible
+    dx = backward(dy, grads.tree)
+
+    def loss(theta, x):
+        return float((layer.forward(theta.tree, x)[0] * dy).sum())
+
+    errors = [oracles.directional_check(lambda x: loss(theta, x), dx, x, rng)]
+    if layer.layout:
+        along = oracles.directional_check(lambda flat: loss(theta.like(flat), x), grads.flat, theta.flat, rng)
+        errors.append(along)
+    return max(errors)
+
+
+@st.composite
+def layers_with_input(draw):
+    trials, batch, inputs = (draw(st.integers(1, 4)) for _ in range(3))
+    seed = draw(strategies.seeds)
+    layer, shape = draw(
+        st.sampled_from(
+            [
+                (Dense(inputs, draw(st.integers(1, 4))), (inputs,)),
+                (ReLU(), (inputs,)),
+                (Flatten(), (inputs, 2, 3)),
+                (Chain(flatten=Flatten(), fc1=Dense(2 * inputs, 3), relu=ReLU(), out=Dense(3, 2)), (inputs, 2)),
+                (Chain(block=Chain(fc=Dense(inputs, 2), relu=ReLU()), out=Dense(2, 2)), (inputs,)),
+            ]
+        )
+    )
+    return layer, np.random.default_rng(seed).normal(size=(trials, batch, *shape)), seed
+
+
+@given(layers_with_input())
+def test_backward_is_the_gradient_of_forward(case):
+    assert gradient_error(*case) < 1e-7
+
+
+class WrongDense(Dense):
+    """A dense layer whose dx is 1 % too large."""
+
+    def forward(self, p, x):
+        y, backward = super().forward(p, x)
+        return y, lambda dy, grad, need_dx=True: 1.01 * backward(dy, grad, need_dx)
+
+
+def test_the_gradient_check_notices_one_per_cent():
+    x = np.random.default_rng(0).normal(size=(1, 4, 3))
+    assert gradient_error(Dense(3, 2), x, 0) < 1e-7
+    assert gradient_error(WrongDense(3, 2), x, 0) > 1e-4
+
+
+@given(strategies.thetas(), strategies.seeds)
+def test_whole_net_gradient_for_parameters_only_equals_the_full_one(case, seed):
+    net, theta = case
+    rng = np.random.default_rng(seed)
+    x, dy = rng.normal(size=(theta.trials, 4, 2, 3)), rng.normal(size=(theta.trials, 4, 3))
+    with_dx, without = (theta.like(np.full_like(theta.flat, np.nan)) for _ in range(2))
+    assert net.forward(theta, x)[1](dy, with_dx.tree).shape == x.shape
+    assert net.forward(theta, x)[1](dy, without.tree, need_dx=False) is None
+    assert (with_dx.flat == without.flat).all()
+
+
+def test_first_layer_is_not_asked_for_dx():
+    asked = []
+
+    class Spy(Dense):
+        def forward(self, p, x):
+            y, backward = super().forward(p, x)
+
+            def spy(dy, grad, need_dx=True):
+                asked.append(need_dx)
+                return backward(dy, grad, need_dx)
+
+            return y, spy
+
+    chain = Chain(flatten=Flatten(), fc1=Spy(4, 3), relu=ReLU(), fc2=Spy(3, 2))
+    theta = Params.empty(chain.layout, 1, np.float64)
+    theta.flat[...] = 1
+    y, backward = chain.forward(theta.tree, np.ones((1, 5, 2, 2)))
+    backward(y, theta.copy().tree, need_dx=False)
+    assert asked == [True, False]  # fc2 first, then fc1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dense_keeps_the_precision_it_is_given(dtype):
+    p = {"W": np.ones((1, 3, 2), dtype), "b": np.ones((1, 1, 2), dtype)}
+    y, backward = Dense(3, 2).forward(p, np.ones((1, 4, 3), dtype))
+    assert y.dtype == dtype
+    assert backward(y, {"W": p["W"].copy(), "b": p["b"].copy()}).dtype == dtype
+
+
+def test_glorot_draws_have_the_stated_variance():
+    values = Dense(784, 300).init(stream(0, 0, "init"))
+    # Var = 2 / (784 + 300) = 0.001845, std 0.0430; the sample of 235,200 is within 1 % of it.
+    assert values["W"].std() == pytest.approx(0.0430, rel=0.01)
+    assert not values["b"].any()
+
+
+def test_bad_sizes_are_refused():
+    with pytest.raises(ValueError, match="at least one input"):
+        Dense(0, 3)
+    with pytest.raises(ValueError, match="at least one layer"):
+        Chain()

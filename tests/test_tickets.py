@@ -1,0 +1,150 @@
+"""Laws 4 and 5, find_tickets, check_round and its ability to fail, and one round of pruning by hand."""
+
+import builtins
+import dataclasses
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import datasets, optimizers, seeds, thetas, tickets
+
+from npticket.layers import Chain, Dense
+from npticket.nets import Net
+from npticket.params import Params
+from npticket.prune import dense_masks, density, magnitude, prune_layerwise
+from npticket.tickets import Round, check_round, find_tickets, rewind
+from npticket.train import fit
+
+
+@given(tickets(np.float32))
+def test_rewind_is_theta0_on_survivors_and_0_elsewhere_bit_for_bit(case):
+    _, theta0, masks = case
+    before = theta0.flat.tobytes()
+    start = rewind(theta0, masks)
+    assert start.flat.tobytes() == np.where(masks.flat, theta0.flat, np.float32(0)).tobytes()
+    assert start.flat.dtype == np.float32
+    assert not np.shares_memory(start.flat, theta0.flat)
+    assert theta0.flat.tobytes() == before
+
+
+@settings(max_examples=15)
+@given(thetas(np.float32), datasets(), optimizers, seeds)
+def test_every_round_of_real_training_obeys_the_laws(case, data, optimizer, seed):
+    net, theta0 = case
+    before = theta0.flat.tobytes()
+
+    def train(start, masks):
+        return fit(net, start, masks, data, optimizer=optimizer, steps=5, batch=8, seed=seed).end
+
+    def prune(end, masks):
+        return prune_layerwise(magnitude(end), masks, net.rates)
+
+    rounds = list(islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=prune), 4))
+    check_round(rounds[0], theta0)
+    for previous, round in pairwise(rounds):
+        check_round(round, theta0, previous)
+        for t, name in ((t, name) for t in range(theta0.trials) for name in net.rates):
+            survivors = int(previous.masks[name][t].sum())
+            expected = survivors - builtins.round(net.rates[name] * survivors)
+            assert int(round.masks[name][t].sum()) == expected
+    assert [round.index for round in rounds] == [0, 1, 2, 3]
+    assert theta0.flat.tobytes() == before
+
+
+def broken(round, what):
+    """`round` with one value of one Params changed, in memory of its own."""
+    params = getattr(round, what).copy()
+    pruned = ~round.masks.flat
+    if what == "masks":
+        params.flat[np.nonzero(pruned)[0][0], np.nonzero(pruned)[1][0]] = True
+    elif what == "end":
+        params.flat[np.nonzero(pruned)[0][0], np.nonzero(pruned)[1][0]] = -0.0
+    else:
+        params.flat[np.nonzero(~pruned)[0][0], np.nonzero(~pruned)[1][0]] += 1
+    return dataclasses.replace(round, **{what: params})
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("start", "does not start at its value"),
+        ("end", "not exactly 0 at the end"),
+        ("masks", "came back|does not start"),
+    ],
+)
+def test_check_round_can_fail(what, message):
+    theta0 = Params({"a/W": (4,)}, np.array([[1.0, 2, 3, 4], [4, 3, 2, 1]]))
+    generator = find_tickets(
+        theta0,
+        dense_masks(theta0),
+        train=lambda start, masks: start.copy(),
+        prune=lambda end, masks: prune_layerwise(magnitude(end), masks, {"a/W": 0.25}),
+    )
+    first, second, third = islice(generator, 3)
+    check_round(third, theta0, second)
+    with pytest.raises(AssertionError, match=message):
+        check_round(broken(third, what), theta0, second)
+    with pytest.raises(AssertionError, match="shares memory"):
+        check_round(dataclasses.replace(first, start=theta0), theta0)
+    wrong_end = dataclasses.replace(second, end=second.end.like(second.end.flat[:, ::-1].copy()))
+    with pytest.raises(AssertionError, match="larger than one that stayed"):
+        check_round(third, theta0, wrong_end)
+
+
+def test_one_round_by_hand():
+    """A 2-2-2 network without hidden layer, one example, one SGD step, then half of the weights go.
+
+    theta0:  W = [[ 0.5, -0.3],      x = [1, 2], label 0.
+                  [-0.2,  0.1]]      b = [0, 0]
+    z  = x W + b = [0.5 - 0.4, -0.3 + 0.2] = [0.1, -0.1]
+    p  = softmax(z) = [e^0.1, e^-0.1] / (e^0.1 + e^-0.1) = [0.549834, 0.450166]
+    dz = p - [1, 0] = [-0.450166, 0.450166]
+    dW = x^T dz = [[-0.450166, 0.450166], [-0.900332, 0.900332]],  db = dz
+    SGD with lr 1:  W = [[0.950166, -0.750166], [0.700332, -0.800332]],  b = [0.450166, -0.450166]
+    |W| sorted: 0.700332, 0.750166, 0.800332, 0.950166. Half of 4 is 2: 0.700332 and 0.750166 go.
+    masks = [[1, 0], [0, 1]];  the next start is W = [[0.5, 0], [0, 0.1]], b = [0, 0] again.
+    """
+    net = Net("hand", Chain(fc=Dense(2, 2)), (2,), 2, {"fc/W": 0.5})
+    theta0 = Params(net.body.layout, np.array([[0.5, -0.3, -0.2, 0.1, 0.0, 0.0]]))
+    masks = dense_masks(theta0)
+
+    def train(start, masks):
+        end = start.copy()
+        logits, backward = net.forward(end, np.array([[[1.0, 2.0]]]))
+        p = np.exp(logits) / np.exp(logits).sum()
+        grads = start.copy()
+        backward(p - [1.0, 0.0], grads.tree)
+        end.flat[masks.flat] -= grads.flat[masks.flat]
+        return end
+
+    def prune(end, masks):
+        return prune_layerwise(magnitude(end), masks, net.rates)
+
+    first, second = islice(find_tickets(theta0, masks, train=train, prune=prune), 2)
+    np.testing.assert_allclose(first.end["fc/W"][0], [[0.950166, -0.750166], [0.700332, -0.800332]], atol=1e-6)
+    np.testing.assert_allclose(first.end["fc/b"][0], [[0.450166, -0.450166]], atol=1e-6)
+    assert second.masks["fc/W"][0].tolist() == [[True, False], [False, True]]
+    assert second.start["fc/W"][0].tolist() == [[0.5, 0], [0, 0.1]]
+    assert second.start["fc/b"][0].tolist() == [[0, 0]]
+    assert density(second.masks).tolist() == [0.5]
+
+
+def test_rewind_refuses_masks_of_another_shape_or_type():
+    theta0 = Params({"a/W": (2,)}, np.ones((1, 2)))
+    with pytest.raises(ValueError, match="expected bool masks of shape"):
+        rewind(theta0, theta0)
+    with pytest.raises(ValueError, match="expected bool masks of shape"):
+        rewind(theta0, Params({"a/W": (2,)}, np.ones((2, 2), bool)))
+
+
+@given(st.integers(0, 5))
+def test_the_caller_decides_when_to_stop(count):
+    theta0 = Params({"a/W": (1,)}, np.ones((1, 1)))
+    trained = []
+    endless = find_tickets(
+        theta0, dense_masks(theta0), train=lambda s, m: trained.append(1) or s, prune=lambda e, m: m.copy()
+    )
+    assert all(isinstance(round, Round) for round in islice(endless, count))
+    assert len(trained) == count
