@@ -53,7 +53,6 @@ SIZES = {  # round 0 is the dense network; round r has about 0.8^r of the weight
 
 def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, saved: store.Store) -> None:
     """Run the four steps of the paper, round after round, with the random reinitialisation as control."""
-    xp = backend.load(args.backend)
     train_trials = partial(
         fit,
         LENET,
@@ -67,7 +66,7 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, saved
 
     def initialise(purpose: str, round: int = 0) -> Params:
         theta = LENET.init(streams(args.seed, range(args.trials), purpose, round))
-        return theta.like(backend.to_device(theta.flat, xp))
+        return theta.like(backend.to_device(theta.flat, args.xp))
 
     runs = 2 * args.trials * args.rounds
     with Progress(runs) as progress, Workers(train_trials, args.jobs, progress.advance) as workers:
@@ -125,12 +124,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"--seed must not be negative, got {args.seed}")
     if args.jobs is None:
         args.jobs = 1 if args.backend == "cupy" else default_jobs()
+    if args.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {args.jobs}")
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     try:
+        args.xp = backend.load(args.backend)
         data = datasets.mnist(args.data, seed=args.seed)
         saved = store.Store(args.out)
         caveat = f" ({data.caveat})" if data.caveat else ""

@@ -30,8 +30,9 @@ def early_stopping(results: Sequence[Mapping[str, Any]], path: str | Path, title
         _line(steps, points, [point.early_stop_step / 1000 for point in points], style)
         _line(accuracy, points, [100 * point.early_stop_test_acc for point in points], style)
     dense = summarise(results, WINNING_TICKET)[0]
-    steps.axhline(dense.early_stop_step.mean() / 1000, color="0.6", linewidth=0.8, zorder=0)
-    accuracy.axhline(100 * dense.early_stop_test_acc.mean(), color="0.6", linewidth=0.8, zorder=0)
+    grey = {"color": "0.6", "linewidth": 0.8, "zorder": 0, "label": "dense network"}
+    steps.axhline(dense.early_stop_step.mean() / 1000, **grey)
+    accuracy.axhline(100 * dense.early_stop_test_acc.mean(), **grey)
     steps.set_ylabel("early-stopping iteration (thousands)")
     steps.set_ylim(bottom=0)
     accuracy.set_ylabel("test accuracy at early stop (%)")

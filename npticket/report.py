@@ -8,15 +8,15 @@ import numpy as np
 from npticket.store import RANDOM_REINIT, WINNING_TICKET, Point, summarise
 
 HEADER = (
-    f"{'':5}  {'weights':>9}  {'winning ticket':^43}  {'random reinit':^43}\n"
-    f"{'round':>5}  {'remaining':>9}" + f"  {'early stop at step':>20}  {'test accuracy there':>21}" * 2
+    f"{'':5}  {'weights':>9}  {'winning ticket':^45}  {'random reinit':^45}\n"
+    f"{'round':>5}  {'remaining':>9}" + f"  {'early stop at step':>22}  {'test acc. there (%)':>21}" * 2
 )
 
 
 def table_row(ticket: Point, reinit: Point) -> str:
     """One round as an aligned line: mean (min-max over trials) of both series."""
     return f"{ticket.round:5}  {percent(ticket.density):>9}" + "".join(
-        f"  {_spread(point.early_stop_step, '{:,.0f}'):>20}  {_spread(100 * point.early_stop_test_acc, '{:.2f}'):>20}%"
+        f"  {_spread(point.early_stop_step, '{:,.0f}'):>22}  {_spread(100 * point.early_stop_test_acc, '{:.2f}'):>21}"
         for point in (ticket, reinit)
     )
 

@@ -1,5 +1,7 @@
 """Hypothesis strategies: small networks, parameters, masks, scores and datasets."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -33,7 +35,7 @@ def nets(draw):
     hidden = draw(st.lists(st.integers(1, 5), min_size=1, max_size=2))
     widths = [6, *hidden, 3]
     layers = {"flatten": Flatten()}
-    for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+    for i, (inputs, outputs) in enumerate(pairwise(widths), start=1):
         layers[f"fc{i}"] = Dense(inputs, outputs)
         if i <= len(hidden):
             layers[f"relu{i}"] = ReLU()

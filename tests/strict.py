@@ -34,6 +34,8 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
         self.host[_unwrap_index(key)] = _unwrap(value)
 
     def __getattr__(self, name):
+        if name.startswith("__"):  # above all __array_interface__, through which NumPy would take the memory
+            raise AttributeError(name)
         attribute = getattr(self.host, name)
         return _function(attribute) if callable(attribute) else attribute
 

@@ -42,7 +42,8 @@ def download(files: Mapping[str, str], mirrors: Sequence[str], folder: Path) -> 
             except (OSError, ValueError) as error:  # no answer, cut off, HTTP error; wrong checksum
                 failures.append(f"{mirror}: {error}")
         else:
-            raise DataError(f"no mirror delivered {name} intact:\n  " + "\n  ".join(failures))
+            listing = "\n  ".join(failures)
+            raise DataError(f"no mirror delivered {name} intact; fetch it yourself and name its folder:\n  {listing}")
 
 
 def _reachable(urls: Sequence[str]) -> list[bool]:

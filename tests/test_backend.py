@@ -1,0 +1,104 @@
+"""Device and host never mix: checked with a strict stand-in for CuPy, and with CuPy itself where there is a GPU."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from strategies import fits
+from strict import StrictArray, strict
+
+from npticket import backend
+from npticket.prune import dense_masks, magnitude, prune_globally, prune_layerwise, random_scores
+from npticket.streams import streams
+from npticket.tickets import rewind
+from npticket.train import fit
+
+
+def on_device(params, xp):
+    return params.like(backend.to_device(params.flat, xp))
+
+
+@settings(max_examples=20)
+@given(fits())
+def test_training_on_the_strict_device_is_training_on_the_host(case):
+    host = fit(**case)
+    device = fit(**case | {"start": on_device(case["start"], strict), "masks": on_device(case["masks"], strict)})
+    assert isinstance(device.end.flat, StrictArray)
+    assert (device.end.flat.get() == host.end.flat).all()
+    assert (device.val_loss == host.val_loss).all()
+    assert (device.final_test_acc == host.final_test_acc).all()
+
+
+@settings(max_examples=20)
+@given(fits())
+def test_pruning_and_rewinding_on_the_strict_device_are_those_on_the_host(case):
+    theta, masks, rates = case["start"], case["masks"], case["net"].rates
+    there, masks_there = on_device(theta, strict), on_device(masks, strict)
+    rngs = [streams(0, range(theta.trials), "mask") for _ in range(2)]
+    for host, device in (
+        (prune_layerwise(magnitude(theta), masks, rates), prune_layerwise(magnitude(there), masks_there, rates)),
+        (
+            prune_globally(magnitude(theta), masks, 0.3, rates),
+            prune_globally(magnitude(there), masks_there, 0.3, rates),
+        ),
+        (random_scores(theta, rngs[0]), random_scores(there, rngs[1])),
+        (rewind(theta, masks), rewind(there, masks_there)),
+        (dense_masks(theta), dense_masks(there)),
+    ):
+        assert isinstance(device.flat, StrictArray)
+        assert (device.flat.get() == host.flat).all()
+
+
+def test_the_stand_in_refuses_what_cupy_refuses():
+    device, host = strict.asarray(np.ones(3)), np.ones(3)
+    for mix in (
+        lambda: device + host,
+        lambda: host + device,
+        lambda: device[host.astype(int)],
+        lambda: np.asarray(device),
+        lambda: strict.where(device > 0, host, 0),
+        lambda: device.dot(host),
+    ):
+        with pytest.raises(TypeError):
+            mix()
+    assert ((device + 1).get() == 2).all()
+
+
+def test_mixed_arrays_are_named():
+    with pytest.raises(TypeError, match=r"got numpy\.ndarray and strict\.StrictArray: move them together"):
+        backend.array_module(np.ones(1), strict.asarray(np.ones(1)))
+    with pytest.raises(TypeError, match=r"got builtins\.list"):
+        backend.array_module([1, 2])
+    assert backend.array_module(np.ones(1)) is np
+
+
+@given(fits())
+@settings(max_examples=5)
+def test_masks_on_the_host_for_parameters_on_the_device_are_refused(case):
+    with pytest.raises(TypeError, match="move them together"):
+        fit(**case | {"start": on_device(case["start"], strict)})
+
+
+def test_backends_by_name():
+    assert backend.load("numpy") is np
+    with pytest.raises(ValueError, match="'numpy' or 'cupy', not 'jax'"):
+        backend.load("jax")
+
+
+def test_cupy_is_asked_for_in_words_where_it_is_missing():
+    try:
+        import cupy  # noqa: F401
+    except ImportError:
+        with pytest.raises(ModuleNotFoundError, match=r"npticket\[cuda12x\] or npticket\[cuda13x\]"):
+            backend.load("cupy")
+
+
+@settings(max_examples=5)
+@given(fits())
+def test_training_on_a_gpu_agrees_with_the_host(case):
+    try:
+        xp = backend.load("cupy")
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"no GPU here: {error}")
+    host = fit(**case)
+    device = fit(**case | {"start": on_device(case["start"], xp), "masks": on_device(case["masks"], xp)})
+    np.testing.assert_allclose(backend.to_host(device.end.flat), host.end.flat, rtol=1e-9, atol=1e-9)

@@ -1,0 +1,190 @@
+"""Where MNIST is looked for, what is checked, and that every kind of damage is named."""
+
+import gzip
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from npticket import datasets
+from npticket.datasets import DataError, Split
+from npticket.datasets.dataset import split_off
+from npticket.datasets.idx import read_idx
+
+NAMES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 60_000),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 10_000),
+}
+
+
+def idx(array):
+    """The bytes of an IDX file."""
+    return bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
+
+
+def write_mnist(folder, compress=False, seed=0):
+    """Write a full-size MNIST look-alike, sparse so that it compresses well."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for images_name, labels_name, n in NAMES.values():
+        images = np.zeros((n, 28, 28), np.uint8)
+        images[np.arange(n), rng.integers(0, 28, n), rng.integers(0, 28, n)] = 255
+        labels = rng.integers(0, 10, n, dtype=np.uint8)
+        for name, array in ((images_name, images), (labels_name, labels)):
+            if compress:
+                (folder / f"{name}.gz").write_bytes(gzip.compress(idx(array), 1))
+            else:
+                (folder / name).write_bytes(idx(array))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mnist_folder(tmp_path_factory):
+    return write_mnist(tmp_path_factory.mktemp("data") / "mnist")
+
+
+def test_splits_are_the_papers_and_images_stay_bytes(mnist_folder):
+    data = datasets.mnist(mnist_folder, seed=1)
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [55_000, 5_000, 10_000]
+    assert data.train.images.dtype == np.uint8
+    assert data.train.images.shape == (55_000, 28, 28)
+    assert not data.caveat
+    assert str(mnist_folder) in data.source
+
+
+def test_the_validation_split_is_random_repeatable_and_loses_nothing(mnist_folder):
+    first, again, other = (datasets.mnist(mnist_folder, seed=s) for s in (1, 1, 2))
+    assert (first.validation.images == again.validation.images).all()
+    assert (first.validation.labels != other.validation.labels).any()
+    full = read_idx(mnist_folder / "train-labels-idx1-ubyte", 1)
+    both = np.concatenate([first.train.labels, first.validation.labels])
+    assert (np.bincount(both) == np.bincount(full)).all()
+
+
+def test_split_off_keeps_images_with_their_labels():
+    numbers = np.arange(20)
+    rest, chosen = split_off(Split(numbers.reshape(20, 1).astype(np.uint8), numbers), 6, seed=3)
+    assert sorted([*rest.labels, *chosen.labels]) == list(numbers)
+    for split in (rest, chosen):
+        assert (split.images[:, 0] == split.labels).all()
+
+
+def test_pixels_are_divided_by_255(mnist_folder):
+    data = datasets.mnist(mnist_folder)
+    x = data.floats(np.array([[0, 51, 255]], np.uint8), np.float32)
+    assert x.dtype == np.float32
+    np.testing.assert_allclose(x, [[0, 0.2, 1]], rtol=1e-6)
+
+
+def test_search_order(mnist_folder, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    write_mnist(cache / "npticket" / "mnist", compress=True, seed=7)
+    in_cache = datasets.mnist()
+    assert str(cache) in in_cache.source
+
+    monkeypatch.setenv("NPTICKET_DATA", str(mnist_folder.parent))  # its subfolder mnist/ has the files
+    in_variable = datasets.mnist()
+    assert "NPTICKET_DATA" in in_variable.source
+    assert (in_variable.test.labels != in_cache.test.labels).any()
+
+    explicit = write_mnist(tmp_path / "mine", seed=8)
+    assert datasets.mnist(explicit).source == str(explicit)
+
+
+def test_a_named_folder_without_the_files_is_an_error_and_not_a_detour(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="holds neither mnist/ with the four IDX files nor the files themselves"):
+        datasets.mnist(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        datasets.mnist(tmp_path / "nowhere")
+    monkeypatch.setenv("NPTICKET_DATA", str(tmp_path))
+    with pytest.raises(DataError, match="holds neither"):
+        datasets.mnist()
+
+
+def test_raw_and_gzipped_idx_read_alike(tmp_path):
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    (tmp_path / "a").write_bytes(idx(array))
+    (tmp_path / "a.gz").write_bytes(gzip.compress(idx(array)))
+    assert (read_idx(tmp_path / "a", 3) == array).all()
+    assert (read_idx(tmp_path / "a.gz", 3) == array).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a", b"", "cut off: 0 bytes do not even hold the header"),
+        ("a", idx(np.zeros((2, 3), np.uint8)), "is it another file"),
+        ("a", gzip.compress(idx(np.zeros((2, 3, 4), np.uint8))), "1f8b"),
+        ("a", idx(np.zeros((2, 3, 4), np.uint8))[:-1], "announces 2x3x4 = 24 bytes and holds 23"),
+        ("a", idx(np.zeros((2, 3, 4), np.uint8)) + b"x", "announces 2x3x4 = 24 bytes and holds 25"),
+        ("a.gz", idx(np.zeros((2, 3, 4), np.uint8)), "not a complete gzip file"),
+        ("a.gz", gzip.compress(idx(np.zeros((2, 3, 4), np.uint8)))[:-9], "not a complete gzip file"),
+        ("a.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03garbage", "not a complete gzip file"),
+    ],
+)
+def test_damaged_idx_files_are_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        read_idx(path, 3)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("stem", "array", "message"),
+    [
+        ("train-labels-idx1-ubyte", np.zeros(59_999, np.uint8), "60000 images in train-images.*59999 labels"),
+        ("t10k-images-idx3-ubyte", np.zeros((10_000, 27, 28), np.uint8), r"images of \(27, 28\) pixels"),
+        ("train-labels-idx1-ubyte", np.full(60_000, 10, np.uint8), "labels run from 10 to 10, expected 0 to 9"),
+    ],
+)
+def test_wrong_counts_sizes_and_labels_are_named(tmp_path, stem, array, message):
+    write_mnist(tmp_path)
+    (tmp_path / stem).write_bytes(idx(array))
+    with pytest.raises(DataError, match=message):
+        datasets.mnist(tmp_path)
+
+
+def test_a_test_set_in_place_of_the_training_set_is_noticed(tmp_path):
+    write_mnist(tmp_path)
+    for test, train in zip(NAMES["test"][:2], NAMES["train"][:2], strict=True):
+        (tmp_path / train).write_bytes((tmp_path / test).read_bytes())
+    with pytest.raises(DataError, match="10000 training images, MNIST has 60000"):
+        datasets.mnist(tmp_path)
+
+
+def test_fashion_mnist_is_found_by_name(tmp_path, monkeypatch):
+    write_mnist(tmp_path / "fashion-mnist")
+    monkeypatch.setenv("NPTICKET_DATA", str(tmp_path))
+    assert datasets.fashion_mnist().name == "Fashion-MNIST"
+    with pytest.raises(DataError, match="holds neither mnist/"):
+        datasets.mnist()
+
+
+def test_without_network_mnist_is_the_bundled_subset_and_says_so():
+    data = datasets.mnist(seed=4)
+    assert data.caveat == "bundled subset of 5,000 images"
+    assert "no mirror can be reached" in data.source
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [3_500, 500, 1_000]
+    assert (np.bincount(data.test.labels) == 100).all()
+    everything = np.concatenate([s.images for s in (data.train, data.validation, data.test)])
+    assert len({image.tobytes() for image in everything}) == 5_000  # no image in two splits
+    other = datasets.mnist(seed=5)
+    assert (other.test.images == data.test.images).all()  # the test set is fixed, the validation set drawn
+    assert (other.validation.images != data.validation.images).any()
+
+
+def test_without_network_fashion_mnist_says_what_to_do():
+    with pytest.raises(DataError, match="Put its four IDX files into a folder"):
+        datasets.fashion_mnist()
+
+
+def test_the_bundled_file_is_the_one_in_data():
+    in_tree = Path(__file__).parents[1] / "data" / "mnist5k.npz"
+    try:
+        installed = Path(str(resources.files("npticket.bundled"))) / "mnist5k.npz"
+    except ModuleNotFoundError:
+        pytest.skip("npticket is not installed")
+    assert installed.read_bytes() == in_tree.read_bytes()

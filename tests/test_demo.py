@@ -1,0 +1,162 @@
+"""The main job from outside: a process, its output, its files, its exit status."""
+
+import csv
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from npticket import nets, store
+from npticket.streams import streams
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "demos" / "lenet_mnist.py"
+TINY = ["--trials", "2", "--rounds", "2", "--steps", "120"]
+
+
+def environment(**changes):
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **changes}
+
+
+def demo(*arguments, check=0, **changes):
+    """Run the demo to its end with pipes for output; return the finished process."""
+    done = subprocess.run(
+        [sys.executable, str(DEMO), *map(str, arguments)], capture_output=True, text=True, env=environment(**changes)
+    )
+    assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+def results(folder):
+    """The rows of results.csv without the seconds, which never repeat."""
+    rows = store.read_results(folder / "results.csv")
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one")
+    nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    return folder, demo(*TINY, "--jobs", 1, "--out", folder, XDG_CACHE_HOME=str(folder / "none"), **nowhere)
+
+
+def test_it_prints_a_row_per_round_a_verdict_and_where_the_files_are(one_process):
+    folder, done = one_process
+    lines = done.stdout.splitlines()
+    assert [line.split()[:3] for line in lines if line.strip()[:1].isdigit() and "%" in line[:18]] == [
+        ["0", "100.0", "%"],
+        ["1", "80.0", "%"],
+    ]
+    assert "2 trials" in done.stdout
+    assert "verdict" in done.stdout
+    assert str(folder / "results.csv") in done.stdout
+    assert done.stderr == ""  # no progress bar where there is no terminal
+
+
+def test_the_subset_is_named_in_the_output(one_process):
+    _, done = one_process
+    assert done.stdout.startswith("LeNet-300-100 on MNIST (bundled subset of 5,000 images) from ")
+    assert "All of this on the bundled subset of 5,000 images" in done.stdout
+
+
+def test_it_writes_tables_and_figure(one_process):
+    folder, _ = one_process
+    rows = results(folder)
+    assert [(row["round"], row["series"], row["trial"]) for row in rows] == [
+        (round, series, trial) for round in (0, 1) for series in ("winning_ticket", "random_reinit") for trial in (0, 1)
+    ]
+    assert [row["density"] for row in rows[:4]] == [1.0] * 4
+    assert rows[4]["density"] == pytest.approx((235_200 * 0.8 + 30_000 * 0.8 + 900) / 266_200)
+    assert {row["steps"] for row in rows} == {120}
+    with open(folder / "curves.csv", newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert steps == [100, 120] * 8
+    assert (folder / "figures" / "lenet_mnist.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_processes_give_the_results_of_one(one_process, tmp_path):
+    pytest.importorskip("joblib")
+    demo(*TINY, "--jobs", 2, "--out", tmp_path)
+    assert results(tmp_path) == results(one_process[0])
+
+
+def test_another_seed_gives_other_results(one_process, tmp_path):
+    demo(*TINY, "--jobs", 1, "--seed", 1, "--out", tmp_path)
+    assert results(tmp_path) != results(one_process[0])
+
+
+def test_ctrl_c_stops_at_once_and_keeps_the_rounds_written(tmp_path):
+    pytest.importorskip("joblib")
+    arguments = ["--trials", "2", "--rounds", "50", "--steps", "150", "--jobs", "2", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, str(DEMO), *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.split()[:2] == ["1", "80.0"]:
+            break
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    stdout, stderr = process.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130
+    assert "Stopped. Every round shown above is in" in stdout
+    assert "Traceback" not in stderr
+    assert {row["round"] for row in results(tmp_path)} >= {0, 1}
+    with pytest.raises(ProcessLookupError):  # nobody of the group is left
+        for _ in range(50):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+
+
+def test_a_reader_that_goes_away_does_no_harm(tmp_path):
+    command = f"{sys.executable} {DEMO} {' '.join(TINY)} --jobs 1 --out {tmp_path} | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment(), timeout=60)
+    assert done.stdout.startswith("LeNet-300-100 on MNIST")
+    assert "Traceback" not in done.stderr
+
+
+def test_without_extras_it_runs_and_says_what_was_skipped(tmp_path):
+    """As after a bare `pip install npticket`: none of the demo's optional packages can be imported."""
+    for name in ("matplotlib", "tqdm", "joblib", "threadpoolctl", "pooch"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('no {name} here')")
+    out = tmp_path / "out"
+    done = demo("--trials", 1, "--rounds", 1, "--steps", 10, "--out", out, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert "Figure skipped: matplotlib is not installed" in done.stdout
+    assert "which is not installed" in done.stdout  # pooch, hence the subset
+    assert len(results(out)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "0"], "--steps must be at least 1, got 0"),
+        (["--trials", "0"], "--trials must be at least 1"),
+        (["--jobs", "0"], "--jobs must be at least 1"),
+        (["--seed", "-1"], "--seed must not be negative"),
+        (["--quick", "--paper"], "not allowed with"),
+        (["--backend", "jax"], "invalid choice: 'jax'"),
+        (["--data", "/nonexistent"], "error: the data folder /nonexistent does not exist"),
+    ],
+)
+def test_bad_arguments_end_with_status_2_and_a_sentence(tmp_path, arguments, message):
+    done = demo(*arguments, "--out", tmp_path / "out", check=2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_network_spelled_out_in_the_demo_is_the_librarys():
+    spec = importlib.util.spec_from_file_location("lenet_mnist", DEMO)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    library = nets.lenet_300_100()
+    assert dict(module.LENET.rates) == dict(library.rates)
+    ours, theirs = (net.init(streams(0, [0], "init")) for net in (module.LENET, library))
+    assert ours.shapes == theirs.shapes
+    assert (ours.flat == theirs.flat).all()

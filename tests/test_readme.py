@@ -1,0 +1,43 @@
+"""The README does what it says: its Python runs, its commands and paths exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_there_are_exactly_two_commands_and_they_name_what_exists():
+    install_and_run, install_and_test = (block.strip() for block in blocks("sh"))
+    assert install_and_run.endswith("&& python demos/lenet_mnist.py")
+    assert install_and_test.endswith("&& python -m pytest")
+    assert (ROOT / "demos" / "lenet_mnist.py").exists()
+    setup = (ROOT / "setup.cfg").read_text()
+    assert all(f"\n{extra} =" in setup for extra in re.findall(r"\[(\w+)\]\"", README))
+
+
+def test_python_snippets_run():
+    (snippet,) = blocks("python")
+    done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["0", "1", "2"]
+    assert "[0.80037566 0.80037566]" in done.stdout
+
+
+def test_links_and_images_exist():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "data" / "README.md"]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_every_module_is_in_the_table_of_contents():
+    for path in (ROOT / "npticket").iterdir():
+        if path.suffix == ".py" and path.stem not in ("__init__", "initializers"):
+            assert path.name in README, path.name

@@ -1,0 +1,244 @@
+"""Training: trials are independent (law 10), runs repeat (law 11), early stopping by hand, errors at the edge."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from strategies import fits
+
+from npticket import train
+from npticket.datasets import DataError, Dataset, Split, epoch_order
+from npticket.engine import plan
+from npticket.layers import Chain, Dense, Flatten
+from npticket.nets import Net
+from npticket.optimizers import SGD, Adam
+from npticket.params import Params, stack
+from npticket.prune import dense_masks
+from npticket.streams import streams
+from npticket.train import DivergedError, evaluate, fit, join_trials
+
+MEASURED = [field.name for field in dataclasses.fields(train.Fit) if field.name not in ("end", "seconds")]
+
+
+def same(a, b):
+    """Whether two fits agree bit for bit in everything but time."""
+    return a.end.flat.tobytes() == b.end.flat.tobytes() and all(
+        np.array_equal(getattr(a, name), getattr(b, name)) for name in MEASURED
+    )
+
+
+@settings(max_examples=25)
+@given(fits(np.float32))
+def test_a_trial_among_others_is_the_trial_alone(case):
+    together = fit(**case)
+    alone = [
+        fit(**case | {"start": case["start"].trial(t), "masks": case["masks"].trial(t), "trials": [t]})
+        for t in range(case["start"].trials)
+    ]
+    assert same(together, join_trials(alone))
+
+
+def test_the_comparison_of_trials_can_fail():
+    net = small_net()
+    theta = net.init(streams(0, range(2), "init"))
+    case = {"net": net, "data": small_data(), "optimizer": lambda m: SGD(m, 0.1), "steps": 3, "batch": 4}
+    together = fit(start=theta, masks=dense_masks(theta), **case)
+    swapped = [fit(start=theta.trial(t), masks=dense_masks(theta).trial(t), trials=[1 - t], **case) for t in range(2)]
+    assert not same(together, join_trials(swapped))
+
+
+@settings(max_examples=25)
+@given(fits(np.float32))
+def test_the_same_seed_is_the_same_run_and_leaves_its_input_alone(case):
+    before = case["start"].flat.tobytes(), case["masks"].flat.tobytes()
+    assert same(fit(**case), fit(**case))
+    assert (case["start"].flat.tobytes(), case["masks"].flat.tobytes()) == before
+
+
+@settings(max_examples=25)
+@given(fits())
+def test_pruned_weights_are_0_at_the_end_and_losses_are_those_of_the_definition(case):
+    result = fit(**case)
+    pruned = ~case["masks"].flat
+    assert not result.end.flat[pruned].any()
+    assert not np.signbit(result.end.flat[pruned]).any()
+    assert result.at_steps[-1] == case["steps"]
+    loss, accuracy = evaluate(
+        lambda x: case["net"].forward(result.end, x)[0], case["data"], case["data"].validation, np.float64
+    )
+    np.testing.assert_allclose(result.val_loss[:, -1], loss, rtol=1e-12)
+    np.testing.assert_array_equal(result.val_acc[:, -1], accuracy)
+    for t in range(case["start"].trials):
+        first = int(np.argmin(result.val_loss[t]))
+        assert result.early_stop_step[t] == result.at_steps[first]
+        assert result.early_stop_val_loss[t] == result.val_loss[t, first]
+
+
+def small_net():
+    return Net("small", Chain(flatten=Flatten(), fc=Dense(4, 2)), (2, 2), 2, {"fc/W": 0.5})
+
+
+def small_data(n=12):
+    rng = np.random.default_rng(5)
+    images = rng.integers(0, 256, (n, 2, 2), dtype=np.uint8)
+    split = Split(images, (images[:, 0, 0] > 128).astype(np.uint8))
+    return Dataset("small", split, split, split, classes=2, source="a test")
+
+
+class Scripted:
+    """An engine whose single parameter is the number of steps taken, and whose validation losses are given."""
+
+    def __init__(self, net, start, masks, optimizer):
+        self.taken = 0
+
+    def step(self, x, labels):
+        self.taken += 1
+        return np.zeros(2)
+
+    def predict(self, x):
+        return np.zeros((2, x.shape[1], 2))
+
+    def read(self, out):
+        out.flat[...] = self.taken
+
+
+def test_early_stopping_takes_the_first_minimum_and_tests_the_parameters_of_that_step(monkeypatch):
+    """Losses 3, 1, 2, 1 for trial 0 and 2, 2, 3, 0 for trial 1: the minima are after 2 and 4 validations."""
+    validations = iter(np.array([[3.0, 2], [1, 2], [2, 3], [1, 0]]))
+    tested = []
+
+    def scripted(predict, data, split, dtype):
+        if len(split) == 5:
+            return next(validations), np.zeros(2)
+        if len(split) == 7:
+            tested.append(predict(np.zeros((1, 1, 2, 2))))
+        return np.zeros(2), np.full(2, len(tested) / 10)
+
+    monkeypatch.setattr(train, "evaluate", scripted)
+    monkeypatch.setattr(train, "plan", lambda *args: Scripted(*args[:4]))
+    net, theta = small_net(), Params(small_net().body.layout, np.zeros((2, 10)))
+    data = dataclasses.replace(
+        small_data(),
+        validation=Split(np.zeros((5, 2, 2)), np.zeros(5, int)),
+        test=Split(np.zeros((7, 2, 2)), np.zeros(7, int)),
+    )
+    result = fit(net, theta, dense_masks(theta), data, optimizer=lambda m: None, steps=40, batch=4, validate_every=10)
+    assert result.early_stop_step.tolist() == [20, 40]
+    assert result.early_stop_val_loss.tolist() == [1, 0]
+    # The first test evaluation sees the parameters after 20 and 40 steps: logits of black images are the biases.
+    assert tested[0].tolist() == [[[20, 20]], [[40, 40]]]
+    assert result.early_stop_test_acc.tolist() == [0.1, 0.1]
+    assert result.final_test_acc.tolist() == [0.2, 0.2]
+
+
+def test_validation_happens_at_every_interval_and_at_the_end():
+    net, data = small_net(), small_data()
+    theta = net.init(streams(0, [0], "init"))
+    for steps, every, expected in ((10, 4, [4, 8, 10]), (8, 4, [4, 8]), (3, 100, [3])):
+        result = fit(
+            net, theta, dense_masks(theta), data,
+            optimizer=lambda m: SGD(m, 0.1), steps=steps, batch=4, validate_every=every,
+        )  # fmt: skip
+        assert result.at_steps.tolist() == expected
+        assert result.val_loss.shape == (1, len(expected))
+
+
+def test_training_learns_and_the_test_set_decides_nothing():
+    net, data = small_net(), small_data(60)
+    theta = net.init(streams(0, [0], "init"))
+    case = {"optimizer": lambda m: Adam(m, 0.05), "steps": 300, "batch": 10}
+    result = fit(net, theta, dense_masks(theta), data, **case)
+    assert result.final_train_acc[0] > 0.9
+    other = Split(data.test.images, 1 - data.test.labels)  # a test set with all labels wrong
+    spoiled = fit(net, theta, dense_masks(theta), dataclasses.replace(data, test=other), **case)
+    assert (spoiled.end.flat == result.end.flat).all()
+    assert spoiled.early_stop_step == result.early_stop_step
+    assert spoiled.final_test_acc == pytest.approx(1 - result.final_test_acc)
+
+
+def test_epoch_order_is_a_fresh_permutation_per_trial_and_epoch():
+    order = epoch_order(10, 3, seed=1, trials=[0, 4], round=2, epoch=0)
+    assert order.shape == (2, 3, 3)
+    for t in range(2):
+        assert len(set(order[t].ravel())) == 9
+    assert (order[1] == epoch_order(10, 3, 1, [4], 2, 0)[0]).all()
+    different = [order[0], order[1], *(epoch_order(10, 3, 1, [0], r, e)[0] for r, e in ((2, 1), (3, 0)))]
+    assert len({o.tobytes() for o in different}) == 4
+
+
+def test_divergence_names_trial_round_and_step():
+    net, data = small_net(), small_data()
+    theta = net.init(streams(0, range(2), "init"), np.float64)
+    theta.flat[1] = 1e308  # trial 1 overflows at once
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="trial 7 became nan in round 5 at step 1:"):
+        fit(
+            net, theta, dense_masks(theta), data,
+            optimizer=lambda m: SGD(m, 0.1), steps=9, batch=4, trials=[3, 7], round=5,
+        )  # fmt: skip
+
+
+def test_divergence_later_on_names_the_first_bad_step():
+    net, data = small_net(), small_data()
+    theta = net.init(streams(0, [0], "init"), np.float64)
+
+    def explode_after_12(masks):
+        return SGD(masks, lambda step: 0.1 if step < 12 else np.inf)
+
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="trial 0 became nan in round 0 at step 14:"):
+        fit(net, theta, dense_masks(theta), data, optimizer=explode_after_12, steps=40, batch=4, validate_every=10)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
+        ({"batch": 0}, ValueError, "batch must be at least 1, got 0"),
+        ({"batch": 13}, ValueError, "batch of 13 does not fit into 12"),
+        ({"validate_every": 0}, ValueError, "validate_every must be at least 1"),
+        ({"trials": [0, 1]}, ValueError, "2 trial numbers for 1 trials"),
+        ({"engine": "warp"}, ValueError, "no engine 'warp'; there is plain"),
+        ({"masks": Params({"fc/W": (4, 2)}, np.ones((1, 8), bool))}, ValueError, r"masks\['fc/b'\] has shape None"),
+        ({"masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((2, 10), bool))}, ValueError, "trials axis"),
+        ({"masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((1, 10)))}, TypeError, "masks are float64"),
+        ({"masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.zeros((1, 10), bool))}, ValueError, "use rewind"),
+        ({"start": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((1, 10), int))}, TypeError, "parameters are int64"),
+        ({"start": Params({"W": (2,)}, np.ones((1, 2)))}, ValueError, "not those of small"),
+        ({"net": dataclasses.replace(small_net(), input_shape=(4,))}, ValueError, r"images of \(2, 2\), small takes"),
+        ({"net": dataclasses.replace(small_net(), classes=3)}, ValueError, "2 classes, small tells 3 apart"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_at_the_edge(change, error, message):
+    net = small_net()
+    theta = net.init(streams(0, [0], "init"))
+    case = {"net": net, "start": theta, "masks": dense_masks(theta), "data": small_data(), "batch": 4, "steps": 1}
+    with pytest.raises(error, match=message):
+        fit(**case | {"optimizer": lambda m: SGD(m, 0.1)} | change)
+
+
+def test_bad_data_is_refused_when_it_is_made():
+    images, labels = np.zeros((3, 2, 2), np.uint8), np.zeros(3, np.uint8)
+    good = Split(images, labels)
+    for bad, message in (
+        (Split(images[:0], labels[:0]), "small validation is empty"),
+        (Split(images, labels[:2]), "do not go with"),
+        (Split(images, labels + 2), "labels run from 2 to 2, expected 0 to 1"),
+        (Split(images, labels.astype(float)), "labels are float64, expected integers"),
+        (Split(images.astype(np.int32), labels), "images are int32"),
+        (Split(np.full((3, 2, 2), np.nan), labels), "NaN"),
+    ):
+        with pytest.raises(DataError, match=message):
+            Dataset("small", good, bad, good, classes=2, source="a test")
+
+
+def test_stack_joins_what_trial_takes_apart():
+    theta = small_net().init(streams(0, range(3), "init"))
+    assert (stack([theta.trial(t) for t in range(3)]).flat == theta.flat).all()
+
+
+def test_an_engine_reads_back_what_it_was_given():
+    net = small_net()
+    theta = net.init(streams(0, range(2), "init"))
+    out = theta.like(np.zeros_like(theta.flat))
+    plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1)).read(out)
+    assert (out.flat == theta.flat).all()
