@@ -1,9 +1,6 @@
 """Where MNIST is looked for, what is checked, and that every kind of damage is named."""
 
 import gzip
-from importlib import resources
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -179,12 +176,3 @@ def test_without_network_mnist_is_the_bundled_subset_and_says_so():
 def test_without_network_fashion_mnist_says_what_to_do():
     with pytest.raises(DataError, match="Put its four IDX files into a folder"):
         datasets.fashion_mnist()
-
-
-def test_the_bundled_file_is_the_one_in_data():
-    in_tree = Path(__file__).parents[1] / "data" / "mnist5k.npz"
-    try:
-        installed = Path(str(resources.files("npticket.bundled"))) / "mnist5k.npz"
-    except ModuleNotFoundError:
-        pytest.skip("npticket is not installed")
-    assert installed.read_bytes() == in_tree.read_bytes()
