@@ -1,6 +1,7 @@
 """Where MNIST is looked for, what is checked, and that every kind of damage is named."""
 
 import gzip
+
 import numpy as np
 import pytest
 

@@ -5,6 +5,7 @@ Pixels enter the network divided by 255 and nothing else; docs/results/input_sca
 
 import os
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,7 @@ def _from_folder(name: str, folder: Path, source: str, seed: int) -> Dataset:
 
 
 def _bundled_subset(seed: int, reason: str) -> Dataset:
-    with np.load(_bundled_file(), allow_pickle=False) as file:
+    with _bundled_file().open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         images, labels = file["images"], file["labels"].astype(np.uint8)
     rank = np.zeros(len(labels), int)  # the how-manieth of its class each image is
     for digit in range(10):
@@ -141,9 +142,9 @@ def _bundled_subset(seed: int, reason: str) -> Dataset:
     )
 
 
-def _bundled_file() -> Path:
-    """The subset as installed (package npticket.bundled) or, in a source tree that is not installed, in data/."""
+def _bundled_file() -> Traversable:
+    """The subset as installed (in npticket.bundled) or, in a source tree that is not installed, in data/."""
     try:
-        return Path(str(resources.files("npticket.bundled"))) / "mnist5k.npz"
+        return resources.files("npticket.bundled") / "mnist5k.npz"
     except ModuleNotFoundError:
         return Path(__file__).parents[2] / "data" / "mnist5k.npz"
