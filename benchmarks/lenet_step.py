@@ -25,7 +25,7 @@ from npticket.engine import plan
 from npticket.optimizers import Adam
 from npticket.params import Params
 from npticket.prune import dense_masks, density, magnitude, prune_layerwise
-from npticket.streams import streams
+from npticket.streams import TrainingStep, streams
 from npticket.tickets import rewind
 
 try:
@@ -44,7 +44,7 @@ def numpy_step(theta: Params, masks: Params, images: np.ndarray, labels: np.ndar
     def step(i: int) -> None:
         index = order[None, i % len(order)]
         x = np.multiply(images.take(index, axis=0), 1 / 255, dtype=np.float32)
-        runner.step(x, labels.take(index))
+        runner.step(x, labels.take(index), TrainingStep(0, [0], 0, i))
 
     return step
 

@@ -41,9 +41,10 @@ class SGD:
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat is overwritten."""
-        p, g = theta.flat, self._survivors.keep(grads.flat)
+        p, g = theta.flat, grads.flat
         if self.weight_decay:
             g += self.weight_decay * p
+        self._survivors.keep(g)
         if self.momentum:
             if self._v is None:
                 self._v = array_module(p).zeros_like(p)
@@ -105,7 +106,7 @@ class Adam:
 
 
 class _Survivors:
-    """Sets the gradients of pruned weights to +0, whatever they are.
+    """Sets the gradients of pruned weights, and of buffers, to +0, whatever they are.
 
     A bitwise AND of the floats with all ones (survives) or all zeros (pruned) selects in one fast pass, where a
     product would make NaN from infinity and -0 from negative numbers, and `where` is several times slower. With a
@@ -113,8 +114,11 @@ class _Survivors:
     """
 
     def __init__(self, masks: Params) -> None:
-        self._alive = masks.flat
-        self._everything = bool(masks.flat.all())
+        moves = masks.copy()
+        for name in masks.buffers:
+            moves[name][...] = False
+        self._alive = moves.flat
+        self._everything = bool(moves.flat.all())
         self._bits: Array = None
 
     def keep(self, gradients: Array) -> Array:

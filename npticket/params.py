@@ -71,6 +71,11 @@ class Params:
         """Names of the weights: what pruning may touch and density counts. Biases and the like are not weights."""
         return [name for name in self if name.split("/")[-1] == "W"]
 
+    @property
+    def buffers(self) -> list[str]:
+        """Names of what training changes but no optimizer does: the running statistics of batch normalisation."""
+        return [name for name in self if name.split("/")[-1].startswith("running_")]
+
     def like(self, flat: Array) -> "Params":
         """The same names over another flat array (T', P)."""
         return Params(self.shapes, flat)

@@ -5,7 +5,9 @@ or in many, whatever was drawn before.
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,3 +27,18 @@ def streams(
 ) -> list[np.random.Generator]:
     """Return one `stream` per trial."""
     return [stream(seed, trial, purpose, round, index) for trial in trials]
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """What tells a layer that it is being trained, and where it draws what is random in that step."""
+
+    seed: int
+    trials: Sequence[int]
+    round: int
+    number: int
+
+    @cached_property
+    def rngs(self) -> list[np.random.Generator]:
+        """One generator per trial, made when first asked for; layers draw from them in order."""
+        return streams(self.seed, self.trials, "layers", self.round, self.number)

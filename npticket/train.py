@@ -18,6 +18,7 @@ from npticket.engine import plan
 from npticket.loss import score
 from npticket.nets import Net
 from npticket.params import Params, stack
+from npticket.streams import TrainingStep
 
 CHUNK = 1000  # images evaluated at a time
 
@@ -83,7 +84,7 @@ def fit(
         if k == 0:
             order = to_device(epoch_order(len(data.train), batch, seed, trials, round, epoch), xp)
         images = data.floats(data.train.images.take(order[:, k], axis=0), dtype)
-        losses.append(runner.step(images, data.train.labels.take(order[:, k])))
+        losses.append(runner.step(images, data.train.labels.take(order[:, k]), TrainingStep(seed, trials, round, step)))
         if (step + 1) % validate_every == 0 or step + 1 == steps:
             train_loss = _mean_loss(to_host(xp.stack(losses)), step + 1, trials, round)
             losses.clear()

@@ -56,3 +56,27 @@ def directional_check(function, gradient, point, rng, eps=1e-6):
         if abs(wide - narrow) < 1e-6 * scale:
             return abs(float((gradient * d).sum()) - narrow) / scale
     raise AssertionError("central differences did not settle in any of 20 directions")
+
+
+def convolve(x, w, b, stride, pad):
+    """Six nested loops; x (B, H, W, C), w (K, K, C, O), b (O,)."""
+    batch, height, width, channels = x.shape
+    kernel, _, _, filters = w.shape
+    out = [(n + 2 * pad - kernel) // stride + 1 for n in (height, width)]
+    y = np.zeros((batch, *out, filters)) + b
+    for n, h, v in np.ndindex(batch, *out):
+        for i, j in np.ndindex(kernel, kernel):
+            row, column = h * stride + i - pad, v * stride + j - pad
+            if 0 <= row < height and 0 <= column < width:
+                for c in range(channels):
+                    y[n, h, v] += x[n, row, column, c] * w[i, j, c]
+    return y
+
+
+def pool(x, size, reduce):
+    """`reduce` over each size x size square; x (B, H, W, C)."""
+    batch, height, width, channels = x.shape
+    y = np.zeros((batch, height // size, width // size, channels))
+    for n, h, w, c in np.ndindex(y.shape):
+        y[n, h, w, c] = reduce(x[n, h * size : (h + 1) * size, w * size : (w + 1) * size, c])
+    return y

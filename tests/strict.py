@@ -84,6 +84,12 @@ def _function(function):
 class _Strict:
     __name__ = "strict"
 
+    class lib:
+        class stride_tricks:
+            @staticmethod
+            def as_strided(x, shape, strides):
+                return StrictArray(np.lib.stride_tricks.as_strided(x.host, shape, strides))
+
     def __getattr__(self, name):
         return _function(getattr(np, name))
 

@@ -58,8 +58,8 @@ def test_backward_is_the_gradient_of_forward(case):
 class WrongDense(Dense):
     """A dense layer whose dx is 1 % too large."""
 
-    def forward(self, p, x):
-        y, backward = super().forward(p, x)
+    def forward(self, p, x, step=None):
+        y, backward = super().forward(p, x, step)
         return y, lambda dy, grad, need_dx=True: 1.01 * backward(dy, grad, need_dx)
 
 
@@ -84,8 +84,8 @@ def test_first_layer_is_not_asked_for_dx():
     asked = []
 
     class Spy(Dense):
-        def forward(self, p, x):
-            y, backward = super().forward(p, x)
+        def forward(self, p, x, step=None):
+            y, backward = super().forward(p, x, step)
 
             def spy(dy, grad, need_dx=True):
                 asked.append(need_dx)

@@ -92,7 +92,7 @@ class Scripted:
     def __init__(self, net, start, masks, optimizer):
         self.taken = 0
 
-    def step(self, x, labels):
+    def step(self, x, labels, step):
         self.taken += 1
         return np.zeros(2)
 

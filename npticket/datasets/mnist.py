@@ -3,7 +3,7 @@
 Pixels enter the network divided by 255 and nothing else; docs/results/input_scaling.md says why.
 """
 
-import os
+from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
 from npticket.datasets.download import OutOfReach, download
+from npticket.datasets.find import find, read_caveat
 from npticket.datasets.idx import read_idx
 
 _TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
@@ -47,7 +48,7 @@ def mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
     dataset's `caveat` then says. A folder may hold the four IDX files, raw or .gz, or a subfolder "mnist" with them.
     """
     try:
-        found, source = _locate("mnist", folder, MNIST_MIRRORS, MNIST_FILES)
+        found, source = find("mnist", folder, _missing, partial(download, MNIST_FILES, MNIST_MIRRORS))
     except OutOfReach as error:
         return _bundled_subset(seed, str(error))
     return _from_folder("MNIST", found, source, seed)
@@ -59,7 +60,7 @@ def fashion_mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
     Raises DataError if it is nowhere and cannot be downloaded.
     """
     try:
-        found, source = _locate("fashion-mnist", folder, FASHION_MIRRORS, FASHION_FILES)
+        found, source = find("fashion-mnist", folder, _missing, partial(download, FASHION_FILES, FASHION_MIRRORS))
     except OutOfReach as error:
         raise DataError(
             f"Fashion-MNIST is not on this machine, and {error}. Put its four IDX files into a folder and name it "
@@ -68,42 +69,14 @@ def fashion_mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
     return _from_folder("Fashion-MNIST", found, source, seed)
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: $XDG_CACHE_HOME/npticket, or ~/.cache/npticket."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npticket"
-
-
-def _locate(name: str, folder: str | Path | None, mirrors: tuple, files: dict) -> tuple[Path, str]:
-    """Return the folder that holds the four files of `name`, and a phrase that says how it was found."""
-    if folder is not None:
-        return _search(Path(folder), name), str(folder)
-    if os.environ.get("NPTICKET_DATA"):
-        return _search(Path(os.environ["NPTICKET_DATA"]), name), f"{os.environ['NPTICKET_DATA']} (NPTICKET_DATA)"
-    cache = cache_folder() / name
-    if not _complete(cache):
-        download(files, mirrors, cache)
-    return cache, str(cache)
-
-
-def _search(folder: Path, name: str) -> Path:
-    if not folder.is_dir():
-        raise DataError(f"the data folder {folder} does not exist")
-    for candidate in (folder / name, folder):
-        if _complete(candidate):
-            return candidate
-    missing = [stem for stem in _TRAIN + _TEST if _file(folder, stem) is None]
-    raise DataError(
-        f"{folder} holds neither {name}/ with the four IDX files nor the files themselves: "
-        f"{', '.join(missing)} (raw or .gz) missing"
-    )
-
-
 def _file(folder: Path, stem: str) -> Path | None:
     return next((path for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()), None)
 
 
-def _complete(folder: Path) -> bool:
-    return all(_file(folder, stem) for stem in _TRAIN + _TEST)
+def _missing(folder: Path) -> str:
+    """What `folder` lacks of the four files, or nothing."""
+    missing = [stem for stem in _TRAIN + _TEST if _file(folder, stem) is None]
+    return f"{', '.join(missing)} (raw or .gz)" if missing else ""
 
 
 def _from_folder(name: str, folder: Path, source: str, seed: int) -> Dataset:
@@ -120,7 +93,7 @@ def _from_folder(name: str, folder: Path, source: str, seed: int) -> Dataset:
         if len(split) != expected:
             raise DataError(f"{folder}: {len(split)} {what} images, {name} has {expected}")
     train, validation = split_off(full, 5_000, seed)
-    return Dataset(name, train, validation, test, classes=10, source=source)
+    return Dataset(name, train, validation, test, classes=10, source=source, caveat=read_caveat(folder))
 
 
 def _bundled_subset(seed: int, reason: str) -> Dataset:

@@ -1,6 +1,6 @@
 """Engines run a net from given parameters and masks; `train` drives them and knows none of them by name.
 
-Every engine has `step(x, labels) -> loss`, `predict(x) -> logits` and `read(out)`.
+Every engine has `step(x, labels, step) -> loss`, `predict(x) -> logits` and `read(out)`.
 """
 
 from collections.abc import Callable

@@ -6,6 +6,7 @@ from typing import Any
 from npticket.backend import Array, array_module
 from npticket.loss import softmax_cross_entropy
 from npticket.params import Params
+from npticket.streams import TrainingStep
 
 
 class Plain:
@@ -17,9 +18,9 @@ class Plain:
         self.grads = start.like(array_module(start.flat).zeros_like(start.flat))
         self.optimizer = optimizer(masks)
 
-    def step(self, x: Array, labels: Array) -> Array:
+    def step(self, x: Array, labels: Array, step: TrainingStep) -> Array:
         """Take one optimizer step; return the loss before it, per trial (T,).     x (T, B, ...)   labels (T, B)"""
-        logits, backward = self.net.forward(self.theta, x)
+        logits, backward = self.net.forward(self.theta, x, step)
         loss, dlogits = softmax_cross_entropy(logits, labels)
         backward(dlogits, self.grads.tree, need_dx=False)
         self.optimizer.step(self.theta, self.grads)

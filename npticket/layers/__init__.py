@@ -1,8 +1,25 @@
 """The layer stack: each layer's forward pass with its hand-written backward pass on the same screen."""
 
 from npticket.layers.activation import ReLU
-from npticket.layers.compose import Chain, Layer
+from npticket.layers.compose import Chain, Layer, Residual
+from npticket.layers.conv import Conv2D
 from npticket.layers.dense import Dense
+from npticket.layers.dropout import Dropout
+from npticket.layers.norm import BatchNorm
+from npticket.layers.pool import AveragePool, GlobalAveragePool, MaxPool
 from npticket.layers.shape import Flatten
 
-__all__ = ["Chain", "Dense", "Flatten", "Layer", "ReLU"]
+__all__ = [
+    "AveragePool",
+    "BatchNorm",
+    "Chain",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAveragePool",
+    "Layer",
+    "MaxPool",
+    "ReLU",
+    "Residual",
+]

@@ -16,7 +16,7 @@ class ReLU:
         """Nothing to draw."""
         return {}
 
-    def forward(self, p: Mapping[str, Array], x: Array) -> tuple[Array, Callable]:
+    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
         """Return y and the function that turns dL/dy into dL/dx."""
         xp = array_module(x)
         y = xp.maximum(x, 0)

@@ -6,12 +6,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from npticket.backend import Array
+from npticket.streams import TrainingStep
 
 
 class Layer(Protocol):
     """A description (sizes, no arrays) of a differentiable function of parameters and input.
 
-    `layout` maps local names to shapes without the trials axis. `forward` returns the output and a closure
+    `layout` maps local names to shapes without the trials axis. `forward` is given the training step it is part of, or
+    None when it predicts (only batch normalisation and dropout care), and returns the output and a closure
     `backward(dy, grad, need_dx=True)` that writes the gradients of the parameters into the views it is given and
     returns dL/dx (or anything, if nobody needs it). The closure is the cache: what it mentions lives as long as it.
     """
@@ -20,7 +22,7 @@ class Layer(Protocol):
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
 
-    def forward(self, p: Mapping[str, Any], x: Array) -> tuple[Array, Callable]: ...
+    def forward(self, p: Mapping[str, Any], x: Array, step: TrainingStep | None = None) -> tuple[Array, Callable]: ...
 
 
 class Chain:
@@ -42,11 +44,11 @@ class Chain:
             f"{name}/{local}": value for name, layer in self.layers.items() for local, value in layer.init(rng).items()
         }
 
-    def forward(self, p: Mapping[str, Any], x: Array) -> tuple[Array, Callable]:
+    def forward(self, p: Mapping[str, Any], x: Array, step: TrainingStep | None = None) -> tuple[Array, Callable]:
         """Return the last layer's output and the function that runs the backward passes in reverse."""
         backwards = []
         for name, layer in self.layers.items():
-            x, layer_backward = layer.forward(p.get(name, {}), x)
+            x, layer_backward = layer.forward(p.get(name, {}), x, step)
             backwards.append((name, layer_backward))
 
         def backward(dy: Array, grad: Mapping[str, Any], need_dx: bool = True) -> Array | None:
@@ -57,3 +59,37 @@ class Chain:
             return dy if need_dx else None
 
         return x, backward
+
+
+class Residual:
+    """y = body(x) + shortcut(x), the shortcut being the identity unless a layer is given (He et al. 2016)."""
+
+    def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
+        self.body, self.shortcut = body, shortcut
+        self.layout = {f"body/{local}": shape for local, shape in body.layout.items()}
+        if shortcut is not None:
+            self.layout |= {f"shortcut/{local}": shape for local, shape in shortcut.layout.items()}
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw one trial's parameters, the body's first."""
+        values = {f"body/{local}": value for local, value in self.body.init(rng).items()}
+        if self.shortcut is not None:
+            values |= {f"shortcut/{local}": value for local, value in self.shortcut.init(rng).items()}
+        return values
+
+    def forward(self, p: Mapping[str, Any], x: Array, step: TrainingStep | None = None) -> tuple[Array, Callable]:
+        """Return y and the backward pass: dL/dy flows into both branches, and dL/dx is the sum of what they return."""
+        y, body_backward = self.body.forward(p["body"], x, step)
+        shortcut_backward = None
+        if self.shortcut is None:
+            y = y + x
+        else:
+            around, shortcut_backward = self.shortcut.forward(p["shortcut"], x, step)
+            y = y + around
+
+        def backward(dy: Array, grad: Mapping[str, Any], need_dx: bool = True) -> Array | None:
+            dx = body_backward(dy, grad["body"], need_dx)
+            around = dy if shortcut_backward is None else shortcut_backward(dy, grad["shortcut"], need_dx)
+            return dx + around if need_dx else None
+
+        return y, backward

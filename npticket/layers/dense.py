@@ -21,7 +21,7 @@ class Dense:
         inputs, outputs = self.layout["W"]
         return {"W": glorot_normal(rng, (inputs, outputs), inputs, outputs), "b": np.zeros((1, outputs))}
 
-    def forward(self, p: Mapping[str, Array], x: Array) -> tuple[Array, Callable]:
+    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         y = x @ p["W"]
         y += p["b"]

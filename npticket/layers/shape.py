@@ -17,7 +17,7 @@ class Flatten:
         """Nothing to draw."""
         return {}
 
-    def forward(self, p: Mapping[str, Array], x: Array) -> tuple[Array, Callable]:
+    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
         """Return y and the function that turns dL/dy into dL/dx."""
         y = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
 

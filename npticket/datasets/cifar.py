@@ -1,0 +1,142 @@
+"""CIFAR-10 and CIFAR-100 from their binary files: 45,000 training, 5,000 validation, 10,000 test images, 32 x 32 x 3.
+
+The binary version is a list of records, label byte(s) and then 1,024 red, 1,024 green and 1,024 blue pixels, row by
+row. The pickled versions are never read: loading a pickle runs whatever is in it.
+"""
+
+import tarfile
+import zlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from npticket.datasets.dataset import DataError, Dataset, Split, split_off
+from npticket.datasets.download import OutOfReach, download
+from npticket.datasets.find import find, read_caveat
+
+MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
+
+
+@dataclass(frozen=True)
+class _Format:
+    """One of the two datasets: its archive, the members that count, and the records that they consist of."""
+
+    name: str
+    slug: str
+    md5: str  # of the archive
+    inside: str  # the folder in the archive
+    train: tuple[str, ...]
+    test: str
+    label_bytes: int  # the last one is the class
+    classes: int
+
+    @property
+    def archive(self) -> str:
+        return f"{self.slug}-binary.tar.gz"
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return (*self.train, self.test)
+
+    def missing(self, folder: Path) -> str:
+        """What `folder` lacks, or nothing: it needs the archive or all members."""
+        if (folder / self.archive).is_file() or self.unpacked(folder):
+            return ""
+        return f"{self.archive}, or {', '.join(self.members)}"
+
+    def unpacked(self, folder: Path) -> Path | None:
+        """Where the unpacked members are: in `folder` or in its subfolder named as in the archive."""
+        for candidate in (folder / self.inside, folder):
+            if all((candidate / name).is_file() for name in self.members):
+                return candidate
+        return None
+
+
+CIFAR_10 = _Format(
+    name="CIFAR-10",
+    slug="cifar-10",
+    md5="c32a1d4ab5d03f1284b67883e8d87530",
+    inside="cifar-10-batches-bin",
+    train=tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
+    test="test_batch.bin",
+    label_bytes=1,
+    classes=10,
+)
+CIFAR_100 = _Format(
+    name="CIFAR-100",
+    slug="cifar-100",
+    md5="03b5dce01913d631647c71ecec9e9cb8",
+    inside="cifar-100-binary",
+    train=("train.bin",),
+    test="test.bin",
+    label_bytes=2,
+    classes=100,
+)
+
+
+def cifar10(folder: str | Path | None = None, seed: int = 0) -> Dataset:
+    """Return CIFAR-10, split 45,000 / 5,000 / 10,000; `seed` chooses the validation images.
+
+    Looks in `folder`; else in $NPTICKET_DATA; else in the user's cache folder; else downloads 162 MB into it. A folder
+    may hold the archive cifar-10-binary.tar.gz or the six .bin files, itself or in a subfolder "cifar-10" or
+    "cifar-10-batches-bin". Raises DataError if it is nowhere: there is no bundled subset.
+    """
+    return _load(CIFAR_10, folder, seed)
+
+
+def cifar100(folder: str | Path | None = None, seed: int = 0) -> Dataset:
+    """Return CIFAR-100 with its 100 fine classes, from the same places as CIFAR-10."""
+    return _load(CIFAR_100, folder, seed)
+
+
+def _load(kind: _Format, folder: str | Path | None, seed: int) -> Dataset:
+    fetch = partial(download, {kind.archive: f"md5:{kind.md5}"}, MIRRORS)
+    try:
+        found, source = find(kind.slug, folder, kind.missing, fetch)
+    except OutOfReach as error:
+        raise DataError(
+            f"{kind.name} is not on this machine, and {error}. Fetch {MIRRORS[0]}{kind.archive} where there is "
+            "network, put it into a folder, and name that folder as the argument (--data) or in NPTICKET_DATA"
+        ) from error
+    unpacked = kind.unpacked(found)
+    members = _from_archive(kind, found / kind.archive) if unpacked is None else _from_folder(kind, unpacked)
+    full = _records(kind, [members[name] for name in kind.train], 50_000)
+    train, validation = split_off(full, 5_000, seed)
+    test = _records(kind, [members[kind.test]], 10_000)
+    return Dataset(kind.name, train, validation, test, kind.classes, source, read_caveat(unpacked or found))
+
+
+def _from_folder(kind: _Format, folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in kind.members}
+
+
+def _from_archive(kind: _Format, path: Path) -> dict[str, bytes]:
+    """The bytes of each member, by its exact name; nothing is unpacked to the disk."""
+    wanted = {f"{kind.inside}/{name}": name for name in kind.members}
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            members = {
+                wanted[m.name]: archive.extractfile(m).read() for m in archive if m.name in wanted and m.isfile()
+            }
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataError(f"{path} is not a complete archive ({error}); fetch it again") from error
+    lacking = [name for name in kind.members if name not in members]
+    if lacking:
+        raise DataError(f"{path} does not contain {', '.join(lacking)}: is it another version of {kind.name}?")
+    return members
+
+
+def _records(kind: _Format, parts: list[bytes], count: int) -> Split:
+    """Images (N, 32, 32, 3) and labels (N,) from members that hold `count` records in equal parts."""
+    record = kind.label_bytes + 3 * 32 * 32
+    for part in parts:
+        if len(part) != record * count // len(parts):
+            raise DataError(
+                f"{kind.name}: a file of {count // len(parts):,} records has {record * count // len(parts):,} bytes, "
+                f"this one {len(part):,}; fetch it again"
+            )
+    table = np.frombuffer(b"".join(parts), np.uint8).reshape(count, record)
+    images = table[:, kind.label_bytes :].reshape(count, 3, 32, 32).transpose(0, 2, 3, 1)
+    return Split(np.ascontiguousarray(images), table[:, kind.label_bytes - 1].copy())

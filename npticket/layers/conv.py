@@ -1,0 +1,118 @@
+"""Convolution by im2col: windows become rows of a matrix, a few images at a time, and one matrix product does the rest.
+
+The columns of a whole batch would be K^2 times its size, so they are made for a few images, used while they are in the
+cache, and made again in the backward pass. dx needs no second algorithm: it is the convolution of dy, with zeros put
+between its pixels where the stride was larger than 1, with W turned by half a turn and its channels exchanged.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from npticket.backend import Array, array_module
+from npticket.initializers import glorot_normal
+
+# Columns are made for as many images as fit into this many bytes (at least one image), or into four times the size of W
+# where that is more: adding up dW costs as much as W is large, once per group of images.
+COLUMN_BYTES = 2 << 20
+
+
+class Conv2D:
+    """y[h, w] = sum over i, j of x[h s + i - p, w s + j - p] W[i, j] + b, with zeros outside of x.
+
+    W (T, K, K, C, O)   b (T, 1, 1, 1, O)   x (T, B, H, W, C)   y (T, B, H', W', O),   H' = (H + 2 p - K) // s + 1
+    """
+
+    def __init__(
+        self, channels: int, filters: int, kernel: int = 3, stride: int = 1, padding: int = 0, bias: bool = True
+    ) -> None:
+        if min(channels, filters, kernel, stride) < 1 or not 0 <= padding < kernel:
+            raise ValueError(
+                "a convolution needs sizes of at least 1 and a padding below the kernel size, got "
+                f"{channels} channels, {filters} filters, kernel {kernel}, stride {stride}, padding {padding}"
+            )
+        self.stride, self.padding = stride, padding
+        self.layout = {"W": (kernel, kernel, channels, filters)}
+        if bias:
+            self.layout["b"] = (1, 1, 1, filters)
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw one trial's parameters: Gaussian Glorot weights (fans are channels times K^2), zero biases."""
+        kernel, _, channels, filters = self.layout["W"]
+        fans = kernel * kernel * channels, kernel * kernel * filters
+        zeros = {name: np.zeros(shape) for name, shape in self.layout.items()}
+        return zeros | {"W": glorot_normal(rng, self.layout["W"], *fans)}
+
+    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+        """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
+        kernel, pad, height, width = p["W"].shape[1], self.padding, *x.shape[2:4]
+        y = convolve(x, p["W"], self.stride, pad, (height + 2 * pad, width + 2 * pad))
+        if "b" in p:
+            y += p["b"]
+
+        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+            if "b" in p:
+                dy.sum(axis=(1, 2, 3), keepdims=True, out=grad["b"])
+            weight_gradient(x, dy, self.stride, pad, out=grad["W"])
+            if not need_dx:
+                return None
+            turned = p["W"][:, ::-1, ::-1].swapaxes(-1, -2)
+            return convolve(dy, turned, 1, kernel - 1 - pad, (height + kernel - 1, width + kernel - 1), self.stride)
+
+        return y, backward
+
+
+def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int], spread: int = 1) -> Array:
+    """Slide w (T, K, K, C, O) over x (T, B, H, W, C).
+
+    x lies at `pad` from the top and left of a frame of zeros of `padded` height and width, its pixels `spread` apart.
+    """
+    xp = array_module(x, w)
+    trials, kernel, _, channels, filters = w.shape
+    out = [(size - kernel) // stride + 1 for size in padded]
+    matrix = w.reshape(trials, kernel * kernel * channels, filters)
+    y = xp.empty((max(trials, len(x)), x.shape[1], *out, filters), x.dtype)
+    flat = y.reshape(len(y), -1, filters)
+    for rows, columns in im2col(x, kernel, stride, pad, padded, spread, matrix[0].nbytes):
+        xp.matmul(columns, matrix, out=flat[:, rows])
+    return y
+
+
+def weight_gradient(x: Array, dy: Array, stride: int, pad: int, out: Array) -> None:
+    """Write the sum over all windows of x^T dy into `out` (T, K, K, C, O)."""
+    xp = array_module(x, dy, out)
+    trials, kernel, _, channels, filters = out.shape
+    total = out.reshape(trials, kernel * kernel * channels, filters)
+    part = xp.empty_like(total)
+    flat = dy.reshape(trials, -1, filters)
+    padded = (x.shape[2] + 2 * pad, x.shape[3] + 2 * pad)
+    for i, (rows, columns) in enumerate(im2col(x, kernel, stride, pad, padded, 1, total[0].nbytes)):
+        xp.matmul(columns.swapaxes(-1, -2), flat[:, rows], out=part if i else total)
+        if i:
+            total += part
+
+
+def im2col(
+    x: Array, kernel: int, stride: int, pad: int, padded: tuple[int, int], spread: int, w_bytes: int
+) -> Iterator[tuple[slice, Array]]:
+    """Yield (rows, columns (T, n H' W', K K C)) for n images at a time; `columns` is the same memory every time.
+
+    `rows` says which rows of the whole batch's matrix (T, B H' W', ...) these are.
+    """
+    xp = array_module(x)
+    trials, batch, height, width, channels = x.shape
+    rows_out, cols_out = ((size - kernel) // stride + 1 for size in padded)
+    image_bytes = trials * rows_out * cols_out * kernel * kernel * channels * x.dtype.itemsize
+    n = min(batch, max(1, max(COLUMN_BYTES, 4 * trials * w_bytes) // image_bytes))
+    frame = xp.zeros((trials, n, *padded, channels), x.dtype)
+    inside = frame[:, :, pad : pad + (height - 1) * spread + 1 : spread, pad : pad + (width - 1) * spread + 1 : spread]
+    shape = (trials, n, rows_out, cols_out, kernel, kernel, channels)
+    a, b, h, w, c = frame.strides
+    windows = xp.lib.stride_tricks.as_strided(frame, shape, (a, b, h * stride, w * stride, h, w, c))  # a view
+    columns = xp.empty(shape, x.dtype)
+    for first in range(0, batch, n):
+        count = min(n, batch - first)
+        inside[:, :count] = x[:, first : first + count]
+        columns[:, :count] = windows[:, :count]
+        matrix = columns[:, :count].reshape(trials, count * rows_out * cols_out, kernel * kernel * channels)
+        yield slice(first * rows_out * cols_out, (first + count) * rows_out * cols_out), matrix

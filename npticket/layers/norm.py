@@ -1,0 +1,79 @@
+"""Batch normalisation (Ioffe & Szegedy 2015) over batch and image, one mean and variance per trial and channel."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from npticket.backend import Array, array_module
+
+
+class BatchNorm:
+    """y = scale (x - mean) / sqrt(var + eps) + shift.     scale, shift, running_mean, running_var (T, C)
+
+    x, y (T, B, C) or (T, B, H, W, C). In training, mean and variance are the batch's and the running ones move towards
+    them by `momentum` (the variance unbiased, as PyTorch's); in prediction they are the running ones. The running
+    statistics are buffers: they live among the parameters, are rewound with them, and no optimizer touches them.
+    """
+
+    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        if channels < 1:
+            raise ValueError(f"batch normalisation needs at least one channel, got {channels}")
+        self.momentum, self.eps = momentum, eps
+        self.layout = dict.fromkeys(("scale", "shift", "running_mean", "running_var"), (channels,))
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Scale and running variance 1, shift and running mean 0; nothing is drawn."""
+        return {name: np.full(shape, name in ("scale", "running_var"), float) for name, shape in self.layout.items()}
+
+    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+        """Return y and the backward pass; in training (with a `step`), also move the running statistics in `p`."""
+        if step is None:
+            mean, var = p["running_mean"], p["running_var"]
+        else:
+            count = x[0, ..., 0].size
+            mean = _sum(x) / count
+            centred = _affine(x, mean * 0 + 1, -mean)
+            var = _sum(centred * centred) / count
+            for running, batch in (("running_mean", mean), ("running_var", var * (count / max(1, count - 1)))):
+                p[running][...] += self.momentum * (batch - p[running])
+        inverse = 1 / array_module(x).sqrt(var + self.eps)
+        y = _affine(x, p["scale"] * inverse, p["shift"] - mean * p["scale"] * inverse)
+
+        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+            # With xhat = (x - mean) / sqrt(var + eps):  dscale = sum dy xhat,  dshift = sum dy,  and, because every x
+            # moves the mean and the variance too,  dx = scale / sqrt(var + eps) (dy - mean(dy) - xhat mean(dy xhat)).
+            grad["shift"][...] = _sum(dy)
+            grad["scale"][...] = (_sum(dy * x) - mean * grad["shift"]) * inverse
+            if not need_dx:
+                return None
+            a = p["scale"] * inverse
+            if step is None:  # the statistics are constants
+                return _affine(dy, a, 0 * a)
+            b = -a * inverse * grad["scale"] / count
+            dx = _affine(x, b, -a * grad["shift"] / count - b * mean)
+            dx += _affine(dy, a, 0 * a)
+            return dx
+
+        return y, backward
+
+
+def _sum(x: Array) -> Array:
+    """Sum over everything but trials and channels, (T, C): a product with ones is several times faster than sum()."""
+    rows = _rows(x)
+    ones = array_module(x).ones((1, 1, rows.shape[1]), x.dtype)
+    return (ones @ rows).reshape(len(x), -1, x.shape[-1]).sum(axis=1)
+
+
+def _affine(x: Array, a: Array, b: Array) -> Array:
+    """a x + b with a, b (T, C), in runs of a whole image row: NumPy is slow on runs as short as C."""
+    rows = _rows(x)
+    repeat = (1, 1, rows.shape[-1] // x.shape[-1])
+    xp = array_module(x, a, b)
+    y = rows * xp.tile(a[:, None], repeat)
+    y += xp.tile(b[:, None], repeat)
+    return y.reshape(x.shape)
+
+
+def _rows(x: Array) -> Array:
+    """x as (T, N, W C) for images, (T, B, C) otherwise."""
+    return x.reshape(len(x), -1, x.shape[-2] * x.shape[-1]) if x.ndim == 5 else x

@@ -1,0 +1,103 @@
+"""Pooling over squares that touch and do not overlap; rows and columns left over at the edge are not looked at."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from npticket.backend import Array, array_module
+
+
+class MaxPool:
+    """y = the largest of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)
+
+    Where several pixels of a square are equally large, the gradient goes to the first of them, row by row.
+    """
+
+    layout: Mapping[str, tuple[int, ...]] = {}
+
+    def __init__(self, size: int = 2) -> None:
+        self.size = _checked(size)
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Nothing to draw."""
+        return {}
+
+    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+        """Return y and the function that turns dL/dy into dL/dx."""
+        xp = array_module(x)
+        first, *others = _corners(x, self.size)
+        y = first.copy()
+        for corner in others:
+            xp.maximum(y, corner, out=y)
+
+        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array:
+            dx = xp.zeros_like(x)
+            open_ = xp.ones(y.shape, bool)  # squares whose largest pixel has not come yet
+            for corner, d_corner in zip(_corners(x, self.size), _corners(dx, self.size), strict=True):
+                hit = corner == y
+                hit &= open_
+                open_ ^= hit
+                xp.multiply(dy, hit, out=d_corner)
+            return dx
+
+        return y, backward
+
+
+class AveragePool:
+    """y = the mean of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)"""
+
+    layout: Mapping[str, tuple[int, ...]] = {}
+
+    def __init__(self, size: int = 2) -> None:
+        self.size = _checked(size)
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Nothing to draw."""
+        return {}
+
+    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+        """Return y and the function that turns dL/dy into dL/dx."""
+        y = sum(_corners(x, self.size)) / self.size**2
+
+        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array:
+            dx = array_module(x).zeros_like(x)
+            for d_corner in _corners(dx, self.size):
+                d_corner[...] = dy / self.size**2
+            return dx
+
+        return y, backward
+
+
+class GlobalAveragePool:
+    """y = the mean of each channel over the whole map.     x (T, B, H, W, C)   y (T, B, C)"""
+
+    layout: Mapping[str, tuple[int, ...]] = {}
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Nothing to draw."""
+        return {}
+
+    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+        """Return y and the function that turns dL/dy into dL/dx."""
+        area = x.shape[2] * x.shape[3]
+
+        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array:
+            dx = array_module(x).empty_like(x)
+            dx[...] = (dy / area)[:, :, None, None]
+            return dx
+
+        return x.mean(axis=(2, 3)), backward
+
+
+def _checked(size: int) -> int:
+    if size < 1:
+        raise ValueError(f"pooling needs squares of at least 1 pixel, got {size}")
+    return size
+
+
+def _corners(x: Array, size: int) -> Iterator[Array]:
+    """The size^2 views of x that hold one pixel of every square, row by row."""
+    height, width = (n // size * size for n in x.shape[2:4])
+    for i in range(size):
+        for j in range(size):
+            yield x[:, :, i:height:size, j:width:size]
