@@ -58,6 +58,7 @@ def torch_step(theta: Params, masks: Params, images: np.ndarray, labels: np.ndar
         for layer, name in zip(linear, ("fc1", "fc2", "out"), strict=True):
             layer.weight.copy_(torch.from_numpy(theta[f"{name}/W"][0].T.copy()))
             layer.bias.zero_()
+    some_pruned = not masks.flat.all()
     keep = [torch.from_numpy(masks[f"{name}/W"][0].T.astype(np.float32)) for name in ("fc1", "fc2", "out")]
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
     loss_function = torch.nn.CrossEntropyLoss()
@@ -69,7 +70,8 @@ def torch_step(theta: Params, masks: Params, images: np.ndarray, labels: np.ndar
         x = x_all[index].to(torch.float32).mul_(1 / 255)
         optimizer.zero_grad(set_to_none=True)
         loss_function(model(x), y_all[index]).backward()
-        torch._foreach_mul_([layer.weight.grad for layer in linear], keep)
+        if some_pruned:
+            torch._foreach_mul_([layer.weight.grad for layer in linear], keep)
         optimizer.step()
 
     return step

@@ -8,6 +8,7 @@ Prints one row per round, the winning ticket beside its control, and writes resu
 """
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -72,15 +73,15 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, saved
     with Progress(runs) as progress, Workers(train_trials, args.jobs, progress.advance) as workers:
         theta0 = initialise("init")  # 1. initialise
         masks = dense_masks(theta0)
-        waiting = []
+        earlier = None  # the round before, whose control may still be under way
         for round in range(args.rounds):
             ticket = workers.start(rewind(theta0, masks), masks, round)  # 4. reset, and 2. train
             reinit = workers.start(rewind(initialise("reinit", round), masks), masks, round)  # the control
-            waiting.append((round, masks, ticket, reinit))
-            end = ticket.result().end  # the control may go on meanwhile
-            masks = prune_layerwise(magnitude(end), masks, PRUNING_RATES)  # 3. prune
-            while waiting and (waiting[0][-1].done() or round == args.rounds - 1):
-                note_round(saved, progress, *waiting.pop(0))
+            if earlier:
+                note_round(saved, progress, *earlier)  # was started before this round, so it is waited for first
+            earlier = (round, masks, ticket, reinit)
+            masks = prune_layerwise(magnitude(ticket.result().end), masks, PRUNING_RATES)  # 3. prune
+        note_round(saved, progress, *earlier)
 
 
 def note_round(saved: store.Store, progress: Progress, round: int, masks: Params, ticket: Training, reinit: Training):
@@ -123,14 +124,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.seed < 0:
         parser.error(f"--seed must not be negative, got {args.seed}")
     if args.jobs is None:
-        args.jobs = 1 if args.backend == "cupy" else default_jobs()
+        args.jobs = 1 if args.backend == "cupy" else min(default_jobs(), 2 * args.trials)
     if args.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {args.jobs}")
+    if args.jobs > 1 and args.backend == "cupy":
+        parser.error("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
+    saved = None
     try:
         args.xp = backend.load(args.backend)
         data = datasets.mnist(args.data, seed=args.seed)
@@ -142,17 +146,22 @@ def main(argv: list[str] | None = None) -> int:
             print(f"Earlier results moved to {saved.set_aside}")
         print(f"\n{report.HEADER}", flush=True)
         find_winning_tickets(args, data, saved)
+        print(f"\n{report.verdict(saved.results)}")
+        if caveat:
+            print(f"All of this on the {data.caveat}: no figure here is to be compared with the paper's.")
+        print(f"Tables: {saved.folder / 'results.csv'}, {saved.folder / 'curves.csv'}")
+        draw(saved, f"{LENET.name} on {data.name}{caveat}")
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        print(f"\nStopped. Every round shown above is in {args.out / 'results.csv'}", flush=True)
+        kept = f"The rounds shown above are in {args.out}" if saved and saved.results else "No round was finished."
+        print(f"\nStopped. {kept}", flush=True)
         return 130
+    except BrokenPipeError:  # whoever read the output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (datasets.DataError, DivergedError, ImportError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"\n{report.verdict(saved.results)}")
-    if caveat:
-        print(f"All of this on the {data.caveat}: no figure here is to be compared with the paper's.")
-    print(f"Tables: {saved.folder / 'results.csv'}, {saved.folder / 'curves.csv'}")
-    draw(saved, f"{LENET.name} on {data.name}{caveat}")
     return 0
 
 

@@ -25,6 +25,8 @@ def step_drops(lr: float, drops: Mapping[int, float]) -> Schedule:
 
 def linear_warmup(schedule: Schedule, steps: int) -> Schedule:
     """Rise linearly to `schedule` over the first `steps` steps; the first step takes 1/steps of it, not 0."""
+    if steps < 1:
+        raise ValueError(f"a warm-up takes at least 1 step, got {steps}")
     return lambda step: schedule(step) * min(1.0, (step + 1) / steps)
 
 

@@ -51,7 +51,9 @@ def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[s
 
     Parameters that are not named are left alone (Frankle & Carbin 2019, section 4: output layer, shortcuts).
     """
-    names = list(names)
+    names = list(dict.fromkeys(names))
+    if not names:
+        raise ValueError("global pruning needs at least one parameter name")
     _check(scores, masks, names, rate)
     pruned = masks.like(to_host(masks.flat).copy())
     for t in range(masks.trials):

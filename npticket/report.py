@@ -26,17 +26,17 @@ def verdict(results: Sequence[Mapping[str, Any]]) -> str:
 
     A winning ticket (Frankle & Carbin 2019, section 1) stops early no later than the dense network and is at least as
     accurate there; here in the mean over the trials. A network whose validation loss was still falling when the budget
-    ended has no known early-stopping iteration and cannot win; a dense network cut short only makes winning harder.
+    ended has no known early-stopping iteration: it cannot win, and if it is the dense one, nothing can be said.
     """
     dense, *tickets = summarise(results, WINNING_TICKET)
     reinits = {point.round: point for point in summarise(results, RANDOM_REINIT)}
     trials = f"{dense.trials} trial{'s' if dense.trials > 1 else ''}"
     if not tickets:
         return f"No verdict: only the dense network was trained ({trials})."
-    if all(point.cut_short for point in tickets):
+    if dense.cut_short:
         return (
-            f"Too short for a verdict: after {dense.steps:,} steps validation losses were still falling, "
-            f"so early stopping says nothing yet ({trials})."
+            f"Too short for a verdict: after {dense.steps:,} steps the dense network's validation loss was still "
+            f"falling, so there is nothing to compare with yet ({trials})."
         )
     winners = [
         point
@@ -60,7 +60,7 @@ def verdict(results: Sequence[Mapping[str, Any]]) -> str:
         "stop early no later than the dense network and are at least as accurate there. At that smallest size it is so",
         f"in {_wins_alone(smallest, dense)} of {dense.trials} trials, each against its own dense network.",
         f"  fastest        {percent(fastest.density):>7}: early stop after {fast:,.0f} steps, the dense network after "
-        f"{'at least ' * dense.cut_short}{dense_fast:,.0f} ({fast / dense_fast - 1:+.0%})",
+        f"{dense_fast:,.0f} ({fast / dense_fast - 1:+.0%})",
         f"  most accurate  {percent(best.density):>7}: {best.early_stop_test_acc.mean():.2%} of the test set, the "
         f"dense network {dense.early_stop_test_acc.mean():.2%} ({_points(best, dense)})",
     ]
@@ -70,7 +70,7 @@ def verdict(results: Sequence[Mapping[str, Any]]) -> str:
             lines.append(
                 f"  random reinit  {percent(ticket.density):>7}: {'at least ' * reinit.cut_short}"
                 f"{reinit.early_stop_step.mean() / ticket.early_stop_step.mean():.2f} times the ticket's steps, "
-                f"{_points(reinit, ticket)} against the ticket"
+                f"{_points(reinit, ticket)} against the ticket{' so far' * reinit.cut_short}"
             )
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ RANDOM_REINIT = "random_reinit"
 class Store:
     """The two tables of one experiment in `folder`; every `add` leaves complete files.
 
-    Tables of an earlier experiment found there are moved into a subfolder `earlier-<time>`, never overwritten.
+    What an earlier experiment left there is moved into a subfolder `earlier-<time>`, never overwritten.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -51,12 +52,13 @@ class Store:
         _write(self.folder / "curves.csv", CURVES, self._curves)
 
     def _set_aside(self) -> Path | None:
-        """Move tables of an earlier experiment out of the way; return where to, or None."""
-        old = [path for path in (self.folder / "results.csv", self.folder / "curves.csv") if path.exists()]
+        """Move tables and figures of an earlier experiment out of the way; return where to, or None."""
+        old = [self.folder / name for name in ("results.csv", "curves.csv", "figures") if (self.folder / name).exists()]
         if not old:
             return None
-        goal = self.folder / time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(old[0].stat().st_mtime))
-        goal.mkdir(exist_ok=True)
+        name = time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(old[0].stat().st_mtime))
+        goal = next(g for n in count() if not (g := self.folder / (f"{name}-{n}" if n else name)).exists())
+        goal.mkdir()
         for path in old:
             path.replace(goal / path.name)
         return goal

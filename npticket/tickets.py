@@ -55,8 +55,7 @@ def check_round(round: Round, theta0: Params, previous: Round | None = None) -> 
     """Raise AssertionError, naming the parameter and trial, if `round` breaks a law of iterative pruning.
 
     The laws: start is theta0 where it survives and 0 elsewhere, bit for bit, biases included; end is exactly 0 where
-    pruned; nothing shares memory with theta0; and, given the `previous` round, masks only shrink and nothing that
-    went was larger (in its layer and trial) than what stayed, if pruning was by magnitude and layer.
+    pruned; nothing shares memory with theta0; and, given the `previous` round, masks only shrink.
     """
     for params, what in ((round.start, "start"), (round.end, "end"), (round.masks, "masks")):
         if np.shares_memory(to_host(params.flat), to_host(theta0.flat)):
@@ -72,13 +71,19 @@ def check_round(round: Round, theta0: Params, previous: Round | None = None) -> 
             for values, what in ((start, "start"), (end, "end")):
                 if values[~mask].any() or np.signbit(values[~mask]).any():
                     raise AssertionError(f"{where}: a pruned weight is not exactly 0 at the {what}")
-            if previous is not None:
-                _check_pruning(to_host(previous.masks[name][t]), mask, to_host(previous.end[name][t]), where)
+            if previous is not None and (mask & ~to_host(previous.masks[name][t])).any():
+                raise AssertionError(f"{where}: a pruned weight came back")
 
 
-def _check_pruning(before: np.ndarray, after: np.ndarray, trained: np.ndarray, where: str) -> None:
-    if (after & ~before).any():
-        raise AssertionError(f"{where}: a pruned weight came back")
-    went = before & ~after
-    if went.any() and after.any() and abs(trained[went]).max() > abs(trained[after]).min():
-        raise AssertionError(f"{where}: a weight went that was larger than one that stayed")
+def check_magnitude(round: Round, previous: Round) -> None:
+    """Raise AssertionError if a weight went that was larger, at the previous round's end, than one of its parameter
+    and trial that stayed: what holds when pruning is by magnitude, layer by layer or globally."""
+    for name in round.masks:
+        for t in range(round.masks.trials):
+            before, after = to_host(previous.masks[name][t]), to_host(round.masks[name][t])
+            trained = abs(to_host(previous.end[name][t]))
+            went = before & ~after
+            if went.any() and after.any() and trained[went].max() > trained[after].min():
+                raise AssertionError(
+                    f"round {round.index}, {name}, trial {t}: a weight went that was larger than one that stayed"
+                )

@@ -86,9 +86,12 @@ def fit(
         images = data.floats(data.train.images.take(order[:, k], axis=0), dtype)
         losses.append(runner.step(images, data.train.labels.take(order[:, k]), TrainingStep(seed, trials, round, step)))
         if (step + 1) % validate_every == 0 or step + 1 == steps:
-            train_loss = _mean_loss(to_host(xp.stack(losses)), step + 1, trials, round)
+            since = to_host(xp.stack(losses))
             losses.clear()
+            _check_finite("training", since, step + 1, trials, round)
+            train_loss = since.mean(axis=0, dtype=np.float64)
             val_loss, val_acc = evaluate(runner.predict, data, data.validation, dtype)
+            _check_finite("validation", val_loss[None], step + 1, trials, round)
             record.add(runner, train_loss, val_loss, val_acc)
 
     end = start.like(xp.empty_like(start.flat))
@@ -152,16 +155,15 @@ class _Record:
                 self.best.flat[t] = self._present.flat[t]
 
 
-def _mean_loss(losses: np.ndarray, step: int, trials: Sequence[int], round: int) -> np.ndarray:
-    """Mean over the last steps (S, T) -> (T,); `step` is the number of the last one."""
+def _check_finite(what: str, losses: np.ndarray, step: int, trials: Sequence[int], round: int) -> None:
+    """Raise DivergedError for the first bad loss of the last steps (S, T); `step` is the number of the last one."""
     bad = np.argwhere(~np.isfinite(losses))
     if len(bad):
         row, t = bad[0]
         raise DivergedError(
-            f"the training loss of trial {trials[t]} became {losses[row, t]} in round {round} at step "
+            f"the {what} loss of trial {trials[t]} became {losses[row, t]} in round {round} at step "
             f"{step - len(losses) + row + 1}: try a smaller learning rate"
         )
-    return losses.mean(axis=0, dtype=np.float64)
 
 
 def _check(net: Net, start: Params, masks: Params, data: Dataset, trials: Sequence[int], **counts: int) -> None:
@@ -174,7 +176,7 @@ def _check(net: Net, start: Params, masks: Params, data: Dataset, trials: Sequen
         raise ValueError(f"{len(trials)} trial numbers for {start.trials} trials")
     if start.shapes != dict(net.body.layout):
         raise ValueError(f"the parameters are not those of {net.name}")
-    if start.flat.dtype.kind != "f":
+    if start.flat.dtype not in (np.float32, np.float64):
         raise TypeError(f"parameters are {start.flat.dtype}, expected float32 or float64")
     if masks.flat.dtype != bool:
         raise TypeError(f"masks are {masks.flat.dtype}, expected bool")

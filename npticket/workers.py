@@ -4,9 +4,15 @@ Trials never touch each other and their random streams are a function of their n
 process trains which, or how many there are.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import ExitStack
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, wait
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from types import TracebackType
 
 import numpy as np
@@ -44,26 +50,48 @@ class Workers:
         self._stack = ExitStack()
 
     def __enter__(self) -> "Workers":
-        if self._jobs > 1:
-            try:
-                from joblib.externals.loky import get_reusable_executor
-            except ImportError as error:
-                raise ImportError(f"{self._jobs} jobs need joblib (pip install joblib); 1 job does not") from error
-
-            threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-            self._executor = get_reusable_executor(
-                self._jobs, timeout=None, reuse=False, initializer=_prepare, initargs=(self._fit,), env=threads
-            )
-        else:
+        if self._jobs == 1:
             self._stack.enter_context(_one_blas_thread())
+            return self
+        try:
+            self._start_processes()
+        except BaseException:
+            self._stop(at_once=True)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop(at_once=kind is not None)
+
+    def _start_processes(self) -> None:
+        try:
+            from joblib.externals.loky import get_reusable_executor
+        except ImportError as error:
+            raise ImportError(f"{self._jobs} jobs need joblib (pip install joblib); 1 job does not") from error
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+        resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
+        with _interrupts_held_back():
+            self._executor = get_reusable_executor(
+                self._jobs, timeout=None, reuse=False, initializer=_prepare, initargs=(self._fit,), env=threads
+            )
+            wait([self._executor.submit(_ready) for _ in range(self._jobs)])
+
+    def _stop(self, at_once: bool) -> None:
         self._stack.close()
-        if self._executor is not None:
-            self._executor.shutdown(kill_workers=kind is not None)
+        if not at_once:
+            if self._executor is not None:
+                self._executor.shutdown()
+            return
+        hook, threading.excepthook = threading.excepthook, lambda _: None  # loky's thread trips over the dead
+        try:
+            if self._executor is not None:
+                self._executor.shutdown(kill_workers=True)
+            for process in multiprocessing.active_children():  # whom loky had only just started, it may overlook
+                process.terminate()
+        finally:
+            threading.excepthook = hook
 
     def start(self, start: Params, masks: Params, round: int) -> "Training":
         """Begin to train all trials of `start`; trial numbers are row numbers."""
@@ -90,10 +118,6 @@ class Training:
     def __init__(self, futures: "list[Future[Fit]]") -> None:
         self._futures = futures
 
-    def done(self) -> bool:
-        """Whether `result` would return at once."""
-        return all(future.done() for future in self._futures)
-
     def result(self) -> Fit:
         """Wait for all trials and return them together; raises what the first failed one raised."""
         return join_trials([future.result() for future in self._futures])
@@ -104,11 +128,34 @@ def _run(fit: Callable[..., Fit], start: Params, masks: Params, trials: list[int
 
 
 def _prepare(fit: Callable[..., Fit]) -> None:
-    import signal
-
     global _fit
     _fit = fit
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has been killed and could not say goodbye."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _ready() -> None:
+    """What a worker does first, so that it is known to have started."""
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start; a signal blocked here is blocked in them too, from birth."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _call(*arguments) -> Fit:

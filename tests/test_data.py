@@ -97,8 +97,23 @@ def test_a_named_folder_without_the_files_is_an_error_and_not_a_detour(tmp_path,
     with pytest.raises(DataError, match="does not exist"):
         datasets.mnist(tmp_path / "nowhere")
     monkeypatch.setenv("NPTICKET_DATA", str(tmp_path))
-    with pytest.raises(DataError, match="nor its subfolder mnist/ holds"):
+    with pytest.raises(DataError, match=r"\(NPTICKET_DATA\) nor its subfolder mnist/ holds"):
         datasets.mnist()
+    monkeypatch.setenv("NPTICKET_DATA", "/nowhere")
+    with pytest.raises(DataError, match=r"folder /nowhere \(NPTICKET_DATA\) does not exist"):
+        datasets.mnist()
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert "XDG_CACHE_HOME names another" in datasets.mnist().source
+
+
+def test_a_caveat_beside_the_data_is_carried_along(tmp_path):
+    write_mnist(tmp_path)
+    (tmp_path / "CAVEAT.txt").write_text("smudged\nby hand\n")
+    assert datasets.mnist(tmp_path).caveat == "smudged"
 
 
 def test_raw_and_gzipped_idx_read_alike(tmp_path):

@@ -90,13 +90,27 @@ def test_another_seed_gives_other_results(one_process, tmp_path):
     assert results(tmp_path) != results(one_process[0])
 
 
-def test_ctrl_c_stops_at_once_and_keeps_the_rounds_written(tmp_path):
-    pytest.importorskip("joblib")
-    arguments = ["--trials", "2", "--rounds", "50", "--steps", "150", "--jobs", "2", "--out", str(tmp_path)]
-    process = subprocess.Popen(
-        [sys.executable, str(DEMO), *arguments],
+def start(*arguments):
+    """Start the demo in a session of its own and leave it running."""
+    return subprocess.Popen(
+        [sys.executable, str(DEMO), *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True,
     )  # fmt: skip
+
+
+def assert_nobody_is_left(group, seconds):
+    with pytest.raises(ProcessLookupError):
+        for _ in range(10 * seconds):
+            os.killpg(group, 0)
+            time.sleep(0.1)
+
+
+LONG = ["--trials", 2, "--rounds", 50, "--steps", 150, "--jobs", 2, "--out"]
+
+
+def test_ctrl_c_stops_at_once_and_keeps_the_rounds_written(tmp_path):
+    pytest.importorskip("joblib")
+    process = start(*LONG, tmp_path)
     for line in process.stdout:
         if line.split()[:2] == ["1", "80.0"]:
             break
@@ -105,20 +119,49 @@ def test_ctrl_c_stops_at_once_and_keeps_the_rounds_written(tmp_path):
     stdout, stderr = process.communicate(timeout=30)
     assert time.monotonic() - began < 5
     assert process.returncode == 130
-    assert "Stopped. Every round shown above is in" in stdout
+    assert "Stopped. The rounds shown above are in" in stdout
     assert "Traceback" not in stderr
     assert {row["round"] for row in results(tmp_path)} >= {0, 1}
-    with pytest.raises(ProcessLookupError):  # nobody of the group is left
-        for _ in range(50):
-            os.killpg(process.pid, 0)
-            time.sleep(0.1)
+    assert_nobody_is_left(process.pid, seconds=5)
 
 
-def test_a_reader_that_goes_away_does_no_harm(tmp_path):
-    command = f"{sys.executable} {DEMO} {' '.join(TINY)} --jobs 1 --out {tmp_path} | head -n 1"
+@pytest.mark.parametrize("delay", [0, 0.2, 0.5, 0.9])
+def test_ctrl_c_while_the_processes_start(tmp_path, delay):
+    pytest.importorskip("joblib")
+    process = start(*LONG, tmp_path)
+    for line in process.stdout:
+        if line.startswith("round"):
+            break
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert "Stopped." in stdout
+    assert "Traceback" not in stderr
+    assert_nobody_is_left(process.pid, seconds=5)
+
+
+@pytest.mark.parametrize("death", [signal.SIGTERM, signal.SIGKILL])
+def test_when_the_main_process_dies_its_workers_end(tmp_path, death):
+    pytest.importorskip("joblib")
+    process = start(*LONG, tmp_path)
+    for line in process.stdout:
+        if line.split()[:1] == ["0"]:
+            break
+    process.send_signal(death)  # to the main process alone
+    process.wait(timeout=10)
+    process.stdout.close()
+    process.stderr.close()
+    assert_nobody_is_left(process.pid, seconds=10)
+
+
+@pytest.mark.parametrize("lines", [1, 6, 8])
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path, lines):
+    command = f"{sys.executable} {DEMO} {' '.join(TINY)} --jobs 1 --out {tmp_path} | head -n {lines}"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment(), timeout=60)
     assert done.stdout.startswith("LeNet-300-100 on MNIST")
-    assert "Traceback" not in done.stderr
+    assert len(done.stdout.splitlines()) == lines
+    assert done.stderr == ""
 
 
 def test_without_extras_it_runs_and_says_what_was_skipped(tmp_path):
@@ -138,6 +181,7 @@ def test_without_extras_it_runs_and_says_what_was_skipped(tmp_path):
         (["--steps", "0"], "--steps must be at least 1, got 0"),
         (["--trials", "0"], "--trials must be at least 1"),
         (["--jobs", "0"], "--jobs must be at least 1"),
+        (["--jobs", "2", "--backend", "cupy"], "use --jobs 1 with --backend cupy"),
         (["--seed", "-1"], "--seed must not be negative"),
         (["--quick", "--paper"], "not allowed with"),
         (["--backend", "jax"], "invalid choice: 'jax'"),

@@ -80,6 +80,17 @@ def test_whole_net_gradient_for_parameters_only_equals_the_full_one(case, seed):
     assert (with_dx.flat == without.flat).all()
 
 
+def test_a_backward_pass_cannot_be_used_twice():
+    chain = Chain(fc=Dense(2, 2), relu=ReLU())
+    theta = Params.empty(chain.layout, 1, np.float64)
+    theta.flat[...] = 1
+    for need_dx in (True, False):
+        y, backward = chain.forward(theta.tree, np.ones((1, 3, 2)))
+        backward(y, theta.copy().tree, need_dx)
+        with pytest.raises(RuntimeError, match="call forward again"):
+            backward(y, theta.copy().tree, need_dx)
+
+
 def test_first_layer_is_not_asked_for_dx():
     asked = []
 

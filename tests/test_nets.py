@@ -17,7 +17,7 @@ from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.prune import dense_masks, density, magnitude, prune_globally, prune_layerwise
 from npticket.streams import TrainingStep, streams
-from npticket.tickets import check_round, find_tickets, rewind
+from npticket.tickets import check_magnitude, check_round, find_tickets, rewind
 from npticket.train import fit, join_trials
 
 
@@ -204,6 +204,7 @@ def test_the_laws_hold_with_batch_norm_and_global_pruning(case):
     check_round(rounds[0], theta0)
     for previous, round in pairwise(rounds):
         check_round(round, theta0, previous)
+        check_magnitude(round, previous)
     for round in rounds:
         for name in theta0.buffers:  # rewound with the rest, moved by training
             assert round.start[name].tobytes() == theta0[name].tobytes()

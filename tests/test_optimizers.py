@@ -80,6 +80,8 @@ def test_schedules():
     warm = linear_warmup(drops, 10_000)
     assert [warm(s) for s in (0, 4_999, 9_999, 10_000)] == pytest.approx([1e-5, 0.05, 0.1, 0.1])
     assert constant(0.3)(12345) == 0.3
+    with pytest.raises(ValueError, match="at least 1 step, got 0"):
+        linear_warmup(constant(0.1), 0)
 
 
 def test_an_optimizer_serves_only_the_trials_it_was_built_for():

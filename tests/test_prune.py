@@ -98,6 +98,12 @@ def test_ties_by_hand():
     assert pruned.flat.tolist() == [[True, False, False, False, True]]
 
 
+def test_a_name_given_twice_counts_once():
+    scores = Params({"a/W": (4,)}, np.array([[4.0, 3, 2, 1]]))
+    pruned = prune_globally(scores, dense_masks(scores), 0.5, ["a/W", "a/W"])
+    assert pruned.flat.tolist() == [[True, True, False, False]]
+
+
 def test_trials_are_ranked_each_on_its_own():
     scores = Params({"a/W": (2,)}, np.array([[1.0, 2.0], [200.0, 100.0]]))
     pruned = prune_globally(scores, dense_masks(scores), 0.5, ["a/W"])
@@ -142,6 +148,8 @@ def test_bad_scores_and_masks_are_refused():
         prune_layerwise(theta, dense_masks(theta), {"a/W": 0.5})
     with pytest.raises(TypeError, match="expected bool"):
         prune_layerwise(theta, theta, {"a/W": 0.5})
+    with pytest.raises(ValueError, match="at least one parameter name"):
+        prune_globally(theta, dense_masks(theta), 0.5, [])
     with pytest.raises(KeyError, match="no parameter 'b/W'; there are a/W"):
         prune_layerwise(theta, dense_masks(theta), {"b/W": 0.5})
     with pytest.raises(ValueError, match="the scores have shape"):

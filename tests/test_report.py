@@ -2,6 +2,7 @@
 
 import builtins
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_the_verdict_says_how_small_how_fast_how_accurate_and_against_reinit():
     assert "50.0 %: early stop after 2,100 steps, the dense network after 4,200 (-50%)" in text
     assert "25.0 %: 98.35% of the test set, the dense network 97.90% (+0.45 percentage points)" in text
     assert "50.0 %: 2.00 times the ticket's steps, -0.25 percentage points against the ticket" in text
-    assert "12.5 %: at least 1.10 times the ticket's steps, -0.95 percentage points" in text
+    assert "12.5 %: at least 1.10 times the ticket's steps, -0.95 percentage points against the ticket so far" in text
 
 
 def test_the_verdict_admits_that_there_is_none():
@@ -53,11 +54,11 @@ def test_the_verdict_admits_that_there_is_none():
     assert "only the dense network" in report.verdict(RESULTS[:2])
 
 
-def test_runs_cut_short_cannot_win_and_a_dense_one_cut_short_is_said():
-    short = [row | {"steps": row["early_stop_step"]} for row in RESULTS]
-    assert report.verdict(short).startswith("Too short for a verdict")
-    dense_short = [row | ({"steps": 4400} if row["round"] == 0 else {}) for row in RESULTS]
-    assert "the dense network after at least 4,200" in report.verdict(dense_short)
+def test_runs_cut_short_cannot_win_and_a_dense_one_cut_short_leaves_nothing_to_compare_with():
+    dense_short = [row | {"steps": 4400} if row["round"] == 0 else row for row in RESULTS]
+    assert report.verdict(dense_short).startswith("Too short for a verdict: after 4,400 steps")
+    tickets_short = [row | {"steps": row["early_stop_step"]} if row["round"] else row for row in RESULTS]
+    assert "No winning ticket here" in report.verdict(tickets_short)
 
 
 def test_table_rows_align_with_the_header():
@@ -94,14 +95,26 @@ def test_results_read_back_as_they_were_written(tmp_path_factory, case):
     for t in range(case["start"].trials):
         assert (str(t), "1", str(result.early_stop_step[t])) in evaluated
         assert (str(t), "1", str(case["steps"])) in evaluated
+    for row in curves:  # final accuracy at the last step, that at early stopping where it lies elsewhere
+        t, step = int(row["trial"]), int(row["step"])
+        if step == case["steps"]:
+            assert float(row["test_acc"]) == result.final_test_acc[t]
+        elif row["test_acc"]:
+            assert float(row["test_acc"]) == result.early_stop_test_acc[t]
     assert {path.name for path in folder.iterdir()} == {"results.csv", "curves.csv"}  # nothing partial stays
 
 
 def test_earlier_results_are_set_aside_and_not_overwritten(tmp_path):
-    (tmp_path / "results.csv").write_text("precious")
-    saved = store.Store(tmp_path)
-    assert not (tmp_path / "results.csv").exists()
-    assert (saved.set_aside / "results.csv").read_text() == "precious"
+    kept = []
+    for text in ("precious", "precious too"):
+        (tmp_path / "figures").mkdir()
+        (tmp_path / "figures" / "f.png").write_text(text)
+        (tmp_path / "results.csv").write_text(text)
+        os.utime(tmp_path / "results.csv", (1e9, 1e9))  # even when both are of the same second
+        kept.append(store.Store(tmp_path).set_aside)
+        assert sorted(path.name for path in kept[-1].iterdir()) == ["figures", "results.csv"]
+        assert not (tmp_path / "results.csv").exists()
+    assert [(goal / "figures" / "f.png").read_text() for goal in kept] == ["precious", "precious too"]
     assert store.Store(tmp_path).set_aside is None
 
 

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import datasets, optimizers, seeds, thetas, tickets
 
+from npticket.datasets import Dataset, Split
 from npticket.layers import Chain, Dense
 from npticket.nets import Net
+from npticket.optimizers import SGD
 from npticket.params import Params
 from npticket.prune import dense_masks, density, magnitude, prune_layerwise
-from npticket.tickets import Round, check_round, find_tickets, rewind
+from npticket.tickets import Round, check_magnitude, check_round, find_tickets, rewind
 from npticket.train import fit
 
 
@@ -45,6 +47,7 @@ def test_every_round_of_real_training_obeys_the_laws(case, data, optimizer, seed
     check_round(rounds[0], theta0)
     for previous, round in pairwise(rounds):
         check_round(round, theta0, previous)
+        check_magnitude(round, previous)
         for t, name in ((t, name) for t in range(theta0.trials) for name in net.rates):
             survivors = int(previous.masks[name][t].sum())
             expected = survivors - builtins.round(net.rates[name] * survivors)
@@ -53,28 +56,7 @@ def test_every_round_of_real_training_obeys_the_laws(case, data, optimizer, seed
     assert theta0.flat.tobytes() == before
 
 
-def broken(round, what):
-    """`round` with one value of one Params changed, in memory of its own."""
-    params = getattr(round, what).copy()
-    pruned = ~round.masks.flat
-    if what == "masks":
-        params.flat[np.nonzero(pruned)[0][0], np.nonzero(pruned)[1][0]] = True
-    elif what == "end":
-        params.flat[np.nonzero(pruned)[0][0], np.nonzero(pruned)[1][0]] = -0.0
-    else:
-        params.flat[np.nonzero(~pruned)[0][0], np.nonzero(~pruned)[1][0]] += 1
-    return dataclasses.replace(round, **{what: params})
-
-
-@pytest.mark.parametrize(
-    ("what", "message"),
-    [
-        ("start", "does not start at its value"),
-        ("end", "not exactly 0 at the end"),
-        ("masks", "came back|does not start"),
-    ],
-)
-def test_check_round_can_fail(what, message):
+def test_check_round_and_check_magnitude_can_fail():
     theta0 = Params({"a/W": (4,)}, np.array([[1.0, 2, 3, 4], [4, 3, 2, 1]]))
     generator = find_tickets(
         theta0,
@@ -84,13 +66,29 @@ def test_check_round_can_fail(what, message):
     )
     first, second, third = islice(generator, 3)
     check_round(third, theta0, second)
-    with pytest.raises(AssertionError, match=message):
-        check_round(broken(third, what), theta0, second)
-    with pytest.raises(AssertionError, match="shares memory"):
-        check_round(dataclasses.replace(first, start=theta0), theta0)
+    check_magnitude(third, second)
+    # Trial 0 lost 1 (0.25 x 4) and then 2 (round(0.75) = 1 of 3), its first two weights; trial 1 its last two.
+    assert third.masks.flat.tolist() == [[False, False, True, True], [True, True, False, False]]
+
+    def changed(params, t, i, value):
+        copy = params.copy()
+        copy.flat[t, i] = value
+        return copy
+
+    for broken, message in (
+        (dataclasses.replace(third, start=changed(third.start, 0, 2, 3.5)), "trial 0: a survivor does not start"),
+        (dataclasses.replace(third, start=changed(third.start, 1, 3, 1.0)), r"trial 1: .* not exactly 0 at the start"),
+        (dataclasses.replace(third, end=changed(third.end, 0, 1, -0.0)), r"trial 0: .* not exactly 0 at the end"),
+        (dataclasses.replace(first, start=theta0), "start shares memory with theta0"),
+        (dataclasses.replace(first, end=theta0.like(theta0.flat[:])), "end shares memory with theta0"),
+    ):
+        with pytest.raises(AssertionError, match=message):
+            check_round(broken, theta0, second if broken.index else None)
+    with pytest.raises(AssertionError, match="trial 0: a pruned weight came back"):
+        check_round(first, theta0, second)  # the dense round is sound by itself, but not after a pruned one
     wrong_end = dataclasses.replace(second, end=second.end.like(second.end.flat[:, ::-1].copy()))
     with pytest.raises(AssertionError, match="larger than one that stayed"):
-        check_round(third, theta0, wrong_end)
+        check_magnitude(third, wrong_end)
 
 
 def test_one_round_by_hand():
@@ -109,15 +107,11 @@ def test_one_round_by_hand():
     net = Net("hand", Chain(fc=Dense(2, 2)), (2,), 2, {"fc/W": 0.5})
     theta0 = Params(net.body.layout, np.array([[0.5, -0.3, -0.2, 0.1, 0.0, 0.0]]))
     masks = dense_masks(theta0)
+    one = Split(np.array([[1.0, 2.0]]), np.array([0]))
+    data = Dataset("one example", one, one, one, classes=2, source="a test")
 
     def train(start, masks):
-        end = start.copy()
-        logits, backward = net.forward(end, np.array([[[1.0, 2.0]]]))
-        p = np.exp(logits) / np.exp(logits).sum()
-        grads = start.copy()
-        backward(p - [1.0, 0.0], grads.tree)
-        end.flat[masks.flat] -= grads.flat[masks.flat]
-        return end
+        return fit(net, start, masks, data, optimizer=lambda masks: SGD(masks, lr=1), steps=1, batch=1).end
 
     def prune(end, masks):
         return prune_layerwise(magnitude(end), masks, net.rates)

@@ -86,6 +86,46 @@ def small_data(n=12):
     return Dataset("small", split, split, split, classes=2, source="a test")
 
 
+class Spy:
+    """An engine that notes what it is shown and whose loss is the number of the step."""
+
+    def __init__(self, start):
+        self.seen, self.start = [], start
+
+    def step(self, x, labels, step):
+        self.seen.append((x[..., 0, 0].copy(), labels.copy(), step))
+        return np.full(len(x), float(len(self.seen)))
+
+    def predict(self, x):
+        return np.zeros((self.start.trials, x.shape[1], 2))
+
+    def read(self, out):
+        out.flat[...] = self.start.flat
+
+
+def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_the_validation_before(monkeypatch):
+    """12 examples in batches of 5 are 2 steps an epoch, so 5 steps see epochs 0, 0, 1, 1, 2."""
+    net, trials = small_net(), [4, 9]
+    split = Split(np.arange(48, dtype=np.uint8).reshape(12, 2, 2), np.arange(12) % 2)
+    data = Dataset("numbers", split, split, split, classes=2, source="a test", scale=0.5, shift=1.0)
+    theta = net.init(streams(0, trials, "init"))
+    for round in (0, 3):
+        spy = Spy(theta)
+        monkeypatch.setattr(train, "plan", lambda *args, spy=spy: spy)
+        result = fit(
+            net, theta, dense_masks(theta), data,
+            optimizer=None, steps=5, batch=5, validate_every=3, seed=8, trials=trials, round=round,
+        )  # fmt: skip
+        for number, (pixels, labels, step) in enumerate(spy.seen):
+            epoch, k = divmod(number, 2)
+            examples = epoch_order(12, 5, 8, trials, round, epoch)[:, k]
+            np.testing.assert_allclose(pixels, examples * 4 * 0.5 + 1.0)  # the first pixel of example n is 4 n
+            np.testing.assert_array_equal(labels, examples % 2)
+            assert (step.seed, list(step.trials), step.round, step.number) == (8, trials, round, number)
+        assert result.at_steps.tolist() == [3, 5]
+        assert result.train_loss.tolist() == [[2, 4.5]] * 2  # means of 1 2 3 and of 4 5
+
+
 class Scripted:
     """An engine whose single parameter is the number of steps taken, and whose validation losses are given."""
 
@@ -171,7 +211,10 @@ def test_divergence_names_trial_round_and_step():
     net, data = small_net(), small_data()
     theta = net.init(streams(0, range(2), "init"), np.float64)
     theta.flat[1] = 1e308  # trial 1 overflows at once
-    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="trial 7 became nan in round 5 at step 1:"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(DivergedError, match="training loss of trial 7 became nan in round 5 at step 1"),
+    ):
         fit(
             net, theta, dense_masks(theta), data,
             optimizer=lambda m: SGD(m, 0.1), steps=9, batch=4, trials=[3, 7], round=5,
@@ -189,6 +232,17 @@ def test_divergence_later_on_names_the_first_bad_step():
         fit(net, theta, dense_masks(theta), data, optimizer=explode_after_12, steps=40, batch=4, validate_every=10)
 
 
+def test_divergence_in_the_very_last_step_shows_in_the_validation_loss():
+    net, data = small_net(), small_data()
+    theta = net.init(streams(0, [0], "init"), np.float64)
+
+    def explode_at_the_end(masks):
+        return SGD(masks, lambda step: 0.1 if step < 19 else np.inf)
+
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match=r"validation loss of trial 0 .* at step 20:"):
+        fit(net, theta, dense_masks(theta), data, optimizer=explode_at_the_end, steps=20, batch=4, validate_every=10)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -203,6 +257,10 @@ def test_divergence_later_on_names_the_first_bad_step():
         ({"masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((1, 10)))}, TypeError, "masks are float64"),
         ({"masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.zeros((1, 10), bool))}, ValueError, "use rewind"),
         ({"start": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((1, 10), int))}, TypeError, "parameters are int64"),
+        (
+            {"start": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((1, 10), np.float16))},
+            TypeError, "float16, expected float32 or float64",
+        ),
         ({"start": Params({"W": (2,)}, np.ones((1, 2)))}, ValueError, "not those of small"),
         ({"net": dataclasses.replace(small_net(), input_shape=(4,))}, ValueError, r"images of \(2, 2\), small takes"),
         ({"net": dataclasses.replace(small_net(), classes=3)}, ValueError, "2 classes, small tells 3 apart"),
@@ -229,6 +287,14 @@ def test_bad_data_is_refused_when_it_is_made():
     ):
         with pytest.raises(DataError, match=message):
             Dataset("small", good, bad, good, classes=2, source="a test")
+    other = Split(np.zeros((3, 2, 3), np.uint8), labels)
+    with pytest.raises(DataError, match="images of different shapes"):
+        Dataset("small", good, good, other, classes=2, source="a test")
+
+
+def test_float_images_enter_the_network_as_they_are():
+    data = small_data()
+    np.testing.assert_array_equal(data.floats(np.array([0.25, 1.0]), np.float32), [0.25, 1.0])
 
 
 def test_stack_joins_what_trial_takes_apart():

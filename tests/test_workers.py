@@ -34,15 +34,28 @@ def test_one_and_two_processes_agree_and_count_finished_trials():
     assert len(counted) == 6
 
 
-def test_each_process_computes_with_one_blas_thread():
+def test_each_process_computes_with_one_blas_thread(monkeypatch):
     pytest.importorskip("joblib")
     theta, masks, _ = setting(trials=1)
 
     def report(**_):
         return [os.environ[name] for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")]
 
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "7")
     with Workers(report, 2) as workers:
         assert workers.start(theta, masks, round=0)._futures[0].result() == ["1", "1", "1"]
+
+
+def test_without_processes_blas_has_one_thread_while_they_work():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    theta, masks, _ = setting(trials=1)
+
+    def threads(**_):
+        return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpoolctl.threadpool_limits(2), Workers(threads, 1) as workers:
+        assert workers.start(theta, masks, round=0)._futures[0].result() == {1}
 
 
 def test_a_diverging_trial_is_named_across_the_process_border():

@@ -121,7 +121,7 @@ def _from_archive(kind: _Format, path: Path) -> dict[str, bytes]:
                 wanted[m.name]: archive.extractfile(m).read() for m in archive if m.name in wanted and m.isfile()
             }
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path} is not a complete archive ({error}); fetch it again") from error
+        raise DataError(f"{path} is not a complete archive ({error}); delete it and fetch it again") from error
     lacking = [name for name in kind.members if name not in members]
     if lacking:
         raise DataError(f"{path} does not contain {', '.join(lacking)}: is it another version of {kind.name}?")
@@ -135,7 +135,7 @@ def _records(kind: _Format, parts: list[bytes], count: int) -> Split:
         if len(part) != record * count // len(parts):
             raise DataError(
                 f"{kind.name}: a file of {count // len(parts):,} records has {record * count // len(parts):,} bytes, "
-                f"this one {len(part):,}; fetch it again"
+                f"this one {len(part):,}; delete it and fetch it again"
             )
     table = np.frombuffer(b"".join(parts), np.uint8).reshape(count, record)
     images = table[:, kind.label_bytes :].reshape(count, 3, 32, 32).transpose(0, 2, 3, 1)

@@ -31,7 +31,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train, validation and test splits; a pixel p enters the network as p * scale + shift.
+    """Train, validation and test splits; a uint8 pixel p enters the network as p * scale + shift, a float as it is.
 
     `source` says where the data came from; `caveat` is empty for the real thing, and otherwise a phrase that every
     table and figure made from this data must show.
@@ -50,6 +50,9 @@ class Dataset:
     def __post_init__(self) -> None:
         for what in ("train", "validation", "test"):
             _check(f"{self.name} {what}", getattr(self, what), self.classes)
+        shapes = {what: getattr(self, what).images.shape[1:] for what in ("train", "validation", "test")}
+        if len(set(shapes.values())) != 1:
+            raise DataError(f"{self.name} has images of different shapes: {shapes}")
 
     def to(self, xp: ModuleType) -> "Dataset":
         """The same data as arrays of module `xp`, still uint8."""
@@ -59,7 +62,9 @@ class Dataset:
         return Dataset(self.name, *splits, self.classes, self.source, self.caveat, self.scale, self.shift)
 
     def floats(self, images: Array, dtype: Any) -> Array:
-        """Scale uint8 (or float) images for the network."""
+        """Turn images into what the network is shown."""
+        if images.dtype.kind == "f":
+            return images.astype(dtype)
         x = array_module(images).multiply(images, self.scale, dtype=dtype)
         if self.shift:
             x += self.shift

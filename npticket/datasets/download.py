@@ -27,6 +27,10 @@ def download(files: Mapping[str, str], mirrors: Sequence[str], folder: Path) -> 
         import pooch
     except ImportError as error:
         raise OutOfReach("downloading needs pooch (part of npticket[demos]), which is not installed") from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutOfReach(f"the cache folder {folder} cannot be made ({error}); XDG_CACHE_HOME names another") from error
     alive = _reachable([mirror + next(iter(files)) for mirror in mirrors])
     mirrors = [mirror for mirror, answers in zip(mirrors, alive, strict=True) if answers]
     if not mirrors:

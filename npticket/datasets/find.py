@@ -16,10 +16,11 @@ def find(
     named, by `folder` or by NPTICKET_DATA, must hold the files, itself or in its subfolder `name`.
     """
     if folder is not None:
-        return _search(Path(folder), name, missing), str(folder)
+        return _search(Path(folder), name, missing, str(folder)), str(folder)
     named = os.environ.get("NPTICKET_DATA")
     if named:
-        return _search(Path(named), name, missing), f"{named} (NPTICKET_DATA)"
+        source = f"{named} (NPTICKET_DATA)"
+        return _search(Path(named), name, missing, source), source
     cache = cache_folder() / name
     if missing(cache):
         download(cache)
@@ -37,12 +38,12 @@ def read_caveat(folder: Path) -> str:
     return path.read_text().strip().partition("\n")[0] if path.is_file() else ""
 
 
-def _search(folder: Path, name: str, missing: Callable[[Path], str]) -> Path:
+def _search(folder: Path, name: str, missing: Callable[[Path], str], source: str) -> Path:
     if not folder.is_dir():
-        raise DataError(f"the data folder {folder} does not exist")
+        raise DataError(f"the data folder {source} does not exist")
     for candidate in (folder / name, folder):
         if not missing(candidate):
             return candidate
     raise DataError(
-        f"neither {folder} nor its subfolder {name}/ holds all files; in {folder} missing: {missing(folder)}"
+        f"neither {source} nor its subfolder {name}/ holds all files; in {folder} missing: {missing(folder)}"
     )

@@ -16,7 +16,7 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path} is not a complete gzip file ({error}); fetch it again") from error
+            raise DataError(f"{path} is not a complete gzip file ({error}); delete it and fetch it again") from error
     if len(raw) < 4 * (1 + ndim):
         raise DataError(f"{path} is cut off: {len(raw)} bytes do not even hold the header")
     expected = bytes([0, 0, 8, ndim])
@@ -29,5 +29,8 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64))
     body = len(raw) - 4 * (1 + ndim)
     if body != size:
-        raise DataError(f"{path} announces {'x'.join(map(str, shape))} = {size} bytes and holds {body}; fetch it again")
+        raise DataError(
+            f"{path} announces {'x'.join(map(str, shape))} = {size} bytes and holds {body}; "
+            "delete it and fetch it again"
+        )
     return np.frombuffer(raw, np.uint8, offset=4 * (1 + ndim)).reshape(shape)

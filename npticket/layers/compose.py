@@ -52,10 +52,13 @@ class Chain:
             backwards.append((name, layer_backward))
 
         def backward(dy: Array, grad: Mapping[str, Any], need_dx: bool = True) -> Array | None:
+            if not backwards:
+                raise RuntimeError("this backward pass has been used up; call forward again")
             last = 0 if need_dx else self.first
             while len(backwards) > last:
                 name, layer_backward = backwards.pop()  # each layer's cache dies as soon as it was used
                 dy = layer_backward(dy, grad.get(name, {}), need_dx or len(backwards) > last)
+            backwards.clear()
             return dy if need_dx else None
 
         return x, backward
