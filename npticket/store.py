@@ -46,8 +46,10 @@ class Store:
             measured = {name: getattr(fit, name)[t].item() for name in RESULTS if hasattr(fit, name)}
             self.results.append(run | measured | {"density": densities[t].item(), "steps": steps})
             for v, step in enumerate(fit.at_steps):
-                curves = {name: getattr(fit, name)[t, v].item() for name in ("train_loss", "val_loss", "val_acc")}
-                self._curves.append(run | {"step": int(step)} | curves | {"test_acc": _test_acc(fit, t, step)})
+                curves = {name: getattr(fit, name)[t, v].item() for name in CURVES[4:]}
+                if np.isnan(curves["test_acc"]):
+                    curves["test_acc"] = ""
+                self._curves.append(run | {"step": int(step)} | curves)
         _write(self.folder / "results.csv", RESULTS, self.results)
         _write(self.folder / "curves.csv", CURVES, self._curves)
 
@@ -115,13 +117,6 @@ def read_results(path: str | Path) -> list[dict[str, Any]]:
             ]
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
-
-
-def _test_acc(fit: Any, t: int, step: int) -> float | str:
-    """Test accuracy where it was evaluated: at the end and at the early-stopping step; else empty."""
-    if step == fit.at_steps[-1]:
-        return fit.final_test_acc[t].item()
-    return fit.early_stop_test_acc[t].item() if step == fit.early_stop_step[t] else ""
 
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,8 +1,8 @@
 """Step 2, training: minibatch steps, validation at intervals, and the early-stopping iteration after the fact.
 
 The early-stopping iteration is the step of minimum validation loss (Frankle & Carbin 2019, section 1, footnote 2).
-Training always runs its full budget. The test set is looked at twice per run, at that step and at the end, and decides
-nothing.
+Training always runs its full budget. The test set is looked at for that step, at the end, and where it is asked for; it
+decides nothing.
 """
 
 import time
@@ -40,6 +40,7 @@ class Fit:
     train_loss: np.ndarray  # (T, V)
     val_loss: np.ndarray  # (T, V)
     val_acc: np.ndarray  # (T, V)
+    test_acc: np.ndarray  # (T, V), NaN where it was not evaluated
     early_stop_step: np.ndarray  # (T,)
     early_stop_val_loss: np.ndarray  # (T,)
     early_stop_test_acc: np.ndarray  # (T,)
@@ -61,43 +62,56 @@ def fit(
     seed: int = 0,
     trials: Sequence[int] | None = None,
     round: int = 0,
+    test_at: Sequence[int] = (),
+    augment: Callable[..., Any] | None = None,
     engine: str = "plain",
 ) -> Fit:
     """Train `start` under `masks` for `steps` steps and return what was measured; `start` and `masks` are not written.
 
     `optimizer(masks)` makes a fresh optimizer, e.g. `lambda masks: Adam(masks, lr=1.2e-3)`. `trials` are the numbers
     of the rows of `start` (default 0, 1, ...): the minibatch order is a function of (seed, trial, round, epoch), so
-    trial 3 trained alone is trial 3 trained among others. Raises DivergedError, naming trial, round and step.
+    trial 3 trained alone is trial 3 trained among others. `test_at` are steps at which the test set is looked at too.
+    `augment(examples per epoch, seed, trials, round, epoch)` draws how an epoch's images are changed, e.g.
+    `FlipAndCrop.draw`. Raises DivergedError, naming trial, round and step.
     """
     trials = list(range(start.trials) if trials is None else trials)
     _check(net, start, masks, data, trials, steps=steps, batch=batch, validate_every=validate_every)
+    if not all(1 <= step <= steps for step in test_at):
+        raise ValueError(f"test_at must lie between 1 and {steps} steps, got {list(test_at)}")
     began = time.perf_counter()
     xp = array_module(start.flat, masks.flat)
     data = data.to(xp)
     dtype = start.flat.dtype
     runner = plan(net, start, masks, optimizer, engine)
-    record = _Record(start, sorted({*range(validate_every, steps + 1, validate_every), steps}))
+    record = _Record(start, sorted({*range(validate_every, steps + 1, validate_every), *test_at, steps}))
     losses = []  # kept on the device: looking at one would wait for it
     per_epoch = len(data.train) // batch
     for step in range(steps):
         epoch, k = divmod(step, per_epoch)
         if k == 0:
             order = to_device(epoch_order(len(data.train), batch, seed, trials, round, epoch), xp)
-        images = data.floats(data.train.images.take(order[:, k], axis=0), dtype)
+            changes = augment(per_epoch * batch, seed, trials, round, epoch) if augment else None
+        images = data.train.images.take(order[:, k], axis=0)
+        if changes is not None:
+            images = changes.apply(images, slice(k * batch, (k + 1) * batch))
+        images = data.floats(images, dtype)
         losses.append(runner.step(images, data.train.labels.take(order[:, k]), TrainingStep(seed, trials, round, step)))
-        if (step + 1) % validate_every == 0 or step + 1 == steps:
+        if step + 1 in record.at_steps:
             since = to_host(xp.stack(losses))
             losses.clear()
             _check_finite("training", since, step + 1, trials, round)
             train_loss = since.mean(axis=0, dtype=np.float64)
             val_loss, val_acc = evaluate(runner.predict, data, data.validation, dtype)
             _check_finite("validation", val_loss[None], step + 1, trials, round)
-            record.add(runner, train_loss, val_loss, val_acc)
+            tested = evaluate(runner.predict, data, data.test, dtype)[1] if step + 1 in test_at else np.nan
+            record.add(runner, train_loss, val_loss, val_acc, tested)
 
     end = start.like(xp.empty_like(start.flat))
     runner.read(end)
     _, early_stop_test_acc = evaluate(lambda x: net.forward(record.best, x)[0], data, data.test, dtype)
     _, final_test_acc = evaluate(runner.predict, data, data.test, dtype)
+    record.test_acc[np.arange(start.trials), record.val_loss.argmin(axis=1)] = early_stop_test_acc
+    record.test_acc[:, -1] = final_test_acc
     _, final_train_acc = evaluate(runner.predict, data, data.train, dtype)
     return Fit(
         end=end,
@@ -105,6 +119,7 @@ def fit(
         train_loss=record.train_loss,
         val_loss=record.val_loss,
         val_acc=record.val_acc,
+        test_acc=record.test_acc,
         early_stop_step=np.array(record.at_steps)[record.val_loss.argmin(axis=1)],
         early_stop_val_loss=record.val_loss.min(axis=1),
         early_stop_test_acc=early_stop_test_acc,
@@ -138,15 +153,15 @@ class _Record:
 
     def __init__(self, start: Params, at_steps: list[int]) -> None:
         self.at_steps = at_steps
-        self.train_loss, self.val_loss, self.val_acc = np.full((3, start.trials, len(at_steps)), np.inf)
+        self.train_loss, self.val_loss, self.val_acc, self.test_acc = np.full((4, start.trials, len(at_steps)), np.inf)
         self.best = start.copy()
         self._present = start.copy()
         self._count = 0
 
-    def add(self, runner: Any, train_loss: np.ndarray, val_loss: np.ndarray, val_acc: np.ndarray) -> None:
-        """Note one validation of `runner`; of equal losses the first is the best."""
-        better = val_loss < self.val_loss.min(axis=1)
-        for curve, value in ((self.train_loss, train_loss), (self.val_loss, val_loss), (self.val_acc, val_acc)):
+    def add(self, runner: Any, *values: Any) -> None:
+        """Note training loss, validation loss and accuracy, test accuracy; of equal losses the first is the best."""
+        better = values[1] < self.val_loss.min(axis=1)
+        for curve, value in zip((self.train_loss, self.val_loss, self.val_acc, self.test_acc), values, strict=True):
             curve[:, self._count] = value
         self._count += 1
         if better.any():

@@ -24,7 +24,7 @@ MEASURED = [field.name for field in dataclasses.fields(train.Fit) if field.name 
 def same(a, b):
     """Whether two fits agree bit for bit in everything but time."""
     return a.end.flat.tobytes() == b.end.flat.tobytes() and all(
-        np.array_equal(getattr(a, name), getattr(b, name)) for name in MEASURED
+        np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True) for name in MEASURED
     )
 
 
@@ -182,6 +182,22 @@ def test_validation_happens_at_every_interval_and_at_the_end():
         )  # fmt: skip
         assert result.at_steps.tolist() == expected
         assert result.val_loss.shape == (1, len(expected))
+
+
+def test_the_test_set_is_looked_at_where_it_is_asked_for():
+    net, data = small_net(), small_data()
+    theta = net.init(streams(0, range(2), "init"))
+    case = {"optimizer": lambda m: SGD(m, 0.1), "batch": 4, "validate_every": 4}
+    result = fit(net, theta, dense_masks(theta), data, steps=10, test_at=[3, 8], **case)
+    assert result.at_steps.tolist() == [3, 4, 8, 10]
+    for t in range(2):
+        looked = {int(s) for s, acc in zip(result.at_steps, result.test_acc[t], strict=True) if not np.isnan(acc)}
+        assert looked == {3, 8, 10, int(result.early_stop_step[t])}
+        assert result.test_acc[t, -1] == result.final_test_acc[t]
+    shorter = fit(net, theta, dense_masks(theta), data, steps=8, **case)
+    np.testing.assert_array_equal(result.test_acc[:, 2], shorter.final_test_acc)
+    with pytest.raises(ValueError, match="between 1 and 10 steps, got \\[11\\]"):
+        fit(net, theta, dense_masks(theta), data, steps=10, test_at=[11], **case)
 
 
 def test_training_learns_and_the_test_set_decides_nothing():

@@ -1,8 +1,19 @@
 """Datasets as arrays: found on this machine or downloaded, checked, split, and put in minibatch order."""
 
+from npticket.datasets.augment import FlipAndCrop
 from npticket.datasets.cifar import cifar10, cifar100
 from npticket.datasets.dataset import DataError, Dataset, Split
 from npticket.datasets.mnist import fashion_mnist, mnist
 from npticket.datasets.order import epoch_order
 
-__all__ = ["DataError", "Dataset", "Split", "cifar10", "cifar100", "epoch_order", "fashion_mnist", "mnist"]
+__all__ = [
+    "DataError",
+    "Dataset",
+    "FlipAndCrop",
+    "Split",
+    "cifar10",
+    "cifar100",
+    "epoch_order",
+    "fashion_mnist",
+    "mnist",
+]
