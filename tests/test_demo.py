@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from npticket import nets, store
+from npticket.layers import Chain, Dense, GlobalAveragePool
 from npticket.streams import streams
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +63,7 @@ def test_it_prints_a_row_per_round_a_verdict_and_where_the_files_are(one_process
 def test_the_subset_is_named_in_the_output(one_process):
     _, done = one_process
     assert done.stdout.startswith("LeNet-300-100 on MNIST (bundled subset of 5,000 images) from ")
-    assert "All of this on the bundled subset of 5,000 images" in done.stdout
+    assert "All of this on MNIST, bundled subset of 5,000 images" in done.stdout
 
 
 def test_it_writes_tables_and_figure(one_process):
@@ -195,12 +197,61 @@ def test_bad_arguments_end_with_status_2_and_a_sentence(tmp_path, arguments, mes
     assert not (tmp_path / "out").exists()
 
 
-def test_the_network_spelled_out_in_the_demo_is_the_librarys():
-    spec = importlib.util.spec_from_file_location("lenet_mnist", DEMO)
+def load(path, monkeypatch):
+    """Import a demo without running it."""
+    monkeypatch.syspath_prepend(path.parent)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_network_spelled_out_in_the_demo_is_the_librarys(monkeypatch):
+    module = load(DEMO, monkeypatch)
     library = nets.lenet_300_100()
     assert dict(module.LENET.rates) == dict(library.rates)
     ours, theirs = (net.init(streams(0, [0], "init")) for net in (module.LENET, library))
     assert ours.shapes == theirs.shapes
     assert (ours.flat == theirs.flat).all()
+
+
+CONV = ROOT / "demos" / "conv_cifar10.py"
+
+
+def test_the_conv_demo_without_data_says_how_to_get_it(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(CONV), "--out", str(tmp_path / "out")], capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 2
+    assert "put it into a folder, and name that folder as the argument (--data)" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_conv_demo_runs_from_end_to_end_and_estimates_its_time(tmp_path, monkeypatch, capsys):
+    """With a network of ten weights a class in place of Conv-2, on random pictures."""
+    rng = np.random.default_rng(0)
+    for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+        records = rng.integers(0, 256, (10_000, 3073), dtype=np.uint8)
+        records[:, 0] %= 10
+        (tmp_path / name).write_bytes(records.tobytes())
+    conv = load(CONV, monkeypatch)
+    body = Chain(pool=GlobalAveragePool(), out=Dense(3, 10))
+    monkeypatch.setitem(conv.NETS, "conv2", lambda: nets.Net("Tiny", body, (32, 32, 3), 10, {"out/W": 0.1}))
+    arguments = ["--rounds", "2", "--trials", "2", "--steps", "20", "--jobs", "1"]
+    assert conv.main([*arguments, "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert "This will take about 1 min" in capsys.readouterr().out
+    rows = results(tmp_path / "out")
+    assert [row["series"] for row in rows] == (["winning_ticket"] * 2 + ["random_reinit"] * 2) * 2
+    assert [row["density"] for row in rows[4:]] == [0.9] * 4
+    assert (tmp_path / "out" / "figures" / "conv2_cifar10.png").exists()
+
+
+@pytest.mark.parametrize(("net", "steps"), [("conv2", 20_000), ("conv4", 25_000), ("conv6", 30_000)])
+def test_the_conv_demo_knows_the_papers_settings(net, steps, monkeypatch):
+    conv = load(CONV, monkeypatch)
+    asked = []
+    monkeypatch.setattr(conv.session, "run", lambda args, *rest: asked.append((args, rest[0])) or 0)
+    conv.main(["--net", net, "--paper"])
+    args, network = asked[0]
+    assert (args.steps, args.trials, str(args.out)) == (steps, 5, f"runs/{net}-cifar10")
+    assert network.name == f"{net[:4].capitalize()}-{net[4]}"

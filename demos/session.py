@@ -1,0 +1,171 @@
+"""What the demos share: flags, saving and showing rounds, and ending well. The four steps are in each demo."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from npticket import backend, figures, report, store
+from npticket.datasets import DataError, Dataset
+from npticket.engine import plan
+from npticket.nets import Net
+from npticket.params import Params
+from npticket.progress import Progress
+from npticket.prune import dense_masks
+from npticket.streams import TrainingStep, streams
+from npticket.train import DivergedError, evaluate
+from npticket.workers import Training, default_jobs
+
+
+class Session:
+    """One run of a demo: its arguments, network and data, and what was saved so far."""
+
+    def __init__(self, args: argparse.Namespace, net: Net, data: Dataset, xp: ModuleType) -> None:
+        self.args, self.net, self.data, self.xp = args, net, data, xp
+        self.saved = store.Store(args.out)
+        self.progress = Progress(2 * args.trials * args.rounds)
+
+    def initialise(self, purpose: str, round: int = 0) -> Params:
+        """Draw initial parameters for all trials, on the host, and put them where they will be trained."""
+        theta = self.net.init(streams(self.args.seed, range(self.args.trials), purpose, round))
+        return theta.like(backend.to_device(theta.flat, self.xp))
+
+    def note_round(self, round: int, masks: Params, ticket: Training, reinit: Training) -> None:
+        """Wait for one round's two trainings, write them to the tables and show their row."""
+        for series, training in ((store.WINNING_TICKET, ticket), (store.RANDOM_REINIT, reinit)):
+            self.saved.add(series, round, masks, training.result())
+        both = (
+            store.summarise(self.saved.results, series)[-1] for series in (store.WINNING_TICKET, store.RANDOM_REINIT)
+        )
+        self.progress.say(report.table_row(*both))
+
+    def estimate(self, optimizer: Callable, batch: int, validate_every: int) -> str:
+        """Say how long all runs will take, from a few real steps and a piece of a validation."""
+        theta = self.initialise("init").trial(0)
+        runner = plan(self.net, theta, dense_masks(theta), optimizer)
+        dtype = theta.flat.dtype
+        few, data = self.data.train.take(slice(0, batch)), self.data.to(self.xp)
+        images = data.floats(backend.to_device(few.images[None], self.xp), dtype)
+        labels = backend.to_device(few.labels[None], self.xp)
+        runner.step(images, labels, TrainingStep(0, [0], 0, 0))
+        began = time.perf_counter()
+        for i in range(3):
+            runner.step(images, labels, TrainingStep(0, [0], 0, i))
+        step = (time.perf_counter() - began) / 3
+        began = time.perf_counter()
+        piece = data.validation.take(slice(0, 500))
+        evaluate(runner.predict, data, piece, dtype)
+        image = (time.perf_counter() - began) / len(piece)
+        looked_at = self.args.steps // validate_every * len(data.validation) + 2 * len(data.test) + len(data.train)
+        run = self.args.steps * step + looked_at * image
+        minutes = run * 2 * self.args.trials * self.args.rounds / self.args.jobs / 60
+        return f"about {minutes / 60:.1f} hours" if minutes >= 100 else f"about {max(1, round(minutes))} min"
+
+
+def parse(
+    parser: argparse.ArgumentParser,
+    sizes: Callable[[argparse.Namespace], dict[str, dict[str, int]]],
+    out: str,
+    argv: list[str] | None,
+) -> argparse.Namespace:
+    """Add the flags that all demos have, parse, and fill in what was not given.
+
+    `sizes(args)` has the numbers of trials, rounds and steps by size; `out` is a folder, with fields like {net}.
+    """
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", dest="size", action="store_const", const="quick", help="to see it run")
+    size.add_argument("--paper", dest="size", action="store_const", const="paper", help="the paper's setting: long")
+    parser.add_argument("--out", type=Path, help=f"where results go ({out})")
+    parser.add_argument("--trials", type=int, help="networks per series")
+    parser.add_argument("--rounds", type=int, help="trainings per trial; the first one is the dense network")
+    parser.add_argument("--steps", type=int, help="optimizer steps per training")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same tickets (%(default)s)")
+    parser.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
+    parser.add_argument("--jobs", type=int, help="processes (default: the number of cores)")
+    parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy")
+    args = parser.parse_args(argv)
+    if args.out is None:
+        args.out = Path(out.format(**vars(args)))
+    for name, value in sizes(args)[args.size or "default"].items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    if args.jobs is None:
+        args.jobs = 1 if args.backend == "cupy" else min(default_jobs(), 2 * max(1, args.trials))
+    for name in ("trials", "rounds", "steps", "jobs"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if args.seed < 0:
+        parser.error(f"--seed must not be negative, got {args.seed}")
+    if args.jobs > 1 and args.backend == "cupy":
+        parser.error("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
+    return args
+
+
+def run(
+    args: argparse.Namespace,
+    net: Net,
+    load: Callable[..., Dataset],
+    find_winning_tickets: Callable[[Session], None],
+    figure: str,
+) -> int:
+    """Load the data, find winning tickets, say what was found and draw it; return the exit status."""
+    session = None
+    try:
+        xp = backend.load(args.backend)
+        data = load(args.data, seed=args.seed)
+        session = Session(args, net, data, xp)
+        title = f"{net.name} on {data.name}" + (f" ({data.caveat})" if data.caveat else "")
+        print(f"{title} from {data.source}")
+        print(f"{args.trials} trials, {args.rounds} rounds, {args.steps:,} steps each, seed {args.seed}")
+        print(_faster_blas(), end="")
+        if session.saved.set_aside:
+            print(f"Earlier results moved to {session.saved.set_aside}")
+        with session.progress:
+            find_winning_tickets(session)
+        _conclude(session, title, figure)
+    except KeyboardInterrupt:
+        kept = session is not None and session.saved.results
+        print(
+            f"\nStopped. {f'The rounds shown above are in {args.out}' if kept else 'No round was finished.'}",
+            flush=True,
+        )
+        return 130
+    except BrokenPipeError:  # whoever read the output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (DataError, DivergedError, ImportError, RuntimeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _faster_blas() -> str:
+    """A hint where OpenBLAS does not know a new CPU and leaves half of its speed unused."""
+    try:
+        from threadpoolctl import threadpool_info
+
+        has_avx512 = " avx512f " in Path("/proc/cpuinfo").read_text()
+    except (ImportError, OSError):
+        return ""
+    kernels = {pool.get("architecture") for pool in threadpool_info() if pool.get("internal_api") == "openblas"}
+    if not has_avx512 or not kernels & {"Haswell", "Zen"}:
+        return ""
+    return "Hint: this CPU has AVX-512 and OpenBLAS does not use it; with OPENBLAS_CORETYPE=SkylakeX set, it does.\n"
+
+
+def _conclude(session: Session, title: str, figure: str) -> None:
+    saved, data = session.saved, session.data
+    print(f"\n{report.verdict(saved.results)}")
+    if data.caveat:
+        print(f"All of this on {data.name}, {data.caveat}: no figure here is to be compared with the paper's.")
+    print(f"Tables: {saved.folder / 'results.csv'}, {saved.folder / 'curves.csv'}")
+    path = saved.folder / "figures" / f"{figure}.png"
+    try:
+        figures.early_stopping(saved.results, path, title)
+        print(f"Figure: {path}")
+    except ImportError:
+        print("Figure skipped: matplotlib is not installed (pip install matplotlib)")
+    sys.stdout.flush()
