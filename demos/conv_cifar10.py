@@ -12,7 +12,7 @@ import argparse
 import sys
 from functools import partial
 
-import session
+import demo
 
 from npticket import datasets, nets, report
 from npticket.optimizers import Adam
@@ -37,7 +37,7 @@ def sizes(args: argparse.Namespace) -> dict[str, dict[str, int]]:
     }
 
 
-def find_winning_tickets(run: session.Session) -> None:
+def find_winning_tickets(run: demo.Demo) -> None:
     """The four steps of the paper, round after round, with the random reinitialisation as control."""
     net = run.net
     optimizer = partial(Adam, lr=LEARNING_RATES[run.args.net])
@@ -70,8 +70,8 @@ def find_winning_tickets(run: session.Session) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in Conv-2, Conv-4 or Conv-6 on CIFAR-10.")
     parser.add_argument("--net", choices=sorted(NETS), default="conv2", help="(%(default)s)")
-    args = session.parse(parser, sizes, "runs/{net}-cifar10", argv)
-    return session.run(args, NETS[args.net](), datasets.cifar10, find_winning_tickets, f"{args.net}_cifar10")
+    args = demo.parse(parser, sizes, "runs/{net}-cifar10", argv)
+    return demo.run(args, NETS[args.net](), datasets.cifar10, find_winning_tickets, f"{args.net}_cifar10")
 
 
 if __name__ == "__main__":

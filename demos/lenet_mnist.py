@@ -11,7 +11,7 @@ import argparse
 import sys
 from functools import partial
 
-import session
+import demo
 
 from npticket import datasets, report
 from npticket.layers import Chain, Dense, Flatten, ReLU
@@ -49,7 +49,7 @@ SIZES = {  # round 0 is the dense network; round r has about 0.8^r of the weight
 }
 
 
-def find_winning_tickets(run: session.Session) -> None:
+def find_winning_tickets(run: demo.Demo) -> None:
     """The four steps of the paper, round after round, with the random reinitialisation as control."""
     train = partial(
         fit,
@@ -78,8 +78,8 @@ def find_winning_tickets(run: session.Session) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in LeNet-300-100 on MNIST.")
-    args = session.parse(parser, lambda args: SIZES, "runs/lenet-mnist", argv)
-    return session.run(args, LENET, datasets.mnist, find_winning_tickets, "lenet_mnist")
+    args = demo.parse(parser, lambda args: SIZES, "runs/lenet-mnist", argv)
+    return demo.run(args, LENET, datasets.mnist, find_winning_tickets, "lenet_mnist")
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ def test_the_conv_demo_runs_from_end_to_end_and_estimates_its_time(tmp_path, mon
 def test_the_conv_demo_knows_the_papers_settings(net, steps, monkeypatch):
     conv = load(CONV, monkeypatch)
     asked = []
-    monkeypatch.setattr(conv.session, "run", lambda args, *rest: asked.append((args, rest[0])) or 0)
+    monkeypatch.setattr(conv.demo, "run", lambda args, *rest: asked.append((args, rest[0])) or 0)
     conv.main(["--net", net, "--paper"])
     args, network = asked[0]
     assert (args.steps, args.trials, str(args.out)) == (steps, 5, f"runs/{net}-cifar10")

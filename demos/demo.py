@@ -20,7 +20,7 @@ from npticket.train import DivergedError, evaluate
 from npticket.workers import Training, default_jobs
 
 
-class Session:
+class Demo:
     """One run of a demo: its arguments, network and data, and what was saved so far."""
 
     def __init__(self, args: argparse.Namespace, net: Net, data: Dataset, xp: ModuleType) -> None:
@@ -108,26 +108,26 @@ def run(
     args: argparse.Namespace,
     net: Net,
     load: Callable[..., Dataset],
-    find_winning_tickets: Callable[[Session], None],
+    find_winning_tickets: Callable[[Demo], None],
     figure: str,
 ) -> int:
     """Load the data, find winning tickets, say what was found and draw it; return the exit status."""
-    session = None
+    demo = None
     try:
         xp = backend.load(args.backend)
         data = load(args.data, seed=args.seed)
-        session = Session(args, net, data, xp)
+        demo = Demo(args, net, data, xp)
         title = f"{net.name} on {data.name}" + (f" ({data.caveat})" if data.caveat else "")
         print(f"{title} from {data.source}")
         print(f"{args.trials} trials, {args.rounds} rounds, {args.steps:,} steps each, seed {args.seed}")
         print(_faster_blas(), end="")
-        if session.saved.set_aside:
-            print(f"Earlier results moved to {session.saved.set_aside}")
-        with session.progress:
-            find_winning_tickets(session)
-        _conclude(session, title, figure)
+        if demo.saved.set_aside:
+            print(f"Earlier results moved to {demo.saved.set_aside}")
+        with demo.progress:
+            find_winning_tickets(demo)
+        _conclude(demo, title, figure)
     except KeyboardInterrupt:
-        kept = session is not None and session.saved.results
+        kept = demo is not None and demo.saved.results
         print(
             f"\nStopped. {f'The rounds shown above are in {args.out}' if kept else 'No round was finished.'}",
             flush=True,
@@ -156,8 +156,8 @@ def _faster_blas() -> str:
     return "Hint: this CPU has AVX-512 and OpenBLAS does not use it; with OPENBLAS_CORETYPE=SkylakeX set, it does.\n"
 
 
-def _conclude(session: Session, title: str, figure: str) -> None:
-    saved, data = session.saved, session.data
+def _conclude(demo: Demo, title: str, figure: str) -> None:
+    saved, data = demo.saved, demo.data
     print(f"\n{report.verdict(saved.results)}")
     if data.caveat:
         print(f"All of this on {data.name}, {data.caveat}: no figure here is to be compared with the paper's.")
