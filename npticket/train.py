@@ -6,8 +6,9 @@ decides nothing.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -84,19 +85,12 @@ def fit(
     dtype = start.flat.dtype
     runner = plan(net, start, masks, optimizer, engine)
     record = _Record(start, sorted({*range(validate_every, steps + 1, validate_every), *test_at, steps}))
+    look_at = set(record.at_steps)
     losses = []  # kept on the device: looking at one would wait for it
-    per_epoch = len(data.train) // batch
-    for step in range(steps):
-        epoch, k = divmod(step, per_epoch)
-        if k == 0:
-            order = to_device(epoch_order(len(data.train), batch, seed, trials, round, epoch), xp)
-            changes = augment(per_epoch * batch, seed, trials, round, epoch) if augment else None
-        images = data.train.images.take(order[:, k], axis=0)
-        if changes is not None:
-            images = changes.apply(images, slice(k * batch, (k + 1) * batch))
-        images = data.floats(images, dtype)
-        losses.append(runner.step(images, data.train.labels.take(order[:, k]), TrainingStep(seed, trials, round, step)))
-        if step + 1 in record.at_steps:
+    batches = _minibatches(data, batch, dtype, seed, trials, round, augment)
+    for step, (images, labels) in zip(range(steps), batches, strict=False):
+        losses.append(runner.step(images, labels, TrainingStep(seed, trials, round, step)))
+        if step + 1 in look_at:
             since = to_host(xp.stack(losses))
             losses.clear()
             _check_finite("training", since, step + 1, trials, round)
@@ -127,6 +121,29 @@ def fit(
         final_train_acc=final_train_acc,
         seconds=np.full(start.trials, (time.perf_counter() - began) / start.trials),
     )
+
+
+def _minibatches(
+    data: Dataset,
+    batch: int,
+    dtype: Any,
+    seed: int,
+    trials: Sequence[int],
+    round: int,
+    augment: Callable[..., Any] | None,
+) -> Iterator[tuple[Array, Array]]:
+    """Yield images (T, B, ...) as floats and labels (T, B), epoch after epoch, for ever."""
+    xp = array_module(data.train.images)
+    for epoch in count():
+        order = epoch_order(len(data.train), batch, seed, trials, round, epoch)
+        examples = order.shape[1] * batch
+        changes = augment(examples, seed, trials, round, epoch) if augment else None
+        order = to_device(order, xp)
+        for k in range(order.shape[1]):
+            images = data.train.images.take(order[:, k], axis=0)
+            if changes is not None:
+                images = changes.apply(images, slice(k * batch, (k + 1) * batch))
+            yield data.floats(images, dtype), data.train.labels.take(order[:, k])
 
 
 def evaluate(
