@@ -37,7 +37,7 @@ def worst_disagreement(net: nets.Net, batch: int) -> tuple[float, str]:
         theirs = twin.gradient(name).reshape(grads[name][0].shape)
         errors[name] = abs(grads[name][0] - theirs).max() / max(abs(theirs).max(), 1e-300)
     # A bias before batch normalisation would have gradient 0; none of the networks has one.
-    name = max(errors, key=errors.get)
+    name = max(errors, key=lambda n: np.nan_to_num(errors[n], nan=np.inf))
     return float(errors[name]), name
 
 

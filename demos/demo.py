@@ -17,7 +17,7 @@ from npticket.progress import Progress
 from npticket.prune import dense_masks
 from npticket.streams import TrainingStep, streams
 from npticket.train import DivergedError, evaluate
-from npticket.workers import Training, default_jobs
+from npticket.workers import Training, default_jobs, one_blas_thread
 
 
 class Demo:
@@ -44,6 +44,16 @@ class Demo:
 
     def estimate(self, optimizer: Callable, batch: int, validate_every: int) -> str:
         """Say how long all runs will take, from a few real steps and a piece of a validation."""
+        with one_blas_thread():
+            step, image = self._time(optimizer, batch)
+        looked_at = self.args.steps // validate_every * len(self.data.validation)
+        looked_at += 2 * len(self.data.test) + len(self.data.train)
+        runs = 2 * self.args.trials * self.args.rounds
+        minutes = runs * (self.args.steps * step + looked_at * image) / self.args.jobs / 60
+        return f"about {minutes / 60:.1f} hours" if minutes >= 100 else f"about {max(1, round(minutes))} min"
+
+    def _time(self, optimizer: Callable, batch: int) -> tuple[float, float]:
+        """Seconds that a training step takes, and the evaluation of one image."""
         theta = self.initialise("init").trial(0)
         runner = plan(self.net, theta, dense_masks(theta), optimizer)
         dtype = theta.flat.dtype
@@ -53,16 +63,13 @@ class Demo:
         runner.step(images, labels, TrainingStep(0, [0], 0, 0))
         began = time.perf_counter()
         for i in range(3):
-            runner.step(images, labels, TrainingStep(0, [0], 0, i))
+            loss = runner.step(images, labels, TrainingStep(0, [0], 0, i))
+        backend.to_host(loss)  # a GPU may still be at work
         step = (time.perf_counter() - began) / 3
         began = time.perf_counter()
         piece = data.validation.take(slice(0, 500))
         evaluate(runner.predict, data, piece, dtype)
-        image = (time.perf_counter() - began) / len(piece)
-        looked_at = self.args.steps // validate_every * len(data.validation) + 2 * len(data.test) + len(data.train)
-        run = self.args.steps * step + looked_at * image
-        minutes = run * 2 * self.args.trials * self.args.rounds / self.args.jobs / 60
-        return f"about {minutes / 60:.1f} hours" if minutes >= 100 else f"about {max(1, round(minutes))} min"
+        return step, (time.perf_counter() - began) / len(piece)
 
 
 def parse(

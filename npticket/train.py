@@ -21,7 +21,7 @@ from npticket.nets import Net
 from npticket.params import Params, stack
 from npticket.streams import TrainingStep
 
-CHUNK = 1000  # images evaluated at a time
+CHUNK = 250  # images evaluated at a time: few enough that a convolutional network's maps stay small
 
 
 class DivergedError(ArithmeticError):

@@ -47,11 +47,12 @@ class Workers:
         self._jobs = jobs
         self._on_done = on_done
         self._executor: Executor | None = None
+        self._others: set = set()  # child processes that are none of ours
         self._stack = ExitStack()
 
     def __enter__(self) -> "Workers":
         if self._jobs == 1:
-            self._stack.enter_context(_one_blas_thread())
+            self._stack.enter_context(one_blas_thread())
             return self
         try:
             self._start_processes()
@@ -67,14 +68,15 @@ class Workers:
 
     def _start_processes(self) -> None:
         try:
-            from joblib.externals.loky import get_reusable_executor
+            from joblib.externals.loky import ProcessPoolExecutor
         except ImportError as error:
             raise ImportError(f"{self._jobs} jobs need joblib (pip install joblib); 1 job does not") from error
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+        self._others = set(multiprocessing.active_children())
         resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
         with _interrupts_held_back():
-            self._executor = get_reusable_executor(
-                self._jobs, timeout=None, reuse=False, initializer=_prepare, initargs=(self._fit,), env=threads
+            self._executor = ProcessPoolExecutor(
+                self._jobs, timeout=None, initializer=_prepare, initargs=(self._fit,), env=threads
             )
             wait([self._executor.submit(_ready) for _ in range(self._jobs)])
 
@@ -88,7 +90,9 @@ class Workers:
         try:
             if self._executor is not None:
                 self._executor.shutdown(kill_workers=True)
-            for process in multiprocessing.active_children():  # whom loky had only just started, it may overlook
+            for process in (
+                set(multiprocessing.active_children()) - self._others
+            ):  # whom loky had only just started, it may overlook
                 process.terminate()
         finally:
             threading.excepthook = hook
@@ -162,7 +166,7 @@ def _call(*arguments) -> Fit:
     return _run(_fit, *arguments)
 
 
-def _one_blas_thread() -> ExitStack:
+def one_blas_thread() -> ExitStack:
     """On layers of this size two BLAS threads are rarely faster than one; without threadpoolctl BLAS decides."""
     stack = ExitStack()
     try:

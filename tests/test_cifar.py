@@ -87,8 +87,10 @@ def test_cifar_100_takes_the_fine_label(tmp_path):
 
 
 def test_a_caveat_beside_the_files_is_carried_along(tmp_path):
-    write_folder(tmp_path, members() | {"CAVEAT.txt": b"recompressed\n"})
+    write_folder(tmp_path / "cifar-10-batches-bin", members() | {"CAVEAT.txt": b"recompressed\n"})
     assert datasets.cifar10(tmp_path).caveat == "recompressed"
+    (tmp_path / "CAVEAT.txt").write_text("and cropped")
+    assert datasets.cifar10(tmp_path).caveat == "and cropped"
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def test_convolution_gradient(case):
 @given(convolutions(), st.integers(1, 5))
 def test_it_does_not_matter_how_many_images_make_columns_at_a_time(case, images):
     layer, x, seed = case
+    x = np.concatenate([x, x[:, ::-1] + 1, x * 2], axis=1)  # so that the last group is often a short one
     theta = Params.empty(layer.layout, len(x), np.float64)
     theta.flat[...] = np.random.default_rng(seed).normal(size=theta.flat.shape)
 
@@ -69,8 +70,16 @@ def test_it_does_not_matter_how_many_images_make_columns_at_a_time(case, images)
     whole = run()
     with pytest.MonkeyPatch.context() as patch:
         real = conv.im2col
-        patch.setattr(conv, "COLUMN_BYTES", 0)
-        patch.setattr(conv, "im2col", lambda *args: real(*args[:-1], 0))  # one image at a time
+
+        def few_at_a_time(x, kernel, stride, pad, padded, *rest):
+            rows, columns = ((size - kernel) // stride + 1 for size in padded)
+            one = len(x) * rows * columns * kernel * kernel * x.shape[-1] * x.itemsize
+            patch.setattr(conv, "COLUMN_BYTES", images * one)
+            groups = list(real(x, kernel, stride, pad, padded, rest[0], 0))
+            assert len(groups) == -(-x.shape[1] // images)
+            return real(x, kernel, stride, pad, padded, rest[0], 0)
+
+        patch.setattr(conv, "im2col", few_at_a_time)
         for one, other in zip(whole, run(), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
@@ -170,6 +179,40 @@ def test_batch_norm_gradient_in_training(case):
     assert not any(grads[name].any() for name in grads.buffers)
 
 
+@given(normalisations())
+def test_batch_norm_gradient_in_prediction(case):
+    layer, x, seed = case
+    rng = np.random.default_rng(seed)
+    theta = Params.empty(layer.layout, len(x), np.float64)
+    theta.flat[...] = rng.uniform(0.5, 2, theta.flat.shape)
+    y, backward = layer.forward(theta.tree, x)
+    dy, grads = rng.normal(size=y.shape), theta.like(np.zeros_like(theta.flat))
+    dx = backward(dy, grads.tree)
+
+    def loss(theta, x):
+        return float((layer.forward(theta.tree, x)[0] * dy).sum())
+
+    assert oracles.directional_check(lambda x: loss(theta, x), dx, x, rng) < 1e-7
+    for name in ("scale", "shift"):
+        moved = theta.copy()
+
+        def along(values, name=name, moved=moved):
+            moved[name][...] = values
+            return loss(moved, x)
+
+        assert oracles.directional_check(along, grads[name], theta[name], rng) < 1e-7
+
+
+def test_batch_norm_has_the_usual_constants():
+    assert (BatchNorm(3).eps, BatchNorm(3).momentum) == (1e-5, 0.1)
+
+
+def test_residual_branches_may_be_without_parameters():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 4, 2))
+    assert gradient_error(Residual(Chain(relu=ReLU())), x, 0) < 1e-7
+    assert gradient_error(Residual(Conv2D(2, 2, 3, 2, padding=1), AveragePool(2)), x, 0) < 1e-7
+
+
 @settings(max_examples=20)
 @given(strategies.seeds, st.booleans(), st.booleans())
 def test_residual_gradient(seed, strided, inner_relu):
@@ -210,6 +253,13 @@ def test_glorot_of_a_convolution_counts_the_kernel_in_both_fans():
     w = Conv2D(64, 128).init(streams(0, [0], "init")[0])["W"]
     assert w.shape == (3, 3, 64, 128)
     assert w.std() == pytest.approx(0.03402, rel=0.02)
+
+
+def test_a_map_smaller_than_the_kernel_is_refused():
+    layer = Conv2D(1, 1, kernel=3)
+    theta = Params.empty(layer.layout, 1, np.float64)
+    with pytest.raises(ValueError, match="2 x 5 map with padding 0 is smaller than a kernel of size 3"):
+        layer.forward(theta.tree, np.zeros((1, 1, 2, 5, 1)))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,19 @@ from strategies import seeds
 
 from npticket import nets
 from npticket.datasets import Dataset, Split
-from npticket.layers import AveragePool, BatchNorm, Chain, Conv2D, Dense, Flatten, GlobalAveragePool, MaxPool, ReLU
+from npticket.layers import (
+    AveragePool,
+    BatchNorm,
+    Chain,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool,
+    ReLU,
+    Residual,
+)
 from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
@@ -242,3 +254,61 @@ def test_no_optimizer_moves_the_running_statistics():
             optimizer.step(theta, theta.like(np.ones_like(theta.flat)))
     assert all((theta[name] == 5).all() for name in theta.buffers)
     assert (theta["conv/W"] != 5).all()
+
+
+def kinds(layer):
+    """The layers that a layer consists of, in order, as short words."""
+    if isinstance(layer, Chain):
+        return " ".join(kinds(part) for part in layer.layers.values())
+    if isinstance(layer, Residual):
+        around = "x" if layer.shortcut is None else kinds(layer.shortcut)
+        return f"[{kinds(layer.body)} + {around}]"
+    name = {Conv2D: "conv", ReLU: "relu", Dense: "fc", MaxPool: "max", AveragePool: "mean", BatchNorm: "norm"}.get(
+        type(layer), type(layer).__name__.lower()
+    )
+    if isinstance(layer, Conv2D):
+        kernel, _, channels, filters = layer.layout["W"]
+        return f"{name}{kernel}/{layer.stride}p{layer.padding}:{channels}-{filters}"
+    if isinstance(layer, Dense):
+        return f"{name}:{'-'.join(map(str, layer.layout['W']))}"
+    if isinstance(layer, MaxPool | AveragePool):
+        return f"{name}{layer.size}"
+    return f"{name}{layer.rate}" if isinstance(layer, Dropout) else name
+
+
+def pair(before, width):
+    return f"conv3/1p1:{before}-{width} relu conv3/1p1:{width}-{width} relu max2 "
+
+
+def dense(inputs, drop=""):
+    return f"flatten fc:{inputs}-256 relu{drop} fc:256-256 relu{drop} fc:256-10"
+
+
+def test_the_conv_nets_are_built_as_in_the_papers_table():
+    assert kinds(nets.conv_2().body) == pair(3, 64) + dense(16_384)
+    assert kinds(nets.conv_4().body) == pair(3, 64) + pair(64, 128) + dense(8_192)
+    assert kinds(nets.conv_6().body) == pair(3, 64) + pair(64, 128) + pair(128, 256) + dense(4_096)
+    assert kinds(nets.conv_2(dropout=0.5).body) == pair(3, 64) + dense(16_384, " dropout0.5")
+
+
+def test_vgg_19_is_built_as_in_the_papers_table():
+    expected, channels = [], 3
+    for group, (width, count) in enumerate(((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))):
+        for _ in range(count):
+            expected += [f"conv3/1p1:{channels}-{width}", "norm", "relu"]
+            channels = width
+        expected.append("max2" if group < 4 else "mean2")
+    assert kinds(nets.vgg_19().body) == " ".join([*expected, "flatten", "fc:512-10"])
+
+
+def test_the_residual_network_is_built_as_he_et_al_say():
+    def block(before, width):
+        stride = 1 if before == width else 2
+        body = f"conv3/{stride}p1:{before}-{width} norm relu conv3/1p1:{width}-{width} norm"
+        around = "x" if before == width else f"conv1/2p0:{before}-{width} norm"
+        return f"[{body} + {around}] relu"
+
+    widths = [16, 16, 16, 16, 32, 32, 32, 64, 64, 64]
+    blocks = [block(*both) for both in pairwise(widths)]
+    expected = ["conv3/1p1:3-16 norm relu", *blocks, "globalaveragepool", "fc:64-10"]
+    assert kinds(nets.resnet_18().body) == " ".join(expected)

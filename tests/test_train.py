@@ -110,12 +110,24 @@ def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_th
     data = Dataset("numbers", split, split, split, classes=2, source="a test", scale=0.5, shift=1.0)
     theta = net.init(streams(0, trials, "init"))
     for round in (0, 3):
-        spy = Spy(theta)
+        spy, drawn, applied = Spy(theta), [], []
+
+        class Unchanged:
+            def apply(self, images, examples, applied=applied):
+                applied.append((examples.start, examples.stop))
+                return images
+
+        def augment(*args, drawn=drawn, changes=Unchanged):
+            drawn.append(args)
+            return changes()
+
         monkeypatch.setattr(train, "plan", lambda *args, spy=spy: spy)
         result = fit(
-            net, theta, dense_masks(theta), data,
+            net, theta, dense_masks(theta), data, augment=augment,
             optimizer=None, steps=5, batch=5, validate_every=3, seed=8, trials=trials, round=round,
         )  # fmt: skip
+        assert drawn == [(10, 8, trials, round, epoch) for epoch in range(3)]
+        assert applied == [(0, 5), (5, 10), (0, 5), (5, 10), (0, 5)]
         for number, (pixels, labels, step) in enumerate(spy.seen):
             epoch, k = divmod(number, 2)
             examples = epoch_order(12, 5, 8, trials, round, epoch)[:, k]

@@ -1,7 +1,9 @@
 """Workers: processes give what one process gives, and failures arrive in words."""
 
+import multiprocessing
 import os
 import signal
+import time
 from functools import partial
 
 import numpy as np
@@ -74,6 +76,25 @@ def test_a_killed_worker_is_an_error_and_not_a_hang():
 
     with pytest.raises(RuntimeError, match="terminated"), Workers(die, 2) as workers:
         workers.start(theta, masks, round=0).result()
+
+
+def sleep():
+    time.sleep(60)
+
+
+def test_only_its_own_processes_are_stopped():
+    pytest.importorskip("joblib")
+    theta, masks, train = setting(trials=1)
+    stranger = multiprocessing.get_context("spawn").Process(target=sleep)
+    stranger.start()
+    try:
+        with Workers(train, 2) as outer:
+            with pytest.raises(KeyboardInterrupt), Workers(train, 2):
+                raise KeyboardInterrupt
+            assert outer.start(theta, masks, round=0).result().end.trials == 1  # the outer ones still work
+        assert stranger.is_alive()
+    finally:
+        stranger.terminate()
 
 
 def test_no_jobs_are_refused():

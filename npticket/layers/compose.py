@@ -82,17 +82,17 @@ class Residual:
 
     def forward(self, p: Mapping[str, Any], x: Array, step: TrainingStep | None = None) -> tuple[Array, Callable]:
         """Return y and the backward pass: dL/dy flows into both branches, and dL/dx is the sum of what they return."""
-        y, body_backward = self.body.forward(p["body"], x, step)
+        y, body_backward = self.body.forward(p.get("body", {}), x, step)
         shortcut_backward = None
         if self.shortcut is None:
             y = y + x
         else:
-            around, shortcut_backward = self.shortcut.forward(p["shortcut"], x, step)
+            around, shortcut_backward = self.shortcut.forward(p.get("shortcut", {}), x, step)
             y = y + around
 
         def backward(dy: Array, grad: Mapping[str, Any], need_dx: bool = True) -> Array | None:
-            dx = body_backward(dy, grad["body"], need_dx)
-            around = dy if shortcut_backward is None else shortcut_backward(dy, grad["shortcut"], need_dx)
+            dx = body_backward(dy, grad.get("body", {}), need_dx)
+            around = dy if shortcut_backward is None else shortcut_backward(dy, grad.get("shortcut", {}), need_dx)
             return dx + around if need_dx else None
 
         return y, backward

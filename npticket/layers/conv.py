@@ -46,6 +46,8 @@ class Conv2D:
     def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         kernel, pad, height, width = p["W"].shape[1], self.padding, *x.shape[2:4]
+        if min(height, width) + 2 * pad < kernel:
+            raise ValueError(f"a {height} x {width} map with padding {pad} is smaller than a kernel of size {kernel}")
         y = convolve(x, p["W"], self.stride, pad, (height + 2 * pad, width + 2 * pad))
         if "b" in p:
             y += p["b"]
