@@ -90,9 +90,8 @@ class Workers:
         try:
             if self._executor is not None:
                 self._executor.shutdown(kill_workers=True)
-            for process in (
-                set(multiprocessing.active_children()) - self._others
-            ):  # whom loky had only just started, it may overlook
+            # Loky may overlook processes that it had only just started.
+            for process in set(multiprocessing.active_children()) - self._others:
                 process.terminate()
         finally:
             threading.excepthook = hook

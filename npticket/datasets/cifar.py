@@ -105,9 +105,8 @@ def _load(kind: _Format, folder: str | Path | None, seed: int) -> Dataset:
     full = _records(kind, [members[name] for name in kind.train], 50_000)
     train, validation = split_off(full, 5_000, seed)
     test = _records(kind, [members[kind.test]], 10_000)
-    return Dataset(
-        kind.name, train, validation, test, kind.classes, source, read_caveat(found) or read_caveat(unpacked or found)
-    )
+    caveat = read_caveat(found) or read_caveat(unpacked or found)
+    return Dataset(kind.name, train, validation, test, kind.classes, source, caveat)
 
 
 def _from_folder(kind: _Format, folder: Path) -> dict[str, bytes]:
