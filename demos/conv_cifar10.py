@@ -14,7 +14,7 @@ from functools import partial
 
 import demo
 
-from npticket import datasets, nets, report
+from npticket import datasets, nets
 from npticket.optimizers import Adam
 from npticket.prune import dense_masks, magnitude, prune_layerwise
 from npticket.tickets import rewind
@@ -52,7 +52,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
         seed=run.args.seed,
     )
     print(f"This will take {run.estimate(optimizer, BATCH, VALIDATE_EVERY)} with {run.args.jobs} processes.")
-    print(f"\n{report.HEADER}", flush=True)
+    run.print_header()
     with Workers(train, run.args.jobs, run.progress.advance) as workers:
         theta0 = run.initialise("init")  # 1. initialise
         masks = dense_masks(theta0)

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -23,8 +23,10 @@ from npticket.workers import Training, default_jobs, one_blas_thread
 class Demo:
     """One run of a demo: its arguments, network and data, and what was saved so far."""
 
-    def __init__(self, args: argparse.Namespace, net: Net, data: Dataset, xp: ModuleType) -> None:
-        self.args, self.net, self.data, self.xp = args, net, data, xp
+    def __init__(
+        self, args: argparse.Namespace, net: Net, data: Dataset, xp: ModuleType, test_at: Sequence[int]
+    ) -> None:
+        self.args, self.net, self.data, self.xp, self.test_at = args, net, data, xp, test_at
         self.saved = store.Store(args.out)
         self.progress = Progress(2 * args.trials * args.rounds)
 
@@ -33,14 +35,19 @@ class Demo:
         theta = self.net.init(streams(self.args.seed, range(self.args.trials), purpose, round))
         return theta.like(backend.to_device(theta.flat, self.xp))
 
+    def print_header(self) -> None:
+        """Head the table: of early stopping, or of the accuracy after the steps of `test_at`, where there are some."""
+        print(f"\n{report.header_at(self.test_at) if self.test_at else report.HEADER}", flush=True)
+
     def note_round(self, round: int, masks: Params, ticket: Training, reinit: Training) -> None:
         """Wait for one round's two trainings, write them to the tables and show their row."""
         for series, training in ((store.WINNING_TICKET, ticket), (store.RANDOM_REINIT, reinit)):
             self.saved.add(series, round, masks, training.result())
-        both = (
+        both = [
             store.summarise(self.saved.results, series)[-1] for series in (store.WINNING_TICKET, store.RANDOM_REINIT)
-        )
-        self.progress.say(report.table_row(*both))
+        ]
+        at_steps = self.test_at
+        self.progress.say(report.row_at(both[0], at_steps, self.saved.curves) if at_steps else report.table_row(*both))
 
     def estimate(self, optimizer: Callable, batch: int, validate_every: int) -> str:
         """Say how long all runs will take, from a few real steps and a piece of a validation."""
@@ -117,13 +124,17 @@ def run(
     load: Callable[..., Dataset],
     find_winning_tickets: Callable[[Demo], None],
     figure: str,
+    test_at: Sequence[int] = (),
 ) -> int:
-    """Load the data, find winning tickets, say what was found and draw it; return the exit status."""
+    """Load the data, find winning tickets, say what was found and draw it; return the exit status.
+
+    What counts is early stopping, or with `test_at` the test accuracy after those steps.
+    """
     demo = None
     try:
         xp = backend.load(args.backend)
         data = load(args.data, seed=args.seed)
-        demo = Demo(args, net, data, xp)
+        demo = Demo(args, net, data, xp, test_at)
         title = f"{net.name} on {data.name}" + (f" ({data.caveat})" if data.caveat else "")
         print(f"{title} from {data.source}")
         print(f"{args.trials} trials, {args.rounds} rounds, {args.steps:,} steps each, seed {args.seed}")
@@ -165,13 +176,17 @@ def _faster_blas() -> str:
 
 def _conclude(demo: Demo, title: str, figure: str) -> None:
     saved, data = demo.saved, demo.data
-    print(f"\n{report.verdict(saved.results)}")
+    judge = report.verdict_at_the_end if demo.test_at else report.verdict
+    print(f"\n{judge(saved.results)}")
     if data.caveat:
         print(f"All of this on {data.name}, {data.caveat}: no figure here is to be compared with the paper's.")
     print(f"Tables: {saved.folder / 'results.csv'}, {saved.folder / 'curves.csv'}")
     path = saved.folder / "figures" / f"{figure}.png"
     try:
-        figures.early_stopping(saved.results, path, title)
+        if demo.test_at:
+            figures.fixed_steps(saved.results, saved.curves, demo.test_at, path, title)
+        else:
+            figures.early_stopping(saved.results, path, title)
         print(f"Figure: {path}")
     except ImportError:
         print("Figure skipped: matplotlib is not installed (pip install matplotlib)")

@@ -13,7 +13,7 @@ from functools import partial
 
 import demo
 
-from npticket import datasets, report
+from npticket import datasets
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.nets import Net
 from npticket.optimizers import Adam
@@ -61,7 +61,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
         validate_every=VALIDATE_EVERY,
         seed=run.args.seed,
     )
-    print(f"\n{report.HEADER}", flush=True)
+    run.print_header()
     with Workers(train, run.args.jobs, run.progress.advance) as workers:
         theta0 = run.initialise("init")  # 1. initialise
         masks = dense_masks(theta0)

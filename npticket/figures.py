@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from npticket.report import percent
-from npticket.store import RANDOM_REINIT, WINNING_TICKET, Point, summarise
+from npticket.store import RANDOM_REINIT, WINNING_TICKET, Point, accuracy_at, summarise
 
 STYLES = {
     WINNING_TICKET: {"label": "winning ticket", "color": "#0072b2", "linestyle": "-", "marker": "o"},
@@ -19,12 +19,7 @@ def early_stopping(results: Sequence[Mapping[str, Any]], path: str | Path, title
     Mean lines with min-max bands over trials; the dense network's mean as a thin grey line. Writes a PNG; raises
     ImportError without matplotlib.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    steps, accuracy = figure.subplots(1, 2)
+    figure, (steps, accuracy) = _panels(2)
     for series, style in STYLES.items():
         points = summarise(results, series)
         _line(steps, points, [point.early_stop_step / 1000 for point in points], style)
@@ -36,11 +31,53 @@ def early_stopping(results: Sequence[Mapping[str, Any]], path: str | Path, title
     steps.set_ylabel("early-stopping iteration (thousands)")
     steps.set_ylim(bottom=0)
     accuracy.set_ylabel("test accuracy at early stop (%)")
-    for axes in (steps, accuracy):
-        _weights_remaining(axes, [point.density for point in summarise(results, WINNING_TICKET)])
+    _finish(figure, results, path, title)
+
+
+def fixed_steps(
+    results: Sequence[Mapping[str, Any]],
+    curves: Sequence[Mapping[str, Any]],
+    steps: Sequence[int],
+    path: str | Path,
+    title: str,
+) -> None:
+    """Draw test accuracy after each of `steps` against weights remaining, a panel each (as Figures 7 and 8).
+
+    Mean lines with min-max bands; the dense network's mean as a thin grey line. Raises KeyError if the test set was
+    not looked at then, ImportError without matplotlib.
+    """
+    figure, panels = _panels(len(steps), sharey=True)
+    for axes, step in zip(panels, steps, strict=True):
+        for series, style in STYLES.items():
+            accuracy = accuracy_at(step, curves, series)
+            points = [point for point in summarise(results, series) if point.round in accuracy]
+            _line(axes, points, [100 * accuracy[point.round] for point in points], style)
+        dense = 100 * accuracy_at(step, curves, WINNING_TICKET)[0].mean()
+        axes.axhline(dense, color="0.6", linewidth=0.8, zorder=0, label="dense network")
+        axes.set_title(f"after {step:,} steps", fontsize=10)
+    panels[0].set_ylabel("test accuracy (%)")
+    _finish(figure, results, path, title)
+
+
+def _panels(count: int, **options: Any) -> tuple[Any, Sequence[Any]]:
+    """A figure that needs no screen, and its panels side by side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(1, count, squeeze=False, **options)[0]
+
+
+def _finish(figure: Any, results: Sequence[Mapping[str, Any]], path: str | Path, title: str) -> None:
+    """Label what all panels have in common, and write the file."""
+    tickets = summarise(results, WINNING_TICKET)
+    for axes in figure.axes:
+        _weights_remaining(axes, [point.density for point in tickets])
         axes.grid(axis="y", color="0.9", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-    steps.legend(frameon=False)
+    figure.axes[0].legend(frameon=False)
+    dense = tickets[0]
     figure.suptitle(f"{title}\n{dense.trials} trials of {dense.steps:,} steps; line: mean, band: min-max", fontsize=10)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npticket.store import RANDOM_REINIT, WINNING_TICKET, Point, summarise
+from npticket.store import RANDOM_REINIT, WINNING_TICKET, Point, accuracy_at, summarise
 
 HEADER = (
     f"{'':5}  {'weights':>9}  {'winning ticket':^45}  {'random reinit':^45}\n"
@@ -72,6 +72,56 @@ def verdict(results: Sequence[Mapping[str, Any]]) -> str:
                 f"{reinit.early_stop_step.mean() / ticket.early_stop_step.mean():.2f} times the ticket's steps, "
                 f"{_points(reinit, ticket)} against the ticket{' so far' * reinit.cut_short}"
             )
+    return "\n".join(lines)
+
+
+def header_at(steps: Sequence[int]) -> str:
+    """The header of `row_at`."""
+    width = 9 * len(steps)
+    columns = "".join(f"{step:>9,}" for step in steps)
+    return (
+        f"{'':5}  {'weights':>9}  {'winning ticket':^{width}}  {'random reinit':^{width}}\n"
+        f"{'round':>5}  {'remaining':>9}  {columns}  {columns}  test acc. (%) after these steps"
+    )
+
+
+def row_at(ticket: Point, steps: Sequence[int], curves: Sequence[Mapping[str, Any]]) -> str:
+    """One round as an aligned line: the mean test accuracy of both series after each of `steps`."""
+    row = f"{ticket.round:5}  {percent(ticket.density):>9}"
+    for series in (WINNING_TICKET, RANDOM_REINIT):
+        row += "  " + "".join(f"{100 * accuracy_at(s, curves, series)[ticket.round].mean():9.2f}" for s in steps)
+    return row
+
+
+def verdict_at_the_end(results: Sequence[Mapping[str, Any]]) -> str:
+    """Say whether there is a winning ticket by the test accuracy at the end of training, mean over the trials.
+
+    So the paper judges Resnet-18 and VGG-19, for which early stopping says little (Frankle & Carbin 2019, section 4):
+    a winning ticket is at least as accurate as the dense network after the same number of steps.
+    """
+    dense, *tickets = summarise(results, WINNING_TICKET)
+    reinits = {point.round: point for point in summarise(results, RANDOM_REINIT)}
+    trials = f"{dense.trials} trial{'s' if dense.trials > 1 else ''}"
+    dense_acc = dense.final_test_acc.mean()
+    known = f"after {dense.steps:,} steps the dense network has {dense_acc:.2%} of the test set right"
+    if not tickets:
+        return f"No verdict: only the dense network was trained ({trials}); {known}."
+    winners = [point for point in tickets if point.final_test_acc.mean() >= dense_acc]
+    if not winners:
+        nearest = max(tickets, key=lambda point: point.final_test_acc.mean())
+        return (
+            f"No winning ticket here (mean over {trials}): {known}, the best\nof {len(tickets)} pruned ones, at "
+            f"{percent(nearest.density)} of the weights, {nearest.final_test_acc.mean():.2%}."
+        )
+    smallest = min(winners, key=lambda point: point.density)
+    best = max(winners, key=lambda point: point.final_test_acc.mean())
+    lines = [f"There are winning tickets (mean over {trials}), down to {percent(smallest.density)} of the weights:"]
+    lines.append(f"{known}.")
+    for word, ticket in (("smallest", smallest), ("most accurate", best)):
+        line = f"  {word:13}  {percent(ticket.density):>7}: {ticket.final_test_acc.mean():.2%}"
+        if ticket.round in reinits:
+            line += f", reinitialised at random {reinits[ticket.round].final_test_acc.mean():.2%}"
+        lines.append(line)
     return "\n".join(lines)
 
 

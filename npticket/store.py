@@ -34,7 +34,7 @@ class Store:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.results: list[dict[str, Any]] = []
-        self._curves: list[dict[str, Any]] = []
+        self.curves: list[dict[str, Any]] = []
         self.set_aside = self._set_aside()
 
     def add(self, series: str, round: int, masks: Params, fit: Any) -> None:
@@ -49,9 +49,9 @@ class Store:
                 curves = {name: getattr(fit, name)[t, v].item() for name in CURVES[4:]}
                 if np.isnan(curves["test_acc"]):
                     curves["test_acc"] = ""
-                self._curves.append(run | {"step": int(step)} | curves)
+                self.curves.append(run | {"step": int(step)} | curves)
         _write(self.folder / "results.csv", RESULTS, self.results)
-        _write(self.folder / "curves.csv", CURVES, self._curves)
+        _write(self.folder / "curves.csv", CURVES, self.curves)
 
     def _set_aside(self) -> Path | None:
         """Move tables and figures of an earlier experiment out of the way; return where to, or None."""
@@ -75,6 +75,7 @@ class Point:
     density: float
     early_stop_step: np.ndarray  # (trials,)
     early_stop_test_acc: np.ndarray  # (trials,)
+    final_test_acc: np.ndarray  # (trials,)
     steps: int
 
     @property
@@ -95,9 +96,24 @@ def summarise(results: Sequence[Mapping[str, Any]], series: str) -> list[Point]:
         rows = sorted(
             (row for row in results if row["series"] == series and row["round"] == index), key=lambda row: row["trial"]
         )
-        columns = (np.array([row[name] for row in rows]) for name in ("early_stop_step", "early_stop_test_acc"))
+        names = ("early_stop_step", "early_stop_test_acc", "final_test_acc")
+        columns = (np.array([row[name] for row in rows]) for name in names)
         points.append(Point(series, index, rows[0]["density"], *columns, steps=rows[0]["steps"]))
     return points
+
+
+def accuracy_at(step: int, curves: Sequence[Mapping[str, Any]], series: str) -> dict[int, np.ndarray]:
+    """Gather the test accuracy after `step` steps, (trials,), by round; KeyError if it was not looked at then."""
+    found: dict[int, dict[int, float]] = {}
+    for row in curves:
+        if row["series"] == series:
+            trials = found.setdefault(row["round"], {})
+            if row["step"] == step and row["test_acc"] != "":
+                trials[row["trial"]] = row["test_acc"]
+    counts = {round: len(trials) for round, trials in found.items()}
+    if not all(counts.values()):
+        raise KeyError(f"the test set was not looked at after {step:,} steps of {series}")
+    return {round: np.array([trials[t] for t in sorted(trials)]) for round, trials in sorted(found.items())}
 
 
 def read_results(path: str | Path) -> list[dict[str, Any]]:

@@ -227,18 +227,31 @@ def test_the_conv_demo_without_data_says_how_to_get_it(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_conv_demo_runs_from_end_to_end_and_estimates_its_time(tmp_path, monkeypatch, capsys):
-    """With a network of ten weights a class in place of Conv-2, on random pictures."""
+@pytest.fixture(scope="module")
+def random_pictures(tmp_path_factory):
+    """A folder with CIFAR-10's files, full of noise."""
+    folder = tmp_path_factory.mktemp("cifar")
     rng = np.random.default_rng(0)
     for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
         records = rng.integers(0, 256, (10_000, 3073), dtype=np.uint8)
         records[:, 0] %= 10
-        (tmp_path / name).write_bytes(records.tobytes())
-    conv = load(CONV, monkeypatch)
+        (folder / name).write_bytes(records.tobytes())
+    return folder
+
+
+def tiny(globally):
+    """A network of three weights a class, to put in the place of a large one."""
     body = Chain(pool=GlobalAveragePool(), out=Dense(3, 10))
-    monkeypatch.setitem(conv.NETS, "conv2", lambda: nets.Net("Tiny", body, (32, 32, 3), 10, {"out/W": 0.1}))
-    arguments = ["--rounds", "2", "--trials", "2", "--steps", "20", "--jobs", "1"]
-    assert conv.main([*arguments, "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    return nets.Net("Tiny", body, (32, 32, 3), 10, {"out/W": 0.1}, pruned_globally=globally)
+
+
+SMALL = ["--rounds", "2", "--trials", "2", "--steps", "20", "--jobs", "1"]
+
+
+def test_the_conv_demo_runs_from_end_to_end_and_estimates_its_time(random_pictures, tmp_path, monkeypatch, capsys):
+    conv = load(CONV, monkeypatch)
+    monkeypatch.setitem(conv.NETS, "conv2", lambda: tiny(globally=False))
+    assert conv.main([*SMALL, "--data", str(random_pictures), "--out", str(tmp_path / "out")]) == 0
     assert "This will take about 1 min" in capsys.readouterr().out
     rows = results(tmp_path / "out")
     assert [row["series"] for row in rows] == (["winning_ticket"] * 2 + ["random_reinit"] * 2) * 2
@@ -255,3 +268,54 @@ def test_the_conv_demo_knows_the_papers_settings(net, steps, monkeypatch):
     args, network = asked[0]
     assert (args.steps, args.trials, str(args.out)) == (steps, 5, f"runs/{net}-cifar10")
     assert network.name == f"{net[:4].capitalize()}-{net[4]}"
+
+
+DEEP = {"resnet18": "resnet_18", "vgg19": "vgg_19"}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_the_deep_demos_run_from_end_to_end_and_look_at_fixed_steps(
+    name, random_pictures, tmp_path, monkeypatch, capsys
+):
+    module = load(ROOT / "demos" / f"{name}_cifar10.py", monkeypatch)
+    monkeypatch.setattr(module.nets, DEEP[name], lambda: tiny(globally=True))
+    assert module.main([*SMALL, "--data", str(random_pictures), "--out", str(tmp_path / "out")]) == 0
+    output = capsys.readouterr().out
+    at = [6, 13, 20] if name == "resnet18" else [5, 10, 20]
+    header = next(line for line in output.splitlines() if line.startswith("round"))
+    assert header.split()[2:8] == [str(step) for step in at * 2]
+    rows = results(tmp_path / "out")
+    assert [row["density"] for row in rows[4:]] == [0.8] * 4
+    with open(tmp_path / "out" / "curves.csv", newline="") as file:
+        tested = [int(row["step"]) for row in csv.DictReader(file) if row["test_acc"]]
+    assert tested == at * 8
+    last = next(line for line in output.splitlines() if line.startswith("    1"))
+    finals = [np.mean([row["final_test_acc"] for row in rows[i : i + 2]]) for i in (4, 6)]
+    assert [last.split()[i] for i in (5, 8)] == [f"{100 * final:.2f}" for final in finals]
+    assert "dense network has" in output
+    assert (tmp_path / "out" / "figures" / f"{name}_cifar10_warmup.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "rates"),
+    [  # the learning rate after so many steps
+        ("resnet18", "low", {0: 0.01, 19_999: 0.01, 20_000: 0.001, 25_000: 0.0001}),
+        ("resnet18", "high", {0: 0.1, 19_999: 0.1, 20_000: 0.01, 25_000: 0.001, 29_999: 0.001}),
+        ("resnet18", "warmup", {0: 0.03 / 20_000, 9_999: 0.015, 19_999: 0.03, 20_000: 0.003, 25_000: 0.0003}),
+        ("vgg19", "low", {0: 0.01, 56_239: 0.01, 56_240: 0.001, 84_360: 0.0001}),
+        ("vgg19", "high", {0: 0.1, 56_239: 0.1, 56_240: 0.01, 84_360: 0.001}),
+        ("vgg19", "warmup", {4_999: 0.05, 9_999: 0.1, 56_239: 0.1, 56_240: 0.01, 84_360: 0.001}),
+    ],
+)
+def test_the_deep_demos_know_the_papers_settings(name, setting, rates, monkeypatch):
+    module = load(ROOT / "demos" / f"{name}_cifar10.py", monkeypatch)
+    asked = []
+    monkeypatch.setattr(module.demo, "run", lambda args, *rest, **at: asked.append((args, rest[0], at)) or 0)
+    module.main(["--paper", "--setting", setting])
+    args, net, at = asked[0]
+    lr = module.schedule(setting, args.steps)
+    assert {step: lr(step) for step in rates} == pytest.approx(rates)
+    assert net.rates.keys() == getattr(nets, DEEP[name])().rates.keys()
+    assert set(net.rates.values()) == {module.RATE}
+    assert args.trials == 5
+    assert at["test_at"] == ([10_000, 20_000, 30_000] if name == "resnet18" else [30_000, 60_000, 112_480])

@@ -72,6 +72,46 @@ def test_table_rows_align_with_the_header():
     ]  # fmt: skip
 
 
+CURVES = [
+    {"trial": t, "series": series, "round": round, "step": step, "test_acc": acc + t / 50}
+    for series, shift in ((WINNING_TICKET, 0), (RANDOM_REINIT, -0.1))
+    for round in (0, 1)
+    for t in (1, 0)  # whatever the order of the rows
+    for step, acc in ((10, 0.5 + shift + round / 10), (20, ""), (30, 0.7 + shift + round / 10))
+    if acc != ""
+]
+
+
+def test_accuracy_at_fixed_steps_is_gathered_by_round_and_trial():
+    found = store.accuracy_at(10, CURVES, WINNING_TICKET)
+    assert list(found) == [0, 1]
+    np.testing.assert_allclose(found[1], [0.6, 0.62])
+    not_tested = [row | {"test_acc": ""} if row["step"] == 10 else row for row in CURVES]
+    for step, curves in ((20, CURVES), (10, not_tested)):
+        with pytest.raises(KeyError, match=f"not looked at after {step} steps of winning_ticket"):
+            store.accuracy_at(step, curves, WINNING_TICKET)
+
+
+def test_rows_at_fixed_steps_align_with_their_header():
+    ticket = store.summarise(RESULTS, WINNING_TICKET)[1]
+    row, header = report.row_at(ticket, [10, 30], CURVES), report.header_at([10, 30]).splitlines()[1]
+    assert row.split() == ["1", "50.0", "%", "61.00", "81.00", "51.00", "71.00"]
+    assert header.startswith(header[: len(row)]) and header[: len(row)].endswith(" 30")
+
+
+def test_the_verdict_at_the_end_counts_accuracy_alone():
+    text = report.verdict_at_the_end(RESULTS)
+    assert "down to 6.0 % of the weights" in text  # 99.0 %, slow as it is; at 3 % it has 97.85 %, the dense one 97.90
+    assert "after 5,000 steps the dense network has 97.90% of the test set right" in text
+    worse = [row for row in RESULTS if row["round"] in (0, 5)]
+    assert "No winning ticket here" in report.verdict_at_the_end(worse)
+    assert "at 3.0 % of the weights, 97.85%" in report.verdict_at_the_end(worse)
+    assert "12.5 %: 97.95%, reinitialised at random 97.00%" in report.verdict_at_the_end(
+        [row for row in RESULTS if row["round"] in (0, 3)]
+    )
+    assert "only the dense network" in report.verdict_at_the_end(RESULTS[:2])
+
+
 @pytest.mark.parametrize(("density", "text"), [(1, "100.0 %"), (0.2111, "21.1 %"), (0.0026, "0.26 %")])
 def test_percent_prints_densities_as_the_paper_does(density, text):
     assert report.percent(density) == text
@@ -129,14 +169,28 @@ def test_damaged_results_are_refused_by_name(tmp_path, text, message):
     assert "results.csv" in str(error.value)
 
 
-def test_the_figure_shows_both_series_on_a_falling_log_axis(tmp_path):
-    matplotlib = pytest.importorskip("matplotlib")
-    drawn = []
-    matplotlib.figure = __import__("matplotlib.figure").figure
-    real = matplotlib.figure.Figure.savefig
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matplotlib.figure.Figure, "savefig", lambda f, *a, **k: drawn.append(f) or real(f, *a, **k))
-        figures.early_stopping(RESULTS, tmp_path / "figures" / "f.png", "A title (bundled subset)")
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    figure = pytest.importorskip("matplotlib.figure")
+    saved, real = [], figure.Figure.savefig
+    monkeypatch.setattr(figure.Figure, "savefig", lambda f, *a, **k: saved.append(f) or real(f, *a, **k))
+    return saved
+
+
+def test_the_figure_at_fixed_steps_has_a_panel_for_each(tmp_path, drawn):
+    results = [row for row in RESULTS if row["round"] < 2]
+    figures.fixed_steps(results, CURVES, [10, 30], tmp_path / "f.png", "A title")
+    assert [axes.get_title() for axes in drawn[0].axes] == ["after 10 steps", "after 30 steps"]
+    for axes, dense in zip(drawn[0].axes, (51, 71), strict=True):
+        lines = {line.get_label(): line for line in axes.lines}
+        np.testing.assert_allclose(lines["winning ticket"].get_ydata(), [dense, dense + 10])
+        np.testing.assert_allclose(lines["random reinit"].get_ydata(), [dense])  # at round 1: no results at round 0
+        np.testing.assert_allclose(lines["dense network"].get_ydata(), [dense, dense])
+
+
+def test_the_figure_shows_both_series_on_a_falling_log_axis(tmp_path, drawn):
+    figures.early_stopping(RESULTS, tmp_path / "figures" / "f.png", "A title (bundled subset)")
     image = (tmp_path / "figures" / "f.png").read_bytes()
     assert image.startswith(b"\x89PNG")
     steps, accuracy = drawn[0].axes
