@@ -14,7 +14,7 @@ from functools import partial
 
 import demo
 
-from npticket import datasets, nets
+from npticket import datasets, nets, recipes
 from npticket.optimizers import Adam
 from npticket.prune import dense_masks, magnitude, prune_layerwise
 from npticket.tickets import rewind
@@ -25,7 +25,7 @@ BATCH = 60
 VALIDATE_EVERY = 100
 NETS = {"conv2": nets.conv_2, "conv4": nets.conv_4, "conv6": nets.conv_6}
 LEARNING_RATES = {"conv2": 2e-4, "conv4": 3e-4, "conv6": 3e-4}  # of Adam
-PAPER_STEPS = {"conv2": 20_000, "conv4": 25_000, "conv6": 30_000}
+PAPER = {"conv2": recipes.CONV_2, "conv4": recipes.CONV_4, "conv6": recipes.CONV_6}
 
 
 def sizes(args: argparse.Namespace) -> dict[str, dict[str, int]]:
@@ -33,7 +33,7 @@ def sizes(args: argparse.Namespace) -> dict[str, dict[str, int]]:
     return {
         "default": {"trials": 1, "rounds": 4, "steps": 3_500},
         "quick": {"trials": 1, "rounds": 2, "steps": 100},
-        "paper": {"trials": 5, "rounds": 22, "steps": PAPER_STEPS[args.net]},  # down to 1 % (Conv-2) or 2 %
+        "paper": {"trials": 5, "rounds": 22, "steps": PAPER[args.net].steps},  # down to 1 % (Conv-2) or 2 %
     }
 
 
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in Conv-2, Conv-4 or Conv-6 on CIFAR-10.")
     parser.add_argument("--net", choices=sorted(NETS), default="conv2", help="(%(default)s)")
     args = demo.parse(parser, sizes, "runs/{net}-cifar10", argv)
-    return demo.run(args, NETS[args.net](), datasets.cifar10, find_winning_tickets, f"{args.net}_cifar10")
+    return demo.run(args, PAPER[args.net], NETS[args.net](), datasets.cifar10, find_winning_tickets)
 
 
 if __name__ == "__main__":

@@ -3,32 +3,32 @@
 import argparse
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from npticket import backend, figures, report, store
+from npticket import backend, estimate, experiment, figures, manifest, report, runs, store, tables
 from npticket.datasets import DataError, Dataset
-from npticket.engine import plan
 from npticket.nets import Net
 from npticket.params import Params
 from npticket.progress import Progress
-from npticket.prune import dense_masks
-from npticket.streams import TrainingStep, streams
-from npticket.train import DivergedError, evaluate
-from npticket.workers import Training, default_jobs, one_blas_thread
+from npticket.recipe import Recipe, scaled, to_json
+from npticket.store import StoreError
+from npticket.streams import streams
+from npticket.train import DivergedError
+from npticket.workers import Training, default_jobs
 
 
 class Demo:
-    """One run of a demo: its arguments, network and data, and what was saved so far."""
+    """One run of a demo: its arguments, recipe, network and data, and what was saved so far."""
 
-    def __init__(
-        self, args: argparse.Namespace, net: Net, data: Dataset, xp: ModuleType, test_at: Sequence[int]
-    ) -> None:
-        self.args, self.net, self.data, self.xp, self.test_at = args, net, data, xp, test_at
-        self.saved = store.Store(args.out)
+    def __init__(self, args: argparse.Namespace, recipe: Recipe, net: Net, data: Dataset, xp: ModuleType) -> None:
+        self.args, self.recipe, self.net, self.data, self.xp = args, recipe, net, data, xp
         self.progress = Progress(2 * args.trials * args.rounds)
+        self.set_aside = store.set_aside(args.out)
+        described = manifest.describe(data, args.jobs, args.backend, "plain")
+        self.saved = store.Store(args.out, to_json(recipe), described, self.initialise("init").flat.shape[1])
 
     def initialise(self, purpose: str, round: int = 0) -> Params:
         """Draw initial parameters for all trials, on the host, and put them where they will be trained."""
@@ -36,47 +36,35 @@ class Demo:
         return theta.like(backend.to_device(theta.flat, self.xp))
 
     def print_header(self) -> None:
-        """Head the table: of early stopping, or of the accuracy after the steps of `test_at`, where there are some."""
-        print(f"\n{report.header_at(self.test_at) if self.test_at else report.HEADER}", flush=True)
+        """Head the table: of early stopping, or of the accuracy after certain steps, where the recipe names some."""
+        test_at = self.recipe.test_at
+        print(f"\n{report.header_at(test_at) if test_at else report.HEADER}", flush=True)
 
     def note_round(self, round: int, masks: Params, ticket: Training, reinit: Training) -> None:
-        """Wait for one round's two trainings, write them to the tables and show their row."""
-        for series, training in ((store.WINNING_TICKET, ticket), (store.RANDOM_REINIT, reinit)):
-            self.saved.add(series, round, masks, training.result())
+        """Wait for one round's two trainings, save them and show their row."""
+        masks = masks.like(backend.to_host(masks.flat))
+        for series, training in ((tables.WINNING_TICKET, ticket), (tables.RANDOM_REINIT, reinit)):
+            result = training.result()
+            for t in range(masks.trials):
+                self.saved.add(store.Key(series, round, t), runs.record(result, t, masks))
+        self.saved.write_tables()
         both = [
-            store.summarise(self.saved.results, series)[-1] for series in (store.WINNING_TICKET, store.RANDOM_REINIT)
+            tables.summarise(self.saved.results(), series)[-1]
+            for series in (tables.WINNING_TICKET, tables.RANDOM_REINIT)
         ]
-        at_steps = self.test_at
-        self.progress.say(report.row_at(both[0], at_steps, self.saved.curves) if at_steps else report.table_row(*both))
+        if self.recipe.test_at:
+            curves = tables.read_curves(self.saved.folder / "curves.csv")
+            self.progress.say(report.row_at(both[0], self.recipe.test_at, curves))
+        else:
+            self.progress.say(report.table_row(*both))
 
     def estimate(self, optimizer: Callable, batch: int, validate_every: int) -> str:
-        """Say how long all runs will take, from a few real steps and a piece of a validation."""
-        with one_blas_thread():
-            step, image = self._time(optimizer, batch)
-        looked_at = self.args.steps // validate_every * len(self.data.validation)
-        looked_at += 2 * len(self.data.test) + len(self.data.train)
-        runs = 2 * self.args.trials * self.args.rounds
-        minutes = runs * (self.args.steps * step + looked_at * image) / self.args.jobs / 60
-        return f"about {minutes / 60:.1f} hours" if minutes >= 100 else f"about {max(1, round(minutes))} min"
-
-    def _time(self, optimizer: Callable, batch: int) -> tuple[float, float]:
-        """Seconds that a training step takes, and the evaluation of one image."""
-        theta = self.initialise("init").trial(0)
-        runner = plan(self.net, theta, dense_masks(theta), optimizer)
-        dtype = theta.flat.dtype
-        few, data = self.data.train.take(slice(0, batch)), self.data.to(self.xp)
-        images = data.floats(backend.to_device(few.images[None], self.xp), dtype)
-        labels = backend.to_device(few.labels[None], self.xp)
-        runner.step(images, labels, TrainingStep(0, [0], 0, 0))
-        began = time.perf_counter()
-        for i in range(3):
-            loss = runner.step(images, labels, TrainingStep(0, [0], 0, i))
-        backend.to_host(loss)  # a GPU may still be at work
-        step = (time.perf_counter() - began) / 3
-        began = time.perf_counter()
-        piece = data.validation.take(slice(0, 500))
-        evaluate(runner.predict, data, piece, dtype)
-        return step, (time.perf_counter() - began) / len(piece)
+        """Say how long all runs will take."""
+        looked_at = estimate.looked_at(
+            self.args.steps, validate_every, len(self.recipe.test_at), train=len(self.data.train)
+        )
+        seconds = estimate.run_seconds(self.net, optimizer, batch, self.args.steps, looked_at, self.xp)
+        return f"about {estimate.words(2 * self.args.trials * self.args.rounds * seconds / self.args.jobs)}"
 
 
 def parse(
@@ -120,32 +108,39 @@ def parse(
 
 def run(
     args: argparse.Namespace,
+    paper: Recipe,
     net: Net,
     load: Callable[..., Dataset],
     find_winning_tickets: Callable[[Demo], None],
-    figure: str,
-    test_at: Sequence[int] = (),
 ) -> int:
     """Load the data, find winning tickets, say what was found and draw it; return the exit status.
 
-    What counts is early stopping, or with `test_at` the test accuracy after those steps.
+    `paper` is the experiment in full, which the arguments make smaller. What counts is early stopping, or the test
+    accuracy after certain steps if the paper's experiment looks at some.
     """
     demo = None
     try:
         xp = backend.load(args.backend)
         data = load(args.data, seed=args.seed)
-        demo = Demo(args, net, data, xp, test_at)
+        recipe = replace(
+            scaled(paper, args.steps),
+            trials=args.trials,
+            rounds=args.rounds,
+            seed=args.seed,
+            series=(tables.WINNING_TICKET, tables.RANDOM_REINIT),
+        )
+        demo = Demo(args, recipe, net, data, xp)
         title = f"{net.name} on {data.name}" + (f" ({data.caveat})" if data.caveat else "")
         print(f"{title} from {data.source}")
         print(f"{args.trials} trials, {args.rounds} rounds, {args.steps:,} steps each, seed {args.seed}")
         print(_faster_blas(), end="")
-        if demo.saved.set_aside:
-            print(f"Earlier results moved to {demo.saved.set_aside}")
-        with demo.progress:
+        if demo.set_aside:
+            print(f"Earlier results moved to {demo.set_aside}")
+        with demo.saved, demo.progress:
             find_winning_tickets(demo)
-        _conclude(demo, title, figure)
+        _conclude(demo)
     except KeyboardInterrupt:
-        kept = demo is not None and demo.saved.results
+        kept = demo is not None and len(demo.saved)
         print(
             f"\nStopped. {f'The rounds shown above are in {args.out}' if kept else 'No round was finished.'}",
             flush=True,
@@ -154,7 +149,7 @@ def run(
     except BrokenPipeError:  # whoever read the output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (DataError, DivergedError, ImportError, RuntimeError, OSError) as error:
+    except (DataError, DivergedError, StoreError, ImportError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -174,20 +169,18 @@ def _faster_blas() -> str:
     return "Hint: this CPU has AVX-512 and OpenBLAS does not use it; with OPENBLAS_CORETYPE=SkylakeX set, it does.\n"
 
 
-def _conclude(demo: Demo, title: str, figure: str) -> None:
-    saved, data = demo.saved, demo.data
-    judge = report.verdict_at_the_end if demo.test_at else report.verdict
-    print(f"\n{judge(saved.results)}")
-    if data.caveat:
-        print(f"All of this on {data.name}, {data.caveat}: no figure here is to be compared with the paper's.")
-    print(f"Tables: {saved.folder / 'results.csv'}, {saved.folder / 'curves.csv'}")
-    path = saved.folder / "figures" / f"{figure}.png"
+def _conclude(demo: Demo) -> None:
+    found = experiment.outcome(demo.saved.folder)
+    judge = report.verdict_at_the_end if demo.recipe.test_at else report.verdict
+    print(f"\n{judge(found.results)}")
+    if demo.data.caveat:
+        print(
+            f"All of this on {demo.data.name}, {demo.data.caveat}: no figure here is to be compared with the paper's."
+        )
+    print(f"Tables: {demo.saved.folder / 'results.csv'}, {demo.saved.folder / 'curves.csv'}")
     try:
-        if demo.test_at:
-            figures.fixed_steps(saved.results, saved.curves, demo.test_at, path, title)
-        else:
-            figures.early_stopping(saved.results, path, title)
-        print(f"Figure: {path}")
+        drawn = figures.draw(found, demo.saved.folder / "figures")
+        print("Figures: " + ", ".join(str(path) for path in drawn if path.suffix == ".png"))
     except ImportError:
-        print("Figure skipped: matplotlib is not installed (pip install matplotlib)")
+        print("Figures skipped: matplotlib is not installed (pip install matplotlib)")
     sys.stdout.flush()

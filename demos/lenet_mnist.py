@@ -13,7 +13,7 @@ from functools import partial
 
 import demo
 
-from npticket import datasets
+from npticket import datasets, recipes
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.nets import Net
 from npticket.optimizers import Adam
@@ -79,7 +79,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in LeNet-300-100 on MNIST.")
     args = demo.parse(parser, lambda args: SIZES, "runs/lenet-mnist", argv)
-    return demo.run(args, LENET, datasets.mnist, find_winning_tickets, "lenet_mnist")
+    return demo.run(args, recipes.LENET, LENET, datasets.mnist, find_winning_tickets)
 
 
 if __name__ == "__main__":

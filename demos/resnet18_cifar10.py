@@ -15,7 +15,7 @@ from functools import partial
 
 import demo
 
-from npticket import datasets, nets
+from npticket import datasets, nets, recipes
 from npticket.optimizers import SGD, Schedule, linear_warmup, step_drops
 from npticket.prune import dense_masks, magnitude, prune_globally
 from npticket.tickets import rewind
@@ -25,13 +25,13 @@ from npticket.workers import Workers
 BATCH = 128
 VALIDATE_EVERY = 500
 LEARNING_RATES = {"low": 0.01, "warmup": 0.03, "high": 0.1}
-PAPER_STEPS = 30_000
+PAPER = {"low": recipes.RESNET_18_LOW, "warmup": recipes.RESNET_18_WARMUP, "high": recipes.RESNET_18_HIGH}
 RATE = 0.2  # of all convolutions' survivors together, per round
 
 SIZES = {
     "default": {"trials": 1, "rounds": 4, "steps": 3_000},
     "quick": {"trials": 1, "rounds": 2, "steps": 60},
-    "paper": {"trials": 5, "rounds": 21, "steps": PAPER_STEPS},  # down to 2 %
+    "paper": {"trials": 5, "rounds": 21, "steps": 30_000},  # down to 2 %
 }
 
 
@@ -40,11 +40,6 @@ def schedule(setting: str, steps: int) -> Schedule:
     lr = LEARNING_RATES[setting]
     drops = step_drops(lr, {steps * 20 // 30: lr / 10, steps * 25 // 30: lr / 100})
     return linear_warmup(drops, max(1, steps * 20 // 30)) if setting == "warmup" else drops
-
-
-def test_at(steps: int) -> list[int]:
-    """The paper looks after 10,000, 20,000 and 30,000 steps."""
-    return sorted({max(1, steps * part // 30) for part in (10, 20, 30)})
 
 
 def find_winning_tickets(run: demo.Demo) -> None:
@@ -60,7 +55,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
         steps=run.args.steps,
         batch=BATCH,
         validate_every=VALIDATE_EVERY,
-        test_at=run.test_at,
+        test_at=run.recipe.test_at,
         augment=datasets.FlipAndCrop.draw,
         seed=run.args.seed,
     )
@@ -84,8 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in Resnet-18 on CIFAR-10.")
     parser.add_argument("--setting", choices=LEARNING_RATES, default="warmup", help="learning rate (%(default)s)")
     args = demo.parse(parser, lambda args: SIZES, "runs/resnet18-cifar10-{setting}", argv)
-    figure = f"resnet18_cifar10_{args.setting}"
-    return demo.run(args, nets.resnet_18(), datasets.cifar10, find_winning_tickets, figure, test_at=test_at(args.steps))
+    paper = PAPER[args.setting]
+    return demo.run(args, paper, nets.resnet_18(), datasets.cifar10, find_winning_tickets)
 
 
 if __name__ == "__main__":

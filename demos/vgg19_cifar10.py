@@ -15,7 +15,7 @@ from functools import partial
 
 import demo
 
-from npticket import datasets, nets
+from npticket import datasets, nets, recipes
 from npticket.optimizers import SGD, Schedule, linear_warmup, step_drops
 from npticket.prune import dense_masks, magnitude, prune_globally
 from npticket.tickets import rewind
@@ -25,13 +25,13 @@ from npticket.workers import Workers
 BATCH = 64
 VALIDATE_EVERY = 500
 LEARNING_RATES = {"low": 0.01, "warmup": 0.1, "high": 0.1}
-PAPER_STEPS = 112_480  # 160 epochs
+PAPER = {"low": recipes.VGG_19_LOW, "warmup": recipes.VGG_19_WARMUP, "high": recipes.VGG_19_HIGH}
 RATE = 0.2  # of all convolutions' survivors together, per round
 
 SIZES = {
     "default": {"trials": 1, "rounds": 4, "steps": 3_000},
     "quick": {"trials": 1, "rounds": 2, "steps": 20},
-    "paper": {"trials": 5, "rounds": 31, "steps": PAPER_STEPS},  # down to 0.1 %
+    "paper": {"trials": 5, "rounds": 31, "steps": 112_480},  # down to 0.1 %
 }
 
 
@@ -39,12 +39,7 @@ def schedule(setting: str, steps: int) -> Schedule:
     """A tenth from half of the steps on, a hundredth from three quarters; warm-up over 10,000 of 112,480, if any."""
     lr = LEARNING_RATES[setting]
     drops = step_drops(lr, {steps // 2: lr / 10, steps * 3 // 4: lr / 100})
-    return linear_warmup(drops, max(1, steps * 10_000 // PAPER_STEPS)) if setting == "warmup" else drops
-
-
-def test_at(steps: int) -> list[int]:
-    """The paper looks after 30,000, 60,000 and 112,480 steps."""
-    return sorted({max(1, steps * part // PAPER_STEPS) for part in (30_000, 60_000, PAPER_STEPS)})
+    return linear_warmup(drops, max(1, steps * 10_000 // 112_480)) if setting == "warmup" else drops
 
 
 def find_winning_tickets(run: demo.Demo) -> None:
@@ -60,7 +55,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
         steps=run.args.steps,
         batch=BATCH,
         validate_every=VALIDATE_EVERY,
-        test_at=run.test_at,
+        test_at=run.recipe.test_at,
         augment=datasets.FlipAndCrop.draw,
         seed=run.args.seed,
     )
@@ -84,8 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in VGG-19 on CIFAR-10.")
     parser.add_argument("--setting", choices=LEARNING_RATES, default="warmup", help="learning rate (%(default)s)")
     args = demo.parse(parser, lambda args: SIZES, "runs/vgg19-cifar10-{setting}", argv)
-    figure = f"vgg19_cifar10_{args.setting}"
-    return demo.run(args, nets.vgg_19(), datasets.cifar10, find_winning_tickets, figure, test_at=test_at(args.steps))
+    paper = PAPER[args.setting]
+    return demo.run(args, paper, nets.vgg_19(), datasets.cifar10, find_winning_tickets)
 
 
 if __name__ == "__main__":

@@ -70,17 +70,21 @@ class Net:
         return prune_layerwise(magnitude(end), masks, self.rates)
 
 
-def lenet_300_100() -> Net:
-    """LeNet-300-100 for 28 x 28 images: 266,200 weights. Output layer pruned at half the rate of the others."""
+def lenet_300_100(hidden: Sequence[int] = (300, 100), std: float | None = None) -> Net:
+    """LeNet-300-100 for 28 x 28 images: 266,200 weights. Output layer pruned at half the rate of the others.
+
+    For the paper's sweeps (appendices G.5 and G.6): other numbers of `hidden` units, weights drawn from N(0, std^2).
+    """
+    first, second = hidden
     return Net(
-        name="LeNet-300-100",
+        name=f"LeNet-{first}-{second}",
         body=Chain(
             flatten=Flatten(),
-            fc1=Dense(784, 300),
+            fc1=Dense(784, first, std),
             relu1=ReLU(),
-            fc2=Dense(300, 100),
+            fc2=Dense(first, second, std),
             relu2=ReLU(),
-            out=Dense(100, 10),
+            out=Dense(second, 10, std),
         ),
         input_shape=(28, 28),
         classes=10,

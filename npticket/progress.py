@@ -7,13 +7,13 @@ from types import TracebackType
 class Progress:
     """Counts finished training runs on stderr with the time left; needs tqdm, and does without it."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, done: int = 0) -> None:
         try:
             from tqdm import tqdm
         except ImportError:
             self._bar = None
         else:  # disable=None: quiet unless stderr is a terminal
-            self._bar = tqdm(total=total, unit="run", disable=None, leave=False, file=sys.stderr)
+            self._bar = tqdm(total=total, initial=done, unit="run", disable=None, leave=False, file=sys.stderr)
 
     def __enter__(self) -> "Progress":
         return self
@@ -24,9 +24,10 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def advance(self) -> None:
-        """One more run is done."""
+    def advance(self, latest: str = "") -> None:
+        """One more run is done, with this result."""
         if self._bar is not None:
+            self._bar.set_postfix_str(latest, refresh=False)
             self._bar.update()
 
     def say(self, text: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from npticket.store import RANDOM_REINIT, WINNING_TICKET, Point, accuracy_at, summarise
+from npticket.tables import RANDOM_REINIT, WINNING_TICKET, Outcome, Point, accuracy_at, summarise
 
 HEADER = (
     f"{'':5}  {'weights':>9}  {'winning ticket':^45}  {'random reinit':^45}\n"
@@ -122,6 +122,25 @@ def verdict_at_the_end(results: Sequence[Mapping[str, Any]]) -> str:
         if ticket.round in reinits:
             line += f", reinitialised at random {reinits[ticket.round].final_test_acc.mean():.2%}"
         lines.append(line)
+    return "\n".join(lines)
+
+
+def tables(outcome: Outcome) -> str:
+    """All series of an experiment, a table each: means over its runs with (minimum-maximum)."""
+    header = (
+        f"{'round':>5}  {'weights':>8}  {'early stop at step':>22}  {'test acc. there (%)':>21}  "
+        f"{'test acc. at the end':>21}  {'train acc.':>10}  {'runs':>4}"
+    )
+    lines = [f"{outcome.title}; {outcome.note}"]
+    for series in outcome.series:
+        lines += ["", series, header]
+        for point in summarise(outcome.results, series):
+            lines.append(
+                f"{point.round:5}  {percent(point.density):>8}  {_spread(point.early_stop_step, '{:,.0f}'):>22}  "
+                f"{_spread(100 * point.early_stop_test_acc, '{:.2f}'):>21}  "
+                f"{_spread(100 * point.final_test_acc, '{:.2f}'):>21}  {100 * point.final_train_acc.mean():10.2f}  "
+                f"{len(point.trial):4}"
+            )
     return "\n".join(lines)
 
 

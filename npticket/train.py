@@ -63,6 +63,7 @@ def fit(
     seed: int = 0,
     trials: Sequence[int] | None = None,
     round: int = 0,
+    first_step: int = 0,
     test_at: Sequence[int] = (),
     augment: Callable[..., Any] | None = None,
     engine: str = "plain",
@@ -72,11 +73,15 @@ def fit(
     `optimizer(masks)` makes a fresh optimizer, e.g. `lambda masks: Adam(masks, lr=1.2e-3)`. `trials` are the numbers
     of the rows of `start` (default 0, 1, ...): the minibatch order is a function of (seed, trial, round, epoch), so
     trial 3 trained alone is trial 3 trained among others. `test_at` are steps at which the test set is looked at too.
+    A run that goes on from a network of `first_step` steps sees the minibatches, and reports the steps, from there to
+    `steps`; the optimizer is a fresh one all the same, whose schedule should begin there.
     `augment(examples per epoch, seed, trials, round, epoch)` draws how an epoch's images are changed, e.g.
     `FlipAndCrop.draw`. Raises DivergedError, naming trial, round and step.
     """
     trials = list(range(start.trials) if trials is None else trials)
     _check(net, start, masks, data, trials, steps=steps, batch=batch, validate_every=validate_every)
+    if not 0 <= first_step < steps:
+        raise ValueError(f"first_step must lie between 0 and {steps - 1}, got {first_step}")
     if not all(1 <= step <= steps for step in test_at):
         raise ValueError(f"test_at must lie between 1 and {steps} steps, got {list(test_at)}")
     began = time.perf_counter()
@@ -84,11 +89,12 @@ def fit(
     data = data.to(xp)
     dtype = start.flat.dtype
     runner = plan(net, start, masks, optimizer, engine)
-    record = _Record(start, sorted({*range(validate_every, steps + 1, validate_every), *test_at, steps}))
+    at_steps = sorted({*range(validate_every, steps + 1, validate_every), *test_at, steps})
+    record = _Record(start, [step for step in at_steps if step > first_step])
     look_at = set(record.at_steps)
     losses = []  # kept on the device: looking at one would wait for it
-    batches = _minibatches(data, batch, dtype, seed, trials, round, augment)
-    for step, (images, labels) in zip(range(steps), batches, strict=False):
+    batches = _minibatches(data, batch, dtype, seed, trials, round, first_step, augment)
+    for step, (images, labels) in zip(range(first_step, steps), batches, strict=False):
         losses.append(runner.step(images, labels, TrainingStep(seed, trials, round, step)))
         if step + 1 in look_at:
             since = to_host(xp.stack(losses))
@@ -130,16 +136,18 @@ def _minibatches(
     seed: int,
     trials: Sequence[int],
     round: int,
+    first_step: int,
     augment: Callable[..., Any] | None,
 ) -> Iterator[tuple[Array, Array]]:
-    """Yield images (T, B, ...) as floats and labels (T, B), epoch after epoch, for ever."""
+    """Yield images (T, B, ...) as floats and labels (T, B), epoch after epoch, for ever, from `first_step` on."""
     xp = array_module(data.train.images)
-    for epoch in count():
+    first_epoch, skipped = divmod(first_step, len(data.train) // batch)
+    for epoch in count(first_epoch):
         order = epoch_order(len(data.train), batch, seed, trials, round, epoch)
         examples = order.shape[1] * batch
         changes = augment(examples, seed, trials, round, epoch) if augment else None
         order = to_device(order, xp)
-        for k in range(order.shape[1]):
+        for k in range(skipped if epoch == first_epoch else 0, order.shape[1]):
             images = data.train.images.take(order[:, k], axis=0)
             if changes is not None:
                 images = changes.apply(images, slice(k * batch, (k + 1) * batch))

@@ -1,4 +1,4 @@
-"""Trains the trials of a ticket side by side in several processes.
+"""Training runs side by side: in this process, in several, or on a cluster, behind one `submit`.
 
 Trials never touch each other and their random streams are a function of their numbers, so it does not matter which
 process trains which, or how many there are.
@@ -9,11 +9,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from npticket.backend import array_module
 from npticket.params import Params
 from npticket.train import Fit, join_trials
 
-_fit: Callable[..., Fit]  # in a worker process: what it was started for, with the data
+_call: Callable[..., Any]  # in a worker process: what it was started for, with the data
 
 
 def default_jobs() -> int:
@@ -34,24 +35,24 @@ def default_jobs() -> int:
 
 
 class Workers:
-    """`jobs` processes with one BLAS thread each that call `fit(start, masks, trials=..., round=...)`.
+    """`jobs` processes with one BLAS thread each that all make the same `call`, with different arguments.
 
-    With jobs=1 everything happens in this process, one call after the other, and on a GPU all trials in one call. A
-    context manager: leaving it by an exception (Ctrl-C) stops all processes at once.
+    With jobs=1 everything happens in this process, one call after the other. A context manager: leaving it by an
+    exception (Ctrl-C) stops all processes at once.
     """
 
-    def __init__(self, fit: Callable[..., Fit], jobs: int, on_done: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, call: Callable[..., Any], jobs: int, on_done: Callable[[], None] = lambda: None) -> None:
         if jobs < 1:
             raise ValueError(f"at least 1 job is needed, got {jobs}")
-        self._fit = fit
-        self._jobs = jobs
+        self.jobs = jobs
+        self._call = call
         self._on_done = on_done
         self._executor: Executor | None = None
         self._others: set = set()  # child processes that are none of ours
         self._stack = ExitStack()
 
     def __enter__(self) -> "Workers":
-        if self._jobs == 1:
+        if self.jobs == 1:
             self._stack.enter_context(one_blas_thread())
             return self
         try:
@@ -70,15 +71,15 @@ class Workers:
         try:
             from joblib.externals.loky import ProcessPoolExecutor
         except ImportError as error:
-            raise ImportError(f"{self._jobs} jobs need joblib (pip install joblib); 1 job does not") from error
+            raise ImportError(f"{self.jobs} jobs need joblib (pip install joblib); 1 job does not") from error
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
         self._others = set(multiprocessing.active_children())
         resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
         with _interrupts_held_back():
             self._executor = ProcessPoolExecutor(
-                self._jobs, timeout=None, initializer=_prepare, initargs=(self._fit,), env=threads
+                self.jobs, timeout=None, initializer=_prepare, initargs=(self._call,), env=threads
             )
-            wait([self._executor.submit(_ready) for _ in range(self._jobs)])
+            wait([self._executor.submit(_ready) for _ in range(self.jobs)])
 
     def _stop(self, at_once: bool) -> None:
         self._stack.close()
@@ -96,8 +97,19 @@ class Workers:
         finally:
             threading.excepthook = hook
 
+    def submit(self, **arguments: Any) -> "Future[Any]":
+        """Make the call with these arguments, now or when a process is free."""
+        if self._executor is not None:
+            return self._executor.submit(_make_call, arguments)
+        future: Future[Any] = Future()
+        future.set_result(self._call(**arguments))
+        return future
+
     def start(self, start: Params, masks: Params, round: int) -> "Training":
-        """Begin to train all trials of `start`; trial numbers are row numbers."""
+        """Begin to train all trials of `start`, on a GPU in one call; trial numbers are row numbers.
+
+        The call is `fit` with everything but start, masks, trials and round.
+        """
         on_gpu = array_module(start.flat, masks.flat) is not np
         groups = [range(start.trials)] if on_gpu else [[t] for t in range(start.trials)]
         futures = [self._submit(start, masks, trials, round) for trials in groups]
@@ -105,12 +117,8 @@ class Workers:
 
     def _submit(self, start: Params, masks: Params, trials: Sequence[int], round: int) -> "Future[Fit]":
         rows = slice(trials[0], trials[-1] + 1)
-        arguments = (start.like(start.flat[rows]), masks.like(masks.flat[rows]), list(trials), round)
-        if self._executor is not None:
-            future = self._executor.submit(_call, *arguments)
-        else:
-            future = Future()
-            future.set_result(_run(self._fit, *arguments))
+        start, masks = start.like(start.flat[rows]), masks.like(masks.flat[rows])
+        future = self.submit(start=start, masks=masks, trials=list(trials), round=round)
         future.add_done_callback(lambda _: [self._on_done() for _ in trials])
         return future
 
@@ -126,13 +134,46 @@ class Training:
         return join_trials([future.result() for future in self._futures])
 
 
-def _run(fit: Callable[..., Fit], start: Params, masks: Params, trials: list[int], round: int) -> Fit:
-    return fit(start=start, masks=masks, trials=trials, round=round)
+class Cluster:
+    """The same on the workers of a dask.distributed scheduler at `address`, such as "tcp://host:8786".
+
+    `call` is sent to every worker once. What a lost worker was doing, the scheduler gives to another.
+    """
+
+    def __init__(self, call: Callable[..., Any], address: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise ImportError("a cluster needs dask.distributed: pip install npticket[cluster]") from error
+        self._call, self._address, self._connect = call, address, Client
+        self.jobs = 0
+
+    def __enter__(self) -> "Cluster":
+        try:
+            self._client = self._connect(self._address, timeout="20s")
+        except (OSError, ValueError) as error:
+            raise RuntimeError(f"there is no cluster to be reached at {self._address}: {error}") from error
+        self.jobs = max(1, sum(self._client.nthreads().values()))
+        self._sent = self._client.scatter(self._call, broadcast=True, hash=False)
+        self._executor = self._client.get_executor(pure=False, retries=3)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def submit(self, **arguments: Any) -> "Future[Any]":
+        """Make the call with these arguments when a worker is free."""
+        return self._executor.submit(_call_with_one_blas_thread, self._sent, arguments)
 
 
-def _prepare(fit: Callable[..., Fit]) -> None:
-    global _fit
-    _fit = fit
+def _call_with_one_blas_thread(call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    with one_blas_thread():
+        return call(**arguments)
+
+
+def _prepare(call: Callable[..., Any]) -> None:
+    global _call
+    _call = call
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
@@ -161,8 +202,8 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _call(*arguments) -> Fit:
-    return _run(_fit, *arguments)
+def _make_call(arguments: Mapping[str, Any]) -> Any:
+    return _call(**arguments)
 
 
 def one_blas_thread() -> ExitStack:

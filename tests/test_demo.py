@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npticket import nets, store
+from npticket import experiment, nets, store, tables
 from npticket.layers import Chain, Dense, GlobalAveragePool
+from npticket.recipe import from_json, load_data
 from npticket.streams import streams
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +37,7 @@ def demo(*arguments, check=0, **changes):
 
 def results(folder):
     """The rows of results.csv without the seconds, which never repeat."""
-    rows = store.read_results(folder / "results.csv")
+    rows = tables.read_results(folder / "results.csv")
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
@@ -78,7 +79,18 @@ def test_it_writes_tables_and_figure(one_process):
     with open(folder / "curves.csv", newline="") as file:
         steps = [int(row["step"]) for row in csv.DictReader(file)]
     assert steps == [100, 120] * 8
-    assert (folder / "figures" / "lenet_mnist.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "figures" / "early_stopping.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_it_is_the_recipe_that_it_writes_down(one_process, tmp_path):
+    """The loop in the demo and the experiment runner, given the demo's recipe.json, come to the same results."""
+    folder, _ = one_process
+    asked = store.read_json(folder / "recipe.json")
+    recipe = from_json(asked)
+    assert (recipe.name, recipe.steps, recipe.rounds, recipe.trials) == ("lenet-mnist", 120, 2, 2)
+    outcome = experiment.run(recipe, tmp_path, load_data(recipe))
+    ours = [row for row in results(folder) if row["round"] or row["series"] == "winning_ticket"]
+    assert ours == [{name: value for name, value in row.items() if name != "seconds"} for row in outcome.results]
 
 
 def test_two_processes_give_the_results_of_one(one_process, tmp_path):
@@ -172,7 +184,7 @@ def test_without_extras_it_runs_and_says_what_was_skipped(tmp_path):
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('no {name} here')")
     out = tmp_path / "out"
     done = demo("--trials", 1, "--rounds", 1, "--steps", 10, "--out", out, PYTHONPATH=f"{tmp_path}:{ROOT}")
-    assert "Figure skipped: matplotlib is not installed" in done.stdout
+    assert "Figures skipped: matplotlib is not installed" in done.stdout
     assert "which is not installed" in done.stdout  # pooch, hence the subset
     assert len(results(out)) == 2
 
@@ -256,14 +268,14 @@ def test_the_conv_demo_runs_from_end_to_end_and_estimates_its_time(random_pictur
     rows = results(tmp_path / "out")
     assert [row["series"] for row in rows] == (["winning_ticket"] * 2 + ["random_reinit"] * 2) * 2
     assert [row["density"] for row in rows[4:]] == [0.9] * 4
-    assert (tmp_path / "out" / "figures" / "conv2_cifar10.png").exists()
+    assert (tmp_path / "out" / "figures" / "early_stopping.png").exists()
 
 
 @pytest.mark.parametrize(("net", "steps"), [("conv2", 20_000), ("conv4", 25_000), ("conv6", 30_000)])
 def test_the_conv_demo_knows_the_papers_settings(net, steps, monkeypatch):
     conv = load(CONV, monkeypatch)
     asked = []
-    monkeypatch.setattr(conv.demo, "run", lambda args, *rest: asked.append((args, rest[0])) or 0)
+    monkeypatch.setattr(conv.demo, "run", lambda args, paper, net, *rest: asked.append((args, net)) or 0)
     conv.main(["--net", net, "--paper"])
     args, network = asked[0]
     assert (args.steps, args.trials, str(args.out)) == (steps, 5, f"runs/{net}-cifar10")
@@ -293,7 +305,7 @@ def test_the_deep_demos_run_from_end_to_end_and_look_at_fixed_steps(
     finals = [np.mean([row["final_test_acc"] for row in rows[i : i + 2]]) for i in (4, 6)]
     assert [last.split()[i] for i in (5, 8)] == [f"{100 * final:.2f}" for final in finals]
     assert "dense network has" in output
-    assert (tmp_path / "out" / "figures" / f"{name}_cifar10_warmup.png").exists()
+    assert (tmp_path / "out" / "figures" / "fixed_steps.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -310,12 +322,13 @@ def test_the_deep_demos_run_from_end_to_end_and_look_at_fixed_steps(
 def test_the_deep_demos_know_the_papers_settings(name, setting, rates, monkeypatch):
     module = load(ROOT / "demos" / f"{name}_cifar10.py", monkeypatch)
     asked = []
-    monkeypatch.setattr(module.demo, "run", lambda args, *rest, **at: asked.append((args, rest[0], at)) or 0)
+    monkeypatch.setattr(module.demo, "run", lambda *rest: asked.append(rest) or 0)
     module.main(["--paper", "--setting", setting])
-    args, net, at = asked[0]
+    args, paper, net, *_ = asked[0]
     lr = module.schedule(setting, args.steps)
     assert {step: lr(step) for step in rates} == pytest.approx(rates)
     assert net.rates.keys() == getattr(nets, DEEP[name])().rates.keys()
     assert set(net.rates.values()) == {module.RATE}
     assert args.trials == 5
-    assert at["test_at"] == ([10_000, 20_000, 30_000] if name == "resnet18" else [30_000, 60_000, 112_480])
+    assert paper.test_at == ((10_000, 20_000, 30_000) if name == "resnet18" else (30_000, 60_000, 112_480))
+    assert (paper.name, paper.batch, paper.steps) == (f"{name}-{setting}", module.BATCH, args.steps)

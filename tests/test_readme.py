@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from npticket import cli
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -13,13 +15,21 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_there_are_exactly_two_commands_and_they_name_what_exists():
-    install_and_run, install_and_test = (block.strip() for block in blocks("sh"))
+def test_two_commands_come_first_and_they_name_what_exists():
+    install_and_run, install_and_test = (block.strip() for block in blocks("sh")[:2])
     assert install_and_run.endswith("&& python demos/lenet_mnist.py")
     assert install_and_test.endswith("&& python -m pytest")
     assert (ROOT / "demos" / "lenet_mnist.py").exists()
     setup = (ROOT / "setup.cfg").read_text()
     assert all(f"\n{extra} =" in setup for extra in re.findall(r"\[(\w+)\]\"", README))
+
+
+def test_the_npticket_commands_are_understood():
+    lines = [line.partition("#")[0].split() for line in blocks("sh")[2].splitlines()]
+    assert {line[1] for line in lines} == {"list", "run", "show", "verify"}
+    for program, *arguments in lines:
+        assert program == "npticket"
+        assert cli.parser().parse_args(arguments).command
 
 
 def test_python_snippets_run():
@@ -39,5 +49,5 @@ def test_links_and_images_exist():
 
 def test_every_module_is_in_the_table_of_contents():
     for path in (ROOT / "npticket").iterdir():
-        if path.suffix == ".py" and path.stem != "__init__":
+        if path.suffix == ".py" and not path.stem.startswith("__"):
             assert path.name in README, path.name

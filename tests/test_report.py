@@ -1,16 +1,14 @@
 """Store, summary, verdict and figure, on results made up so that the right answer is known."""
 
-import builtins
-import csv
-import os
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from strategies import fits
 
-from npticket import figures, report, store
-from npticket.store import RANDOM_REINIT, WINNING_TICKET
+from npticket import report, tables
+from npticket.runs import record
+from npticket.store import Key, Store
+from npticket.tables import RANDOM_REINIT, WINNING_TICKET, Outcome
 from npticket.train import fit
 
 
@@ -62,7 +60,7 @@ def test_runs_cut_short_cannot_win_and_a_dense_one_cut_short_leaves_nothing_to_c
 
 
 def test_table_rows_align_with_the_header():
-    ticket, reinit = (store.summarise(RESULTS, series)[1 if series == WINNING_TICKET else 0] for series in
+    ticket, reinit = (tables.summarise(RESULTS, series)[1 if series == WINNING_TICKET else 0] for series in
                       (WINNING_TICKET, RANDOM_REINIT))  # fmt: skip
     row = report.table_row(ticket, reinit)
     assert len(row) == len(report.HEADER.splitlines()[1])
@@ -83,17 +81,17 @@ CURVES = [
 
 
 def test_accuracy_at_fixed_steps_is_gathered_by_round_and_trial():
-    found = store.accuracy_at(10, CURVES, WINNING_TICKET)
+    found = tables.accuracy_at(10, CURVES, WINNING_TICKET)
     assert list(found) == [0, 1]
     np.testing.assert_allclose(found[1], [0.6, 0.62])
     not_tested = [row | {"test_acc": ""} if row["step"] == 10 else row for row in CURVES]
     for step, curves in ((20, CURVES), (10, not_tested)):
         with pytest.raises(KeyError, match=f"not looked at after {step} steps of winning_ticket"):
-            store.accuracy_at(step, curves, WINNING_TICKET)
+            tables.accuracy_at(step, curves, WINNING_TICKET)
 
 
 def test_rows_at_fixed_steps_align_with_their_header():
-    ticket = store.summarise(RESULTS, WINNING_TICKET)[1]
+    ticket = tables.summarise(RESULTS, WINNING_TICKET)[1]
     row, header = report.row_at(ticket, [10, 30], CURVES), report.header_at([10, 30]).splitlines()[1]
     assert row.split() == ["1", "50.0", "%", "61.00", "81.00", "51.00", "71.00"]
     assert header.startswith(header[: len(row)]) and header[: len(row)].endswith(" 30")
@@ -121,100 +119,78 @@ def test_percent_prints_densities_as_the_paper_does(density, text):
 @given(fits())
 def test_results_read_back_as_they_were_written(tmp_path_factory, case):
     folder = tmp_path_factory.mktemp("store")
-    result = fit(**case)
-    saved = store.Store(folder)
-    for round in range(2):
-        saved.add(WINNING_TICKET, round, case["masks"], result)
-    assert store.read_results(folder / "results.csv") == saved.results
-    assert len(saved.results) == 2 * case["start"].trials
-    with open(folder / "curves.csv", newline="") as file:
-        curves = list(csv.DictReader(file))
-    assert tuple(curves[0]) == store.CURVES
-    assert len(curves) == 2 * case["start"].trials * len(result.at_steps)
-    evaluated = {(row["trial"], row["round"], row["step"]) for row in curves if row["test_acc"]}
-    for t in range(case["start"].trials):
-        assert (str(t), "1", str(result.early_stop_step[t])) in evaluated
-        assert (str(t), "1", str(case["steps"])) in evaluated
+    result, masks = fit(**case), case["masks"]
+    with Store(folder, {"series": [WINNING_TICKET]}, {"machine": {}, "data": {}}, masks.flat.shape[1]) as saved:
+        for round in range(2):
+            for t in range(masks.trials):
+                saved.add(Key(WINNING_TICKET, round, t), record(result, t, masks))
+        kept = saved.results()
+    assert tables.read_results(folder / "results.csv") == kept
+    assert len(kept) == 2 * masks.trials
+    curves = tables.read_curves(folder / "curves.csv")
+    assert len(curves) == 2 * masks.trials * len(result.at_steps)
+    steps, loss = tables.curve(curves, WINNING_TICKET, 1, "val_loss")
+    assert (steps == result.at_steps).all()
+    assert (loss == result.val_loss).all()
     for row in curves:  # final accuracy at the last step, that at early stopping where it lies elsewhere
-        t, step = int(row["trial"]), int(row["step"])
+        t, step = row["trial"], row["step"]
         if step == case["steps"]:
-            assert float(row["test_acc"]) == result.final_test_acc[t]
-        elif row["test_acc"]:
-            assert float(row["test_acc"]) == result.early_stop_test_acc[t]
-    assert {path.name for path in folder.iterdir()} == {"results.csv", "curves.csv"}  # nothing partial stays
+            assert row["test_acc"] == result.final_test_acc[t]
+        elif row["test_acc"] != "":
+            assert step == result.early_stop_step[t]
+            assert row["test_acc"] == result.early_stop_test_acc[t]
 
 
-def test_earlier_results_are_set_aside_and_not_overwritten(tmp_path):
-    kept = []
-    for text in ("precious", "precious too"):
-        (tmp_path / "figures").mkdir()
-        (tmp_path / "figures" / "f.png").write_text(text)
-        (tmp_path / "results.csv").write_text(text)
-        os.utime(tmp_path / "results.csv", (1e9, 1e9))  # even when both are of the same second
-        kept.append(store.Store(tmp_path).set_aside)
-        assert sorted(path.name for path in kept[-1].iterdir()) == ["figures", "results.csv"]
-        assert not (tmp_path / "results.csv").exists()
-    assert [(goal / "figures" / "f.png").read_text() for goal in kept] == ["precious", "precious too"]
-    assert store.Store(tmp_path).set_aside is None
+def test_draws_of_one_control_are_summarised_together_in_order():
+    results = [
+        *rows("random_reinit_2", 1, 0.5, [30, 40], [0.3, 0.4]),
+        *rows(RANDOM_REINIT, 1, 0.5, [10, 20], [0.1, 0.2]),
+        *rows("noise_2", 1, 0.5, [1, 2], [0.5, 0.6]),
+    ]
+    (point,) = tables.summarise(results, RANDOM_REINIT)
+    assert point.early_stop_step.tolist() == [10, 20, 30, 40]
+    assert point.trial.tolist() == [0, 1, 0, 1]
+    assert point.trials == 2
+    assert tables.summarise(results, "noise_2")[0].early_stop_test_acc.tolist() == [0.5, 0.6]
+    assert [tables.family(s) for s in ("random_mask_3", "noise_2", "one_shot")] == [
+        "random_mask",
+        "noise_2",
+        "one_shot",
+    ]
+
+
+def test_curves_are_gathered_by_run_with_gaps_as_nan():
+    steps, acc = tables.curve(CURVES, WINNING_TICKET, 1, "test_acc")
+    assert steps.tolist() == [10, 30]
+    np.testing.assert_allclose(acc, [[0.6, 0.8], [0.62, 0.82]])
+    gap = [row | {"test_acc": ""} if row["step"] == 10 else row for row in CURVES]
+    assert np.isnan(tables.curve(gap, WINNING_TICKET, 1, "test_acc")[1]).tolist() == [[True, False], [True, False]]
+    with pytest.raises(KeyError, match="no curves of winning_ticket in round 7"):
+        tables.curve(CURVES, WINNING_TICKET, 7, "test_acc")
+
+
+def test_the_tables_of_an_outcome_have_every_series_and_its_note():
+    outcome = Outcome(
+        {"series": [WINNING_TICKET, RANDOM_REINIT]}, {}, RESULTS, [], "A net on data", "2 trials; reduced"
+    )
+    lines = report.tables(outcome).splitlines()
+    assert lines[0] == "A net on data; 2 trials; reduced"
+    assert [line for line in lines if line.isidentifier()] == [WINNING_TICKET, RANDOM_REINIT]
+    row = next(line for line in lines if line.startswith("    1"))
+    assert row.split() == [
+        "1", "50.0", "%", "2,100", "(2,000-2,200)", "98.15", "(98.10-98.20)", "98.15", "(98.10-98.20)", "100.00", "2",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a,b\n1,2\n", "has the columns"), (",".join(store.RESULTS) + "\n0,winning_ticket,x" + ",0" * 8 + "\n", "line 2")],
+    [
+        ("a,b\n1,2\n", "has the columns"),
+        (",".join(tables.RESULTS) + "\n0,winning_ticket,x" + ",0" * 8 + "\n", "line 2"),
+    ],
 )
 def test_damaged_results_are_refused_by_name(tmp_path, text, message):
     (tmp_path / "results.csv").write_text(text)
     with pytest.raises(ValueError, match=message) as error:
-        store.read_results(tmp_path / "results.csv")
+        tables.read_results(tmp_path / "results.csv")
     assert "results.csv" in str(error.value)
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved."""
-    figure = pytest.importorskip("matplotlib.figure")
-    saved, real = [], figure.Figure.savefig
-    monkeypatch.setattr(figure.Figure, "savefig", lambda f, *a, **k: saved.append(f) or real(f, *a, **k))
-    return saved
-
-
-def test_the_figure_at_fixed_steps_has_a_panel_for_each(tmp_path, drawn):
-    results = [row for row in RESULTS if row["round"] < 2]
-    figures.fixed_steps(results, CURVES, [10, 30], tmp_path / "f.png", "A title")
-    assert [axes.get_title() for axes in drawn[0].axes] == ["after 10 steps", "after 30 steps"]
-    for axes, dense in zip(drawn[0].axes, (51, 71), strict=True):
-        lines = {line.get_label(): line for line in axes.lines}
-        np.testing.assert_allclose(lines["winning ticket"].get_ydata(), [dense, dense + 10])
-        np.testing.assert_allclose(lines["random reinit"].get_ydata(), [dense])  # at round 1: no results at round 0
-        np.testing.assert_allclose(lines["dense network"].get_ydata(), [dense, dense])
-
-
-def test_the_figure_shows_both_series_on_a_falling_log_axis(tmp_path, drawn):
-    figures.early_stopping(RESULTS, tmp_path / "figures" / "f.png", "A title (bundled subset)")
-    image = (tmp_path / "figures" / "f.png").read_bytes()
-    assert image.startswith(b"\x89PNG")
-    steps, accuracy = drawn[0].axes
-    for axes, ticket in ((steps, [4.2, 2.1, 3.0, 4.15, 4.3, 4.0]), (accuracy, [97.9, 98.15, 98.35, 97.95, 99, 97.85])):
-        lines = {line.get_label(): line for line in axes.lines}
-        np.testing.assert_allclose(lines["winning ticket"].get_ydata(), ticket)
-        np.testing.assert_allclose(lines["winning ticket"].get_xdata(), [100, 50, 25, 12.5, 6, 3])
-        assert lines["random reinit"].get_linestyle() == "--"
-        left, right = axes.get_xlim()
-        assert left > right
-        assert axes.get_xscale() == "log"
-        assert axes.get_xlabel() == "weights remaining (%)"
-    assert "bundled subset" in drawn[0].get_suptitle()
-    assert "2 trials of 5,000 steps" in drawn[0].get_suptitle()
-
-
-def test_without_matplotlib_the_figure_raises_import_error(monkeypatch, tmp_path):
-    real = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(ImportError):
-        figures.early_stopping(RESULTS, tmp_path / "f.png", "A title")

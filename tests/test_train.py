@@ -1,6 +1,7 @@
 """Training: trials are independent (law 10), runs repeat (law 11), early stopping by hand, errors at the edge."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -210,6 +211,30 @@ def test_the_test_set_is_looked_at_where_it_is_asked_for():
     np.testing.assert_array_equal(result.test_acc[:, 2], shorter.final_test_acc)
     with pytest.raises(ValueError, match="between 1 and 10 steps, got \\[11\\]"):
         fit(net, theta, dense_masks(theta), data, steps=10, test_at=[11], **case)
+
+
+@pytest.mark.parametrize("first_step", [1, 3, 4, 7, 11])  # the middle, the end and the beginning of an epoch of 4
+def test_a_run_that_goes_on_ends_where_the_whole_run_ends(first_step):
+    """With an optimizer that has no memory, steps 1 to 12 are steps 1 to k and then k + 1 to 12."""
+    net, data = small_net(), small_data(n=12)
+    theta0 = net.init(streams(0, range(2), "init"))
+    masks = dense_masks(theta0)
+    common = {"data": data, "optimizer": partial(SGD, lr=0.1), "batch": 3, "validate_every": 5}
+    whole = fit(net, theta0, masks, steps=12, **common)
+    first = fit(net, theta0, masks, steps=first_step, **common)
+    rest = fit(net, first.end, masks, steps=12, first_step=first_step, **common)
+    assert rest.end.flat.tobytes() == whole.end.flat.tobytes()
+    assert rest.at_steps.tolist() == [step for step in (5, 10, 12) if step > first_step]
+    assert (rest.val_loss == whole.val_loss[:, -rest.val_loss.shape[1] :]).all()
+
+
+@pytest.mark.parametrize("first_step", [-1, 5, 6])
+def test_a_run_cannot_go_on_from_beyond_its_end(first_step):
+    net = small_net()
+    theta0 = net.init(streams(0, [0], "init"))
+    with pytest.raises(ValueError, match="first_step must lie between 0 and 4"):
+        fit(net, theta0, dense_masks(theta0), small_data(), optimizer=partial(SGD, lr=0.1), steps=5, batch=3,
+            first_step=first_step)  # fmt: skip
 
 
 def test_training_learns_and_the_test_set_decides_nothing():

@@ -5,21 +5,25 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from npticket.backend import Array, array_module
-from npticket.initializers import glorot_normal
+from npticket.initializers import glorot_normal, normal
 
 
 class Dense:
     """y = x W + b.     W (T, I, O)   b (T, 1, O)   x (T, B, I)   y (T, B, O)"""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, std: float | None = None) -> None:
         if min(inputs, outputs) < 1:
             raise ValueError(f"a dense layer needs at least one input and one output, got {inputs} and {outputs}")
+        if std is not None and not std > 0:
+            raise ValueError(f"the standard deviation of initial weights is positive, got {std}")
         self.layout = {"W": (inputs, outputs), "b": (1, outputs)}
+        self.std = std
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw one trial's parameters: Gaussian Glorot weights, zero biases."""
-        inputs, outputs = self.layout["W"]
-        return {"W": glorot_normal(rng, (inputs, outputs), inputs, outputs), "b": np.zeros((1, outputs))}
+        """Draw one trial's parameters: weights from N(0, std^2), or Gaussian Glorot if none was given; zero biases."""
+        inputs, outputs = shape = self.layout["W"]
+        weights = glorot_normal(rng, shape, inputs, outputs) if self.std is None else normal(rng, shape, self.std)
+        return {"W": weights, "b": np.zeros((1, outputs))}
 
     def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""

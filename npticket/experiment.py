@@ -1,0 +1,161 @@
+"""A recipe in, a directory of results out: trials x series x rounds of training runs, resumed, side by side.
+
+The trunk of a trial is a chain, round after round; what hangs on a round starts as soon as the round before is there.
+Every run is a function of the recipe and its place, so the results do not depend on who trained what, or when.
+"""
+
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from npticket import manifest, runs
+from npticket.datasets import Dataset
+from npticket.datasets.shared import Shared
+from npticket.progress import Progress
+from npticket.recipe import Recipe, from_json, make_net, to_json
+from npticket.recipes import reduced
+from npticket.report import percent
+from npticket.store import Key, Store, read
+from npticket.tables import Outcome
+from npticket.workers import Cluster, Workers
+
+LOST = 3  # times that all workers may be lost without a run being finished in between
+Group = tuple[str, int, tuple[int, ...]]  # series, round, trials: what one call trains
+
+
+def run(
+    recipe: Recipe,
+    folder: str | Path,
+    data: Dataset,
+    *,
+    jobs: int = 1,
+    scheduler: str = "",
+    array_module: str = "numpy",
+    engine: str = "plain",
+    lock_step: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Train what is missing in `folder` and return the whole outcome.
+
+    Runs go to `jobs` processes, or to the dask `scheduler` at an address. With `lock_step`, and always on a GPU, the
+    trials of a series train together in one process. `say` gets a line for every round of a series that is complete.
+    Raises StoreError for a directory that holds something else or is in use, RecipeError, DivergedError.
+    """
+    runs.check_series(recipe)
+    size = sum(int(np.prod(shape)) for shape in make_net(recipe).body.layout.values())
+    described = manifest.describe(data, jobs, array_module, engine)
+    lock_step = lock_step or array_module != "numpy"
+    with ExitStack() as stack:
+        store = stack.enter_context(Store(folder, to_json(recipe), described, size))
+        wanted = runs.keys(recipe)
+        missing = {
+            key for key in wanted if not all(store.holds(key, what) for what in ("masks", *runs.keeps(recipe, key)))
+        }
+        progress = stack.enter_context(Progress(len(wanted), len(wanted) - len(missing)))
+        sent: Dataset | Shared = data
+        if jobs > 1:  # processes of this machine share one copy of the data
+            sent = Shared(data, stack.enter_context(tempfile.TemporaryDirectory(prefix="npticket-")))
+        call = partial(runs.train_run, recipe, sent, array_module=array_module, engine=engine)
+        lost = 0
+        while missing:
+            before = len(missing)
+            try:
+                with Cluster(call, scheduler) if scheduler else Workers(call, jobs) as workers:
+                    _work_off(recipe, missing, store, workers, lock_step, partial(_note, recipe, store, progress, say))
+            except BrokenExecutor as error:  # a worker died; what it was doing is done again
+                lost = lost + 1 if len(missing) == before else 0
+                if lost == LOST:
+                    raise RuntimeError(
+                        f"the processes died {LOST} times in a row ({error}); finished runs are kept. Is the memory "
+                        "sufficient? Fewer jobs need less"
+                    ) from error
+    return outcome(folder)
+
+
+def outcome(folder: str | Path) -> Outcome:
+    """Read what an experiment left in `folder`, with its title and what must be said beside every result."""
+    asked, described, results, curves = read(folder)
+    recipe = from_json(asked)
+    data = described["data"]
+    title = f"{make_net(recipe).name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
+    trials = len({row["trial"] for row in results})
+    note = f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps"
+    return Outcome(asked, described, results, curves, title, "; ".join(filter(None, (note, reduced(recipe)))))
+
+
+def _work_off(
+    recipe: Recipe,
+    missing: set[Key],
+    store: Store,
+    workers: Workers | Cluster,
+    lock_step: bool,
+    note: Callable[[Key], None],
+) -> None:
+    """Train all missing runs, those first on which others wait; each is taken off `missing` once it is in the store."""
+    running: dict[Future, Group] = {}
+    while missing or running:
+        under_way = {Key(series, round, t) for series, round, trials in running.values() for t in trials}
+        for group in _ready(recipe, missing, under_way, store, lock_step):
+            if len(running) >= workers.jobs:
+                break
+            series, round, trials = group
+            given = _given(recipe, store, group)
+            future = workers.submit(series=series, round=round, trials=list(trials), given=given)
+            running[future] = group
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            series, round, trials = running.pop(future)
+            for t, result in zip(trials, future.result(), strict=True):
+                key = Key(series, round, t)
+                store.add(key, result)
+                missing.discard(key)
+                note(key)
+
+
+def _ready(recipe: Recipe, missing: set[Key], under_way: set[Key], store: Store, lock_step: bool) -> list[Group]:
+    """What can be trained now, in the order in which it should be."""
+    waiting: dict[tuple[str, int], list[int]] = {}
+    for key in missing - under_way:
+        waiting.setdefault((key.series, key.round), []).append(key.trial)
+    groups: list[Group] = []
+    for (series, round), trials in waiting.items():
+        trials.sort()
+        groups.extend([(series, round, tuple(trials))] if lock_step else [(series, round, (t,)) for t in trials])
+    order = (runs.REWIND_POINT, *recipe.series)
+
+    def is_ready(group: Group) -> bool:
+        series, round, trials = group
+        needed = [n for t in trials for n in runs.needs(recipe, Key(series, round, t)).values()]
+        return all(store.holds(key, what) for key, what in needed)
+
+    def rank(group: Group) -> tuple:
+        series, round, trials = group
+        return series not in (runs.REWIND_POINT, *runs.CHAINS), round, order.index(series), trials
+
+    return sorted(filter(is_ready, groups), key=rank)
+
+
+def _given(recipe: Recipe, store: Store, group: Group) -> dict[str, np.ndarray]:
+    """What a group's runs take from earlier ones, a row per trial."""
+    series, round, trials = group
+    rows: dict[str, list[np.ndarray]] = {}
+    for t in trials:
+        for name, (key, what) in runs.needs(recipe, Key(series, round, t)).items():
+            rows.setdefault(name, []).append(store.load(key)[what])
+    return {name: np.stack(values) for name, values in rows.items()}
+
+
+def _note(recipe: Recipe, store: Store, progress: Progress, say: Callable[[str], None] | None, key: Key) -> None:
+    """Show the latest result, and a line once all trials of a round are there."""
+    rows = [row for row in store.results() if (row["series"], row["round"]) == (key.series, key.round)]
+    latest = next(row for row in rows if row["trial"] == key.trial)
+    progress.advance(f"{key.series} {percent(latest['density'])}: {latest['early_stop_test_acc']:.2%}")
+    if say is not None and len(rows) == recipe.trials:
+        stop, acc = (np.mean([row[name] for row in rows]) for name in ("early_stop_step", "early_stop_test_acc"))
+        line = f"{key.series:20} {percent(latest['density']):>8}   early stop {stop:9,.0f}   test accuracy {acc:.2%}"
+        progress.say(line) if say is print else say(line)

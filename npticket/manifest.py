@@ -1,0 +1,68 @@
+"""What results depend on besides the recipe: versions, BLAS, processor, data. It goes into manifest.json."""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npticket import __version__
+from npticket.datasets import Dataset
+
+
+def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[str, Any]:
+    """Return {"machine": ..., "data": ...} as JSON can hold it."""
+    return {
+        "machine": {
+            "npticket": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "blas": blas(),
+            "blas_threads": 1,
+            "jobs": jobs,
+            "backend": array_module,
+            "engine": engine,
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "system": platform.platform(terse=True),
+        },
+        "data": {
+            "name": data.name,
+            "source": data.source,
+            "caveat": data.caveat,
+            "sha256": sha256(data),
+            "examples": [len(data.train), len(data.validation), len(data.test)],
+        },
+    }
+
+
+def sha256(data: Dataset) -> str:
+    """The SHA-256 of all images and labels as split: training, validation, test."""
+    total = hashlib.sha256()
+    for split in (data.train, data.validation, data.test):
+        total.update(np.ascontiguousarray(split.images))
+        total.update(np.ascontiguousarray(split.labels))
+    return total.hexdigest()
+
+
+def blas() -> str:
+    """The BLAS that NumPy calls, with the kernels that it chose where threadpoolctl can tell."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        return f"{built['name']} {built['version']}"
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return ", ".join(f"{p['internal_api']} {p['version']} ({p.get('architecture', 'unknown')})" for p in pools)
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    named = {name.strip(): value.strip() for name, value in pairs}
+    return f"{named.get('model name', platform.machine())} (family {named.get('cpu family', '?')})"

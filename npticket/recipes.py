@@ -1,0 +1,246 @@
+"""The paper's experiments as named recipes, each with its source (Frankle & Carbin 2019, Figure 2 for the settings)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from npticket.recipe import Recipe
+
+TICKET = "winning_ticket"
+REINITS = ("random_reinit", "random_reinit_2", "random_reinit_3")
+RANDOM_MASKS = ("random_mask", "random_mask_2")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One experiment at several values of one setting: a recipe each, by what the figure's legend says of it."""
+
+    name: str
+    source: str
+    label: str
+    recipes: Mapping[str, Recipe]
+
+
+LENET = Recipe(
+    name="lenet-mnist",
+    source="Figures 1, 3, 4a, 4b, 11, 12, 14",
+    net="lenet_300_100",
+    data="mnist",
+    optimizer="adam",
+    lr=1.2e-3,
+    batch=60,
+    steps=50_000,
+    rounds=29,
+    series=(TICKET, *REINITS, *RANDOM_MASKS),
+)
+LENET_ONE_SHOT = replace(
+    LENET,
+    name="lenet-one-shot",
+    source="Figure 4c",
+    series=(TICKET, "random_reinit", "one_shot", "one_shot_reinit"),
+)
+LENET_CONTINUED = replace(
+    LENET, name="lenet-continued", source="Figure 9", series=(TICKET, "fine_tuning", "continued_training")
+)
+LENET_INITS = replace(
+    LENET,
+    name="lenet-inits",
+    source="Figures 17, 18, 25",
+    series=(
+        TICKET, "random_reinit", "noise_0.5", "noise_1", "noise_2", "noise_3", "survivor_reinit", "shuffled",
+        "pruned_at_init",
+    ),
+)  # fmt: skip
+
+CONV_2 = Recipe(
+    name="conv2-cifar10",
+    source="Figures 1, 5, 13, 14",
+    net="conv_2",
+    data="cifar10",
+    optimizer="adam",
+    lr=2e-4,
+    batch=60,
+    steps=20_000,
+    rounds=22,
+    series=(TICKET, *REINITS, *RANDOM_MASKS),
+)
+CONV_4 = replace(CONV_2, name="conv4-cifar10", net="conv_4", lr=3e-4, steps=25_000, rounds=25)
+CONV_6 = replace(CONV_2, name="conv6-cifar10", net="conv_6", lr=3e-4, steps=30_000, rounds=25)
+
+RESNET_18_HIGH = Recipe(
+    name="resnet18-high",
+    source="Figure 8, left",
+    net="resnet_18",
+    data="cifar10",
+    optimizer="sgd",
+    lr=0.1,
+    momentum=0.9,
+    weight_decay=1e-4,
+    drops=((20_000, 0.01), (25_000, 0.001)),
+    augment=True,
+    batch=128,
+    steps=30_000,
+    rounds=15,
+    validate_every=500,
+    test_at=(10_000, 20_000, 30_000),
+    series=(TICKET, "random_reinit"),
+)
+RESNET_18_LOW = replace(
+    RESNET_18_HIGH, name="resnet18-low", source="Figure 8, middle", lr=0.01, drops=((20_000, 1e-3), (25_000, 1e-4))
+)
+RESNET_18_WARMUP = replace(
+    RESNET_18_HIGH,
+    name="resnet18-warmup",
+    source="Figure 8, right",
+    lr=0.03,
+    drops=((20_000, 3e-3), (25_000, 3e-4)),
+    warmup=20_000,
+)
+VGG_19_HIGH = replace(
+    RESNET_18_HIGH,
+    name="vgg19-high",
+    source="Figure 7, left",
+    net="vgg_19",
+    drops=((56_240, 0.01), (84_360, 0.001)),
+    batch=64,
+    steps=112_480,  # 160 epochs
+    rounds=31,
+    test_at=(30_000, 60_000, 112_480),
+)
+VGG_19_LOW = replace(
+    VGG_19_HIGH, name="vgg19-low", source="Figure 7, middle", lr=0.01, drops=((56_240, 1e-3), (84_360, 1e-4))
+)
+VGG_19_WARMUP = replace(VGG_19_HIGH, name="vgg19-warmup", source="Figure 7, right", warmup=10_000)
+
+
+def _dropout(recipe: Recipe, name: str, lr: float) -> Recipe:
+    """Figure 6: dropout at 0.5, three times the steps, another learning rate (appendix H.5)."""
+    return replace(
+        recipe,
+        name=name,
+        source="Figure 6",
+        net_options={"dropout": 0.5},
+        lr=lr,
+        steps=3 * recipe.steps,
+        series=(TICKET, "random_reinit"),
+    )
+
+
+def _sweep(name: str, source: str, label: str, values: Mapping[str, Recipe]) -> Sweep:
+    """Name the recipes of a sweep after it; sweeps have 3 trials and the winning ticket alone."""
+    recipes = {
+        key: replace(recipe, name=f"{name}-{key.replace(' ', '-')}", source=source, trials=3, series=(TICKET,))
+        for key, recipe in values.items()
+    }
+    return Sweep(name, source, label, recipes)
+
+
+def _rounds(rate: float, density: float = 0.01) -> int:
+    """How many rounds at this rate reach this density, the dense network included."""
+    rounds, left = 1, 1.0
+    while left > density:
+        left *= 1 - rate
+        rounds += 1
+    return rounds
+
+
+def _sgd(lr: float, momentum: float = 0.0) -> Recipe:
+    return replace(LENET, optimizer="sgd", lr=lr, momentum=momentum)
+
+
+def _rates(rate: float) -> dict[str, float]:
+    """A rate for the dense layers, half of it for the output layer."""
+    return {"fc*/W": rate, "out/W": rate / 2}
+
+
+_FIRST, _SECOND = (25, 50, 100, 150, 200, 300, 400, 500, 700, 900), (9, 17, 34, 50, 67, 100, 134, 167, 233, 300)
+_CONVS = (CONV_2, CONV_4, CONV_6)
+
+SWEEPS = {
+    sweep.name: sweep
+    for sweep in (
+        _sweep("lenet-adam", "Figure 26", "Adam's learning rate", {
+            f"{lr:g}": replace(LENET, lr=lr) for lr in (2.5e-5, 5e-5, 2e-4, 8e-4, 1.2e-3, 2e-3, 3.2e-3, 6.4e-3)
+        }),
+        _sweep("lenet-sgd", "Figure 27", "SGD's learning rate", {
+            f"{lr:g}": _sgd(lr) for lr in (0.003125, 0.00625, 0.0125, 0.025, 0.1, 0.4, 0.8, 1.2)
+        }),
+        _sweep("lenet-momentum", "Figure 28", "learning rate at momentum 0.9", {
+            f"{lr:g}": _sgd(lr, 0.9) for lr in (0.003125, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
+        }),
+        _sweep("lenet-prune-rate", "Figure 29", "pruned per round", {
+            f"{rate:g}": replace(LENET, rates=_rates(rate), rounds=_rounds(rate)) for rate in (0.1, 0.2, 0.4, 0.6, 0.8)
+        }),
+        _sweep("lenet-init", "Figure 30", "initial standard deviation", {
+            "Glorot": LENET,
+            **{f"{s:g}": replace(LENET, net_options={"std": s}) for s in (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)},
+        }),
+        _sweep("lenet-width", "Figure 31", "hidden units", {
+            f"{a} {b}": replace(LENET, net_options={"hidden": [a, b]}) for a, b in zip(_FIRST, _SECOND, strict=True)
+        }),
+        *(
+            _sweep(f"{recipe.net.replace('_', '')}-rate", "Figure 35", "pruned per round in convolutions", {
+                f"{rate:g}": replace(recipe, rates={"conv*/W": rate, **_rates(0.2)})
+                for rate in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+            })
+            for recipe in _CONVS
+        ),
+        *(
+            _sweep(f"{recipe.net.replace('_', '')}-layers", "Figure 37", "layers pruned", {
+                "both": recipe,
+                "convolutions": replace(recipe, rates={"conv*/W": 0.15 if recipe is CONV_6 else 0.1}),
+                "dense": replace(recipe, rates=_rates(0.2)),
+            })
+            for recipe in _CONVS
+        ),
+        *(
+            _sweep(f"{recipe.net.replace('_', '')}-scope", source, "pruned", {
+                "globally": recipe, "layer by layer": replace(recipe, pruned_globally=False)
+            })
+            for recipe, source in ((VGG_19_WARMUP, "Figure 38"), (RESNET_18_WARMUP, "Figure 39"))
+        ),
+        _sweep("resnet18-warmup-length", "Figure 44", "steps of warm-up", {
+            f"{k}": replace(RESNET_18_WARMUP, warmup=k) for k in (0, 500, 1_000, 5_000, 10_000, 20_000)
+        }),
+        _sweep("vgg19-warmup-length", "Figure 45", "steps of warm-up", {
+            f"{k}": replace(VGG_19_WARMUP, warmup=k) for k in (0, 1_000, 5_000, 10_000, 20_000, 50_000)
+        }),
+    )
+}  # fmt: skip
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        LENET,
+        LENET_ONE_SHOT,
+        LENET_CONTINUED,
+        LENET_INITS,
+        CONV_2,
+        CONV_4,
+        CONV_6,
+        _dropout(CONV_2, "conv2-dropout", 3e-4),
+        _dropout(CONV_4, "conv4-dropout", 2e-4),
+        _dropout(CONV_6, "conv6-dropout", 2e-4),
+        RESNET_18_LOW,
+        RESNET_18_HIGH,
+        RESNET_18_WARMUP,
+        VGG_19_LOW,
+        VGG_19_HIGH,
+        VGG_19_WARMUP,
+    )
+}
+
+
+def reduced(recipe: Recipe) -> str:
+    """Say where a recipe is smaller than the paper's of the same name, or nothing."""
+    named = {**RECIPES, **{r.name: r for sweep in SWEEPS.values() for r in sweep.recipes.values()}}
+    paper = named.get(recipe.name)
+    if paper is None:
+        return ""
+    smaller = [
+        f"{getattr(recipe, what):,} of {getattr(paper, what):,} {what}"
+        for what in ("steps", "rounds", "trials")
+        if getattr(recipe, what) < getattr(paper, what)
+    ]
+    if len(recipe.series) < len(paper.series):
+        smaller.append(f"{len(recipe.series)} of {len(paper.series)} series")
+    return f"reduced: {', '.join(smaller)}" if smaller else ""

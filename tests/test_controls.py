@@ -1,0 +1,148 @@
+"""The controls: what each keeps of a ticket and what it draws anew, over random networks, masks and seeds."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import seeds, thetas, tickets
+
+from npticket import controls
+from npticket.prune import dense_masks, density, prune_layerwise
+from npticket.streams import streams
+from npticket.tickets import rewind
+
+rounds = st.integers(0, 4)
+
+
+def rngs(theta, seed=0):
+    return streams(seed, range(theta.trials), "control")
+
+
+def counts(masks, net):
+    return {name: masks[name].reshape(masks.trials, -1).sum(axis=1).tolist() for name in net.rates}
+
+
+@given(tickets(), seeds)
+def test_random_reinit_keeps_the_masks_and_draws_from_the_initial_distribution(case, seed):
+    net, theta0, masks = case
+    start, same = controls.random_reinit(net, theta0, masks, rngs(theta0, seed))
+    assert same is masks
+    expected = net.init(rngs(theta0, seed), theta0.flat.dtype)
+    assert start.flat.tobytes() == rewind(expected, masks).flat.tobytes()
+
+
+@given(tickets(), seeds)
+def test_random_masks_have_as_many_weights_in_each_layer_as_the_ticket(case, seed):
+    net, theta0, masks = case
+    start, scattered = controls.random_mask(net, theta0, masks, rngs(theta0, seed))
+    assert counts(scattered, net) == counts(masks, net)
+    for name in set(theta0) - set(net.rates):
+        assert scattered[name].all()
+    assert not start.flat[~scattered.flat].any()
+
+
+def test_random_masks_are_not_the_tickets():
+    net, theta0 = wide()
+    masks = prune_layerwise(theta0, dense_masks(theta0), dict.fromkeys(net.rates, 0.5))
+    _, scattered = controls.random_mask(net, theta0, masks, rngs(theta0))
+    agree = (scattered["fc1/W"] == masks["fc1/W"]).mean(axis=(1, 2))
+    assert (abs(agree - 0.5) < 0.1).all()  # two independent halves of 784 x 20 agree on about half of the places
+    assert (scattered["fc1/W"][0] != scattered["fc1/W"][1]).any()
+
+
+@given(tickets(), seeds)
+def test_shuffled_values_are_the_survivors_own_in_another_order(case, seed):
+    net, theta0, masks = case
+    start, same = controls.shuffled(net, theta0, masks, rngs(theta0, seed))
+    assert same is masks
+    for name in theta0:
+        for t in range(theta0.trials):
+            mask = masks[name][t]
+            assert not start[name][t][~mask].any()
+            ours, theirs = start[name][t][mask], theta0[name][t][mask]
+            assert (np.sort(ours) == np.sort(theirs)).all()
+            if name not in net.rates:
+                assert (ours == theirs).all()
+
+
+@given(tickets(), seeds)
+def test_survivor_reinit_draws_from_the_survivors_values(case, seed):
+    net, theta0, masks = case
+    start, _ = controls.survivor_reinit(net, theta0, masks, rngs(theta0, seed))
+    for name in net.rates:
+        for t in range(theta0.trials):
+            mask = masks[name][t]
+            assert np.isin(start[name][t][mask], theta0[name][t][mask]).all()
+            assert not start[name][t][~mask].any()
+
+
+def wide():
+    from npticket.nets import lenet_300_100
+
+    net = lenet_300_100(hidden=(20, 10))
+    return net, net.init(streams(1, range(2), "init"))
+
+
+@pytest.mark.parametrize("draw", [controls.shuffled, controls.survivor_reinit, controls.random_reinit])
+def test_controls_really_change_the_values(draw):
+    net, theta0 = wide()
+    masks = dense_masks(theta0)
+    start, _ = draw(net, theta0, masks, rngs(theta0))
+    for name in net.rates:
+        assert (start[name] != theta0[name]).mean() > 0.9
+    again, _ = draw(net, theta0, masks, rngs(theta0))
+    assert start.flat.tobytes() == again.flat.tobytes()
+
+
+@pytest.mark.parametrize("sigmas", [0, 0.5, 3])
+def test_noise_has_the_layers_own_width(sigmas):
+    net, theta0 = wide()
+    masks = dense_masks(theta0)
+    before = theta0.flat.copy()
+    start, _ = controls.noisy(net, theta0, masks, rngs(theta0), sigmas)
+    assert (theta0.flat == before).all()
+    for name in ("fc1/W", "fc2/W"):
+        noise = (start[name] - theta0[name]).std(axis=(1, 2))
+        np.testing.assert_allclose(noise, sigmas * theta0[name].std(axis=(1, 2)), rtol=0.15, atol=1e-7)
+    assert (start["fc1/b"] == theta0["fc1/b"]).all()
+
+
+@settings(max_examples=30)
+@given(thetas(), rounds)
+def test_one_shot_and_pruning_at_init_reach_a_tickets_counts(case, round):
+    net, theta0 = case
+    end = theta0.like(theta0.flat[:, ::-1].copy())
+    masks = dense_masks(theta0)
+    for _ in range(round):  # a ticket's counts, whatever training does between the rounds
+        masks = net.prune(theta0.like(np.random.default_rng(round).normal(size=theta0.flat.shape)), masks)
+    for start, found in (controls.one_shot(net, theta0, end, round), controls.pruned_at_init(net, theta0, round)):
+        assert counts(found, net) == counts(masks, net)
+        assert (density(found) == density(masks)).all()
+        assert start.flat.tobytes() == rewind(theta0, found).flat.tobytes()
+
+
+def test_one_shot_prunes_by_the_trained_values_and_pruning_at_init_by_the_initial_ones():
+    net, theta0 = wide()
+    end = theta0.like(1 / np.where(theta0.flat == 0, 1, theta0.flat))  # the small ones are the large ones there
+    for name in net.rates:
+        for (_, masks), values in (
+            (controls.one_shot(net, theta0, end, 3), end),
+            (controls.pruned_at_init(net, theta0, 3), theta0),
+        ):
+            for t in range(2):
+                kept, gone = (abs(values[name][t][m]) for m in (masks[name][t], ~masks[name][t]))
+                assert gone.max() <= kept.min()
+    reinit, masks = controls.one_shot_reinit(net, theta0, end, 3, rngs(theta0))
+    assert masks.flat.tobytes() == controls.one_shot(net, theta0, end, 3)[1].flat.tobytes()
+    assert reinit.flat.tobytes() == rewind(net.init(rngs(theta0)), masks).flat.tobytes()
+
+
+def test_fine_tuning_goes_on_from_the_trained_values_and_continued_training_resets():
+    net, theta0 = wide()
+    end, masks = theta0.like(theta0.flat * 2), dense_masks(theta0)
+    start, pruned = controls.fine_tuned(net, end, masks)
+    assert pruned.flat.tobytes() == net.prune(end, masks).flat.tobytes()
+    assert start.flat.tobytes() == rewind(end, pruned).flat.tobytes()
+    start, same = controls.continued(theta0, pruned)
+    assert same is pruned
+    assert start.flat.tobytes() == rewind(theta0, pruned).flat.tobytes()

@@ -1,0 +1,325 @@
+"""The runner: the same results however the work was cut up, and after whatever happened on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import NOWHERE
+
+from npticket import experiment, manifest, recipe, recipes, runs, store
+from npticket.datasets import Dataset, Split
+from npticket.datasets.shared import Shared
+from npticket.prune import dense_masks
+from npticket.recipe import RecipeError, make_net, make_optimizer
+from npticket.store import Key, StoreError
+from npticket.streams import streams
+from npticket.tickets import find_tickets, rewind
+from npticket.train import DivergedError, fit
+
+ROOT = Path(__file__).parents[1]
+EVERYTHING = (
+    "winning_ticket", "random_reinit", "random_reinit_2", "random_mask", "one_shot", "one_shot_reinit", "fine_tuning",
+    "continued_training", "noise_0.5", "survivor_reinit", "shuffled", "pruned_at_init",
+)  # fmt: skip
+SMALL = replace(
+    recipes.LENET,
+    net_options={"hidden": [6, 4]},
+    steps=12,
+    batch=8,
+    validate_every=5,
+    test_at=(3, 12),
+    rounds=3,
+    trials=2,
+    series=EVERYTHING,
+)
+
+
+def data(seed=0, n=80):
+    rng = np.random.default_rng(seed)
+
+    def split(count):
+        images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        return Split(images, (images[:, 0, 0] // 26).astype(np.uint8))
+
+    return Dataset("noise", split(n), split(20), split(20), classes=10, source="a test")
+
+
+def rows(outcome):
+    """Results without the seconds, which never repeat, and curves."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in outcome.results], list(outcome.curves)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The small experiment, done in one process without interruption: its folder and its outcome."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, experiment.run(SMALL, folder, data())
+
+
+def test_every_series_has_its_rounds(whole):
+    _, outcome = whole
+    expected = [(0, "winning_ticket", t) for t in (0, 1)]
+    expected += [(r, s, t) for r in (1, 2) for s in EVERYTHING for t in (0, 1)]
+    assert [(row["round"], row["series"], row["trial"]) for row in outcome.results] == expected
+    assert outcome.series == [s for s in EVERYTHING if s != "random_reinit_2"]
+    assert outcome.note == ("2 trials of 12 steps; reduced: 12 of 50,000 steps, 3 of 29 rounds, 2 of 5 trials")
+    assert outcome.title == "LeNet-6-4 on noise"
+    assert {row["step"] for row in outcome.curves} == {3, 5, 10, 12}
+    densities = {(row["round"], row["density"]) for row in outcome.results}
+    assert len(densities) == 3  # every series as dense as the ticket of its round
+
+
+def test_the_trunk_is_iterative_magnitude_pruning(whole):
+    """Against the loop that the README shows."""
+    folder, outcome = whole
+    net, noise = make_net(SMALL), data()
+    theta0 = net.init(streams(0, range(2), "init"))
+    fits = []
+
+    def train(start, masks):
+        fits.append(
+            fit(net, start, masks, noise, optimizer=make_optimizer(SMALL), steps=12, batch=8, validate_every=5,
+                test_at=(3, 12), round=len(fits))
+        )  # fmt: skip
+        return fits[-1].end
+
+    for round in islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=net.prune), 3):
+        for t in range(2):
+            saved = np.load(folder / "runs" / Key("winning_ticket", round.index, t).file, allow_pickle=False)
+            assert (saved["masks"] == np.packbits(round.masks.flat[t])).all()
+            assert (saved["val_loss"] == fits[-1].val_loss[t]).all()
+    reinit = rewind(net.init(streams(0, range(2), "reinit", 2)), round.masks)
+    control = fit(net, reinit, round.masks, noise, optimizer=make_optimizer(SMALL), steps=12, batch=8,
+                  validate_every=5, round=2)  # fmt: skip
+    row = next(r for r in outcome.results if (r["series"], r["round"], r["trial"]) == ("random_reinit", 2, 1))
+    assert row["early_stop_val_loss"] == control.early_stop_val_loss[1]
+
+
+def test_draws_of_one_control_differ(whole):
+    _, outcome = whole
+    first, second = (
+        [row["early_stop_val_loss"] for row in outcome.results if row["series"] == series]
+        for series in ("random_reinit", "random_reinit_2")
+    )
+    assert not set(first) & set(second)
+
+
+def test_continued_training_has_the_masks_of_fine_tuning(whole):
+    folder, _ = whole
+    described = manifest.describe(data(), 1, "numpy", "plain")
+    with store.Store(folder, recipe.to_json(SMALL), described, size()) as s:
+        for round in (1, 2):
+            masks = {series: s.load(Key(series, round, 0))["masks"].tobytes() for series in EVERYTHING}
+            assert masks["continued_training"] == masks["fine_tuning"]
+            assert masks["random_reinit"] == masks["noise_0.5"] == masks["shuffled"] == masks["winning_ticket"]
+            assert masks["one_shot"] == masks["one_shot_reinit"]  # the same dense end, pruned in the same way
+        assert masks["one_shot"] != masks["winning_ticket"] != masks["random_mask"]
+        assert masks["fine_tuning"] != masks["winning_ticket"] != masks["pruned_at_init"]
+
+
+def size():
+    return sum(int(np.prod(shape)) for shape in make_net(SMALL).body.layout.values())
+
+
+@pytest.mark.parametrize("options", [{"jobs": 2}, {"lock_step": True}], ids=str)
+def test_results_do_not_depend_on_how_the_work_was_cut_up(options, whole, tmp_path):
+    if "jobs" in options:
+        pytest.importorskip("joblib")
+    assert rows(experiment.run(SMALL, tmp_path, data(), **options)) == rows(whole[1])
+
+
+def test_results_of_a_cluster_are_the_same(whole, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        outcome = experiment.run(SMALL, tmp_path, data(), scheduler=cluster.scheduler_address)
+    assert rows(outcome) == rows(whole[1])
+
+
+def test_no_cluster_is_an_error_in_words(tmp_path):
+    pytest.importorskip("distributed")
+    with pytest.raises((RuntimeError, OSError), match=r"127\.0\.0\.1:9"):
+        experiment.run(SMALL, tmp_path, data(), scheduler="tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    "lost", [["winning_ticket-round01-trial0"], ["*-trial1"], ["winning_ticket-round00*", "noise*"]]
+)
+def test_it_trains_what_is_missing_and_nothing_else(lost, whole, tmp_path, monkeypatch):
+    for path in (whole[0] / "runs").iterdir():
+        target = tmp_path / "runs" / path.name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    (tmp_path / "recipe.json").write_bytes((whole[0] / "recipe.json").read_bytes())
+    gone = [path for pattern in lost for path in (tmp_path / "runs").glob(f"{pattern}.npz")]
+    assert gone
+    for path in gone:
+        path.unlink()
+    trained, real = [], runs.train_run
+    monkeypatch.setattr(runs, "train_run", lambda *a, **k: trained.extend(k["trials"]) or real(*a, **k))
+    assert rows(experiment.run(SMALL, tmp_path, data())) == rows(whole[1])
+    assert len(trained) == len(gone)
+
+
+def test_a_finished_experiment_trains_nothing(whole, monkeypatch):
+    monkeypatch.setattr(runs, "train_run", lambda *_, **__: pytest.fail("it trained again"))
+    before = (whole[0] / "results.csv").read_bytes()
+    assert rows(experiment.run(SMALL, whole[0], data())) == rows(whole[1])
+    assert (whole[0] / "results.csv").read_bytes() == before
+
+
+def test_another_recipe_or_other_data_are_refused(whole):
+    with pytest.raises(StoreError, match=r"lr: 0.0012 there, 0.5 now"):
+        experiment.run(replace(SMALL, lr=0.5), whole[0], data())
+    with pytest.raises(StoreError, match="made from other data"):
+        experiment.run(SMALL, whole[0], data(seed=1))
+    with pytest.raises(RecipeError, match="no series 'luck'"):
+        experiment.run(replace(SMALL, series=("winning_ticket", "luck")), whole[0], data())
+
+
+def test_a_run_that_diverges_is_named_and_the_others_are_kept(tmp_path):
+    hot = replace(SMALL, optimizer="sgd", lr=1e30, series=("winning_ticket", "pruned_at_init"), rounds=2, trials=1)
+    with pytest.raises(DivergedError, match=r"trial 0 .* in round 0"), np.errstate(all="ignore"):
+        experiment.run(hot, tmp_path, data())
+
+
+def test_with_a_rewind_step_survivors_go_back_to_it_and_train_from_it(tmp_path):
+    late = replace(SMALL, rewind_step=4, rounds=2, trials=1, series=("winning_ticket", "random_reinit", "noise_0.5"))
+    outcome = experiment.run(late, tmp_path, data())
+    net, noise = make_net(late), data()
+    theta0 = net.init(streams(0, [0], "init"))
+    masks = dense_masks(theta0)
+    common = {"optimizer": make_optimizer(late), "batch": 8, "validate_every": 5}
+    point = fit(net, theta0, masks, noise, steps=4, **common).end
+    dense = fit(net, theta0, masks, noise, steps=12, **common)
+    masks = net.prune(dense.end, masks)
+    ticket = fit(net, rewind(point, masks), masks, noise, steps=12, first_step=4, round=1, **common)
+    by = {(row["series"], row["round"]): row for row in outcome.results}
+    assert by["winning_ticket", 0]["early_stop_val_loss"] == dense.early_stop_val_loss[0]
+    assert by["winning_ticket", 1]["early_stop_val_loss"] == ticket.early_stop_val_loss[0]
+    steps = {key: [r["step"] for r in outcome.curves if (r["series"], r["round"]) == key] for key in by}
+    assert steps["winning_ticket", 1] == steps["noise_0.5", 1] == [5, 10, 12]
+    assert steps["random_reinit", 1] == [3, 5, 10, 12]  # new values begin at the beginning
+
+
+def test_shared_data_are_the_data_and_cannot_be_written(tmp_path):
+    original = data()
+    shared = Shared(original, tmp_path)
+    for split in ("train", "validation", "test"):
+        ours, theirs = getattr(shared(), split), getattr(original, split)
+        assert (ours.images == theirs.images).all() and (ours.labels == theirs.labels).all()
+    assert shared() is shared()
+    with pytest.raises(ValueError, match="read-only"):
+        shared().train.images[0] = 0
+
+
+# From here on from outside: real processes, real kills.
+
+LONG = replace(
+    recipes.LENET, net_options={"hidden": [30, 10]}, steps=100, rounds=6, trials=2,
+    series=("winning_ticket", "random_reinit", "one_shot", "fine_tuning"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    path = tmp_path_factory.mktemp("asked") / "long.json"
+    store.write_json(path, recipe.to_json(LONG))
+    return path
+
+
+def command(asked, out, jobs):
+    return [sys.executable, "-m", "npticket", "run", str(asked), "--out", str(out), "--jobs", str(jobs)]
+
+
+def environment():
+    """Without network and the user's data, like every test's, but for a fixture of the whole module too."""
+    kept = {name: value for name, value in os.environ.items() if name != "NPTICKET_DATA"}
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
+    return kept | nowhere | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "XDG_CACHE_HOME": "/nonexistent"}
+
+
+def without_seconds(path):
+    return [line.rpartition(",")[0] for line in (path / "results.csv").read_text().splitlines()]
+
+
+def wait_for_runs(process, folder, count):
+    for _ in range(600):
+        if len(list((folder / "runs").glob("*.npz"))) >= count:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError("no runs were written")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(asked, tmp_path_factory):
+    out = tmp_path_factory.mktemp("uninterrupted")
+    done = subprocess.run(command(asked, out, 1), capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_after_sigkill_the_same_command_ends_with_the_same_tables(jobs, asked, uninterrupted, tmp_path):
+    if jobs > 1:
+        pytest.importorskip("joblib")
+    for count in (3, 9):
+        process = subprocess.Popen(
+            command(asked, tmp_path, jobs), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        wait_for_runs(process, tmp_path, count)
+        process.kill()
+        process.communicate()
+    assert not (tmp_path / "runs" / Key("random_reinit", 5, 1).file).exists()
+    done = subprocess.run(command(asked, tmp_path, jobs), capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert without_seconds(tmp_path) == without_seconds(uninterrupted)
+    assert (tmp_path / "curves.csv").read_bytes() == (uninterrupted / "curves.csv").read_bytes()
+
+
+def children(pid):
+    """Processes that `pid` started and that train: not Python's and loky's resource trackers."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            if parent == pid and "tracker" not in (path.parent / "cmdline").read_text():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the worker processes through /proc")
+def test_a_worker_that_dies_costs_no_finished_round(asked, uninterrupted, tmp_path):
+    pytest.importorskip("joblib")
+    process = subprocess.Popen(
+        command(asked, tmp_path, 2), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_runs(process, tmp_path, 2)
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.npz")}
+    workers = children(process.pid)
+    assert workers
+    os.kill(workers[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert without_seconds(tmp_path) == without_seconds(uninterrupted)
+
+
+def test_workers_that_always_die_are_an_error_in_words(tmp_path, monkeypatch):
+    pytest.importorskip("joblib")
+
+    def die(*_, **__):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(runs, "train_run", die)
+    with pytest.raises(RuntimeError, match="died 3 times in a row"):
+        experiment.run(replace(SMALL, series=("winning_ticket",)), tmp_path, data(), jobs=2)

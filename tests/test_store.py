@@ -1,0 +1,247 @@
+"""The store: files complete or absent, everything validated, one recipe and one process per directory."""
+
+import multiprocessing
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from npticket import store, tables
+from npticket.store import Key, Store, StoreError
+
+SIZE = 21
+ASKED = {"name": "a test", "series": ["winning_ticket", "random_reinit"], "steps": 30}
+MANIFEST = {"machine": {"numpy": "2"}, "data": {"name": "noise", "source": "a test", "sha256": "12ab"}}
+MASK = np.packbits(np.arange(SIZE) % 3 > 0)
+KEY = Key("winning_ticket", 0, 1)
+
+
+def made_up(**changes):
+    """A run with three validations, the second being the best."""
+    run = {
+        "masks": MASK, "at_steps": np.array([10, 20, 30]), "train_loss": np.array([3.0, 2, 1]),
+        "val_loss": np.array([2.0, 1, 3]), "val_acc": np.array([0.1, 0.2, 0.3]), 
+        "test_acc": np.array([np.nan, 0.5, 0.4]),
+        "density": 2 / 3, "early_stop_step": 20, "early_stop_val_loss": 1.0, "early_stop_test_acc": 0.5,
+        "final_test_acc": 0.4, "final_train_acc": 1.0, "steps": 30, "seconds": 1.5,
+    }  # fmt: skip
+    return run | changes
+
+
+def opened(folder, **changes):
+    return Store(folder, ASKED | changes, MANIFEST, SIZE)
+
+
+def test_runs_come_back_and_tables_are_ordered_by_round_series_trial(tmp_path):
+    keys = [Key("random_reinit", 1, 0), Key("winning_ticket", 1, 0), KEY, Key("winning_ticket", 0, 0)]
+    with opened(tmp_path) as s:
+        for i, key in enumerate(keys):
+            s.add(key, made_up(seconds=float(i)))
+        loaded = s.load(KEY)
+        assert KEY in s and Key("winning_ticket", 5, 0) not in s
+        assert len(s) == 4
+    assert {name: value.tolist() for name, value in loaded.items() if name != "test_acc"} == {
+        name: np.asarray(value).tolist() for name, value in made_up(seconds=2.0).items() if name != "test_acc"
+    }
+    asked, manifest, results, curves = store.read(tmp_path)
+    assert asked == ASKED
+    assert manifest == {"data": MANIFEST["data"], "machines": [MANIFEST["machine"]]}
+    assert [(row["round"], row["series"], row["trial"]) for row in results] == [
+        (0, "winning_ticket", 0), (0, "winning_ticket", 1), (1, "winning_ticket", 0), (1, "random_reinit", 0)
+    ]  # fmt: skip
+    assert results[1] == {"trial": 1, "series": "winning_ticket", "round": 0} | {
+        name: made_up()[name] for name in tables.RESULTS[3:-1]
+    } | {"seconds": 2.0}
+    assert [row["test_acc"] for row in curves[:3]] == ["", 0.5, 0.4]
+    assert [row["step"] for row in curves] == [10, 20, 30] * 4
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {".lock", "recipe.json", "manifest.json", "results.csv", "curves.csv", *(key.file for key in keys)}
+
+
+def test_a_store_goes_on_where_it_was(tmp_path):
+    with opened(tmp_path) as s:
+        s.add(KEY, made_up(next_masks=MASK))
+    before = (tmp_path / "results.csv").read_bytes()
+    with opened(tmp_path) as s:
+        assert s.holds(KEY, "next_masks") and not s.holds(KEY, "end")
+        assert not s.holds(Key("winning_ticket", 0, 0), "masks")
+    assert (tmp_path / "results.csv").read_bytes() == before
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    store.write(path, b"old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        store.write(path, b"new")
+    assert path.read_bytes() == b"old"
+
+
+def test_another_recipe_is_refused_and_the_difference_shown(tmp_path):
+    opened(tmp_path).close()
+    with pytest.raises(StoreError, match="steps: 30 there, 40 now"):
+        opened(tmp_path, steps=40)
+    with pytest.raises(StoreError, match="batch: '\\(nothing\\)' there, 5 now"):
+        opened(tmp_path, batch=5)
+    opened(tmp_path).close()
+
+
+def test_other_data_are_refused_and_another_machine_is_noted(tmp_path):
+    opened(tmp_path).close()
+    other = MANIFEST | {"data": MANIFEST["data"] | {"sha256": "34cd"}}
+    with pytest.raises(StoreError, match="made from other data"):
+        Store(tmp_path, ASKED, other, SIZE)
+    moved = {"machine": {"numpy": "3"}, "data": MANIFEST["data"] | {"source": "elsewhere"}}
+    Store(tmp_path, ASKED, moved, SIZE).close()
+    opened(tmp_path).close()
+    assert store.read_json(tmp_path / "manifest.json")["machines"] == [{"numpy": "2"}, {"numpy": "3"}]
+
+
+def hold(folder, ready, done):
+    with opened(folder):
+        ready.set()
+        done.wait(20)
+
+
+def test_a_second_process_is_told_and_the_directory_is_free_when_the_first_is_killed(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(tmp_path, ready, done))
+    process.start()
+    try:
+        assert ready.wait(20)
+        with pytest.raises(StoreError, match="another process is at work in"):
+            opened(tmp_path)
+        with pytest.raises(StoreError, match="another process is at work in"):
+            store.set_aside(tmp_path)
+    finally:
+        process.kill()
+        process.join()
+    opened(tmp_path).close()
+
+
+def flipped(masks, i):
+    bits = np.unpackbits(masks)
+    bits[i] ^= 1
+    return np.packbits(bits)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"masks": MASK[:-1]}, "masks are not 21 packed bits"),
+        ({"masks": MASK.astype(np.int64)}, "masks are not 21 packed bits"),
+        ({"masks": flipped(MASK, 22)}, "bits beyond 21"),
+        ({"next_masks": flipped(MASK, 0)}, "bring a pruned weight back"),
+        ({"end": np.ones(SIZE, np.float32)}, "end is not 0 where pruned"),
+        ({"end": np.zeros(SIZE + 1, np.float32)}, "end is not 21 floats"),
+        ({"end": np.full(SIZE, np.nan)}, "end is not finite"),
+        ({"val_acc": np.zeros(2)}, "val_acc does not go with at_steps"),
+        ({"val_loss": np.array([1.0, np.inf, 1])}, "val_loss is not finite"),
+        ({"at_steps": np.array([10, 10, 30])}, "at_steps does not grow"),
+        ({"at_steps": np.array([10.0, 20, 30])}, "at_steps is not a list of integers"),
+        ({"steps": 30.0}, "steps is not a single i number"),
+        ({"density": np.ones(1)}, "density is not a single f number"),
+        ({"surprise": 1}, "unknown \\['surprise'\\]"),
+    ],
+)
+def test_a_run_that_is_not_right_is_refused_on_its_way_in_and_on_its_way_back(tmp_path, changes, message):
+    with opened(tmp_path) as s:
+        with pytest.raises(StoreError, match=message):
+            s.add(KEY, made_up(**changes))
+        assert KEY not in s
+    path = tmp_path / "runs" / KEY.file
+    np.savez(path, **made_up(**changes))
+    with pytest.raises(StoreError, match=message) as error:
+        opened(tmp_path)
+    assert str(path) in str(error.value)
+    path.unlink()
+    opened(tmp_path).close()  # and the lock was not kept
+
+
+def test_a_run_that_lacks_something_is_refused(tmp_path):
+    with opened(tmp_path) as s, pytest.raises(StoreError, match="lacks \\['val_acc'\\]"):
+        s.add(KEY, {name: value for name, value in made_up().items() if name != "val_acc"})
+
+
+def test_damaged_files_are_named(tmp_path):
+    with opened(tmp_path) as s:
+        s.add(KEY, made_up())
+    path = tmp_path / "runs" / KEY.file
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"no archive at all"):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match="cannot be read") as error:
+            opened(tmp_path)
+        assert str(path) in str(error.value)
+    path.unlink()
+    np.savez(path, **made_up(masks=np.array([{}], dtype=object)))  # a pickle inside
+    with pytest.raises(StoreError, match="allow_pickle=False"):
+        opened(tmp_path)
+    path.write_bytes(whole)
+    (tmp_path / "runs" / "lucky.npz").write_bytes(whole)
+    with pytest.raises(StoreError, match=r"lucky.npz is not named like a run"):
+        opened(tmp_path)
+
+
+def test_masks_must_be_what_the_round_before_left(tmp_path):
+    smaller = flipped(MASK, 1)
+    with opened(tmp_path) as s:
+        s.add(KEY, made_up(next_masks=smaller))
+        s.add(KEY._replace(round=1), made_up(masks=smaller))
+    opened(tmp_path).close()
+    (tmp_path / "runs" / KEY._replace(round=1).file).unlink()
+    with opened(tmp_path) as s:
+        s.add(KEY._replace(round=1), made_up(masks=flipped(MASK, 2)))
+    with pytest.raises(StoreError, match=r"winning_ticket-round01-trial1.npz has other masks than the round before"):
+        opened(tmp_path)
+
+
+def test_reading_says_what_is_missing_or_wrong(tmp_path):
+    with pytest.raises(StoreError, match=r"has no recipe\.json"):
+        store.read(tmp_path)
+    opened(tmp_path).close()
+    (tmp_path / "results.csv").write_text("a,b\n")
+    with pytest.raises(StoreError, match=r"results.csv has the columns"):
+        store.read(tmp_path)
+    (tmp_path / "results.csv").unlink()
+    with pytest.raises(StoreError, match=r"results.csv is missing"):
+        store.read(tmp_path)
+    (tmp_path / "recipe.json").write_text("{")
+    with pytest.raises(StoreError, match=r"recipe.json cannot be read"):
+        opened(tmp_path)
+    (tmp_path / "recipe.json").unlink()
+    (tmp_path / "runs" / KEY.file).write_bytes(b"")
+    with pytest.raises(StoreError, match=r"has runs but no recipe.json"):
+        opened(tmp_path)
+
+
+def test_earlier_results_are_set_aside_and_not_overwritten(tmp_path):
+    assert store.set_aside(tmp_path / "nothing") is None
+    kept = []
+    for _ in range(2):
+        with opened(tmp_path) as s:
+            s.add(KEY, made_up())
+        os.utime(tmp_path / "recipe.json", (1e9, 1e9))  # even when both are of the same second
+        kept.append(store.set_aside(tmp_path))
+        assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [".lock"]
+    assert kept[0] != kept[1]
+    assert all((goal / "runs" / KEY.file).is_file() and (goal / "results.csv").is_file() for goal in kept)
+
+
+def test_tables_are_brought_up_to_date_when_an_error_ends_the_work(tmp_path):
+    with pytest.raises(KeyboardInterrupt), opened(tmp_path) as s:
+        s.add(KEY, made_up())
+        s.add(KEY._replace(trial=0), made_up())
+        raise KeyboardInterrupt
+    assert len(tables.read_results(tmp_path / "results.csv")) == 2
+
+
+def test_nothing_in_the_package_can_unpickle():
+    root = os.path.dirname(store.__file__)
+    code = "grep -rnE 'np.load\\(|np.savez?\\(|import pickle|pickle\\.load' " + root + " --include=*.py"
+    lines = subprocess.run(code, shell=True, capture_output=True, text=True).stdout.splitlines()
+    assert lines
+    for line in lines:
+        assert "allow_pickle=False" in line, line
