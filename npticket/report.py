@@ -61,8 +61,8 @@ def verdict(results: Sequence[Mapping[str, Any]]) -> str:
         f"in {_wins_alone(smallest, dense)} of {dense.trials} trials, each against its own dense network.",
         f"  fastest        {percent(fastest.density):>7}: early stop after {fast:,.0f} steps, the dense network after "
         f"{dense_fast:,.0f} ({fast / dense_fast - 1:+.0%})",
-        f"  most accurate  {percent(best.density):>7}: {best.early_stop_test_acc.mean():.2%} of the test set, the "
-        f"dense network {dense.early_stop_test_acc.mean():.2%} ({_points(best, dense)})",
+        f"  most accurate  {percent(best.density):>7}: {_accuracy(best.early_stop_test_acc)} of the test set, the "
+        f"dense network {_accuracy(dense.early_stop_test_acc)} ({_points(best, dense)})",
     ]
     for ticket in {point.round: point for point in (fastest, smallest)}.values():
         reinit = reinits.get(ticket.round)
@@ -103,7 +103,7 @@ def verdict_at_the_end(results: Sequence[Mapping[str, Any]]) -> str:
     reinits = {point.round: point for point in summarise(results, RANDOM_REINIT)}
     trials = f"{dense.trials} trial{'s' if dense.trials > 1 else ''}"
     dense_acc = dense.final_test_acc.mean()
-    known = f"after {dense.steps:,} steps the dense network has {dense_acc:.2%} of the test set right"
+    known = f"after {dense.steps:,} steps the dense network has {_accuracy(dense.final_test_acc)} of the test set right"
     if not tickets:
         return f"No verdict: only the dense network was trained ({trials}); {known}."
     winners = [point for point in tickets if point.final_test_acc.mean() >= dense_acc]
@@ -111,16 +111,16 @@ def verdict_at_the_end(results: Sequence[Mapping[str, Any]]) -> str:
         nearest = max(tickets, key=lambda point: point.final_test_acc.mean())
         return (
             f"No winning ticket here (mean over {trials}): {known}, the best\nof {len(tickets)} pruned ones, at "
-            f"{percent(nearest.density)} of the weights, {nearest.final_test_acc.mean():.2%}."
+            f"{percent(nearest.density)} of the weights, {_accuracy(nearest.final_test_acc)}."
         )
     smallest = min(winners, key=lambda point: point.density)
     best = max(winners, key=lambda point: point.final_test_acc.mean())
     lines = [f"There are winning tickets (mean over {trials}), down to {percent(smallest.density)} of the weights:"]
     lines.append(f"{known}.")
     for word, ticket in (("smallest", smallest), ("most accurate", best)):
-        line = f"  {word:13}  {percent(ticket.density):>7}: {ticket.final_test_acc.mean():.2%}"
+        line = f"  {word:13}  {percent(ticket.density):>7}: {_accuracy(ticket.final_test_acc)}"
         if ticket.round in reinits:
-            line += f", reinitialised at random {reinits[ticket.round].final_test_acc.mean():.2%}"
+            line += f", reinitialised at random {_accuracy(reinits[ticket.round].final_test_acc)}"
         lines.append(line)
     return "\n".join(lines)
 
@@ -158,6 +158,11 @@ def _wins_alone(ticket: Point, dense: Point) -> int:
 def _points(point: Point, other: Point) -> str:
     difference = 100 * (point.early_stop_test_acc.mean() - other.early_stop_test_acc.mean())
     return f"{difference:+.2f} percentage points"
+
+
+def _accuracy(values: np.ndarray) -> str:
+    """The mean as the tables round it."""
+    return f"{(100 * values).mean():.2f}%"
 
 
 def _spread(values: np.ndarray, form: str) -> str:

@@ -203,6 +203,24 @@ def test_batch_norm_gradient_in_prediction(case):
         assert oracles.directional_check(along, grads[name], theta[name], rng) < 1e-7
 
 
+def test_batch_norm_is_precise_where_the_mean_is_large():
+    """In float32, with a mean a thousand times the deviation, as after a layer with a large bias."""
+    rng = np.random.default_rng(0)
+    layer, x, dy = BatchNorm(3), rng.normal(1_000, 1, (2, 16, 4, 4, 3)), rng.normal(size=(2, 16, 4, 4, 3))
+    results = {}
+    for dtype in (np.float32, np.float64):
+        theta = Params.empty(layer.layout, 2, dtype)
+        for name, value in layer.init(rng).items():
+            theta[name][...] = value
+        grad = theta.copy()
+        rounded = x.astype(np.float32).astype(dtype)  # the same input for both
+        y, backward = layer.forward(theta.tree, rounded, TrainingStep(0, range(2), 0, 0))
+        dx = backward(dy.astype(dtype), grad.tree)
+        results[dtype] = y, dx, grad["scale"], grad["shift"]
+    for narrow, wide in zip(*results.values(), strict=True):
+        np.testing.assert_allclose(narrow, wide, rtol=1e-3, atol=2e-4 * abs(wide).max())
+
+
 def test_batch_norm_has_the_usual_constants():
     assert (BatchNorm(3).eps, BatchNorm(3).momentum) == (1e-5, 0.1)
 

@@ -27,30 +27,30 @@ class BatchNorm:
 
     def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
         """Return y and the backward pass; in training (with a `step`), also move the running statistics in `p`."""
+        count = x[0, ..., 0].size
+        mean = p["running_mean"] if step is None else _sum(x) / count
+        centred = _affine(x, mean * 0 + 1, -mean)  # first of all: where |mean| is large, nothing else is precise
         if step is None:
-            mean, var = p["running_mean"], p["running_var"]
+            var = p["running_var"]
         else:
-            count = x[0, ..., 0].size
-            mean = _sum(x) / count
-            centred = _affine(x, mean * 0 + 1, -mean)
             var = _sum(centred * centred) / count
             for running, batch in (("running_mean", mean), ("running_var", var * (count / max(1, count - 1)))):
                 p[running][...] += self.momentum * (batch - p[running])
         inverse = 1 / array_module(x).sqrt(var + self.eps)
-        y = _affine(x, p["scale"] * inverse, p["shift"] - mean * p["scale"] * inverse)
+        y = _affine(centred, p["scale"] * inverse, p["shift"])
 
         def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
             # With xhat = (x - mean) / sqrt(var + eps):  dscale = sum dy xhat,  dshift = sum dy,  and, because every x
             # moves the mean and the variance too,  dx = scale / sqrt(var + eps) (dy - mean(dy) - xhat mean(dy xhat)).
             grad["shift"][...] = _sum(dy)
-            grad["scale"][...] = (_sum(dy * x) - mean * grad["shift"]) * inverse
+            grad["scale"][...] = _sum(dy * centred) * inverse
             if not need_dx:
                 return None
             a = p["scale"] * inverse
             if step is None:  # the statistics are constants
                 return _affine(dy, a, 0 * a)
             b = -a * inverse * grad["scale"] / count
-            dx = _affine(x, b, -a * grad["shift"] / count - b * mean)
+            dx = _affine(centred, b, -a * grad["shift"] / count)
             dx += _affine(dy, a, 0 * a)
             return dx
 
