@@ -9,6 +9,7 @@ from pathlib import Path
 
 from npticket import backend, claims, estimate, experiment, figures, paper, recipe, recipes, report, runs, store
 from npticket.datasets import DataError
+from npticket.engine import ENGINES
 from npticket.recipe import Recipe, RecipeError
 from npticket.store import StoreError
 from npticket.tables import Outcome
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--seed", type=int, help="the same seed gives the same tickets")
     add.add_argument("--jobs", type=int, help="processes on this machine (the number of cores)")
     add.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", help="(%(default)s)")
+    add.add_argument("--engine", choices=ENGINES, default="plain", help="what runs the network (%(default)s)")
     add.add_argument("--lock-step", action="store_true", help="train the trials of a series together in one process")
     add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
     add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a dask.distributed cluster: tcp://host:8786")
@@ -121,7 +123,7 @@ def _run(args: argparse.Namespace) -> int:
     timed: dict[tuple, float] = {}
     for name, r in chosen.items():
         out = folder / name if len(chosen) > 1 else folder
-        seconds = len(runs.keys(r)) * _run_seconds(r, timed) / jobs
+        seconds = len(runs.keys(r)) * _run_seconds(r, timed) / jobs  # as the plain engine takes
         print(f"{r.name} ({r.source}) on {data.name} from {data.source}: {len(runs.keys(r))} runs of {r.steps:,} steps")
         print(f"From the beginning this takes about {estimate.words(seconds)} with {jobs} processes.", flush=True)
         result = experiment.run(
@@ -131,6 +133,7 @@ def _run(args: argparse.Namespace) -> int:
             jobs=jobs,
             scheduler=args.scheduler,
             array_module=args.backend,
+            engine=args.engine,
             lock_step=args.lock_step,
             say=print,
         )

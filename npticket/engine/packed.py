@@ -1,0 +1,41 @@
+"""An optimizer whose state and work are proportional to the survivors."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from npticket.params import Params
+
+WORTH_IT = 0.4  # of the parameters: above it, picking survivors out costs more than the passes that it saves
+
+
+class Packed:
+    """Steps the survivors of one trial as one packed vector; exactly what `optimizer` does among the zeros.
+
+    Every step picks the survivors' parameters and gradients out of the flat arrays, and puts the parameters back.
+    """
+
+    def __init__(self, optimizer: Callable[[Params], Any], masks: Params) -> None:
+        moves = masks.copy()
+        for name in masks.buffers:
+            moves[name][...] = False
+        self._index = np.flatnonzero(moves.flat[0])
+        everyone = Params({"packed/W": self._index.shape}, np.ones((1, len(self._index)), bool))
+        self._optimizer = optimizer(everyone)
+        self._theta = self._grads = None
+
+    def step(self, theta: Params, grads: Params) -> None:
+        """Update theta.flat in place."""
+        if self._theta is None:
+            shapes = {"packed/W": self._index.shape}
+            self._theta, self._grads = (Params.empty(shapes, 1, theta.flat.dtype) for _ in range(2))
+        for packed, whole in ((self._theta, theta), (self._grads, grads)):
+            whole.flat[0].take(self._index, out=packed.flat[0], mode="wrap")  # with the default mode it would copy
+        self._optimizer.step(self._theta, self._grads)
+        theta.flat[0, self._index] = self._theta.flat[0]
+
+
+def packed(optimizer: Callable[[Params], Any], masks: Params) -> Any:
+    """The optimizer for `masks`, packed where that is faster."""
+    return Packed(optimizer, masks) if masks.flat.mean() < WORTH_IT else optimizer(masks)
