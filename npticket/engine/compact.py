@@ -111,7 +111,7 @@ def smaller(body: Chain, alive: list[np.ndarray]) -> Chain:
     layers: Mapping[str, Any] = {name: layer for name, layer in body.layers.items() if not isinstance(layer, Flatten)}
     return Chain(
         **{
-            name: Dense(*map(np.count_nonzero, next(sizes))) if isinstance(layer, Dense) else layer
+            name: Dense(*(int(units.sum()) for units in next(sizes))) if isinstance(layer, Dense) else layer
             for name, layer in layers.items()
         }
     )
