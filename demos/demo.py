@@ -133,7 +133,7 @@ def run(
         title = f"{net.name} on {data.name}" + (f" ({data.caveat})" if data.caveat else "")
         print(f"{title} from {data.source}")
         print(f"{args.trials} trials, {args.rounds} rounds, {args.steps:,} steps each, seed {args.seed}")
-        print(_faster_blas(), end="")
+        print(manifest.blas_hint(), end="")
         if demo.set_aside:
             print(f"Earlier results moved to {demo.set_aside}")
         with demo.saved, demo.progress:
@@ -153,20 +153,6 @@ def run(
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def _faster_blas() -> str:
-    """A hint where OpenBLAS does not know a new CPU and leaves half of its speed unused."""
-    try:
-        from threadpoolctl import threadpool_info
-
-        has_avx512 = " avx512f " in Path("/proc/cpuinfo").read_text()
-    except (ImportError, OSError):
-        return ""
-    kernels = {pool.get("architecture") for pool in threadpool_info() if pool.get("internal_api") == "openblas"}
-    if not has_avx512 or not kernels & {"Haswell", "Zen"}:
-        return ""
-    return "Hint: this CPU has AVX-512 and OpenBLAS does not use it; with OPENBLAS_CORETYPE=SkylakeX set, it does.\n"
 
 
 def _conclude(demo: Demo) -> None:

@@ -7,7 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from npticket import backend, claims, estimate, experiment, figures, paper, recipe, recipes, report, runs, store
+from npticket import (
+    backend,
+    claims,
+    estimate,
+    experiment,
+    figures,
+    manifest,
+    paper,
+    recipe,
+    recipes,
+    report,
+    runs,
+    store,
+)
 from npticket.datasets import DataError
 from npticket.engine import ENGINES
 from npticket.recipe import Recipe, RecipeError
@@ -120,6 +133,7 @@ def _run(args: argparse.Namespace) -> int:
         raise RecipeError("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
     backend.load(args.backend)
     data = recipe.load_data(next(iter(chosen.values())), args.data)
+    print(manifest.blas_hint(), end="")
     timed: dict[tuple, float] = {}
     for name, r in chosen.items():
         out = folder / name if len(chosen) > 1 else folder

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_experiment import data
 
-from npticket import cli, estimate, experiment, nets, recipe, recipes, store
+from npticket import cli, estimate, experiment, manifest, nets, recipe, recipes, store
 from npticket.optimizers import Adam
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +50,7 @@ def test_run_show_figures_verify(small, capsys):
     series = "winning_ticket,random_reinit,random_mask"
     assert cli.main(["run", "lenet-mnist", *FEW, "--series", series]) == 0
     output = capsys.readouterr().out
+    output = output.removeprefix(manifest.blas_hint())
     assert output.startswith("lenet-mnist (Figures 1, 3, 4a, 4b, 11, 12, 14) on noise from a test: 8 runs of 20 steps")
     assert "From the beginning this takes about 1 min with 1 processes." in output
     assert "reduced: 20 of 50,000 steps, 2 of 29 rounds, 2 of 5 trials, 3 of 6 series" in output

@@ -242,7 +242,8 @@ def environment():
     """Without network and the user's data, like every test's, but for a fixture of the whole module too."""
     kept = {name: value for name, value in os.environ.items() if name != "NPTICKET_DATA"}
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
-    return kept | nowhere | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "XDG_CACHE_HOME": "/nonexistent"}
+    empty = {"XDG_CACHE_HOME": "/dev/null"}  # a folder that cannot be: nothing is found there, nothing put there
+    return kept | nowhere | empty | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
 def without_seconds(path):
