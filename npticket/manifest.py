@@ -59,7 +59,7 @@ def blas() -> str:
 
 
 def blas_hint() -> str:
-    """A hint where OpenBLAS does not know a new CPU and leaves half of its speed unused."""
+    """A hint where OpenBLAS leaves half of the CPU's speed unused, because it was told to or does not know the CPU."""
     try:
         from threadpoolctl import threadpool_info
 
