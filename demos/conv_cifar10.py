@@ -70,7 +70,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in Conv-2, Conv-4 or Conv-6 on CIFAR-10.")
     parser.add_argument("--net", choices=sorted(NETS), default="conv2", help="(%(default)s)")
-    args = demo.parse(parser, sizes, "runs/{net}-cifar10", argv)
+    args = demo.parse(parser, sizes, "runs/{net}-demo", argv)
     return demo.run(args, PAPER[args.net], NETS[args.net](), datasets.cifar10, find_winning_tickets)
 
 

@@ -78,7 +78,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in LeNet-300-100 on MNIST.")
-    args = demo.parse(parser, lambda args: SIZES, "runs/lenet-mnist", argv)
+    args = demo.parse(parser, lambda args: SIZES, "runs/lenet-demo", argv)
     return demo.run(args, recipes.LENET, LENET, datasets.mnist, find_winning_tickets)
 
 

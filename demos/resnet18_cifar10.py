@@ -78,7 +78,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in Resnet-18 on CIFAR-10.")
     parser.add_argument("--setting", choices=LEARNING_RATES, default="warmup", help="learning rate (%(default)s)")
-    args = demo.parse(parser, lambda args: SIZES, "runs/resnet18-cifar10-{setting}", argv)
+    args = demo.parse(parser, lambda args: SIZES, "runs/resnet18-demo-{setting}", argv)
     paper = PAPER[args.setting]
     return demo.run(args, paper, nets.resnet_18(), datasets.cifar10, find_winning_tickets)
 

@@ -78,7 +78,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in VGG-19 on CIFAR-10.")
     parser.add_argument("--setting", choices=LEARNING_RATES, default="warmup", help="learning rate (%(default)s)")
-    args = demo.parse(parser, lambda args: SIZES, "runs/vgg19-cifar10-{setting}", argv)
+    args = demo.parse(parser, lambda args: SIZES, "runs/vgg19-demo-{setting}", argv)
     paper = PAPER[args.setting]
     return demo.run(args, paper, nets.vgg_19(), datasets.cifar10, find_winning_tickets)
 

@@ -135,24 +135,24 @@ def _run(args: argparse.Namespace) -> int:
     data = recipe.load_data(next(iter(chosen.values())), args.data)
     print(manifest.blas_hint(), end="")
     timed: dict[tuple, float] = {}
+    status = 0
     for name, r in chosen.items():
         out = folder / name if len(chosen) > 1 else folder
         seconds = len(runs.keys(r)) * _run_seconds(r, timed) / jobs  # as the plain engine takes
         print(f"{r.name} ({r.source}) on {data.name} from {data.source}: {len(runs.keys(r))} runs of {r.steps:,} steps")
-        print(f"From the beginning this takes about {estimate.words(seconds)} with {jobs} processes.", flush=True)
-        result = experiment.run(
-            r,
-            out,
-            data,
-            jobs=jobs,
-            scheduler=args.scheduler,
-            array_module=args.backend,
-            engine=args.engine,
-            lock_step=args.lock_step,
-            say=print,
-        )
+        if args.scheduler:
+            print(f"On the cluster at {args.scheduler}.", flush=True)
+        else:
+            print(f"From the beginning this takes about {estimate.words(seconds)} with {jobs} processes.", flush=True)
+        options = {"scheduler": args.scheduler, "array_module": args.backend, "engine": args.engine}
+        try:
+            result = experiment.run(r, out, data, jobs=jobs, lock_step=args.lock_step, say=print, **options)
+        except DivergedError as error:  # a sweep goes on with its other values
+            print(f"error: {error}", file=sys.stderr)
+            status = 2
+            continue
         print(f"\n{report.tables(result)}\nResults: {out}", flush=True)
-    return 0
+    return status
 
 
 def _chosen(args: argparse.Namespace) -> tuple[dict[str, Recipe], Path]:
@@ -187,7 +187,12 @@ def _outcomes(folder: Path) -> dict[str, Outcome]:
     inside = sorted(path.parent for path in folder.glob("*/recipe.json"))
     if not inside:
         raise StoreError(f"{folder} holds no experiment: there is no recipe.json in it or in its subdirectories")
-    return {path.name: experiment.outcome(path) for path in inside}
+    found = {path.name: experiment.outcome(path) for path in inside}
+    names = [result.recipe["name"] for result in found.values()]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise StoreError(f"{folder} holds {', '.join(sorted(twice))} more than once: name one of the directories")
+    return found
 
 
 def _show(args: argparse.Namespace) -> int:

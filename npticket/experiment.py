@@ -4,10 +4,10 @@ The trunk of a trial is a chain, round after round; what hangs on a round starts
 Every run is a function of the recipe and its place, so the results do not depend on who trained what, or when.
 """
 
-import tempfile
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from npticket import manifest, runs
 from npticket.datasets import Dataset
 from npticket.datasets.shared import Shared
 from npticket.progress import Progress
-from npticket.recipe import Recipe, from_json, make_net, to_json
+from npticket.recipe import Recipe, RecipeError, from_json, make_net, to_json
 from npticket.recipes import reduced
 from npticket.report import percent
-from npticket.store import Key, Store, read
+from npticket.store import Key, Store, StoreError, read
 from npticket.tables import Outcome
+from npticket.train import DivergedError
 from npticket.workers import Cluster, Workers
 
 LOST = 3  # times that all workers may be lost without a run being finished in between
@@ -47,6 +48,7 @@ def run(
     Raises StoreError for a directory that holds something else or is in use, RecipeError, DivergedError.
     """
     runs.check_series(recipe)
+    _check_data(recipe, data)
     size = sum(int(np.prod(shape)) for shape in make_net(recipe).body.layout.values())
     described = manifest.describe(data, jobs, array_module, engine)
     lock_step = lock_step or array_module != "numpy"
@@ -56,17 +58,20 @@ def run(
         missing = {
             key for key in wanted if not all(store.holds(key, what) for what in ("masks", *runs.keeps(recipe, key)))
         }
+        _check_masks(recipe, store)
         progress = stack.enter_context(Progress(len(wanted), len(wanted) - len(missing)))
         sent: Dataset | Shared = data
-        if jobs > 1:  # processes of this machine share one copy of the data
-            sent = Shared(data, stack.enter_context(tempfile.TemporaryDirectory(prefix="npticket-")))
+        if jobs > 1 and not scheduler:  # processes of this machine share one copy of the data
+            sent = Shared(data, stack.enter_context(_folder_for_data(store.folder)))
         call = partial(runs.train_run, recipe, sent, array_module=array_module, engine=engine)
-        lost = 0
+        lost, failed = 0, []
         while missing:
             before = len(missing)
             try:
                 with Cluster(call, scheduler) if scheduler else Workers(call, jobs) as workers:
-                    _work_off(recipe, missing, store, workers, lock_step, partial(_note, recipe, store, progress, say))
+                    note = partial(_note, recipe, store, progress, say)
+                    failed = _work_off(recipe, missing, store, workers, lock_step, note)
+                break
             except BrokenExecutor as error:  # a worker died; what it was doing is done again
                 lost = lost + 1 if len(missing) == before else 0
                 if lost == LOST:
@@ -74,6 +79,11 @@ def run(
                         f"the processes died {LOST} times in a row ({error}); finished runs are kept. Is the memory "
                         "sufficient? Fewer jobs need less"
                     ) from error
+        _check_masks(recipe, store)
+        if failed:
+            raise DivergedError(
+                f"{failed[0]}. {len(missing)} of {len(wanted)} runs are missing for it; all others are kept"
+            ) from failed[0]
     return outcome(folder)
 
 
@@ -83,9 +93,49 @@ def outcome(folder: str | Path) -> Outcome:
     recipe = from_json(asked)
     data = described["data"]
     title = f"{make_net(recipe).name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
+    if not results:
+        raise StoreError(f"{folder} has no finished run yet: run the same command again")
     trials = len({row["trial"] for row in results})
     note = f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps"
     return Outcome(asked, described, results, curves, title, "; ".join(filter(None, (note, reduced(recipe)))))
+
+
+def _check_data(recipe: Recipe, data: Dataset) -> None:
+    """Raise RecipeError if network or batch do not go with the data: before anything is written or trained."""
+    net = make_net(recipe)
+    shape = data.train.images.shape[1:]
+    if (shape, data.classes) != (net.input_shape, net.classes):
+        raise RecipeError(
+            f"{data.name} has images of {shape} in {data.classes} classes, {net.name} takes {net.input_shape} in "
+            f"{net.classes}"
+        )
+    if recipe.batch > len(data.train):
+        raise RecipeError(f"a batch of {recipe.batch} does not fit into {len(data.train)} training examples")
+
+
+def _check_masks(recipe: Recipe, store: Store) -> None:
+    """Raise StoreError for a run with other masks than the run before it left, as if that had been made anew since."""
+    for key in store:
+        needed, what = runs.needs(recipe, key).get("masks", (None, ""))
+        if what == "next_masks" and not key.series.startswith("random_mask") and store.holds(needed, what):
+            left, right = store.digest(needed, what), store.digest(key, "masks")
+            if left != right:
+                raise StoreError(
+                    f"{store.folder / 'runs' / key.file} has other masks than {needed.file} left; delete it, and what "
+                    "follows it, to train these runs again"
+                )
+
+
+@contextmanager
+def _folder_for_data(folder: Path) -> Iterator[Path]:
+    """A folder inside the experiment's, which is locked: what a killed process left there is cleared away."""
+    shared = folder / ".data"
+    shutil.rmtree(shared, ignore_errors=True)
+    shared.mkdir()
+    try:
+        yield shared
+    finally:
+        shutil.rmtree(shared, ignore_errors=True)
 
 
 def _work_off(
@@ -95,11 +145,17 @@ def _work_off(
     workers: Workers | Cluster,
     lock_step: bool,
     note: Callable[[Key], None],
-) -> None:
-    """Train all missing runs, those first on which others wait; each is taken off `missing` once it is in the store."""
+) -> list[DivergedError]:
+    """Train all missing runs, those first on which others wait; each is taken off `missing` once it is in the store.
+
+    A run that diverges stops only those that need it. Returns what such runs said; raises BrokenExecutor if a worker
+    is lost.
+    """
     running: dict[Future, Group] = {}
-    while missing or running:
-        under_way = {Key(series, round, t) for series, round, trials in running.values() for t in trials}
+    hopeless: set[Key] = set()
+    failed: list[DivergedError] = []
+    while True:
+        under_way = hopeless | {Key(series, round, t) for series, round, trials in running.values() for t in trials}
         for group in _ready(recipe, missing, under_way, store, lock_step):
             if len(running) >= workers.jobs:
                 break
@@ -107,14 +163,28 @@ def _work_off(
             given = _given(recipe, store, group)
             future = workers.submit(series=series, round=round, trials=list(trials), given=given)
             running[future] = group
+        if not running:
+            return failed
         done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
+        lost = None
+        for future in done:  # all that is finished is kept before anything is said of what is not
             series, round, trials = running.pop(future)
-            for t, result in zip(trials, future.result(), strict=True):
-                key = Key(series, round, t)
+            group_keys = [Key(series, round, t) for t in trials]
+            try:
+                results = future.result()
+            except DivergedError as error:
+                hopeless.update(group_keys)
+                failed.append(error)
+                continue
+            except workers.lost as error:
+                lost = error
+                continue
+            for key, result in zip(group_keys, results, strict=True):
                 store.add(key, result)
                 missing.discard(key)
                 note(key)
+        if lost is not None:
+            raise BrokenExecutor(str(lost)) from lost
 
 
 def _ready(recipe: Recipe, missing: set[Key], under_way: set[Key], store: Store, lock_step: bool) -> list[Group]:

@@ -71,6 +71,11 @@ class Recipe:
         for name in ("seed", "warmup"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name, rate in self.rates.items():
+            if not 0 <= rate < 1:
+                raise RecipeError(f"rates are fractions of the survivors in [0, 1), got {rate} for {name}")
+        if self.optimizer == "adam" and (self.momentum or self.weight_decay):
+            raise RecipeError("momentum and weight_decay are SGD's; Adam takes neither here")
         if not self.lr > 0:
             raise RecipeError(f"lr must be positive, got {self.lr}")
         if not 0 <= self.rewind_step < self.steps:
@@ -134,10 +139,14 @@ def make_net(recipe: Recipe) -> Net:
         for rate in [next((r for pattern, r in recipe.rates.items() if fnmatchcase(name, pattern)), None)]
         if rate is not None
     }
-    if recipe.rates and not rates:
-        raise RecipeError(f"no parameter of {recipe.net} is called like any of {', '.join(recipe.rates)}")
+    for pattern in recipe.rates:
+        if not any(fnmatchcase(name, pattern) for name in net.body.layout):
+            raise RecipeError(f"no parameter of {recipe.net} is called like {pattern}; it has {', '.join(net.rates)}")
     globally = net.pruned_globally if recipe.pruned_globally is None else recipe.pruned_globally
-    return replace(net, rates=rates or net.rates, pruned_globally=globally)
+    try:
+        return replace(net, rates=rates or net.rates, pruned_globally=globally)
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
 
 
 def make_optimizer(recipe: Recipe, first_step: int = 0) -> Callable[..., Any]:

@@ -1,9 +1,9 @@
 """The paper's experiments as named recipes, each with its source (Frankle & Carbin 2019, Figure 2 for the settings)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
-from npticket.recipe import Recipe
+from npticket.recipe import Recipe, scaled
 
 TICKET = "winning_ticket"
 REINITS = ("random_reinit", "random_reinit_2", "random_reinit_3")
@@ -38,9 +38,8 @@ LENET_ONE_SHOT = replace(
     source="Figure 4c",
     series=(TICKET, "random_reinit", "one_shot", "one_shot_reinit"),
 )
-LENET_CONTINUED = replace(
-    LENET, name="lenet-continued", source="Figure 9", series=(TICKET, "fine_tuning", "continued_training")
-)
+CONTINUED = (TICKET, "fine_tuning", "continued_training")
+LENET_CONTINUED = replace(LENET, name="lenet-continued", source="Figure 9", series=CONTINUED)
 LENET_INITS = replace(
     LENET,
     name="lenet-inits",
@@ -217,6 +216,10 @@ RECIPES = {
         CONV_2,
         CONV_4,
         CONV_6,
+        *(
+            replace(conv, name=conv.name.replace("cifar10", "continued"), source="Figure 10", series=CONTINUED)
+            for conv in (CONV_2, CONV_4, CONV_6)
+        ),
         _dropout(CONV_2, "conv2-dropout", 3e-4),
         _dropout(CONV_4, "conv4-dropout", 2e-4),
         _dropout(CONV_6, "conv6-dropout", 2e-4),
@@ -231,7 +234,7 @@ RECIPES = {
 
 
 def reduced(recipe: Recipe) -> str:
-    """Say where a recipe is smaller than the paper's of the same name, or nothing."""
+    """Say where a recipe is smaller than the paper's of the same name, or differs from it; or nothing."""
     named = {**RECIPES, **{r.name: r for sweep in SWEEPS.values() for r in sweep.recipes.values()}}
     paper = named.get(recipe.name)
     if paper is None:
@@ -243,4 +246,8 @@ def reduced(recipe: Recipe) -> str:
     ]
     if len(recipe.series) < len(paper.series):
         smaller.append(f"{len(recipe.series)} of {len(paper.series)} series")
-    return f"reduced: {', '.join(smaller)}" if smaller else ""
+    same = scaled(paper, recipe.steps)
+    free = {"name", "source", "rounds", "trials", "series", "seed"}
+    other = [f.name for f in fields(Recipe) if f.name not in free and getattr(recipe, f.name) != getattr(same, f.name)]
+    said = [("reduced: ", smaller), ("not the paper's: ", other)]
+    return "; ".join(word + ", ".join(parts) for word, parts in said if parts)

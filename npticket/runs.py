@@ -35,7 +35,7 @@ def check_series(recipe: Recipe) -> None:
     """Raise RecipeError for a series that nobody knows, or one whose chain is not there."""
     known = (*CHAINS, *HANG_ON_TICKETS, *FROM_DENSE, *OTHERS)
     for series in recipe.series:
-        if _kind(series) not in known:
+        if _kind(series) not in known or series == "noise":
             raise RecipeError(f"there is no series {series!r}; there are {', '.join(known)} (noise_0.5, noise_1 ...)")
     if "continued_training" in recipe.series and FINE_TUNING not in recipe.series:
         raise RecipeError("the series continued_training takes its masks from fine_tuning, which is not among them")

@@ -6,12 +6,14 @@ A file is complete or absent. The runs are the truth and the tables are made fro
 killed goes on from its finished runs, and ends with the tables that it would have had.
 """
 
+import hashlib
 import io
 import json
 import os
 import time
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,14 +60,11 @@ class Store:
         try:
             self._ask(asked)
             self._describe(manifest)
-            self._runs = {key: self.load(key) for key in self._present()}
-            self._check_chains()
+            self._runs = {key: _light(self.load(key)) for key in self._present()}
         except BaseException:
             self._lock.close()
             raise
         self._order = {series: i for i, series in enumerate(asked["series"])}
-        for key in self._runs:
-            self._runs[key] = _light(self._runs[key])
         self._written = 0.0
 
     def __enter__(self) -> "Store":
@@ -77,12 +76,19 @@ class Store:
     def __contains__(self, key: Key) -> bool:
         return key in self._runs
 
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._runs)
+
     def __len__(self) -> int:
         return len(self._runs)
 
     def holds(self, key: Key, what: str) -> bool:
         """Whether the run is there and has the array `what`."""
         return key in self._runs and what in self._runs[key]["holds"]
+
+    def digest(self, key: Key, what: str) -> bytes:
+        """What tells the masks or next_masks of a run from others, without reading them again."""
+        return self._runs[key][what]
 
     def add(self, key: Key, run: Mapping[str, Any]) -> None:
         """Keep a finished run, and now and then bring the tables up to date."""
@@ -102,7 +108,8 @@ class Store:
         try:
             with np.load(path, allow_pickle=False) as file:
                 run = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
+                zipfile.BadZipFile) as error:  # fmt: skip
             raise StoreError(f"{path} cannot be read ({error}); delete it to train this run again") from error
         check_run(path, run, self.size)
         return run
@@ -110,34 +117,37 @@ class Store:
     def write_tables(self) -> None:
         """Write results.csv and curves.csv from all runs, ordered by round, series and trial."""
         keys = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
-        results, curves = [], []
-        for key in keys:
-            result, curve = self._rows(key)
-            results.append(result)
-            curves.extend(curve)
+        results = [self._result(key) for key in keys]
+        curves = [row for key in keys for row in self._curve(key)]
         write(self.folder / "results.csv", tables.text(tables.RESULTS, results).encode())
         write(self.folder / "curves.csv", tables.text(tables.CURVES, curves).encode())
         self._written = time.monotonic()
 
     def results(self) -> list[dict[str, Any]]:
         """The rows of results.csv so far, in no particular order."""
-        return [self._rows(key)[0] for key in self._runs]
+        return [self._result(key) for key in self._runs]
 
     def close(self) -> None:
         """Bring the tables up to date and let other processes in."""
         if not self._lock.closed:
-            self.write_tables()
-            self._lock.close()
+            try:
+                self.write_tables()
+            finally:
+                self._lock.close()
 
-    def _rows(self, key: Key) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        run, who = self._runs[key], {"trial": key.trial, "series": key.series, "round": key.round}
+    def _result(self, key: Key) -> dict[str, Any]:
+        run = self._runs[key]
+        return _who(key) | {name: run[name].item() for name in _MEASURED}
+
+    def _curve(self, key: Key) -> list[dict[str, Any]]:
+        run, who = self._runs[key], _who(key)
         curves = []
         for v, step in enumerate(run["at_steps"].tolist()):
             values = {name: run[name][v].item() for name in _CURVES}
             if np.isnan(values["test_acc"]):
                 values["test_acc"] = ""
             curves.append(who | {"step": step} | values)
-        return who | {name: run[name].item() for name in _MEASURED}, curves
+        return curves
 
     def _present(self) -> list[Key]:
         keys = []
@@ -176,6 +186,8 @@ class Store:
         path = self.folder / "manifest.json"
         now = json.loads(json.dumps(manifest))
         there = read_json(path) if path.exists() else {"data": now["data"], "machines": []}
+        if not isinstance(there.get("data"), dict) or not isinstance(there.get("machines"), list):
+            raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
         if {k: v for k, v in there["data"].items() if k != "source"} != {
             k: v for k, v in now["data"].items() if k != "source"
         }:
@@ -183,16 +195,6 @@ class Store:
         if now["machine"] not in there["machines"]:
             there["machines"].append(now["machine"])
             write_json(path, there)
-
-    def _check_chains(self) -> None:
-        """Masks of one round must be what the round before left."""
-        for key, run in self._runs.items():
-            earlier = self._runs.get(key._replace(round=key.round - 1), {})
-            if "next_masks" in earlier and not np.array_equal(earlier["next_masks"], run["masks"]):
-                raise StoreError(
-                    f"{self.folder / 'runs' / key.file} has other masks than the round before left; delete it to train "
-                    "this run again"
-                )
 
 
 def read(folder: str | Path) -> tuple[dict, dict, list[dict], list[dict]]:
@@ -277,18 +279,25 @@ def write_json(path: Path, value: Any) -> None:
     write(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; StoreError names the file if it is none."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; StoreError names the file if it is none."""
     try:
-        return json.loads(path.read_text())
+        value = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise StoreError(f"{path} holds no JSON object with named fields")
+    return value
+
+
+def _who(key: Key) -> dict[str, Any]:
+    return {"trial": key.trial, "series": key.series, "round": key.round}
 
 
 def _light(run: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """A run without its large arrays, which stay on the disk."""
-    large = ("masks", "next_masks", "end")
-    return {name: value for name, value in run.items() if name not in large} | {"holds": set(run)}
+    """A run without its large arrays, which stay on the disk; of masks, a digest."""
+    digests = {name: hashlib.sha256(run[name]).digest() for name in ("masks", "next_masks") if name in run}
+    return {name: value for name, value in run.items() if name != "end"} | digests | {"holds": set(run)}
 
 
 def _lock(path: Path) -> io.TextIOWrapper:

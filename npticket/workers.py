@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from types import TracebackType
@@ -45,6 +45,7 @@ class Workers:
         if jobs < 1:
             raise ValueError(f"at least 1 job is needed, got {jobs}")
         self.jobs = jobs
+        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor,)  # what a future raises whose worker died
         self._call = call
         self._on_done = on_done
         self._executor: Executor | None = None
@@ -77,7 +78,7 @@ class Workers:
         resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
         with _interrupts_held_back():
             self._executor = ProcessPoolExecutor(
-                self.jobs, timeout=None, initializer=_prepare, initargs=(self._call,), env=threads
+                self.jobs, timeout=None, initializer=_prepare, initargs=(self._call, os.getpid()), env=threads
             )
             wait([self._executor.submit(_ready) for _ in range(self.jobs)])
 
@@ -102,7 +103,10 @@ class Workers:
         if self._executor is not None:
             return self._executor.submit(_make_call, arguments)
         future: Future[Any] = Future()
-        future.set_result(self._call(**arguments))
+        try:
+            future.set_result(self._call(**arguments))
+        except Exception as error:  # as from a process: whoever asks for the result is told
+            future.set_exception(error)
         return future
 
     def start(self, start: Params, masks: Params, round: int) -> "Training":
@@ -142,11 +146,12 @@ class Cluster:
 
     def __init__(self, call: Callable[..., Any], address: str) -> None:
         try:
-            from distributed import Client
+            from distributed import Client, KilledWorker
         except ImportError as error:
             raise ImportError("a cluster needs dask.distributed: pip install npticket[cluster]") from error
         self._call, self._address, self._connect = call, address, Client
         self.jobs = 0
+        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor, CancelledError, KilledWorker)
 
     def __enter__(self) -> "Cluster":
         try:
@@ -171,11 +176,11 @@ def _call_with_one_blas_thread(call: Callable[..., Any], arguments: Mapping[str,
         return call(**arguments)
 
 
-def _prepare(call: Callable[..., Any]) -> None:
+def _prepare(call: Callable[..., Any], parent: int) -> None:
     global _call
     _call = call
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

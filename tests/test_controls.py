@@ -76,6 +76,14 @@ def test_survivor_reinit_draws_from_the_survivors_values(case, seed):
             assert not start[name][t][~mask].any()
 
 
+def test_survivor_reinit_draws_with_replacement_and_shuffling_does_not():
+    net, theta0 = wide()
+    drawn, _ = controls.survivor_reinit(net, theta0, dense_masks(theta0), rngs(theta0))
+    assert len(np.unique(drawn["fc1/W"][0])) < 0.8 * drawn["fc1/W"][0].size  # about 63 % of the values appear
+    mixed, _ = controls.shuffled(net, theta0, dense_masks(theta0), rngs(theta0))
+    assert len(np.unique(mixed["fc1/W"][0])) == mixed["fc1/W"][0].size
+
+
 def wide():
     from npticket.nets import lenet_300_100
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 from conftest import NOWHERE
 
 from npticket import experiment, manifest, recipe, recipes, runs, store
-from npticket.datasets import Dataset, Split
+from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.datasets.shared import Shared
+from npticket.optimizers import SGD, step_drops
 from npticket.prune import dense_masks
 from npticket.recipe import RecipeError, make_net, make_optimizer
 from npticket.store import Key, StoreError
@@ -69,7 +71,10 @@ def test_every_series_has_its_rounds(whole):
     expected += [(r, s, t) for r in (1, 2) for s in EVERYTHING for t in (0, 1)]
     assert [(row["round"], row["series"], row["trial"]) for row in outcome.results] == expected
     assert outcome.series == [s for s in EVERYTHING if s != "random_reinit_2"]
-    assert outcome.note == ("2 trials of 12 steps; reduced: 12 of 50,000 steps, 3 of 29 rounds, 2 of 5 trials")
+    assert outcome.note == (
+        "2 trials of 12 steps; reduced: 12 of 50,000 steps, 3 of 29 rounds, 2 of 5 trials; "
+        "not the paper's: batch, validate_every, test_at, net_options"
+    )
     assert outcome.title == "LeNet-6-4 on noise"
     assert {row["step"] for row in outcome.curves} == {3, 5, 10, 12}
     densities = {(row["round"], row["density"]) for row in outcome.results}
@@ -138,7 +143,8 @@ def test_results_do_not_depend_on_how_the_work_was_cut_up(options, whole, tmp_pa
 def test_results_of_a_cluster_are_the_same(whole, tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        outcome = experiment.run(SMALL, tmp_path, data(), scheduler=cluster.scheduler_address)
+        outcome = experiment.run(SMALL, tmp_path, data(), jobs=2, scheduler=cluster.scheduler_address)
+    assert not (tmp_path / ".data").exists()  # workers elsewhere could not see a folder of this machine
     assert rows(outcome) == rows(whole[1])
 
 
@@ -183,10 +189,107 @@ def test_another_recipe_or_other_data_are_refused(whole):
         experiment.run(replace(SMALL, series=("winning_ticket", "luck")), whole[0], data())
 
 
-def test_a_run_that_diverges_is_named_and_the_others_are_kept(tmp_path):
-    hot = replace(SMALL, optimizer="sgd", lr=1e30, series=("winning_ticket", "pruned_at_init"), rounds=2, trials=1)
-    with pytest.raises(DivergedError, match=r"trial 0 .* in round 0"), np.errstate(all="ignore"):
-        experiment.run(hot, tmp_path, data())
+def test_a_run_that_diverges_stops_only_those_that_need_it(tmp_path, monkeypatch):
+    two = replace(SMALL, series=("winning_ticket", "random_reinit", "pruned_at_init"), rounds=2)
+    real = runs.train_run
+
+    def too_hot(recipe, data, series, round, trials, given, **options):
+        hot = replace(recipe, optimizer="sgd", lr=1e30) if (series, trials) == ("winning_ticket", [1]) else recipe
+        return real(hot, data, series, round, trials, given, **options)
+
+    monkeypatch.setattr(runs, "train_run", too_hot)
+    with pytest.raises(DivergedError, match=r"trial 1 .* in round 0.* 3 of 8 runs are missing"):  # noqa: SIM117
+        with np.errstate(all="ignore"):
+            experiment.run(two, tmp_path, data())
+    assert {path.stem.rpartition("-trial")[::2] for path in (tmp_path / "runs").iterdir()} == {
+        ("winning_ticket-round00", "0"), ("winning_ticket-round01", "0"), ("random_reinit-round01", "0"),
+        ("pruned_at_init-round01", "0"), ("pruned_at_init-round01", "1"),
+    }  # fmt: skip
+
+
+def test_what_is_finished_is_kept_whatever_happens_beside_it(tmp_path, monkeypatch):
+    """Two futures are done at the same moment, one of them with an error."""
+    outcomes = []
+
+    class AtOnce:
+        jobs, lost = 2, (BrokenExecutor,)
+
+        def submit(self, **arguments):
+            future = Future()
+            if arguments["trials"] == [0]:
+                future.set_exception(outcomes[0])
+            else:
+                future.set_result(runs.train_run(few, data(), **arguments))
+            return future
+
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = lambda self, *_: None  # noqa: E731
+
+    few = replace(SMALL, series=("winning_ticket",), rounds=1)
+    monkeypatch.setattr(experiment, "Workers", lambda *_: AtOnce())
+    for error, raised in ((DivergedError("too hot"), DivergedError), (BrokenExecutor("gone"), RuntimeError)):
+        outcomes[:] = [error]
+        folder = tmp_path / raised.__name__
+        with pytest.raises(raised):
+            experiment.run(few, folder, data())
+        assert [path.name for path in (folder / "runs").iterdir()] == ["winning_ticket-round00-trial1.npz"]
+
+
+def test_runs_of_another_history_are_not_mixed(whole, tmp_path):
+    """As when round 0 was deleted and made anew on a machine that rounds in another way."""
+    for path in (whole[0] / "runs").iterdir():
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
+    path = tmp_path / "runs" / Key("winning_ticket", 0, 0).file
+    with np.load(path, allow_pickle=False) as file:
+        run = {name: file[name] for name in file.files}
+    run["next_masks"] = run["next_masks"] & np.uint8(0b01111111)
+    np.savez(path, allow_pickle=False, **run)
+    (tmp_path / "recipe.json").write_bytes((whole[0] / "recipe.json").read_bytes())
+    with pytest.raises(StoreError, match=r"has other masks than winning_ticket-round00-trial0\.npz left"):
+        experiment.run(SMALL, tmp_path, data())
+
+
+def test_a_convolutional_recipe_is_trained_as_it_says(tmp_path):
+    """Seed, momentum, weight decay, drops and augmentation, against fit itself."""
+    recipe = replace(
+        recipes.RESNET_18_LOW, net="resnet", net_options={"depth": 8, "width": 2}, steps=4, test_at=(2, 4), seed=3,
+        drops=((2, 0.001),), batch=4, validate_every=2, rounds=2, trials=1, series=("winning_ticket", "random_reinit"),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    splits = [Split(rng.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8), rng.integers(0, 10, 12)) for _ in range(3)]
+    pictures = Dataset("noise", *splits, classes=10, source="a test")
+    outcome = experiment.run(recipe, tmp_path, pictures)
+    net = make_net(recipe)
+    masks = dense_masks(theta0 := net.init(streams(3, [0], "init")))
+    settings = {
+        "optimizer": lambda m: SGD(m, step_drops(0.01, {2: 0.001}), momentum=0.9, weight_decay=1e-4), "batch": 4,
+        "steps": 4, "validate_every": 2, "test_at": (2, 4), "seed": 3, "augment": FlipAndCrop.draw,
+    }  # fmt: skip
+    dense = fit(net, theta0, masks, pictures, **settings)
+    masks = net.prune(dense.end, masks)
+    reinit = fit(net, rewind(net.init(streams(3, [0], "reinit", 1)), masks), masks, pictures, round=1, **settings)
+    losses = {(row["series"], row["round"], row["step"]): row["val_loss"] for row in outcome.curves}
+    for v, step in enumerate((2, 4)):
+        assert losses["winning_ticket", 0, step] == dense.val_loss[0, v]
+        assert losses["random_reinit", 1, step] == reinit.val_loss[0, v]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"batch": 81}, "a batch of 81 does not fit into 80"), ({"net": "conv_2", "net_options": {}}, "Conv-2 takes")],
+)
+def test_what_does_not_go_with_the_data_is_refused_before_anything_is_written(changes, message, tmp_path):
+    with pytest.raises(RecipeError, match=message):
+        experiment.run(replace(SMALL, **changes), tmp_path / "out", data())
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_experiment_without_runs_has_no_outcome(tmp_path):
+    described = manifest.describe(data(), 1, "numpy", "plain")
+    store.Store(tmp_path, recipe.to_json(SMALL), described, size()).close()
+    with pytest.raises(StoreError, match="has no finished run yet"):
+        experiment.outcome(tmp_path)
 
 
 def test_with_a_rewind_step_survivors_go_back_to_it_and_train_from_it(tmp_path):

@@ -1,6 +1,8 @@
 """Figures from made-up outcomes: which are drawn, what their lines say, and that nothing is written over anything."""
 
 import builtins
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ CONTROLS = ("random_reinit", "random_reinit_2", "random_mask", "one_shot", "one_
             "continued_training", "noise_0.5", "noise_3", "survivor_reinit", "shuffled", "pruned_at_init")  # fmt: skip
 
 
-def outcome(series=("winning_ticket", "random_reinit"), rounds=4, test_at=(), rate=0.2, steps=1_000):
-    """Trial t of round r stops after 100 (r + t + 1) steps with 0.9 + r / 1000 + t / 100 right, controls 0.1 less."""
+def outcome(series=("winning_ticket", "random_reinit"), rounds=4, test_at=(), rate=0.2, steps=1_000, **changes):
+    """Trial t of round r stops after 100 (r + t + 1) steps with 0.9 + r/1000 + t/100 right, controls with 0.1 less."""
     results, curves = [], []
     for i, name in enumerate(series):
         for r in range(min(i, 1), rounds):
@@ -30,7 +32,8 @@ def outcome(series=("winning_ticket", "random_reinit"), rounds=4, test_at=(), ra
                            "test_acc": acc if step in test_at else ""}
                     for step in range(100, steps + 1, 100)
                 )  # fmt: skip
-    return Outcome({"series": list(series), "test_at": list(test_at)}, {}, results, curves, "A net on data", "a note")
+    recipe = {"name": "net-data", "series": list(series), "test_at": list(test_at)}
+    return replace(Outcome(recipe, {}, results, curves, "A net on data", "a note"), **changes)
 
 
 @pytest.fixture
@@ -44,6 +47,11 @@ def drawn(monkeypatch):
 
 def lines(axes):
     return {line.get_label(): line for line in axes.lines}
+
+
+def legend(figure):
+    (found,) = figure.legends
+    return [text.get_text() for text in found.get_texts()]
 
 
 ALWAYS = {"early_stopping", "final_accuracy", "generalisation", "curves", "validation_loss"}
@@ -66,7 +74,18 @@ def test_what_is_drawn_is_what_there_are_data_for(series, test_at, more, tmp_pat
     assert {path.stem for path in paths} == ALWAYS | more == set(drawn)
     assert sorted(path.suffix for path in paths) == [".png"] * (len(paths) // 2) + [".svg"] * (len(paths) // 2)
     for figure in drawn.values():
-        assert figure.get_suptitle().startswith("A net on data\na note")
+        assert figure.get_suptitle() == "A net on data\na note; line: mean, band: min-max"
+
+
+def test_unfinished_experiments_are_drawn_as_far_as_they_are(tmp_path, drawn):
+    assert figures.draw(outcome(results=[], curves=[]), tmp_path) == []
+    figures.draw(outcome(curves=[], test_at=(500,)), tmp_path)
+    assert set(drawn) == ALWAYS - {"curves", "validation_loss"}
+    whole = outcome(rounds=5)
+    begun = [row for row in whole.results if row["round"] < 2 or row["series"] == "winning_ticket"]
+    figures.draw(replace(whole, results=begun), tmp_path)
+    np.testing.assert_allclose(lines(drawn["final_accuracy"].axes[0])["random reinit"].get_xdata(), [80])
+    assert "41.0 %" in legend(drawn["curves"])
 
 
 def test_lines_are_means_and_bands_the_range_of_the_runs(tmp_path, drawn):
@@ -86,10 +105,27 @@ def test_lines_are_means_and_bands_the_range_of_the_runs(tmp_path, drawn):
         left, right = axes.get_xlim()
         assert left > right and axes.get_xscale() == "log" and axes.get_xlabel() == "weights remaining (%)"
     assert lines(steps)["random reinit"].get_linestyle() == "--"
+    assert steps.get_ylim()[0] == 0
+    assert legend(drawn["early_stopping"]) == ["winning ticket", "random reinit", "dense network"]
     corners = accuracy.collections[0].get_paths()[0].vertices[:, 1]
     assert (corners.min(), corners.max()) == (pytest.approx(90.0), pytest.approx(91.2))
     gap = lines(drawn["generalisation"].axes[2])["winning ticket"].get_ydata()
     np.testing.assert_allclose(gap, [11.5, 11.4, 11.3])
+
+
+@pytest.mark.parametrize(
+    ("rounds", "ticks"),
+    [
+        (5, ["100.0", "80.0", "64.0", "51.2", "41.0"]),
+        (16, ["100.0", "51.2", "26.2", "13.4", "6.9", "3.5"]),  # every third round, as in the paper
+        (29, ["100.0", "51.2", "26.2", "13.4", "6.9", "3.5", "1.8", "0.92", "0.47", "0.24"]),
+    ],
+)
+def test_ticks_are_densities_of_rounds(rounds, ticks, tmp_path, drawn):
+    figures.draw(outcome(rounds=rounds), tmp_path)
+    for axes in drawn["early_stopping"].axes:
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ticks
+        np.testing.assert_allclose(axes.get_xticks(), [float(tick) for tick in ticks], rtol=0.03)
 
 
 def test_draws_of_one_control_are_one_line(tmp_path, drawn):
@@ -97,11 +133,46 @@ def test_draws_of_one_control_are_one_line(tmp_path, drawn):
     assert set(lines(drawn["early_stopping"].axes[0])) == {"winning ticket", "random reinit", "dense network"}
 
 
-def test_one_shot_has_a_linear_axis(tmp_path, drawn):
-    figures.draw(outcome(("winning_ticket", "one_shot", "one_shot_reinit")), tmp_path)
+def test_structure_controls_and_one_shot_show_their_series(tmp_path, drawn):
+    figures.draw(outcome(("winning_ticket", *CONTROLS)), tmp_path)
+    ours, reinit, dense = "winning ticket", "random reinit", "dense network"
+    assert legend(drawn["one_shot"]) == [ours, reinit, "one-shot", "one-shot, reinit", dense]
+    assert legend(drawn["structure_or_initialisation"]) == [
+        ours, reinit, "random mask", "shuffled within layers", "from survivors' values", dense,
+    ]  # fmt: skip
+    assert legend(drawn["controls"]) == [
+        ours, reinit, "prune and fine-tune", "reset only at the end", "noise, 0.5 sigma", "noise, 3 sigma",
+        "pruned before training", dense,
+    ]  # fmt: skip
+    against_density = (drawn[stem] for stem in sorted(set(drawn) - {"curves", "validation_loss"}))
+    found = (line for figure in against_density for axes in figure.axes for line in axes.lines)
+    styles = {(line.get_linestyle(), line.get_marker()) for line in found}
+    assert len(styles) == 1 + len(set(CONTROLS) - {"random_reinit_2"}) + 1  # all told apart in grey; the dense line
+
+
+def test_series_unknown_here_are_drawn_too(tmp_path, drawn):
+    figures.draw(outcome(("winning_ticket", "noise_0.25")), tmp_path)
+    assert legend(drawn["controls"]) == ["winning ticket", "noise 0.25", "dense network"]
+
+
+def test_one_shot_has_a_linear_axis_without_its_last_percents(tmp_path, drawn):
+    figures.draw(outcome(("winning_ticket", "one_shot", "one_shot_reinit"), rounds=19), tmp_path)
     axes = drawn["one_shot"].axes[0]
-    assert axes.get_xscale() == "linear" and axes.get_xlim() == (102, 0)
-    assert set(lines(axes)) == {"winning ticket", "one-shot", "one-shot, reinit", "dense network"}
+    left, right = axes.get_xlim()
+    assert axes.get_xscale() == "linear" and left > 100 and right == 0
+    np.testing.assert_allclose(lines(axes)["one-shot"].get_xdata(), [100 * 0.8**r for r in range(1, 16)])  # to 3.5 %
+
+
+def test_accuracies_far_below_the_dense_network_are_not_shown(tmp_path, drawn):
+    """Dense: 90.5 %, so 9.5 points of error; what is more than 1.5 times that below it is left out."""
+    whole = outcome()
+    for name, acc, bottom in (("collapsed", 0.2, 90.5 - 1.5 * 9.5), ("near", 0.85, None)):
+        worse = [row | {"early_stop_test_acc": acc} if row["round"] == 3 else row for row in whole.results]
+        figures.draw(replace(whole, results=worse), tmp_path)
+        low, high = drawn["early_stopping"].axes[1].get_ylim()
+        assert low == pytest.approx(bottom) if bottom else 78 < low < 80.5, name
+        assert 91.2 < high < 93, name
+        assert min(lines(drawn["early_stopping"].axes[1])["winning ticket"].get_ydata()) == pytest.approx(100 * acc)
 
 
 def test_fixed_steps_have_a_panel_each(tmp_path, drawn):
@@ -112,62 +183,150 @@ def test_fixed_steps_have_a_panel_each(tmp_path, drawn):
     np.testing.assert_allclose(lines(panels[1])["random reinit"].get_ydata(), [80.6])
 
 
+@pytest.mark.parametrize("step", [300, 1_000])
+def test_fixed_steps_share_an_axis_that_holds_all_of_them(step, tmp_path, drawn):
+    whole = outcome(test_at=(300, 1_000), rounds=2)
+    ours = [row for row in whole.curves if row["series"] == "winning_ticket" and row["step"] == step]
+    better = [row | {"test_acc": 0.97} if row in ours else row for row in whole.curves]
+    figures.draw(replace(whole, curves=better), tmp_path)
+    for axes in drawn["fixed_steps"].axes:
+        low, high = axes.get_ylim()
+        assert low < 80.6 and 97 < high < 98.5
+
+
 def test_curves_are_labelled_by_density_and_reinits_dashed(tmp_path, drawn):
     figures.draw(outcome(rounds=19), tmp_path)
     labels = [list(lines(axes)) for axes in drawn["curves"].axes]
     assert labels == [
-        ["100.0 %", "51.2 %", "21.0 %", "6.9 %"],
-        ["100.0 %", "6.9 %", "3.5 %", "1.8 %"],
+        ["100.0 %", "51.2 %", "21.0 %"],
+        ["100.0 %", "21.0 %", "6.9 %", "3.5 %", "1.8 %"],
         ["100.0 %", "51.2 %", "21.0 %", "51.2 %, reinit", "21.0 %, reinit"],
     ]
+    assert legend(drawn["curves"]) == list(dict.fromkeys(chain(*labels)))
     third = lines(drawn["curves"].axes[2])
     assert third["51.2 %, reinit"].get_linestyle() == "--" and third["51.2 %"].get_linestyle() == "-"
+    assert third["51.2 %, reinit"].get_color() == third["51.2 %"].get_color() != third["21.0 %"].get_color()
     np.testing.assert_allclose(third["100.0 %"].get_ydata(), 90.5)
     np.testing.assert_allclose(third["100.0 %"].get_xdata(), np.arange(1, 11) / 10)
+    np.testing.assert_allclose(third["21.0 %, reinit"].get_ydata(), 80.5 + 0.7)
     loss = lines(drawn["validation_loss"].axes[0])["100.0 %"].get_ydata()
     np.testing.assert_allclose(loss, 1 / np.arange(100, 1_001, 100))
 
 
+@pytest.mark.parametrize(("rounds", "labels"), [(1, [["100.0 %"]]), (2, [["100.0 %", "80.0 %"]])])
+def test_curves_of_few_rounds_have_no_panel_that_shows_nothing_new(rounds, labels, tmp_path, drawn):
+    figures.draw(outcome(("winning_ticket",), rounds=rounds), tmp_path)
+    assert [list(lines(axes)) for axes in drawn["curves"].axes] == labels
+
+
+@pytest.mark.parametrize(("steps", "until"), [(1_000, 0.525), (400, 0.4)])
+def test_curves_end_at_one_and_a_half_times_the_latest_early_stop(steps, until, tmp_path, drawn):
+    figures.draw(outcome(rounds=3, steps=steps), tmp_path)  # round 2 stops after 300 and 400 steps
+    for axes in drawn["curves"].axes + drawn["validation_loss"].axes:
+        assert axes.get_xlim() == (0, pytest.approx(until, rel=0.03))
+
+
+def test_curves_say_which_images_the_accuracy_is_of(tmp_path, drawn):
+    for test_at, label in (((), "validation"), ((500, 1_000), "validation"), (range(100, 1_001, 100), "test")):
+        whole = outcome(test_at=test_at)
+        shifted = [row | {"val_acc": row["val_acc"] - 0.1} for row in whole.curves]
+        figures.draw(replace(whole, curves=shifted), tmp_path)
+        assert drawn["curves"].axes[0].get_ylabel() == f"{label} accuracy (%)"
+        dense = lines(drawn["curves"].axes[0])["100.0 %"].get_ydata()
+        np.testing.assert_allclose(dense, 90.5 if label == "test" else 80.5)
+
+
+def sweep(rates, **changes):
+    recipe = {"series": ["winning_ticket"], "test_at": []}
+    names = {key: {"name": f"net-prune-rate-{key}"} for key in rates}
+    return {key: outcome(rate=float(key), recipe=recipe | name, **changes) for key, name in names.items()}
+
+
 def test_a_sweep_has_a_line_for_each_value(tmp_path, drawn):
-    rates = {"0.1": 0.1, "0.2": 0.2, "0.8": 0.8}
-    paths = figures.draw_sweep({key: outcome(rate=rate) for key, rate in rates.items()}, tmp_path, "A sweep", "rate")
-    assert [path.name for path in paths] == ["sweep.png", "sweep.svg"]
-    axes = drawn["sweep"].axes[1]
-    assert list(lines(axes)) == list(rates)
-    np.testing.assert_allclose(lines(axes)["0.8"].get_xdata(), [100, 20, 4, 0.8])
-    assert len({line.get_marker() for line in axes.lines}) == 3  # to be told apart in grey
-    (legend,) = drawn["sweep"].legends
-    assert legend.get_title().get_text() == "rate"
+    rates = ["0.1", "0.2", "0.3", "0.8"]
+    paths = figures.draw_sweep(sweep(rates), tmp_path, "A sweep", "rate")
+    assert [path.name for path in paths] == ["net-prune-rate.png", "net-prune-rate.svg"]  # no other sweep's name
+    figure = drawn["net-prune-rate"]
+    steps, accuracy = figure.axes
+    np.testing.assert_allclose(lines(accuracy)["0.8"].get_xdata(), [100, 20, 4, 0.8])
+    np.testing.assert_allclose(lines(accuracy)["0.8"].get_ydata(), [90.5, 90.6, 90.7, 90.8])
+    np.testing.assert_allclose(lines(steps)["0.1"].get_ydata(), [0.15, 0.25, 0.35, 0.45])
+    for axes in figure.axes:
+        assert list(lines(axes)) == rates
+        assert len({line.get_marker() for line in axes.lines}) == 4  # to be told apart in grey
+        assert axes.get_xlim()[0] > 100 and axes.get_xlim()[1] < 0.8
+    assert legend(figure) == rates and figure.legends[0].get_title().get_text() == "rate"
+    assert figure.get_suptitle() == "A sweep\na note; lines: means"
+
+
+def test_a_sweep_shows_every_note_and_leaves_out_what_has_not_begun(tmp_path, drawn):
+    parts = sweep(["0.1", "0.2"]) | sweep(["0.5"], note="half of it") | sweep(["0.8"], results=[])
+    figures.draw_sweep(parts, tmp_path, "A sweep", "rate")
+    assert legend(drawn["net-prune-rate"]) == ["0.1", "0.2", "0.5"]
+    assert drawn["net-prune-rate"].get_suptitle().startswith("A sweep\n0.1, 0.2: a note; 0.5: half of it; ")
+    assert figures.draw_sweep(sweep(["0.8"], results=[]), tmp_path, "A sweep", "rate") == []
 
 
 def overlaps(boxes):
     return [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if a.overlaps(b)]
 
 
+def check_layout(figure, name):
+    """No text on another, no legend on a panel, nothing outside the figure."""
+    figure.canvas.draw()
+    everything = [figure._suptitle.get_window_extent(), *(one.get_window_extent() for one in figure.legends)]
+    panels = [axes.get_window_extent() for axes in figure.axes]
+    assert not overlaps(everything + panels), name
+    for axes in figure.axes:
+        low, high = sorted(axes.get_xlim())
+        ticks = [
+            tick.get_window_extent()
+            for tick, x in zip(axes.get_xticklabels(), axes.get_xticks(), strict=True)
+            if tick.get_text() and low <= x <= high
+        ]
+        assert ticks and not overlaps(ticks), name
+        everything += [axes.xaxis.label.get_window_extent(), axes.yaxis.label.get_window_extent()]
+    assert not overlaps(everything), name
+    width, height = figure.canvas.get_width_height()
+    for box in everything:
+        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1, (name, box)
+
+
+LONG = "2 trials of 2,000 steps; reduced: 2,000 of 50,000 steps, 3 of 29 rounds, 2 of 5 trials, 2 of 6 series"
+
+
 @pytest.mark.parametrize(
     ("rounds", "rate"), [(1, 0.2), (2, 0.2), (5, 0.8), (5, 0.2), (12, 0.2), (29, 0.2), (45, 0.1), (45, 0.2)]
 )
 def test_no_label_lies_on_another_and_nothing_leaves_the_figure(rounds, rate, tmp_path, drawn):
-    figures.draw(outcome(("winning_ticket", *CONTROLS), rounds=rounds, rate=rate, test_at=(500, 1_000)), tmp_path)
+    series = ("winning_ticket", *CONTROLS, "noise_1", "noise_2")
+    figures.draw(outcome(series, rounds=rounds, rate=rate, test_at=(500, 1_000), note=LONG), tmp_path)
     for name, figure in drawn.items():
-        figure.canvas.draw()
-        everything = [figure._suptitle.get_window_extent(), *(one.get_window_extent() for one in figure.legends)]
-        for axes in figure.axes:
-            ticks = [tick.get_window_extent() for tick in axes.get_xticklabels() if tick.get_text()]
-            low, high = sorted(axes.get_xlim())
-            inside = [box for box, x in zip(ticks, axes.get_xticks(), strict=False) if low <= x <= high]
-            assert not overlaps(inside), (name, rounds, rate)
-            everything += [axes.xaxis.label.get_window_extent(), axes.yaxis.label.get_window_extent()]
-        assert not overlaps(everything), (name, rounds, rate)
-        width, height = figure.canvas.get_width_height()
-        for box in everything:
-            assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1, (name, box)
+        check_layout(figure, name)
 
 
-def test_the_overlap_check_can_fail():
-    transforms = pytest.importorskip("matplotlib.transforms")
-    first, second, third = (transforms.Bbox.from_bounds(x, 0, 2, 2) for x in (0, 1, 5))
-    assert overlaps([first, second, third]) == [(first, second)]
+def test_no_label_of_a_sweep_lies_on_another(tmp_path, drawn):
+    rates = ["0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.4", "0.5", "0.6", "0.8"]
+    parts = {key: replace(part, note=f"{LONG}: {key}") for key, part in sweep(rates, rounds=12).items()}
+    figures.draw_sweep(parts, tmp_path, "A sweep", "rate")
+    check_layout(drawn["net-prune-rate"], "sweep")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda axes: axes.set_xticks([100, 99], ["100.0", "99.0"]),
+        lambda axes: axes.figure.legends[0].set_loc("center"),
+        lambda axes: axes.figure.suptitle("far too long " * 20),
+    ],
+)
+def test_the_layout_check_can_fail(damage, tmp_path, drawn):
+    figures.draw(outcome(), tmp_path)
+    figure = drawn["final_accuracy"]
+    check_layout(figure, "collide")
+    damage(figure.axes[0])
+    with pytest.raises(AssertionError, match="collide"):
+        check_layout(figure, "collide")
 
 
 def test_the_same_data_give_the_same_bytes(tmp_path):

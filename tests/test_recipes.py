@@ -27,6 +27,19 @@ def test_every_recipe_is_json_both_ways_and_can_be_cooked(name):
     assert recipes.reduced(r) == ""
 
 
+def test_warm_ups_rounds_and_trials_are_the_papers():
+    warmups = {name: ALL[name].warmup for name in ("resnet18-high", "resnet18-warmup", "vgg19-low", "vgg19-warmup")}
+    assert list(warmups.values()) == [0, 20_000, 0, 10_000]
+    reached = {"lenet-mnist": 0.22, "conv2-cifar10": 1.0, "conv4-cifar10": 1.3, "conv6-cifar10": 1.3,
+               "resnet18-high": 5.5, "vgg19-high": 0.15}  # fmt: skip
+    for name, percent in reached.items():  # the last ticks of the paper's axes
+        net = make_net(ALL[name])
+        sizes = {n: int(np.prod(shape)) for n, shape in net.body.layout.items() if n.endswith("/W")}
+        left = sum(size * (1 - net.rates.get(n, 0)) ** (ALL[name].rounds - 1) for n, size in sizes.items())
+        assert 100 * left / sum(sizes.values()) == pytest.approx(percent, rel=0.1)
+    assert {r.trials for sweep in recipes.SWEEPS.values() for r in sweep.recipes.values()} == {3}
+
+
 def test_names_are_unique():
     assert len(ALL) == len(recipes.RECIPES) + sum(len(sweep.recipes) for sweep in recipes.SWEEPS.values())
     assert all(name == r.name for name, r in ALL.items())
@@ -83,7 +96,11 @@ def test_scaling_moves_everything_in_proportion():
     assert recipes.reduced(replace(small, rounds=2, series=("winning_ticket",))) == (
         "reduced: 3,000 of 30,000 steps, 2 of 15 rounds, 1 of 2 series"
     )
-    assert recipes.reduced(replace(LENET, trials=9)) == ""
+    assert recipes.reduced(replace(LENET, trials=9, seed=3)) == ""
+    assert recipes.reduced(replace(LENET, lr=5.0, batch=8, rounds=2)) == (
+        "reduced: 2 of 29 rounds; not the paper's: lr, batch"
+    )
+    assert scaled(replace(LENET, rewind_step=1_000), 5_000).rewind_step == 100
     assert scaled(scaled(LENET, 10), 50_000).steps == 50_000
 
 
@@ -128,6 +145,8 @@ def test_unknown_and_missing_fields_are_refused_by_name():
     ("changes", "message"),
     [
         ({"lr": 0}, "lr must be positive"),
+        ({"rates": {"fc1/W": 1.5}}, "got 1.5 for fc1/W"),
+        ({"momentum": 0.9}, "momentum and weight_decay are SGD's"),
         ({"series": ("random_reinit",)}, "must begin with winning_ticket"),
         ({"series": ("winning_ticket", "random_reinit", "random_reinit")}, "name each once"),
     ],
@@ -140,8 +159,14 @@ def test_impossible_recipes_are_refused(changes, message):
 def test_what_the_network_cannot_do_is_refused():
     with pytest.raises(RecipeError, match="do not suit lenet_300_100"):
         make_net(replace(LENET, net_options={"depth": 3}))
-    with pytest.raises(RecipeError, match="no parameter of lenet_300_100 is called like any of conv"):
-        make_net(replace(LENET, rates={"conv*/W": 0.1}))
+    with pytest.raises(RecipeError, match="do not suit lenet_300_100"):
+        make_net(replace(LENET, net_options={"hidden": [6.5, 4]}))
+    with pytest.raises(RecipeError, match=r"no parameter of lenet_300_100 is called like fcc2/W"):
+        make_net(replace(LENET, rates={"fc1/W": 0.1, "fcc2/W": 0.1}))
+    with pytest.raises(RecipeError, match="all its rates must be the same"):
+        make_net(replace(LENET, pruned_globally=True))
+    with pytest.raises(RecipeError, match="there is no series 'noise'"):
+        runs.check_series(replace(LENET, series=("winning_ticket", "noise")))
     with pytest.raises(RecipeError, match="there is no series 'lucky'"):
         runs.check_series(replace(LENET, series=("winning_ticket", "lucky")))
     with pytest.raises(RecipeError, match="takes its masks from fine_tuning"):

@@ -185,16 +185,43 @@ def test_damaged_files_are_named(tmp_path):
         opened(tmp_path)
 
 
-def test_masks_must_be_what_the_round_before_left(tmp_path):
-    smaller = flipped(MASK, 1)
+def test_digests_tell_masks_apart(tmp_path):
     with opened(tmp_path) as s:
-        s.add(KEY, made_up(next_masks=smaller))
-        s.add(KEY._replace(round=1), made_up(masks=smaller))
+        s.add(KEY, made_up(next_masks=flipped(MASK, 1)))
+        s.add(KEY._replace(round=1), made_up(masks=flipped(MASK, 1)))
+        assert s.digest(KEY, "next_masks") == s.digest(KEY._replace(round=1), "masks") != s.digest(KEY, "masks")
+        assert set(s) == {KEY, KEY._replace(round=1)}
+
+
+def test_tables_are_written_on_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "TABLES_EVERY", 0)
+    with opened(tmp_path) as s:
+        for t in (0, 1):
+            s.add(KEY._replace(trial=t), made_up())
+            assert len(tables.read_results(tmp_path / "results.csv")) == t + 1
+
+
+def test_a_full_disk_at_the_end_does_not_keep_the_lock(tmp_path, monkeypatch):
+    s = opened(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+        s.close()
     opened(tmp_path).close()
-    (tmp_path / "runs" / KEY._replace(round=1).file).unlink()
-    with opened(tmp_path) as s:
-        s.add(KEY._replace(round=1), made_up(masks=flipped(MASK, 2)))
-    with pytest.raises(StoreError, match=r"winning_ticket-round01-trial1.npz has other masks than the round before"):
+
+
+@pytest.mark.parametrize(("name", "content"), [("recipe.json", "[]"), ("manifest.json", "[]"), ("manifest.json", "{}")])
+def test_json_of_another_kind_is_named(name, content, tmp_path):
+    opened(tmp_path).close()
+    (tmp_path / name).write_text(content)
+    with pytest.raises(StoreError, match=name):
+        opened(tmp_path)
+
+
+def test_an_array_that_is_no_archive_is_named(tmp_path):
+    opened(tmp_path).close()
+    with open(tmp_path / "runs" / KEY.file, "wb") as file:
+        np.save(file, MASK, allow_pickle=False)
+    with pytest.raises(StoreError, match="cannot be read"):
         opened(tmp_path)
 
 

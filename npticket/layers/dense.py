@@ -1,6 +1,7 @@
 """The dense layer and its gradient."""
 
 from collections.abc import Callable, Mapping
+from operator import index
 
 import numpy as np
 
@@ -12,6 +13,7 @@ class Dense:
     """y = x W + b.     W (T, I, O)   b (T, 1, O)   x (T, B, I)   y (T, B, O)"""
 
     def __init__(self, inputs: int, outputs: int, std: float | None = None) -> None:
+        inputs, outputs = index(inputs), index(outputs)
         if min(inputs, outputs) < 1:
             raise ValueError(f"a dense layer needs at least one input and one output, got {inputs} and {outputs}")
         if std is not None and not std > 0:
