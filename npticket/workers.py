@@ -22,6 +22,8 @@ from npticket.backend import array_module
 from npticket.params import Params
 from npticket.train import Fit, join_trials
 
+CONNECT = "20s"  # how long a cluster's scheduler may take to answer
+
 _call: Callable[..., Any]  # in a worker process: what it was started for, with the data
 
 
@@ -155,7 +157,7 @@ class Cluster:
 
     def __enter__(self) -> "Cluster":
         try:
-            self._client = self._connect(self._address, timeout="20s")
+            self._client = self._connect(self._address, timeout=CONNECT)
         except (OSError, ValueError) as error:
             raise RuntimeError(f"there is no cluster to be reached at {self._address}: {error}") from error
         self.jobs = max(1, sum(self._client.nthreads().values()))

@@ -1,11 +1,12 @@
 """The judge of the paper's claims, on experiments made up so that the right answer is known."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from npticket import claims, recipes
+from npticket import claims, paper, recipes, tables
 from npticket.claims import FAILS, HOLDS, UNKNOWN, Claim, Missing, judge
 from npticket.paper import CLAIMS
 from npticket.tables import Outcome, family
@@ -356,3 +357,17 @@ def test_json_has_everything_and_no_nan():
     assert (held["holds_from"], held["holds_to"], held["strict"]) == (None, 1, False)
     assert (failed["status"], failed["holds_from"], failed["strict"]) == (FAILS, 1, True)
     assert (unknown["value"], unknown["interval"], unknown["reason"]) == (None, None, "nothing known")
+
+
+def test_the_committed_claims_are_those_of_the_committed_results():
+    folder = Path(__file__).parents[1] / "docs" / "results" / "lenet"
+    asked = json.loads((folder / "recipe.json").read_text())
+    rows = tables.read_results(folder / "results.csv")
+    verdicts = judge(paper.CLAIMS, {"lenet-mnist": Outcome(asked, {}, rows, [], "", "")})
+    committed = json.loads((folder / "claims.json").read_text())
+    for now, then in zip(claims.as_json(verdicts), committed, strict=True):
+        assert now["value"] == pytest.approx(then["value"]) and now["interval"] == pytest.approx(then["interval"])
+        assert {n: v for n, v in now.items() if isinstance(v, str)} == {
+            n: v for n, v in then.items() if isinstance(v, str)
+        }
+        assert f"`{now['id']}`" in (folder / "README.md").read_text()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import NOWHERE
 
-from npticket import experiment, manifest, recipe, recipes, runs, store
+from npticket import experiment, manifest, recipe, recipes, runs, store, workers
 from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.datasets.shared import Shared
 from npticket.optimizers import SGD, step_drops
@@ -148,8 +148,9 @@ def test_results_of_a_cluster_are_the_same(whole, tmp_path):
     assert rows(outcome) == rows(whole[1])
 
 
-def test_no_cluster_is_an_error_in_words(tmp_path):
+def test_no_cluster_is_an_error_in_words(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "CONNECT", "1s")
     with pytest.raises((RuntimeError, OSError), match=r"127\.0\.0\.1:9"):
         experiment.run(SMALL, tmp_path, data(), scheduler="tcp://127.0.0.1:9")
 
@@ -409,9 +410,9 @@ def test_a_worker_that_dies_costs_no_finished_round(asked, uninterrupted, tmp_pa
     )
     wait_for_runs(process, tmp_path, 2)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.npz")}
-    workers = children(process.pid)
-    assert workers
-    os.kill(workers[0], signal.SIGKILL)
+    started = children(process.pid)
+    assert started
+    os.kill(started[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert {path: path.stat().st_mtime_ns for path in times} == times
