@@ -63,7 +63,8 @@ class Demo:
         looked_at = estimate.looked_at(
             self.args.steps, validate_every, len(self.recipe.test_at), train=len(self.data.train)
         )
-        seconds = estimate.run_seconds(self.net, optimizer, batch, self.args.steps, looked_at, self.xp)
+        step, image = estimate.step_and_image(self.net, optimizer, batch, self.xp)
+        seconds = self.args.steps * step + looked_at * image
         return f"about {estimate.words(2 * self.args.trials * self.args.rounds * seconds / self.args.jobs)}"
 
 

@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _list(args: argparse.Namespace) -> int:
-    timed: dict[tuple, float] = {}
+    timed: dict[tuple, tuple[float, float]] = {}
     print(f"{'name':24} {'paper':28} {'network':16} {'trials x rounds x steps':>24} {'runs':>6}  cost on one core")
     for name, source, parts in (
         *((r.name, r.source, [r]) for r in recipes.RECIPES.values()),
@@ -114,13 +114,13 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run_seconds(r: Recipe, timed: dict[tuple, float]) -> float:
+def _run_seconds(r: Recipe, timed: dict[tuple, tuple[float, float]]) -> float:
     """Seconds of one run of a recipe; networks of the same size are timed once."""
-    key = (r.net, str(r.net_options), r.batch, r.optimizer, r.steps, r.validate_every)
+    key = (r.net, str(r.net_options), r.batch, r.optimizer)
     if key not in timed:
-        looked_at = estimate.looked_at(r.steps, r.validate_every, len(r.test_at))
-        timed[key] = estimate.run_seconds(recipe.make_net(r), recipe.make_optimizer(r), r.batch, r.steps, looked_at)
-    return timed[key]
+        timed[key] = estimate.step_and_image(recipe.make_net(r), recipe.make_optimizer(r), r.batch)
+    step, image = timed[key]
+    return r.steps * step + estimate.looked_at(r.steps, r.validate_every, len(r.test_at)) * image
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -134,7 +134,7 @@ def _run(args: argparse.Namespace) -> int:
     backend.load(args.backend)
     data = recipe.load_data(next(iter(chosen.values())), args.data)
     print(manifest.blas_hint(), end="")
-    timed: dict[tuple, float] = {}
+    timed: dict[tuple, tuple[float, float]] = {}
     status = 0
     for name, r in chosen.items():
         out = folder / name if len(chosen) > 1 else folder

@@ -17,21 +17,6 @@ from npticket.workers import one_blas_thread
 STEPS, IMAGES = 3, 250
 
 
-def run_seconds(
-    net: Net,
-    optimizer: Callable[..., Any],
-    batch: int,
-    steps: int,
-    looked_at: int,
-    xp: ModuleType = np,
-    engine: str = "plain",
-) -> float:
-    """Return the seconds of one training run that evaluates `looked_at` images in all on its way, on random data."""
-    with one_blas_thread():
-        step, image = _time(net, optimizer, batch, xp, engine)
-    return steps * step + looked_at * image
-
-
 def looked_at(steps: int, validate_every: int, tests: int = 0, train: int = 55_000) -> int:
     """How many images a run evaluates: 5,000 per validation, 10,000 per test, and the training set at the end."""
     return steps // validate_every * 5_000 + (2 + tests) * 10_000 + train
@@ -42,6 +27,14 @@ def words(seconds: float) -> str:
     if seconds < 100 * 60:
         return f"{max(1, round(seconds / 60))} min"
     return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:,.0f} days"
+
+
+def step_and_image(
+    net: Net, optimizer: Callable[..., Any], batch: int, xp: ModuleType = np, engine: str = "plain"
+) -> tuple[float, float]:
+    """Return the seconds of a training step and of predicting an image, on random data with one BLAS thread."""
+    with one_blas_thread():
+        return _time(net, optimizer, batch, xp, engine)
 
 
 def _time(net: Net, optimizer: Callable[..., Any], batch: int, xp: ModuleType, engine: str) -> tuple[float, float]:

@@ -42,7 +42,7 @@ def test_list_names_every_recipe_and_sweep_with_its_source(capsys):
 def test_list_estimates_the_cost(capsys, monkeypatch):
     monkeypatch.setattr(recipes, "SWEEPS", {})
     monkeypatch.setattr(recipes, "RECIPES", {"lenet-mnist": recipes.LENET})
-    monkeypatch.setattr(estimate, "run_seconds", lambda *_: 36.0)
+    monkeypatch.setattr(estimate, "step_and_image", lambda *_: (36 / 50_000, 0.0))
     assert cli.main(["list"]) == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("845  8.4 hours")  # 5 + 28 x 6 x 5 runs of 36 s
 
@@ -188,15 +188,11 @@ def test_help_is_enough_to_use_it():
     assert "claims.json" in outputs[2].stdout
 
 
-def test_an_estimate_counts_steps_and_evaluations(monkeypatch):
-    monkeypatch.setattr(estimate, "_time", lambda *_: (0.01, 0.001))
-    net = nets.lenet_300_100()
-    assert estimate.run_seconds(net, Adam, 60, steps=300, looked_at=2_000) == 5
+def test_an_estimate_counts_what_is_evaluated_and_speaks_as_people_do():
     assert estimate.looked_at(1_000, 100, tests=1) == 50_000 + 30_000 + 55_000
     assert [estimate.words(s) for s in (3, 300, 7_200, 86_400 * 12)] == ["1 min", "5 min", "2.0 hours", "12 days"]
 
 
 def test_an_estimate_times_real_steps():
-    seconds = estimate.run_seconds(nets.lenet_300_100(), lambda masks: Adam(masks, lr=1e-3), 60, 1_000, 0)
-    assert 0.01 < seconds < 100
-    assert np.isfinite(seconds)
+    step, image = estimate.step_and_image(nets.lenet_300_100(), lambda masks: Adam(masks, lr=1e-3), 60)
+    assert 0 < image < step < 1
