@@ -1,0 +1,144 @@
+"""What the benchmarks share: one BLAS thread, sides that take turns, tables, JSON, and the tickets of a real LeNet.
+
+Import it before NumPy: it sets the number of threads.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import numpy as np
+
+from npticket import manifest, nets
+from npticket.datasets import Dataset
+from npticket.optimizers import Adam
+from npticket.params import Params
+from npticket.prune import dense_masks, density
+from npticket.streams import streams
+from npticket.tickets import Round, find_tickets, rewind
+from npticket.train import fit
+
+CACHE = Path(__file__).parent / ".cache"
+LR = 1.2e-3  # of Adam, for LeNet in the paper
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """The options that every benchmark has."""
+    made = argparse.ArgumentParser(description=doc.splitlines()[0])
+    made.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    made.add_argument("--quick", action="store_true", help="seconds instead of minutes; the figures mean nothing")
+    return made
+
+
+def take_turns(sides: Mapping[str, Callable[[], Any]], pairs: int) -> dict[str, np.ndarray]:
+    """Return the seconds that each side's turns took, (pairs,) each, after one turn of each to warm up.
+
+    Every other time the sides come in the opposite order, so that none is always the one that comes after another.
+    """
+    for turn in sides.values():
+        turn()
+    taken = {name: np.empty(pairs) for name in sides}
+    for pair in range(pairs):
+        for name in list(sides) if pair % 2 == 0 else reversed(sides):
+            taken[name][pair], _ = timed(sides[name])
+    return taken
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Return how many seconds a call took, and what it returned."""
+    began = time.perf_counter()
+    result = call()
+    return time.perf_counter() - began, result
+
+
+def ratio(theirs: np.ndarray, ours: np.ndarray) -> dict[str, float]:
+    """Return {"ratio": median of theirs / ours, pair by pair, "low": first quartile, "high": third quartile}."""
+    low, middle, high = np.percentile(theirs / ours, [25, 50, 75])
+    return {"ratio": float(middle), "low": float(low), "high": float(high)}
+
+
+class Table:
+    """Rows of named figures, printed as they come.
+
+    `columns` are the fields that are shown, with their formats; a row may lack some and have others.
+    """
+
+    def __init__(self, title: str, columns: Mapping[str, str]) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._columns = columns
+        print(f"\n{title}\n" + "".join(f"{name.replace('_', ' '):>{_width(name)}}" for name in columns), flush=True)
+
+    def add(self, **row: Any) -> None:
+        """Keep and print a row."""
+        self.rows.append(row)
+        cells = {name: format(row[name], form) if name in row else "-" for name, form in self._columns.items()}
+        print("".join(f"{cell:>{_width(name)}}" for name, cell in cells.items()), flush=True)
+
+
+def _width(name: str) -> int:
+    return max(9, len(name) + 2)
+
+
+def save(args: argparse.Namespace, data: Dataset, tables: Mapping[str, Table], processes: int = 1) -> None:
+    """Write the tables with all that they depend on to the file that was asked for, if one was."""
+    if args.json is None:
+        return
+    described = manifest.describe(data, processes, "numpy", getattr(args, "engine", "all"))
+    described["machine"]["torch"] = torch_version()
+    found = {
+        "benchmark": Path(sys.argv[0]).stem,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "arguments": sys.argv[1:],
+        **described,
+        "tables": {name: table.rows for name, table in tables.items()},
+    }
+    args.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def torch_version() -> str:
+    """The version of PyTorch, with which the benchmarks compare where it is installed."""
+    try:
+        import torch
+    except ImportError:
+        return "not installed"
+    return torch.__version__
+
+
+def lenet_tickets(data: Dataset, rounds: int, steps: int) -> list[Round]:
+    """Return the first rounds of a LeNet-300-100's pruning, trained for `steps` steps each; they are kept in a file."""
+    net = nets.lenet_300_100()
+    theta0 = net.init(streams(0, [0], "init"))
+    path = CACHE / f"lenet-{manifest.sha256(data)[:8]}-{rounds}-{steps}.npz"
+    if not path.exists():
+        print(f"training {rounds} rounds of {steps} steps for {path.name}", flush=True)
+        found = find_tickets(theta0, dense_masks(theta0), train=partial(_train, net, data, steps), prune=net.prune)
+        found = list(islice(found, rounds))
+        CACHE.mkdir(exist_ok=True)
+        masks, ends = (np.concatenate(part) for part in zip(*((r.masks.flat, r.end.flat) for r in found), strict=True))
+        np.savez_compressed(path, masks=np.packbits(masks, axis=1), ends=ends)
+    with np.load(path, allow_pickle=False) as file:
+        masks = np.unpackbits(file["masks"], axis=1, count=theta0.flat.shape[1]).astype(bool)
+        ends = file["ends"]
+    rows = ((theta0.like(mask[None]), theta0.like(end[None])) for mask, end in zip(masks, ends, strict=True))
+    return [Round(i, mask, rewind(theta0, mask), end) for i, (mask, end) in enumerate(rows)]
+
+
+def at_densities(found: Sequence[Round], densities: Sequence[float]) -> list[Round]:
+    """The rounds that come nearest to these densities, each once."""
+    nearest = {int(np.argmin([abs(density(r.masks).item() - goal) for r in found])) for goal in densities}
+    return [found[i] for i in sorted(nearest)]
+
+
+def _train(net: nets.Net, data: Dataset, steps: int, start: Params, masks: Params) -> Params:
+    return fit(net, start, masks, data, optimizer=partial(Adam, lr=LR), steps=steps, validate_every=steps).end
