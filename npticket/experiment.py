@@ -37,7 +37,7 @@ def run(
     jobs: int = 1,
     scheduler: str = "",
     array_module: str = "numpy",
-    engine: str = "plain",
+    engine: str = "fast",
     lock_step: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Outcome:

@@ -87,7 +87,7 @@ def train_run(
     given: Mapping[str, np.ndarray],
     *,
     array_module: str = "numpy",
-    engine: str = "plain",
+    engine: str = "fast",
 ) -> list[dict[str, np.ndarray]]:
     """Train one run of each of `trials`, in lock-step, and return what the store keeps of each.
 

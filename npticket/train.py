@@ -22,6 +22,7 @@ from npticket.params import Params, stack
 from npticket.streams import TrainingStep
 
 CHUNK = 250  # images evaluated at a time: few enough that a convolutional network's maps stay small
+SHOWN = 1000  # training images, at most, that an engine may look at before it begins
 
 
 class DivergedError(ArithmeticError):
@@ -66,7 +67,7 @@ def fit(
     first_step: int = 0,
     test_at: Sequence[int] = (),
     augment: Callable[..., Any] | None = None,
-    engine: str = "plain",
+    engine: str = "fast",
 ) -> Fit:
     """Train `start` under `masks` for `steps` steps and return what was measured; `start` and `masks` are not written.
 
@@ -88,31 +89,35 @@ def fit(
     xp = array_module(start.flat, masks.flat)
     data = data.to(xp)
     dtype = start.flat.dtype
-    runner = plan(net, start, masks, optimizer, engine)
+    some = data.train.images[:: len(data.train) // SHOWN + 1]
+    runner = plan(net, start, masks, optimizer, engine, shown=data.floats(some, dtype))
+    seen = data.seen(runner.see)
     at_steps = sorted({*range(validate_every, steps + 1, validate_every), *test_at, steps})
     record = _Record(start, [step for step in at_steps if step > first_step])
     look_at = set(record.at_steps)
     losses = []  # kept on the device: looking at one would wait for it
-    batches = _minibatches(data, batch, dtype, seed, trials, round, first_step, augment)
+    batches = _minibatches(data if augment else seen, batch, dtype, seed, trials, round, first_step, augment)
     for step, (images, labels) in zip(range(first_step, steps), batches, strict=False):
+        if augment:  # moves pixels, so that they had to be in their places until now
+            images = runner.see(images)
         losses.append(runner.step(images, labels, TrainingStep(seed, trials, round, step)))
         if step + 1 in look_at:
             since = to_host(xp.stack(losses))
             losses.clear()
             _check_finite("training", since, step + 1, trials, round)
             train_loss = since.mean(axis=0, dtype=np.float64)
-            val_loss, val_acc = evaluate(runner.predict, data, data.validation, dtype)
+            val_loss, val_acc = evaluate(runner.predict, seen, seen.validation, dtype)
             _check_finite("validation", val_loss[None], step + 1, trials, round)
-            tested = evaluate(runner.predict, data, data.test, dtype)[1] if step + 1 in test_at else np.nan
+            tested = evaluate(runner.predict, seen, seen.test, dtype)[1] if step + 1 in test_at else np.nan
             record.add(runner, train_loss, val_loss, val_acc, tested)
 
     end = start.like(xp.empty_like(start.flat))
     runner.read(end)
     _, early_stop_test_acc = evaluate(lambda x: net.forward(record.best, x)[0], data, data.test, dtype)
-    _, final_test_acc = evaluate(runner.predict, data, data.test, dtype)
+    _, final_test_acc = evaluate(runner.predict, seen, seen.test, dtype)
     record.test_acc[np.arange(start.trials), record.val_loss.argmin(axis=1)] = early_stop_test_acc
     record.test_acc[:, -1] = final_test_acc
-    _, final_train_acc = evaluate(runner.predict, data, data.train, dtype)
+    _, final_train_acc = evaluate(runner.predict, seen, seen.train, dtype)
     return Fit(
         end=end,
         at_steps=np.array(record.at_steps),

@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from strategies import datasets, fits, nets, optimizers, rates, seeds, thetas
 
 from npticket import nets as library
-from npticket.engine import plan
-from npticket.engine.compact import Compact, is_dense, living_units
+from npticket.datasets import Dataset, Split
+from npticket.engine import ENGINES, gemm, inputs, plan
+from npticket.engine.dense import DenseNet
+from npticket.engine.living import is_dense, living_units
 from npticket.engine.packed import Packed
-from npticket.layers import Chain, Dense, ReLU
+from npticket.engine.several import Several
+from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
 from npticket.prune import dense_masks, prune_layerwise, random_scores
@@ -21,53 +24,83 @@ from npticket.train import fit
 
 @st.composite
 def pruned(draw):
-    """A dense network, one trial, with whole inputs, units and layers cut off, and biases of any sign."""
-    net, seed = draw(nets()), draw(seeds)
+    """A dense network, one to three trials, with whole inputs, units and layers cut off, and biases of any sign."""
+    net, seed, trials = draw(nets()), draw(seeds), draw(st.integers(1, 3))
     rng = np.random.default_rng(seed)
-    theta0 = net.init(streams(seed, [0], "init"), np.float64)
+    theta0 = net.init(streams(seed, range(trials), "init"), np.float64)
     for name in theta0:
         if name.endswith("/b"):
             theta0[name][...] = rng.choice([-0.5, 0, 0, 0.5], theta0[name].shape)
-    masks = prune_layerwise(random_scores(theta0, [rng]), dense_masks(theta0), {n: draw(rates) for n in net.rates})
+    scores = random_scores(theta0, streams(seed, range(trials), "mask"))
+    masks = prune_layerwise(scores, dense_masks(theta0), {n: draw(rates) for n in net.rates})
     for name in net.rates:
-        masks[name][0][rng.random(masks[name].shape[1]) < 0.3] = False  # rows: units without a way out
-        masks[name][0][:, rng.random(masks[name].shape[2]) < 0.3] = False  # columns: without a way in
+        for mask in masks[name]:
+            mask[rng.random(len(mask)) < 0.3] = False  # rows: units without a way out
+            mask[:, rng.random(mask.shape[1]) < 0.3] = False  # columns: without a way in
     return net, rewind(theta0, masks), masks
 
 
-def batches(net, seed, steps=8, size=7):
+def batches(net, trials, seed, steps=8, size=7):
+    """Images (steps, T, B, ...) of which many pixels are black, some in every image; labels (steps, T, B)."""
     rng = np.random.default_rng(seed)
-    return rng.random((steps, 1, size, *net.input_shape)), rng.integers(0, net.classes, (steps, 1, size))
+    x = rng.random((steps, trials, size, *net.input_shape))
+    x *= rng.random(x.shape) < rng.choice([0, 0.1, 1], net.input_shape)
+    return x, rng.integers(0, net.classes, (steps, trials, size))
 
 
-@given(pruned(), optimizers, seeds)
-def test_compact_is_plain(case, optimizer, seed):
+@given(pruned(), optimizers, seeds, st.booleans())
+def test_fast_is_plain(case, optimizer, seed, looks_first):
     net, start, masks = case
-    engines = [plan(net, start, masks, optimizer, name) for name in ("plain", "compact")]
-    assert isinstance(engines[1], Compact)
-    before = start.flat.copy()
-    x, labels = batches(net, seed)
+    before, trials = start.flat.copy(), start.trials
+    x, labels = batches(net, trials, seed)
+    shown = x[0, 0] if looks_first else None
+    engines = [plan(net, start, masks, optimizer, name, shown) for name in ENGINES]
+    assert isinstance(engines[0], DenseNet if trials == 1 else Several)
+    seen = [engine.see(x) for engine in engines]
     for i in range(len(x)):
-        step = TrainingStep(0, [0], 0, i)
-        losses = [engine.step(x[i], labels[i], step) for engine in engines]
+        size = 3 if i == 5 else x.shape[2]  # one smaller batch among the others
+        step = TrainingStep(0, range(trials), 0, i)
+        losses = [e.step(s[i, :, :size], labels[i, :, :size], step) for e, s in zip(engines, seen, strict=True)]
         np.testing.assert_allclose(*losses, rtol=1e-10, atol=1e-12)
-    logits = [engine.predict(x[0]) for engine in engines]
+    logits = [engine.predict(s[0]) for engine, s in zip(engines, seen, strict=True)]
     np.testing.assert_allclose(*logits, rtol=1e-10, atol=1e-12)
     ends = [start.like(np.full_like(start.flat, np.nan)) for _ in engines]
     for engine, end in zip(engines, ends, strict=True):
         engine.read(end)
     np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
-    assert not ends[1].flat[~masks.flat].any()
+    assert not ends[0].flat[~masks.flat].any()
     assert (start.flat == before).all()
 
 
 @settings(max_examples=20)
 @given(fits())
 def test_a_whole_fit_comes_to_the_same(case):
-    case = case | {"start": case["start"].trial(0), "masks": case["masks"].trial(0)}
-    plain, compact = (fit(**case, engine=engine) for engine in ("plain", "compact"))
-    np.testing.assert_allclose(plain.end.flat, compact.end.flat, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(plain.val_loss, compact.val_loss, rtol=1e-10)
+    fast, plain = (fit(**case, engine=engine) for engine in ENGINES)
+    np.testing.assert_allclose(fast.end.flat, plain.end.flat, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(fast.val_loss, plain.val_loss, rtol=1e-10)
+
+
+def test_pixels_are_in_their_places_while_augmentation_moves_them():
+    """The fast engine puts pixels in an order of its own: an epoch's changes must come before that."""
+    net = library.Net("small", Chain(flatten=Flatten(), out=Dense(6, 3)), (2, 3), 3, {"out/W": 0.2})
+    images = np.zeros((20, 2, 3), np.uint8)
+    images[:, 1, 2] = images[::2, 0, 0] = 255  # the last pixel is lit most often, the four between them never
+    split = Split(images, np.arange(20) % 3)
+    theta = net.init(streams(0, [0], "init"), np.float64)
+
+    class Mirror:
+        def apply(self, images, examples):
+            assert images.shape[2:] == (2, 3)
+            return images[..., ::-1, :]
+
+    ends = [
+        fit(
+            net, theta, dense_masks(theta), Dataset("small", split, split, split, 3, "a test"), steps=5, batch=4,
+            optimizer=lambda m: SGD(m, lr=0.1), augment=lambda *epoch: Mirror(), engine=engine,
+        ).end.flat
+        for engine in ENGINES
+    ]  # fmt: skip
+    np.testing.assert_allclose(*ends, rtol=1e-10)
 
 
 @given(thetas(), optimizers, st.floats(0, 1), seeds)
@@ -88,6 +121,50 @@ def test_packed_leaves_buffers_alone():
     packed = Packed(lambda masks: SGD(masks, lr=1.0), dense_masks(theta))
     packed.step(theta, theta.like(np.ones((1, 6))))
     assert theta.flat.tolist() == [[0, 0, 0, 1, 1, 1]]
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 40), st.integers(1, 12), seeds)
+def test_cut_products_are_whole_products(rows, inner, columns, block, seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.random((rows, inner)), rng.random((inner, columns))
+    for way, size in ((gemm.in_rows, rows), (gemm.in_columns, columns)):
+        out = np.full((rows, columns), np.nan)
+        way(a, b, out, min(block, size))
+        np.testing.assert_allclose(out, a @ b, rtol=1e-13)
+
+
+@given(st.integers(1, 3000), st.integers(1, 2_000_000))
+def test_blocks_are_small_and_about_equal(size, others):
+    block = gemm.block_size(size, others)
+    assert block * others <= gemm.SMALL
+    if block:
+        assert -(-size // block) == -(-size // (gemm.SMALL // others)), "no more blocks than needed"
+
+
+def test_a_way_with_other_bits_takes_no_part(monkeypatch):
+    def wrong(a, b, out, block):
+        np.matmul(a, b, out=out)
+        out[0, 0] = np.nextafter(out[0, 0], 2)
+
+    monkeypatch.setattr(gemm, "in_rows", wrong)
+    monkeypatch.setattr(gemm, "in_columns", wrong)
+    monkeypatch.setattr(gemm, "fastest", lambda ways, *arguments: ways[-1])
+    assert gemm.product(300, 60, 300, np.float32) is gemm.whole
+
+
+def test_the_fastest_way_is_taken():
+    slow, quick = lambda: sum(range(20_000)), lambda: None
+    assert gemm.fastest([slow, quick]) is quick
+    assert gemm.fastest([quick, slow]) is quick
+
+
+def test_often_lit_pixels_come_first_by_hand():
+    shown = np.zeros((200, 5))
+    shown[:, 1] = shown[:2, 3] = shown[:1, 4] = 1  # 100 %, 1 % and 0.5 % of the images
+    order, often = inputs.often_lit_first(shown, np.array([0, 1, 3, 4]))
+    assert (order.tolist(), often) == ([1, 3, 0, 4], 2)
+    order, often = inputs.often_lit_first(np.ones((9, 5)), np.array([0, 3]))
+    assert (order.tolist(), often) == ([0, 3], 2), "nothing to skip"
 
 
 def test_which_units_live_by_hand():
@@ -112,16 +189,16 @@ def test_nothing_left_is_still_a_network():
     for name in net.rates:
         masks[name][...] = False
     start = rewind(theta, masks)
-    x, labels = batches(net, 0, steps=3)
+    x, labels = batches(net, 1, 0, steps=3)
     ends = []
-    for engine in ("plain", "compact"):
-        runner = plan(net, start, masks, lambda m: Adam(m, lr=0.1), engine)
+    for engine in ENGINES:
+        runner = plan(net, start, masks, lambda m: Adam(m, lr=0.1), engine, x[0, 0])
         for i in range(3):
-            runner.step(x[i], labels[i], TrainingStep(0, [0], 0, i))
+            runner.step(runner.see(x[i]), labels[i], TrainingStep(0, [0], 0, i))
         ends.append(start.copy())
         runner.read(ends[-1])
     np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
-    assert ends[1]["out/b"].any()  # biases of the outputs still learn
+    assert ends[0]["out/b"].any()  # biases of the outputs still learn
 
 
 def test_a_pruned_lenet_really_gets_smaller():
@@ -130,37 +207,36 @@ def test_a_pruned_lenet_really_gets_smaller():
     masks = dense_masks(theta)
     masks["fc1/W"][0, :200] = False
     masks["fc1/W"][0, :, :100] = False
-    engine = plan(net, rewind(theta, masks), masks, lambda m: Adam(m, lr=1e-3), "compact")
-    assert {name: shape for name, shape in engine._plain.theta.shapes.items() if name.endswith("W")} == {
-        "fc1/W": (584, 200), "fc2/W": (200, 100), "out/W": (100, 10)
-    }  # fmt: skip
-    decayed = plan(net, rewind(theta, masks), masks, lambda m: SGD(m, lr=0.1, weight_decay=0.1), "compact")
-    assert decayed._plain.theta.shapes["fc1/W"] == (784, 300)  # weight decay moves what has no gradient
+    start = rewind(theta, masks)
+    engine = plan(net, start, masks, lambda m: Adam(m, lr=1e-3))
+    assert engine.see(np.zeros((5, 28, 28))).shape == (5, 584)
+    assert [layer.w.shape for layer in engine._layers] == [(584, 200), (200, 100), (100, 10)]
+    decayed = plan(net, start, masks, lambda m: SGD(m, lr=0.1, weight_decay=0.1))
+    assert decayed.see(np.zeros((5, 28, 28))).shape == (5, 784)  # weight decay moves what has no gradient
 
 
-def test_only_dense_networks_lose_units_and_only_one_trial_alone():
+def test_what_runs_what():
     assert is_dense(library.lenet_300_100().body)
     assert not is_dense(library.conv_2().body)
     assert not is_dense(Chain(a=Dense(2, 3), b=Dense(3, 2)))  # no ReLU: a unit's output could be its bias
     net = library.lenet_300_100()
     theta = net.init(streams(0, range(2), "init"))
-    assert not isinstance(plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1), "compact"), Compact)
-    with pytest.raises(ValueError, match="no engine 'warp'; there is plain, compact"):
+    with pytest.raises(ValueError, match="no engine 'warp'; there is fast, plain"):
         plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1), "warp")
 
 
 @settings(max_examples=10)
 @given(datasets(), seeds)
 def test_the_comparison_of_engines_can_fail(data, seed):
-    """With units taken out under weight decay, which is what Compact refuses to do."""
+    """With units taken out under weight decay, which is what the engine refuses to do."""
     net = library.Net("small", Chain(a=Dense(6, 3), relu=ReLU(), b=Dense(3, 3)), (6,), 3, {"a/W": 0.2})
     theta = net.init(streams(seed, [0], "init"), np.float64)
     masks = dense_masks(theta)
     masks["b/W"][0, 0] = False  # unit 0 has no way out, but its incoming weights decay
     decay = lambda masks: SGD(masks, lr=0.1, weight_decay=0.1)  # noqa: E731
     ends = []
-    for optimizer in (decay, lambda masks: Hidden(decay(masks))):
-        runner = plan(net, rewind(theta, masks), masks, optimizer, "plain" if optimizer is decay else "compact")
+    for optimizer, engine in ((decay, "plain"), (lambda masks: Hidden(decay(masks)), "fast")):
+        runner = plan(net, rewind(theta, masks), masks, optimizer, engine)
         runner.step(np.ones((1, 2, 6)), np.zeros((1, 2), int), TrainingStep(0, [0], 0, 0))
         ends.append(theta.copy())
         runner.read(ends[-1])

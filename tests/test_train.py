@@ -93,6 +93,9 @@ class Spy:
     def __init__(self, start):
         self.seen, self.start = [], start
 
+    def see(self, images):
+        return images
+
     def step(self, x, labels, step):
         self.seen.append((x[..., 0, 0].copy(), labels.copy(), step))
         return np.full(len(x), float(len(self.seen)))
@@ -122,7 +125,7 @@ def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_th
             drawn.append(args)
             return changes()
 
-        monkeypatch.setattr(train, "plan", lambda *args, spy=spy: spy)
+        monkeypatch.setattr(train, "plan", lambda *args, spy=spy, **keywords: spy)
         result = fit(
             net, theta, dense_masks(theta), data, augment=augment,
             optimizer=None, steps=5, batch=5, validate_every=3, seed=8, trials=trials, round=round,
@@ -144,6 +147,9 @@ class Scripted:
 
     def __init__(self, net, start, masks, optimizer):
         self.taken = 0
+
+    def see(self, images):
+        return images
 
     def step(self, x, labels, step):
         self.taken += 1
@@ -169,7 +175,7 @@ def test_early_stopping_takes_the_first_minimum_and_tests_the_parameters_of_that
         return np.zeros(2), np.full(2, len(tested) / 10)
 
     monkeypatch.setattr(train, "evaluate", scripted)
-    monkeypatch.setattr(train, "plan", lambda *args: Scripted(*args[:4]))
+    monkeypatch.setattr(train, "plan", lambda *args, **keywords: Scripted(*args[:4]))
     net, theta = small_net(), Params(small_net().body.layout, np.zeros((2, 10)))
     data = dataclasses.replace(
         small_data(),
@@ -304,7 +310,7 @@ def test_divergence_in_the_very_last_step_shows_in_the_validation_loss():
         ({"batch": 13}, ValueError, "batch of 13 does not fit into 12"),
         ({"validate_every": 0}, ValueError, "validate_every must be at least 1"),
         ({"trials": [0, 1]}, ValueError, "2 trial numbers for 1 trials"),
-        ({"engine": "warp"}, ValueError, "no engine 'warp'; there is plain"),
+        ({"engine": "warp"}, ValueError, "no engine 'warp'; there is fast, plain"),
         ({"masks": Params({"fc/W": (4, 2)}, np.ones((1, 8), bool))}, ValueError, r"masks\['fc/b'\] has shape None"),
         ({"masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((2, 10), bool))}, ValueError, "trials axis"),
         ({"masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((1, 10)))}, TypeError, "masks are float64"),

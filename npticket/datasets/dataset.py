@@ -1,6 +1,7 @@
 """A dataset as three splits of uint8 images, turned into floats only when a batch is made."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -60,6 +61,11 @@ class Dataset:
             Split(to_device(s.images, xp), to_device(s.labels, xp)) for s in (self.train, self.validation, self.test)
         )
         return Dataset(self.name, *splits, self.classes, self.source, self.caveat, self.scale, self.shift)
+
+    def seen(self, see: Callable[[Array], Array]) -> "Dataset":
+        """The same data with the images of each split as `see` returns them."""
+        splits = {what: getattr(self, what) for what in ("train", "validation", "test")}
+        return replace(self, **{what: Split(see(split.images), split.labels) for what, split in splits.items()})
 
     def floats(self, images: Array, dtype: Any) -> Array:
         """Turn images into what the network is shown."""

@@ -1,7 +1,8 @@
 """Engines run a net from given parameters and masks; `train` drives them and knows none of them by name.
 
-Every engine has `step(x, labels, step) -> loss`, `predict(x) -> logits` and `read(out)`. "plain" calls the layers and
-is the oracle; "compact" leaves out what is pruned.
+Every engine has `see(images)`, which it is shown all data with first, and then `step(x, labels, step) -> loss`,
+`predict(x) -> logits` and `read(out)`. "plain" calls the layers and is the oracle; "fast" leaves out what is pruned,
+and equals it up to rounding.
 """
 
 from collections.abc import Callable
@@ -10,23 +11,30 @@ from typing import Any
 import numpy as np
 
 from npticket.backend import array_module
-from npticket.engine.compact import Compact
+from npticket.engine.dense import DenseNet
+from npticket.engine.living import is_dense
 from npticket.engine.plain import Plain
+from npticket.engine.several import Several
 from npticket.params import Params
 
-ENGINES = ("plain", "compact")
+ENGINES = ("fast", "plain")
 
 
 def plan(
-    net: Any, start: Params, masks: Params, optimizer: Callable[[Params], Any], engine: str = "plain"
-) -> Plain | Compact:
+    net: Any,
+    start: Params,
+    masks: Params,
+    optimizer: Callable[[Params], Any],
+    engine: str = "fast",
+    shown: np.ndarray | None = None,
+) -> Any:
     """Return the engine called `engine`, ready to train `start` under `masks`.
 
-    Trials in lock-step have different units left, so they run plain, and so does a GPU.
+    `shown` are some of the images that it will see, as floats (N, *input_shape). On a GPU every engine is "plain".
     """
     if engine not in ENGINES:
         raise ValueError(f"there is no engine {engine!r}; there is {', '.join(ENGINES)}")
-    alone = start.trials == 1 and array_module(start.flat, masks.flat) is np
-    return (
-        Compact(net, start, masks, optimizer) if engine == "compact" and alone else Plain(net, start, masks, optimizer)
-    )
+    if engine == "plain" or array_module(start.flat, masks.flat) is not np or not is_dense(net.body):
+        return Plain(net, start, masks, optimizer)
+    trials = [DenseNet(net, start.trial(t), masks.trial(t), optimizer, shown) for t in range(start.trials)]
+    return trials[0] if len(trials) == 1 else Several(trials)

@@ -18,6 +18,10 @@ class Plain:
         self.grads = start.like(array_module(start.flat).zeros_like(start.flat))
         self.optimizer = optimizer(masks)
 
+    def see(self, images: Array) -> Array:
+        """Return what `step` and `predict` want to be given of `images`: them."""
+        return images
+
     def step(self, x: Array, labels: Array, step: TrainingStep) -> Array:
         """Take one optimizer step; return the loss before it, per trial (T,).     x (T, B, ...)   labels (T, B)"""
         logits, backward = self.net.forward(self.theta, x, step)

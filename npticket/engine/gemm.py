@@ -1,0 +1,81 @@
+"""Matrix products as stacks of small ones, where that is faster on this machine and gives the same bits.
+
+OpenBLAS has kernels for small matrices on processors with AVX-512: up to 100^3 multiplications it multiplies without
+first packing the operands, and is faster per multiplication. So a product that is a little too large for them is cut
+into a stack of blocks, views all of them, in one call. Which way is faster depends on the machine and is timed. The
+timing must never decide about results: only ways that agree with the whole product bit for bit take part.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+SMALL = 1_000_000  # multiplications that OpenBLAS still counts as small: 100^3
+NARROW = 15  # narrower blocks than this lose more than the kernels gain
+REPEATS = 7
+
+Product = Callable[[np.ndarray, np.ndarray, np.ndarray], object]  # product(a, b, out): a (M, K)   b (K, N)   out (M, N)
+
+
+def product(rows: int, inner: int, columns: int, dtype: type) -> Product:
+    """Return the fastest way to write a @ b into out, of these sizes, on this machine."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(dtype) for shape in ((rows, inner), (inner, columns)))
+    out = np.empty((rows, columns), dtype)
+    ways: list[Product] = [whole]
+    for size, cut in ((rows, in_rows), (columns, in_columns)):
+        if rows * inner * columns > SMALL and (block := block_size(size, rows * inner * columns // size)) >= NARROW:
+            ways.append(partial(cut, block=block))
+    whole(a, b, out)
+    expected = out.tobytes()
+
+    def agrees(way: Product) -> bool:
+        way(a, b, out)
+        return out.tobytes() == expected
+
+    return fastest([way for way in ways if agrees(way)], a, b, out)
+
+
+def fastest(ways: Sequence[Callable], *arguments: object) -> Callable:
+    """The one of `ways` that took the least time, taking turns; a lone one is not timed."""
+    if len(ways) == 1:
+        return ways[0]
+    seconds = np.full((REPEATS, len(ways)), np.inf)
+    for repeat in range(REPEATS):
+        for i, way in enumerate(ways):
+            began = time.perf_counter()
+            way(*arguments)
+            seconds[repeat, i] = time.perf_counter() - began
+    return ways[int(seconds.min(axis=0).argmin())]
+
+
+def block_size(size: int, others: int) -> int:
+    """Into blocks of how many an axis of `size` is cut, all about equal, for products of at most SMALL; maybe 0."""
+    most = SMALL // others
+    return most and -(-size // -(-size // most))
+
+
+def whole(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """The product in one piece."""
+    np.matmul(a, b, out=out)
+
+
+def in_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray, block: int) -> None:
+    """`block` rows of a and out at a time."""
+    count, left = divmod(len(a), block)
+    end = len(a) - left
+    np.matmul(a[:end].reshape(count, block, -1), b, out=out[:end].reshape(count, block, -1))
+    if left:
+        np.matmul(a[end:], b, out=out[end:])
+
+
+def in_columns(a: np.ndarray, b: np.ndarray, out: np.ndarray, block: int) -> None:
+    """`block` columns of b and out at a time."""
+    count, left = divmod(b.shape[1], block)
+    end = b.shape[1] - left
+    blocks = (array[:, :end].reshape(len(array), count, block).swapaxes(0, 1) for array in (b, out))
+    np.matmul(a, next(blocks), out=next(blocks))
+    if left:
+        np.matmul(a, b[:, end:], out=out[:, end:])

@@ -1,0 +1,68 @@
+"""The first layer of a dense network, whose inputs are pixels: most of them are black, and most of its weights go.
+
+Both ways give z = x W and dL/dW = x^T dz, and differ in what they leave out. A pixel that is exactly 0 in a whole batch
+needs no multiplication: it adds nothing to z, and the gradient of its weights is exactly 0.
+"""
+
+import numpy as np
+
+from npticket.engine.gemm import product
+
+LIT = 0.01  # pixels that are not 0 in this share of the images are in half of the batches of 60, and always multiplied
+WORTH_IT = 0.85  # of all pixels: if more than this share is often lit, looking for the others does not pay
+
+
+def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return `inputs` with the often lit ones before the others, and how many these are; as they were if most are.
+
+    shown (N, I) some of the images     inputs (n,) numbers of pixels
+    """
+    often = np.count_nonzero(shown, axis=0)[inputs] >= LIT * len(shown)
+    if often.mean() > WORTH_IT or not often.any():
+        return inputs, len(inputs)
+    return np.concatenate([inputs[often], inputs[~often]]), int(often.sum())
+
+
+class Whole:
+    """All inputs, every time."""
+
+    def __init__(self, batch: int, w: np.ndarray) -> None:
+        self._forward = product(batch, *w.shape, w.dtype)
+        self._gradient = product(len(w), batch, w.shape[1], w.dtype)
+
+    def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
+        """Write x w.     x (B, I)   w (I, O)   out (B, O)"""
+        self._forward(x, w, out)
+
+    def gradient(self, x: np.ndarray, dz: np.ndarray, out: np.ndarray) -> None:
+        """Write x^T dz, x being the same as in `forward`.     out (I, O)"""
+        self._gradient(x.T, dz, out)
+
+
+class OftenLit:
+    """The first `often` inputs every time, of the others those that are not 0 in the batch at hand."""
+
+    def __init__(self, batch: int, w: np.ndarray, often: int) -> None:
+        self._often, self._always = often, Whole(batch, w[:often])
+        self._lit: np.ndarray = np.empty(0, int)
+        self._x = np.empty((batch, 0), w.dtype)
+        self._z = np.empty((batch, w.shape[1]), w.dtype)
+
+    def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
+        """Write x w.     x (B, I)   w (I, O)   out (B, O)"""
+        often = self._often
+        self._always.forward(x[:, :often], w[:often], out)
+        rest = x[:, often:]
+        self._lit = np.bitwise_or.reduce(rest.view(f"i{x.itemsize}"), axis=0).nonzero()[0]
+        if len(self._lit):
+            self._x = rest.take(self._lit, axis=1)
+            np.matmul(self._x, w[often:].take(self._lit, axis=0), out=self._z)
+            out += self._z
+
+    def gradient(self, x: np.ndarray, dz: np.ndarray, out: np.ndarray) -> None:
+        """Write x^T dz, x being the same as in `forward`.     out (I, O)"""
+        often = self._often
+        self._always.gradient(x[:, :often], dz, out[:often])
+        out[often:] = 0
+        if len(self._lit):
+            out[often + self._lit] = self._x.T @ dz

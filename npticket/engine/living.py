@@ -1,0 +1,69 @@
+"""Which units of a dense network can matter, and where their parameters stand.
+
+A hidden unit without a way in (no surviving weight from a unit that is left, and a bias that is not positive) is 0 for
+every input and has no gradient; one without a way out changes nothing. Both can go, with their weights, until none is
+found. What is left is a smaller dense network; one index vector leads from its flat parameters to the whole's. What was
+taken out never moves, so the training trajectory is the same up to the rounding of shorter sums.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from npticket.layers import Chain, Dense, Flatten, ReLU
+from npticket.params import Params
+
+
+def is_dense(body: Any) -> bool:
+    """Whether a network is dense layers with a ReLU between each two, perhaps after flattening."""
+    if not isinstance(body, Chain):
+        return False
+    kinds = [type(layer) for layer in body.layers.values()]
+    kinds = kinds[kinds[:1] == [Flatten] :]
+    return len(kinds) % 2 == 1 and kinds == [Dense, ReLU] * (len(kinds) // 2) + [Dense]
+
+
+def dense_layers(body: Chain) -> list[str]:
+    """The names of the dense layers of a network, in order."""
+    return [name for name, layer in body.layers.items() if isinstance(layer, Dense)]
+
+
+def living_units(body: Chain, start: Params, masks: Params) -> list[np.ndarray]:
+    """Which units matter, (I,) for the inputs and each dense layer's outputs; in every layer at least one is left."""
+    weights = [masks[f"{name}/W"][0] for name in dense_layers(body)]
+    may_fire = [start[f"{name}/b"][0, 0] > 0 for name in dense_layers(body)]
+    alive = [np.ones(len(weights[0]), bool), *(np.ones(w.shape[1], bool) for w in weights)]
+    before = -1
+    while before != (before := sum(map(np.count_nonzero, alive))):
+        for i, weight in enumerate(weights):
+            left = weight & alive[i][:, None] & alive[i + 1]
+            alive[i] &= left.any(axis=1)
+            if i + 1 < len(weights):  # outputs stay, whatever leads to them
+                alive[i + 1] &= left.any(axis=0) | may_fire[i]
+    for units in alive:
+        units[0] |= not units.any()
+    return alive
+
+
+def layout(body: Chain, units: Sequence[np.ndarray]) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of the parameters of the network of these `units`, index vectors as for `places`."""
+    shapes = {}
+    for i, name in enumerate(dense_layers(body)):
+        shapes[f"{name}/W"] = (len(units[i]), len(units[i + 1]))
+        shapes[f"{name}/b"] = (1, len(units[i + 1]))
+    return shapes
+
+
+def places(body: Chain, units: Sequence[np.ndarray]) -> np.ndarray:
+    """Where the parameters of the network of these `units` stand among those of the whole, in its order.
+
+    `units` are index vectors, of the inputs and of each dense layer's outputs, in the order that they shall have.
+    """
+    size = sum(int(np.prod(shape)) for shape in body.layout.values())
+    numbers = Params(dict(body.layout), np.arange(size)[None])
+    found = []
+    for i, name in enumerate(dense_layers(body)):
+        found.append(numbers[f"{name}/W"][0][np.ix_(units[i], units[i + 1])].ravel())
+        found.append(numbers[f"{name}/b"][0, 0][units[i + 1]])
+    return np.concatenate(found)
