@@ -8,8 +8,9 @@ from strategies import datasets, fits, nets, optimizers, rates, seeds, thetas
 
 from npticket import nets as library
 from npticket.datasets import Dataset, Split
-from npticket.engine import ENGINES, gemm, inputs, plan
+from npticket.engine import ENGINES, dense, gemm, inputs, plan
 from npticket.engine.dense import DenseNet
+from npticket.engine.grouped import Grouped, groups
 from npticket.engine.living import is_dense, living_units
 from npticket.engine.packed import Packed
 from npticket.engine.several import Several
@@ -48,9 +49,18 @@ def batches(net, trials, seed, steps=8, size=7):
     return x, rng.integers(0, net.classes, (steps, trials, size))
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 @given(pruned(), optimizers, seeds, st.booleans())
-def test_fast_is_plain(case, optimizer, seed, looks_first):
-    net, start, masks = case
+def test_fast_is_plain(grouped, case, optimizer, seed, looks_first):
+    with pytest.MonkeyPatch.context() as patch:
+        if grouped:  # always, not only where it pays
+            patch.setattr(dense, "SPARSE", 2)
+            patch.setattr(dense, "WORTH_IT", np.inf)
+        compare(*case, optimizer, seed, looks_first)
+
+
+def compare(net, start, masks, optimizer, seed, looks_first):
+    """Hold some steps of both engines against each other: losses, logits, parameters."""
     before, trials = start.flat.copy(), start.trials
     x, labels = batches(net, trials, seed)
     shown = x[0, 0] if looks_first else None
@@ -70,6 +80,34 @@ def test_fast_is_plain(case, optimizer, seed, looks_first):
     np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
     assert not ends[0].flat[~masks.flat].any()
     assert (start.flat == before).all()
+
+
+@settings(max_examples=5)
+@given(seeds, optimizers, st.booleans())
+def test_a_sparse_lenet_is_run_in_groups_and_is_plain(seed, optimizer, looks_first):
+    net = library.lenet_300_100((50, 20))
+    theta0 = net.init(streams(seed, [0], "init"), np.float64)
+    rates = {"fc1/W": 0.99, "fc2/W": 0.8, "out/W": 0.5}
+    masks = prune_layerwise(random_scores(theta0, streams(seed, [0], "mask")), dense_masks(theta0), rates)
+    start = rewind(theta0, masks)
+    compare(net, start, masks, optimizer, seed, looks_first)
+    assert isinstance(plan(net, start, masks, optimizer)._memory_for(7).layers[0].product, Grouped)
+
+
+def test_groups_by_hand():
+    """Nine units: the one with most inputs comes first, then who shares them; the ninth is alone in its group."""
+    mask = np.zeros((5, 9), bool)
+    mask[[0, 1], 4] = mask[0, 0] = mask[1, 1] = mask[0, 2] = mask[1, 3] = mask[0, 5] = mask[1, 6] = True
+    mask[[2, 3], 7] = mask[3, 8] = True
+    units, picked = groups(mask)
+    # 4 and 7 have two inputs. With 4's, {0, 1}, six units add nothing; then 8 adds one input, 7 would add two.
+    assert units[0] == 4 and set(units[1:7]) == {0, 1, 2, 3, 5, 6} and units[7:].tolist() == [8, 7]
+    assert picked.tolist() == [[0, 1, 3], [2, 3, 5]]
+
+
+def test_groups_of_nothing():
+    units, picked = groups(np.zeros((4, 2), bool))
+    assert (sorted(units), picked.tolist()) == ([0, 1], [[4]])
 
 
 @settings(max_examples=20)

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from npticket.engine.grouped import SPARSE, UNITS, WORTH_IT, Grouped, groups
 from npticket.engine.inputs import OftenLit, Whole, often_lit_first
-from npticket.engine.living import dense_layers, layout, living_units, places
+from npticket.engine.living import dense_layers, living_units, places
 from npticket.engine.packed import packed
 from npticket.params import Params
 from npticket.streams import TrainingStep
@@ -31,12 +32,18 @@ class DenseNet:
         decays = getattr(optimizer(masks), "weight_decay", 0)
         alive = living_units(net.body, start, masks)
         units = [np.arange(len(a)) if decays else np.flatnonzero(a) for a in alive]
-        self._often = len(units[0])
+        often = len(units[0])
         if shown is not None:
-            units[0], self._often = often_lit_first(shown.reshape(len(shown), -1), units[0])
-        self._example, self._inputs = net.input_shape, units[0]
-        self._index, self._start = places(net.body, units), start
-        self._theta, masks = (Params(layout(net.body, units), p.flat[:, self._index]) for p in (start, masks))
+            units[0], often = often_lit_first(shown.reshape(len(shown), -1), units[0])
+        self._first_layer, index = _first_layer(net.body, masks, units, often, start.flat.dtype)
+        self._example, self._inputs, self._start = net.input_shape, units[0], start
+
+        shapes = {name: numbers.shape for name, numbers in index.items()}
+        flat = np.concatenate([numbers.ravel() for numbers in index.values()])
+        self._kept = np.flatnonzero(flat >= 0)  # the others are no parameters and only fill blocks up
+        self._index = flat[self._kept]
+        masks = Params(shapes, masks.flat[:, flat] & (flat >= 0))
+        self._theta = Params(shapes, np.where(masks.flat, start.flat[:, flat], 0))
         self._grads = self._theta.like(np.zeros_like(self._theta.flat))
         self._layers = [_Layer(*(p.tree[name] for p in (self._theta, self._grads))) for name in dense_layers(net.body)]
         self._optimizer = packed(optimizer, masks, start.flat.dtype)
@@ -51,27 +58,24 @@ class DenseNet:
 
     def step(self, x: np.ndarray, labels: np.ndarray, step: TrainingStep) -> np.ndarray:
         """Take one optimizer step; return the loss before it, (1,).     x (1, B, I)   labels (1, B)"""
-        memory = self._memory.get(x.shape[1])
-        if memory is None:
-            memory = self._memory[x.shape[1]] = _Memory(x.shape[1], self._layers, self._often)
+        memory = self._memory_for(x.shape[1])
         loss = self._backward(x[0], labels[0], self._forward(x[0], memory), memory)
         self._optimizer.step(self._theta, self._grads)
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return logits (1, B, C).     x (1, B, I)"""
-        h = x[0]
-        for i, layer in enumerate(self._layers):
-            h = h @ layer.w
-            h += layer.b
-            if i + 1 < len(self._layers):
-                np.maximum(h, np.zeros(h.shape[1], h.dtype), out=h)
-        return h[None]
+        return self._forward(x[0], self._memory_for(x.shape[1]))[None].copy()
 
     def read(self, out: Params) -> None:
         """Copy the present parameters, pruned ones 0, into `out`."""
         out.flat[...] = self._start.flat
-        out.flat[:, self._index] = self._theta.flat
+        out.flat[:, self._index] = self._theta.flat[:, self._kept]
+
+    def _memory_for(self, batch: int) -> "_Memory":
+        if batch not in self._memory:
+            self._memory[batch] = _Memory(batch, self._layers, self._first_layer(batch))
+        return self._memory[batch]
 
     def _forward(self, x: np.ndarray, memory: "_Memory") -> np.ndarray:
         """Return the logits (B, C), leaving the layers' outputs in `memory`."""
@@ -100,6 +104,32 @@ class DenseNet:
         return loss
 
 
+def _first_layer(
+    body: Any, masks: Params, units: list[np.ndarray], often: int, dtype: type
+) -> tuple[Callable[[int], Any], dict[str, np.ndarray]]:
+    """Decide how the first layer is run: return (batch size -> what runs it, where the parameters stand).
+
+    May put `units` of the first layer into another order. The decision depends on the masks alone, never on timing:
+    sums that leave out other zeros are rounded in another way.
+    """
+    name = dense_layers(body)[0]
+    inputs, outputs = len(units[0]), len(units[1])
+    mask = masks[f"{name}/W"][0][np.ix_(units[0], units[1])]
+    if len(units) > 2 and mask.mean() < SPARSE:
+        order, picked = groups(mask)
+        if picked.size * UNITS < WORTH_IT * often * outputs:
+            units[1] = units[1][order]
+            index = places(body, units)
+            padded = np.full((inputs + 1, picked.shape[0] * UNITS), -1)
+            padded[:-1, :outputs] = index[f"{name}/W"]
+            blocks = padded.reshape(inputs + 1, -1, UNITS)
+            index[f"{name}/W"] = blocks[picked, np.arange(len(picked))[:, None]]
+            return (lambda batch: Grouped(batch, picked, inputs, outputs, dtype)), index
+    if often < inputs:
+        return (lambda batch: OftenLit(batch, often, outputs, dtype)), places(body, units)
+    return (lambda batch: Whole(batch, inputs, outputs, dtype)), places(body, units)
+
+
 class _Layer:
     """The parameters of one layer and their gradients: w, dw (I, O)   b, db (O,)"""
 
@@ -111,22 +141,21 @@ class _Layer:
 class _Work:
     """What one layer needs for a batch of a certain size: outputs h and their gradients dz (B, O)."""
 
-    def __init__(self, batch: int, w: np.ndarray, first: Whole | OftenLit, is_last: bool) -> None:
-        self.product = first
-        self.h, self.dz = np.empty((2, batch, w.shape[1]), w.dtype)
-        self.zeros = None if is_last else np.zeros(w.shape[1], w.dtype)  # a ReLU of two arrays is faster than of one
+    def __init__(self, batch: int, layer: _Layer, product: Any, is_last: bool) -> None:
+        self.product = product
+        self.h, self.dz = np.empty((2, batch, len(layer.b)), layer.b.dtype)
+        self.zeros = None if is_last else np.zeros_like(layer.b)  # a ReLU of two arrays is faster than of one
         self.open = np.empty(self.h.shape, bool)
 
 
 class _Memory:
     """What the layers need for a batch of a certain size."""
 
-    def __init__(self, batch: int, layers: list[_Layer], often: int) -> None:
-        w = layers[0].w
-        first = Whole(batch, w) if often == len(w) else OftenLit(batch, w, often)
-        products = [first, *(Whole(batch, layer.w) for layer in layers[1:])]
-        self.layers = [_Work(batch, layer.w, p, layer is layers[-1]) for layer, p in zip(layers, products, strict=True)]
-        self.ones = np.ones(batch, w.dtype)
+    def __init__(self, batch: int, layers: list[_Layer], first: Any) -> None:
+        dtype = layers[0].b.dtype
+        products = [first, *(Whole(batch, *layer.w.shape, dtype) for layer in layers[1:])]
+        self.layers = [_Work(batch, layer, p, layer is layers[-1]) for layer, p in zip(layers, products, strict=True)]
+        self.ones = np.ones(batch, dtype)
         self._rows = np.arange(batch)
 
     def loss_and_gradient(self, logits: np.ndarray, labels: np.ndarray, dz: np.ndarray) -> np.ndarray:

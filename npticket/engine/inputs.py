@@ -26,9 +26,9 @@ def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, 
 class Whole:
     """All inputs, every time."""
 
-    def __init__(self, batch: int, w: np.ndarray) -> None:
-        self._forward = product(batch, *w.shape, w.dtype)
-        self._gradient = product(len(w), batch, w.shape[1], w.dtype)
+    def __init__(self, batch: int, inputs: int, outputs: int, dtype: type) -> None:
+        self._forward = product(batch, inputs, outputs, dtype)
+        self._gradient = product(inputs, batch, outputs, dtype)
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
         """Write x w.     x (B, I)   w (I, O)   out (B, O)"""
@@ -42,11 +42,11 @@ class Whole:
 class OftenLit:
     """The first `often` inputs every time, of the others those that are not 0 in the batch at hand."""
 
-    def __init__(self, batch: int, w: np.ndarray, often: int) -> None:
-        self._often, self._always = often, Whole(batch, w[:often])
-        self._lit: np.ndarray = np.empty(0, int)
-        self._x = np.empty((batch, 0), w.dtype)
-        self._z = np.empty((batch, w.shape[1]), w.dtype)
+    def __init__(self, batch: int, often: int, outputs: int, dtype: type) -> None:
+        self._often, self._always = often, Whole(batch, often, outputs, dtype)
+        self._lit = np.empty(0, int)  # those of the others that are not 0 in the batch
+        self._x = np.empty((batch, 0), dtype)
+        self._z = np.empty((batch, outputs), dtype)
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
         """Write x w.     x (B, I)   w (I, O)   out (B, O)"""

@@ -46,24 +46,15 @@ def living_units(body: Chain, start: Params, masks: Params) -> list[np.ndarray]:
     return alive
 
 
-def layout(body: Chain, units: Sequence[np.ndarray]) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of the parameters of the network of these `units`, index vectors as for `places`."""
-    shapes = {}
-    for i, name in enumerate(dense_layers(body)):
-        shapes[f"{name}/W"] = (len(units[i]), len(units[i + 1]))
-        shapes[f"{name}/b"] = (1, len(units[i + 1]))
-    return shapes
-
-
-def places(body: Chain, units: Sequence[np.ndarray]) -> np.ndarray:
-    """Where the parameters of the network of these `units` stand among those of the whole, in its order.
+def places(body: Chain, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Where the parameters of the network of these `units` stand in the flat array of the whole: indices by name.
 
     `units` are index vectors, of the inputs and of each dense layer's outputs, in the order that they shall have.
     """
     size = sum(int(np.prod(shape)) for shape in body.layout.values())
     numbers = Params(dict(body.layout), np.arange(size)[None])
-    found = []
+    found = {}
     for i, name in enumerate(dense_layers(body)):
-        found.append(numbers[f"{name}/W"][0][np.ix_(units[i], units[i + 1])].ravel())
-        found.append(numbers[f"{name}/b"][0, 0][units[i + 1]])
-    return np.concatenate(found)
+        found[f"{name}/W"] = numbers[f"{name}/W"][0][np.ix_(units[i], units[i + 1])]
+        found[f"{name}/b"] = numbers[f"{name}/b"][0][:, units[i + 1]]
+    return found

@@ -13,7 +13,8 @@ from npticket.params import Params
 class Packed:
     """Steps the survivors of one trial as one packed vector; exactly what `optimizer` does among the zeros.
 
-    Every step picks the survivors' parameters and gradients out of the flat arrays, and puts the parameters back.
+    Every step picks the survivors' gradients out of the flat array, and puts their parameters into the other. These
+    are read once, at the first step: from then on nobody else may change them.
     """
 
     def __init__(self, optimizer: Callable[[Params], Any], masks: Params) -> None:
@@ -30,8 +31,8 @@ class Packed:
         if self._theta is None:
             shapes = {"packed/W": self._index.shape}
             self._theta, self._grads = (Params.empty(shapes, 1, theta.flat.dtype) for _ in range(2))
-        for packed, whole in ((self._theta, theta), (self._grads, grads)):
-            whole.flat[0].take(self._index, out=packed.flat[0], mode="wrap")  # with the default mode it would copy
+            self._theta.flat[0] = theta.flat[0, self._index]
+        grads.flat[0].take(self._index, out=self._grads.flat[0], mode="wrap")  # with the default mode it would copy
         self._optimizer.step(self._theta, self._grads)
         theta.flat[0, self._index] = self._theta.flat[0]
 

@@ -1,0 +1,203 @@
+"""A ticket for prediction: a network that keeps only what survives, in a small file and in a form that is fast.
+
+A file holds a bit per parameter, compressed, and the values of those that are not 0. There is no CSR form, on purpose:
+NumPy needs about a hundred times as long for one of its multiplications as BLAS does in a dense matrix, and its files
+are not smaller. What pays at low densities is `Grouped`.
+"""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npticket.engine.living import dense_layers, is_dense, living_units
+from npticket.params import Params
+
+SPARSE = 0.05  # density of a matrix below which `Grouped` is faster than `Compact`
+GROUP = 4  # units that share their inputs in `Grouped`
+DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch pays
+_KEYS = {"layout", "kept", "values"}
+
+
+class SparseNet:
+    """f(x; kept * theta) for one trial, for prediction only.
+
+    A dense network runs without its dead units, faster the fewer weights are left. Any other network runs through the
+    plain layers: its file is smaller, its prediction as fast as before.
+    """
+
+    def __init__(self, net: Any, theta: Params, kept: Params) -> None:
+        self.net, self._kept = net, kept
+        self._theta = theta.like(np.where(kept.flat, theta.flat, 0))
+        self._stages = _stages(net, self._theta, kept) if is_dense(net.body) else []
+        self._chunk = min((product.chunk for product, _ in self._stages), default=Grouped.chunk)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return logits (B, C).     x (B, *input_shape), of the parameters' dtype"""
+        if x.shape[1:] != self.net.input_shape:
+            raise ValueError(f"{self.net.name} takes images (B, *{self.net.input_shape}), got {x.shape}")
+        if len(x) <= self._chunk:
+            return self._predict(x)
+        return np.concatenate([self._predict(x[i : i + self._chunk]) for i in range(0, len(x), self._chunk)])
+
+    def save(self, path: str | Path) -> None:
+        """Write a file that `load_sparse` reads."""
+        values = self._theta.flat[self._kept.flat]
+        with open(path, "wb") as file:
+            np.savez_compressed(
+                file, layout=_layout(self.net), kept=np.packbits(self._kept.flat), values=values, allow_pickle=False
+            )
+
+    def _predict(self, x: np.ndarray) -> np.ndarray:
+        if not self._stages:
+            return self.net.forward(self._theta, x[None])[0][0]
+        h = x.reshape(len(x), -1)
+        for i, (product, bias) in enumerate(self._stages):
+            if i:
+                np.maximum(h, np.zeros(h.shape[1], h.dtype), out=h)
+            h = product(h)
+            h += bias
+        return h
+
+
+class Compact:
+    """x W for a dense matrix without the rows that are 0.     W (I, O)   x (B, I)"""
+
+    chunk = 1000  # examples at a time, so that what is read and written stays in the cache
+
+    def __init__(self, w: np.ndarray) -> None:
+        alive = w.any(axis=1)
+        self._inputs = np.flatnonzero(alive) if alive.mean() <= 1 - DEAD_INPUTS else None
+        self._w = np.ascontiguousarray(w if self._inputs is None else w[self._inputs])
+        self.order = np.arange(w.shape[1])
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return x W (B, O)."""
+        return (x if self._inputs is None else x.take(self._inputs, axis=1)) @ self._w
+
+
+class Grouped:
+    """x W[:, order] for a sparse matrix as a stack of small dense ones.     W (I, O)   x (B, I)
+
+    Units with similar inputs stand together in groups; a group multiplies the inputs that any of its units has. All
+    groups have room for as many inputs as the largest needs, the rest of it filled with weights of 0.
+    """
+
+    chunk = 250  # each input is gathered for several groups, which takes more memory
+
+    def __init__(self, w: np.ndarray) -> None:
+        groups = similar(w != 0)
+        self.order = np.concatenate(groups)
+        inputs = [np.flatnonzero(w[:, units].any(axis=1)) for units in groups]
+        most = max(map(len, inputs))
+        self._inputs = np.zeros((len(groups), most), int)
+        self._w = np.zeros((len(groups), GROUP, most), w.dtype)
+        for g, (units, rows) in enumerate(zip(groups, inputs, strict=True)):
+            self._inputs[g, : len(rows)] = rows
+            self._w[g, : len(units), : len(rows)] = w[np.ix_(rows, units)].T
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return x W[:, order] (B, O)."""
+        rows = np.ascontiguousarray(x.T)  # an input's values for the whole batch, which are gathered together
+        product = self._w @ rows.take(self._inputs, axis=0)
+        return product.reshape(-1, len(x))[: len(self.order)].T
+
+
+def similar(connected: np.ndarray) -> list[np.ndarray]:
+    """Return groups of GROUP units (the last perhaps smaller) that have many inputs in common.     connected (I, O)
+
+    Greedy: the unit with most inputs opens a group, and the one that adds fewest to the group's inputs joins it.
+    """
+    left = list(range(connected.shape[1]))
+    groups: list[np.ndarray] = []
+    while left:
+        group = [left.pop(int(connected[:, left].sum(axis=0).argmax()))]
+        while left and len(group) < GROUP:
+            inputs = connected[:, group].any(axis=1)
+            group.append(left.pop(int((connected[:, left] & ~inputs[:, None]).sum(axis=0).argmin())))
+        groups.append(np.array(group))
+    return groups
+
+
+def to_sparse(net: Any, theta: Params, masks: Params) -> SparseNet:
+    """Return a ticket, trained or not, for prediction: f(x; masks * theta) for T = 1."""
+    if theta.shapes != dict(net.body.layout) or masks.shapes != theta.shapes:
+        raise ValueError(f"the parameters or masks are not those of {net.name}")
+    if theta.trials != 1 or masks.trials != 1:
+        raise ValueError(f"one trial is exported at a time, got {theta.trials}: use theta.trial(t) and masks.trial(t)")
+    if masks.flat.dtype != bool:
+        raise TypeError(f"masks are {masks.flat.dtype}, expected bool")
+    if not np.isfinite(theta.flat).all():
+        raise ValueError("there are parameters that are not finite: did the training run diverge?")
+    kept = masks.like(masks.flat & (theta.flat != 0))
+    if is_dense(net.body):
+        _forget_the_dead(net, theta, kept)
+    return SparseNet(net, theta, kept)
+
+
+def load_sparse(path: str | Path, net: Any) -> SparseNet:
+    """Read a ticket of `net` that was saved; ValueError, naming the file, if it is anything else."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
+            zipfile.BadZipFile) as error:  # fmt: skip
+        raise ValueError(f"{path} cannot be read as a sparse ticket: {error}") from error
+    theta, kept = _checked(path, found, net)
+    return SparseNet(net, theta, kept)
+
+
+def _checked(path: str | Path, found: dict[str, np.ndarray], net: Any) -> tuple[Params, Params]:
+    """Return theta and what is kept of it, or raise ValueError if a file holds something else."""
+
+    def need(holds: bool, what: str) -> None:
+        if not holds:
+            raise ValueError(f"{path} is not a sparse ticket of {net.name}: {what}")
+
+    need(found.keys() == _KEYS, f"it holds {sorted(found)}, expected {sorted(_KEYS)}")
+    layout, bits, values = found["layout"], found["kept"], found["values"]
+    need(layout.dtype.kind == "U" and layout.tolist() == _layout(net), "its parameters are others")
+    kept = Params.empty(net.body.layout, 1, bool)
+    size = kept.flat.shape[1]
+    need(bits.dtype == np.uint8 and bits.shape == (-(-size // 8),), f"kept are not {size} packed bits")
+    need(not np.unpackbits(bits)[size:].any(), f"kept have bits beyond {size}")
+    kept.flat[0] = np.unpackbits(bits, count=size)
+    count = np.count_nonzero(kept.flat)
+    need(values.dtype in (np.float32, np.float64), f"values are {values.dtype}, expected float32 or float64")
+    need(values.shape == (count,), f"there are {values.size} values for {count} parameters")
+    need(bool(np.isfinite(values).all()), "there are values that are not finite")
+    theta = kept.like(np.zeros(kept.flat.shape, values.dtype))
+    theta.flat[kept.flat] = values
+    return theta, kept
+
+
+def _forget_the_dead(net: Any, theta: Params, kept: Params) -> None:
+    """Keep nothing of units that cannot matter."""
+    alive = living_units(net.body, theta, kept)
+    for name, before, after in zip(dense_layers(net.body), alive, alive[1:], strict=False):
+        kept[f"{name}/W"][0] &= before[:, None] & after
+        kept[f"{name}/b"][0] &= after
+
+
+def _stages(net: Any, theta: Params, kept: Params) -> list[tuple[Compact | Grouped, np.ndarray]]:
+    """Each layer of a dense network as a product and a bias, in an order of units that suits the products."""
+    names, alive = dense_layers(net.body), living_units(net.body, theta, kept)
+    order = np.arange(len(alive[0]))
+    stages = []
+    for name, after in zip(names, alive[1:], strict=True):
+        units = np.flatnonzero(after)
+        w = theta[f"{name}/W"][0][np.ix_(order, units)]
+        is_sparse = np.count_nonzero(w) < SPARSE * w.any(axis=1).sum() * len(units)
+        product = Grouped(w) if is_sparse and name != names[-1] else Compact(w)  # the classes keep their order
+        order = units[product.order]
+        stages.append((product, theta[f"{name}/b"][0, 0][order]))
+    return stages
+
+
+def _layout(net: Any) -> list[str]:
+    """Names and shapes of the parameters, in order."""
+    return [f"{name} {shape}" for name, shape in net.body.layout.items()]
