@@ -15,7 +15,7 @@ FLOORS = [
     {"params"},
     {"layers", "loss", "optimizers", "prune", "tickets", "datasets"},
     {"nets", "engine", "tables"},
-    {"train", "controls", "recipe", "manifest", "store", "report"},
+    {"train", "controls", "recipe", "manifest", "store", "report", "sparse"},
     {"workers", "runs", "recipes", "figures", "claims"},
     {"estimate", "experiment", "quantities"},
     {"paper"},
