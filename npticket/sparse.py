@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from npticket.engine.grouped import UNITS, groups
 from npticket.engine.living import dense_layers, is_dense, living_units
 from npticket.params import Params
 
 SPARSE = 0.05  # density of a matrix below which `Grouped` is faster than `Compact`
-GROUP = 4  # units that share their inputs in `Grouped`
 DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch pays
 _KEYS = {"layout", "kept", "values"}
 
@@ -81,44 +81,24 @@ class Compact:
 class Grouped:
     """x W[:, order] for a sparse matrix as a stack of small dense ones.     W (I, O)   x (B, I)
 
-    Units with similar inputs stand together in groups; a group multiplies the inputs that any of its units has. All
-    groups have room for as many inputs as the largest needs, the rest of it filled with weights of 0.
+    Units with similar inputs stand together in groups; a group multiplies the inputs that any of its units has.
     """
 
-    chunk = 250  # each input is gathered for several groups, which takes more memory
+    chunk = 250  # smaller: each input is gathered for several groups
 
     def __init__(self, w: np.ndarray) -> None:
-        groups = similar(w != 0)
-        self.order = np.concatenate(groups)
-        inputs = [np.flatnonzero(w[:, units].any(axis=1)) for units in groups]
-        most = max(map(len, inputs))
-        self._inputs = np.zeros((len(groups), most), int)
-        self._w = np.zeros((len(groups), GROUP, most), w.dtype)
-        for g, (units, rows) in enumerate(zip(groups, inputs, strict=True)):
-            self._inputs[g, : len(rows)] = rows
-            self._w[g, : len(units), : len(rows)] = w[np.ix_(rows, units)].T
+        self.order, inputs = groups(w != 0)
+        padded = np.zeros((len(w) + 1, UNITS * len(inputs)), w.dtype)
+        padded[:-1, : len(self.order)] = w[:, self.order]
+        blocks = padded.reshape(len(padded), len(inputs), UNITS)
+        self._w = np.stack([blocks[rows, g].T for g, rows in enumerate(inputs)])
+        self._inputs = np.minimum(inputs, len(w) - 1)  # what fills a group up has weights of 0, so any input will do
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return x W[:, order] (B, O)."""
         rows = np.ascontiguousarray(x.T)  # an input's values for the whole batch, which are gathered together
         product = self._w @ rows.take(self._inputs, axis=0)
         return product.reshape(-1, len(x))[: len(self.order)].T
-
-
-def similar(connected: np.ndarray) -> list[np.ndarray]:
-    """Return groups of GROUP units (the last perhaps smaller) that have many inputs in common.     connected (I, O)
-
-    Greedy: the unit with most inputs opens a group, and the one that adds fewest to the group's inputs joins it.
-    """
-    left = list(range(connected.shape[1]))
-    groups: list[np.ndarray] = []
-    while left:
-        group = [left.pop(int(connected[:, left].sum(axis=0).argmax()))]
-        while left and len(group) < GROUP:
-            inputs = connected[:, group].any(axis=1)
-            group.append(left.pop(int((connected[:, left] & ~inputs[:, None]).sum(axis=0).argmin())))
-        groups.append(np.array(group))
-    return groups
 
 
 def to_sparse(net: Any, theta: Params, masks: Params) -> SparseNet:

@@ -13,7 +13,7 @@ from npticket import nets as library
 from npticket import sparse
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, ReLU
 from npticket.prune import dense_masks, prune_layerwise, random_scores
-from npticket.sparse import Compact, Grouped, load_sparse, similar, to_sparse
+from npticket.sparse import Compact, Grouped, load_sparse, to_sparse
 from npticket.streams import streams
 from npticket.tickets import rewind
 
@@ -48,12 +48,12 @@ def assert_predicts_the_same(ticket, net, theta, x):
     np.testing.assert_allclose(ticket.predict(x), plain(net, theta, x), rtol=1e-10, atol=1e-12)
 
 
-@given(ended(), st.integers(1, 9), st.sampled_from([0.0, 0.05, 1.1]), st.integers(1, 5))
-def test_logits_are_the_plain_networks(case, batch, below, group):
-    """With every layer compact (below 0), grouped (below 1.1), or as by default, in groups of any size."""
+@given(ended(), st.integers(1, 9), st.sampled_from([0.0, 0.05, 1.1]))
+def test_logits_are_the_plain_networks(case, batch, below):
+    """With every layer compact (below 0), all but the last grouped (below 1.1), or as by default."""
     net, theta, masks, rng = case
     before = theta.flat.copy(), masks.flat.copy()
-    with mock.patch.multiple(sparse, SPARSE=below, GROUP=group):
+    with mock.patch.object(sparse, "SPARSE", below):
         assert_predicts_the_same(to_sparse(net, theta, masks), net, theta, rng.normal(size=(batch, 2, 3)))
     assert (theta.flat == before[0]).all() and (masks.flat == before[1]).all()
 
@@ -75,22 +75,6 @@ def test_lenet_predicts_the_same_labels_in_float32(rate):
     logits = to_sparse(net, theta, masks).predict(x)
     assert logits.dtype == np.float32
     assert (logits.argmax(axis=1) == plain(net, theta, x).argmax(axis=1)).all()
-
-
-@given(seeds, st.integers(1, 12), st.integers(0, 9), st.integers(1, 5))
-def test_every_unit_is_in_one_group(seed, units, inputs, size):
-    connected = np.random.default_rng(seed).random((inputs, units)) < 0.3
-    with mock.patch.object(sparse, "GROUP", size):
-        groups = similar(connected)
-    assert sorted(np.concatenate(groups)) == list(range(units))
-    assert all(len(group) == size for group in groups[:-1])
-
-
-def test_similar_units_by_hand():
-    """Units 0 and 3 have the inputs 0 and 1, units 1, 2 and 4 the input 2."""
-    connected = np.array([[1, 0, 0, 1, 0], [1, 0, 0, 1, 0], [0, 1, 1, 0, 1]], bool)
-    with mock.patch.object(sparse, "GROUP", 2):
-        assert [group.tolist() for group in similar(connected)] == [[0, 3], [1, 2], [4]]
 
 
 @pytest.mark.parametrize(("rate", "form"), [(0.9, Compact), (0.97, Grouped)])
