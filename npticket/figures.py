@@ -301,9 +301,18 @@ def _finish(figure: Any, title: str, note: str, label: str = "") -> None:
     columns = math.ceil(len(entries) / rows)
     figure.legend(entries.values(), entries, loc="outside lower center", ncols=columns, frameon=False, fontsize=9,
                   title=label, handlelength=3.2)  # fmt: skip
-    lines = [line for text in (title, note) for line in textwrap.wrap(text, round(12 * width))]
+    lines = [line for text in (title, note) for line in _lines(text, round(12 * width))]
     figure.suptitle("\n".join(lines), fontsize=10)
     figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(label)))  # however much text, the panels keep theirs
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters, broken between phrases, which semicolons end, where that is possible."""
+    lines = [""]
+    for phrase in text.replace("; ", ";; ").split("; "):
+        joined = f"{lines[-1]} {phrase}".strip()
+        lines[-1:] = [joined] if len(joined) <= width or not lines[-1] else [lines[-1], phrase]
+    return [part for line in lines for part in textwrap.wrap(line, width)]
 
 
 def _save(figure: Any, folder: Path, stem: str) -> list[Path]:

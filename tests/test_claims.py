@@ -359,13 +359,13 @@ def test_json_has_everything_and_no_nan():
     assert (unknown["value"], unknown["interval"], unknown["reason"]) == (None, None, "nothing known")
 
 
-def test_the_committed_claims_are_those_of_the_committed_results():
-    folder = Path(__file__).parents[1] / "docs" / "results" / "lenet"
+@pytest.mark.parametrize("committed", sorted((Path(__file__).parents[1] / "docs" / "results").glob("*/claims.json")))
+def test_the_committed_claims_are_those_of_the_committed_results(committed):
+    folder = committed.parent
     asked = json.loads((folder / "recipe.json").read_text())
     rows = tables.read_results(folder / "results.csv")
-    verdicts = judge(paper.CLAIMS, {"lenet-mnist": Outcome(asked, {}, rows, [], "", "")})
-    committed = json.loads((folder / "claims.json").read_text())
-    for now, then in zip(claims.as_json(verdicts), committed, strict=True):
+    verdicts = judge(paper.CLAIMS, {asked["name"]: Outcome(asked, {}, rows, [], "", "")})
+    for now, then in zip(claims.as_json(verdicts), json.loads(committed.read_text()), strict=True):
         assert now["value"] == pytest.approx(then["value"]) and now["interval"] == pytest.approx(then["interval"])
         assert {n: v for n, v in now.items() if isinstance(v, str)} == {
             n: v for n, v in then.items() if isinstance(v, str)
