@@ -64,6 +64,10 @@ class Training:
         self.optimizer.step()
         return loss.detach()
 
+    def validate(self, chunk: int = CHUNK) -> tuple[float, float]:
+        """Return mean loss and accuracy on the validation images."""
+        return self.evaluate(*self.data.validation_floats, chunk)
+
     @torch.inference_mode()
     def evaluate(self, images: torch.Tensor, labels: torch.Tensor, chunk: int = CHUNK) -> tuple[float, float]:
         """Return mean loss and accuracy."""
@@ -111,7 +115,7 @@ def fit(
             if not torch.stack(losses).isfinite().all():
                 raise ArithmeticError(f"PyTorch's training loss is not finite at step {step}")
             losses.clear()
-            loss, _ = training.evaluate(*data.validation_floats)
+            loss, _ = training.validate()
             if loss < lowest:
                 lowest, best = loss, training.state()
     end = start.copy()

@@ -84,7 +84,7 @@ class Grouped:
     Units with similar inputs stand together in groups; a group multiplies the inputs that any of its units has.
     """
 
-    chunk = 250  # smaller: each input is gathered for several groups
+    chunk = 125  # smaller: each input is gathered for several groups
 
     def __init__(self, w: np.ndarray) -> None:
         self.order, inputs = groups(w != 0)

@@ -1,0 +1,152 @@
+"""What LeNet-300-100's training costs as density, width, batch and the number of trials change, on one thread.
+
+    python benchmarks/scaling.py [--only rounds width batch memory] [--pairs 15] [--json FILE]
+
+rounds   a round of pruning at real tickets of falling density: steps of batch 60 and a validation on 5,000 images every
+         100 of them, by the plain engine, the fast one and PyTorch
+width    a dense step with one to four times as many hidden units
+batch    a dense step with batches of 15 to 1,000
+memory   the most that NumPy holds while T trials train in lock-step, by its own account (tracemalloc), data apart; but
+         for one trial the fast engine makes a copy of the images, 46 MiB, in the order in which it reads pixels
+
+Times are milliseconds per step, ratios time(PyTorch) / time(fast), so above 1 we are faster. Without PyTorch it prints
+our times only.
+"""
+
+import tracemalloc
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import bench
+import numpy as np
+import our_lenet
+
+from npticket import datasets, nets
+from npticket.datasets import Dataset
+from npticket.engine import ENGINES
+from npticket.optimizers import Adam
+from npticket.params import Params
+from npticket.prune import dense_masks, density
+from npticket.streams import streams
+from npticket.tickets import Round
+from npticket.train import fit
+
+try:
+    import torch_lenet
+except ImportError:
+    torch_lenet = None
+
+DENSITIES = tuple(0.8**r for r in (0, 3, 7, 11, 15, 17, 20, 24))
+WIDTHS, BATCHES, TRIALS = (1, 2, 3, 4), (15, 60, 240, 1000), (1, 2, 5, 10)
+TIMES = {"plain_ms": ".3f", "fast_ms": ".3f", "torch_ms": ".3f", "ratio": ".2f", "low": ".2f", "high": ".2f"}
+MEMORY = {"trials": "d", "parameters_mib": ".1f", "plain_mib": ".1f", "fast_mib": ".1f"}
+
+
+class Sides:
+    """Both our engines and PyTorch, training the same network on the same data in turns."""
+
+    def __init__(self, data: Dataset, pairs: int) -> None:
+        self._data, self._pairs = data, pairs
+        self._tensors = torch_lenet.Tensors(data) if torch_lenet else None
+
+    def compare(
+        self, net: nets.Net, start: Params, masks: Params, batch: int = 60, steps: int = 40, validate: bool = False
+    ) -> dict[str, float]:
+        """Return medians of milliseconds per step, of turns of `steps` steps and perhaps a validation, and ratios."""
+        turns = {}
+        for engine in reversed(ENGINES):
+            training = our_lenet.Training(net, start, masks, self._data, bench.LR, engine)
+            turns[engine] = partial(
+                work, training, our_lenet.minibatches(len(self._data.train), batch), steps, validate
+            )
+        if torch_lenet:
+            training = torch_lenet.Training(net, start, masks, self._tensors, bench.LR)
+            order = torch_lenet.minibatches(len(self._data.train), batch, seed=0)
+            turns["torch"] = partial(work, training, order, steps, validate)
+        taken = bench.take_turns(turns, self._pairs)
+        row = {f"{side}_ms": 1e3 * float(np.median(times)) / steps for side, times in taken.items()}
+        return row | (bench.ratio(taken["torch"], taken["fast"]) if torch_lenet else {})
+
+
+def work(training: Any, order: Iterator[Any], steps: int, validate: bool) -> None:
+    """One turn."""
+    for index in islice(order, steps):
+        training.step(index)
+    if validate:
+        training.validate()
+
+
+def rounds(sides: Sides, tickets: list[Round]) -> bench.Table:
+    """A round against density."""
+    table = bench.Table("a step with its share of validation, against density", {"density": ".1%"} | TIMES)
+    for ticket in tickets:
+        row = sides.compare(nets.lenet_300_100(), ticket.start, ticket.masks, steps=100, validate=True)
+        table.add(density=density(ticket.masks).item(), **row)
+    return table
+
+
+def width(sides: Sides) -> bench.Table:
+    """A dense step against the number of hidden units."""
+    table = bench.Table("a dense step, against width", {"hidden": "", "parameters": ",d"} | TIMES)
+    for times in WIDTHS:
+        net = nets.lenet_300_100((300 * times, 100 * times))
+        theta = net.init(streams(0, [0], "init"))
+        row = sides.compare(net, theta, dense_masks(theta), steps=40 // times)
+        table.add(hidden=f"{300 * times}-{100 * times}", parameters=theta.flat.shape[1], **row)
+    return table
+
+
+def batch(sides: Sides) -> bench.Table:
+    """A dense step against the batch."""
+    net = nets.lenet_300_100()
+    theta = net.init(streams(0, [0], "init"))
+    table = bench.Table("a dense step, against batch", {"batch": ",d"} | TIMES)
+    for size in BATCHES:
+        row = sides.compare(net, theta, dense_masks(theta), batch=size, steps=max(4, min(40, 2400 // size)))
+        table.add(batch=size, **row)
+    return table
+
+
+def memory(data: Dataset) -> bench.Table:
+    """Peak memory of a short training run against the number of trials."""
+    net = nets.lenet_300_100()
+    table = bench.Table("peak memory of training in lock-step", MEMORY)
+    for trials in TRIALS:
+        theta = net.init(streams(0, range(trials), "init"))
+        row = {f"{engine}_mib": peak(net, theta, data, engine) / 2**20 for engine in ENGINES}
+        table.add(trials=trials, parameters_mib=theta.flat.nbytes / 2**20, **row)
+    return table
+
+
+def peak(net: nets.Net, theta: Params, data: Dataset, engine: str) -> int:
+    """The most bytes that a short `fit` held at a time."""
+    tracemalloc.start()
+    fit(net, theta, dense_masks(theta), data, optimizer=partial(Adam, lr=bench.LR), steps=5, engine=engine)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most
+
+
+def main() -> None:
+    tables = ("rounds", "width", "batch", "memory")
+    parser = bench.parser(__doc__)
+    parser.add_argument("--only", nargs="+", choices=tables, default=tables)
+    parser.add_argument("--pairs", type=int, default=15)
+    args = parser.parse_args()
+    if args.quick:
+        args.pairs = 1
+    data = datasets.mnist()
+    sides = Sides(data, args.pairs)
+    makers = {
+        "rounds": lambda: rounds(sides, bench.at_densities(bench.lenet_tickets(data, args.quick), DENSITIES)),
+        "width": lambda: width(sides),
+        "batch": lambda: batch(sides),
+        "memory": lambda: memory(data),
+    }
+    bench.save(args, data, {name: makers[name]() for name in args.only})
+
+
+if __name__ == "__main__":
+    main()
