@@ -18,9 +18,10 @@ class Training:
     """One dense network in training, from `start` under `masks`, with the methods of torch_lenet.Training."""
 
     def __init__(self, net: Net, start: Params, masks: Params, data: Dataset, lr: float, engine: str) -> None:
+        self._dtype = start.flat.dtype
         some = data.train.images[:: len(data.train) // SHOWN + 1]
         optimizer = partial(Adam, lr=lr)
-        self.runner = plan(net, start, masks, optimizer, engine, shown=data.floats(some, np.float32))
+        self.runner = plan(net, start, masks, optimizer, engine, shown=data.floats(some, self._dtype))
         self.data = data.seen(self.runner.see)
         self._steps = 0
 
@@ -28,11 +29,11 @@ class Training:
         """Take a step with the training images of these numbers (B,); return the loss before it (1,)."""
         images, labels = (part.take(index[None], axis=0) for part in (self.data.train.images, self.data.train.labels))
         self._steps += 1
-        return self.runner.step(self.data.floats(images, np.float32), labels, TrainingStep(0, [0], 0, self._steps))
+        return self.runner.step(self.data.floats(images, self._dtype), labels, TrainingStep(0, [0], 0, self._steps))
 
     def validate(self) -> tuple[float, float]:
         """Return mean loss and accuracy on the validation images."""
-        loss, accuracy = evaluate(self.runner.predict, self.data, self.data.validation)
+        loss, accuracy = evaluate(self.runner.predict, self.data, self.data.validation, self._dtype)
         return loss.item(), accuracy.item()
 
 

@@ -14,7 +14,7 @@ our times only.
 """
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -87,10 +87,10 @@ def rounds(sides: Sides, tickets: list[Round]) -> bench.Table:
     return table
 
 
-def width(sides: Sides) -> bench.Table:
+def width(sides: Sides, widths: Sequence[int]) -> bench.Table:
     """A dense step against the number of hidden units."""
     table = bench.Table("a dense step, against width", {"hidden": "", "parameters": ",d"} | TIMES)
-    for times in WIDTHS:
+    for times in widths:
         net = nets.lenet_300_100((300 * times, 100 * times))
         theta = net.init(streams(0, [0], "init"))
         row = sides.compare(net, theta, dense_masks(theta), steps=40 // times)
@@ -98,22 +98,22 @@ def width(sides: Sides) -> bench.Table:
     return table
 
 
-def batch(sides: Sides) -> bench.Table:
+def batch(sides: Sides, sizes: Sequence[int]) -> bench.Table:
     """A dense step against the batch."""
     net = nets.lenet_300_100()
     theta = net.init(streams(0, [0], "init"))
     table = bench.Table("a dense step, against batch", {"batch": ",d"} | TIMES)
-    for size in BATCHES:
+    for size in sizes:
         row = sides.compare(net, theta, dense_masks(theta), batch=size, steps=max(4, min(40, 2400 // size)))
         table.add(batch=size, **row)
     return table
 
 
-def memory(data: Dataset) -> bench.Table:
+def memory(data: Dataset, counts: Sequence[int]) -> bench.Table:
     """Peak memory of a short training run against the number of trials."""
     net = nets.lenet_300_100()
     table = bench.Table("peak memory of training in lock-step", MEMORY)
-    for trials in TRIALS:
+    for trials in counts:
         theta = net.init(streams(0, range(trials), "init"))
         row = {f"{engine}_mib": peak(net, theta, data, engine) / 2**20 for engine in ENGINES}
         table.add(trials=trials, parameters_mib=theta.flat.nbytes / 2**20, **row)
@@ -137,13 +137,14 @@ def main() -> None:
     args = parser.parse_args()
     if args.quick:
         args.pairs = 1
+    few = slice(2 if args.quick else None)
     data = datasets.mnist()
     sides = Sides(data, args.pairs)
     makers = {
         "rounds": lambda: rounds(sides, bench.at_densities(bench.lenet_tickets(data, args.quick), DENSITIES)),
-        "width": lambda: width(sides),
-        "batch": lambda: batch(sides),
-        "memory": lambda: memory(data),
+        "width": lambda: width(sides, WIDTHS[few]),
+        "batch": lambda: batch(sides, BATCHES[few]),
+        "memory": lambda: memory(data, TRIALS[few]),
     }
     bench.save(args, data, {name: makers[name]() for name in args.only})
 
