@@ -50,6 +50,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
         batch=BATCH,
         validate_every=VALIDATE_EVERY,
         seed=run.args.seed,
+        engine=run.args.engine,
     )
     print(f"This will take {run.estimate(optimizer, BATCH, VALIDATE_EVERY)} with {run.args.jobs} processes.")
     run.print_header()

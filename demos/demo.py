@@ -10,6 +10,7 @@ from types import ModuleType
 
 from npticket import backend, estimate, experiment, figures, manifest, report, runs, store, tables
 from npticket.datasets import DataError, Dataset
+from npticket.engine import ENGINES
 from npticket.nets import Net
 from npticket.params import Params
 from npticket.progress import Progress
@@ -27,7 +28,7 @@ class Demo:
         self.args, self.recipe, self.net, self.data, self.xp = args, recipe, net, data, xp
         self.progress = Progress(2 * args.trials * args.rounds)
         self.set_aside = store.set_aside(args.out)
-        described = manifest.describe(data, args.jobs, args.backend, "plain")
+        described = manifest.describe(data, args.jobs, args.backend, args.engine)
         self.saved = store.Store(args.out, to_json(recipe), described, self.initialise("init").flat.shape[1])
 
     def initialise(self, purpose: str, round: int = 0) -> Params:
@@ -63,7 +64,7 @@ class Demo:
         looked_at = estimate.looked_at(
             self.args.steps, validate_every, len(self.recipe.test_at), train=len(self.data.train)
         )
-        step, image = estimate.step_and_image(self.net, optimizer, batch, self.xp)
+        step, image = estimate.step_and_image(self.net, optimizer, batch, self.xp, self.args.engine)
         seconds = self.args.steps * step + looked_at * image
         return f"about {estimate.words(2 * self.args.trials * self.args.rounds * seconds / self.args.jobs)}"
 
@@ -89,6 +90,7 @@ def parse(
     parser.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
     parser.add_argument("--jobs", type=int, help="processes (default: the number of cores)")
     parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy")
+    parser.add_argument("--engine", choices=ENGINES, default="fast", help="plain: the readable layers (%(default)s)")
     args = parser.parse_args(argv)
     if args.out is None:
         args.out = Path(out.format(**vars(args)))

@@ -60,6 +60,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
         batch=BATCH,
         validate_every=VALIDATE_EVERY,
         seed=run.args.seed,
+        engine=run.args.engine,
     )
     run.print_header()
     with Workers(train, run.args.jobs, run.progress.advance) as workers:

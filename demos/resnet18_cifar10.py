@@ -58,6 +58,7 @@ def find_winning_tickets(run: demo.Demo) -> None:
         test_at=run.recipe.test_at,
         augment=datasets.FlipAndCrop.draw,
         seed=run.args.seed,
+        engine=run.args.engine,
     )
     print(f"This will take {run.estimate(optimizer, BATCH, VALIDATE_EVERY)} with {run.args.jobs} processes.")
     run.print_header()

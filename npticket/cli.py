@@ -114,11 +114,11 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run_seconds(r: Recipe, timed: dict[tuple, tuple[float, float]]) -> float:
+def _run_seconds(r: Recipe, timed: dict[tuple, tuple[float, float]], engine: str = "fast") -> float:
     """Seconds of one run of a recipe; networks of the same size are timed once."""
     key = (r.net, str(r.net_options), r.batch, r.optimizer)
     if key not in timed:
-        timed[key] = estimate.step_and_image(recipe.make_net(r), recipe.make_optimizer(r), r.batch)
+        timed[key] = estimate.step_and_image(recipe.make_net(r), recipe.make_optimizer(r), r.batch, engine=engine)
     step, image = timed[key]
     return r.steps * step + estimate.looked_at(r.steps, r.validate_every, len(r.test_at)) * image
 
@@ -138,12 +138,12 @@ def _run(args: argparse.Namespace) -> int:
     status = 0
     for name, r in chosen.items():
         out = folder / name if len(chosen) > 1 else folder
-        seconds = len(runs.keys(r)) * _run_seconds(r, timed) / jobs  # as the plain engine takes
+        seconds = len(runs.keys(r)) * _run_seconds(r, timed, args.engine) / jobs  # as if all were dense
         print(f"{r.name} ({r.source}) on {data.name} from {data.source}: {len(runs.keys(r))} runs of {r.steps:,} steps")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         else:
-            print(f"From the beginning this takes about {estimate.words(seconds)} with {jobs} processes.", flush=True)
+            print(f"From the beginning this takes {estimate.words(seconds)} or less with {jobs} processes.", flush=True)
         options = {"scheduler": args.scheduler, "array_module": args.backend, "engine": args.engine}
         try:
             result = experiment.run(r, out, data, jobs=jobs, lock_step=args.lock_step, say=print, **options)

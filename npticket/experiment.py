@@ -23,7 +23,7 @@ from npticket.report import percent
 from npticket.store import Key, Store, StoreError, read
 from npticket.tables import Outcome
 from npticket.train import DivergedError
-from npticket.workers import Cluster, Workers
+from npticket.workers import Cluster, Workers, default_jobs
 
 LOST = 3  # times that all workers may be lost without a run being finished in between
 Group = tuple[str, int, tuple[int, ...]]  # series, round, trials: what one call trains
@@ -63,7 +63,8 @@ def run(
         sent: Dataset | Shared = data
         if jobs > 1 and not scheduler:  # processes of this machine share one copy of the data
             sent = Shared(data, stack.enter_context(_folder_for_data(store.folder)))
-        call = partial(runs.train_run, recipe, sent, array_module=array_module, engine=engine)
+        threads = 1 if scheduler else max(1, default_jobs() // jobs)
+        call = partial(runs.train_run, recipe, sent, array_module=array_module, engine=engine, threads=threads)
         lost, failed = 0, []
         while missing:
             before = len(missing)

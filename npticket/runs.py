@@ -88,6 +88,7 @@ def train_run(
     *,
     array_module: str = "numpy",
     engine: str = "fast",
+    threads: int = 1,
 ) -> list[dict[str, np.ndarray]]:
     """Train one run of each of `trials`, in lock-step, and return what the store keeps of each.
 
@@ -114,6 +115,7 @@ def train_run(
         trials=trials,
         round=round,
         engine=engine,
+        threads=threads,
     )
     end = start.like(backend.to_host(result.end.flat))
     kept = keeps(recipe, Key(series, round, trials[0]))

@@ -68,6 +68,7 @@ def fit(
     test_at: Sequence[int] = (),
     augment: Callable[..., Any] | None = None,
     engine: str = "fast",
+    threads: int = 1,
 ) -> Fit:
     """Train `start` under `masks` for `steps` steps and return what was measured; `start` and `masks` are not written.
 
@@ -76,6 +77,7 @@ def fit(
     trial 3 trained alone is trial 3 trained among others. `test_at` are steps at which the test set is looked at too.
     A run that goes on from a network of `first_step` steps sees the minibatches, and reports the steps, from there to
     `steps`; the optimizer is a fresh one all the same, whose schedule should begin there.
+    `engine` "plain" calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says.
     `augment(examples per epoch, seed, trials, round, epoch)` draws how an epoch's images are changed, e.g.
     `FlipAndCrop.draw`. Raises DivergedError, naming trial, round and step.
     """
@@ -90,7 +92,7 @@ def fit(
     data = data.to(xp)
     dtype = start.flat.dtype
     some = data.train.images[:: len(data.train) // SHOWN + 1]
-    runner = plan(net, start, masks, optimizer, engine, shown=data.floats(some, dtype))
+    runner = plan(net, start, masks, optimizer, engine, shown=data.floats(some, dtype), threads=threads)
     seen = data.seen(runner.see)
     at_steps = sorted({*range(validate_every, steps + 1, validate_every), *test_at, steps})
     record = _Record(start, [step for step in at_steps if step > first_step])

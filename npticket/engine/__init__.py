@@ -27,10 +27,12 @@ def plan(
     optimizer: Callable[[Params], Any],
     engine: str = "fast",
     shown: np.ndarray | None = None,
+    threads: int = 1,
 ) -> Any:
     """Return the engine called `engine`, ready to train `start` under `masks`.
 
-    `shown` are some of the images that it will see, as floats (N, *input_shape). On a GPU every engine is "plain".
+    `shown` are some of the images that it will see, as floats (N, *input_shape). `threads` is how many it may use, on
+    which its results do not depend. On a GPU every engine is "plain".
     """
     if engine not in ENGINES:
         raise ValueError(f"there is no engine {engine!r}; there is {', '.join(ENGINES)}")
