@@ -8,19 +8,17 @@ one process; a ratio is the median over pairs of time(PyTorch) / time(ours), so 
 Without PyTorch it prints our times only.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from typing import Any
 
 import bench
 import numpy as np
+import our_lenet
 
 from npticket import datasets, nets
-from npticket.datasets import Dataset
-from npticket.engine import ENGINES, plan
-from npticket.optimizers import Adam
+from npticket.engine import ENGINES
 from npticket.prune import density
-from npticket.streams import TrainingStep
-from npticket.tickets import Round
 
 try:
     import torch
@@ -36,34 +34,13 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def our_block(engine: str, ticket: Round, data: Dataset, order: np.ndarray, block: int) -> Callable[[], None]:
-    """Return a function that takes `block` steps with one of our engines."""
-    shown = data.floats(data.train.images[::50], np.float32)
-    runner = plan(nets.lenet_300_100(), ticket.start, ticket.masks, partial(Adam, lr=bench.LR), engine, shown)
-    train = data.seen(runner.see).train
-    at = iter(range(10**9))
+def turn(training: Any, batches: Sequence[Any], block: int) -> Callable[[], None]:
+    """Return a function that takes the next `block` steps."""
+    at = cycle(batches)
 
     def steps() -> None:
-        for _ in range(block):
-            i = next(at)
-            index = order[None, i % len(order)]
-            x = data.floats(train.images.take(index, axis=0), np.float32)
-            runner.step(x, train.labels.take(index), TrainingStep(0, [0], 0, i))
-
-    return steps
-
-
-def torch_block(ticket: Round, data: Dataset, order: np.ndarray, block: int) -> Callable[[], None]:
-    """Return a function that takes `block` steps with PyTorch."""
-    training = torch_lenet.Training(
-        nets.lenet_300_100(), ticket.start, ticket.masks, torch_lenet.Tensors(data), bench.LR
-    )
-    batches = torch.from_numpy(order)
-    at = iter(range(10**9))
-
-    def steps() -> None:
-        for _ in range(block):
-            training.step(batches[next(at) % len(batches)])
+        for index in islice(at, block):
+            training.step(index)
 
     return steps
 
@@ -77,13 +54,15 @@ def main() -> None:
         args.pairs, args.block = 2, 2
     data = datasets.mnist()
     tickets = bench.lenet_tickets(data, args.quick)
-    examples = np.random.default_rng(0).permutation(len(data.train))
-    order = examples[: len(examples) // BATCH * BATCH].reshape(-1, BATCH)
+    net, order = nets.lenet_300_100(), list(islice(our_lenet.minibatches(len(data.train), BATCH), 900))
+    tensors = torch_lenet.Tensors(data) if torch is not None else None
     table = bench.Table(f"a step of LeNet-300-100, batch {BATCH}, one thread", COLUMNS)
     for ticket in bench.at_densities(tickets, DENSITIES):
-        sides = {engine: our_block(engine, ticket, data, order, args.block) for engine in ENGINES}
+        given = (net, ticket.start, ticket.masks)
+        sides = {e: turn(our_lenet.Training(*given, data, bench.LR, e), order, args.block) for e in ENGINES}
         if torch is not None:
-            sides["torch"] = torch_block(ticket, data, order, args.block)
+            training = torch_lenet.Training(*given, tensors, bench.LR)
+            sides["torch"] = turn(training, [torch.from_numpy(index) for index in order], args.block)
         taken = bench.take_turns(sides, args.pairs)
         row = {f"{side}_ms": 1e3 * float(np.median(seconds)) / args.block for side, seconds in taken.items()}
         for engine in ENGINES if torch is not None else ():
