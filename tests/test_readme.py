@@ -1,5 +1,6 @@
 """The README does what it says: its Python runs, its commands and paths exist."""
 
+import os
 import re
 import subprocess
 import sys
@@ -32,12 +33,17 @@ def test_the_npticket_commands_are_understood():
         assert cli.parser().parse_args(arguments).command
 
 
-def test_python_snippets_run():
-    (snippet,) = blocks("python")
-    done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, cwd=ROOT)
+def test_python_snippets_run(tmp_path):
+    """One after the other: the second goes on from the first."""
+    call = [sys.executable, "-c", "\n".join(blocks("python"))]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["0", "1", "2"]
+    *rounds, labels = done.stdout.splitlines()
+    assert [line.split()[0] for line in rounds] == ["0", "1", "2"]
     assert "[0.80037566 0.80037566]" in done.stdout
+    assert re.fullmatch(r"\[\d( \d){4}\] \[\d( \d){4}\]", labels)
+    assert (tmp_path / "ticket.npz").exists()
 
 
 def test_links_and_images_exist():
