@@ -1,0 +1,100 @@
+"""Convolutional networks for one trial: Winograd's convolution, memory made once, one or two threads."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from npticket.engine.conv.filters import Filters
+from npticket.engine.conv.pieces import Pieces
+from npticket.engine.conv.scratch import Scratch
+from npticket.engine.conv.stages import take_apart
+from npticket.engine.conv.team import Team
+from npticket.engine.conv.trunk import Trunk
+from npticket.layers import Chain
+from npticket.loss import softmax_cross_entropy
+from npticket.params import Params
+from npticket.streams import TrainingStep
+
+CHUNK = 64  # images predicted at a time
+
+
+class ConvNet:
+    """Runs one trial of a `net` that is supported from `start` under `masks`; `start` itself is not written.
+
+    With 2 threads, each does half of the work, to the same bits; BLAS should have 1 thread. UnknownStageError for a
+    network of another kind.
+    """
+
+    def __init__(
+        self, net: Any, start: Params, masks: Params, optimizer: Callable[[Params], Any], threads: int = 1
+    ) -> None:
+        self._stages, self._size = take_apart(net.body, net.input_shape), net.input_shape[0]
+        self._tail = Chain(**self._stages.tail) if self._stages.tail else None
+        self._theta = start.copy()
+        self._grads = start.like(np.zeros_like(start.flat))
+        self._optimizer = Pieces(optimizer, masks, start.flat.dtype)
+        self._team = Team(threads)
+        scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
+        self._scratch = [scratch[0], scratch[-1]]
+        self._filters: dict[str, Filters] = {}
+        self._is_prepared = False
+        self._trunks: dict[int, Trunk] = {}
+
+    def see(self, images: np.ndarray) -> np.ndarray:
+        """Return what `step` and `predict` want to be given of `images`: them."""
+        return images
+
+    def step(self, x: np.ndarray, labels: np.ndarray, step: TrainingStep) -> np.ndarray:
+        """Take one optimizer step; return the loss before it, (1,).     x (1, B, H, W, C)   labels (1, B)"""
+        trunk = self._trunk(x.shape[1])
+        features = trunk.forward(self._team, x[0], training=True)
+        logits, backward = self._follow(features, step)
+        loss, dlogits = softmax_cross_entropy(logits, labels)
+        trunk.backward(self._team, backward(dlogits, self._grads.tree)[0])
+        self._optimizer.step(self._team, self._theta, self._grads)
+        self._is_prepared = False
+        return loss
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return logits (1, B, C).     x (1, B, H, W, C)
+
+        A few images at a time, always equally many, so that memory is made once: the last may overlap those before.
+        """
+        count = x.shape[1]
+        size = -(-count // -(-count // CHUNK))
+        logits = None
+        for first in range(0, count, size):
+            first = min(first, count - size)
+            features = self._trunk(size).forward(self._team, x[0, first : first + size], training=False)
+            part, _ = self._follow(features, None)
+            if logits is None:
+                logits = np.empty((1, count, part.shape[-1]), part.dtype)
+            logits[:, first : first + size] = part
+        return logits
+
+    def read(self, out: Params) -> None:
+        """Copy the present parameters, pruned ones 0, into `out`."""
+        out.flat[...] = self._theta.flat
+
+    def _trunk(self, batch: int) -> Trunk:
+        """The trunk for a batch size, its filters prepared."""
+        if batch not in self._trunks:
+            self._trunks[batch] = Trunk(
+                self._stages, self._size, batch, self._theta, self._grads, self._filters, self._scratch
+            )
+            self._is_prepared = False
+        if not self._is_prepared:
+            self._team.each(self._prepare)
+            self._is_prepared = True
+        return self._trunks[batch]
+
+    def _prepare(self, half: int) -> None:
+        for filters in self._filters.values():
+            filters.prepare(half)
+
+    def _follow(self, features: np.ndarray, step: TrainingStep | None) -> tuple[np.ndarray, Callable]:
+        """Run the layers after the maps; return logits (1, B, C) and the backward pass."""
+        if self._tail is None:
+            return features[None], lambda dy, grad: dy
+        return self._tail.forward(self._theta.tree, features[None], step)

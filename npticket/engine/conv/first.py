@@ -1,0 +1,75 @@
+"""The first convolution, whose input has too few channels for Winograd's to pay, by im2col."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from npticket.engine.conv.filters import Filters
+from npticket.engine.conv.images import phases
+from npticket.engine.conv.outputs import Output
+from npticket.engine.conv.team import Team
+
+
+class FirstConvolution:
+    """y = images * w + b, 3 x 3 with pad 1: windows become columns, kept for the weight gradient.
+
+    The columns are (9 C, pixels); a last row of ones makes the bias one more weight.
+    """
+
+    def __init__(self, filters: Filters, bias: np.ndarray | None, dbias: np.ndarray | None, out: Output) -> None:
+        self.out, self._filters, self._bias, self._dbias = out, filters, bias, dbias
+        size, channels, dtype = out.size, filters.channels, filters.w.dtype
+        self._frames = [np.zeros((channels, size + 2, size + 2, n), dtype) for n in out.images]
+        shape = 9 * channels + (bias is not None), size, phases(size), size // phases(size)
+        self._columns = [np.ones((*shape, n), dtype) for n in out.images]
+        self._w = np.empty((shape[0], filters.filters), dtype)
+        self._dw = [np.empty_like(self._w) for _ in out.images]
+        self._height = min(4, size)
+        self.batch: np.ndarray | None = None  # (B, H, W, C), to be set before `forward`
+
+    def bind(self) -> None:
+        """Nothing to take."""
+
+    def forward(self, team: Team) -> None:
+        """Write y."""
+        weights = self._filters.w.reshape(-1, self._filters.filters)
+        self._w[: len(weights)] = weights
+        if self._bias is not None:
+            self._w[-1] = self._bias
+        team.each(self._forward, len(self._columns))
+
+    def backward(self, team: Team) -> None:
+        """Write dw and dbias; there is no dx."""
+        team.each(self._backward, len(self._columns))
+        dw = sum(self._dw)
+        self._filters.dw[...] = dw[: 9 * self._filters.channels].reshape(self._filters.dw.shape)
+        if self._dbias is not None:
+            self._dbias[...] = dw[-1]
+
+    def _forward(self, chunk: int) -> None:
+        images, columns = self.out.images, self._columns[chunk]
+        first = sum(images[:chunk])
+        frame = self._frames[chunk]
+        frame[:, 1:-1, 1:-1] = self.batch[first : first + images[chunk]].transpose(3, 1, 2, 0)
+        size, channels = self.out.size, self._filters.channels
+        for i, j in np.ndindex(3, 3):
+            window = frame[:, i : i + size, j : j + size].reshape(channels, size, *columns.shape[3:1:-1], -1)
+            tap = 3 * i + j
+            columns[tap * channels : (tap + 1) * channels] = window.swapaxes(2, 3)
+        for rows in self._rows():
+            y = self.out.y[chunk][rows]
+            # (h, P, W / P n, K): one small product for each row and phase
+            part = columns[:, rows.start - 1 : rows.stop - 1].reshape(len(columns), self._height, y.shape[1], -1)
+            np.matmul(part.transpose(1, 2, 3, 0), self._w, out=y.reshape(*part.shape[1:], -1))
+            self.out.written(chunk, rows)
+
+    def _backward(self, chunk: int) -> None:
+        columns, dw = self._columns[chunk], self._dw[chunk]
+        dw[...] = 0
+        for rows in self._rows():
+            dy = self.out.gradient(chunk, rows).reshape(-1, self._filters.filters)
+            dw += columns[:, rows.start - 1 : rows.stop - 1].reshape(len(columns), -1) @ dy
+
+    def _rows(self) -> Iterator[slice]:
+        for start in range(1, self.out.size + 1, self._height):
+            yield slice(start, start + self._height)

@@ -1,0 +1,95 @@
+"""Winograd convolution of 4 x 4 maps: a tile is a whole image, and the weights are more than the images.
+
+So the two parts of the work are not halves of the batch, but half of the 36 matrix products each, for all images.
+"""
+
+import numpy as np
+
+from npticket.engine.conv.filters import WinogradFilters
+from npticket.engine.conv.images import as_tiles, inside, overlapping_tiles
+from npticket.engine.conv.maps import Map
+from npticket.engine.conv.outputs import Output
+from npticket.engine.conv.team import Team
+from npticket.engine.conv.tiles import InputTiles, OutputTiles
+from npticket.engine.conv.winograd import CENTRE, POINTS
+
+HALVES = slice(0, POINTS**2 // 2), slice(POINTS**2 // 2, POINTS**2)
+
+
+class Planes:
+    """y = x * w + b with pad 1, and its gradients, as in RowsOfTiles."""
+
+    def __init__(
+        self, filters: WinogradFilters, bias: np.ndarray | None, dbias: np.ndarray | None, source: Map, out: Output
+    ) -> None:
+        self.source, self.out = source, out
+        source.readers.append(self)
+        self._filters, self._bias, self._dbias = filters, bias, dbias
+        batch, c, k = sum(out.images), filters.channels, filters.filters
+        out.scratch[0].reserve(all_v=(POINTS**2, batch, c), all_m=(POINTS**2, batch, k), all_du=(POINTS**2, c, k))
+        for images, scratch in zip(out.images, out.scratch, strict=False):
+            InputTiles.reserve(scratch, 1, 1, images * c)
+            OutputTiles.reserve(scratch, 1, images * k)
+
+    def bind(self) -> None:
+        """Take the scratch memory that was reserved."""
+        batch, c, k = sum(self.out.images), self._filters.channels, self._filters.filters
+        shared = self.out.scratch[0]
+        self._v, self._m = shared.array("all_v", (POINTS**2, batch, c)), shared.array("all_m", (POINTS**2, batch, k))
+        self._du = shared.array("all_du", (POINTS**2, c, k))
+        self._input, self._output = [], []
+        first = 0
+        for images, scratch in zip(self.out.images, self.out.scratch, strict=False):
+            v, m = (
+                domain.reshape(POINTS, POINTS, 1, -1)[..., first * channels : (first + images) * channels]
+                for domain, channels in ((self._v, c), (self._m, k))
+            )
+            self._input.append(InputTiles(v, 1, scratch))
+            self._output.append(OutputTiles(m, scratch))
+            first += images
+
+    def forward(self, team: Team) -> None:
+        """Write y."""
+        chunks = len(self._input)
+        team.each(self._gather, chunks)
+        team.each(self._multiply)
+        if self._bias is not None:
+            self._m[CENTRE] += self._bias
+        team.each(self._collect, chunks)
+
+    def backward(self, team: Team) -> None:
+        """Write dw, dbias and dx; other readers of x, which come before this one, add to dx later."""
+        chunks = len(self._input)
+        team.each(self._gather_gradient, chunks)
+        if self._dbias is not None:
+            np.sum(self._m[CENTRE], axis=0, out=self._dbias)
+        team.each(self._multiply_gradient)
+        team.each(self._spread, chunks)
+        team.each(lambda half: self._filters.finish(half, [self._du]))
+
+    def _gather(self, chunk: int) -> None:
+        self.source.fill(chunk, self.source.size)
+        self._input[chunk].transform(overlapping_tiles(self.source.x[chunk], 0, 1))
+
+    def _multiply(self, half: int) -> None:
+        part = HALVES[half]
+        np.matmul(self._v[part], self._filters.u[part], out=self._m[part])
+
+    def _collect(self, chunk: int) -> None:
+        self._output[chunk].collect(as_tiles(inside(self.out.y[chunk])))
+        self.out.written(chunk, slice(1, -1))
+
+    def _gather_gradient(self, chunk: int) -> None:
+        self._output[chunk].transform(as_tiles(self.out.gradient(chunk, slice(1, -1))))
+        self._input[chunk].transform(overlapping_tiles(self.source.x[chunk], 0, 1))
+
+    def _multiply_gradient(self, half: int) -> None:
+        part = HALVES[half]
+        np.matmul(self._v[part].swapaxes(1, 2), self._m[part], out=self._du[part])
+        np.matmul(self._m[part], self._filters.turned[part], out=self._v[part])
+
+    def _spread(self, chunk: int) -> None:
+        self.source.dx[chunk][:2] = 0
+        self._input[chunk].spread(overlapping_tiles(self.source.dx[chunk], 0, 1))
+        if self.source.readers[0] is self:
+            self.source.drain(chunk, self.source.size)

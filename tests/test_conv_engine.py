@@ -1,0 +1,256 @@
+"""Law 13 for convolutional networks: the engine equals the plain layers, over random networks, batches, optimizers."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import optimizers, seeds
+
+from npticket import nets
+from npticket.engine.conv import ConvNet, supports, tiles
+from npticket.engine.plain import Plain
+from npticket.layers import (
+    AveragePool,
+    BatchNorm,
+    Chain,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool,
+    ReLU,
+    Residual,
+)
+from npticket.nets import Net
+from npticket.optimizers import SGD, Adam
+from npticket.prune import dense_masks, prune_layerwise, random_scores
+from npticket.streams import TrainingStep, streams
+from npticket.tickets import rewind
+
+sgd = lambda masks: SGD(masks, lr=0.05, momentum=0.9, weight_decay=0.01)  # noqa: E731
+
+
+@st.composite
+def networks(draw):
+    """A network of up to four stages, on maps of 16 x 16 to 2 x 2 pixels, with everything that the engine knows."""
+    channels, size = draw(st.integers(1, 3)), draw(st.sampled_from([4, 8, 12, 16]))
+    shape, layers = (size, size, channels), {}
+    for stage in range(draw(st.integers(1, 4))):
+        filters = draw(st.integers(1, 3))
+        if stage and draw(st.booleans()):
+            stride = 2 if halves(size) and draw(st.booleans()) else 1
+            layers[f"block{stage}"] = block(channels, filters, stride, draw(st.booleans()))
+            pooled = False
+        else:
+            normed, pooled = draw(st.booleans()), halves(size) and draw(st.booleans())
+            layers[f"stage{stage}"] = step(channels, filters, normed, size, draw(st.booleans()), pooled)
+            stride = 1
+        size, channels = size // (2 if stride == 2 or pooled else 1), filters
+    if draw(st.booleans()):
+        layers["flatten"], inputs = Flatten(), size * size * channels
+    else:
+        layers["pool"], inputs = draw(st.sampled_from([GlobalAveragePool(), AveragePool(size)])), channels
+        layers["flatten"] = Flatten()
+    layers["out"] = Dense(inputs, 3)
+    body = Chain(**layers)
+    return Net("random", body, shape, 3, {name: 0.2 for name in body.layout if name.endswith("/W")})
+
+
+def chain(size=8, **layers):
+    return Net("small", Chain(**layers), (size, size, 1), 3, {})
+
+
+def halves(size):
+    return size % 8 == 0 or size == 4
+
+
+def step(channels, filters, normed, size, relu, pooled):
+    layers = {"conv": Conv2D(channels, filters, padding=1, bias=not normed and size > 2)}
+    if normed:
+        layers["norm"] = BatchNorm(filters)
+    if relu:
+        layers["relu"] = ReLU()
+    if pooled:
+        layers["pool"] = MaxPool(2)
+    return Chain(**layers)
+
+
+def block(channels, filters, stride, relu):
+    body = Chain(
+        conv1=Conv2D(channels, filters, stride=stride, padding=1, bias=False),
+        norm1=BatchNorm(filters),
+        relu=ReLU(),
+        conv2=Conv2D(filters, filters, padding=1, bias=False),
+        norm2=BatchNorm(filters),
+    )
+    shortcut = None
+    if stride == 2 or channels != filters:
+        shortcut = Chain(conv=Conv2D(channels, filters, kernel=1, stride=stride, bias=False), norm=BatchNorm(filters))
+    layers = {"sum": Residual(body, shortcut)}
+    if relu:
+        layers["relu"] = ReLU()
+    return Chain(**layers)
+
+
+def pruned(net, seed, rate=0.4):
+    """Parameters at random, biases too, and random masks."""
+    rng = np.random.default_rng(seed)
+    theta0 = net.init(streams(seed, [0], "init"), np.float64)
+    for name in theta0:
+        if not name.endswith("/W"):
+            theta0[name][...] += rng.uniform(0, 0.5, theta0[name].shape)
+    scores = random_scores(theta0, streams(seed, [0], "mask"))
+    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(net.rates, rate))
+    return rewind(theta0, masks), masks
+
+
+def train(net, engines, seed, batches=(4, 3, 4)):
+    """Give the engines the same batches; return what they lose, know and predict in the end, side by side."""
+    rng = np.random.default_rng(seed)
+    losses = []
+    for i, batch in enumerate(batches):
+        x, labels = rng.normal(size=(1, batch, *net.input_shape)), rng.integers(0, net.classes, (1, batch))
+        losses.append([engine.step(x, labels, TrainingStep(seed, [0], 0, i)) for engine in engines])
+    ends = [engine_end(engine, net) for engine in engines]
+    x = rng.normal(size=(1, 5, *net.input_shape))
+    return np.array(losses).swapaxes(0, 1), ends, [engine.predict(x) for engine in engines]
+
+
+def engine_end(engine, net):
+    end = net.init(streams(0, [0], "init"), np.float64)
+    engine.read(end)
+    return end.flat
+
+
+def assert_equal(net, start, masks, optimizer, seed, threads=1, **batches):
+    engines = [Plain(net, start, masks, optimizer), ConvNet(net, start, masks, optimizer, threads)]
+    for plain, ours in train(net, engines, seed, **batches):
+        scale = max(1, np.abs(plain).max())
+        np.testing.assert_allclose(ours, plain, rtol=1e-10, atol=1e-10 * scale)
+
+
+@settings(max_examples=150)
+@given(networks(), optimizers, seeds)
+def test_the_engine_is_plain(net, optimizer, seed):
+    assert supports(net)
+    start, masks = pruned(net, seed)
+    before = start.flat.copy()
+    assert_equal(net, start, masks, optimizer, seed)
+    assert (start.flat == before).all()
+
+
+@pytest.mark.parametrize(
+    "net",
+    [nets.conv_2(), nets.conv_4(dropout=0.5), nets.conv_6(), nets.vgg_19(width=2), nets.resnet(8, width=2)],
+    ids=lambda net: net.name,
+)
+def test_the_papers_networks_are_plain(net):
+    start, masks = pruned(net, 0)
+    assert_equal(net, start, masks, sgd, 0, batches=(3, 2))
+
+
+@settings(max_examples=40)
+@given(networks(), seeds, st.integers(1, 5))
+def test_two_threads_give_the_same_bits_as_one(net, seed, batch):
+    start, masks = pruned(net, seed)
+    engines = [ConvNet(net, start, masks, sgd, threads) for threads in (1, 2)]
+    for one, two in train(net, engines, seed, batches=(batch, batch)):
+        assert one.tobytes() == two.tobytes()
+
+
+@settings(max_examples=10)
+@given(networks(), seeds)
+def test_pruned_weights_stay_0(net, seed):
+    start, masks = pruned(net, seed)
+    engine = ConvNet(net, start, masks, lambda m: Adam(m, lr=0.01))
+    train(net, [engine], seed)
+    end = engine_end(engine, net)
+    assert not end[~masks.flat].any()
+    assert np.isfinite(end).all()
+
+
+def test_the_comparison_of_engines_can_fail(monkeypatch):
+    convs = {"a": Conv2D(1, 2, padding=1), "relu": ReLU(), "b": Conv2D(2, 2, padding=1)}
+    net = chain(**convs, flatten=Flatten(), out=Dense(128, 3))
+    start, masks = pruned(net, 0)
+    assert_equal(net, start, masks, sgd, 0)
+    real = tiles.input_adjoint
+
+    def wrong(m, out, work):
+        real(m, out, work)
+        out[3] *= 1 + 1e-7
+
+    monkeypatch.setattr(tiles, "input_adjoint", wrong)
+    with pytest.raises(AssertionError):
+        assert_equal(net, start, masks, sgd, 0)
+
+
+def test_predicting_many_images_is_predicting_few_and_changes_nothing():
+    net = nets.vgg_19(width=1)
+    start, masks = pruned(net, 0)
+    engine, x = ConvNet(net, start, masks, sgd), np.random.default_rng(0).normal(size=(1, 130, 32, 32, 3))
+    whole = engine.predict(x)
+    for i in (0, 65, 129):
+        np.testing.assert_allclose(engine.predict(x[:, i : i + 1]), whole[:, i : i + 1], rtol=1e-10, atol=1e-12)
+    assert (engine_end(engine, net) == start.flat).all()
+    np.testing.assert_allclose(whole, Plain(net, start, masks, sgd).predict(x), rtol=1e-10, atol=1e-12)
+
+
+def test_batch_norm_is_precise_where_the_mean_is_large():
+    """In float32, with a mean a thousand times the deviation."""
+    first = {"conv": Conv2D(1, 2, padding=1), "norm": BatchNorm(2), "relu": ReLU(), "pool": MaxPool(2)}
+    net = chain(**first, conv2=Conv2D(2, 2, padding=1), flatten=Flatten(), out=Dense(32, 3))
+    wide, _ = pruned(net, 0)
+    wide["conv/b"][...] = 1000
+    wide = wide.like(wide.flat.astype(np.float32).astype(np.float64))
+    narrow = wide.like(wide.flat.astype(np.float32))
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(1, 16, 8, 8, 1)).astype(np.float32), rng.integers(0, 3, (1, 16))
+    ends = []
+    for engine, start, dtype in ((Plain, wide, np.float64), (ConvNet, narrow, np.float32)):
+        runner = engine(net, start, dense_masks(start), lambda masks: SGD(masks, lr=1.0))
+        runner.step(x.astype(dtype), labels, TrainingStep(0, [0], 0, 0))
+        ends.append(start.copy())
+        runner.read(ends[-1])
+    for name in wide:
+        if name != "conv/b":  # its gradient is 0, but for rounding
+            moved = ends[0][name] - wide[name]
+            np.testing.assert_allclose(ends[1][name] - narrow[name], moved, rtol=2e-3, atol=1e-3 * abs(moved).max())
+
+
+first, out = Conv2D(1, 2, padding=1), {"flatten": Flatten(), "out": Dense(128, 3)}
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        nets.lenet_300_100(),
+        chain(conv=Conv2D(1, 2), **out),
+        chain(14, conv=first, **out),
+        chain(12, conv=first, pool=MaxPool(2), **out),
+        chain(conv=first, drop=Dropout(0.5), **out),
+        chain(conv=first, pool=MaxPool(4), **out),
+        chain(conv=Conv2D(1, 2, 5, padding=2), **out),
+        chain(conv=Conv2D(1, 2, stride=2, padding=1), **out),
+        chain(conv=first, conv2=Conv2D(2, 2, 3, 3, padding=1), **out),
+        chain(conv=first, conv2=Conv2D(2, 2, kernel=1), **out),
+        chain(conv=first, sum=Residual(Chain(relu=ReLU())), **out),
+        chain(conv=first, sum=Residual(Chain(conv=Conv2D(2, 2, stride=2, padding=1, bias=False))), **out),
+        chain(conv=first, pool=AveragePool(4), **out),
+        chain(conv=first, relu=ReLU(), relu2=ReLU(), **out),
+        chain(conv=first),
+    ],
+)
+def test_other_networks_are_not_supported(net):
+    assert not supports(net)
+    with pytest.raises(ValueError, match=r"expected|cannot"):
+        ConvNet(net, *pruned(net, 0), sgd)
+
+
+def test_all_of_the_papers_convolutional_networks_are_supported():
+    for make in (nets.conv_2, nets.conv_4, nets.conv_6, nets.resnet_18, nets.vgg_19):
+        assert supports(make())
+    assert supports(nets.conv_6(dropout=0.5))
+    assert supports(nets.resnet(56, width=32))
+    assert supports(nets.vgg_19(width=8))

@@ -1,0 +1,148 @@
+"""The parts of the convolutional engine: transforms against their matrices, layouts, pools, teams."""
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import optimizers, seeds, thetas
+
+from npticket.engine.conv import images, winograd
+from npticket.engine.conv.pieces import Pieces
+from npticket.engine.conv.rows import in_blocks
+from npticket.engine.conv.scratch import Scratch
+from npticket.engine.conv.team import Team
+from npticket.layers import MaxPool
+from npticket.tickets import rewind
+
+
+@given(st.lists(st.floats(-9, 9), min_size=6, max_size=6), st.lists(st.floats(-9, 9), min_size=3, max_size=3))
+def test_six_products_make_four_outputs_of_three_taps(d, w):
+    y = winograd.AT @ ((winograd.G @ w) * (winograd.BT @ d))
+    np.testing.assert_allclose(y, [np.dot(d[k : k + 3], w) for k in range(4)], atol=1e-11)
+
+
+@given(seeds)
+def test_transforms_are_their_matrices(seed):
+    rng = np.random.default_rng(seed)
+    d, y, work = rng.normal(size=(6, 2, 5)), rng.normal(size=(4, 2, 5)), np.empty((winograd.WORK, 2, 5))
+    six, four = np.empty((6, 2, 5)), np.empty((4, 2, 5))
+
+    def agree(out, matrix, of):
+        np.testing.assert_allclose(out, np.tensordot(matrix, of, 1), rtol=1e-12, atol=1e-12)
+
+    winograd.input_transform(d[0], d[1:5], d[5], six, work)
+    agree(six, winograd.BT, d)
+    winograd.output_adjoint(y, six, work)
+    agree(six, winograd.AT.T, y)
+    winograd.output_transform(d, four, work)
+    agree(four, winograd.AT, d)
+    five = list(np.empty((5, 2, 5)))
+    winograd.input_adjoint(d, five, work)
+    agree([*five, d[5]], winograd.BT.T, d)
+
+
+@given(st.sampled_from([2, 4, 8, 12]), st.integers(1, 3), st.integers(1, 3), seeds)
+def test_maps_hold_images(size, count, channels, seed):
+    x = np.random.default_rng(seed).normal(size=(count, size, size, channels))
+    a = images.blank(size, count, channels, x.dtype)
+    seen = images.as_images(images.inside(a), count)
+    seen[...] = x.reshape(seen.shape)
+    p = images.phases(size)
+    for n, h, w, c in np.ndindex(x.shape):
+        assert a[h + 1, w % p, w // p, n * channels + c] == x[n, h, w, c]
+    assert not a[[0, -1]].any()
+
+
+@given(st.sampled_from([4, 8, 16]), st.integers(1, 2), seeds)
+def test_pooling_is_the_layer_ties_included(size, count, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-1, 2, (count, size, size, 2)).astype(float)  # most squares have several largest pixels
+    a = images.blank(size, count, 2, x.dtype)
+    pooled, dpooled = (images.blank(size // 2, count, 2, x.dtype) for _ in range(2))
+    da = np.full_like(a, np.nan)
+
+    def view(a):
+        return images.as_images(images.inside(a), count)
+
+    view(a)[...] = x.reshape(view(a).shape)
+    images.max_pool(images.inside(a), images.inside(pooled))
+    y, backward = MaxPool(2).forward({}, x[None])
+    np.testing.assert_array_equal(view(pooled).reshape(y[0].shape), y[0])
+    dy = rng.normal(size=y.shape)
+    view(dpooled)[...] = dy.reshape(view(dpooled).shape)
+    images.max_pool_gradient(*map(images.inside, (a, pooled, dpooled, da)))
+    np.testing.assert_array_equal(view(da).reshape(x.shape), backward(dy, {})[0])
+
+
+@given(st.integers(1, 300), st.integers(1, 200), st.sampled_from([7, 32, 64, 128, 192]))
+def test_products_in_blocks_are_products(rows, inner, columns):
+    rng = np.random.default_rng(0)
+    a, b, out = rng.normal(size=(2, rows, inner)), rng.normal(size=(2, inner, columns)), np.empty((2, rows, columns))
+    blocks = in_blocks(a, b, out)
+    np.matmul(blocks[0], blocks[1], out=blocks[2])
+    np.testing.assert_allclose(out, a @ b, rtol=1e-9, atol=1e-9)
+
+
+def test_scratch_memory_is_shared_and_as_large_as_reserved():
+    scratch = Scratch(np.dtype(np.float32))
+    scratch.reserve(a=(3, 4))
+    scratch.reserve(a=(2, 2))
+    first, second = scratch.array("a", (2, 5)), scratch.array("a", (12,))
+    assert np.shares_memory(first, second)
+    assert not np.shares_memory(first, scratch.array("b", (2, 5)))
+    assert scratch.array("a", (13,)).dtype == np.float32
+
+
+@given(thetas(), optimizers, seeds, st.sampled_from([1, 2]), st.sampled_from([3, 7, 1000]))
+def test_pieces_are_the_optimizer_bit_for_bit(case, optimizer, seed, threads, size):
+    _, theta0 = case
+    theta0, rng = theta0.trial(0), np.random.default_rng(seed)
+    masks = theta0.like(rng.random(theta0.flat.shape) < 0.5)
+    ours, theirs, grads = rewind(theta0, masks), rewind(theta0, masks), theta0.copy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("npticket.engine.conv.pieces.PIECE", size)
+        pieces, whole, team = Pieces(optimizer, masks, np.float64), optimizer(masks), Team(threads)
+    for gradients in rng.normal(size=(3, *theta0.flat.shape)):
+        grads.flat[...] = gradients
+        pieces.step(team, ours, grads)
+        whole.step(theirs, theta0.like(gradients.copy()))
+    assert ours.flat.tobytes() == theirs.flat.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_team_does_every_part_and_tells_of_errors(threads):
+    team, done = Team(threads), [0, 0]
+
+    def part(i):
+        done[i] += 1
+
+    team.each(part)
+    team.each(part, parts=1)
+    assert done == [2, 1]
+    for bad in (0, 1):
+
+        def fails(i):
+            if i == bad:
+                raise KeyError(i)
+
+        with pytest.raises(KeyError, match=str(bad)):
+            team.each(fails)
+    team.each(part)  # as if nothing had been
+    assert done == [3, 2]
+
+
+def test_both_threads_work_at_once_and_end_with_the_team():
+    before, barrier = set(threading.enumerate()), threading.Barrier(2, timeout=10)
+    team = Team(2)
+    team.each(lambda part: barrier.wait())  # would never return one after the other
+    (thread,) = set(threading.enumerate()) - before
+    assert thread.daemon
+    del team
+    gc.collect()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    with pytest.raises(ValueError, match="1 or 2 threads, got 3"):
+        Team(3)
