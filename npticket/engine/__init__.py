@@ -6,13 +6,16 @@ and equals it up to rounding.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from npticket.backend import array_module
+from npticket.engine.conv import ConvNet, supports
 from npticket.engine.dense import DenseNet
 from npticket.engine.living import is_dense
+from npticket.engine.packed import packed
 from npticket.engine.plain import Plain
 from npticket.engine.several import Several
 from npticket.params import Params
@@ -36,7 +39,23 @@ def plan(
     """
     if engine not in ENGINES:
         raise ValueError(f"there is no engine {engine!r}; there is {', '.join(ENGINES)}")
-    if engine == "plain" or array_module(start.flat, masks.flat) is not np or not is_dense(net.body):
+    if engine == "plain" or array_module(start.flat, masks.flat) is not np:
         return Plain(net, start, masks, optimizer)
-    trials = [DenseNet(net, start.trial(t), masks.trial(t), optimizer, shown) for t in range(start.trials)]
+    trials = [_fast(net, start.trial(t), masks.trial(t), optimizer, shown, threads) for t in range(start.trials)]
     return trials[0] if len(trials) == 1 else Several(trials)
+
+
+def _fast(
+    net: Any,
+    start: Params,
+    masks: Params,
+    optimizer: Callable[[Params], Any],
+    shown: np.ndarray | None,
+    threads: int,
+) -> Any:
+    """The fast engine for one trial: of networks that it does not know it runs the layers, and only packs survivors."""
+    if is_dense(net.body):
+        return DenseNet(net, start, masks, optimizer, shown)
+    if supports(net):
+        return ConvNet(net, start, masks, optimizer, min(threads, 2))
+    return Plain(net, start, masks, partial(packed, optimizer, dtype=start.flat.dtype))
