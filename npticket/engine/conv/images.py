@@ -32,17 +32,9 @@ def as_images(rows: np.ndarray, images: int) -> np.ndarray:
     return rows.reshape(h, p, across, images, -1).transpose(3, 0, 2, 1, 4)
 
 
-def overlapping_tiles(a: np.ndarray, first: int, count: int) -> np.ndarray:
-    """A view (6, count, P, W / P images channels) of a map: tile row i has six rows, the first is first + 4 i."""
-    row, phase, _, item = a.strides
-    shape = (6, count, a.shape[1], a.shape[2] * a.shape[3])
-    return np.lib.stride_tricks.as_strided(a[first:], shape, (row, 4 * row, phase, item))
-
-
-def as_tiles(rows: np.ndarray) -> np.ndarray:
-    """Rows as tiles that do not overlap: a view (4, h / 4, P, W / P images channels)."""
-    h, p, across, run = rows.shape
-    return rows.reshape(h // 4, 4, p, across * run).swapaxes(0, 1)
+def joined(rows: np.ndarray) -> np.ndarray:
+    """Rows seen as (h, P, W / P images channels)."""
+    return rows.reshape(*rows.shape[:2], -1)
 
 
 def corners(rows: np.ndarray) -> Iterator[np.ndarray]:

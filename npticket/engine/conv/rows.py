@@ -1,9 +1,9 @@
-"""Winograd convolution of large maps: each chunk of the batch alone, one or two rows of tiles at a time."""
+"""Winograd convolution of large maps: each chunk of the batch alone, one row of tiles at a time."""
 
 import numpy as np
 
 from npticket.engine.conv.filters import WinogradFilters
-from npticket.engine.conv.images import as_tiles, overlapping_tiles
+from npticket.engine.conv.images import joined
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.scratch import Scratch
@@ -25,22 +25,16 @@ class RowsOfTiles:
         self.source, self.out = source, out
         source.readers.append(self)
         self._filters, self._bias, self._dbias = filters, bias, dbias
-        self._high = 2 if out.size == 2 * TILE else 1
-        self._starts = range(0, out.size, TILE * self._high)
         self._kernels: list[_Kernel] = []
-        across = out.size // TILE
         for chunk, images in enumerate(out.images):
-            _Kernel.reserve(out.scratch[chunk], chunk, self._high, across, images, filters)
+            _Kernel.reserve(out.scratch[chunk], chunk, out.size // TILE, images, filters)
 
     def bind(self) -> None:
         """Take the scratch memory that was reserved."""
-        across = self.out.size // TILE
         self._kernels = [
-            _Kernel(self.out.scratch[chunk], chunk, self._high, across, images, self._filters)
+            _Kernel(self.out.scratch[chunk], chunk, self.out.size // TILE, images, self._filters)
             for chunk, images in enumerate(self.out.images)
         ]
-        for chunk, kernel in enumerate(self._kernels):
-            kernel.x = [overlapping_tiles(self.source.x[chunk], i, self._high) for i in self._starts]
 
     def forward(self, team: Team) -> None:
         """Write y."""
@@ -54,50 +48,45 @@ class RowsOfTiles:
             self._dbias[...] = sum(kernel.dbias for kernel in self._kernels)
 
     def _forward(self, chunk: int) -> None:
-        kernel, height = self._kernels[chunk], TILE * self._high
-        y = self.out.y[chunk]
-        for tile_row, start in enumerate(self._starts):
-            rows = slice(1 + start, 1 + start + height)
-            self.source.fill(chunk, start + height + 1)
-            kernel.input.transform(kernel.x[tile_row])
+        kernel, x, y = self._kernels[chunk], self.source.x[chunk], self.out.y[chunk]
+        for start in range(0, self.out.size, TILE):
+            rows = slice(1 + start, 1 + start + TILE)
+            self.source.fill(chunk, start + TILE + 1)
+            kernel.input.transform(joined(x[start : start + POINTS]))
             kernel.multiply()
             if self._bias is not None:
                 kernel.centre += self._bias
-            kernel.output.collect(as_tiles(y[rows]))
+            kernel.output.collect(joined(y[rows]))
             self.out.written(chunk, rows)
 
     def _backward(self, chunk: int) -> None:
-        kernel, height, dx = self._kernels[chunk], TILE * self._high, self.source.dx[chunk]
-        if not kernel.dx:
-            kernel.dx = [overlapping_tiles(dx, i, self._high) for i in self._starts]
+        kernel, x, dx = self._kernels[chunk], self.source.x[chunk], self.source.dx[chunk]
         dx[:2] = 0
         kernel.dbias[...] = 0
-        for tile_row, start in enumerate(self._starts):
-            dy = self.out.gradient(chunk, slice(1 + start, 1 + start + height))
-            kernel.output.transform(as_tiles(dy))
+        for start in range(0, self.out.size, TILE):
+            dy = self.out.gradient(chunk, slice(1 + start, 1 + start + TILE))
+            kernel.output.transform(joined(dy))
             if self._bias is not None:
                 kernel.dbias += kernel.ones @ kernel.centre
-            kernel.input.transform(kernel.x[tile_row])
+            kernel.input.transform(joined(x[start : start + POINTS]))
             kernel.weight_gradient(is_first=start == 0)
             kernel.input_gradient()
-            kernel.input.spread(kernel.dx[tile_row])
+            kernel.input.spread(joined(dx[start : start + POINTS]))
             if self.source.readers[0] is self:
-                end = start + height
+                end = start + TILE
                 self.source.drain(chunk, end if end == self.out.size else end - 1)
 
 
 class _Kernel:
-    """V and M of some rows of tiles of one chunk, which also hold their own gradients, dU, and products of them."""
+    """V and M of a row of tiles of one chunk, which also hold their own gradients, dU, and products of them."""
 
-    def __init__(
-        self, scratch: Scratch, chunk: int, high: int, across: int, images: int, filters: WinogradFilters
-    ) -> None:
-        c, k, count = filters.channels, filters.filters, high * across * images
-        v = scratch.array("v", (POINTS, POINTS, high, across * images * c))
-        m = scratch.array("m", (POINTS, POINTS, high, across * images * k))
+    def __init__(self, scratch: Scratch, chunk: int, across: int, images: int, filters: WinogradFilters) -> None:
+        c, k, tiles = filters.channels, filters.filters, across * images
+        v = scratch.array("v", (POINTS, POINTS, tiles * c))
+        m = scratch.array("m", (POINTS, POINTS, tiles * k))
         self.input, self.output = InputTiles(v, across, scratch), OutputTiles(m, scratch)
-        v, m = v.reshape(POINTS**2, count, c), m.reshape(POINTS**2, count, k)
-        self.centre, self.ones = m[CENTRE], np.ones(count, m.dtype)
+        v, m = v.reshape(POINTS**2, tiles, c), m.reshape(POINTS**2, tiles, k)
+        self.centre, self.ones, self.dbias = m[CENTRE], np.ones(tiles, m.dtype), np.zeros(k, m.dtype)
         self.du = scratch.array(f"du {chunk}", (POINTS**2, c, k))
         self._part = scratch.array("part", self.du.shape)
         self._forward = in_blocks(v, filters.u, m)
@@ -105,18 +94,15 @@ class _Kernel:
         self._weight_gradient = in_blocks(turned, m, self.du)
         self._more_weight_gradient = in_blocks(turned, m, self._part)
         self._input_gradient = in_blocks(m, filters.turned, v)
-        self.dbias = np.zeros(k, m.dtype)
-        self.x: list[np.ndarray] = []  # the tiles of x and dx that belong to each row of tiles
-        self.dx: list[np.ndarray] = []
 
     @staticmethod
-    def reserve(scratch: Scratch, chunk: int, high: int, across: int, images: int, filters: WinogradFilters) -> None:
+    def reserve(scratch: Scratch, chunk: int, across: int, images: int, filters: WinogradFilters) -> None:
         """Say how much scratch memory is needed."""
-        c, k, count = filters.channels, filters.filters, high * across * images
+        c, k, tiles = filters.channels, filters.filters, across * images
         du = POINTS**2, c, k
-        scratch.reserve(**{"v": (POINTS**2, count, c), "m": (POINTS**2, count, k), "part": du, f"du {chunk}": du})
-        InputTiles.reserve(scratch, high, across, images * c)
-        OutputTiles.reserve(scratch, high, across * images * k)
+        scratch.reserve(**{"v": (POINTS**2, tiles, c), "m": (POINTS**2, tiles, k), "part": du, f"du {chunk}": du})
+        InputTiles.reserve(scratch, across, images * c)
+        OutputTiles.reserve(scratch, across, images * k)
 
     def multiply(self) -> None:
         """M = V U."""
