@@ -178,13 +178,7 @@ def test_the_comparison_of_engines_can_fail(monkeypatch):
     net = chain(**convs, flatten=Flatten(), out=Dense(128, 3))
     start, masks = pruned(net, 0)
     assert_equal(net, start, masks, sgd, 0)
-    real = tiles.input_adjoint
-
-    def wrong(m, out, work):
-        real(m, out, work)
-        out[3] *= 1 + 1e-7
-
-    monkeypatch.setattr(tiles, "input_adjoint", wrong)
+    monkeypatch.setattr(tiles, "AT", tiles.AT * (1 + 1e-7))
     with pytest.raises(AssertionError):
         assert_equal(net, start, masks, sgd, 0)
 

@@ -14,6 +14,7 @@ from npticket.engine.conv.pieces import Pieces
 from npticket.engine.conv.rows import in_blocks
 from npticket.engine.conv.scratch import Scratch
 from npticket.engine.conv.team import Team
+from npticket.engine.conv.tiles import InputTiles, OutputTiles
 from npticket.layers import MaxPool
 from npticket.tickets import rewind
 
@@ -24,35 +25,44 @@ def test_six_products_make_four_outputs_of_three_taps(d, w):
     np.testing.assert_allclose(y, [np.dot(d[k : k + 3], w) for k in range(4)], atol=1e-11)
 
 
-@given(seeds)
-def test_transforms_are_their_matrices(seed):
-    rng = np.random.default_rng(seed)
-    d, y, work = rng.normal(size=(6, 2, 5)), rng.normal(size=(4, 2, 5)), np.empty((winograd.WORK, 2, 5))
-    six, four = np.empty((6, 2, 5)), np.empty((4, 2, 5))
+@given(st.integers(1, 3), st.integers(1, 4), seeds)
+def test_tiles_go_to_the_domain_and_back_as_the_matrices_say(across, slot, seed):
+    rng, width = np.random.default_rng(seed), 4 * across
+    scratch = Scratch(np.dtype(float))
+    v, m = rng.normal(size=(2, 6, 6, across, slot))
+    kept_v, kept_m = v.copy(), m.copy()
+    inputs, outputs = InputTiles(v, scratch), OutputTiles(m, scratch)
+    x, y, dx = rng.normal(size=(6, width, slot)), rng.normal(size=(4, width, slot)), rng.normal(size=(6, width, slot))
+    frame = np.zeros((6, width + 2, slot))
+    frame[:, 1:-1] = x
 
-    def agree(out, matrix, of):
-        np.testing.assert_allclose(out, np.tensordot(matrix, of, 1), rtol=1e-12, atol=1e-12)
+    def two_dimensional(matrix, tile):
+        return np.einsum("ik,jl,kls->ijs", matrix, matrix, tile)
 
-    winograd.input_transform(d[0], d[1:5], d[5], six, work)
-    agree(six, winograd.BT, d)
-    winograd.output_adjoint(y, six, work)
-    agree(six, winograd.AT.T, y)
-    winograd.output_transform(d, four, work)
-    agree(four, winograd.AT, d)
-    five = list(np.empty((5, 2, 5)))
-    winograd.input_adjoint(d, five, work)
-    agree([*five, d[5]], winograd.BT.T, d)
+    expected = np.zeros_like(frame)
+    expected[:2, 1:-1] = dx[:2]
+    for t in range(across):
+        expected[:, 4 * t : 4 * t + 6] += two_dimensional(winograd.BT.T, kept_v[:, :, t])
+    inputs.spread(dx)
+    np.testing.assert_allclose(dx, expected[:, 1:-1], atol=1e-11)
+    inputs.transform(x)
+    got = np.empty((4, width, slot))
+    outputs.collect(got)
+    outputs.transform(y)
+    for t in range(across):
+        tile, columns = frame[:, 4 * t : 4 * t + 6], slice(4 * t, 4 * t + 4)
+        np.testing.assert_allclose(v[:, :, t], two_dimensional(winograd.BT, tile), atol=1e-11)
+        np.testing.assert_allclose(got[:, columns], two_dimensional(winograd.AT, kept_m[:, :, t]), atol=1e-11)
+        np.testing.assert_allclose(m[:, :, t], two_dimensional(winograd.AT.T, y[:, columns]), atol=1e-11)
 
 
 @given(st.sampled_from([2, 4, 8, 12]), st.integers(1, 3), st.integers(1, 3), seeds)
 def test_maps_hold_images(size, count, channels, seed):
     x = np.random.default_rng(seed).normal(size=(count, size, size, channels))
     a = images.blank(size, count, channels, x.dtype)
-    seen = images.as_images(images.inside(a), count)
-    seen[...] = x.reshape(seen.shape)
-    p = images.phases(size)
+    images.as_images(images.inside(a), count)[...] = x
     for n, h, w, c in np.ndindex(x.shape):
-        assert a[h + 1, w % p, w // p, n * channels + c] == x[n, h, w, c]
+        assert a[h + 1, w, n * channels + c] == x[n, h, w, c]
     assert not a[[0, -1]].any()
 
 
@@ -67,14 +77,14 @@ def test_pooling_is_the_layer_ties_included(size, count, seed):
     def view(a):
         return images.as_images(images.inside(a), count)
 
-    view(a)[...] = x.reshape(view(a).shape)
+    view(a)[...] = x
     images.max_pool(images.inside(a), images.inside(pooled))
     y, backward = MaxPool(2).forward({}, x[None])
-    np.testing.assert_array_equal(view(pooled).reshape(y[0].shape), y[0])
+    np.testing.assert_array_equal(view(pooled), y[0])
     dy = rng.normal(size=y.shape)
-    view(dpooled)[...] = dy.reshape(view(dpooled).shape)
+    view(dpooled)[...] = dy[0]
     images.max_pool_gradient(*map(images.inside, (a, pooled, dpooled, da)))
-    np.testing.assert_array_equal(view(da).reshape(x.shape), backward(dy, {})[0])
+    np.testing.assert_array_equal(view(da), backward(dy, {})[0])
 
 
 @given(st.integers(1, 300), st.integers(1, 200), st.sampled_from([7, 32, 64, 128, 192]))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from npticket.engine.conv.filters import Filters
-from npticket.engine.conv.images import phases
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.team import Team
 
@@ -20,9 +19,9 @@ class FirstConvolution:
         self.out, self._filters, self._bias, self._dbias = out, filters, bias, dbias
         size, channels, dtype = out.size, filters.channels, filters.w.dtype
         self._frames = [np.zeros((channels, size + 2, size + 2, n), dtype) for n in out.images]
-        shape = 9 * channels + (bias is not None), size, phases(size), size // phases(size)
-        self._columns = [np.ones((*shape, n), dtype) for n in out.images]
-        self._w = np.empty((shape[0], filters.filters), dtype)
+        rows = 9 * channels + (bias is not None)
+        self._columns = [np.ones((rows, size, size, n), dtype) for n in out.images]
+        self._w = np.empty((rows, filters.filters), dtype)
         self._dw = [np.empty_like(self._w) for _ in out.images]
         self._height = min(4, size)
         self.batch: np.ndarray | None = None  # (B, H, W, C), to be set before `forward`
@@ -53,14 +52,12 @@ class FirstConvolution:
         frame[:, 1:-1, 1:-1] = self.batch[first : first + images[chunk]].transpose(3, 1, 2, 0)
         size, channels = self.out.size, self._filters.channels
         for i, j in np.ndindex(3, 3):
-            window = frame[:, i : i + size, j : j + size].reshape(channels, size, *columns.shape[3:1:-1], -1)
-            tap = 3 * i + j
-            columns[tap * channels : (tap + 1) * channels] = window.swapaxes(2, 3)
+            first = (3 * i + j) * channels
+            columns[first : first + channels] = frame[:, i : i + size, j : j + size]
         for rows in self._rows():
-            y = self.out.y[chunk][rows]
-            # (h, P, W / P n, K): one small product for each row and phase
-            part = columns[:, rows.start - 1 : rows.stop - 1].reshape(len(columns), self._height, y.shape[1], -1)
-            np.matmul(part.transpose(1, 2, 3, 0), self._w, out=y.reshape(*part.shape[1:], -1))
+            quarters = columns[:, rows.start - 1 : rows.stop - 1].reshape(len(columns), self._height * min(4, size), -1)
+            y = self.out.y[chunk][rows].reshape(*quarters.shape[1:], -1)
+            np.matmul(quarters.transpose(1, 2, 0), self._w, out=y)  # one small product for each quarter of a row
             self.out.written(chunk, rows)
 
     def _backward(self, chunk: int) -> None:

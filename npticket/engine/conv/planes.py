@@ -6,7 +6,7 @@ So the two parts of the work are not halves of the batch, but half of the 36 mat
 import numpy as np
 
 from npticket.engine.conv.filters import WinogradFilters
-from npticket.engine.conv.images import inside, joined
+from npticket.engine.conv.images import inside
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.team import Team
@@ -41,10 +41,10 @@ class Planes:
         first = 0
         for images, scratch in zip(self.out.images, self.out.scratch, strict=False):
             v, m = (
-                domain.reshape(POINTS, POINTS, -1)[..., first * channels : (first + images) * channels]
+                domain.reshape(POINTS, POINTS, 1, -1)[..., first * channels : (first + images) * channels]
                 for domain, channels in ((self._v, c), (self._m, k))
             )
-            self._input.append(InputTiles(v, 1, scratch))
+            self._input.append(InputTiles(v, scratch))
             self._output.append(OutputTiles(m, scratch))
             first += images
 
@@ -69,19 +69,19 @@ class Planes:
 
     def _gather(self, chunk: int) -> None:
         self.source.fill(chunk, self.source.size)
-        self._input[chunk].transform(joined(self.source.x[chunk]))
+        self._input[chunk].transform(self.source.x[chunk])
 
     def _multiply(self, half: int) -> None:
         part = HALVES[half]
         np.matmul(self._v[part], self._filters.u[part], out=self._m[part])
 
     def _collect(self, chunk: int) -> None:
-        self._output[chunk].collect(joined(inside(self.out.y[chunk])))
+        self._output[chunk].collect(inside(self.out.y[chunk]))
         self.out.written(chunk, slice(1, -1))
 
     def _gather_gradient(self, chunk: int) -> None:
-        self._output[chunk].transform(joined(self.out.gradient(chunk, slice(1, -1))))
-        self._input[chunk].transform(joined(self.source.x[chunk]))
+        self._output[chunk].transform(self.out.gradient(chunk, slice(1, -1)))
+        self._input[chunk].transform(self.source.x[chunk])
 
     def _multiply_gradient(self, half: int) -> None:
         part = HALVES[half]
@@ -90,6 +90,6 @@ class Planes:
 
     def _spread(self, chunk: int) -> None:
         self.source.dx[chunk][:2] = 0
-        self._input[chunk].spread(joined(self.source.dx[chunk]))
+        self._input[chunk].spread(self.source.dx[chunk])
         if self.source.readers[0] is self:
             self.source.drain(chunk, self.source.size)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from npticket.engine.conv.filters import WinogradFilters
-from npticket.engine.conv.images import joined
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.scratch import Scratch
@@ -52,11 +51,11 @@ class RowsOfTiles:
         for start in range(0, self.out.size, TILE):
             rows = slice(1 + start, 1 + start + TILE)
             self.source.fill(chunk, start + TILE + 1)
-            kernel.input.transform(joined(x[start : start + POINTS]))
+            kernel.input.transform(x[start : start + POINTS])
             kernel.multiply()
             if self._bias is not None:
                 kernel.centre += self._bias
-            kernel.output.collect(joined(y[rows]))
+            kernel.output.collect(y[rows])
             self.out.written(chunk, rows)
 
     def _backward(self, chunk: int) -> None:
@@ -65,13 +64,13 @@ class RowsOfTiles:
         kernel.dbias[...] = 0
         for start in range(0, self.out.size, TILE):
             dy = self.out.gradient(chunk, slice(1 + start, 1 + start + TILE))
-            kernel.output.transform(joined(dy))
+            kernel.output.transform(dy)
             if self._bias is not None:
                 kernel.dbias += kernel.ones @ kernel.centre
-            kernel.input.transform(joined(x[start : start + POINTS]))
+            kernel.input.transform(x[start : start + POINTS])
             kernel.weight_gradient(is_first=start == 0)
             kernel.input_gradient()
-            kernel.input.spread(joined(dx[start : start + POINTS]))
+            kernel.input.spread(dx[start : start + POINTS])
             if self.source.readers[0] is self:
                 end = start + TILE
                 self.source.drain(chunk, end if end == self.out.size else end - 1)
@@ -82,9 +81,9 @@ class _Kernel:
 
     def __init__(self, scratch: Scratch, chunk: int, across: int, images: int, filters: WinogradFilters) -> None:
         c, k, tiles = filters.channels, filters.filters, across * images
-        v = scratch.array("v", (POINTS, POINTS, tiles * c))
-        m = scratch.array("m", (POINTS, POINTS, tiles * k))
-        self.input, self.output = InputTiles(v, across, scratch), OutputTiles(m, scratch)
+        v = scratch.array("v", (POINTS, POINTS, across, images * c))
+        m = scratch.array("m", (POINTS, POINTS, across, images * k))
+        self.input, self.output = InputTiles(v, scratch), OutputTiles(m, scratch)
         v, m = v.reshape(POINTS**2, tiles, c), m.reshape(POINTS**2, tiles, k)
         self.centre, self.ones, self.dbias = m[CENTRE], np.ones(tiles, m.dtype), np.zeros(k, m.dtype)
         self.du = scratch.array(f"du {chunk}", (POINTS**2, c, k))

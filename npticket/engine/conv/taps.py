@@ -11,7 +11,7 @@ from npticket.engine.conv.team import Team
 
 
 class Taps:
-    """y = x * w with stride 1 or 2: what each tap sees is gathered, (taps, rows and phases, W / P images, C)."""
+    """y = x * w with stride 1 or 2: what each tap sees is gathered, (taps, quarters of rows, pixels, C)."""
 
     def __init__(self, filters: Filters, stride: int, source: Map, out: Output) -> None:
         self.source, self.out = source, out
@@ -72,38 +72,33 @@ class Taps:
     def _gather(self, chunk: int, rows: slice) -> np.ndarray:
         """What the taps see of x for some rows of y."""
         seen = self._seen(chunk)
-        for tap, phase, of_x, tiles in self._windows(self.source.x[chunk], rows):
-            if tiles.start:
-                seen[tap, :, phase, 0] = 0
-            seen[tap, :, phase, tiles] = of_x
+        for tap, (of_x, columns) in enumerate(self._windows(self.source.x[chunk], rows)):
+            seen[tap, :, 0] = 0
+            seen[tap, :, columns] = of_x
         return self._as_matrices(seen)
 
     def _scatter(self, chunk: int, rows: slice, matrices: np.ndarray) -> None:
         """Add what belongs to the pixels that the taps saw to dx."""
         dseen = matrices.reshape(self._seen(chunk).shape)
-        for tap, phase, of_dx, tiles in self._windows(self.source.dx[chunk], rows):
-            of_dx += dseen[tap, :, phase, tiles]
+        for tap, (of_dx, columns) in enumerate(self._windows(self.source.dx[chunk], rows)):
+            of_dx += dseen[tap, :, columns]
 
-    def _windows(self, x: np.ndarray, rows: slice) -> Iterator[tuple[int, int, np.ndarray, slice]]:
-        """Yield (tap, phase of y, the pixels of a map that it sees, for which tiles); tile 0 may see the border."""
-        stride, phases = self._stride, x.shape[1]
-        for tap, (down, right) in enumerate(self._taps):
+    def _windows(self, x: np.ndarray, rows: slice) -> Iterator[tuple[np.ndarray, slice]]:
+        """Yield, for each tap, the pixels of a map that it sees, and for which columns: one may see the border."""
+        stride = self._stride
+        for down, right in self._taps:
             first = stride * (rows.start - 1) + 1 + down
             lines = x[first : first + stride * self._height : stride]
-            for phase in range(self.out.y[0].shape[1]):
-                tile, of_x = divmod(stride * phase + right, phases)
-                if tile < 0:  # in the tile before, which the first does not have
-                    last = x.shape[2] - stride
-                    yield tap, phase, lines[:, of_x, stride - 1 : last : stride], slice(1, None)
-                else:
-                    yield tap, phase, lines[:, of_x, tile::stride], slice(None)
+            if right < 0:
+                yield lines[:, stride - 1 : -1 : stride], slice(1, None)
+            else:
+                yield lines[:, right::stride], slice(None)
 
     def _seen(self, chunk: int) -> np.ndarray:
-        """Scratch memory (taps, rows, P, W / P, images C)."""
-        _, phases, across, run = self.out.y[chunk].shape
-        run = run // self.out.channels * self._filters.channels
-        return self.out.scratch[chunk].array("seen", (len(self._taps), self._height, phases, across, run))
+        """Scratch memory (taps, rows, W, images C)."""
+        width, slot = self.out.size, self.out.images[chunk] * self._filters.channels
+        return self.out.scratch[chunk].array("seen", (len(self._taps), self._height, width, slot))
 
     def _as_matrices(self, seen: np.ndarray) -> np.ndarray:
-        taps, height, phases, _, _ = seen.shape
-        return seen.reshape(taps, height * phases, -1, self._filters.channels)
+        """The same as matrices (taps, quarters of rows, W / 4 images, C), small enough for BLAS's small kernels."""
+        return seen.reshape(len(seen), self._height * min(4, self.out.size), -1, self._filters.channels)

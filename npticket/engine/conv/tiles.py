@@ -1,87 +1,80 @@
-"""A row of tiles on its way between a map and Winograd's domain, where it is 36 matrices (tiles, channels)."""
+"""A row of tiles on its way between a map and Winograd's domain, where it is 36 matrices (tiles, channels).
+
+Each transform is one product with a small matrix along the rows of the tiles and one along their columns. For these,
+the memory in Winograd's domain (6, 6, tiles across, slot) is seen as (6, tiles across, 6, slot), and each row of pixels
+between the two transforms as tiles. A slot is one pixel of all images, (images, channels).
+"""
 
 import numpy as np
 
 from npticket.engine.conv.scratch import Scratch
-from npticket.engine.conv.winograd import (
-    POINTS,
-    TILE,
-    WORK,
-    input_adjoint,
-    input_transform,
-    output_adjoint,
-    output_transform,
-)
+from npticket.engine.conv.winograd import AT, BT, POINTS, TILE
 
 
 class InputTiles:
-    """A row of tiles of 6 x 6 input pixels; `domain` (6, 6, across slot) is V or its gradient.
+    """Tiles of 6 x 6 input pixels; `domain` (6, 6, across, slot) is V or its gradient."""
 
-    A slot is a pixel of all images, (images, channels). Tile t needs the phases 0 to 3 of its own columns, phase 3 of
-    tile t - 1 and phase 0 of tile t + 1: between the two transforms, rows stand with an empty slot at either end.
-    """
-
-    def __init__(self, domain: np.ndarray, across: int, scratch: Scratch) -> None:
-        run = domain.shape[-1]
-        slot = run // across
-        self._by_column = domain.swapaxes(0, 1)
-        half = scratch.array("half", (POINTS, TILE, run + 2 * slot))
-        self._inside = half[..., slot:-slot]
-        self._edges = half[:, 3, :slot], half[:, 0, -slot:]
-        self._columns = half[:, 3, :run], self._inside.swapaxes(0, 1), half[:, 0, 2 * slot :]
-        self._row_work = scratch.array("work", (WORK, TILE, run))
-        self._column_work = scratch.array("work", (WORK, POINTS, run))
-        self._whole = scratch.array("half", (POINTS, TILE, run))
-        self._slot, self._run = slot, run
+    def __init__(self, domain: np.ndarray, scratch: Scratch) -> None:
+        _, _, across, slot = domain.shape
+        self._bt = BT.astype(domain.dtype)
+        self._b = np.ascontiguousarray(self._bt.T)
+        self._b_inside, self._b_outside = self._b[1:5].copy(), self._b[::5].copy()
+        self._domain = domain.swapaxes(1, 2)
+        half = scratch.array("half", (POINTS, TILE * across + 2, slot))  # with the pixels left and right of the map
+        self._border, self._inside = half[:, :: TILE * across + 1], half[:, 1:-1].swapaxes(0, 1)
+        row, column, item = half.strides
+        shape = POINTS, across, POINTS, slot
+        self._seen = np.lib.stride_tricks.as_strided(half, shape, (row, TILE * column, column, item))
+        self._whole = scratch.array("half", (POINTS, across, TILE, slot))
+        self._outside = scratch.array("work", (POINTS, across, 2, slot))
+        self._above = scratch.array("work", (TILE * across, 2, slot))
 
     @staticmethod
     def reserve(scratch: Scratch, across: int, slot: int) -> None:
         """Say how much scratch memory is needed."""
-        scratch.reserve(half=(POINTS, TILE, across + 2, slot), work=(WORK, POINTS, across, slot))
+        scratch.reserve(half=(POINTS, TILE * across + 2, slot), work=(POINTS, across, 2, slot))
 
-    def transform(self, tiles: np.ndarray) -> None:
-        """V = B^T d B.     tiles (6, 4, across slot)"""
-        for edge in self._edges:
-            edge[...] = 0
-        input_transform(tiles[0], tiles[1:5], tiles[5], self._inside, self._row_work)
-        input_transform(*self._columns, self._by_column, self._column_work)
+    def transform(self, rows: np.ndarray) -> None:
+        """V = B^T d B.     rows (6, W, slot)"""
+        np.matmul(self._bt, rows.swapaxes(0, 1), out=self._inside)
+        self._border[...] = 0
+        np.matmul(self._bt, self._seen, out=self._domain)
 
-    def spread(self, tiles: np.ndarray) -> None:
-        """B V B^T: assigned to the last four rows of the tiles, added to the first two, which the row before wrote."""
-        slot, run, whole, m = self._slot, self._run, self._whole, self._by_column
-        before = self._column_work[5]
-        input_adjoint(m, [before, *whole.swapaxes(0, 1)], self._column_work)
-        whole[:, 3, : run - slot] += before[:, slot:]
-        whole[:, 0, slot:] += m[5][:, : run - slot]
-        first, second = self._row_work[5:7]
-        input_adjoint(whole, [first, second, *tiles[2:5]], self._row_work)
-        tiles[5] = whole[5]
-        tiles[0] += first
-        tiles[1] += second
+    def spread(self, rows: np.ndarray) -> None:
+        """B V B^T: assigned to the last four rows, added to the first two, which the row of tiles above wrote."""
+        whole, outside = self._whole, self._outside
+        np.matmul(self._b_inside, self._domain, out=whole)
+        np.matmul(self._b_outside, self._domain, out=outside)
+        whole[:, :-1, 3] += outside[:, 1:, 0]
+        whole[:, 1:, 0] += outside[:, :-1, 1]
+        columns = whole.reshape(POINTS, -1, whole.shape[-1]).swapaxes(0, 1)
+        np.matmul(self._b[2:], columns, out=rows[2:].swapaxes(0, 1))
+        np.matmul(self._b[:2], columns, out=self._above)
+        rows[:2] += self._above.swapaxes(0, 1)
 
 
 class OutputTiles:
-    """A row of tiles of 4 x 4 output pixels; `domain` (6, 6, across slot) is M or its gradient."""
+    """Tiles of 4 x 4 output pixels; `domain` (6, 6, across, slot) is M or its gradient."""
 
     def __init__(self, domain: np.ndarray, scratch: Scratch) -> None:
-        run = domain.shape[-1]
-        self._domain = domain
-        self._half = scratch.array("half", (TILE, POINTS, run))
-        self._work = scratch.array("work", (TILE, POINTS, run))
-        self._half_by_column = self._half.swapaxes(0, 1)
-        self._column_work = scratch.array("work", (TILE, TILE, run))
+        _, _, across, slot = domain.shape
+        self._at = AT.astype(domain.dtype)
+        self._a = np.ascontiguousarray(self._at.T)
+        self._domain = domain.swapaxes(1, 2)
+        self._half = scratch.array("half", (POINTS, across, TILE, slot))
+        self._columns = self._half.reshape(POINTS, -1, slot).swapaxes(0, 1)
 
     @staticmethod
     def reserve(scratch: Scratch, across: int, slot: int) -> None:
         """Say how much scratch memory is needed."""
-        scratch.reserve(half=(TILE, POINTS, across, slot), work=(TILE, POINTS, across, slot))
+        scratch.reserve(half=(POINTS, across, TILE, slot))
 
-    def collect(self, tiles: np.ndarray) -> None:
-        """y = A^T M A.     tiles (4, 4, across slot)"""
-        output_transform(self._domain, self._half, self._work)
-        output_transform(self._half_by_column, tiles.swapaxes(0, 1), self._column_work)
+    def collect(self, rows: np.ndarray) -> None:
+        """y = A^T M A.     rows (4, W, slot)"""
+        np.matmul(self._at, self._domain, out=self._half)
+        np.matmul(self._at, self._columns, out=rows.swapaxes(0, 1))
 
-    def transform(self, tiles: np.ndarray) -> None:
-        """dM = A dy A^T.     tiles (4, 4, across slot)"""
-        output_adjoint(tiles.swapaxes(0, 1), self._half_by_column, self._column_work)
-        output_adjoint(self._half, self._domain, self._work)
+    def transform(self, rows: np.ndarray) -> None:
+        """dM = A dy A^T.     rows (4, W, slot)"""
+        np.matmul(self._a, rows.swapaxes(0, 1), out=self._columns)
+        np.matmul(self._a, self._half, out=self._domain)
