@@ -49,7 +49,7 @@ class Taps:
             self.out.written(chunk, rows)
 
     def _backward(self, chunk: int) -> None:
-        turned = self._filters.w.reshape(self._dw[0].shape).swapaxes(1, 2)[:, None]
+        turned = self._filters.w.reshape(self._dw[0].shape).swapaxes(1, 2)[:, None].copy()
         dw, source = self._dw[chunk], self.source
         dw[...] = 0
         if source.readers[-1] is self:
@@ -57,8 +57,7 @@ class Taps:
         for rows in self._rows():
             seen = self._gather(chunk, rows)
             dy = self.out.gradient(chunk, rows).reshape(*seen.shape[1:3], -1)
-            flat = seen.reshape(len(seen), -1, seen.shape[-1])
-            dw += np.matmul(flat.swapaxes(1, 2), dy.reshape(-1, dy.shape[-1]))
+            dw += np.matmul(seen.swapaxes(2, 3), dy).sum(axis=1)
             np.matmul(dy, turned, out=seen)
             self._scatter(chunk, rows, seen)
             if source.readers[0] is self:
