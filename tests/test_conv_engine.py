@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from npticket import nets
-from npticket.engine.conv import ConvNet, supports, tiles
+from npticket.engine.conv import ConvNet, maps, supports, tiles
+from npticket.engine.conv.channels import living_channels
+from npticket.engine.conv.stages import take_apart
 from npticket.engine.plain import Plain
 from npticket.layers import (
     AveragePool,
@@ -64,6 +66,11 @@ def chain(size=8, **layers):
     return Net("small", Chain(**layers), (size, size, 1), 3, {})
 
 
+def norm(channels):
+    """With the usual eps, almost constant channels would be blown up, with their rounding, by 300 in each layer."""
+    return BatchNorm(channels, eps=0.1)
+
+
 def halves(size):
     return size % 8 == 0 or size == 4
 
@@ -71,7 +78,7 @@ def halves(size):
 def step(channels, filters, normed, size, relu, pooled):
     layers = {"conv": Conv2D(channels, filters, padding=1, bias=not normed and size > 2)}
     if normed:
-        layers["norm"] = BatchNorm(filters)
+        layers["norm"] = norm(filters)
     if relu:
         layers["relu"] = ReLU()
     if pooled:
@@ -82,14 +89,14 @@ def step(channels, filters, normed, size, relu, pooled):
 def block(channels, filters, stride, relu):
     body = Chain(
         conv1=Conv2D(channels, filters, stride=stride, padding=1, bias=False),
-        norm1=BatchNorm(filters),
+        norm1=norm(filters),
         relu=ReLU(),
         conv2=Conv2D(filters, filters, padding=1, bias=False),
-        norm2=BatchNorm(filters),
+        norm2=norm(filters),
     )
     shortcut = None
     if stride == 2 or channels != filters:
-        shortcut = Chain(conv=Conv2D(channels, filters, kernel=1, stride=stride, bias=False), norm=BatchNorm(filters))
+        shortcut = Chain(conv=Conv2D(channels, filters, kernel=1, stride=stride, bias=False), norm=norm(filters))
     layers = {"sum": Residual(body, shortcut)}
     if relu:
         layers["relu"] = ReLU()
@@ -143,6 +150,50 @@ def test_the_engine_is_plain(net, optimizer, seed):
     assert (start.flat == before).all()
 
 
+@settings(max_examples=100)
+@given(networks(), optimizers, seeds)
+def test_channels_that_cannot_matter_make_no_difference(net, optimizer, seed):
+    rng = np.random.default_rng(seed)
+    start, masks = pruned(net, seed, rate=0)
+    for name in start:
+        if name.endswith("/b"):
+            start[name][...] *= rng.choice([-1, 0, 1], start[name].shape)
+        if name.endswith("/W"):
+            mask = masks[name][0]
+            mask[..., rng.random(mask.shape[-1]) < 0.5] = False  # no way in
+            if mask.ndim == 4:
+                mask[:, :, rng.random(mask.shape[2]) < 0.5] = False  # no way out
+            else:
+                mask[rng.random(len(mask)) < 0.5] = False
+    assert_equal(net, rewind(start, masks), masks, optimizer, seed)
+
+
+def test_a_pruned_network_really_gets_smaller():
+    """Without batch normalisation one lacking way is enough, with it both have to be missing."""
+    for net, left in ((nets.conv_4(), [64 - 20, 64 - 10, 128, 128]), (nets.vgg_19(width=32), [32 - 10, 32])):
+        start, masks = pruned(net, 0, rate=0)
+        first, second, third = [name for name in masks.weights if "conv" in name][:3]
+        masks[first][..., :20] = False  # no way in
+        masks[second][..., 10:20, :] = False  # no way out either for the second ten
+        masks[third][..., :10, :] = False
+        if net.name == "Conv-4":
+            start["conv1/b"][...] = 0
+        engine = ConvNet(net, rewind(start, masks), masks, sgd)
+        engine.predict(np.zeros((1, 1, 32, 32, 3)))
+        assert [filters.filters for filters in engine._filters.values()][: len(left)] == left
+
+
+def test_the_same_channels_live_under_decay_unless_a_bias_would_move():
+    net = nets.conv_2()
+    start, masks = pruned(net, 0, rate=0)
+    masks["conv1/W"][..., :9] = False
+    start["conv1/b"].ravel()[:9] = [-1, -1, -1, 0, 0, 0, 1, 1, 1]
+    stages = take_apart(net.body, net.input_shape)
+    for decays, dead in ((False, {0, 1, 2, 3, 4, 5}), (True, {3, 4, 5})):
+        living = living_channels(stages, start, masks, decays)["conv1/"]
+        assert set(range(64)) - set(living) == dead
+
+
 @pytest.mark.parametrize(
     "net",
     [nets.conv_2(), nets.conv_4(dropout=0.5), nets.conv_6(), nets.vgg_19(width=2), nets.resnet(8, width=2)],
@@ -171,6 +222,26 @@ def test_pruned_weights_stay_0(net, seed):
     end = engine_end(engine, net)
     assert not end[~masks.flat].any()
     assert np.isfinite(end).all()
+
+
+def test_a_filter_that_sees_nothing_passes_no_gradient(monkeypatch):
+    """Where its bias is 0, its output is exactly 0, and Winograd's only but for rounding."""
+    net = chain(16, a=Conv2D(1, 3, padding=1), relu=ReLU(), b=Conv2D(3, 3, padding=1), relu2=ReLU(), flatten=Flatten(),
+                out=Dense(768, 3))  # fmt: skip
+    start, masks = pruned(net, 0, rate=0)
+    for name in ("a/b", "b/b"):
+        start[name][...] = 0
+    x = np.random.default_rng(0).normal(size=(1, 4, 16, 16, 1))
+    x[:, :, 4:9] = 0
+
+    def moved(engine):
+        runner = engine(net, start, masks, lambda masks: SGD(masks, lr=1.0))
+        runner.step(x, np.zeros((1, 4), int), TrainingStep(0, [0], 0, 0))
+        return engine_end(runner, net)
+
+    np.testing.assert_allclose(moved(ConvNet), moved(Plain), rtol=1e-10, atol=1e-12)
+    monkeypatch.setattr(maps, "ROUNDING", 0)
+    assert abs(moved(ConvNet) - moved(Plain)).max() > 1e-4
 
 
 def test_the_comparison_of_engines_can_fail(monkeypatch):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from npticket.engine.conv.channels import living_channels
 from npticket.engine.conv.filters import Filters
 from npticket.engine.conv.pieces import Pieces
 from npticket.engine.conv.scratch import Scratch
@@ -37,6 +38,8 @@ class ConvNet:
         self._team = Team(threads)
         scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
+        decays = bool(getattr(optimizer(masks), "weight_decay", 0))
+        self._living = living_channels(self._stages, start, masks, decays)
         self._filters: dict[str, Filters] = {}
         self._is_prepared = False
         self._trunks: dict[int, Trunk] = {}
@@ -81,7 +84,14 @@ class ConvNet:
         """The trunk for a batch size, its filters prepared."""
         if batch not in self._trunks:
             self._trunks[batch] = Trunk(
-                self._stages, self._size, batch, self._theta, self._grads, self._filters, self._scratch
+                self._stages,
+                self._size,
+                batch,
+                self._theta,
+                self._grads,
+                self._living,
+                self._filters,
+                self._scratch,
             )
             self._is_prepared = False
         if not self._is_prepared:

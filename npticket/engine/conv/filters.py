@@ -1,4 +1,4 @@
-"""The weights of a convolution as the engine's kernels want them, and their gradient put back where it belongs."""
+"""The parameters of a convolution as the engine's kernels want them, and their gradients put back where they belong."""
 
 import numpy as np
 
@@ -8,37 +8,69 @@ TURNED = 128 * 256  # up to so many weights per tap, a transposed copy is worth 
 
 
 class Filters:
-    """w (K, K, C, O) and its gradient dw, parts of the engine's parameters.
+    """Weights w (K, K, C, O) and bias b (O,), or None, with their gradients dw and db, for living channels only.
 
-    Work on them is done in two halves, `half` 0 and 1, of the input channels.
+    `p` and `grad` are the layer's parameters and their gradients, `inputs` and `outputs` the numbers of the channels
+    that are left; where all are, w, b, dw and db are the parameters' own memory. Work on weights is done in two
+    halves, 0 and 1, of the input channels.
     """
 
-    def __init__(self, w: np.ndarray, dw: np.ndarray) -> None:
-        self.w, self.dw = w, dw
-        self.channels, self.filters = w.shape[2:]
-
-    def prepare(self, half: int) -> None:
-        """The weights have changed."""
+    def __init__(
+        self, p: dict[str, np.ndarray], grad: dict[str, np.ndarray], inputs: np.ndarray, outputs: np.ndarray
+    ) -> None:
+        self._p, self._grad, self.inputs, self.outputs = p, grad, inputs, outputs
+        self.channels, self.filters = len(inputs), len(outputs)
+        self.w, self.dw, self.b, self.db = p["W"][0], grad["W"][0], None, None
+        if "b" in p:
+            self.b, self.db = p["b"].reshape(-1), grad["b"].reshape(-1)
+        self._is_whole = self.w.shape[2:] == (self.channels, self.filters)
+        if not self._is_whole:
+            self.w, self.dw = np.empty((2, *self.w.shape[:2], self.channels, self.filters), self.w.dtype)
+            if self.b is not None:
+                self.b, self.db = np.empty((2, self.filters), self.w.dtype)
 
     def half(self, half: int) -> slice:
         """The input channels of a half."""
         middle = (self.channels + 1) // 2
         return slice(0, middle) if half == 0 else slice(middle, self.channels)
 
+    def prepare(self, half: int) -> None:
+        """The parameters have changed."""
+        if self._is_whole:
+            return
+        part = self.half(half)
+        self.w[:, :, part] = self._p["W"][0][:, :, self.inputs[part, None], self.outputs]
+        if self.b is not None and half == 0:
+            self.b[...] = self._p["b"].reshape(-1)[self.outputs]
+
+    def put_back(self) -> None:
+        """dw and db have been written: everything else has no gradient."""
+        if self._is_whole:
+            return
+        self._grad["W"][...] = 0
+        self._grad["W"][0][:, :, self.inputs[:, None], self.outputs] = self.dw
+        if self.db is not None:
+            self._grad["b"][...] = 0
+            self._grad["b"].reshape(-1)[self.outputs] = self.db
+
 
 class WinogradFilters(Filters):
     """u = G w G^T, the weights in Winograd's domain (36, C, O), and `turned`, the same transposed."""
 
-    def __init__(self, w: np.ndarray, dw: np.ndarray) -> None:
-        super().__init__(w, dw)
-        self._g = np.kron(G, G).astype(w.dtype)
-        self.u = np.empty((POINTS**2, self.channels, self.filters), w.dtype)
+    def __init__(
+        self, p: dict[str, np.ndarray], grad: dict[str, np.ndarray], inputs: np.ndarray, outputs: np.ndarray
+    ) -> None:
+        super().__init__(p, grad, inputs, outputs)
+        self._g = np.kron(G, G).astype(self.w.dtype)
+        self.u = np.empty((POINTS**2, self.channels, self.filters), self.w.dtype)
         self._copies = self.channels * self.filters <= TURNED
         self.turned = self.u.transpose(0, 2, 1)
         if self._copies:
-            self.turned = np.empty(self.turned.shape, w.dtype)
+            self.turned = np.empty(self.turned.shape, self.w.dtype)
 
     def prepare(self, half: int) -> None:
+        """Transform half of the weights."""
+        super().prepare(half)
         part = self.half(half)
         np.matmul(self._g, self._columns(self.w, part), out=self._columns(self.u, part))
         if self._copies:

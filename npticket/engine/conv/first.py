@@ -15,11 +15,11 @@ class FirstConvolution:
     The columns are (9 C, pixels); a last row of ones makes the bias one more weight.
     """
 
-    def __init__(self, filters: Filters, bias: np.ndarray | None, dbias: np.ndarray | None, out: Output) -> None:
-        self.out, self._filters, self._bias, self._dbias = out, filters, bias, dbias
+    def __init__(self, filters: Filters, out: Output) -> None:
+        self.out, self._filters = out, filters
         size, channels, dtype = out.size, filters.channels, filters.w.dtype
         self._frames = [np.zeros((channels, size + 2, size + 2, n), dtype) for n in out.images]
-        rows = 9 * channels + (bias is not None)
+        rows = 9 * channels + (filters.b is not None)
         self._columns = [np.ones((rows, size, size, n), dtype) for n in out.images]
         self._w = np.empty((rows, filters.filters), dtype)
         self._dw = [np.empty_like(self._w) for _ in out.images]
@@ -33,8 +33,8 @@ class FirstConvolution:
         """Write y."""
         weights = self._filters.w.reshape(-1, self._filters.filters)
         self._w[: len(weights)] = weights
-        if self._bias is not None:
-            self._w[-1] = self._bias
+        if self._filters.b is not None:
+            self._w[-1] = self._filters.b
         team.each(self._forward, len(self._columns))
 
     def backward(self, team: Team) -> None:
@@ -42,8 +42,8 @@ class FirstConvolution:
         team.each(self._backward, len(self._columns))
         dw = sum(self._dw)
         self._filters.dw[...] = dw[: 9 * self._filters.channels].reshape(self._filters.dw.shape)
-        if self._dbias is not None:
-            self._dbias[...] = dw[-1]
+        if self._filters.db is not None:
+            self._filters.db[...] = dw[-1]
 
     def _forward(self, chunk: int) -> None:
         images, columns = self.out.images, self._columns[chunk]

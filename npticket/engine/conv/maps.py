@@ -11,18 +11,22 @@ import numpy as np
 from npticket.engine.conv.images import blank, max_pool, max_pool_gradient
 from npticket.engine.conv.outputs import Normalised, Output
 
+ROUNDING = 32  # roundings, of the largest values of a map, that Winograd's convolution may be away from an exact 0
+
 
 class Map:
     """x = pool(relu(sum of outputs and, around them, an earlier map)), and dL/dx.     x[chunk], dx[chunk]: maps
 
-    Only the sum of a single output is ever pooled.
+    Only the sum of a single output is ever pooled. A ReLU lets no gradient through where x is 0 but for rounding: where
+    a filter sees nothing but zeros, and its bias is 0 as it is in the beginning, x would be 0 without.
     """
 
     def __init__(
         self, terms: Sequence[Output], around: "Map | None" = None, relu: bool = False, pooled: bool = False
     ) -> None:
         first = terms[0]
-        self.size, self.channels = first.size // 2 if pooled else first.size, first.channels
+        self.size, self.living = first.size // 2 if pooled else first.size, first.living
+        self.channels = len(self.living)
         self.images, self._scratch = first.images, first.scratch
         self._terms, self._around, self._relu, self._pooled = terms, around, relu, pooled
         self.readers: list[object] = []  # the convolutions that read x, in order
@@ -33,11 +37,12 @@ class Map:
         self.x = first.y if alone else [self._blank(chunk) for chunk in range(len(self.images))]
         self.dx: list[np.ndarray] = []
         self._zeros = [np.zeros(n * self.channels, s.dtype) for n, s in zip(self.images, self._scratch, strict=False)]
-        self._filled, self._drained = [0] * len(self.images), [0] * len(self.images)
+        self._filled, self._drained, self._largest = [0], [0], [0.0]  # rows done, and the values seen, by chunk
 
     def begin(self, training: bool) -> None:
         """Forget the last batch; in training, have memory for gradients."""
-        self._filled, self._drained = [0] * len(self.images), [0] * len(self.images)
+        chunks = len(self.images)
+        self._filled, self._drained, self._largest = [0] * chunks, [0] * chunks, [0.0] * chunks
         if training and not self.dx:
             self.dx = [self._blank(chunk) for chunk in range(len(self.images))]
             for term in self._terms:
@@ -57,6 +62,8 @@ class Map:
         else:
             value = self._sum(chunk, rows)
         if self._relu:
+            some = value[0]  # one row tells enough
+            self._largest[chunk] = max(self._largest[chunk], some.max(), -some.min())
             np.maximum(value, self._zeros[chunk], out=x)
         elif value is not x:
             x[...] = value
@@ -72,7 +79,7 @@ class Map:
         if self.adds_to is not None:
             dx += self.adds_to.dx[chunk][rows]
         if self._relu:
-            dx *= x > 0
+            dx *= x > ROUNDING * np.finfo(x.dtype).eps * self._largest[chunk]
         if self._pooled:
             rows = slice(1 + 2 * first, 1 + 2 * upto)
             value = self._terms[0].value(chunk, rows, "value")

@@ -17,14 +17,15 @@ UNCERTAIN = 100  # where mean^2 is more than so many variances, the variance is 
 
 
 class Output:
-    """y of a convolution and dL/dy, in two chunks of the batch.     y[chunk], dz[chunk]: maps
+    """y of a convolution and dL/dy, in two chunks of the batch.     y[chunk], dz[chunk]: maps of the `living` channels
 
     dz is the gradient of what `value` returns; whoever reads that decides where it is.
     """
 
-    def __init__(self, size: int, channels: int, images: Sequence[int], scratch: Sequence[Scratch]) -> None:
-        self.size, self.channels, self.images, self.scratch = size, channels, images, scratch
-        self.y = [blank(size, n, channels, s.dtype) for n, s in zip(images, scratch, strict=False)]
+    def __init__(self, size: int, living: np.ndarray, images: Sequence[int], scratch: Sequence[Scratch]) -> None:
+        self.size, self.living, self.images, self.scratch = size, living, images, scratch
+        self.channels = len(living)
+        self.y = [blank(size, n, self.channels, s.dtype) for n, s in zip(images, scratch, strict=False)]
         self.dz: list[np.ndarray] = []
 
     def begin(self, training: bool) -> None:
@@ -56,30 +57,30 @@ class Normalised(Output):
 
     With centred y, inv = 1 / sqrt(var + eps) and N values per channel, dscale = inv sum dz y, dshift = sum dz and
     dy = a dz + slope y + offset with slope = -a inv dscale / N, offset = -a dshift / N - slope mean.
-    `p` and `grad` hold the layer's parameters and their gradients, (C,) each.
+    `p` and `grad` hold the layer's parameters and their gradients, (1, C) each, of all channels: of those that are not
+    living, y is 0.
     """
 
     def __init__(
         self,
         size: int,
-        channels: int,
+        living: np.ndarray,
         images: Sequence[int],
         scratch: Sequence[Scratch],
         layer: Any,
         p: dict[str, np.ndarray],
         grad: dict[str, np.ndarray],
     ) -> None:
-        super().__init__(size, channels, images, scratch)
+        super().__init__(size, living, images, scratch)
         self._layer, self._p, self._grad = layer, p, grad
         self._count = sum(images) * size * size
-        self._sums = [np.zeros((2, n * channels), s.dtype) for n, s in zip(images, scratch, strict=False)]
+        self._sums = [np.zeros((2, n * self.channels), s.dtype) for n, s in zip(images, scratch, strict=False)]
         self._training = False
 
     def begin(self, training: bool) -> None:
         self._training = training
         if not training:
-            p = self._p
-            self._set_scale(p["running_mean"].astype(np.float64), p["running_var"].astype(np.float64))
+            self._set_scale(self._of_living("running_mean"), self._of_living("running_var"))
         for sums in self._sums:
             sums[...] = 0
 
@@ -94,14 +95,16 @@ class Normalised(Output):
         mean, var = self._mean_and_variance()
         shift = None
         if (mean * mean > UNCERTAIN * var).any():
-            shift = mean.astype(self._p["scale"].dtype)
+            shift = mean.astype(self._p["scale"].dtype)  # as it will be subtracted
             team.each(lambda chunk: self._centre(chunk, shift), len(self.images))
             mean, var = self._mean_and_variance()
         self._set_scale(mean, var)
         batch_mean = mean if shift is None else mean + shift
         unbiased = var * (self._count / max(1, self._count - 1))
         for name, batch in (("running_mean", batch_mean), ("running_var", unbiased)):
-            self._p[name] += self._layer.momentum * (batch - self._p[name])
+            whole = np.zeros(self._p[name].shape)
+            whole[0, self.living] = batch
+            self._p[name] += self._layer.momentum * (whole - self._p[name])
 
     def value(self, chunk: int, rows: slice, name: str) -> np.ndarray:
         y = self.y[chunk][rows]
@@ -116,7 +119,9 @@ class Normalised(Output):
     def finish_gradient(self) -> None:
         total, product = self._totals()
         dscale = (product - self._mean * total) * self._inverse
-        self._grad["shift"][...], self._grad["scale"][...] = total, dscale
+        for name, gradient in (("shift", total), ("scale", dscale)):
+            self._grad[name][...] = 0
+            self._grad[name][0, self.living] = gradient
         slope = -self._scale * self._inverse * dscale / self._count
         offset = -self._scale * total / self._count - slope * self._mean
         self._slope, self._offset = self._tile(slope), self._tile(offset)
@@ -160,8 +165,11 @@ class Normalised(Output):
 
     def _set_scale(self, mean: np.ndarray, var: np.ndarray) -> None:
         self._mean, self._inverse = mean, 1 / np.sqrt(var + self._layer.eps)
-        self._scale = self._p["scale"] * self._inverse
-        self._a, self._b = self._tile(self._scale), self._tile(self._p["shift"] - mean * self._scale)
+        self._scale = self._of_living("scale") * self._inverse
+        self._a, self._b = self._tile(self._scale), self._tile(self._of_living("shift") - mean * self._scale)
+
+    def _of_living(self, name: str) -> np.ndarray:
+        return self._p[name][0, self.living].astype(np.float64)
 
     def _tile(self, values: np.ndarray) -> list[np.ndarray]:
         """Values per channel as values per image and channel, for each chunk."""

@@ -19,12 +19,10 @@ HALVES = slice(0, POINTS**2 // 2), slice(POINTS**2 // 2, POINTS**2)
 class Planes:
     """y = x * w + b with pad 1, and its gradients, as in RowsOfTiles."""
 
-    def __init__(
-        self, filters: WinogradFilters, bias: np.ndarray | None, dbias: np.ndarray | None, source: Map, out: Output
-    ) -> None:
+    def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
         self.source, self.out = source, out
         source.readers.append(self)
-        self._filters, self._bias, self._dbias = filters, bias, dbias
+        self._filters = filters
         batch, c, k = sum(out.images), filters.channels, filters.filters
         out.scratch[0].reserve(all_v=(POINTS**2, batch, c), all_m=(POINTS**2, batch, k), all_du=(POINTS**2, c, k))
         for images, scratch in zip(out.images, out.scratch, strict=False):
@@ -53,16 +51,16 @@ class Planes:
         chunks = len(self._input)
         team.each(self._gather, chunks)
         team.each(self._multiply)
-        if self._bias is not None:
-            self._m[CENTRE] += self._bias
+        if self._filters.b is not None:
+            self._m[CENTRE] += self._filters.b
         team.each(self._collect, chunks)
 
     def backward(self, team: Team) -> None:
         """Write dw, dbias and dx; other readers of x, which come before this one, add to dx later."""
         chunks = len(self._input)
         team.each(self._gather_gradient, chunks)
-        if self._dbias is not None:
-            np.sum(self._m[CENTRE], axis=0, out=self._dbias)
+        if self._filters.db is not None:
+            np.sum(self._m[CENTRE], axis=0, out=self._filters.db)
         team.each(self._multiply_gradient)
         team.each(self._spread, chunks)
         team.each(lambda half: self._filters.finish(half, [self._du]))

@@ -13,17 +13,12 @@ from npticket.engine.gemm import SMALL
 
 
 class RowsOfTiles:
-    """y = x * w + b with pad 1, and its gradients; what happens to rows before and after is up to `source` and `out`.
+    """y = x * w + b with pad 1, and its gradients; what happens to rows before and after is for `source` and `out`."""
 
-    bias, dbias (K,), or None.
-    """
-
-    def __init__(
-        self, filters: WinogradFilters, bias: np.ndarray | None, dbias: np.ndarray | None, source: Map, out: Output
-    ) -> None:
+    def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
         self.source, self.out = source, out
         source.readers.append(self)
-        self._filters, self._bias, self._dbias = filters, bias, dbias
+        self._filters = filters
         self._kernels: list[_Kernel] = []
         for chunk, images in enumerate(out.images):
             _Kernel.reserve(out.scratch[chunk], chunk, out.size // TILE, images, filters)
@@ -43,8 +38,8 @@ class RowsOfTiles:
         """Write dw, dbias and dx; other readers of x, which come before this one, add to dx later."""
         team.each(self._backward, len(self._kernels))
         team.each(lambda half: self._filters.finish(half, [kernel.du for kernel in self._kernels]))
-        if self._dbias is not None:
-            self._dbias[...] = sum(kernel.dbias for kernel in self._kernels)
+        if self._filters.db is not None:
+            self._filters.db[...] = sum(kernel.dbias for kernel in self._kernels)
 
     def _forward(self, chunk: int) -> None:
         kernel, x, y = self._kernels[chunk], self.source.x[chunk], self.out.y[chunk]
@@ -53,8 +48,8 @@ class RowsOfTiles:
             self.source.fill(chunk, start + TILE + 1)
             kernel.input.transform(x[start : start + POINTS])
             kernel.multiply()
-            if self._bias is not None:
-                kernel.centre += self._bias
+            if self._filters.b is not None:
+                kernel.centre += self._filters.b
             kernel.output.collect(y[rows])
             self.out.written(chunk, rows)
 
@@ -65,7 +60,7 @@ class RowsOfTiles:
         for start in range(0, self.out.size, TILE):
             dy = self.out.gradient(chunk, slice(1 + start, 1 + start + TILE))
             kernel.output.transform(dy)
-            if self._bias is not None:
+            if self._filters.b is not None:
                 kernel.dbias += kernel.ones @ kernel.centre
             kernel.input.transform(x[start : start + POINTS])
             kernel.weight_gradient(is_first=start == 0)

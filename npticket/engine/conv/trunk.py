@@ -1,6 +1,6 @@
 """The convolutional part of a network, with all its memory, for batches of a certain size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ from npticket.params import Params
 class Trunk:
     """From images to features, which are the last map averaged or flattened, and back, in two chunks of the batch.
 
-    `filters` by name of their parameter, and `scratch`, for each chunk, are shared with trunks for other batch sizes.
+    `living` are the numbers of the channels that convolutions write, `filters` their weights, both by the prefixes of
+    their names. Filters, and `scratch`, one for each chunk, are shared with trunks for other batch sizes.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class Trunk:
         batch: int,
         theta: Params,
         grads: Params,
+        living: Mapping[str, np.ndarray],
         filters: dict[str, Filters],
         scratch: Sequence[Scratch],
     ) -> None:
-        self._theta, self._grads, self._filters, self._scratch = theta, grads, filters, scratch
+        self._theta, self._grads, self._living = theta, grads, living
+        self._filters, self._scratch = filters, scratch
         self._images = [n for n in (batch - batch // 2, batch // 2) if n]
         self._size, self._averaged = size, stages.averaged
         self._convolutions: list[Any] = []
@@ -47,6 +50,10 @@ class Trunk:
                 self._add_block(stage)
             else:
                 self._add_step(stage)
+        last = stages.steps[-1]
+        self._channels = (last.body[-1] if isinstance(last, Block) else last).conv[1].layout["W"][-1]
+        living = self._maps[-1].living
+        self._kept = slice(None) if len(living) == self._channels else living  # a slice is much faster
         for convolution in self._convolutions:
             convolution.bind()
 
@@ -59,9 +66,8 @@ class Trunk:
             convolution.out.begin(training)
             convolution.forward(team)
             convolution.out.finish(team)
-        last = self._maps[-1]
-        area = 1 if self._averaged else last.size**2
-        features = np.empty((len(images), area * last.channels), images.dtype)
+        area = 1 if self._averaged else self._maps[-1].size ** 2
+        features = np.zeros((len(images), area * self._channels), images.dtype)
         team.each(lambda chunk: self._leave(chunk, features), len(self._images))
         return features
 
@@ -71,31 +77,29 @@ class Trunk:
         for convolution in reversed(self._convolutions):
             convolution.out.finish_gradient()
             convolution.backward(team)
+        for filters in self._filters.values():
+            filters.put_back()
 
     def _leave(self, chunk: int, features: np.ndarray) -> None:
         last = self._maps[-1]
         last.fill(chunk, last.size)
-        x, mine = inside(last.x[chunk]), self._of_chunk(chunk, features)
+        x = as_images(inside(last.x[chunk]), self._images[chunk])
         if self._averaged:
-            total = np.add.reduce(x.reshape(last.size**2, -1), axis=0)
-            np.divide(total.reshape(mine.shape), last.size**2, out=mine)
-        else:
-            seen = as_images(x, len(mine))
-            mine.reshape(seen.shape)[...] = seen
+            x = np.add.reduce(x, axis=(1, 2), keepdims=True) / last.size**2
+        self._of_chunk(chunk, features)[..., self._kept] = x
 
     def _enter(self, chunk: int, dfeatures: np.ndarray) -> None:
         last = self._maps[-1]
-        dx, mine = inside(last.dx[chunk]), self._of_chunk(chunk, dfeatures)
-        if self._averaged:
-            dx.reshape(last.size**2, -1)[...] = (mine / last.size**2).ravel()
-        else:
-            seen = as_images(dx, len(mine))
-            seen[...] = mine.reshape(seen.shape)
+        given = self._of_chunk(chunk, dfeatures)[..., self._kept]
+        dx = as_images(inside(last.dx[chunk]), self._images[chunk])
+        dx[...] = given / last.size**2 if self._averaged else given
         last.drain(chunk, last.size)
 
     def _of_chunk(self, chunk: int, features: np.ndarray) -> np.ndarray:
-        first = sum(self._images[:chunk])
-        return features[first : first + self._images[chunk]]
+        """The features of a chunk as images (n, H, W, C), of 1 x 1 if they are averages."""
+        first, size = sum(self._images[:chunk]), 1 if self._averaged else self._maps[-1].size
+        mine = features[first : first + self._images[chunk]]
+        return mine.reshape(len(mine), size, size, self._channels)
 
     def _add_step(self, step: Step) -> None:
         source = self._maps[-1] if self._maps else None
@@ -111,32 +115,39 @@ class Trunk:
 
     def _convolve(self, step: Step, source: Map | None) -> Output:
         """Add the kind of convolution that suits a step, and return its output."""
-        name, layer = step.conv
+        layer = step.conv[1]
         size = self._size if source is None else source.size // layer.stride
+        out = self._output(step, size)
         is_plain = layer.layout["W"][0] == 3 and layer.stride == 1
         is_winograd = is_plain and source is not None and size > 2
-        filters = self._filters_of(f"{name}W", WinogradFilters if is_winograd else Filters)
-        out = self._output(step, size, filters.filters)
-        bias = [p[f"{name}b"][0].ravel() if "b" in layer.layout else None for p in (self._theta, self._grads)]
+        filters = self._filters_of(step, source, WinogradFilters if is_winograd else Filters)
         if source is None:
-            self._convolutions.append(FirstConvolution(filters, *bias, out))
+            self._convolutions.append(FirstConvolution(filters, out))
         elif is_winograd:
-            kind = Planes if size == TILE else RowsOfTiles
-            self._convolutions.append(kind(filters, *bias, source, out))
+            self._convolutions.append((Planes if size == TILE else RowsOfTiles)(filters, source, out))
         elif is_plain:
             self._convolutions.append(PixelPairs(filters, source, out))
         else:
             self._convolutions.append(Taps(filters, layer.stride, source, out))
         return out
 
-    def _filters_of(self, name: str, kind: type) -> Any:
+    def _output(self, step: Step, size: int) -> Output:
+        living = self._living[step.conv[0]]
+        if step.norm is None:
+            return Output(size, living, self._images, self._scratch)
+        name, layer = step.norm
+        p, grad = (_local(params, name, layer) for params in (self._theta, self._grads))
+        return Normalised(size, living, self._images, self._scratch, layer, p, grad)
+
+    def _filters_of(self, step: Step, source: Map | None, kind: type) -> Any:
+        name, layer = step.conv
         if name not in self._filters:
-            self._filters[name] = kind(self._theta[name][0], self._grads[name][0])
+            p, grad = (_local(params, name, layer) for params in (self._theta, self._grads))
+            inputs = np.arange(layer.layout["W"][2]) if source is None else source.living
+            self._filters[name] = kind(p, grad, inputs, self._living[name])
         return self._filters[name]
 
-    def _output(self, step: Step, size: int, channels: int) -> Output:
-        if step.norm is None:
-            return Output(size, channels, self._images, self._scratch)
-        name, layer = step.norm
-        p, grad = ({v: params[f"{name}{v}"][0] for v in layer.layout} for params in (self._theta, self._grads))
-        return Normalised(size, channels, self._images, self._scratch, layer, p, grad)
+
+def _local(params: Params, prefix: str, layer: Any) -> dict[str, np.ndarray]:
+    """The parameters of one layer by their local names."""
+    return {local: params[f"{prefix}{local}"] for local in layer.layout}
