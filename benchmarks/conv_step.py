@@ -1,35 +1,30 @@
 """One training step of the paper's convolutional networks, ours against PyTorch eager, with the same threads.
 
-    python benchmarks/conv_step.py [--threads 1] [--pairs 5] [--nets conv_2 ...] [--json FILE]
+    python benchmarks/conv_step.py [--threads 1] [--pairs 7] [--block 2] [--nets conv_2 ...] [--json FILE]
 
-A step is forward, backward and the network's optimizer (Conv-n: Adam, batch 60; Resnet-18: SGD with momentum, batch
-128; VGG-19: the same, batch 64). Ours and PyTorch's (its default layout, and channels_last) take turns; ratios are
-medians over rounds of time(PyTorch) / time(ours), so above 1 we are faster. The last columns say where our time goes.
-Without PyTorch it prints our time only.
+A step is forward, softmax cross-entropy, backward and the optimizer, in float32 (Conv-n: Adam, batch 60; Resnet-18: SGD
+with momentum and weight decay, batch 128; VGG-19: the same, batch 64), from images in memory to changed weights. Blocks
+of steps take turns in one process: the engine and the plain layers (with one thread only) against PyTorch with its
+fused optimizers, in its default memory layout and in channels_last. A ratio is the median over pairs of time(PyTorch) /
+time(engine), so above 1 we are faster. The first table says, before anything is timed, how far the gradients of one
+step are from PyTorch's, in float64; the last where the engine's time goes, by module. Without PyTorch it prints our
+times only.
 """
 
-import argparse
-import json
-import os
-import platform
-import time
+import cProfile
+import pstats
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--threads", type=int, default=1, help="of BLAS and of PyTorch")
-parser.add_argument("--pairs", type=int, default=5)
-parser.add_argument("--nets", nargs="+", default=["conv_2", "conv_4", "conv_6", "resnet_18", "vgg_19"])
-parser.add_argument("--json", help="also write the figures to this file")
-args = parser.parse_args()
-for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ[variable] = str(args.threads)  # before NumPy is imported
-
+import bench
 import numpy as np
+from check_gradients import ENGINES, disagreements
 
-from npticket import layers, nets
-from npticket.engine import plan
+from npticket import nets
+from npticket.datasets import Dataset, Split
 from npticket.optimizers import SGD, Adam
 from npticket.prune import dense_masks
 from npticket.streams import TrainingStep, streams
@@ -40,28 +35,37 @@ try:
 except ImportError:
     torch = None
 
+NETS = "conv_2", "conv_4", "conv_6", "resnet_18", "vgg_19"
 BATCH = {"resnet_18": 128, "vgg_19": 64}
+LAYOUTS = "channels_last", "default"
+COLUMNS = {
+    "net": "", "batch": "d", "plain_ms": ".1f", "fast_ms": ".1f", "channels_last_ms": ".1f", "default_ms": ".1f",
+    "plain_ratio": ".2f", "ratio": ".2f", "low": ".2f", "high": ".2f", "default_ratio": ".2f",
+}  # fmt: skip
+MODULES = "rows", "planes", "pairs", "taps", "first", "tiles", "filters", "outputs", "maps", "images", "optimizers"
 
 
-def numpy_step(name: str, net: nets.Net, x: np.ndarray, labels: np.ndarray) -> Callable:
+def our_step(name: str, engine: str, images: Split, threads: int) -> Callable[[], Any]:
+    """Return a function that takes a step on the whole of `images`."""
+    net = getattr(nets, name)()
     theta = net.init(streams(0, [0], "init"))
-    runner = plan(net, theta, dense_masks(theta), our_optimizer(name))
-    return lambda: runner.step(x, labels, TrainingStep(0, [0], 0, 0))
-
-
-def our_optimizer(name: str) -> Callable:
     if name.startswith("conv"):
-        return partial(Adam, lr=2e-4)
-    return partial(SGD, lr=0.01, momentum=0.9, weight_decay=1e-4)
+        optimizer = partial(Adam, lr=2e-4)
+    else:
+        optimizer = partial(SGD, lr=0.01, momentum=0.9, weight_decay=1e-4)
+    options = {"threads": threads} if engine == "fast" else {}
+    runner = ENGINES[engine](net, theta, dense_masks(theta), optimizer, **options)
+    return lambda: runner.step(images.images[None], images.labels[None], TrainingStep(0, [0], 0, 0))
 
 
-def torch_step(name: str, net: nets.Net, x: np.ndarray, labels: np.ndarray, layout: str) -> Callable:
-    torch.set_num_threads(args.threads)
-    module = Twin(net, net.init(streams(0, [0], "init"))).module
+def torch_step(name: str, layout: str, images: Split, threads: int) -> Callable[[], Any]:
+    """The same with PyTorch, from the same weights."""
+    torch.set_num_threads(threads)
     memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    module = module.to(memory_format=memory)
-    images = torch.from_numpy(x[0]).permute(0, 3, 1, 2).contiguous(memory_format=memory)
-    targets = torch.from_numpy(labels[0])
+    net = getattr(nets, name)()
+    module = Twin(net, net.init(streams(0, [0], "init"))).module.to(memory_format=memory)
+    x = torch.from_numpy(images.images).permute(0, 3, 1, 2).contiguous(memory_format=memory)
+    labels = torch.from_numpy(images.labels)
     if name.startswith("conv"):
         optimizer = torch.optim.Adam(module.parameters(), lr=2e-4, fused=True)
     else:
@@ -69,101 +73,82 @@ def torch_step(name: str, net: nets.Net, x: np.ndarray, labels: np.ndarray, layo
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        torch.nn.functional.cross_entropy(module(images), targets).backward()
+        torch.nn.functional.cross_entropy(module(x), labels).backward()
         optimizer.step()
 
     return step
 
 
-def seconds(step: Callable) -> float:
-    began = time.perf_counter()
+def repeat(step: Callable[[], Any], block: int) -> Callable[[], None]:
+    """Return a function that takes `block` steps."""
+
+    def steps() -> None:
+        for _ in range(block):
+            step()
+
+    return steps
+
+
+def measure(name: str, images: Split, args: Any) -> dict[str, Any]:
+    """Time all sides; return a row of the table."""
+    sides = {e: our_step(name, e, images, args.threads) for e in ENGINES if e == "fast" or args.threads == 1}
+    if torch is not None:
+        sides |= {layout: torch_step(name, layout, images, args.threads) for layout in LAYOUTS}
+    taken = bench.take_turns({side: repeat(step, args.block) for side, step in sides.items()}, args.pairs)
+    row = {f"{side}_ms": 1e3 * float(np.median(seconds)) / args.block for side, seconds in taken.items()}
+    if torch is not None:
+        row |= bench.ratio(taken["channels_last"], taken["fast"])
+        row["default_ratio"] = bench.ratio(taken["default"], taken["fast"])["ratio"]
+        if "plain" in taken:
+            row["plain_ratio"] = bench.ratio(taken["channels_last"], taken["plain"])["ratio"]
+    return {"net": name, "batch": len(images), **row}
+
+
+def where_time_goes(name: str, images: Split) -> dict[str, float]:
+    """Return by module of the engine the fraction of a step, on one thread, that its own lines take."""
+    step = our_step(name, "fast", images, 1)
     step()
-    return time.perf_counter() - began
+    profile = cProfile.Profile(builtins=False)  # what NumPy takes counts for the line that calls it
+    profile.runcall(repeat(step, 3))
+    spent = Counter()
+    for (path, _, _), (_, _, seconds, _, _) in pstats.Stats(profile).stats.items():
+        module = Path(path).stem
+        spent[module if module in MODULES else "other"] += seconds
+    return {module: seconds / spent.total() for module, seconds in spent.items()}
 
 
-class Shares:
-    """Adds up where the time of our steps goes, by wrapping what they call."""
-
-    def __init__(self) -> None:
-        self.spent: Counter[str] = Counter()
-        self.undo: list[Callable] = []
-
-    def watch(self, owner: object, name: str, label: str) -> None:
-        real = getattr(owner, name)
-
-        def timed(*arguments, **keywords):
-            began = time.perf_counter()
-            try:
-                return real(*arguments, **keywords)
-            finally:
-                self.spent[label] += time.perf_counter() - began
-
-        setattr(owner, name, timed)
-        self.undo.append(lambda: setattr(owner, name, real))
-
-
-def where_time_goes(step: Callable) -> dict[str, float]:
-    """Fractions of a step spent in matrix products, columns, batch normalisation and the optimizer."""
-    shares = Shares()
-    shares.watch(layers.conv, "convolve", "conv")
-    shares.watch(layers.conv, "weight_gradient", "conv")
-    real = layers.conv.im2col
-
-    def im2col(*arguments):
-        inner = real(*arguments)
-        while True:
-            began = time.perf_counter()
-            item = next(inner, None)
-            shares.spent["columns"] += time.perf_counter() - began
-            if item is None:
-                return
-            yield item
-
-    layers.conv.im2col = im2col
-    for name in ("_sum", "_affine"):
-        shares.watch(layers.norm, name, "batch norm")
-    for optimizer in (SGD, Adam):
-        shares.watch(optimizer, "step", "optimizer")
-    try:
-        total = sum(seconds(step) for _ in range(2))
-    finally:
-        layers.conv.im2col = real
-        for undo in shares.undo:
-            undo()
-    spent = {label: shares.spent[label] / total for label in ("columns", "batch norm", "optimizer")}
-    return {"conv GEMM": (shares.spent["conv"] - shares.spent["columns"]) / total, **spent}
+def random_images(count: int) -> Split:
+    """Images and labels that any network is as fast with as with real ones."""
+    rng = np.random.default_rng(0)
+    return Split(rng.random((count, 32, 32, 3), dtype=np.float32), rng.integers(0, 10, count))
 
 
 def main() -> None:
-    version = torch.__version__ if torch else "not installed"
-    print(f"{platform.machine()}, NumPy {np.__version__}, PyTorch {version}, {args.threads} thread(s); ms per step")
-    print(f"{'':10}{'ours':>8}{'channels_last':>15}{'ratio':>7}{'default':>9}{'ratio':>7}   of our time")
-    rows = []
+    parser = bench.parser(__doc__)
+    parser.add_argument("--threads", type=int, default=1, choices=(1, 2), help="of ours and of PyTorch")
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--block", type=int, default=2, help="steps in a turn")
+    parser.add_argument("--nets", nargs="+", default=NETS, choices=NETS)
+    args = parser.parse_args()
+    if args.quick:
+        args.pairs, args.block, args.nets = 2, 1, ["conv_2"]
+    tables = {}
+    if torch is not None:
+        tables["gradients"] = bench.Table(
+            "largest difference from PyTorch's gradients", {"net": "", "plain": ".1e", "fast": ".1e"}
+        )
+        for name in args.nets:
+            tables["gradients"].add(net=name, **disagreements(getattr(nets, name)(), 4))
+    tables["steps"] = bench.Table(f"a training step, {args.threads} thread(s)", COLUMNS)
     for name in args.nets:
-        net, rng = getattr(nets, name)(), np.random.default_rng(0)
-        batch = BATCH.get(name, 60)
-        x = rng.random((1, batch, *net.input_shape), dtype=np.float32)
-        labels = rng.integers(0, net.classes, (1, batch))
-        steps = [numpy_step(name, net, x, labels)]
-        if torch is not None:
-            steps += [torch_step(name, net, x, labels, layout) for layout in ("channels_last", "default")]
-        for step in steps:
-            step()  # warm-up
-        times = np.array([[seconds(step) for step in steps] for _ in range(args.pairs)])
-        row = {"net": net.name, "batch": batch, "numpy_ms": 1e3 * float(np.median(times[:, 0]))}
-        line = f"{net.name:10}{row['numpy_ms']:8.0f}"
-        for i, layout in enumerate(("channels_last", "default")[: len(steps) - 1], start=1):
-            row[f"{layout}_ms"] = 1e3 * float(np.median(times[:, i]))
-            row[f"{layout}_ratio"] = float(np.median(times[:, i] / times[:, 0]))
-            line += f"{row[f'{layout}_ms']:{15 if i == 1 else 9}.0f}{row[f'{layout}_ratio']:7.2f}"
-        row["shares"] = where_time_goes(steps[0])
-        line += "   " + ", ".join(f"{label} {share:.0%}" for label, share in row["shares"].items() if share > 0.005)
-        print(line, flush=True)
-        rows.append(row)
-    if args.json:
-        machine = {"machine": platform.platform(), "numpy": np.__version__, "torch": version, "threads": args.threads}
-        with open(args.json, "w") as file:
-            json.dump({"benchmark": "conv_step", **machine, "rows": rows}, file, indent=1)
+        tables["steps"].add(**measure(name, random_images(4 if args.quick else BATCH.get(name, 60)), args))
+    tables["shares"] = bench.Table(
+        "where the engine's time goes, one thread", {"net": "", **dict.fromkeys([*MODULES, "other"], ".0%")}
+    )
+    for name in args.nets:
+        tables["shares"].add(net=name, **where_time_goes(name, random_images(BATCH.get(name, 60))))
+    shown = random_images(max(BATCH.values()))
+    bench.save(args, Dataset("random", shown, shown, shown, 10, "drawn from seed 0"), tables)
 
 
 if __name__ == "__main__":
