@@ -46,6 +46,17 @@ def test_python_snippets_run(tmp_path):
     assert (tmp_path / "ticket.npz").exists()
 
 
+def test_the_claims_on_the_first_screen_are_those_of_the_results():
+    judged = (ROOT / "docs" / "results" / "lenet" / "README.md").read_text().replace("**", "")
+    table = README.partition("| the paper's claim")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert len(rows) == 8
+    for sentence, expected, measured, certainty, verdict in rows:
+        row = next(line for line in judged.splitlines() if f": {sentence} |" in line)
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert [cells[i] for i in (0, 2, 4, 6)] == [verdict, expected, measured, certainty], sentence
+
+
 def test_links_and_images_exist():
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "data" / "README.md"]
     for page in pages:
