@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from strategies import optimizers, seeds, thetas
 
 from npticket.engine.conv import images, winograd
+from npticket.engine.conv.halved import Halved
 from npticket.engine.conv.pieces import Pieces
 from npticket.engine.conv.rows import in_blocks
 from npticket.engine.conv.scratch import Scratch
 from npticket.engine.conv.team import Team
 from npticket.engine.conv.tiles import InputTiles, OutputTiles
-from npticket.layers import MaxPool
+from npticket.layers import Dense, MaxPool
 from npticket.tickets import rewind
 
 
@@ -94,6 +95,20 @@ def test_products_in_blocks_are_products(rows, inner, columns):
     blocks = in_blocks(a, b, out)
     np.matmul(blocks[0], blocks[1], out=blocks[2])
     np.testing.assert_allclose(out, a @ b, rtol=1e-9, atol=1e-9)
+
+
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), seeds, st.sampled_from([1, 2]))
+def test_a_halved_dense_layer_is_the_layer(batch, inputs, outputs, seed, threads):
+    rng, layer = np.random.default_rng(seed), Dense(inputs, outputs)
+    p = {"W": rng.normal(size=(1, inputs, outputs)), "b": rng.normal(size=(1, 1, outputs))}
+    x, dy = rng.normal(size=(1, batch, inputs)), rng.normal(size=(1, batch, outputs))
+    results = []
+    for either in (layer, Halved(layer, Team(threads))):
+        y, backward = either.forward(p, x)
+        grad = {name: np.full_like(value, np.nan) for name, value in p.items()}
+        results.append((y, backward(dy, grad), grad["W"], grad["b"]))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
 def test_scratch_memory_is_shared_and_as_large_as_reserved():

@@ -1,5 +1,6 @@
 """Convolutional networks for one trial: Winograd's convolution, memory made once, one or two threads."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,17 +8,19 @@ import numpy as np
 
 from npticket.engine.conv.channels import living_channels
 from npticket.engine.conv.filters import Filters
+from npticket.engine.conv.halved import Halved
 from npticket.engine.conv.pieces import Pieces
 from npticket.engine.conv.scratch import Scratch
 from npticket.engine.conv.stages import take_apart
 from npticket.engine.conv.team import Team
 from npticket.engine.conv.trunk import Trunk
-from npticket.layers import Chain
+from npticket.layers import Chain, Dense
 from npticket.loss import softmax_cross_entropy
 from npticket.params import Params
 from npticket.streams import TrainingStep
 
 CHUNK = 64  # images predicted at a time
+LARGE = 1 << 18  # weights of a dense layer from which on two threads share its products
 
 
 class ConvNet:
@@ -31,11 +34,14 @@ class ConvNet:
         self, net: Any, start: Params, masks: Params, optimizer: Callable[[Params], Any], threads: int = 1
     ) -> None:
         self._stages, self._size = take_apart(net.body, net.input_shape), net.input_shape[0]
-        self._tail = Chain(**self._stages.tail) if self._stages.tail else None
         self._theta = start.copy()
         self._grads = start.like(np.zeros_like(start.flat))
         self._optimizer = Pieces(optimizer, masks, start.flat.dtype)
         self._team = Team(threads)
+        tail = {
+            name: Halved(layer, self._team) if _is_large(layer) else layer for name, layer in self._stages.tail.items()
+        }
+        self._tail = Chain(**tail) if tail else None
         scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
         decays = bool(getattr(optimizer(masks), "weight_decay", 0))
@@ -108,3 +114,7 @@ class ConvNet:
         if self._tail is None:
             return features[None], lambda dy, grad: dy
         return self._tail.forward(self._theta.tree, features[None], step)
+
+
+def _is_large(layer: Any) -> bool:
+    return isinstance(layer, Dense) and math.prod(layer.layout["W"]) >= LARGE
