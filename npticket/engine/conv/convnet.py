@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from npticket.engine.conv.bank import FilterBank
 from npticket.engine.conv.channels import living_channels
-from npticket.engine.conv.filters import Filters
 from npticket.engine.conv.halved import Halved
 from npticket.engine.conv.pieces import Pieces
 from npticket.engine.conv.scratch import Scratch
@@ -45,9 +45,8 @@ class ConvNet:
         scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
         decays = bool(getattr(optimizer(masks), "weight_decay", 0))
-        self._living = living_channels(self._stages, start, masks, decays)
-        self._filters: dict[str, Filters] = {}
-        self._is_prepared = False
+        living = living_channels(self._stages, start, masks, decays)
+        self._bank = FilterBank(self._theta, self._grads, living)
         self._trunks: dict[int, Trunk] = {}
 
     def see(self, images: np.ndarray) -> np.ndarray:
@@ -62,7 +61,7 @@ class ConvNet:
         loss, dlogits = softmax_cross_entropy(logits, labels)
         trunk.backward(self._team, backward(dlogits, self._grads.tree)[0])
         self._optimizer.step(self._team, self._theta, self._grads)
-        self._is_prepared = False
+        self._bank.changed()
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -87,27 +86,9 @@ class ConvNet:
         out.flat[...] = self._theta.flat
 
     def _trunk(self, batch: int) -> Trunk:
-        """The trunk for a batch size, its filters prepared."""
         if batch not in self._trunks:
-            self._trunks[batch] = Trunk(
-                self._stages,
-                self._size,
-                batch,
-                self._theta,
-                self._grads,
-                self._living,
-                self._filters,
-                self._scratch,
-            )
-            self._is_prepared = False
-        if not self._is_prepared:
-            self._team.each(self._prepare)
-            self._is_prepared = True
+            self._trunks[batch] = Trunk(self._stages, self._size, batch, self._bank, self._scratch)
         return self._trunks[batch]
-
-    def _prepare(self, half: int) -> None:
-        for filters in self._filters.values():
-            filters.prepare(half)
 
     def _follow(self, features: np.ndarray, step: TrainingStep | None) -> tuple[np.ndarray, Callable]:
         """Run the layers after the maps; return logits (1, B, C) and the backward pass."""

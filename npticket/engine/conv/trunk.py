@@ -1,10 +1,11 @@
 """The convolutional part of a network, with all its memory, for batches of a certain size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from npticket.engine.conv.bank import FilterBank
 from npticket.engine.conv.filters import Filters, WinogradFilters
 from npticket.engine.conv.first import FirstConvolution
 from npticket.engine.conv.images import as_images, inside
@@ -18,29 +19,16 @@ from npticket.engine.conv.stages import Block, Stages, Step
 from npticket.engine.conv.taps import Taps
 from npticket.engine.conv.team import Team
 from npticket.engine.conv.winograd import TILE
-from npticket.params import Params
 
 
 class Trunk:
     """From images to features, which are the last map averaged or flattened, and back, in two chunks of the batch.
 
-    `living` are the numbers of the channels that convolutions write, `filters` their weights, both by the prefixes of
-    their names. Filters, and `scratch`, one for each chunk, are shared with trunks for other batch sizes.
+    The `bank`, and `scratch`, one for each chunk, are shared with trunks for other batch sizes.
     """
 
-    def __init__(
-        self,
-        stages: Stages,
-        size: int,
-        batch: int,
-        theta: Params,
-        grads: Params,
-        living: Mapping[str, np.ndarray],
-        filters: dict[str, Filters],
-        scratch: Sequence[Scratch],
-    ) -> None:
-        self._theta, self._grads, self._living = theta, grads, living
-        self._filters, self._scratch = filters, scratch
+    def __init__(self, stages: Stages, size: int, batch: int, bank: FilterBank, scratch: Sequence[Scratch]) -> None:
+        self._bank, self._scratch = bank, scratch
         self._images = [n for n in (batch - batch // 2, batch // 2) if n]
         self._size, self._averaged = size, stages.averaged
         self._convolutions: list[Any] = []
@@ -59,6 +47,7 @@ class Trunk:
 
     def forward(self, team: Team, images: np.ndarray, training: bool) -> np.ndarray:
         """Return features (B, F).     images (B, H, W, C)"""
+        self._bank.prepare(team)
         self._convolutions[0].batch = images
         for map_ in self._maps:
             map_.begin(training)
@@ -77,8 +66,7 @@ class Trunk:
         for convolution in reversed(self._convolutions):
             convolution.out.finish_gradient()
             convolution.backward(team)
-        for filters in self._filters.values():
-            filters.put_back()
+        self._bank.put_back()
 
     def _leave(self, chunk: int, features: np.ndarray) -> None:
         last = self._maps[-1]
@@ -120,7 +108,8 @@ class Trunk:
         out = self._output(step, size)
         is_plain = layer.layout["W"][0] == 3 and layer.stride == 1
         is_winograd = is_plain and source is not None and size > 2
-        filters = self._filters_of(step, source, WinogradFilters if is_winograd else Filters)
+        inputs = np.arange(layer.layout["W"][2]) if source is None else source.living
+        filters = self._bank.filters(step.conv, inputs, WinogradFilters if is_winograd else Filters)
         if source is None:
             self._convolutions.append(FirstConvolution(filters, out))
         elif is_winograd:
@@ -132,22 +121,7 @@ class Trunk:
         return out
 
     def _output(self, step: Step, size: int) -> Output:
-        living = self._living[step.conv[0]]
+        living = self._bank.living[step.conv[0]]
         if step.norm is None:
             return Output(size, living, self._images, self._scratch)
-        name, layer = step.norm
-        p, grad = (_local(params, name, layer) for params in (self._theta, self._grads))
-        return Normalised(size, living, self._images, self._scratch, layer, p, grad)
-
-    def _filters_of(self, step: Step, source: Map | None, kind: type) -> Any:
-        name, layer = step.conv
-        if name not in self._filters:
-            p, grad = (_local(params, name, layer) for params in (self._theta, self._grads))
-            inputs = np.arange(layer.layout["W"][2]) if source is None else source.living
-            self._filters[name] = kind(p, grad, inputs, self._living[name])
-        return self._filters[name]
-
-
-def _local(params: Params, prefix: str, layer: Any) -> dict[str, np.ndarray]:
-    """The parameters of one layer by their local names."""
-    return {local: params[f"{prefix}{local}"] for local in layer.layout}
+        return Normalised(size, living, self._images, self._scratch, step.norm[1], *self._bank.local(step.norm))
