@@ -41,7 +41,7 @@ class FilterBank:
     def prepare(self, team: Team) -> None:
         """Have all filters follow the parameters."""
         if self._stale:
-            team.each(lambda half: [filters.prepare(half) for filters in self._filters.values()])
+            team.each(lambda part: [filters.prepare(part) for filters in self._filters.values()])
             self._stale = False
 
     def put_back(self) -> None:

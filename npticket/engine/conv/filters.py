@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from npticket.engine.conv.team import half
 from npticket.engine.conv.winograd import POINTS, G
 
 TURNED = 128 * 256  # up to so many weights per tap, a transposed copy is worth making
@@ -12,7 +13,7 @@ class Filters:
 
     `p` and `grad` are the layer's parameters and their gradients, `inputs` and `outputs` the numbers of the channels
     that are left; where all are, w, b, dw and db are the parameters' own memory. Work on weights is done in two
-    halves, 0 and 1, of the input channels.
+    parts, 0 and 1: halves of the input channels.
     """
 
     def __init__(
@@ -29,18 +30,13 @@ class Filters:
             if self.b is not None:
                 self.b, self.db = np.empty((2, self.filters), self.w.dtype)
 
-    def half(self, half: int) -> slice:
-        """The input channels of a half."""
-        middle = (self.channels + 1) // 2
-        return slice(0, middle) if half == 0 else slice(middle, self.channels)
-
-    def prepare(self, half: int) -> None:
+    def prepare(self, part: int) -> None:
         """The parameters have changed."""
         if self._is_whole:
             return
-        part = self.half(half)
-        self.w[:, :, part] = self._p["W"][0][:, :, self.inputs[part, None], self.outputs]
-        if self.b is not None and half == 0:
+        inputs = half(part, self.channels)
+        self.w[:, :, inputs] = self._p["W"][0][:, :, self.inputs[inputs, None], self.outputs]
+        if self.b is not None and part == 0:
             self.b[...] = self._p["b"].reshape(-1)[self.outputs]
 
     def put_back(self) -> None:
@@ -68,23 +64,22 @@ class WinogradFilters(Filters):
         if self._copies:
             self.turned = np.empty(self.turned.shape, self.w.dtype)
 
-    def prepare(self, half: int) -> None:
+    def prepare(self, part: int) -> None:
         """Transform half of the weights."""
-        super().prepare(half)
-        part = self.half(half)
+        super().prepare(part)
+        inputs = half(part, self.channels)
         np.matmul(self._g, self._columns(self.w, part), out=self._columns(self.u, part))
         if self._copies:
-            self.turned[:, :, part] = self.u[:, part].transpose(0, 2, 1)
+            self.turned[:, :, inputs] = self.u[:, inputs].transpose(0, 2, 1)
 
-    def finish(self, half: int, du: list[np.ndarray]) -> None:
+    def finish(self, part: int, du: list[np.ndarray]) -> None:
         """dw = G^T du G, with du the sum of these, of which the first is overwritten."""
-        part = self.half(half)
         total, *others = (self._columns(d, part) for d in du)
         for other in others:
             total += other
         np.matmul(self._g.T, total, out=self._columns(self.dw, part))
 
-    def _columns(self, a: np.ndarray, part: slice) -> np.ndarray:
-        """a (..., C, O) as a matrix of which each row holds the weights of some input channels."""
-        columns = slice(part.start * self.filters, part.stop * self.filters)
-        return a.reshape(-1, self.channels * self.filters)[:, columns]
+    def _columns(self, a: np.ndarray, part: int) -> np.ndarray:
+        """a (..., C, O) as a matrix of which each row holds the weights of half of the input channels."""
+        inputs = half(part, self.channels)
+        return a.reshape(-1, self.channels * self.filters)[:, inputs.start * self.filters : inputs.stop * self.filters]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from npticket.engine.conv.team import Team
+from npticket.engine.conv.team import Team, half
 from npticket.layers import Dense
 
 
@@ -14,16 +14,15 @@ class Halved:
     def __init__(self, dense: Dense, team: Team) -> None:
         self.layout, self._team = dense.layout, team
         self.init = dense.init
-        self._inputs, self._outputs = (_halves(size) for size in self.layout["W"])
 
     def forward(self, p: Mapping[str, np.ndarray], x: np.ndarray, step: object = None) -> tuple[np.ndarray, Callable]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         w, x = p["W"][0], x[0]
         y = np.empty((len(x), w.shape[1]), x.dtype)
 
-        def multiply(half: int) -> None:
-            part = self._outputs[half]
-            np.matmul(x, w[:, part], out=y[:, part])
+        def multiply(part: int) -> None:
+            outputs = half(part, w.shape[1])
+            np.matmul(x, w[:, outputs], out=y[:, outputs])
 
         self._team.each(multiply)
         y += p["b"][0]
@@ -32,16 +31,12 @@ class Halved:
             dy, dx = dy[0], np.empty_like(x)
             dy.sum(axis=0, keepdims=True, out=grad["b"][0])
 
-            def multiply(half: int) -> None:
-                part = self._inputs[half]
-                np.matmul(x.T[part], dy, out=grad["W"][0][part])
-                np.matmul(dy, w[part].T, out=dx[:, part])
+            def multiply(part: int) -> None:
+                inputs = half(part, len(w))
+                np.matmul(x.T[inputs], dy, out=grad["W"][0][inputs])
+                np.matmul(dy, w[inputs].T, out=dx[:, inputs])
 
             self._team.each(multiply)
             return dx[None]
 
         return y[None], backward
-
-
-def _halves(size: int) -> tuple[slice, slice]:
-    return slice(0, (size + 1) // 2), slice((size + 1) // 2, size)

@@ -6,7 +6,7 @@ from npticket.engine.conv.filters import Filters
 from npticket.engine.conv.images import inside
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.team import Team
+from npticket.engine.conv.team import Team, half
 
 
 class PixelPairs:
@@ -48,10 +48,10 @@ class PixelPairs:
         x = self._part(self._all("all x", self._filters.channels), chunk)
         x[...] = inside(self.source.x[chunk]).reshape(x.shape)
 
-    def _multiply(self, half: int) -> None:
+    def _multiply(self, part: int) -> None:
         x, y = self._all("all x", self._filters.channels), self._all("all y", self._filters.filters)
-        filters = _half(half, self._filters.filters)
-        products = self._products(half, filters)
+        filters = half(part, self._filters.filters)
+        products = self._products(part, filters)
         np.matmul(x[:, :, None, None], self._pairs[..., filters], out=products)
         np.add.reduce(products, axis=(0, 1), out=y[..., filters])
 
@@ -65,14 +65,14 @@ class PixelPairs:
         dy = self._part(self._all("all y", self._filters.filters), chunk)
         dy[...] = self.out.gradient(chunk, slice(1, 3)).reshape(dy.shape)
 
-    def _multiply_gradient(self, half: int) -> None:
+    def _multiply_gradient(self, part: int) -> None:
         x, dy = self._all("all x", self._filters.channels), self._all("all y", self._filters.filters)
-        channels = _half(half, self._filters.channels)
+        channels = half(part, self._filters.channels)
         for i, j in np.ndindex(3, 3):
             by = dy[_outputs(i), _outputs(j)].reshape(-1, dy.shape[-1])
             seen = x[_inputs(i), _inputs(j), :, channels].reshape(len(by), -1)
             np.matmul(seen.T, by, out=self._filters.dw[i, j, channels])
-        products = self._products(half, channels)
+        products = self._products(part, channels)
         np.matmul(dy, self._pairs[..., channels, :].swapaxes(-1, -2), out=products)
         np.add.reduce(products, axis=(2, 3), out=self._all("all dx", self._filters.channels)[..., channels])
 
@@ -91,14 +91,9 @@ class PixelPairs:
         first = sum(self.out.images[:chunk])
         return a[:, :, first : first + self.out.images[chunk]]
 
-    def _products(self, half: int, channels: slice) -> np.ndarray:
+    def _products(self, part: int, channels: slice) -> np.ndarray:
         shape = (2, 2, 2, 2, sum(self.out.images), channels.stop - channels.start)
-        return self.out.scratch[half].array("work", shape)
-
-
-def _half(half: int, channels: int) -> slice:
-    middle = (channels + 1) // 2
-    return slice(0, middle) if half == 0 else slice(middle, channels)
+        return self.out.scratch[part].array("work", shape)
 
 
 def _inputs(tap: int) -> slice:

@@ -9,11 +9,9 @@ from npticket.engine.conv.filters import WinogradFilters
 from npticket.engine.conv.images import inside
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.team import Team
+from npticket.engine.conv.team import Team, half
 from npticket.engine.conv.tiles import InputTiles, OutputTiles
 from npticket.engine.conv.winograd import CENTRE, POINTS
-
-HALVES = slice(0, POINTS**2 // 2), slice(POINTS**2 // 2, POINTS**2)
 
 
 class Planes:
@@ -63,15 +61,15 @@ class Planes:
             np.sum(self._m[CENTRE], axis=0, out=self._filters.db)
         team.each(self._multiply_gradient)
         team.each(self._spread, chunks)
-        team.each(lambda half: self._filters.finish(half, [self._du]))
+        team.each(lambda part: self._filters.finish(part, [self._du]))
 
     def _gather(self, chunk: int) -> None:
         self.source.fill(chunk, self.source.size)
         self._input[chunk].transform(self.source.x[chunk])
 
-    def _multiply(self, half: int) -> None:
-        part = HALVES[half]
-        np.matmul(self._v[part], self._filters.u[part], out=self._m[part])
+    def _multiply(self, part: int) -> None:
+        planes = half(part, POINTS**2)
+        np.matmul(self._v[planes], self._filters.u[planes], out=self._m[planes])
 
     def _collect(self, chunk: int) -> None:
         self._output[chunk].collect(inside(self.out.y[chunk]))
@@ -81,10 +79,10 @@ class Planes:
         self._output[chunk].transform(self.out.gradient(chunk, slice(1, -1)))
         self._input[chunk].transform(self.source.x[chunk])
 
-    def _multiply_gradient(self, half: int) -> None:
-        part = HALVES[half]
-        np.matmul(self._v[part].swapaxes(1, 2), self._m[part], out=self._du[part])
-        np.matmul(self._m[part], self._filters.turned[part], out=self._v[part])
+    def _multiply_gradient(self, part: int) -> None:
+        planes = half(part, POINTS**2)
+        np.matmul(self._v[planes].swapaxes(1, 2), self._m[planes], out=self._du[planes])
+        np.matmul(self._m[planes], self._filters.turned[planes], out=self._v[planes])
 
     def _spread(self, chunk: int) -> None:
         self.source.dx[chunk][:2] = 0

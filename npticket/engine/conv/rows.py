@@ -37,7 +37,7 @@ class RowsOfTiles:
     def backward(self, team: Team) -> None:
         """Write dw, dbias and dx; other readers of x, which come before this one, add to dx later."""
         team.each(self._backward, len(self._kernels))
-        team.each(lambda half: self._filters.finish(half, [kernel.du for kernel in self._kernels]))
+        team.each(lambda part: self._filters.finish(part, [kernel.du for kernel in self._kernels]))
         if self._filters.db is not None:
             self._filters.db[...] = sum(kernel.dbias for kernel in self._kernels)
 

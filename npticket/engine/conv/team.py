@@ -40,6 +40,12 @@ class Team:
             raise error
 
 
+def half(part: int, size: int) -> slice:
+    """The first or the second half of something of a certain size."""
+    middle = (size + 1) // 2
+    return slice(0, middle) if part == 0 else slice(middle, size)
+
+
 def _work(jobs: queue.SimpleQueue, done: queue.SimpleQueue) -> None:
     while (function := jobs.get()) is not None:
         try:
