@@ -12,7 +12,7 @@ from strategies import optimizers, seeds, thetas
 from npticket.engine.conv import images, winograd
 from npticket.engine.conv.halved import Halved
 from npticket.engine.conv.pieces import Pieces
-from npticket.engine.conv.rows import in_blocks
+from npticket.engine.conv.rows import product
 from npticket.engine.conv.scratch import Scratch
 from npticket.engine.conv.team import Team
 from npticket.engine.conv.tiles import InputTiles, OutputTiles
@@ -92,8 +92,7 @@ def test_pooling_is_the_layer_ties_included(size, count, seed):
 def test_products_in_blocks_are_products(rows, inner, columns):
     rng = np.random.default_rng(0)
     a, b, out = rng.normal(size=(2, rows, inner)), rng.normal(size=(2, inner, columns)), np.empty((2, rows, columns))
-    blocks = in_blocks(a, b, out)
-    np.matmul(blocks[0], blocks[1], out=blocks[2])
+    product(a, b, out)()
     np.testing.assert_allclose(out, a @ b, rtol=1e-9, atol=1e-9)
 
 
@@ -145,8 +144,9 @@ def test_a_team_does_every_part_and_tells_of_errors(threads):
         done[i] += 1
 
     team.each(part)
+    team.each(part, is_small=True)
     team.each(part, parts=1)
-    assert done == [2, 1]
+    assert done == [3, 2]
     for bad in (0, 1):
 
         def fails(i):
@@ -156,7 +156,7 @@ def test_a_team_does_every_part_and_tells_of_errors(threads):
         with pytest.raises(KeyError, match=str(bad)):
             team.each(fails)
     team.each(part)  # as if nothing had been
-    assert done == [3, 2]
+    assert done == [4, 3]
 
 
 def test_both_threads_work_at_once_and_end_with_the_team():

@@ -1,5 +1,8 @@
 """Winograd convolution of large maps: each chunk of the batch alone, one row of tiles at a time."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from npticket.engine.conv.filters import WinogradFilters
@@ -10,6 +13,8 @@ from npticket.engine.conv.team import Team
 from npticket.engine.conv.tiles import InputTiles, OutputTiles
 from npticket.engine.conv.winograd import CENTRE, POINTS, TILE
 from npticket.engine.gemm import SMALL
+
+SMALL_DU = 1 << 18  # values to add up and to transform, for which the other thread is not worth waking
 
 
 class RowsOfTiles:
@@ -37,7 +42,8 @@ class RowsOfTiles:
     def backward(self, team: Team) -> None:
         """Write dw, dbias and dx; other readers of x, which come before this one, add to dx later."""
         team.each(self._backward, len(self._kernels))
-        team.each(lambda part: self._filters.finish(part, [kernel.du for kernel in self._kernels]))
+        du = [kernel.du for kernel in self._kernels]
+        team.each(lambda part: self._filters.finish(part, du), is_small=du[0].size < SMALL_DU)
         if self._filters.db is not None:
             self._filters.db[...] = sum(kernel.dbias for kernel in self._kernels)
 
@@ -83,11 +89,11 @@ class _Kernel:
         self.centre, self.ones, self.dbias = m[CENTRE], np.ones(tiles, m.dtype), np.zeros(k, m.dtype)
         self.du = scratch.array(f"du {chunk}", (POINTS**2, c, k))
         self._part = scratch.array("part", self.du.shape)
-        self._forward = in_blocks(v, filters.u, m)
+        self._forward = product(v, filters.u, m)
         turned = v.transpose(0, 2, 1)
-        self._weight_gradient = in_blocks(turned, m, self.du)
-        self._more_weight_gradient = in_blocks(turned, m, self._part)
-        self._input_gradient = in_blocks(m, filters.turned, v)
+        self._weight_gradient = product(turned, m, self.du)
+        self._more_weight_gradient = product(turned, m, self._part)
+        self._input_gradient = product(m, filters.turned, v)
 
     @staticmethod
     def reserve(scratch: Scratch, chunk: int, across: int, images: int, filters: WinogradFilters) -> None:
@@ -100,34 +106,31 @@ class _Kernel:
 
     def multiply(self) -> None:
         """M = V U."""
-        _matmul(*self._forward)
+        self._forward()
 
     def weight_gradient(self, is_first: bool) -> None:
         """dU = V^T dM, or add it to what is there."""
         if is_first:
-            _matmul(*self._weight_gradient)
+            self._weight_gradient()
         else:
-            _matmul(*self._more_weight_gradient)
+            self._more_weight_gradient()
             self.du += self._part
 
     def input_gradient(self) -> None:
         """dV = dM U^T, in place of V."""
-        _matmul(*self._input_gradient)
+        self._input_gradient()
 
 
-def in_blocks(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Views for the stacked product a b, columns of b in blocks for BLAS's small kernels where the whole is too large.
+def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[[], np.ndarray]:
+    """Return a function that writes the stacked product a b of what these hold then.
 
-    a (P, M, N)   b (P, N, K)   out (P, M, K)
+    a (P, M, N)   b (P, N, K)   out (P, M, K). Where the whole is too large for BLAS's small kernels, columns of b are
+    multiplied in blocks.
     """
     stack, rows, inner = a.shape
     columns = b.shape[2]
     for block in (64, 32):
         if columns % block == 0 and rows * inner * block <= SMALL < rows * inner * columns:
             b, out = (x.reshape(stack, -1, columns // block, block).transpose(0, 2, 1, 3) for x in (b, out))
-            return a[:, None], b, out
-    return a, b, out
-
-
-def _matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    np.matmul(a, b, out=out)
+            return partial(np.matmul, a[:, None], b, out=out)
+    return partial(np.matmul, a, b, out=out)
