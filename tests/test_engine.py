@@ -18,7 +18,7 @@ from npticket.engine.grouped import Grouped, groups
 from npticket.engine.living import is_dense, living_units
 from npticket.engine.packed import Packed
 from npticket.engine.several import Several
-from npticket.layers import Chain, Dense, Flatten, ReLU
+from npticket.layers import Chain, Dense, Dropout, Flatten, ReLU
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
 from npticket.prune import dense_masks, prune_layerwise, random_scores
@@ -281,6 +281,47 @@ def test_what_runs_what():
     theta = net.init(streams(0, range(2), "init"))
     with pytest.raises(ValueError, match="no engine 'warp'; there is fast, plain"):
         plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1), "warp")
+
+
+def test_predictions_are_the_callers():
+    net = library.lenet_300_100((5, 4))
+    theta = net.init(streams(0, [0], "init"))
+    engine = plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1))
+    images = engine.see(np.random.default_rng(0).random((2, 1, 3, 28, 28), np.float32))
+    first = engine.predict(images[0])
+    before = first.copy()
+    engine.predict(images[1])
+    assert (first == before).all()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        Chain(a=Dense(6, 4), b=Dense(4, 3)),  # no ReLU: run by the layers, with packed survivors
+        Chain(a=Dense(6, 4), relu=ReLU(), drop=Dropout(0.5), b=Dense(4, 3)),  # each trial has a stream of its own
+        Chain(a=Dense(6, 3)),
+    ],
+)
+def test_trials_in_lock_step_are_what_they_are_alone(body):
+    net = library.Net("small", body, (6,), 3, {"a/W": 0.5})
+    theta0 = net.init(streams(0, [4, 9], "init"), np.float64)
+    masks = prune_layerwise(random_scores(theta0, streams(0, [4, 9], "mask")), dense_masks(theta0), {"a/W": 0.8})
+    start, optimizer = rewind(theta0, masks), lambda m: Adam(m, lr=0.1)
+    x, labels = batches(net, 2, 0)
+    together, plain = (plan(net, start, masks, optimizer, engine) for engine in ENGINES)
+    alone = [plan(net, start.trial(t), masks.trial(t), optimizer) for t in range(2)]
+    for i in range(len(x)):
+        for engine in (together, plain):
+            engine.step(x[i], labels[i], TrainingStep(0, [4, 9], 0, i))
+        for t, engine in enumerate(alone):
+            engine.step(engine.see(x[i, t : t + 1]), labels[i, t : t + 1], TrainingStep(0, [[4, 9][t]], 0, i))
+    ends = [start.copy() for _ in range(3)]
+    together.read(ends[0])
+    plain.read(ends[1])
+    for t, engine in enumerate(alone):
+        engine.read(ends[2].trial(t))
+    assert ends[0].flat.tobytes() == ends[2].flat.tobytes()
+    np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
 
 
 @settings(max_examples=10)

@@ -174,6 +174,25 @@ def test_it_trains_what_is_missing_and_nothing_else(lost, whole, tmp_path, monke
     assert len(trained) == len(gone)
 
 
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 5), (2, 2)])
+def test_processes_share_the_cores(jobs, threads, tmp_path, monkeypatch):
+    """Each may use its share of them; that results do not depend on threads is a law of the engine."""
+    asked = []
+
+    class Enough(Exception):
+        pass
+
+    def workers(call, jobs):
+        asked.append(call.keywords["threads"])
+        raise Enough
+
+    monkeypatch.setattr(experiment, "default_jobs", lambda: 5)
+    monkeypatch.setattr(experiment, "Workers", workers)
+    with pytest.raises(Enough):
+        experiment.run(SMALL, tmp_path / "new", data(), jobs=jobs)
+    assert asked == [threads]
+
+
 def test_a_finished_experiment_trains_nothing(whole, monkeypatch):
     monkeypatch.setattr(runs, "train_run", lambda *_, **__: pytest.fail("it trained again"))
     before = (whole[0] / "results.csv").read_bytes()

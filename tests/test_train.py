@@ -361,6 +361,28 @@ def test_stack_joins_what_trial_takes_apart():
     assert (stack([theta.trial(t) for t in range(3)]).flat == theta.flat).all()
 
 
+def test_the_engine_is_told_how_many_threads_it_may_use(monkeypatch):
+    told = []
+
+    def spy(*arguments, **keywords):
+        told.append(keywords["threads"])
+        return plan(*arguments, **keywords)
+
+    monkeypatch.setattr(train, "plan", spy)
+    theta = small_net().init(streams(0, [0], "init"))
+    fit(
+        small_net(),
+        theta,
+        dense_masks(theta),
+        small_data(),
+        optimizer=lambda m: SGD(m, 0.1),
+        steps=1,
+        threads=3,
+        batch=5,
+    )
+    assert told == [3]
+
+
 def test_an_engine_reads_back_what_it_was_given():
     net = small_net()
     theta = net.init(streams(0, range(2), "init"))
