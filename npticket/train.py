@@ -6,8 +6,10 @@ decides nothing.
 """
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -79,7 +81,8 @@ def fit(
     `steps`; the optimizer is a fresh one all the same, whose schedule should begin there.
     `engine` "plain" calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says.
     `augment(examples per epoch, seed, trials, round, epoch)` draws how an epoch's images are changed, e.g.
-    `FlipAndCrop.draw`. Raises DivergedError, naming trial, round and step.
+    `FlipAndCrop.draw`. Raises DivergedError, naming trial, round and step, and MemoryError where not even one network
+    fits; of several, as many train at a time as do.
     """
     trials = list(range(start.trials) if trials is None else trials)
     _check(net, start, masks, data, trials, steps=steps, batch=batch, validate_every=validate_every)
@@ -87,6 +90,53 @@ def fit(
         raise ValueError(f"first_step must lie between 0 and {steps - 1}, got {first_step}")
     if not all(1 <= step <= steps for step in test_at):
         raise ValueError(f"test_at must lie between 1 and {steps} steps, got {list(test_at)}")
+    settings = {
+        "optimizer": optimizer, "steps": steps, "batch": batch, "validate_every": validate_every, "seed": seed,
+        "round": round, "first_step": first_step, "test_at": test_at, "augment": augment, "engine": engine,
+        "threads": threads,
+    }  # fmt: skip
+    return _fit_in_parts(partial(_fit, net, data=data, **settings), start, masks, trials)
+
+
+def _fit_in_parts(train: Callable[..., Fit], start: Params, masks: Params, trials: Sequence[int]) -> Fit:
+    """Train all trials in lock-step or, where memory does not suffice for so many, one half of them after the other.
+
+    Trials never touch each other, so that this is nothing but slower.
+    """
+    try:
+        return train(start, masks, trials)
+    except MemoryError as error:
+        if len(trials) == 1:
+            raise MemoryError(f"one network does not fit into memory: take a smaller batch ({error})") from error
+    # Not in the handler: it would keep the failed attempt, and its memory, alive.
+    warnings.warn(
+        f"{len(trials)} networks do not fit into memory: half of them at a time", RuntimeWarning, stacklevel=3
+    )
+    halves = slice(None, len(trials) // 2), slice(len(trials) // 2, None)
+    parts = ((start.like(start.flat[half]), masks.like(masks.flat[half]), trials[half]) for half in halves)
+    return join_trials([_fit_in_parts(train, *part) for part in parts])
+
+
+def _fit(
+    net: Net,
+    start: Params,
+    masks: Params,
+    trials: Sequence[int],
+    *,
+    data: Dataset,
+    optimizer: Callable[[Params], Any],
+    steps: int,
+    batch: int,
+    validate_every: int,
+    seed: int,
+    round: int,
+    first_step: int,
+    test_at: Sequence[int],
+    augment: Callable[..., Any] | None,
+    engine: str,
+    threads: int,
+) -> Fit:
+    """`fit`, once its arguments were found to be good."""
     began = time.perf_counter()
     xp = array_module(start.flat, masks.flat)
     data = data.to(xp)

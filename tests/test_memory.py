@@ -1,0 +1,47 @@
+"""Where memory does not suffice: fewer networks at a time, or an error in words."""
+
+from typing import ClassVar
+
+import pytest
+from test_train import same, small_data, small_net
+
+from npticket import train
+from npticket.engine import plan
+from npticket.optimizers import SGD
+from npticket.prune import dense_masks
+from npticket.streams import streams
+from npticket.train import fit
+
+
+class Greedy:
+    """The plain engine on a machine with memory for two networks."""
+
+    tried: ClassVar[list[int]] = []
+
+    def __new__(cls, net, start, masks, optimizer, engine, **keywords):
+        cls.tried.append(start.trials)
+        if start.trials > 2:
+            raise MemoryError("no room")
+        return plan(net, start, masks, optimizer, engine, **keywords)
+
+
+@pytest.mark.filterwarnings("ignore:5 networks:RuntimeWarning", "ignore:3 networks:RuntimeWarning")
+def test_where_memory_does_not_suffice_for_all_trials_half_of_them_train_at_a_time(monkeypatch):
+    net, trials = small_net(), [3, 1, 4, 15, 9]
+    theta = net.init(streams(0, trials, "init"))
+    given = {"optimizer": lambda m: SGD(m, 0.1), "steps": 5, "batch": 4, "validate_every": 2, "trials": trials}
+    together = fit(net, theta, dense_masks(theta), small_data(), **given)
+    monkeypatch.setattr(train, "plan", Greedy)
+    in_parts = fit(net, theta, dense_masks(theta), small_data(), **given)
+    assert Greedy.tried == [5, 2, 3, 1, 2]
+    assert same(together, in_parts)
+
+
+def test_too_little_memory_for_a_single_network_is_an_error_in_words(monkeypatch):
+    def nothing(*arguments, **keywords):
+        raise MemoryError("4 GB asked for")
+
+    monkeypatch.setattr(train, "plan", nothing)
+    theta = small_net().init(streams(0, [0], "init"))
+    with pytest.raises(MemoryError, match=r"one network does not fit into memory: take a smaller batch \(4 GB asked"):
+        fit(small_net(), theta, dense_masks(theta), small_data(), optimizer=None, steps=1, batch=4)
