@@ -68,18 +68,18 @@ class WinogradFilters(Filters):
         """Transform half of the weights."""
         super().prepare(part)
         inputs = half(part, self.channels)
-        np.matmul(self._g, self._columns(self.w, part), out=self._columns(self.u, part))
+        np.matmul(self._g, self._by_input(self.w, inputs), out=self._by_input(self.u, inputs))
         if self._copies:
             self.turned[:, :, inputs] = self.u[:, inputs].transpose(0, 2, 1)
 
     def finish(self, part: int, du: list[np.ndarray]) -> None:
-        """dw = G^T du G, with du the sum of these, of which the first is overwritten."""
-        total, *others = (self._columns(d, part) for d in du)
+        """dw = G^T du G for half of the weights, with du the sum of these, of which the first is overwritten."""
+        inputs = half(part, self.channels)
+        total, *others = (self._by_input(d, inputs) for d in du)
         for other in others:
             total += other
-        np.matmul(self._g.T, total, out=self._columns(self.dw, part))
+        np.matmul(self._g.T, total, out=self._by_input(self.dw, inputs))
 
-    def _columns(self, a: np.ndarray, part: int) -> np.ndarray:
-        """a (..., C, O) as a matrix of which each row holds the weights of half of the input channels."""
-        inputs = half(part, self.channels)
-        return a.reshape(-1, self.channels * self.filters)[:, inputs.start * self.filters : inputs.stop * self.filters]
+    def _by_input(self, a: np.ndarray, inputs: slice) -> np.ndarray:
+        """a (..., C, O) as a stack of matrices (taps or points, O), one for each of these input channels."""
+        return a.reshape(-1, self.channels, self.filters)[:, inputs].swapaxes(0, 1)
