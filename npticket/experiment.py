@@ -26,7 +26,7 @@ from npticket.train import DivergedError
 from npticket.workers import Cluster, Workers, default_jobs
 
 LOST = 3  # times that all workers may be lost without a run being finished in between
-Group = tuple[str, int, tuple[int, ...]]  # series, round, trials: what one call trains
+Group = tuple[Key, ...]  # what one call trains, all of the same round and length
 
 
 def run(
@@ -44,8 +44,9 @@ def run(
     """Train what is missing in `folder` and return the whole outcome.
 
     Runs go to `jobs` processes, or to the dask `scheduler` at an address. With `lock_step`, and always on a GPU, the
-    trials of a series train together in one process. `say` gets a line for every round of a series that is complete.
-    Raises StoreError for a directory that holds something else or is in use, RecipeError, DivergedError.
+    trials of all series of a round train together in one process, as far as memory suffices. `say` gets a line for
+    every round of a series that is complete. Raises StoreError for a directory that holds something else or is in use,
+    RecipeError, DivergedError.
     """
     runs.check_series(recipe)
     _check_data(recipe, data)
@@ -154,33 +155,34 @@ def _work_off(
     """
     running: dict[Future, Group] = {}
     hopeless: set[Key] = set()
+    alone: set[Key] = set()  # one of the group that they were in diverges
     failed: list[DivergedError] = []
     while True:
-        under_way = hopeless | {Key(series, round, t) for series, round, trials in running.values() for t in trials}
-        for group in _ready(recipe, missing, under_way, store, lock_step):
+        ready = missing - hopeless - {key for group in running.values() for key in group}
+        for group in _groups(recipe, ready, store, lock_step, alone):
             if len(running) >= workers.jobs:
                 break
-            series, round, trials = group
-            given = _given(recipe, store, group)
-            future = workers.submit(series=series, round=round, trials=list(trials), given=given)
-            running[future] = group
+            given = [_given(recipe, store, key) for key in group]
+            running[workers.submit(keys=list(group), given=given)] = group
         if not running:
             return failed
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         lost = None
         for future in done:  # all that is finished is kept before anything is said of what is not
-            series, round, trials = running.pop(future)
-            group_keys = [Key(series, round, t) for t in trials]
+            group = running.pop(future)
             try:
                 results = future.result()
             except DivergedError as error:
-                hopeless.update(group_keys)
-                failed.append(error)
+                if len(group) > 1:
+                    alone.update(group)
+                else:
+                    hopeless.update(group)
+                    failed.append(error)
                 continue
             except workers.lost as error:
                 lost = error
                 continue
-            for key, result in zip(group_keys, results, strict=True):
+            for key, result in zip(group, results, strict=True):
                 store.add(key, result)
                 missing.discard(key)
                 note(key)
@@ -188,37 +190,25 @@ def _work_off(
             raise BrokenExecutor(str(lost)) from lost
 
 
-def _ready(recipe: Recipe, missing: set[Key], under_way: set[Key], store: Store, lock_step: bool) -> list[Group]:
-    """What can be trained now, in the order in which it should be."""
-    waiting: dict[tuple[str, int], list[int]] = {}
-    for key in missing - under_way:
-        waiting.setdefault((key.series, key.round), []).append(key.trial)
-    groups: list[Group] = []
-    for (series, round), trials in waiting.items():
-        trials.sort()
-        groups.extend([(series, round, tuple(trials))] if lock_step else [(series, round, (t,)) for t in trials])
+def _groups(recipe: Recipe, missing: set[Key], store: Store, lock_step: bool, alone: set[Key]) -> list[Group]:
+    """What of `missing` can be trained now, in the order in which it should be."""
     order = (runs.REWIND_POINT, *recipe.series)
 
-    def is_ready(group: Group) -> bool:
-        series, round, trials = group
-        needed = [n for t in trials for n in runs.needs(recipe, Key(series, round, t)).values()]
-        return all(store.holds(key, what) for key, what in needed)
+    def rank(key: Key) -> tuple:
+        series, round, trial = key
+        return series not in (runs.REWIND_POINT, *runs.CHAINS), round, order.index(series), trial
 
-    def rank(group: Group) -> tuple:
-        series, round, trials = group
-        return series not in (runs.REWIND_POINT, *runs.CHAINS), round, order.index(series), trials
+    groups: dict[object, list[Key]] = {}
+    for key in sorted(missing, key=rank):
+        if all(store.holds(needed, what) for needed, what in runs.needs(recipe, key).values()):
+            together = lock_step and key not in alone
+            groups.setdefault((key.round, *runs.length(recipe, key)) if together else key, []).append(key)
+    return [tuple(keys) for keys in groups.values()]
 
-    return sorted(filter(is_ready, groups), key=rank)
 
-
-def _given(recipe: Recipe, store: Store, group: Group) -> dict[str, np.ndarray]:
-    """What a group's runs take from earlier ones, a row per trial."""
-    series, round, trials = group
-    rows: dict[str, list[np.ndarray]] = {}
-    for t in trials:
-        for name, (key, what) in runs.needs(recipe, Key(series, round, t)).items():
-            rows.setdefault(name, []).append(store.load(key)[what])
-    return {name: np.stack(values) for name, values in rows.items()}
+def _given(recipe: Recipe, store: Store, key: Key) -> dict[str, np.ndarray]:
+    """What a run takes from earlier ones."""
+    return {name: store.load(needed)[what] for name, (needed, what) in runs.needs(recipe, key).items()}
 
 
 def _note(recipe: Recipe, store: Store, progress: Progress, say: Callable[[str], None] | None, key: Key) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from npticket import backend, controls
 from npticket.datasets import Dataset, FlipAndCrop
 from npticket.nets import Net
-from npticket.params import Params
+from npticket.params import Params, stack
 from npticket.prune import dense_masks, density
 from npticket.recipe import Recipe, RecipeError, make_net, make_optimizer
 from npticket.store import Key
@@ -78,28 +78,32 @@ def keeps(recipe: Recipe, key: Key) -> set[str]:
     return {"next_masks", "end"} if key.series == FINE_TUNING or (not key.round and from_dense) else {"next_masks"}
 
 
+def length(recipe: Recipe, key: Key) -> tuple[int, int]:
+    """The steps between which a run trains: those that took its starting point, and those at its end."""
+    first = recipe.rewind_step if "rewind_point" in needs(recipe, key) else 0
+    return first, recipe.rewind_step if key.series == REWIND_POINT else recipe.steps
+
+
 def train_run(
     recipe: Recipe,
     data: Dataset | Callable[[], Dataset],
-    series: str,
-    round: int,
-    trials: Sequence[int],
-    given: Mapping[str, np.ndarray],
+    keys: Sequence[Key],
+    given: Sequence[Mapping[str, np.ndarray]],
     *,
     array_module: str = "numpy",
     engine: str = "fast",
     threads: int = 1,
 ) -> list[dict[str, np.ndarray]]:
-    """Train one run of each of `trials`, in lock-step, and return what the store keeps of each.
+    """Train runs of the same round and length in lock-step, and return what the store keeps of each.
 
-    `given` has what `needs` asks for, one row per trial, masks as packed bits.
+    `given` has for each what `needs` asks for, masks as packed bits.
     """
     net = make_net(recipe)
     xp = backend.load(array_module)
-    start, masks = _start(recipe, net, series, round, trials, given)
+    starts = [_start(recipe, net, key, arrays) for key, arrays in zip(keys, given, strict=True)]
+    start, masks = (stack(parts) for parts in zip(*starts, strict=True))
     on_device = [params.like(backend.to_device(params.flat, xp)) for params in (start, masks)]
-    first_step = recipe.rewind_step if "rewind_point" in given else 0
-    steps = recipe.rewind_step if series == REWIND_POINT else recipe.steps
+    first_step, steps = length(recipe, keys[0])
     result = fit(
         net,
         *on_device,
@@ -112,15 +116,18 @@ def train_run(
         test_at=[step for step in recipe.test_at if first_step < step <= steps],
         augment=FlipAndCrop.draw if recipe.augment else None,
         seed=recipe.seed,
-        trials=trials,
-        round=round,
+        trials=[key.trial for key in keys],
+        round=keys[0].round,
         engine=engine,
         threads=threads,
     )
     end = start.like(backend.to_host(result.end.flat))
-    kept = keeps(recipe, Key(series, round, trials[0]))
-    next_masks = net.prune(end, masks) if "next_masks" in kept else None
-    return [record(result, t, masks, next_masks, end if "end" in kept else None) for t in range(len(trials))]
+    kept = [keeps(recipe, key) for key in keys]
+    next_masks = net.prune(end, masks) if any("next_masks" in what for what in kept) else None
+    return [
+        record(result, t, masks, next_masks if "next_masks" in what else None, end if "end" in what else None)
+        for t, what in enumerate(kept)
+    ]
 
 
 def record(
@@ -138,19 +145,18 @@ def record(
     return {name: np.asarray(value) for name, value in run.items()}
 
 
-def _start(
-    recipe: Recipe, net: Net, series: str, round: int, trials: Sequence[int], given: Mapping[str, np.ndarray]
-) -> controls.Start:
-    """Where the run starts, and its masks."""
-    theta0 = net.init(streams(recipe.seed, trials, "init"))
+def _start(recipe: Recipe, net: Net, key: Key, given: Mapping[str, np.ndarray]) -> controls.Start:
+    """Where a run starts, and its masks."""
+    series, round, trial = key
+    theta0 = net.init(streams(recipe.seed, [trial], "init"))
     size = theta0.flat.shape[1]
     if "rewind_point" in given:
-        theta0 = theta0.like(given["rewind_point"])
+        theta0 = theta0.like(given["rewind_point"][None])
     masks = dense_masks(theta0)
     if "masks" in given:
-        masks = masks.like(np.unpackbits(given["masks"], axis=1)[:, :size].astype(bool))
-    end = theta0.like(given["end"]) if "end" in given else None
-    rngs = streams(recipe.seed, trials, series.replace("random_reinit", "reinit"), round)
+        masks = masks.like(np.unpackbits(given["masks"], count=size).astype(bool)[None])
+    end = theta0.like(given["end"][None]) if "end" in given else None
+    rngs = streams(recipe.seed, [trial], series.replace("random_reinit", "reinit"), round)
     kind = _kind(series)
     if kind in (TICKET, REWIND_POINT):
         return rewind(theta0, masks), masks

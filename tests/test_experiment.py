@@ -140,6 +140,18 @@ def test_results_do_not_depend_on_how_the_work_was_cut_up(options, whole, tmp_pa
     assert rows(experiment.run(SMALL, tmp_path, data(), **options)) == rows(whole[1])
 
 
+def test_all_that_hangs_on_a_round_trains_in_one_batch(tmp_path, monkeypatch):
+    batches, real = [], runs.train_run
+    monkeypatch.setattr(runs, "train_run", lambda *a, **k: batches.append(k["keys"]) or real(*a, **k))
+    experiment.run(SMALL, tmp_path, data(), lock_step=True)
+    chains = ("winning_ticket", "fine_tuning")
+    first, second, third = batches
+    assert first == [Key("winning_ticket", 0, t) for t in range(2)]
+    for round, batch in ((1, second), (2, third)):
+        assert {key.series for key in batch} == set(EVERYTHING) and {key.round for key in batch} == {round}
+        assert len(batch) == 2 * len(EVERYTHING) and batch[0].series in chains
+
+
 def test_results_of_a_cluster_are_the_same(whole, tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
@@ -169,7 +181,7 @@ def test_it_trains_what_is_missing_and_nothing_else(lost, whole, tmp_path, monke
     for path in gone:
         path.unlink()
     trained, real = [], runs.train_run
-    monkeypatch.setattr(runs, "train_run", lambda *a, **k: trained.extend(k["trials"]) or real(*a, **k))
+    monkeypatch.setattr(runs, "train_run", lambda *a, **k: trained.extend(k["keys"]) or real(*a, **k))
     assert rows(experiment.run(SMALL, tmp_path, data())) == rows(whole[1])
     assert len(trained) == len(gone)
 
@@ -209,18 +221,19 @@ def test_another_recipe_or_other_data_are_refused(whole):
         experiment.run(replace(SMALL, series=("winning_ticket", "luck")), whole[0], data())
 
 
-def test_a_run_that_diverges_stops_only_those_that_need_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("lock_step", [False, True])
+def test_a_run_that_diverges_stops_only_those_that_need_it(lock_step, tmp_path, monkeypatch):
     two = replace(SMALL, series=("winning_ticket", "random_reinit", "pruned_at_init"), rounds=2)
     real = runs.train_run
 
-    def too_hot(recipe, data, series, round, trials, given, **options):
-        hot = replace(recipe, optimizer="sgd", lr=1e30) if (series, trials) == ("winning_ticket", [1]) else recipe
-        return real(hot, data, series, round, trials, given, **options)
+    def too_hot(recipe, data, keys, given, **options):
+        hot = replace(recipe, optimizer="sgd", lr=1e30) if Key("winning_ticket", 0, 1) in keys else recipe
+        return real(hot, data, keys, given, **options)
 
     monkeypatch.setattr(runs, "train_run", too_hot)
     with pytest.raises(DivergedError, match=r"trial 1 .* in round 0.* 3 of 8 runs are missing"):  # noqa: SIM117
         with np.errstate(all="ignore"):
-            experiment.run(two, tmp_path, data())
+            experiment.run(two, tmp_path, data(), lock_step=lock_step)
     assert {path.stem.rpartition("-trial")[::2] for path in (tmp_path / "runs").iterdir()} == {
         ("winning_ticket-round00", "0"), ("winning_ticket-round01", "0"), ("random_reinit-round01", "0"),
         ("pruned_at_init-round01", "0"), ("pruned_at_init-round01", "1"),
@@ -236,7 +249,7 @@ def test_what_is_finished_is_kept_whatever_happens_beside_it(tmp_path, monkeypat
 
         def submit(self, **arguments):
             future = Future()
-            if arguments["trials"] == [0]:
+            if arguments["keys"] == [Key("winning_ticket", 0, 0)]:
                 future.set_exception(outcomes[0])
             else:
                 future.set_result(runs.train_run(few, data(), **arguments))
