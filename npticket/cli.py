@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--jobs", type=int, help="processes on this machine (the number of cores)")
     add.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", help="(%(default)s)")
     add.add_argument("--engine", choices=ENGINES, default="fast", help="what runs the network (%(default)s)")
-    add.add_argument("--lock-step", action="store_true", help="train the trials of a series together in one process")
+    add.add_argument("--lock-step", action="store_true", help="train all runs of a round at once, in one process")
     add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
     add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a dask.distributed cluster: tcp://host:8786")
     add.set_defaults(command=_run)
