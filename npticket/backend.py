@@ -19,7 +19,7 @@ def load(name: str) -> ModuleType:
     """Return the array module called `name`: "numpy" or "cupy".
 
     Raises ValueError for another name, ModuleNotFoundError where CuPy is not installed, RuntimeError where it
-    finds no device.
+    finds no device, or one that it cannot compute on.
     """
     if name == "numpy":
         return np
@@ -38,6 +38,17 @@ def load(name: str) -> ModuleType:
         raise RuntimeError(f"CuPy is installed but finds no usable GPU: {error}") from error
     if not devices:
         raise RuntimeError("CuPy is installed but finds no GPU; use the numpy backend")
+    try:  # a product and a sum: whether its libraries fit the driver shows only when it computes
+        ones = cupy.ones((2, 2), "float32")
+        (ones @ ones).sum().get()
+    except Exception as error:
+        runtime = cupy.cuda.runtime
+        built_for, supported = (version() // 1000 for version in (runtime.runtimeGetVersion, runtime.driverGetVersion))
+        raise RuntimeError(
+            f"CuPy {cupy.__version__} cannot compute on this GPU: it is built for CUDA {built_for}, the driver "
+            f"supports CUDA {supported}; install the one of npticket[cuda12x] and npticket[cuda13x] that is not "
+            f"newer than the driver ({error})"
+        ) from error
     register(cupy.ndarray, cupy)
     return cupy
 

@@ -1,5 +1,8 @@
 """Device and host never mix: checked with a strict stand-in for CuPy, and with CuPy itself where there is a GPU."""
 
+import sys
+from types import ModuleType, SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -90,6 +93,58 @@ def test_cupy_is_asked_for_in_words_where_it_is_missing():
     except ImportError:
         with pytest.raises(ModuleNotFoundError, match=r"npticket\[cuda12x\] or npticket\[cuda13x\]"):
             backend.load("cupy")
+
+
+class FakeCuPy(ModuleType):
+    """What `load` asks of CuPy, and what may go wrong."""
+
+    __version__ = "14.0"
+
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def __init__(self, devices=1, ones=np.ones):
+        super().__init__("cupy")
+        self.ndarray = type("ndarray", (), {})
+        self.ones = lambda *arguments: strict.asarray(ones(*arguments))
+        self._devices = devices
+        versions = {"runtimeGetVersion": lambda: 13_000, "driverGetVersion": lambda: 12_040}
+        names = {"getDeviceCount": self._count, "CUDARuntimeError": self.CUDARuntimeError, **versions}
+        self.cuda = SimpleNamespace(runtime=SimpleNamespace(**names))
+
+    def _count(self):
+        if self._devices is None:
+            raise self.CUDARuntimeError("cudaErrorInsufficientDriver: driver version is insufficient")
+        return self._devices
+
+
+def broken(*_):
+    raise OSError("libcublas.so.13: cannot open shared object file")
+
+
+@pytest.mark.parametrize(
+    ("cupy", "message"),
+    [
+        (FakeCuPy(devices=None), "finds no usable GPU: cudaErrorInsufficientDriver"),
+        (FakeCuPy(devices=0), "finds no GPU; use the numpy backend"),
+        (
+            FakeCuPy(ones=broken),
+            r"CuPy 14.0 cannot compute .* built for CUDA 13, the driver supports CUDA 12; .*cublas",
+        ),
+    ],
+)
+def test_a_gpu_that_does_not_work_is_an_error_in_words(cupy, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(RuntimeError, match=message):
+        backend.load("cupy")
+
+
+def test_a_gpu_that_works_is_taken(monkeypatch):
+    cupy = FakeCuPy()
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(backend, "_modules", dict(backend._modules))
+    assert backend.load("cupy") is cupy
+    assert backend.array_module(cupy.ndarray()) is cupy
 
 
 @settings(max_examples=5)
