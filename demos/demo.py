@@ -152,7 +152,7 @@ def run(
     except BrokenPipeError:  # whoever read the output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (DataError, DivergedError, StoreError, ImportError, RuntimeError, OSError) as error:
+    except (DataError, DivergedError, StoreError, ImportError, RuntimeError, MemoryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

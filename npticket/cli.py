@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
-    except (RecipeError, StoreError, DataError, DivergedError, ImportError, RuntimeError, OSError) as error:
+    except (RecipeError, StoreError, DataError, DivergedError, ImportError, RuntimeError, MemoryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

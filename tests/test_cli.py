@@ -156,6 +156,15 @@ def test_bad_input_ends_with_status_2_and_a_sentence(arguments, message, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_too_little_memory_ends_with_status_2_and_a_sentence(small, monkeypatch, capsys):
+    def full(*_, **__):
+        raise MemoryError("one network does not fit")
+
+    monkeypatch.setattr(experiment, "run", full)
+    assert cli.main(["run", "lenet-mnist", *FEW]) == 2
+    assert capsys.readouterr().err == "error: one network does not fit\n"
+
+
 def test_a_broken_recipe_file_is_refused_by_field(tmp_path, capsys):
     path = tmp_path / "mine.json"
     store.write_json(path, recipe.to_json(recipes.LENET) | {"steps": "many"})
