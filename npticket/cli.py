@@ -36,6 +36,8 @@ EXIT_CODES = """exit status:
   130  stopped by Ctrl-C; finished runs are kept, and the same command goes on from them
 """
 
+FAILURES = (RecipeError, StoreError, DataError, DivergedError, ImportError, RuntimeError, MemoryError, OSError)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
-    except (RecipeError, StoreError, DataError, DivergedError, ImportError, RuntimeError, MemoryError, OSError) as error:
+    except FAILURES as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
