@@ -1,0 +1,161 @@
+"""Many networks at once on a GPU: networks x steps per second of npticket (CuPy) and PyTorch. Not yet run on a GPU.
+
+    python benchmarks/gpu.py --json gpu.json                         on a machine with a GPU, CuPy and PyTorch
+    python benchmarks/gpu.py --backend numpy --quick                 tries the script itself on the CPU
+
+LeNet-300-100 (batch 60, Adam, images as bytes on the device) for T = 1 ... 128 networks in lock-step, against PyTorch
+eager, compiled, captured in a CUDA graph (T = 1 each) and vmap over stacked networks (the same T); Conv-2 and Resnet-18
+for T = 1 ... 8 against eager PyTorch. TF32 is off on both sides. Then: how far a LeNet trained for 200 steps on the
+device is from one trained on the CPU, in float64, and how far the float32 losses are; and the time that moving the
+bytes of an Adam step takes at the device's copying speed, below which no step of T networks can go.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Any
+
+import bench
+import numpy as np
+
+from npticket import backend, datasets, nets
+from npticket.datasets import Dataset
+from npticket.engine.plain import Plain
+from npticket.optimizers import SGD, Adam
+from npticket.params import Params
+from npticket.prune import dense_masks
+from npticket.streams import TrainingStep, streams
+
+try:
+    import torch
+    import torch_stacked
+except ImportError:
+    torch = None
+
+BATCH = {"lenet_300_100": 60, "conv_2": 60, "resnet_18": 128}
+MANY = {"lenet_300_100": (1, 2, 4, 8, 16, 32, 64, 128), "conv_2": (1, 2, 4, 8), "resnet_18": (1, 2, 4, 8)}
+SECONDS = 3.0  # per measurement
+ADAM_PASSES = 7  # g, p, m and v are read, p, m and v written, at the very least
+
+
+def optimizer(name: str) -> Callable[[Params], Any]:
+    """The paper's optimizer for a network."""
+    if name == "resnet_18":
+        return partial(SGD, lr=0.01, momentum=0.9, weight_decay=1e-4)
+    return partial(Adam, lr=bench.LR if name.startswith("lenet") else 2e-4)
+
+
+def our_step(name: str, trials: int, images: Any, labels: Any, xp: Any, dtype: type = np.float32) -> Callable[[], Any]:
+    """Return a function that takes a step of all networks and returns their losses (T,), on the device."""
+    net = getattr(nets, name)()
+    theta = net.init(streams(0, range(trials), "init"), dtype)
+    theta = theta.like(backend.to_device(theta.flat, xp))
+    runner = Plain(net, theta, dense_masks(theta), optimizer(name))
+    orders = backend.to_device(batches(len(labels), trials, BATCH[name]), xp)
+    at = count()
+
+    def step() -> Any:
+        i = next(at)
+        index = orders[i % len(orders)]
+        x = xp.multiply(images.take(index, axis=0), 1 / 255, dtype=dtype)
+        return runner.step(x, labels.take(index), TrainingStep(0, range(trials), 0, i))
+
+    step.runner = runner  # type: ignore[attr-defined]
+    return step
+
+
+def batches(examples: int, trials: int, batch: int, steps: int = 100) -> np.ndarray:
+    """Numbers of examples, (steps, T, batch)."""
+    return np.random.default_rng(0).integers(0, examples, (steps, trials, batch))
+
+
+def rate(step: Callable[[], Any], wait: Callable[[], Any], trials: int, seconds: float) -> float:
+    """Networks x steps per second, after a warm-up; `wait` returns when the device has done all that it was given."""
+    for _ in range(3):
+        step()
+    wait()
+    began, steps = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        for _ in range(10):
+            step()
+        wait()
+        steps += 10
+    return trials * steps / (time.perf_counter() - began)
+
+
+def compare(name: str, many: Sequence[int], data: Any, xp: Any, wait: Callable, seconds: float) -> bench.Table:
+    """Networks x steps per second for each T."""
+    images, labels = data
+    peers = torch_stacked.peers(name, BATCH[name], images.shape[1:]) if torch is not None else {}
+    columns = {"trials": "d", "ours": ",.0f", **dict.fromkeys(peers, ",.0f")}
+    table = bench.Table(f"{name}: networks x steps per second", columns)
+    for trials in many:
+        row = {"ours": rate(our_step(name, trials, images, labels, xp), wait, trials, seconds)}
+        for peer, make in peers.items():
+            made = make(trials)
+            if made is not None:
+                row[peer] = rate(*made, trials, seconds)
+        table.add(trials=trials, **row)
+    return table
+
+
+def agreement(data: Any, xp: Any, steps: int) -> bench.Table:
+    """How far training on the device is from training on the CPU."""
+    table = bench.Table(f"device and CPU after {steps} steps", {"dtype": "s", "parameters": ".1e", "losses": ".1e"})
+    host = [backend.to_host(part) for part in data]
+    for dtype in (np.float64, np.float32):
+        sides = [our_step("lenet_300_100", 1, *given, dtype) for given in ((*data, xp), (*host, np))]
+        losses = np.array([[backend.to_host(side()) for side in sides] for _ in range(steps)])
+        ends = [backend.to_host(side.runner.theta.flat) for side in sides]
+        apart = abs(losses[:, 0] - losses[:, 1]).max()
+        table.add(dtype=np.dtype(dtype).name, parameters=float(abs(ends[0] - ends[1]).max()), losses=float(apart))
+    return table
+
+
+def limit(xp: Any, wait: Callable[[], Any], seconds: float) -> bench.Table:
+    """What copying says about the fastest possible Adam step of LeNet."""
+    size = 64 << 20
+    source, target = (xp.zeros(size // 4, np.float32) for _ in range(2))
+    copies = rate(lambda: xp.copyto(target, source), wait, 1, seconds)
+    speed = 2 * size * copies
+    parameters = nets.lenet_300_100().init(streams(0, [0], "init")).flat.size
+    table = bench.Table("memory", {"gb_per_s": ",.0f", "networks_x_steps": ",.0f"})
+    table.add(gb_per_s=speed / 1e9, networks_x_steps=speed / (4 * parameters * ADAM_PASSES))
+    return table
+
+
+def main() -> None:
+    parser = bench.parser(__doc__)
+    parser.add_argument("--backend", choices=("cupy", "numpy"), default="cupy", help="numpy tries the script itself")
+    args = parser.parse_args()
+    try:
+        xp = backend.load(args.backend)
+    except (ImportError, RuntimeError) as error:
+        parser.error(f"{error}; --backend numpy tries the script on the CPU")
+    wait = xp.cuda.Device().synchronize if args.backend == "cupy" else lambda: None
+    seconds, shorter = (0.02, 2) if args.quick else (SECONDS, None)
+    data = datasets.mnist()
+    tables = {"memory": limit(xp, wait, seconds)}
+    for name in ("lenet_300_100",) if args.quick else BATCH:
+        pixels = on_device(data if name.startswith("lenet") else _noise(), xp)
+        tables[name] = compare(name, MANY[name][:shorter], pixels, xp, wait, seconds)
+    tables["agreement"] = agreement(on_device(data, xp), xp, 5 if args.quick else 200)
+    args.engine = f"plain, {args.backend}"
+    bench.save(args, data, tables)
+
+
+def on_device(data: Dataset, xp: Any) -> tuple[Any, Any]:
+    """Training images as bytes, and labels."""
+    return backend.to_device(data.train.images, xp), backend.to_device(data.train.labels, xp)
+
+
+def _noise() -> Dataset:
+    """As many images as CIFAR-10 has; what they show does not matter to the time."""
+    rng = np.random.default_rng(0)
+    split = datasets.Split(rng.integers(0, 256, (50_000, 32, 32, 3), np.uint8), rng.integers(0, 10, 50_000))
+    return Dataset("noise", split, split.take(slice(9)), split.take(slice(9)), classes=10, source="drawn")
+
+
+if __name__ == "__main__":
+    main()

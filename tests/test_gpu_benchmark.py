@@ -1,0 +1,46 @@
+"""The GPU benchmark runs on the CPU, and mixes no arrays of host and device."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from strict import StrictArray, strict
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def test_the_script_can_be_tried_without_a_gpu(tmp_path):
+    path = tmp_path / "gpu.json"
+    call = [sys.executable, BENCHMARKS / "gpu.py", "--backend", "numpy", "--quick", "--json", path]
+    environment = os.environ | {"PYTHONPATH": str(BENCHMARKS.parent)}
+    done = subprocess.run(call, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    tables = json.loads(path.read_text())["tables"]
+    assert [row["trials"] for row in tables["lenet_300_100"]] == [1, 2]
+    assert all(row["parameters"] == 0 for row in tables["agreement"])  # the CPU agrees with itself
+
+
+@pytest.mark.parametrize("name", ["lenet_300_100", "conv_2"])
+def test_what_it_measures_stays_on_the_device(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import gpu
+
+    monkeypatch.setitem(gpu.BATCH, name, 3)
+    shape = (28, 28) if name.startswith("lenet") else (32, 32, 3)
+    rng = np.random.default_rng(0)
+    images = strict.asarray(rng.integers(0, 256, (20, *shape), dtype=np.uint8))
+    labels = strict.asarray(rng.integers(0, 10, 20))
+    step = gpu.our_step(name, 2, images, labels, strict)
+    losses = [step() for _ in range(2)]
+    assert all(isinstance(loss, StrictArray) and loss.get().shape == (2,) for loss in losses)
+
+
+def test_without_a_gpu_it_says_so():
+    done = subprocess.run([sys.executable, BENCHMARKS / "gpu.py", "--quick"], capture_output=True, text=True)
+    if done.returncode == 0:
+        pytest.skip("there is a GPU here")
+    assert "--backend numpy tries the script on the CPU" in done.stderr
