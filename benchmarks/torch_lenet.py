@@ -50,7 +50,8 @@ class Training:
         self.optimizer = torch.optim.Adam(self.module.parameters(), lr=lr, fused=True)
         prunable = [(p, masks[name][0].transpose(axes)) for name, p, axes in self.twin.pairs if name in net.rates]
         self.pruned = [] if masks.flat.all() else [p for p, _ in prunable]
-        self.keep = [torch.from_numpy(keep.astype(np.float32)) for _, keep in prunable]
+        # In the memory order of the gradients: over other strides PyTorch multiplies more slowly.
+        self.keep = [torch.from_numpy(np.ascontiguousarray(keep, np.float32)) for _, keep in prunable]
 
     def step(self, index: torch.Tensor) -> torch.Tensor:
         """Take a step with the training images of these numbers; return the loss before it."""

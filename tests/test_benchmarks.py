@@ -88,6 +88,7 @@ def test_pytorchs_side_takes_the_same_steps(torch, rate):
     start = rewind(theta0, masks)
     ours = our_lenet.Training(net, start, masks, data, 0.01, "plain")
     theirs = torch_lenet.Training(net, start, masks, torch_lenet.Tensors(data), 0.01)
+    assert all(keep.is_contiguous() for keep in theirs.keep)
     for index in np.random.default_rng(1).integers(0, len(data.train), (5, 20)):
         assert ours.step(index).item() == pytest.approx(theirs.step(torch.from_numpy(index)).item(), rel=1e-10)
     ends = [start.copy(), start.copy()]
