@@ -7,7 +7,7 @@ rounds   a round of pruning at real tickets of falling density: steps of batch 6
 width    a dense step with one to four times as many hidden units
 batch    a dense step with batches of 15 to 1,000
 memory   the most that NumPy holds while T trials train in lock-step, by its own account (tracemalloc), data apart; but
-         for one trial the fast engine makes a copy of the images, 46 MiB, in the order in which it reads pixels
+         for one trial the fast engine makes a copy of the images, 52 MiB, in the order in which it reads pixels
 
 Times are milliseconds per step, ratios time(PyTorch) / time(fast), so above 1 we are faster. Without PyTorch it prints
 our times only.

@@ -167,8 +167,8 @@ def _fit(
     runner.read(end)
     _, early_stop_test_acc = evaluate(lambda x: net.forward(record.best, x)[0], data, data.test, dtype)
     _, final_test_acc = evaluate(runner.predict, seen, seen.test, dtype)
-    record.test_acc[np.arange(start.trials), record.val_loss.argmin(axis=1)] = early_stop_test_acc
     record.test_acc[:, -1] = final_test_acc
+    record.test_acc[np.arange(start.trials), record.val_loss.argmin(axis=1)] = early_stop_test_acc
     _, final_train_acc = evaluate(runner.predict, seen, seen.train, dtype)
     return Fit(
         end=end,

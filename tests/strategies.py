@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from npticket.datasets import Dataset, Split
@@ -61,6 +62,36 @@ def tickets(draw, dtype=np.float64):
     scores = random_scores(theta0, streams(draw(seeds), range(theta0.trials), "mask"))
     masks = prune_layerwise(scores, dense_masks(theta0), {name: draw(rates) for name in net.rates})
     return net, theta0, masks
+
+
+@st.composite
+def pruned_nets(draw, most_trials=3):
+    """(net, start, masks): none to two hidden layers of up to 20 units, with inputs and units cut off, any biases.
+
+    In float64. What comes out depends on what goes in, in at least one trial.
+    """
+    seed, hidden = draw(seeds), draw(st.lists(st.integers(1, 20), max_size=2))
+    trials = range(draw(st.integers(1, most_trials)))
+    layers = {"flatten": Flatten()}
+    for i, (inputs, outputs) in enumerate(pairwise([12, *hidden, 3])):
+        layers[f"fc{i}"] = Dense(inputs, outputs)
+        if i < len(hidden):
+            layers[f"relu{i}"] = ReLU()
+    net = Net("pruned", Chain(**layers), (3, 4), 3, {f"fc{i}/W": 0.2 for i in range(len(hidden) + 1)})
+    rng, theta0 = np.random.default_rng(seed), net.init(streams(seed, trials, "init"), np.float64)
+    for name in theta0:
+        if name.endswith("/b"):
+            theta0[name][...] = rng.choice([-0.3, 0, 0, 0.3], theta0[name].shape)
+    scores = random_scores(theta0, streams(seed, trials, "mask"))
+    masks = prune_layerwise(scores, dense_masks(theta0), {name: draw(st.floats(0, 0.9)) for name in net.rates})
+    for name in net.rates:
+        for mask in masks[name]:
+            mask[rng.random(len(mask)) < 0.15] = False  # rows: units without a way out
+            mask[:, rng.random(mask.shape[1]) < 0.15] = False  # columns: without a way in
+    start = rewind(theta0, masks)
+    logits, _ = net.forward(start, rng.random((1, 20, 3, 4)))
+    assume((logits != logits[:, :1]).any())
+    return net, start, masks
 
 
 @st.composite

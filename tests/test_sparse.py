@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import rates, seeds, tickets
+from strategies import pruned_nets, rates, seeds
 
 from npticket import nets as library
 from npticket import sparse
@@ -16,20 +16,6 @@ from npticket.prune import dense_masks, prune_layerwise, random_scores
 from npticket.sparse import Compact, Grouped, load_sparse, to_sparse
 from npticket.streams import streams
 from npticket.tickets import rewind
-
-
-@st.composite
-def ended(draw, dtype=np.float64):
-    """A dense network, one trial of parameters and masks, with inputs, units and perhaps whole layers cut off."""
-    net, theta, masks = draw(tickets(dtype))
-    theta, masks = theta.trial(0), masks.trial(0)
-    rng = np.random.default_rng(draw(seeds))
-    for name in net.rates:
-        masks[name][0][rng.random(masks[name].shape[1]) < 0.3] = False
-        masks[name][0][:, rng.random(masks[name].shape[2]) < 0.3] = False
-        if draw(st.integers(0, 5)) == 0:
-            masks[name][...] = False
-    return net, rewind(theta, masks), masks, rng
 
 
 def pruned_lenet(rate, dtype=np.float32):
@@ -45,16 +31,19 @@ def plain(net, theta, x):
 
 
 def assert_predicts_the_same(ticket, net, theta, x):
-    np.testing.assert_allclose(ticket.predict(x), plain(net, theta, x), rtol=1e-10, atol=1e-12)
+    expected, given = plain(net, theta, x), x.copy()
+    np.testing.assert_allclose(ticket.predict(x), expected, rtol=1e-10, atol=1e-12)
+    assert (x == given).all()
 
 
-@given(ended(), st.integers(1, 9), st.sampled_from([0.0, 0.05, 1.1]))
-def test_logits_are_the_plain_networks(case, batch, below):
+@given(pruned_nets(1), seeds, st.integers(1, 9), st.sampled_from([0.0, 0.05, 1.1]))
+def test_logits_are_the_plain_networks(case, seed, batch, below):
     """With every layer compact (below 0), all but the last grouped (below 1.1), or as by default."""
-    net, theta, masks, rng = case
+    net, theta, masks = case
+    x = np.random.default_rng(seed).normal(size=(batch, *net.input_shape))
     before = theta.flat.copy(), masks.flat.copy()
     with mock.patch.object(sparse, "SPARSE", below):
-        assert_predicts_the_same(to_sparse(net, theta, masks), net, theta, rng.normal(size=(batch, 2, 3)))
+        assert_predicts_the_same(to_sparse(net, theta, masks), net, theta, x)
     assert (theta.flat == before[0]).all() and (masks.flat == before[1]).all()
 
 
@@ -109,13 +98,14 @@ def test_a_convolutional_network_predicts_exactly_the_same(tmp_path_factory, cas
         assert (each.predict(x) == plain(net, theta, x)).all()
 
 
-@given(ended(np.float32))
-def test_it_comes_back_from_its_file(tmp_path_factory, case):
-    net, theta, masks, rng = case
+@given(pruned_nets(1), seeds)
+def test_it_comes_back_from_its_file(tmp_path_factory, case, seed):
+    net, theta, masks = case
+    theta = theta.like(theta.flat.astype(np.float32))
     path = tmp_path_factory.mktemp("sparse") / "ticket"  # without .npz: the name is the one that was given
     ticket = to_sparse(net, theta, masks)
     ticket.save(path)
-    x = rng.normal(size=(4, 2, 3)).astype(np.float32)
+    x = np.random.default_rng(seed).normal(size=(4, *net.input_shape)).astype(np.float32)
     assert load_sparse(path, net).predict(x).tobytes() == ticket.predict(x).tobytes()
 
 

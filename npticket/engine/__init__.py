@@ -1,6 +1,6 @@
 """Engines run a net from given parameters and masks; `train` drives them and knows none of them by name.
 
-Every engine has `see(images)`, which it is shown all data with first, and then `step(x, labels, step) -> loss`,
+Every engine has `see(images)`, through which goes all that it is given, and then `step(x, labels, step) -> loss`,
 `predict(x) -> logits` and `read(out)`. "plain" calls the layers and is the oracle; "fast" leaves out what is pruned,
 and equals it up to rounding.
 """
@@ -32,10 +32,11 @@ def plan(
     shown: np.ndarray | None = None,
     threads: int = 1,
 ) -> Any:
-    """Return the engine called `engine`, ready to train `start` under `masks`.
+    """Return the engine called `engine`, ready to train `start`, which is 0 where pruned, under `masks`.
 
-    `shown` are some of the images that it will see, as floats (N, *input_shape). `threads` is how many it may use, on
-    which its results do not depend. On a GPU every engine is "plain".
+    `optimizer` is called several times, and some of what it returns takes steps without effect, to be timed. `shown`
+    are some of the images that it will see, as floats (N, *input_shape). `threads` is how many it may use, on which its
+    results do not depend. On a GPU every engine is "plain".
     """
     if engine not in ENGINES:
         raise ValueError(f"there is no engine {engine!r}; there is {', '.join(ENGINES)}")

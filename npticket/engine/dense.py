@@ -109,8 +109,8 @@ def _first_layer(
 ) -> tuple[Callable[[int], Any], dict[str, np.ndarray]]:
     """Decide how the first layer is run: return (batch size -> what runs it, where the parameters stand).
 
-    May put `units` of the first layer into another order. The decision depends on the masks alone, never on timing:
-    sums that leave out other zeros are rounded in another way.
+    May put `units` of the first layer into another order. The decision depends on masks, start and the images shown,
+    never on timing: sums that leave out other zeros are rounded in another way.
     """
     name = dense_layers(body)[0]
     inputs, outputs = len(units[0]), len(units[1])

@@ -21,7 +21,7 @@ def is_dense(body: Any) -> bool:
         return False
     kinds = [type(layer) for layer in body.layers.values()]
     kinds = kinds[kinds[:1] == [Flatten] :]
-    return len(kinds) % 2 == 1 and kinds == [Dense, ReLU] * (len(kinds) // 2) + [Dense]
+    return kinds == [Dense, ReLU] * (len(kinds) // 2) + [Dense]
 
 
 def dense_layers(body: Chain) -> list[str]:
