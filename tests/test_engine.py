@@ -265,6 +265,16 @@ def test_what_runs_what():
         plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1), "warp")
 
 
+def test_large_logits_do_not_overflow():
+    net = library.Net("small", Chain(a=Dense(2, 3)), (2,), 3, {"a/W": 0.2})
+    theta = net.init(streams(0, [0], "init"))
+    theta["a/W"][...] = [[1000, -1000, 0], [0, 500, -500]]
+    x, labels = np.eye(2, dtype=np.float32)[None], np.array([[0, 1]])
+    steps = [plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1), engine).step for engine in ENGINES]
+    losses = [step(x, labels, TrainingStep(0, [0], 0, 0)) for step in steps]
+    assert losses == [0, 0]
+
+
 def test_predictions_are_the_callers():
     net = library.lenet_300_100((5, 4))
     theta = net.init(streams(0, [0], "init"))
