@@ -4,6 +4,7 @@
 Registered with the backend, it runs the same code that CuPy would, and any silent host conversion raises TypeError.
 """
 
+import compiled
 import numpy as np
 
 from npticket import backend
@@ -92,6 +93,10 @@ class _Strict:
 
     def __getattr__(self, name):
         return _function(getattr(np, name))
+
+    @staticmethod
+    def ElementwiseKernel(*source):
+        return _function(compiled.ElementwiseKernel(*source))
 
     @staticmethod
     def asarray(array):

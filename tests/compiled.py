@@ -1,0 +1,113 @@
+"""Elementwise kernels on the CPU: the loop body that CuPy gives to NVRTC, given to a C++ compiler.
+
+It takes what cupy.ElementwiseKernel takes, as far as the package uses it, and refuses what that refuses: other types
+than the kernel was declared with, outputs of another shape than the loop. One letter stands for any type, as there.
+"""
+
+import ctypes
+import math
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+COMPILER = shutil.which("c++") or shutil.which("g++")
+NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "bool": "bool",
+    "uint8": "uint8_t",
+    "int32": "int",
+    "int64": "int64_t",
+}
+SOURCE = """
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+using namespace std;
+{types}
+extern "C" void {name}(ptrdiff_t n, {parameters}) {{
+  for (ptrdiff_t i = 0; i < n; ++i) {{
+    {references}
+    {body}
+  }}
+}}
+"""
+
+
+class ElementwiseKernel:
+    """Called with host arrays and Python numbers; arrays that stand last are written."""
+
+    def __init__(self, inputs, outputs, body, name):
+        parts = [part.split() for part in f"{inputs}, {outputs}".split(",")]
+        self.parameters = [(part[-2], part[-1], part[0] == "raw") for part in parts]
+        self.inputs = len(inputs.split(","))
+        self.body, self.name = body, name
+
+    def __call__(self, *args):
+        types = self._types(args)
+        parameters = self.parameters[: len(args)]
+        shapes = [a.shape for a, (_, _, raw) in zip(args, parameters, strict=True) if np.ndim(a) and not raw]
+        shape = np.broadcast_shapes(*shapes)
+        if len(args) == self.inputs:
+            args = (*args, *(np.empty(shape, types[kind]) for kind, _, _ in self.parameters[self.inputs :]))
+        passed = [self._passed(place, arg, shape, types) for place, arg in enumerate(args)]
+        _compile(self._source(args, types), self.name)(ctypes.c_ssize_t(math.prod(shape)), *map(_pointer, passed))
+        written = args[self.inputs :]
+        return written[0] if len(written) == 1 else written
+
+    def _passed(self, place, arg, shape, types):
+        """An argument as the loop reads it: a number of its type, an array as long as the loop."""
+        kind, name, raw = self.parameters[place]
+        if not isinstance(arg, np.ndarray):
+            return np.ctypeslib.as_ctypes_type(types.get(kind, kind))(arg)
+        if place < self.inputs:
+            return np.ascontiguousarray(arg if raw else np.broadcast_to(arg, shape))
+        assert raw or arg.shape == shape, f"{self.name}: {name} has shape {arg.shape}, the loop {shape}"
+        assert arg.flags.c_contiguous, f"{self.name}: {name} is not contiguous"
+        return arg
+
+    def _types(self, args):
+        """What the letters stand for."""
+        types = {}
+        for arg, (kind, name, _) in zip(args, self.parameters, strict=False):
+            if isinstance(arg, np.ndarray):
+                declared = types.setdefault(kind, arg.dtype) if len(kind) == 1 else np.dtype(kind)
+                if arg.dtype != declared:
+                    raise TypeError(f"{self.name}: {name} is {arg.dtype}, expected {declared}")
+        return types
+
+    def _source(self, args, types):
+        parameters, references = [], []
+        for place, (arg, (kind, name, raw)) in enumerate(zip(args, self.parameters, strict=True)):
+            written = kind if kind in types else NAMES[kind]
+            const = "const " if place < self.inputs else ""
+            if not isinstance(arg, np.ndarray):
+                parameters.append(f"const {written} {name}")
+            elif raw:
+                parameters.append(f"{const}{written}* {name}")
+            else:
+                parameters.append(f"{const}{written}* _raw_{name}")
+                references.append(f"{const}{written} &{name} = _raw_{name}[i];")
+        named = "\n".join(f"typedef {NAMES[dtype.name]} {letter};" for letter, dtype in types.items())
+        declared, looked_up = ", ".join(parameters), "\n".join(references)
+        return SOURCE.format(types=named, name=self.name, parameters=declared, references=looked_up, body=self.body)
+
+
+def _pointer(argument):
+    return argument.ctypes.data_as(ctypes.c_void_p) if isinstance(argument, np.ndarray) else argument
+
+
+@cache
+def _compile(source, name):
+    folder = Path(tempfile.mkdtemp(prefix="npticket-kernel-"))
+    (folder / "kernel.cpp").write_text(source)
+    call = [COMPILER, "-O1", "-shared", "-fPIC", "-ffp-contract=off", "kernel.cpp", "-o", "kernel.so"]
+    done = subprocess.run(call, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    library = ctypes.CDLL(str(folder / "kernel.so"))
+    shutil.rmtree(folder)
+    return getattr(library, name)
