@@ -21,6 +21,7 @@ import numpy as np
 
 from npticket import backend, datasets, nets
 from npticket.datasets import Dataset
+from npticket.engine.gpu import Gpu
 from npticket.engine.plain import Plain
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
@@ -51,7 +52,8 @@ def our_step(name: str, trials: int, images: Any, labels: Any, xp: Any, dtype: t
     net = getattr(nets, name)()
     theta = net.init(streams(0, range(trials), "init"), dtype)
     theta = theta.like(backend.to_device(theta.flat, xp))
-    runner = Plain(net, theta, dense_masks(theta), optimizer(name))
+    engine = Plain if xp is np else Gpu
+    runner = engine(net, theta, dense_masks(theta), optimizer(name))
     orders = backend.to_device(batches(len(labels), trials, BATCH[name]), xp)
     at = count()
 
@@ -107,10 +109,17 @@ def agreement(data: Any, xp: Any, steps: int) -> bench.Table:
     for dtype in (np.float64, np.float32):
         sides = [our_step("lenet_300_100", 1, *given, dtype) for given in ((*data, xp), (*host, np))]
         losses = np.array([[backend.to_host(side()) for side in sides] for _ in range(steps)])
-        ends = [backend.to_host(side.runner.theta.flat) for side in sides]
+        ends = [backend.to_host(end(side.runner, dtype, module)) for side, module in zip(sides, (xp, np), strict=True)]
         apart = abs(losses[:, 0] - losses[:, 1]).max()
         table.add(dtype=np.dtype(dtype).name, parameters=float(abs(ends[0] - ends[1]).max()), losses=float(apart))
     return table
+
+
+def end(runner: Any, dtype: type, xp: Any) -> Any:
+    """What a runner has come to: parameters (T, P) of LeNet."""
+    out = Params.empty(nets.lenet_300_100().body.layout, 1, dtype, xp)
+    runner.read(out)
+    return out.flat
 
 
 def limit(xp: Any, wait: Callable[[], Any], seconds: float) -> bench.Table:
@@ -141,7 +150,7 @@ def main() -> None:
         pixels = on_device(data if name.startswith("lenet") else _noise(), xp)
         tables[name] = compare(name, MANY[name][:shorter], pixels, xp, wait, seconds)
     tables["agreement"] = agreement(on_device(data, xp), xp, 5 if args.quick else 200)
-    args.engine = f"plain, {args.backend}"
+    args.engine = f"{'plain' if xp is np else 'fast'}, {args.backend}"
     bench.save(args, data, tables)
 
 

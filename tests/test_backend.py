@@ -23,8 +23,9 @@ def on_device(params, xp):
 @settings(max_examples=20)
 @given(fits())
 def test_training_on_the_strict_device_is_training_on_the_host(case):
-    host = fit(**case, engine="plain")  # which is what runs on devices
-    device = fit(**case | {"start": on_device(case["start"], strict), "masks": on_device(case["masks"], strict)})
+    host = fit(**case, engine="plain")
+    there = {name: on_device(case[name], strict) for name in ("start", "masks")}
+    device = fit(**case | there, engine="plain")
     assert isinstance(device.end.flat, StrictArray)
     assert (device.end.flat.get() == host.end.flat).all()
     assert (device.val_loss == host.val_loss).all()
@@ -154,6 +155,6 @@ def test_training_on_a_gpu_agrees_with_the_host(case):
         xp = backend.load("cupy")
     except (ImportError, RuntimeError) as error:
         pytest.skip(f"no GPU here: {error}")
-    host = fit(**case, engine="plain")  # which is what runs on devices
+    host = fit(**case, engine="plain")
     device = fit(**case | {"start": on_device(case["start"], xp), "masks": on_device(case["masks"], xp)})
     np.testing.assert_allclose(backend.to_host(device.end.flat), host.end.flat, rtol=1e-9, atol=1e-9)

@@ -14,6 +14,7 @@ import numpy as np
 from npticket.backend import array_module
 from npticket.engine.conv import ConvNet, supports
 from npticket.engine.dense import DenseNet
+from npticket.engine.gpu import Gpu
 from npticket.engine.living import is_dense
 from npticket.engine.packed import packed
 from npticket.engine.plain import Plain
@@ -36,12 +37,13 @@ def plan(
 
     `optimizer` is called several times, and some of what it returns takes steps without effect, to be timed. `shown`
     are some of the images that it will see, as floats (N, *input_shape). `threads` is how many it may use, on which its
-    results do not depend. On a GPU every engine is "plain".
+    results do not depend. On a GPU "fast" runs all trials in lock-step, pruned weights included.
     """
     if engine not in ENGINES:
         raise ValueError(f"there is no engine {engine!r}; there is {', '.join(ENGINES)}")
-    if engine == "plain" or array_module(start.flat, masks.flat) is not np:
-        return Plain(net, start, masks, optimizer)
+    on_gpu = array_module(start.flat, masks.flat) is not np
+    if engine == "plain" or on_gpu:
+        return (Plain if engine == "plain" else Gpu)(net, start, masks, optimizer)
     trials = [_fast(net, start.trial(t), masks.trial(t), optimizer, shown, threads) for t in range(start.trials)]
     return trials[0] if len(trials) == 1 else Several(trials)
 
