@@ -2,6 +2,7 @@
 
 It takes what cupy.ElementwiseKernel takes, as far as the package uses it, and refuses what that refuses: other types
 than the kernel was declared with, outputs of another shape than the loop. One letter stands for any type, as there.
+What would only show on a GPU, perhaps: raw arrays know where they end, and the loop runs in no order.
 """
 
 import ctypes
@@ -24,16 +25,30 @@ NAMES = {
     "int64": "int64_t",
 }
 SOURCE = """
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 using namespace std;
+static bool outside;
+template <typename E> struct Raw {{
+  E* values;
+  ptrdiff_t size;
+  E& operator[](ptrdiff_t at) const {{
+    if (at >= 0 && at < size) return values[at];
+    outside = true;
+    return values[0];
+  }}
+}};
 {types}
-extern "C" void {name}(ptrdiff_t n, {parameters}) {{
-  for (ptrdiff_t i = 0; i < n; ++i) {{
+extern "C" bool {name}(ptrdiff_t n, {parameters}) {{
+  outside = false;
+  const ptrdiff_t step = n % 7919 ? 7919 : 1;
+  for (ptrdiff_t turn = 0, i = 0; turn < n; ++turn, i = (i + step) % n) {{
     {references}
     {body}
   }}
+  return outside;
 }}
 """
 
@@ -47,15 +62,18 @@ class ElementwiseKernel:
         self.inputs = len(inputs.split(","))
         self.body, self.name = body, name
 
-    def __call__(self, *args):
+    def __call__(self, *args, size=None):
         types = self._types(args)
         parameters = self.parameters[: len(args)]
         shapes = [a.shape for a, (_, _, raw) in zip(args, parameters, strict=True) if np.ndim(a) and not raw]
-        shape = np.broadcast_shapes(*shapes)
+        assert bool(shapes) == (size is None), f"{self.name}: the loop has no length, or two"
+        shape = np.broadcast_shapes(*shapes) if shapes else (size,)
         if len(args) == self.inputs:
             args = (*args, *(np.empty(shape, types[kind]) for kind, _, _ in self.parameters[self.inputs :]))
         passed = [self._passed(place, arg, shape, types) for place, arg in enumerate(args)]
-        _compile(self._source(args, types), self.name)(ctypes.c_ssize_t(math.prod(shape)), *map(_pointer, passed))
+        run = _compile(self._source(args, types), self.name)
+        outside = run(ctypes.c_ssize_t(math.prod(shape)), *(part for arg in passed for part in _as_parameters(arg)))
+        assert not outside, f"{self.name} looked outside of an array"
         written = args[self.inputs :]
         return written[0] if len(written) == 1 else written
 
@@ -65,7 +83,8 @@ class ElementwiseKernel:
         if not isinstance(arg, np.ndarray):
             return np.ctypeslib.as_ctypes_type(types.get(kind, kind))(arg)
         if place < self.inputs:
-            return np.ascontiguousarray(arg if raw else np.broadcast_to(arg, shape))
+            assert not raw or arg.flags.c_contiguous, f"{self.name}: {name} is not contiguous"
+            return arg if raw else np.ascontiguousarray(np.broadcast_to(arg, shape))
         assert raw or arg.shape == shape, f"{self.name}: {name} has shape {arg.shape}, the loop {shape}"
         assert arg.flags.c_contiguous, f"{self.name}: {name} is not contiguous"
         return arg
@@ -88,17 +107,20 @@ class ElementwiseKernel:
             if not isinstance(arg, np.ndarray):
                 parameters.append(f"const {written} {name}")
             elif raw:
-                parameters.append(f"{const}{written}* {name}")
+                parameters.append(f"{const}{written}* _{name}, ptrdiff_t _size_of_{name}")
+                references.append(f"const Raw<{const}{written}> {name} = {{_{name}, _size_of_{name}}};")
             else:
-                parameters.append(f"{const}{written}* _raw_{name}")
+                parameters.append(f"{const}{written}* _raw_{name}, ptrdiff_t")
                 references.append(f"{const}{written} &{name} = _raw_{name}[i];")
         named = "\n".join(f"typedef {NAMES[dtype.name]} {letter};" for letter, dtype in types.items())
         declared, looked_up = ", ".join(parameters), "\n".join(references)
         return SOURCE.format(types=named, name=self.name, parameters=declared, references=looked_up, body=self.body)
 
 
-def _pointer(argument):
-    return argument.ctypes.data_as(ctypes.c_void_p) if isinstance(argument, np.ndarray) else argument
+def _as_parameters(argument):
+    if isinstance(argument, np.ndarray):
+        return argument.ctypes.data_as(ctypes.c_void_p), ctypes.c_ssize_t(argument.size)
+    return (argument,)
 
 
 @cache
@@ -110,4 +132,6 @@ def _compile(source, name):
     assert done.returncode == 0, done.stderr
     library = ctypes.CDLL(str(folder / "kernel.so"))
     shutil.rmtree(folder)
-    return getattr(library, name)
+    function = getattr(library, name)
+    function.restype = ctypes.c_bool
+    return function

@@ -7,7 +7,18 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from npticket.datasets import Dataset, Split
-from npticket.layers import Chain, Dense, Flatten, ReLU
+from npticket.layers import (
+    AveragePool,
+    BatchNorm,
+    Chain,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool,
+    ReLU,
+    Residual,
+)
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
@@ -92,6 +103,48 @@ def pruned_nets(draw, most_trials=3):
     logits, _ = net.forward(start, rng.random((1, 20, 3, 4)))
     assume((logits != logits[:, :1]).any())
     return net, start, masks
+
+
+@st.composite
+def convolutions(draw, channels, filters, stride=1):
+    """A convolution, batch normalisation or not, a ReLU or not."""
+    size = draw(st.integers(1, 3))
+    padding = draw(st.integers((size - 1) // 2, size - 1))
+    layers = {"conv": Conv2D(channels, filters, size, stride, padding, bias=draw(st.booleans()))}
+    if draw(st.booleans()):
+        layers["norm"] = BatchNorm(filters)
+    if draw(st.booleans()):
+        layers["relu"] = ReLU()
+    return Chain(**layers)
+
+
+@st.composite
+def convolutional_nets(draw):
+    """Some convolutions, strided ones too, perhaps in a residual block, pools that leave pixels over, dense layers."""
+    height, width = draw(st.tuples(st.integers(5, 7), st.integers(5, 7)))
+    first, filters = draw(convolutions(2, 3, draw(st.integers(1, 2)))), draw(st.integers(1, 4))
+    layers = {"first": first}
+    if draw(st.booleans()):
+        layers["block"] = Residual(Chain(conv=Conv2D(3, 3, padding=1), norm=BatchNorm(3)))
+        layers["around"] = Residual(
+            Conv2D(3, 3, padding=1, stride=2), draw(st.sampled_from([Conv2D(3, 3, 1, 2), Chain(c=Conv2D(3, 3, 1, 2))]))
+        )
+        layers["relu"] = ReLU()
+    layers["second"] = draw(convolutions(3, filters))
+    layers["pool"] = draw(st.sampled_from([MaxPool(2), MaxPool(1), AveragePool(2), ReLU()]))
+    layers["global"] = GlobalAveragePool()
+    layers |= {"fc": Dense(filters, 5), "fc_relu": ReLU(), "out": Dense(5, 4)}
+    body = Chain(**layers)
+    net = Net("random", body, (height, width, 2), 4, {})
+    try:
+        maps, _ = Chain(**dict(list(layers.items())[:-4])).forward(
+            net.init(streams(0, [0], "init")).tree, np.zeros((1, 1, height, width, 2), np.float32)
+        )
+    except ValueError:
+        assume(False)  # a map became smaller than a window
+    assume(maps.size)  # or than a square
+    rates = {name: 0.2 for name in body.layout if name.endswith("/W")}
+    return Net("random", body, (height, width, 2), 4, rates)
 
 
 @st.composite

@@ -24,6 +24,8 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         if method != "__call__":
             return NotImplemented
+        if ufunc is np.matmul:
+            return strict.matmul(*inputs)
         if out is not None:
             kwargs["out"] = tuple(map(_unwrap, out))
         return _wrap(ufunc(*map(_unwrap, inputs), **kwargs))
@@ -38,7 +40,7 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
         if name.startswith("__"):  # above all __array_interface__, through which NumPy would take the memory
             raise AttributeError(name)
         attribute = getattr(self.host, name)
-        return _function(attribute) if callable(attribute) else attribute
+        return _function(attribute) if callable(attribute) else _wrap(attribute) if name == "T" else attribute
 
     def __len__(self):
         return len(self.host)
@@ -85,6 +87,10 @@ def _function(function):
 class _Strict:
     __name__ = "strict"
 
+    def __init__(self):
+        self.moved = 0  # arrays from host to device
+        self.copied = 0  # operands and results of stacked products that are not contiguous, which CuPy copies unasked
+
     class lib:
         class stride_tricks:
             @staticmethod
@@ -99,9 +105,30 @@ class _Strict:
         return _function(compiled.ElementwiseKernel(*source))
 
     @staticmethod
-    def asarray(array):
+    def empty(shape, dtype=float):
+        """Memory is never empty, and what was there before must not matter."""
+        return StrictArray(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 77, dtype))
+
+    def empty_like(self, array):
+        return self.empty(array.shape, array.dtype)
+
+    def matmul(self, a, b, out=None):
+        found = np.matmul(*map(_unwrap, (a, b)))
+        parts = [_unwrap(part) for part in (a, b, out) if part is not None]
+        if found.ndim > 2:
+            self.copied += sum(not part.flags.c_contiguous for part in parts)
+        if out is None:
+            return _wrap(found)
+        assert out.dtype == found.dtype
+        out[...] = _wrap(found)
+        return out
+
+    def asarray(self, array):
         """Copy from the host."""
-        return array if isinstance(array, StrictArray) else StrictArray(np.array(array))
+        if isinstance(array, StrictArray):
+            return array
+        self.moved += 1
+        return StrictArray(np.array(array))
 
 
 strict = _Strict()

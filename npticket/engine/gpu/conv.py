@@ -1,0 +1,116 @@
+"""Convolution by im2col, as in layers.Conv2D, with the bias and the ReLU behind it.
+
+A trial's windows are gathered by one kernel, for as many images at a time as fit into COLUMN_BYTES, and multiplied
+right away: one trial's product is large enough for a GPU, and a single product, unlike a stack of them, takes its
+factors in any order.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+
+from npticket import layers
+from npticket.backend import Array, array_module
+from npticket.engine.gpu.activation import add_bias, relu_gradient
+from npticket.engine.gpu.kernels import Source, kernel, sum_rows
+
+COLUMN_BYTES = 256 << 20
+
+# One i gathers the pixels that one channel of one output pixel sees: columns (n H' W', K, K, C) from x (n, H, W, C),
+# which lies at `pad` from the top and left of a frame of zeros, its pixels `spread` apart.
+IM2COL = """
+    const int size = {size}, stride = {stride}, pad = {pad}, spread = {spread};
+    const int n = i, c = n % channels, pixel = n / channels;
+    const int top = pixel / out_width % out_height * stride - pad, left = pixel % out_width * stride - pad;
+    const int image = pixel / out_width / out_height;
+    const ptrdiff_t start = ptrdiff_t(pixel) * size * size * channels + c;
+    #pragma unroll
+    for (int k = 0; k < size * size; ++k) {{
+        const int row = top + k / size, column = left + k % size;
+        const int h = row / spread, w = column / spread;
+        const bool inside = row >= 0 && row % spread == 0 && h < height
+            && column >= 0 && column % spread == 0 && w < width;
+        columns[start + ptrdiff_t(k) * channels] =
+            inside ? x[((image * height + h) * width + w) * channels + c] : T(0);
+    }}
+"""
+
+
+@cache
+def im2col_source(size: int, stride: int, pad: int, spread: int) -> Source:
+    """The kernel for one sort of window: with these sizes known, the compiler unrolls the loops and divides quickly."""
+    inputs = "raw T x, int32 height, int32 width, int32 channels, int32 out_height, int32 out_width"
+    body = IM2COL.format(size=size, stride=stride, pad=pad, spread=spread)
+    return inputs, "raw T columns", body, f"im2col_{size}_{stride}_{pad}_{spread}"
+
+
+class Conv2D:
+    """As layers.Conv2D, behind it a ReLU if asked for.     W (T, K, K, C, O)   x (T, B, H, W, C)"""
+
+    def __init__(self, conv: layers.Conv2D, relu: bool) -> None:
+        self.layout, self.init, self._relu = conv.layout, conv.init, relu
+        self._stride, self._pad = conv.stride, conv.padding
+
+    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+        """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
+        stride, pad, relu, weights = self._stride, self._pad, self._relu, p["W"]
+        xp, kernel_size = array_module(x, weights), weights.shape[1]
+        height, width, filters = *x.shape[2:4], weights.shape[-1]
+        y = convolve(x, weights, stride, pad, (height + 2 * pad, width + 2 * pad))
+        if "b" in p:
+            add_bias(p["b"], y, relu)
+
+        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+            dz = relu_gradient(y, dy) if relu else xp.ascontiguousarray(dy)
+            if "b" in p:
+                grad["b"][:, 0, 0, 0] = sum_rows(dz.reshape(len(dz), -1, filters))
+            weight_gradient(x, dz, stride, pad, grad["W"])
+            if not need_dx:
+                return None
+            turned = xp.ascontiguousarray(weights[:, ::-1, ::-1].swapaxes(-1, -2))
+            frame = height + kernel_size - 1, width + kernel_size - 1
+            return convolve(dz, turned, 1, kernel_size - 1 - pad, frame, stride)
+
+        return y, backward
+
+
+def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int], spread: int = 1) -> Array:
+    """Slide w (T, K, K, C, O) over x (T or 1, B, H, W, C); the rest as in layers.conv."""
+    xp = array_module(x, w)
+    size, filters = w.shape[1], w.shape[-1]
+    out_height, out_width = ((frame - size) // stride + 1 for frame in padded)
+    y = xp.empty((len(w), x.shape[1], out_height, out_width, filters), x.dtype)
+    for t, matrix in enumerate(w.reshape(len(w), -1, filters)):
+        rows_of_y = y[t].reshape(-1, filters)
+        for rows, columns in im2col(x[t if len(x) > 1 else 0], size, stride, pad, (out_height, out_width), spread):
+            xp.matmul(columns, matrix, out=rows_of_y[rows])
+    return y
+
+
+def weight_gradient(x: Array, dy: Array, stride: int, pad: int, out: Array) -> None:
+    """Write the sum over all windows of x^T dy into `out` (T, K, K, C, O)."""
+    xp = array_module(x, dy, out)
+    size, filters = out.shape[1], out.shape[-1]
+    for t, total in enumerate(out.reshape(len(out), -1, filters)):
+        rows_of_dy = dy[t].reshape(-1, filters)
+        for rows, columns in im2col(x[t], size, stride, pad, dy.shape[2:4]):
+            if rows.start:
+                total += xp.matmul(columns.T, rows_of_dy[rows])
+            else:
+                xp.matmul(columns.T, rows_of_dy[rows], out=total)
+
+
+def im2col(
+    x: Array, size: int, stride: int, pad: int, out: tuple[int, int], spread: int = 1
+) -> Iterator[tuple[slice, Array]]:
+    """Yield (rows, columns (n H' W', K K C)), rows being their place among those of all images.     x (B, H, W, C)"""
+    xp = array_module(x)
+    batch, *shape = x.shape
+    area, window = out[0] * out[1], size * size * shape[-1]
+    at_once = max(1, min(batch, COLUMN_BYTES // (area * window * x.dtype.itemsize)))
+    for first in range(0, batch, at_once):
+        images = x[first : first + at_once]
+        columns = xp.empty((len(images) * area, window), x.dtype)
+        pixels = len(images) * area * shape[-1]
+        source = im2col_source(size, stride, pad, spread)
+        kernel(xp, source)(images, *shape, *out, columns, size=pixels)
+        yield slice(first * area, (first + len(images)) * area), columns

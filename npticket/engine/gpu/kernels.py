@@ -1,0 +1,62 @@
+"""Fused loops for a GPU, in the terms of cupy.ElementwiseKernel: inputs, outputs, loop body, name.
+
+A body is run for every i, and reads and writes what its arrays have there; a `raw` array is read and written anywhere,
+as if it had one axis. Outputs may be read, too: they are updated in place. No two i write to the same place, and none
+adds up what others find, so that everything repeats bit for bit.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+
+from npticket.backend import Array, array_module
+
+Source = tuple[str, str, str, str]
+
+ROWS = 64  # that one i goes through: enough to be worth its start, few enough that there are many i
+
+# Which rows of x (T, N, C) those are, for i over (T, G, C): from x[start + first * channels] to before `last`.
+PART = f"""
+    const int n = i, c = n % channels, part = n / channels % parts, t = n / channels / parts;
+    const int first = part * {ROWS}, last = min(first + {ROWS}, rows);
+    const ptrdiff_t start = ptrdiff_t(t) * rows * channels + c;
+"""
+
+SUM_ROWS: Source = (
+    "raw T x, int32 rows, int32 parts, int32 channels",
+    "T total",
+    PART
+    + """
+    T sum = 0;
+    for (int r = first; r < last; ++r)
+        sum += x[start + ptrdiff_t(r) * channels];
+    total = sum;
+    """,
+    "sum_rows",
+)
+
+
+@cache
+def kernel(xp: ModuleType, source: Source) -> Callable:
+    """Return the kernel of module `xp`, compiled when it is first called with arrays of a type."""
+    return xp.ElementwiseKernel(*source)
+
+
+def parts_of(rows: int) -> int:
+    """How many i share `rows` rows."""
+    return -(-rows // ROWS)
+
+
+def sum_rows(x: Array) -> Array:
+    """Sum over the middle axis, (T, C).     x (T, N, C) contiguous, N at least 1
+
+    A library sums over an axis in the middle with as many threads as there are sums, which are few here.
+    """
+    xp = array_module(x)
+    trials, rows, channels = x.shape
+    while rows > 1:
+        parts = parts_of(rows)
+        total = xp.empty((trials, parts, channels), x.dtype)
+        kernel(xp, SUM_ROWS)(x, rows, parts, channels, total)
+        x, rows = total, parts
+    return x.reshape(trials, channels)
