@@ -94,7 +94,7 @@ def save(args: argparse.Namespace, data: Dataset, tables: Mapping[str, Table], p
     """Write the tables with all that they depend on to the file that was asked for, if one was."""
     if args.json is None:
         return
-    described = manifest.describe(data, processes, "numpy", getattr(args, "engine", "all"))
+    described = manifest.describe(data, processes, getattr(args, "backend", "numpy"), getattr(args, "engine", "all"))
     described["machine"]["torch"] = torch_version()
     found = {
         "benchmark": Path(sys.argv[0]).stem,

@@ -4,14 +4,18 @@
     python benchmarks/gpu.py --backend numpy --quick                 tries the script itself on the CPU
 
 LeNet-300-100 (batch 60, Adam, images as bytes on the device) for T = 1 ... 128 networks in lock-step, against PyTorch
-eager, compiled, captured in a CUDA graph (T = 1 each) and vmap over stacked networks (the same T); Conv-2 and Resnet-18
-for T = 1 ... 8 against eager PyTorch. TF32 is off on both sides. Then: how far a LeNet trained for 200 steps on the
-device is from one trained on the CPU, in float64, and how far the float32 losses are; and the time that moving the
-bytes of an Adam step takes at the device's copying speed, below which no step of T networks can go.
+eager, compiled, captured in a CUDA graph (T = 1 each) and vmap over stacked networks (the same T); Conv-2, Conv-6,
+Resnet-18 and VGG-19 for T = 1 ... 8 against eager PyTorch, with the shares of their layers in the time at T = 1. TF32
+is off on both sides, or with --tf32 on on both. Then: how far a LeNet trained for 200 steps on the device is from one
+trained on the CPU, in float64, and how far the float32 losses are; and the time that moving the bytes of an Adam step
+takes at the device's copying speed, below which no step of T networks can go.
 """
 
+import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any
@@ -22,7 +26,9 @@ import numpy as np
 from npticket import backend, datasets, nets
 from npticket.datasets import Dataset
 from npticket.engine.gpu import Gpu
+from npticket.engine.gpu.fusion import fused
 from npticket.engine.plain import Plain
+from npticket.layers import Chain, Residual
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
 from npticket.prune import dense_masks
@@ -34,22 +40,34 @@ try:
 except ImportError:
     torch = None
 
-BATCH = {"lenet_300_100": 60, "conv_2": 60, "resnet_18": 128}
-MANY = {"lenet_300_100": (1, 2, 4, 8, 16, 32, 64, 128), "conv_2": (1, 2, 4, 8), "resnet_18": (1, 2, 4, 8)}
+BATCH = {"lenet_300_100": 60, "conv_2": 60, "conv_6": 60, "resnet_18": 128, "vgg_19": 64}
+MANY = {"lenet_300_100": (1, 2, 4, 8, 16, 32, 64, 128)} | dict.fromkeys(list(BATCH)[1:], (1, 2, 4, 8))
 SECONDS = 3.0  # per measurement
 ADAM_PASSES = 7  # g, p, m and v are read, p, m and v written, at the very least
 
 
 def optimizer(name: str) -> Callable[[Params], Any]:
     """The paper's optimizer for a network."""
-    if name == "resnet_18":
+    if name in ("resnet_18", "vgg_19"):
         return partial(SGD, lr=0.01, momentum=0.9, weight_decay=1e-4)
-    return partial(Adam, lr=bench.LR if name.startswith("lenet") else 2e-4)
+    return partial(Adam, lr={"conv_2": 2e-4, "conv_6": 3e-4}.get(name, bench.LR))
 
 
-def our_step(name: str, trials: int, images: Any, labels: Any, xp: Any, dtype: type = np.float32) -> Callable[[], Any]:
-    """Return a function that takes a step of all networks and returns their losses (T,), on the device."""
+def our_step(
+    name: str,
+    trials: int,
+    images: Any,
+    labels: Any,
+    xp: Any,
+    dtype: type = np.float32,
+    body: Callable[[Any], Any] = lambda same: same,
+) -> Callable[[], Any]:
+    """Return a function that takes a step of all networks and returns their losses (T,), on the device.
+
+    What runs is `body` of the network's layers.
+    """
     net = getattr(nets, name)()
+    net = replace(net, body=body(net.body))
     theta = net.init(streams(0, range(trials), "init"), dtype)
     theta = theta.like(backend.to_device(theta.flat, xp))
     engine = Plain if xp is np else Gpu
@@ -89,7 +107,7 @@ def rate(step: Callable[[], Any], wait: Callable[[], Any], trials: int, seconds:
 def compare(name: str, many: Sequence[int], data: Any, xp: Any, wait: Callable, seconds: float) -> bench.Table:
     """Networks x steps per second for each T."""
     images, labels = data
-    peers = torch_stacked.peers(name, BATCH[name], images.shape[1:]) if torch is not None else {}
+    peers = torch_stacked.peers(name, BATCH[name], images.shape[1:], backend.tf32()) if torch is not None else {}
     columns = {"trials": "d", "ours": ",.0f", **dict.fromkeys(peers, ",.0f")}
     table = bench.Table(f"{name}: networks x steps per second", columns)
     for trials in many:
@@ -99,6 +117,50 @@ def compare(name: str, many: Sequence[int], data: Any, xp: Any, wait: Callable, 
             if made is not None:
                 row[peer] = rate(*made, trials, seconds)
         table.add(trials=trials, **row)
+    return table
+
+
+class Timed:
+    """A layer, the seconds of which are added to those of its kind; it waits for the device before and after."""
+
+    def __init__(self, layer: Any, spent: Counter, wait: Callable[[], Any]) -> None:
+        self.layout, self.init = layer.layout, layer.init
+        self._layer, self._spent, self._wait = layer, spent, wait
+
+    def forward(self, p: Any, x: Any, step: Any = None) -> tuple[Any, Callable]:
+        y, backward = self._time(self._layer.forward, p, x, step)
+        return y, partial(self._time, backward)
+
+    def _time(self, call: Callable[..., Any], *args: Any) -> Any:
+        self._wait()
+        began = time.perf_counter()
+        result = call(*args)
+        self._wait()
+        self._spent[type(self._layer).__name__] += time.perf_counter() - began
+        return result
+
+
+def timed_layers(layer: Any, spent: Counter, wait: Callable[[], Any]) -> Any:
+    """The same network, each of its layers timed."""
+    if isinstance(layer, Chain):
+        return Chain(**{name: timed_layers(part, spent, wait) for name, part in layer.layers.items()})
+    if isinstance(layer, Residual):
+        shortcut = None if layer.shortcut is None else timed_layers(layer.shortcut, spent, wait)
+        return Residual(timed_layers(layer.body, spent, wait), shortcut)
+    return Timed(layer, spent, wait)
+
+
+def shares(name: str, data: Any, xp: Any, wait: Callable[[], Any], steps: int) -> bench.Table:
+    """What part of a step of one network goes into each kind of layer, forward and backward; the rest is `other`."""
+    spent: Counter = Counter()
+    step = our_step(name, 1, *data, xp, body=lambda body: timed_layers(body if xp is np else fused(body), spent, wait))
+    step()
+    wait()
+    spent.clear()
+    seconds, _ = bench.timed(lambda: [(step(), wait()) for _ in range(steps)])
+    table = bench.Table(f"{name}: where the time of a step goes, T = 1", {"part": "s", "share": ".0%"})
+    for part, taken in [*spent.most_common(), ("other", seconds - spent.total())]:
+        table.add(part=part, share=taken / seconds)
     return table
 
 
@@ -137,7 +199,9 @@ def limit(xp: Any, wait: Callable[[], Any], seconds: float) -> bench.Table:
 def main() -> None:
     parser = bench.parser(__doc__)
     parser.add_argument("--backend", choices=("cupy", "numpy"), default="cupy", help="numpy tries the script itself")
+    parser.add_argument("--tf32", action="store_true", help="float32 products in TF32, on both sides")
     args = parser.parse_args()
+    os.environ["CUPY_TF32"] = str(int(args.tf32))
     try:
         xp = backend.load(args.backend)
     except (ImportError, RuntimeError) as error:
@@ -149,6 +213,7 @@ def main() -> None:
     for name in ("lenet_300_100",) if args.quick else BATCH:
         pixels = on_device(data if name.startswith("lenet") else _noise(), xp)
         tables[name] = compare(name, MANY[name][:shorter], pixels, xp, wait, seconds)
+        tables[f"{name}_shares"] = shares(name, pixels, xp, wait, 3 if args.quick else 20)
     tables["agreement"] = agreement(on_device(data, xp), xp, 5 if args.quick else 200)
     args.engine = f"{'plain' if xp is np else 'fast'}, {args.backend}"
     bench.save(args, data, tables)

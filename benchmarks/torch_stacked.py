@@ -1,6 +1,6 @@
 """PyTorch's ways of training many small networks on one device: the peers of gpu.py.
 
-Eager, compiled, and captured in a CUDA graph for one network; vmap over stacked networks for several. TF32 is off.
+Eager, compiled, and captured in a CUDA graph for one network; vmap over stacked networks for several.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,13 +16,13 @@ from npticket import nets
 from npticket.streams import streams
 
 Made = tuple[Callable[[], Any], Callable[[], Any]]  # a step, and what waits until the device is done
-LR = {"lenet_300_100": 1.2e-3, "conv_2": 2e-4}
+LR = {"lenet_300_100": 1.2e-3, "conv_2": 2e-4, "conv_6": 3e-4}
 EXAMPLES = 5_000  # of random data; what they show does not matter to the time
 
 
-def peers(name: str, batch: int, shape: tuple[int, ...]) -> Mapping[str, Callable[[int], Made | None]]:
+def peers(name: str, batch: int, shape: tuple[int, ...], tf32: bool) -> Mapping[str, Callable[[int], Made | None]]:
     """Return by name what makes a peer for T networks, or None where it has none."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = torch.randint(0, 256, (EXAMPLES, *shape), dtype=torch.uint8, device=device)
     labels = torch.randint(0, 10, (EXAMPLES,), device=device)
@@ -48,7 +48,7 @@ def _module(name: str, trial: int, device: torch.device) -> torch.nn.Module:
 
 
 def _optimizer(name: str, parameters: Any, **options: Any) -> torch.optim.Optimizer:
-    if name == "resnet_18":
+    if name not in LR:
         return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, weight_decay=1e-4, fused=True)
     return torch.optim.Adam(parameters, lr=LR[name], fused=True, **options)
 

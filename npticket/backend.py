@@ -1,11 +1,14 @@
 """Which array module computes: NumPy, or CuPy when asked. The only module that imports cupy."""
 
+import os
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 Array = Any  # numpy.ndarray, cupy.ndarray, or whatever `register` was told of
+
+TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH, which CuPy has no name for
 
 _modules: dict[type, ModuleType] = {np.ndarray: np}
 
@@ -49,8 +52,24 @@ def load(name: str) -> ModuleType:
             f"supports CUDA {supported}; install the one of npticket[cuda12x] and npticket[cuda13x] that is not "
             f"newer than the driver ({error})"
         ) from error
+    if tf32():  # CuPy itself heeds its variable in single products only, not in stacks of them
+        cupy.cuda.cublas.setMathMode(cupy.cuda.device.get_cublas_handle(), TF32_MATH)
     register(cupy.ndarray, cupy)
     return cupy
+
+
+def tf32() -> bool:
+    """Whether CUPY_TF32=1 asks for float32 products of 10 binary digits' precision, which are faster on a GPU."""
+    return os.environ.get("CUPY_TF32", "0") not in ("", "0")
+
+
+def described(name: str) -> dict[str, Any]:
+    """What results of the backend called `name` depend on, besides what is so on every machine."""
+    if name == "numpy":
+        return {}
+    cupy = load(name)
+    gpu = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())["name"].decode()
+    return {"gpu": gpu, "cupy": cupy.__version__, "cuda": cupy.cuda.runtime.runtimeGetVersion(), "tf32": tf32()}
 
 
 def array_module(*arrays: Array) -> ModuleType:

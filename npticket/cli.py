@@ -140,11 +140,11 @@ def _run(args: argparse.Namespace) -> int:
     status = 0
     for name, r in chosen.items():
         out = folder / name if len(chosen) > 1 else folder
-        seconds = len(runs.keys(r)) * _run_seconds(r, timed, args.engine) / jobs  # as if all were dense
         print(f"{r.name} ({r.source}) on {data.name} from {data.source}: {len(runs.keys(r))} runs of {r.steps:,} steps")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
-        else:
+        elif args.backend == "numpy":
+            seconds = len(runs.keys(r)) * _run_seconds(r, timed, args.engine) / jobs  # as if all were dense
             print(f"From the beginning this takes {estimate.words(seconds)} or less with {jobs} processes.", flush=True)
         options = {"scheduler": args.scheduler, "array_module": args.backend, "engine": args.engine}
         try:

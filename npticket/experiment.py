@@ -99,7 +99,8 @@ def outcome(folder: str | Path) -> Outcome:
         raise StoreError(f"{folder} has no finished run yet: run the same command again")
     trials = len({row["trial"] for row in results})
     note = f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps"
-    return Outcome(asked, described, results, curves, title, "; ".join(filter(None, (note, reduced(recipe)))))
+    tf32 = "products in TF32" if any(machine.get("tf32") for machine in described["machines"]) else ""
+    return Outcome(asked, described, results, curves, title, "; ".join(filter(None, (note, reduced(recipe), tf32))))
 
 
 def _check_data(recipe: Recipe, data: Dataset) -> None:

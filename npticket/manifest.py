@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from npticket import __version__
+from npticket import __version__, backend
 from npticket.datasets import Dataset
 
 
@@ -23,6 +23,7 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
             "blas_threads": 1,
             "jobs": jobs,
             "backend": array_module,
+            **backend.described(array_module),
             "engine": engine,
             "cpu": _cpu(),
             "cores": os.cpu_count(),

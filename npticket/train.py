@@ -202,7 +202,7 @@ def _minibatches(
     for epoch in count(first_epoch):
         order = epoch_order(len(data.train), batch, seed, trials, round, epoch)
         examples = order.shape[1] * batch
-        changes = augment(examples, seed, trials, round, epoch) if augment else None
+        changes = augment(examples, seed, trials, round, epoch).to(xp) if augment else None
         order = to_device(order, xp)
         for k in range(skipped if epoch == first_epoch else 0, order.shape[1]):
             images = data.train.images.take(order[:, k], axis=0)
@@ -215,13 +215,14 @@ def evaluate(
     predict: Callable[[Array], Array], data: Dataset, split: Split, dtype: Any = np.float32
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean loss and accuracy over `split` of each trial, (T,) and (T,), for `predict(images) -> logits`."""
-    loss, correct = 0.0, 0.0
+    chunks = []  # kept on the device: looking at one would wait for it
     for i in range(0, len(split), CHUNK):
         images, labels = split.images[None, i : i + CHUNK], split.labels[None, i : i + CHUNK]
-        chunk_loss, chunk_correct = score(predict(data.floats(images, dtype)), labels)
-        loss = loss + to_host(chunk_loss).astype(np.float64)
-        correct = correct + to_host(chunk_correct)
-    return loss / len(split), correct / len(split)
+        chunks.append(score(predict(data.floats(images, dtype)), labels))
+    xp = array_module(split.labels)
+    losses, corrects = (to_host(xp.stack(part)).astype(np.float64) for part in zip(*chunks, strict=True))
+    # One after the other: NumPy's own sum would depend on how many trials there are.
+    return sum(losses) / len(split), sum(corrects) / len(split)
 
 
 def join_trials(parts: Sequence[Fit]) -> Fit:

@@ -111,7 +111,13 @@ class FakeCuPy(ModuleType):
         self._devices = devices
         versions = {"runtimeGetVersion": lambda: 13_000, "driverGetVersion": lambda: 12_040}
         names = {"getDeviceCount": self._count, "CUDARuntimeError": self.CUDARuntimeError, **versions}
-        self.cuda = SimpleNamespace(runtime=SimpleNamespace(**names))
+        names |= {"getDevice": lambda: 0, "getDeviceProperties": lambda device: {"name": b"NVIDIA Fake"}}
+        self.math_modes = []
+        self.cuda = SimpleNamespace(
+            runtime=SimpleNamespace(**names),
+            cublas=SimpleNamespace(setMathMode=lambda handle, mode: self.math_modes.append((handle, mode))),
+            device=SimpleNamespace(get_cublas_handle=lambda: 7),
+        )
 
     def _count(self):
         if self._devices is None:
@@ -140,12 +146,28 @@ def test_a_gpu_that_does_not_work_is_an_error_in_words(cupy, message, monkeypatc
         backend.load("cupy")
 
 
-def test_a_gpu_that_works_is_taken(monkeypatch):
+@pytest.fixture
+def fake(monkeypatch):
     cupy = FakeCuPy()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setattr(backend, "_modules", dict(backend._modules))
-    assert backend.load("cupy") is cupy
-    assert backend.array_module(cupy.ndarray()) is cupy
+    return cupy
+
+
+def test_a_gpu_that_works_is_taken(fake):
+    assert backend.load("cupy") is fake
+    assert backend.array_module(fake.ndarray()) is fake
+
+
+@pytest.mark.parametrize(("variable", "on"), [(None, False), ("", False), ("0", False), ("1", True)])
+def test_tf32_is_used_only_where_asked_for_and_said(variable, on, fake, monkeypatch):
+    monkeypatch.delenv("CUPY_TF32", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("CUPY_TF32", variable)
+    backend.load("cupy")
+    assert fake.math_modes == ([(7, 3)] if on else [])
+    assert backend.described("cupy") == {"gpu": "NVIDIA Fake", "cupy": "14.0", "cuda": 13_000, "tf32": on}
+    assert backend.described("numpy") == {}
 
 
 @settings(max_examples=5)

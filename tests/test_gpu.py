@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from strategies import convolutional_nets, fits, optimizers, pruned_nets, seeds, trial_counts
 from strict import StrictArray, strict
 
-from npticket import backend, nets
+from npticket import backend, nets, train
+from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.engine.gpu import Gpu, activation, conv, kernels, norm, pool
 from npticket.engine.gpu import loss as gpu_loss
 from npticket.engine.gpu import optimizers as gpu_optimizers
@@ -198,6 +199,33 @@ def test_of_equal_pixels_the_first_is_the_largest(size, shape, seed):
     dy = rng.normal(size=plain.shape)
     assert (ours.get() == plain).all()
     assert (backward(strict.asarray(dy), {}).get() == plain_backward(dy, {})).all()
+
+
+@pytest.mark.parametrize("engine", ["fast", "plain"])
+def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_epochs(engine, monkeypatch):
+    """Flips and crops, too, are moved once per epoch; what is fetched at a validation does not depend on the chunks."""
+    net = convolutional()
+    net = Net("no dropout", Chain(**{k: v for k, v in net.body.layers.items() if k != "drop"}), (4, 4, 2), 4, net.rates)
+    rng = np.random.default_rng(0)
+    split = Split(rng.integers(0, 256, (60, 4, 4, 2), dtype=np.uint8), rng.integers(0, 4, 60))
+    data = Dataset("random", split, split, split, 4, "a test")
+    start, masks = (moved(params, strict) for params in tickets(net, range(2), 0))
+    fetched = []
+    monkeypatch.setattr(StrictArray, "get", lambda array: fetched.append(array) or array.host.copy())
+
+    def traffic(steps, chunk):
+        """Arrays moved to the device and fetched from it by a training run with one validation, at its end."""
+        monkeypatch.setattr(train, "CHUNK", chunk)
+        fetched.clear()
+        strict.moved = 0
+        settings = {"steps": steps, "batch": 5, "validate_every": steps, "augment": FlipAndCrop.draw, "engine": engine}
+        fit(net, start, masks, data, optimizer=lambda m: SGD(m, 0.01), **settings)
+        return strict.moved, len(fetched)
+
+    moved_once, fetched_once = traffic(2, 7)
+    assert moved_once == 6 + 1 + 2  # the data, the order of an epoch, its changes
+    assert traffic(12, 30) == (moved_once, fetched_once)  # the whole epoch
+    assert traffic(13, 7) == (moved_once + 3, fetched_once)  # a step of the next one
 
 
 def test_nan_is_not_hidden():

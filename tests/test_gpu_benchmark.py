@@ -39,6 +39,10 @@ def test_what_it_measures_stays_on_the_device(name, monkeypatch):
     step = gpu.our_step(name, 2, images, labels, strict)
     losses = [step() for _ in range(2)]
     assert all(isinstance(loss, StrictArray) and loss.get().shape == (2,) for loss in losses)
+    rows = gpu.shares(name, (images, labels), strict, lambda: None, steps=2).rows
+    assert {"Dense", "Flatten", "other"} <= {row["part"] for row in rows}
+    assert "ReLU" not in {row["part"] for row in rows}  # what is timed are the layers with kernels
+    np.testing.assert_allclose(sum(row["share"] for row in rows), 1)
 
 
 def test_without_a_gpu_it_says_so():

@@ -117,6 +117,10 @@ def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_th
         spy, drawn, applied = Spy(theta), [], []
 
         class Unchanged:
+            def to(self, xp):
+                assert xp is np
+                return self
+
             def apply(self, images, examples, applied=applied):
                 applied.append((examples.start, examples.stop))
                 return images

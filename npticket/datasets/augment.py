@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 
@@ -15,8 +16,8 @@ PAD = 4
 class FlipAndCrop:
     """The draws of one epoch: where each example is cut out (T, n, 2), and whether it is mirrored (T, n)."""
 
-    corners: np.ndarray
-    mirrored: np.ndarray
+    corners: Array
+    mirrored: Array
 
     @classmethod
     def draw(cls, n: int, seed: int, trials: Sequence[int], round: int, epoch: int) -> "FlipAndCrop":
@@ -25,15 +26,19 @@ class FlipAndCrop:
         corners = [rng.integers(0, 2 * PAD + 1, (n, 2)) for rng in rngs]
         return cls(np.stack(corners), np.stack([rng.random(n) < 0.5 for rng in rngs]))
 
+    def to(self, xp: ModuleType) -> "FlipAndCrop":
+        """The same draws as arrays of module `xp`."""
+        return FlipAndCrop(to_device(self.corners, xp), to_device(self.mirrored, xp))
+
     def apply(self, images: Array, examples: slice) -> Array:
         """Return changed copies of `images` (T, B, H, W, C), which are the epoch's `examples`."""
-        xp = array_module(images)
+        xp = array_module(images, self.corners, self.mirrored)
         trials, batch, height, width, channels = images.shape
         padded = xp.zeros((trials, batch, height + 2 * PAD, width + 2 * PAD, channels), images.dtype)
         padded[:, :, PAD : PAD + height, PAD : PAD + width] = images
         corners, mirrored = self.corners[:, examples], self.mirrored[:, examples, None]
-        rows = corners[..., 0, None] + np.arange(height)
-        columns = corners[..., 1, None] + np.where(mirrored, np.arange(width)[::-1], np.arange(width))
-        t, b = np.ogrid[:trials, :batch]
-        index = (t[..., None, None], b[..., None, None], rows[..., :, None], columns[..., None, :])
-        return padded[tuple(to_device(part, xp) for part in index)]
+        across = xp.arange(width)
+        rows = corners[..., 0, None] + xp.arange(height)
+        columns = corners[..., 1, None] + xp.where(mirrored, across[::-1], across)
+        t, b = xp.arange(trials)[:, None, None, None], xp.arange(batch)[:, None, None]
+        return padded[t, b, rows[..., :, None], columns[..., None, :]]

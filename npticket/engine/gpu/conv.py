@@ -19,7 +19,7 @@ COLUMN_BYTES = 256 << 20
 # which lies at `pad` from the top and left of a frame of zeros, its pixels `spread` apart.
 IM2COL = """
     const int size = {size}, stride = {stride}, pad = {pad}, spread = {spread};
-    const int n = i, c = n % channels, pixel = n / channels;
+    const int index = i, c = index % channels, pixel = index / channels;
     const int top = pixel / out_width % out_height * stride - pad, left = pixel % out_width * stride - pad;
     const int image = pixel / out_width / out_height;
     const ptrdiff_t start = ptrdiff_t(pixel) * size * size * channels + c;

@@ -17,7 +17,7 @@ ROWS = 64  # that one i goes through: enough to be worth its start, few enough t
 
 # Which rows of x (T, N, C) those are, for i over (T, G, C): from x[start + first * channels] to before `last`.
 PART = f"""
-    const int n = i, c = n % channels, part = n / channels % parts, t = n / channels / parts;
+    const int index = i, c = index % channels, part = index / channels % parts, t = index / channels / parts;
     const int first = part * {ROWS}, last = min(first + {ROWS}, rows);
     const ptrdiff_t start = ptrdiff_t(t) * rows * channels + c;
 """

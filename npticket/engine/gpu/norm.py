@@ -122,7 +122,7 @@ class BatchNorm:
         y = kernel(xp, NORMALISE)(rows, *around, p["shift"][:, None], relu)
 
         def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
-            dy = dy.reshape(rows.shape)
+            dy = xp.ascontiguousarray(dy).reshape(rows.shape)
             sums = gradient_sums(rows, dy, y, mean, inverse, relu)
             grad["shift"][...], grad["scale"][...] = sums[:, 0], sums[:, 1]
             if not need_dx:

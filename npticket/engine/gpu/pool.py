@@ -11,8 +11,9 @@ from npticket.engine.gpu.kernels import Source, kernel
 SHAPES = "int32 height, int32 width, int32 channels, int32 out_height, int32 out_width"
 SQUARE = """
     const int size = {size};
-    const unsigned int n = i, c = n % channels, w = n / channels % out_width;
-    const unsigned int h = n / channels / out_width % out_height, image = n / channels / out_width / out_height;
+    const unsigned int index = i, c = index % channels, pixel = index / channels;
+    const unsigned int w = pixel % out_width, h = pixel / out_width % out_height;
+    const unsigned int image = pixel / out_width / out_height;
     const ptrdiff_t corner = ((ptrdiff_t(image) * height + h * size) * width + w * size) * channels + c;
     ptrdiff_t best = corner;
     T top = x[corner];
