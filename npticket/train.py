@@ -109,8 +109,9 @@ def _fit_in_parts(train: Callable[..., Fit], start: Params, masks: Params, trial
         if len(trials) == 1:
             raise MemoryError(f"one network does not fit into memory: take a smaller batch ({error})") from error
     # Not in the handler: it would keep the failed attempt, and its memory, alive.
+    half = -(-len(trials) // 2)
     warnings.warn(
-        f"{len(trials)} networks do not fit into memory: half of them at a time", RuntimeWarning, stacklevel=3
+        f"{len(trials)} networks do not fit into memory: {half} at a time, if these do", RuntimeWarning, stacklevel=3
     )
     halves = slice(None, len(trials) // 2), slice(len(trials) // 2, None)
     parts = ((start.like(start.flat[half]), masks.like(masks.flat[half]), trials[half]) for half in halves)

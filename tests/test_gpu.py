@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import convolutional_nets, fits, optimizers, pruned_nets, seeds, trial_counts
 from strict import StrictArray, strict
+from test_experiment import SMALL
+from test_experiment import data as noise
 
-from npticket import backend, nets, train
+from npticket import backend, experiment, nets, train
 from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.engine.gpu import Gpu, activation, conv, kernels, norm, pool
 from npticket.engine.gpu import loss as gpu_loss
@@ -226,6 +228,29 @@ def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_e
     assert moved_once == 6 + 1 + 2  # the data, the order of an epoch, its changes
     assert traffic(12, 30) == (moved_once, fetched_once)  # the whole epoch
     assert traffic(13, 7) == (moved_once + 3, fetched_once)  # a step of the next one
+
+
+def test_an_experiment_on_a_device_finds_the_tickets_of_the_host(tmp_path, monkeypatch):
+    """Every series, in lock-step by rounds, in float64: masks bit for bit."""
+    drawn = Net.init
+    monkeypatch.setattr(Net, "init", lambda net, rngs, dtype=np.float64: drawn(net, rngs, np.float64))
+    host = experiment.run(SMALL, tmp_path / "host", noise(), engine="plain")
+    monkeypatch.setattr(backend, "load", lambda name: {"numpy": np, "cupy": strict}[name])
+    monkeypatch.setattr(backend, "described", lambda name: {"gpu": name})
+    device = experiment.run(SMALL, tmp_path / "device", noise(), array_module="cupy")
+    assert device.manifest["machines"][0]["gpu"] == "cupy"
+    for ours, theirs in zip(device.results, host.results, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in ours.keys() - {"seconds"}:
+            assert ours[name] == (
+                theirs[name] if isinstance(ours[name], str) else pytest.approx(theirs[name], rel=1e-9)
+            )
+    runs = sorted(path.name for path in (tmp_path / "host" / "runs").glob("*.npz"))
+    assert len(runs) == len(host.results)
+    for run in runs:
+        ours, theirs = (np.load(tmp_path / side / "runs" / run, allow_pickle=False) for side in ("device", "host"))
+        for name in {"masks", "next_masks"} & set(theirs.files):
+            assert (ours[name] == theirs[name]).all()
 
 
 def test_nan_is_not_hidden():
