@@ -35,9 +35,16 @@ class SparseNet:
         self._chunk = min((product.chunk for product, _ in self._stages), default=Grouped.chunk)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return logits (B, C).     x (B, *input_shape), of the parameters' dtype"""
+        """Return logits (B, C).     x (B, *input_shape), floats as in training: see `Dataset.floats`
+
+        Raises ValueError for images of another shape, TypeError for bytes.
+        """
         if x.shape[1:] != self.net.input_shape:
             raise ValueError(f"{self.net.name} takes images (B, *{self.net.input_shape}), got {x.shape}")
+        if x.dtype.kind != "f":
+            raise TypeError(f"images are {x.dtype}, expected floats, scaled as in training: data.floats(images, dtype)")
+        if not len(x):
+            return np.empty((0, self.net.classes), self._theta.flat.dtype)
         if len(x) <= self._chunk:
             return self._predict(x)
         return np.concatenate([self._predict(x[i : i + self._chunk]) for i in range(0, len(x), self._chunk)])

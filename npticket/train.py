@@ -81,8 +81,8 @@ def fit(
     `steps`; the optimizer is a fresh one all the same, whose schedule should begin there.
     `engine` "plain" calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says.
     `augment(examples per epoch, seed, trials, round, epoch)` draws how an epoch's images are changed, e.g.
-    `FlipAndCrop.draw`. Raises DivergedError, naming trial, round and step, and MemoryError where not even one network
-    fits; of several, as many train at a time as do.
+    `FlipAndCrop.draw`; what it returns has the methods `to` and `apply` of that class. Raises DivergedError, naming
+    trial, round and step, and MemoryError where not even one network fits; of several, as many train at a time as do.
     """
     trials = list(range(start.trials) if trials is None else trials)
     _check(net, start, masks, data, trials, steps=steps, batch=batch, validate_every=validate_every)

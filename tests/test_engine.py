@@ -1,5 +1,6 @@
 """Law 13: every fast path equals the plain one, over random networks, masks, batches and optimizers."""
 
+import sys
 from itertools import islice
 
 import numpy as np
@@ -113,6 +114,9 @@ def test_pixels_are_in_their_places_while_augmentation_moves_them():
     theta = net.init(streams(0, [0], "init"), np.float64)
 
     class Mirror:
+        def to(self, xp):
+            return self
+
         def apply(self, images, examples):
             assert images.shape[2:] == (2, 3)
             return images[..., ::-1, :]
@@ -190,6 +194,29 @@ def test_a_way_with_other_bits_takes_no_part(monkeypatch):
     monkeypatch.setattr(gemm, "in_columns", wrong)
     monkeypatch.setattr(gemm, "fastest", lambda ways, *arguments: ways[-1])
     assert gemm.product(300, 60, 300, np.float32) is gemm.whole
+
+
+@pytest.mark.parametrize("rate", [0, 0.5, 0.9])
+def test_timing_does_not_decide_about_results(rate, monkeypatch):
+    """The first of the ways that take part or the last: the same bits, in float32 and at LeNet's sizes."""
+    net = library.lenet_300_100()
+    theta0 = net.init(streams(0, [0], "init"))
+    scores = random_scores(theta0, streams(0, [0], "mask"))
+    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(net.rates, rate))
+    rng = np.random.default_rng(0)
+    x = rng.random((6, 1, 60, 28, 28), np.float32) * (rng.random((28, 28)) < 0.7)
+    labels = rng.integers(0, 10, (6, 1, 60))
+    ends = []
+    for which in (0, -1):
+        for module in (gemm, sys.modules[Packed.__module__]):
+            monkeypatch.setattr(module, "fastest", lambda ways, *arguments, which=which: ways[which])
+        engine = plan(net, rewind(theta0, masks), masks, lambda m: Adam(m, lr=1.2e-3), shown=x[0, 0])
+        for number in range(len(x)):
+            engine.step(engine.see(x[number]), labels[number], TrainingStep(0, [0], 0, number))
+        ends.append(theta0.copy())
+        engine.read(ends[-1])
+    assert (ends[0].flat == ends[1].flat).all()
+    assert (ends[0].flat != rewind(theta0, masks).flat).any()
 
 
 def test_the_fastest_way_is_taken():

@@ -127,6 +127,8 @@ def test_what_cannot_be_exported():
         to_sparse(library.conv_2(), theta, masks)
     with pytest.raises(TypeError, match="masks are float32, expected bool"):
         to_sparse(net, theta, theta)
+    with pytest.raises(TypeError, match="images are uint8, expected floats, scaled as in training"):
+        to_sparse(net, theta, masks).predict(np.zeros((1, 28, 28), np.uint8))
     with pytest.raises(ValueError, match=r"takes images \(B, \*\(28, 28\)\), got \(28, 28\)"):
         to_sparse(net, theta, masks).predict(np.zeros((28, 28), np.float32))
     theta["out/b"][...] = np.inf

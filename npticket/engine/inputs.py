@@ -9,7 +9,7 @@ import numpy as np
 from npticket.engine.gemm import product
 
 LIT = 0.01  # pixels that are not 0 in this share of the images are in half of the batches of 60, and always multiplied
-WORTH_IT = 0.85  # of all pixels: if more than this share is often lit, looking for the others does not pay
+MOST = 0.85  # of all pixels: if more than this share is often lit, looking for the others does not pay
 
 
 def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, int]:
@@ -18,7 +18,7 @@ def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, 
     shown (N, I) some of the images     inputs (n,) numbers of pixels
     """
     often = np.count_nonzero(shown, axis=0)[inputs] >= LIT * len(shown)
-    if often.mean() > WORTH_IT or not often.any():
+    if often.mean() > MOST or not often.any():
         return inputs, len(inputs)
     return np.concatenate([inputs[often], inputs[~often]]), int(often.sum())
 
@@ -28,7 +28,7 @@ class Whole:
 
     def __init__(self, batch: int, inputs: int, outputs: int, dtype: type) -> None:
         self._forward = product(batch, inputs, outputs, dtype)
-        self._gradient = product(inputs, batch, outputs, dtype)
+        self._gradient = product(inputs, batch, outputs, dtype, transposed=True)
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
         """Write x w.     x (B, I)   w (I, O)   out (B, O)"""
