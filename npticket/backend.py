@@ -8,6 +8,7 @@ import numpy as np
 
 Array = Any  # numpy.ndarray, cupy.ndarray, or whatever `register` was told of
 
+POOL = 0.95  # of a GPU's memory may go to arrays
 TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH, which CuPy has no name for
 
 _modules: dict[type, ModuleType] = {np.ndarray: np}
@@ -41,9 +42,15 @@ def load(name: str) -> ModuleType:
         raise RuntimeError(f"CuPy is installed but finds no usable GPU: {error}") from error
     if not devices:
         raise RuntimeError("CuPy is installed but finds no GPU; use the numpy backend")
+    precise = not tf32()
+    # Beyond it, a library's or a kernel's own memory would be missing, which CuPy does not take from its pool: what
+    # trains too many networks should be told so by the pool, and can then train fewer.
+    cupy.get_default_memory_pool().set_limit(fraction=POOL)
     try:  # a product and a sum: whether its libraries fit the driver shows only when it computes
         ones = cupy.ones((2, 2), "float32")
         (ones @ ones).sum().get()
+    except MemoryError:
+        raise
     except Exception as error:
         runtime = cupy.cuda.runtime
         built_for, supported = (version() // 1000 for version in (runtime.runtimeGetVersion, runtime.driverGetVersion))
@@ -52,7 +59,7 @@ def load(name: str) -> ModuleType:
             f"supports CUDA {supported}; install the one of npticket[cuda12x] and npticket[cuda13x] that is not "
             f"newer than the driver ({error})"
         ) from error
-    if tf32():  # CuPy itself heeds its variable in single products only, not in stacks of them
+    if not precise:  # CuPy itself heeds its variable in single products only, not in stacks of them
         cupy.cuda.cublas.setMathMode(cupy.cuda.device.get_cublas_handle(), TF32_MATH)
     register(cupy.ndarray, cupy)
     return cupy
@@ -60,7 +67,10 @@ def load(name: str) -> ModuleType:
 
 def tf32() -> bool:
     """Whether CUPY_TF32=1 asks for float32 products of 10 binary digits' precision, which are faster on a GPU."""
-    return os.environ.get("CUPY_TF32", "0") not in ("", "0")
+    value = os.environ.get("CUPY_TF32", "0")
+    if value not in ("0", "1"):
+        raise ValueError(f"the environment variable CUPY_TF32 is 0 or 1, not {value!r}")
+    return value == "1"
 
 
 def described(name: str) -> dict[str, Any]:

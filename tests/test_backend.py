@@ -52,7 +52,8 @@ def test_pruning_and_rewinding_on_the_strict_device_are_those_on_the_host(case):
         assert (device.flat.get() == host.flat).all()
 
 
-def test_the_stand_in_refuses_what_cupy_refuses():
+def test_the_stand_in_refuses_to_mix():
+    """What CuPy refuses, and the copying of an index array, which CuPy does in silence."""
     device, host = strict.asarray(np.ones(3)), np.ones(3)
     for mix in (
         lambda: device + host,
@@ -108,6 +109,8 @@ class FakeCuPy(ModuleType):
         super().__init__("cupy")
         self.ndarray = type("ndarray", (), {})
         self.ones = lambda *arguments: strict.asarray(ones(*arguments))
+        self.limits = []
+        self.get_default_memory_pool = lambda: SimpleNamespace(set_limit=lambda fraction: self.limits.append(fraction))
         self._devices = devices
         versions = {"runtimeGetVersion": lambda: 13_000, "driverGetVersion": lambda: 12_040}
         names = {"getDeviceCount": self._count, "CUDARuntimeError": self.CUDARuntimeError, **versions}
@@ -157,9 +160,10 @@ def fake(monkeypatch):
 def test_a_gpu_that_works_is_taken(fake):
     assert backend.load("cupy") is fake
     assert backend.array_module(fake.ndarray()) is fake
+    assert fake.limits == [0.95]
 
 
-@pytest.mark.parametrize(("variable", "on"), [(None, False), ("", False), ("0", False), ("1", True)])
+@pytest.mark.parametrize(("variable", "on"), [(None, False), ("0", False), ("1", True)])
 def test_tf32_is_used_only_where_asked_for_and_said(variable, on, fake, monkeypatch):
     monkeypatch.delenv("CUPY_TF32", raising=False)
     if variable is not None:
@@ -168,6 +172,21 @@ def test_tf32_is_used_only_where_asked_for_and_said(variable, on, fake, monkeypa
     assert fake.math_modes == ([(7, 3)] if on else [])
     assert backend.described("cupy") == {"gpu": "NVIDIA Fake", "cupy": "14.0", "cuda": 13_000, "tf32": on}
     assert backend.described("numpy") == {}
+
+
+def test_tf32_is_on_or_off(fake, monkeypatch):
+    monkeypatch.setenv("CUPY_TF32", "true")
+    with pytest.raises(ValueError, match="CUPY_TF32 is 0 or 1, not 'true'"):
+        backend.load("cupy")
+
+
+def test_a_card_whose_memory_is_taken_is_no_wrong_cuda(monkeypatch):
+    def full(*_):
+        raise MemoryError("out of memory")
+
+    monkeypatch.setitem(sys.modules, "cupy", FakeCuPy(ones=full))
+    with pytest.raises(MemoryError, match="out of memory"):
+        backend.load("cupy")
 
 
 @settings(max_examples=5)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import compiled
 import numpy as np
 import pytest
 from strict import StrictArray, strict
@@ -25,7 +24,6 @@ def test_the_script_can_be_tried_without_a_gpu(tmp_path):
     assert all(row["parameters"] == 0 for row in tables["agreement"])  # the CPU agrees with itself
 
 
-@pytest.mark.skipif(compiled.COMPILER is None, reason="there is no C++ compiler to try kernels with")
 @pytest.mark.parametrize("name", ["lenet_300_100", "conv_2"])
 def test_what_it_measures_stays_on_the_device(name, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))

@@ -62,7 +62,7 @@ class Conv2D:
         def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
             dz = relu_gradient(y, dy) if relu else xp.ascontiguousarray(dy)
             if "b" in p:
-                grad["b"][:, 0, 0, 0] = sum_rows(dz.reshape(len(dz), -1, filters))
+                sum_rows(dz.reshape(len(dz), -1, filters), grad["b"][:, 0, 0, 0])
             weight_gradient(x, dz, stride, pad, grad["W"])
             if not need_dx:
                 return None

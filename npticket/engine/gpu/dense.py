@@ -22,7 +22,7 @@ class Dense:
         def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
             dz = relu_gradient(y, dy) if self._relu else array_module(dy).ascontiguousarray(dy)
             product(x.swapaxes(1, 2), dz, out=grad["W"])
-            grad["b"][:, 0] = sum_rows(dz)
+            sum_rows(dz, grad["b"][:, 0])
             # dz W^T, written as (W dz^T)^T: of W and dz, dz is smaller to be copied in another order.
             return product(p["W"], dz.swapaxes(1, 2)).swapaxes(1, 2) if need_dx else None
 

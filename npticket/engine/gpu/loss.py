@@ -1,9 +1,9 @@
 """Softmax cross-entropy and its gradient in one kernel."""
 
 from npticket.backend import Array, array_module
-from npticket.engine.gpu.kernels import Source, kernel
+from npticket.engine.gpu.kernels import Source, kernel, sum_rows
 
-# loss.softmax_cross_entropy, one example at a time: its loss, and the gradient of the mean over a batch.
+# loss.softmax_cross_entropy, one example at a time: its part of the mean over a batch, and of that one's gradient.
 CROSS_ENTROPY: Source = (
     "raw T z, L label, int32 classes, int32 batch",
     "T loss, raw T dz",
@@ -17,7 +17,7 @@ CROSS_ENTROPY: Source = (
     const T log_total = log(total);
     for (int c = 0; c < classes; ++c)
         dz[first + c] = (exp(z[first + c] - top - log_total) - (c == int(label))) / batch;
-    loss = top + log_total - z[first + int(label)];
+    loss = (top + log_total - z[first + int(label)]) / batch;
     """,
     "cross_entropy",
 )
@@ -27,6 +27,9 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     """Return the loss of each trial (T,) and its gradient (T, B, C).     logits (T, B, C)   labels (T, B)"""
     xp = array_module(logits, labels)
     logits = xp.ascontiguousarray(logits)
-    loss, gradient = xp.empty(logits.shape[:2], logits.dtype), xp.empty_like(logits)
-    kernel(xp, CROSS_ENTROPY)(logits, labels, logits.shape[2], logits.shape[1], loss, gradient)
-    return loss.mean(axis=1), gradient
+    trials, batch, classes = logits.shape
+    each, gradient = xp.empty((trials, batch), logits.dtype), xp.empty_like(logits)
+    kernel(xp, CROSS_ENTROPY)(logits, labels, classes, batch, each, gradient)
+    loss = xp.empty(trials, logits.dtype)
+    sum_rows(each[:, :, None], loss[:, None])
+    return loss, gradient

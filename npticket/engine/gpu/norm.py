@@ -156,4 +156,6 @@ def gradient_sums(x: Array, dy: Array, y: Array, mean: Array, inverse: Array, re
     sums = xp.empty((trials, parts, 2 * channels), x.dtype)
     work = trials * parts * channels
     kernel(xp, GRADIENT_SUMS)(x, dy, y, mean, inverse, rows, parts, channels, relu, sums, size=work)
-    return sum_rows(sums).reshape(trials, 2, channels)
+    total = xp.empty((trials, 2 * channels), x.dtype)
+    sum_rows(sums, total)
+    return total.reshape(trials, 2, channels)
