@@ -5,13 +5,14 @@
 
 LeNet-300-100 (batch 60, Adam, images as bytes on the device) for T = 1 ... 128 networks in lock-step, against PyTorch
 eager, compiled, captured in a CUDA graph (T = 1 each) and vmap over stacked networks (the same T); Conv-2, Conv-6,
-Resnet-18 and VGG-19 for T = 1 ... 8 against eager PyTorch, with the shares of their layers in the time at T = 1. TF32
-is off on both sides, or with --tf32 on on both. Then: how far a LeNet trained for 200 steps on the device is from one
-trained on the CPU, in float64, and how far the float32 losses are; and the time that moving the bytes of an Adam step
-takes at the device's copying speed, below which no step of T networks can go.
+Resnet-18 and VGG-19 for T = 1 ... 8 against PyTorch eager and as a graph, with the shares of our layers in the time at
+T = 1. TF32 is off on both sides, or with --tf32 on on both. Then: how far a LeNet trained for 200 steps on the device
+is from one trained on the CPU, in float64, and how far the float32 losses are; and the time that moving the bytes of an
+Adam step takes at the device's copying speed, below which no step of many networks can go.
 """
 
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -92,16 +93,21 @@ def batches(examples: int, trials: int, batch: int, steps: int = 100) -> np.ndar
 
 def rate(step: Callable[[], Any], wait: Callable[[], Any], trials: int, seconds: float) -> float:
     """Networks x steps per second, after a warm-up; `wait` returns when the device has done all that it was given."""
-    for _ in range(3):
-        step()
-    wait()
-    began, steps = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        for _ in range(10):
+
+    def several(steps: int) -> float:
+        began = time.perf_counter()
+        for _ in range(steps):
             step()
         wait()
-        steps += 10
-    return trials * steps / (time.perf_counter() - began)
+        return time.perf_counter() - began
+
+    several(3)
+    at_once = 1 + int(seconds / 20 / (several(3) / 3))  # so that waiting, which empties the device, hardly counts
+    steps, taken = 0, 0.0
+    while taken < seconds:
+        taken += several(at_once)
+        steps += at_once
+    return trials * steps / taken
 
 
 def compare(name: str, many: Sequence[int], data: Any, xp: Any, wait: Callable, seconds: float) -> bench.Table:
@@ -113,54 +119,77 @@ def compare(name: str, many: Sequence[int], data: Any, xp: Any, wait: Callable, 
     for trials in many:
         row = {"ours": rate(our_step(name, trials, images, labels, xp), wait, trials, seconds)}
         for peer, make in peers.items():
-            made = make(trials)
-            if made is not None:
-                row[peer] = rate(*made, trials, seconds)
+            try:
+                made = make(trials)
+                if made is not None:
+                    row[peer] = rate(*made, trials, seconds)
+            except Exception as error:  # whatever a peer cannot do here, the others are measured
+                row[f"{peer}_failed"] = f"{type(error).__name__}: {error}"
+                print(f"{peer}, T = {trials}: {row[f'{peer}_failed']}", file=sys.stderr)
         table.add(trials=trials, **row)
     return table
 
 
-class Timed:
-    """A layer, the seconds of which are added to those of its kind; it waits for the device before and after."""
+def now(xp: Any) -> Any:
+    """A point in the work of a device, or in time where there is none."""
+    if not hasattr(xp, "cuda"):
+        return time.perf_counter()
+    event = xp.cuda.Event()
+    event.record()
+    return event
 
-    def __init__(self, layer: Any, spent: Counter, wait: Callable[[], Any]) -> None:
+
+def seconds_between(first: Any, second: Any, xp: Any) -> float:
+    """From one `now` to another, once the device has come so far."""
+    return xp.cuda.get_elapsed_time(first, second) / 1e3 if hasattr(xp, "cuda") else second - first
+
+
+class Timed:
+    """A layer that notes in `spans` its kind, and when each of its passes began and ended."""
+
+    def __init__(self, layer: Any, spans: list[tuple], xp: Any) -> None:
         self.layout, self.init = layer.layout, layer.init
-        self._layer, self._spent, self._wait = layer, spent, wait
+        self._layer, self._spans, self._xp = layer, spans, xp
 
     def forward(self, p: Any, x: Any, step: Any = None) -> tuple[Any, Callable]:
         y, backward = self._time(self._layer.forward, p, x, step)
         return y, partial(self._time, backward)
 
     def _time(self, call: Callable[..., Any], *args: Any) -> Any:
-        self._wait()
-        began = time.perf_counter()
+        began = now(self._xp)
         result = call(*args)
-        self._wait()
-        self._spent[type(self._layer).__name__] += time.perf_counter() - began
+        self._spans.append((type(self._layer).__name__, began, now(self._xp)))
         return result
 
 
-def timed_layers(layer: Any, spent: Counter, wait: Callable[[], Any]) -> Any:
+def timed_layers(layer: Any, *args: Any) -> Any:
     """The same network, each of its layers timed."""
     if isinstance(layer, Chain):
-        return Chain(**{name: timed_layers(part, spent, wait) for name, part in layer.layers.items()})
+        return Chain(**{name: timed_layers(part, *args) for name, part in layer.layers.items()})
     if isinstance(layer, Residual):
-        shortcut = None if layer.shortcut is None else timed_layers(layer.shortcut, spent, wait)
-        return Residual(timed_layers(layer.body, spent, wait), shortcut)
-    return Timed(layer, spent, wait)
+        shortcut = None if layer.shortcut is None else timed_layers(layer.shortcut, *args)
+        return Residual(timed_layers(layer.body, *args), shortcut)
+    return Timed(layer, *args)
 
 
 def shares(name: str, data: Any, xp: Any, wait: Callable[[], Any], steps: int) -> bench.Table:
     """What part of a step of one network goes into each kind of layer, forward and backward; the rest is `other`."""
-    spent: Counter = Counter()
-    step = our_step(name, 1, *data, xp, body=lambda body: timed_layers(body if xp is np else fused(body), spent, wait))
+    spans: list[tuple] = []
+    step = our_step(name, 1, *data, xp, body=lambda body: timed_layers(body if xp is np else fused(body), spans, xp))
     step()
+    spans.clear()
+    began = now(xp)
+    for _ in range(steps):
+        step()
+    ended = now(xp)
     wait()
-    spent.clear()
-    seconds, _ = bench.timed(lambda: [(step(), wait()) for _ in range(steps)])
+    spent: Counter = Counter()
+    for kind, first, second in spans:
+        spent[kind] += seconds_between(first, second, xp)
+    whole = seconds_between(began, ended, xp)
     table = bench.Table(f"{name}: where the time of a step goes, T = 1", {"part": "s", "share": ".0%"})
-    for part, taken in [*spent.most_common(), ("other", seconds - spent.total())]:
-        table.add(part=part, share=taken / seconds)
+    for part, taken in [*spent.most_common(), ("other", whole - spent.total())]:
+        table.add(part=part, share=taken / whole)
     return table
 
 
@@ -184,9 +213,8 @@ def end(runner: Any, dtype: type, xp: Any) -> Any:
     return out.flat
 
 
-def limit(xp: Any, wait: Callable[[], Any], seconds: float) -> bench.Table:
-    """What copying says about the fastest possible Adam step of LeNet."""
-    size = 64 << 20
+def limit(xp: Any, wait: Callable[[], Any], seconds: float, size: int) -> bench.Table:
+    """What copying `size` bytes says about the fastest possible Adam step of many LeNets, more than a cache holds."""
     source, target = (xp.zeros(size // 4, np.float32) for _ in range(2))
     copies = rate(lambda: xp.copyto(target, source), wait, 1, seconds)
     speed = 2 * size * copies
@@ -209,13 +237,14 @@ def main() -> None:
     wait = xp.cuda.Device().synchronize if args.backend == "cupy" else lambda: None
     seconds, shorter = (0.02, 2) if args.quick else (SECONDS, None)
     data = datasets.mnist()
-    tables = {"memory": limit(xp, wait, seconds)}
+    args.engine = f"{'plain' if xp is np else 'fast'}, {args.backend}"
+    tables = {"memory": limit(xp, wait, seconds, (64 if args.quick else 1024) << 20)}
     for name in ("lenet_300_100",) if args.quick else BATCH:
         pixels = on_device(data if name.startswith("lenet") else _noise(), xp)
         tables[name] = compare(name, MANY[name][:shorter], pixels, xp, wait, seconds)
         tables[f"{name}_shares"] = shares(name, pixels, xp, wait, 3 if args.quick else 20)
+        bench.save(args, data, tables)  # what is there is kept, whatever comes
     tables["agreement"] = agreement(on_device(data, xp), xp, 5 if args.quick else 200)
-    args.engine = f"{'plain' if xp is np else 'fast'}, {args.backend}"
     bench.save(args, data, tables)
 
 
