@@ -2,7 +2,7 @@
 
 It takes what cupy.ElementwiseKernel takes, as far as the package uses it, and refuses what that refuses: other types
 than the kernel was declared with, outputs of another shape than the loop. One letter stands for any type, as there.
-What would only show on a GPU, perhaps: raw arrays know where they end, and the loop runs in no order.
+What would only show on a GPU, perhaps: raw arrays know where they end and who was where, the loop runs in no order.
 """
 
 import ctypes
@@ -30,26 +30,35 @@ SOURCE = """
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 using namespace std;
-static bool outside;
+static const char* wrong;
 template <typename E> struct Raw {{
   E* values;
-  ptrdiff_t size;
+  ptrdiff_t size, i;
+  ptrdiff_t* visitors;
   E& operator[](ptrdiff_t at) const {{
-    if (at >= 0 && at < size) return values[at];
-    outside = true;
-    return values[0];
+    if (at < 0 || at >= size) {{
+      wrong = "looked outside of an array";
+      return values[0];
+    }}
+    if (visitors) {{
+      if (visitors[at] != -1 && visitors[at] != i) wrong = "came twice to one place of an output";
+      visitors[at] = i;
+    }}
+    return values[at];
   }}
 }};
 {types}
-extern "C" bool {name}(ptrdiff_t n, {parameters}) {{
-  outside = false;
-  const ptrdiff_t step = n % 7919 ? 7919 : 1;
-  for (ptrdiff_t turn = 0, i = 0; turn < n; ++turn, i = (i + step) % n) {{
+extern "C" const char* {name}(ptrdiff_t _n, {parameters}) {{
+  wrong = nullptr;
+  {visitors}
+  const ptrdiff_t _step = _n % 7919 ? 7919 : 1;
+  for (ptrdiff_t _turn = 0, i = 0; _turn < _n; ++_turn, i = (i + _step) % _n) {{
     {references}
     {body}
   }}
-  return outside;
+  return wrong;
 }}
 """
 
@@ -73,8 +82,8 @@ class ElementwiseKernel:
             args = (*args, *(np.empty(shape, types[kind]) for kind, _, _ in self.parameters[self.inputs :]))
         passed = [self._passed(place, arg, shape, types) for place, arg in enumerate(args)]
         run = _compile(self._source(args, types), self.name)
-        outside = run(ctypes.c_ssize_t(math.prod(shape)), *(part for arg in passed for part in _as_parameters(arg)))
-        assert not outside, f"{self.name} looked outside of an array"
+        wrong = run(ctypes.c_ssize_t(math.prod(shape)), *(part for arg in passed for part in _as_parameters(arg)))
+        assert wrong is None, f"{self.name} {wrong.decode()}"
         written = args[self.inputs :]
         return written[0] if len(written) == 1 else written
 
@@ -101,7 +110,7 @@ class ElementwiseKernel:
         return types
 
     def _source(self, args, types):
-        parameters, references = [], []
+        parameters, references, visitors = [], [], []
         for place, (arg, (kind, name, raw)) in enumerate(zip(args, self.parameters, strict=True)):
             written = kind if kind in types else NAMES[kind]
             const = "const " if place < self.inputs else ""
@@ -109,13 +118,22 @@ class ElementwiseKernel:
                 parameters.append(f"const {written} {name}")
             elif raw:
                 parameters.append(f"{const}{written}* _{name}, ptrdiff_t _size_of_{name}")
-                references.append(f"const Raw<{const}{written}> {name} = {{_{name}, _size_of_{name}}};")
+                seen = "nullptr" if const else f"_visitors_of_{name}.data()"
+                references.append(f"const Raw<{const}{written}> {name} = {{_{name}, _size_of_{name}, i, {seen}}};")
+                if not const:
+                    visitors.append(f"vector<ptrdiff_t> _visitors_of_{name}(_size_of_{name}, -1);")
             else:
                 parameters.append(f"{const}{written}* _raw_{name}, ptrdiff_t")
                 references.append(f"{const}{written} &{name} = _raw_{name}[i];")
         named = "\n".join(f"typedef {NAMES[dtype.name]} {letter};" for letter, dtype in types.items())
-        declared, looked_up = ", ".join(parameters), "\n".join(references)
-        return SOURCE.format(types=named, name=self.name, parameters=declared, references=looked_up, body=self.body)
+        return SOURCE.format(
+            types=named,
+            name=self.name,
+            parameters=", ".join(parameters),
+            visitors="\n".join(visitors),
+            references="\n".join(references),
+            body=self.body,
+        )
 
 
 def _as_parameters(argument):
@@ -136,5 +154,5 @@ def _compile(source, name):
     library = ctypes.CDLL(str(folder / "kernel.so"))
     shutil.rmtree(folder)
     function = getattr(library, name)
-    function.restype = ctypes.c_bool
+    function.restype = ctypes.c_char_p
     return function

@@ -25,7 +25,7 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
         if method != "__call__":
             return NotImplemented
         if ufunc is np.matmul:
-            return strict.matmul(*inputs)
+            return strict.matmul(*inputs, *(out or ()))
         if out is not None:
             kwargs["out"] = tuple(map(_unwrap, out))
         return _wrap(ufunc(*map(_unwrap, inputs), **kwargs))
@@ -39,6 +39,8 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __getattr__(self, name):
         if name.startswith("__"):  # above all __array_interface__, through which NumPy would take the memory
             raise AttributeError(name)
+        if name in ("item", "tolist"):
+            raise TypeError(f"{name} waits for the device; use to_host")
         attribute = getattr(self.host, name)
         return _function(attribute) if callable(attribute) else _wrap(attribute) if name == "T" else attribute
 
@@ -46,10 +48,12 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
         return len(self.host)
 
     def __bool__(self):
+        strict.fetched += 1
         return bool(self.host)
 
     def get(self):
         """Copy to the host, as cupy.ndarray.get does."""
+        strict.fetched += 1
         return self.host.copy()
 
 
@@ -89,6 +93,7 @@ class _Strict:
 
     def __init__(self):
         self.moved = 0  # arrays from host to device
+        self.fetched = 0  # arrays or single values from device to host, for which the host waits
         self.copied = 0  # operands and results of stacked products that are not contiguous, which CuPy copies unasked
 
     class lib:
@@ -119,7 +124,7 @@ class _Strict:
             self.copied += sum(not part.flags.c_contiguous for part in parts)
         if out is None:
             return _wrap(found)
-        assert out.dtype == found.dtype
+        assert out.dtype == found.dtype and out.shape == found.shape
         out[...] = _wrap(found)
         return out
 

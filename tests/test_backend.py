@@ -89,12 +89,12 @@ def test_backends_by_name():
         backend.load("jax")
 
 
-def test_cupy_is_asked_for_in_words_where_it_is_missing():
-    try:
-        import cupy  # noqa: F401
-    except ImportError:
-        with pytest.raises(ModuleNotFoundError, match=r"npticket\[cuda12x\] or npticket\[cuda13x\]"):
-            backend.load("cupy")
+def test_cupy_is_asked_for_in_words_where_it_is_missing_or_cannot_be_loaded(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    (tmp_path / "cupy.py").write_text("raise ImportError('libnvrtc.so.12')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match=r"npticket\[cuda12x\] or npticket\[cuda13x\].*libnvrtc"):
+        backend.load("cupy")
 
 
 class FakeCuPy(ModuleType):
@@ -155,6 +155,28 @@ def fake(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setattr(backend, "_modules", dict(backend._modules))
     return cupy
+
+
+def test_what_is_tried_is_a_product_in_float32_and_its_way_back(fake):
+    class WithoutProducts(StrictArray):
+        __matmul__ = broken
+
+    class WithoutWayBack(StrictArray):
+        __matmul__ = sum = lambda array, *_: array
+        get = broken
+
+    asked = []
+    for kind in (WithoutProducts, WithoutWayBack):
+        fake.ones = lambda shape, dtype, kind=kind: asked.append(dtype) or kind(np.ones(shape, dtype))
+        with pytest.raises(RuntimeError, match=r"cannot compute on this GPU.*libcublas"):
+            backend.load("cupy")
+    assert asked == ["float32"] * 2
+
+
+def test_of_several_gpus_the_one_in_use_is_named(fake):
+    fake.cuda.runtime.getDevice = lambda: 1
+    fake.cuda.runtime.getDeviceProperties = [{"name": b"first"}, {"name": b"second"}].__getitem__
+    assert backend.described("cupy")["gpu"] == "second"
 
 
 def test_a_gpu_that_works_is_taken(fake):

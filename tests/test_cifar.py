@@ -146,7 +146,9 @@ def test_flip_and_crop_is_the_naive_cut(trials, batch, seed):
 def test_draws_cover_all_corners_and_repeat_by_trial_and_epoch():
     changes = FlipAndCrop.draw(5_000, 0, [0, 1], round=0, epoch=0)
     assert changes.corners.min() == 0
-    assert changes.corners.max() == 2 * PAD
+    assert changes.corners.max() == 2 * PAD == 8
+    assert changes.apply(np.ones((2, 3, 6, 5, 2), np.uint8), slice(0, 3)).dtype == np.uint8
+    assert (changes.corners[0] != streams(0, [0], "order", 0, 0)[0].integers(0, 9, (5_000, 2))).any()
     assert 0.45 < changes.mirrored.mean() < 0.55
     alone = FlipAndCrop.draw(5_000, 0, [1], round=0, epoch=0)
     assert (alone.corners[0] == changes.corners[1]).all()

@@ -25,14 +25,19 @@ class Greedy:
         return plan(net, start, masks, optimizer, engine, **keywords)
 
 
-@pytest.mark.filterwarnings("ignore:5 networks:RuntimeWarning", "ignore:3 networks:RuntimeWarning")
 def test_where_memory_does_not_suffice_for_all_trials_half_of_them_train_at_a_time(monkeypatch):
     net, trials = small_net(), [3, 1, 4, 15, 9]
     theta = net.init(streams(0, trials, "init"))
     given = {"optimizer": lambda m: SGD(m, 0.1), "steps": 5, "batch": 4, "validate_every": 2, "trials": trials}
     together = fit(net, theta, dense_masks(theta), small_data(), **given)
     monkeypatch.setattr(train, "plan", Greedy)
-    in_parts = fit(net, theta, dense_masks(theta), small_data(), **given)
+    with pytest.warns(RuntimeWarning) as caught:
+        in_parts = fit(net, theta, dense_masks(theta), small_data(), **given)
+    assert [str(warning.message) for warning in caught] == [
+        "5 networks do not fit into memory: 3 at a time, if these do",
+        "3 networks do not fit into memory: 2 at a time, if these do",
+    ]
+    assert caught[0].filename == __file__
     assert Greedy.tried == [5, 2, 3, 1, 2]
     assert same(together, in_parts)
 

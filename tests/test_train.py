@@ -12,6 +12,7 @@ from npticket import train
 from npticket.datasets import DataError, Dataset, Split, epoch_order
 from npticket.engine import plan
 from npticket.layers import Chain, Dense, Flatten
+from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params, stack
@@ -87,6 +88,31 @@ def small_data(n=12):
     return Dataset("small", split, split, split, classes=2, source="a test")
 
 
+@pytest.mark.parametrize("chunk", [4, 6, 11, 250])
+def test_an_evaluation_looks_at_every_example_however_many_at_a_time(chunk, monkeypatch):
+    monkeypatch.setattr(train, "CHUNK", chunk)
+    net, data = small_net(), small_data(11)
+    theta = net.init(streams(0, range(2), "init"), np.float64)
+    loss, accuracy = evaluate(lambda x: net.forward(theta, x)[0], data, data.test, np.float64)
+    logits, _ = net.forward(theta, data.floats(data.test.images[None], np.float64))
+    labels = np.stack([data.test.labels] * 2)
+    np.testing.assert_allclose(loss, softmax_cross_entropy(logits, labels)[0], rtol=1e-12)
+    np.testing.assert_array_equal(accuracy, (logits.argmax(axis=-1) == labels).mean(axis=1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_evaluation_among_others_is_that_of_the_trial_alone(dtype, monkeypatch):
+    """Bit for bit, over many chunks, which are added up in float64."""
+    monkeypatch.setattr(train, "CHUNK", 1)
+    net, data = small_net(), small_data(300)
+    theta = net.init(streams(0, range(2), "init"), dtype)
+    together, alone = (
+        evaluate(lambda x, p=p: net.forward(p, x)[0], data, data.test, dtype)[0] for p in (theta, theta.trial(1))
+    )
+    assert together.dtype == np.float64
+    assert together[1] == alone[0]
+
+
 class Spy:
     """An engine that notes what it is shown and whose loss is the number of the step."""
 
@@ -137,6 +163,7 @@ def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_th
         assert drawn == [(10, 8, trials, round, epoch) for epoch in range(3)]
         assert applied == [(0, 5), (5, 10), (0, 5), (5, 10), (0, 5)]
         for number, (pixels, labels, step) in enumerate(spy.seen):
+            assert pixels.dtype == theta.flat.dtype == np.float32
             epoch, k = divmod(number, 2)
             examples = epoch_order(12, 5, 8, trials, round, epoch)[:, k]
             np.testing.assert_allclose(pixels, examples * 4 * 0.5 + 1.0)  # the first pixel of example n is 4 n
@@ -226,7 +253,7 @@ def test_the_test_set_is_looked_at_where_it_is_asked_for():
 @pytest.mark.parametrize("first_step", [1, 3, 4, 7, 11])  # the middle, the end and the beginning of an epoch of 4
 def test_a_run_that_goes_on_ends_where_the_whole_run_ends(first_step):
     """With an optimizer that has no memory, steps 1 to 12 are steps 1 to k and then k + 1 to 12."""
-    net, data = small_net(), small_data(n=12)
+    net, data = small_net(), small_data(n=14)  # of which two are left over in every epoch
     theta0 = net.init(streams(0, range(2), "init"))
     masks = dense_masks(theta0)
     common = {"data": data, "optimizer": partial(SGD, lr=0.1), "batch": 3, "validate_every": 5}

@@ -1,0 +1,240 @@
+"""What the GPU engine's kernels compute, one by one, tried on the CPU; and that whatever is wrong with one is found."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import seeds, trial_counts
+from strict import StrictArray, strict
+from test_gpu import compare, convolutional, given_optimizers, tickets
+
+from npticket.engine.gpu import activation, conv, kernels, norm, pool
+from npticket.engine.gpu import loss as gpu_loss
+from npticket.engine.gpu import optimizers as gpu_optimizers
+from npticket.engine.gpu.fusion import fused
+from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Flatten, MaxPool, ReLU
+from npticket.loss import softmax_cross_entropy
+from npticket.nets import Net
+from npticket.optimizers import SGD, Adam
+from npticket.prune import dense_masks
+from npticket.streams import streams
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3), st.integers(1, 3 * kernels.ROWS**2), st.integers(1, 3), seeds)
+def test_sums_and_moments_over_many_rows(trials, rows, channels, seed):
+    """Of numbers far from 0, too: the variance does not drown in the mean."""
+    x = np.random.default_rng(seed).normal(1e6, 1, (trials, rows, channels))
+    on_device = strict.asarray(x)
+    total = strict.empty((trials, channels))
+    kernels.sum_rows(on_device, total)
+    np.testing.assert_allclose(total.get(), x.sum(axis=1), rtol=1e-13)
+    mean, m2 = (part.get() for part in norm.moments(on_device))
+    np.testing.assert_allclose(mean, x.mean(axis=1), rtol=1e-14)
+    np.testing.assert_allclose(m2, x.var(axis=1) * rows, rtol=1e-8, atol=1e-8)
+
+
+@settings(deadline=None)
+@given(trial_counts, st.integers(1, 6), st.integers(2, 12), st.sampled_from([np.uint8, np.int64]), seeds)
+def test_cross_entropy(trials, batch, classes, dtype, seed):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(trials, batch, classes)) * rng.choice([1, 1000])
+    labels = rng.integers(0, classes, (trials, batch)).astype(dtype)
+    found = gpu_loss.cross_entropy(strict.asarray(z), strict.asarray(labels))
+    assert all(isinstance(part, StrictArray) for part in found)
+    turned = gpu_loss.cross_entropy(in_another_order(z), strict.asarray(labels))
+    for ours, same, plain in zip(found, turned, softmax_cross_entropy(z, labels), strict=True):
+        np.testing.assert_allclose(ours.get(), plain, rtol=1e-10, atol=1e-12)
+        assert (same.get() == ours.get()).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.tuples(*[st.integers(3, 7)] * 2), seeds)
+def test_of_equal_pixels_the_first_is_the_largest(size, shape, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 3, (2, 2, *shape, 2)).astype(float)
+    plain, plain_backward = MaxPool(size).forward({}, x)
+    ours, backward = pool.MaxPool(size).forward({}, strict.asarray(x))
+    dy = rng.normal(size=plain.shape)
+    assert (ours.get() == plain).all()
+    assert (backward(strict.asarray(dy), {}).get() == plain_backward(dy, {})).all()
+
+
+def test_nan_is_not_hidden():
+    z = np.array([[[0.0, np.nan, 1.0]]])
+    assert np.isnan(gpu_loss.cross_entropy(strict.asarray(z), strict.asarray(np.array([[0]])))[0].get()).all()
+    body = fused(Chain(fc=Dense(1, 1), relu=ReLU(), lone=ReLU(), flat=Flatten()))
+    p = {"fc": {"W": strict.asarray(np.array([[[np.nan]]])), "b": strict.asarray(np.zeros((1, 1, 1)))}}
+    assert np.isnan(body.forward(p, strict.asarray(np.ones((1, 1, 1))))[0].get()).all()
+    for where in range(4):
+        square = np.zeros((1, 1, 2, 2, 1))
+        square[0, 0, where // 2, where % 2] = np.nan
+        assert np.isnan(pool.MaxPool(2).forward({}, strict.asarray(square))[0].get()).all()
+
+
+def test_a_pruned_weight_does_not_move_whatever_its_gradient():
+    alive, p = strict.asarray(np.array([True, False])), strict.asarray(np.zeros(2))
+    optimizer = gpu_optimizers.fused_optimizer(
+        Adam(dense_masks(convolutional().init(streams(0, [0], "init"))), 0.1), alive
+    )
+    optimizer.step(p, strict.asarray(np.array([1.0, np.inf])))
+    assert p.get()[0] != 0 and p.get()[1].tobytes() == np.float64(0).tobytes()
+
+
+def test_a_relu_is_joined_to_what_ends_by_adding_an_offset():
+    assert list(fused(convolutional().body).layers) == ["conv", "norm", "pool", "lone", "flat", "fc", "drop", "out"]
+    assert fused(convolutional().body).layout == convolutional().body.layout
+    assert fused(Chain(a=Dense(2, 2), r=ReLU(), s=ReLU())).layers.keys() == {"a", "s"}
+    without = Chain(inside=Chain(a=Conv2D(1, 1, bias=False), r=ReLU()), r=ReLU())
+    assert [list(chain.layers) for chain in (fused(without), fused(without).layers["inside"])] == [
+        ["inside", "r"],
+        ["a", "r"],
+    ]
+
+
+def test_an_optimizer_without_a_kernel_is_refused():
+    class Mine(SGD):
+        pass
+
+    with pytest.raises(TypeError, match="for SGD and for Adam, not for Mine"):
+        gpu_optimizers.fused_optimizer(Mine(dense_masks(convolutional().init(streams(0, [0], "init"))), 0.1), None)
+
+
+def most():
+    """A network that uses every kernel, and each so that it matters."""
+    layers = {"conv": Conv2D(2, 3, stride=2, padding=1), "relu0": ReLU(), "pool": MaxPool(), "norm": BatchNorm(3)}
+    layers |= {"relu1": ReLU(), "conv2": Conv2D(3, 3, stride=2, padding=1, bias=False), "lone": ReLU()}
+    layers |= {"norm2": BatchNorm(3), "flat": Flatten(), "fc": Dense(12, 6), "relu2": ReLU()}
+    body = Chain(**layers, out=Dense(6, 4))
+    return Net("most", body, (16, 16, 2), 4, {name: 0.2 for name in body.layout if name.endswith("/W")})
+
+
+@given_optimizers
+def test_kernels_as_they_are(optimizer):
+    """So that what the next test finds is what was made wrong."""
+    compare(most(), *tickets(most(), range(2), 0), optimizer, 1, strict)
+
+
+@pytest.mark.parametrize(
+    ("module", "which", "right", "wrong"),
+    [
+        (gpu_optimizers, "ADAM_STEP", "v = beta2 * v + g * g", "v = beta2 * v + g"),
+        (gpu_optimizers, "ADAM_STEP", "if (alive)", "if (true)"),
+        (gpu_optimizers, "SGD_STEP", "weight_decay * p", "weight_decay * v"),
+        (activation, "BIAS", "y += b", "y -= b"),
+        (activation, "BIAS", "relu && y", "y"),
+        (activation, "RELU", "x < 0", "x > 0"),
+        (activation, "RELU_GRADIENT", "y > 0", "y < 0"),
+        (gpu_loss, "CROSS_ENTROPY", "/ batch", "/ (batch + 1)"),
+        (kernels, "SUM_ROWS", "r = first", "r = first + 1"),
+        (norm, "MOMENTS", "sum / (last - first)", "sum / rows"),
+        (norm, "STATISTICS", "max(1, count - 1)", "count"),
+        (norm, "NORMALISE", "+ shift", ""),
+        (norm, "GRADIENT_SUMS", "!relu || ", ""),
+        (norm, "GRADIENT_SUMS", "y[at] > 0", "y[at] >= 0"),
+        (norm, "INPUT_GRADIENT", "* dscale", ""),
+        (conv, "IM2COL", "h < height", "h <= height"),
+        (conv, "IM2COL", "row % spread == 0", "true"),
+        (conv, "IM2COL", "- pad, left", ", left"),
+        (pool, "SQUARE", "value > top", "value < top"),
+        (pool, "GRADIENT", "at == best", "true"),
+    ],
+)
+def test_a_wrong_kernel_is_found(module, which, right, wrong, monkeypatch):
+    source = getattr(module, which)
+    body = source if isinstance(source, str) else source[2]
+    assert right in body
+    body = body.replace(right, wrong)
+    monkeypatch.setattr(module, which, body if isinstance(source, str) else (*source[:2], body, source[3]))
+    made_from_text = (conv.im2col_source, pool.max_pool)
+    for made in made_from_text:
+        made.cache_clear()
+    start, masks = tickets(net := most(), range(2), 0)
+    optimizer = (lambda m: SGD(m, 0.1, 0.9, 0.01)) if which == "SGD_STEP" else (lambda m: Adam(m, lr=0.01, eps=1e-3))
+    try:
+        with pytest.raises(AssertionError, match=r"Not equal to tolerance|looked outside"):
+            compare(net, start, masks, optimizer, 1, strict)
+    finally:
+        for made in made_from_text:
+            made.cache_clear()
+
+
+def test_the_stand_in_refuses_other_types_and_shapes():
+    double = strict.ElementwiseKernel("T x, L times", "T y", "y = x * times;", "multiply")
+    x, times = strict.asarray(np.ones(3)), strict.asarray(np.array([2]))
+    assert (double(x, times).get() == 2).all()
+    with pytest.raises(TypeError, match="y is float32, expected float64"):
+        double(x, times, strict.asarray(np.ones(3, np.float32)))
+    with pytest.raises(AssertionError, match="y has shape"):
+        double(x, times, strict.asarray(np.ones(1)))
+    with pytest.raises(TypeError, match="met a device array"):
+        double(x, np.ones(3))
+    shared = strict.ElementwiseKernel("T x", "raw T y", "y[0] = x;", "last")
+    with pytest.raises(AssertionError, match="last came twice to one place of an output"):
+        shared(x, strict.empty(3))
+    over = strict.ElementwiseKernel("raw T x", "raw T y", "y[i] = x[i + 1];", "next")
+    with pytest.raises(AssertionError, match="next looked outside of an array"):
+        over(x, strict.empty(3), size=3)
+    with pytest.raises(AssertionError, match="the loop has no length"):
+        over(x, strict.empty(3))
+
+
+def test_windows_are_gathered_for_as_many_images_as_fit(monkeypatch):
+    monkeypatch.setattr(conv, "COLUMN_BYTES", 2 * 16 * 18 * 8 + 1)
+    parts = list(conv.im2col(strict.asarray(np.ones((5, 4, 4, 2))), 3, 1, 1, (4, 4)))
+    assert [(rows.start, rows.stop) for rows, _ in parts] == [(0, 32), (32, 64), (64, 80)]
+    assert all(columns.nbytes <= conv.COLUMN_BYTES for _, columns in parts)
+
+
+def test_images_of_one_window(monkeypatch):
+    monkeypatch.setattr(conv, "COLUMN_BYTES", 1)
+    body = Chain(conv=Conv2D(2, 3), flat=Flatten(), out=Dense(3, 4))
+    net = Net("one pixel", body, (3, 3, 2), 4, {"conv/W": 0.2, "out/W": 0.1})
+    compare(net, *tickets(net, range(2), 0), lambda m: SGD(m, 0.1), 1, strict, steps=2)
+
+
+def in_another_order(array):
+    """The same values, with the first axis innermost in memory."""
+    return StrictArray(np.asfortranarray(array))
+
+
+@pytest.mark.parametrize("layer", [Conv2D(2, 2, 1), Conv2D(2, 2, 2), Dense(2, 2), BatchNorm(2), MaxPool(2), ReLU()])
+def test_gradients_may_lie_in_any_order(layer):
+    rng = np.random.default_rng(0)
+    shape = (2, 3, 2) if isinstance(layer, Dense) else (2, 3, 4, 4, 2)
+    x, p = rng.normal(size=shape), {name: rng.normal(size=(2, *size)) ** 2 for name, size in layer.layout.items()}
+    expected, found = ({name: np.zeros_like(value) for name, value in p.items()} for _ in range(2))
+    p_there, found = ({name: strict.asarray(value) for name, value in tree.items()} for tree in (p, found))
+    y, backward = layer.forward(p, x, "a step")
+    ours, our_backward = fused(layer).forward(p_there, strict.asarray(x), "a step")
+    np.testing.assert_allclose(ours.get(), y, rtol=1e-10, atol=1e-12)
+    dy = rng.normal(size=y.shape)
+    dx = backward(dy, expected)
+    np.testing.assert_allclose(our_backward(in_another_order(dy), found).get(), dx, rtol=1e-10, atol=1e-12)
+    for name in p:
+        np.testing.assert_allclose(found[name].get(), expected[name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("x", [np.ones((1, 1, 2)), np.array([[[1.0, np.nan], [2.0, 3.0]]])], ids=["one row", "nan"])
+def test_batch_normalisation_of_one_row_and_of_nan(x):
+    chain = Chain(norm=BatchNorm(2), relu=ReLU())
+    p = {name: np.full((1, 2), float(name in ("scale", "running_var"))) for name in BatchNorm(2).layout}
+    there = {name: strict.asarray(value) for name, value in p.items()}
+    expected, _ = chain.forward({"norm": p}, x, "a step")
+    found, _ = fused(chain).forward({"norm": there}, strict.asarray(x), "a step")
+    np.testing.assert_allclose(found.get(), expected)
+    np.testing.assert_allclose(there["running_var"].get(), p["running_var"])
+
+
+def test_unknown_layers_stay_what_they_are():
+    class Mine(Dense):
+        pass
+
+    class Whole(Chain):
+        pass
+
+    mine = Mine(2, 2)
+    chain = fused(Chain(a=mine, r=ReLU(), b=Whole(c=Dense(2, 2)), p=MaxPool(3)))
+    assert list(chain.layers) == ["a", "r", "b", "p"]
+    assert chain.layers["a"] is mine and type(chain.layers["b"]) is Whole
+    assert type(chain.layers["r"]) is activation.ReLU and type(chain.layers["p"]) is pool.MaxPool
