@@ -1,9 +1,10 @@
-"""What the trials axis costs a single network: LeNet's step as the layers take it, with T = 1, and without the axis.
+"""What the trials axis costs a single network: a step of LeNet with T = 1 and without the axis.
 
     python benchmarks/trials_axis.py [--pairs 30] [--block 40] [--json FILE]
 
-Both sides make the same calls in the same order, on arrays (1, B, ...) and (B, ...), and must come to the same
-parameters bit for bit. The ratio is time(without) / time(with the axis): at 1 it costs nothing.
+The step is written down once, without layers, and run on arrays (1, B, ...) and (B, ...); then once more by the plain
+engine, whose layers make the same calls. All must come to the same parameters bit for bit. The ratios are
+time(without the axis) / time: at 1 nothing is lost.
 """
 
 from collections.abc import Callable
@@ -21,36 +22,40 @@ BATCH = 60
 LAYERS = ("fc1", "fc2", "out")
 
 
-class WithoutAxis:
-    """LeNet-300-100 and Adam as in npticket.layers, npticket.loss and npticket.optimizers, for arrays without T."""
+class WrittenDown:
+    """LeNet-300-100 and Adam as in npticket.layers, npticket.loss and npticket.optimizers, without layers.
 
-    def __init__(self, flat: np.ndarray, shapes: dict[str, tuple[int, ...]]) -> None:
-        self.p, self.g, self.m, self.v = flat.copy(), np.zeros_like(flat), np.zeros_like(flat), np.zeros_like(flat)
+    `axes` stand in front of the others of all arrays: (1,) or none.
+    """
+
+    def __init__(self, flat: np.ndarray, shapes: dict[str, tuple[int, ...]], axes: tuple[int, ...]) -> None:
+        self.p = flat.reshape(*axes, -1).copy()
+        self.g, self.m, self.v = (np.zeros_like(self.p) for _ in range(3))
         self.steps, first = 0, 0
         self.theta, self.grads = {}, {}
         for name, shape in shapes.items():
             size = int(np.prod(shape))
             for views, whole in ((self.theta, self.p), (self.grads, self.g)):
-                views[name] = whole[first : first + size].reshape(shape)
+                views[name] = whole[..., first : first + size].reshape(*axes, *shape)
             first += size
 
     def step(self, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Take a step; return the loss before it.     x (B, 28, 28)   labels (B,)"""
-        h = [x.reshape(len(x), -1)]
+        """Take a step; return the loss before it.     x (..., B, 28, 28)   labels (..., B)"""
+        h = [x.reshape(*x.shape[:-2], -1)]
         for name in LAYERS:
             z = h[-1] @ self.theta[f"{name}/W"]
             z += self.theta[f"{name}/b"]
-            h.append(z if name == "out" else np.maximum(z, np.zeros(z.shape[1:], z.dtype)))
+            h.append(z if name == "out" else np.maximum(z, np.zeros(z.shape[-1:], z.dtype)))
         log_p = h[-1] - h[-1].max(axis=-1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(axis=-1, keepdims=True))
-        hit = labels[:, None] == np.arange(log_p.shape[-1])
-        loss = np.where(hit, log_p, 0).sum() / -len(x)
-        dz = (np.exp(log_p) - hit) / len(x)
+        hit = labels[..., None] == np.arange(log_p.shape[-1])
+        loss = np.where(hit, log_p, 0).sum(axis=(-2, -1)) / -BATCH
+        dz = (np.exp(log_p) - hit) / BATCH
         for i in reversed(range(len(LAYERS))):
-            np.matmul(h[i].T, dz, out=self.grads[f"{LAYERS[i]}/W"])
-            dz.sum(axis=0, keepdims=True, out=self.grads[f"{LAYERS[i]}/b"])
+            np.matmul(h[i].swapaxes(-1, -2), dz, out=self.grads[f"{LAYERS[i]}/W"])
+            dz.sum(axis=-2, keepdims=True, out=self.grads[f"{LAYERS[i]}/b"])
             if i:
-                dz = (dz @ self.theta[f"{LAYERS[i]}/W"].T) * (h[i] > 0)
+                dz = (dz @ self.theta[f"{LAYERS[i]}/W"].swapaxes(-1, -2)) * (h[i] > 0)
         self._adam()
         return loss
 
@@ -80,8 +85,8 @@ def main() -> None:
         args.pairs, args.block = 2, 2
     data, net = datasets.mnist(), nets.lenet_300_100()
     theta = net.init(streams(0, [0], "init"))
-    having = Plain(net, theta, dense_masks(theta), lambda masks: Adam(masks, lr=bench.LR))
-    lacking = WithoutAxis(theta.flat[0], theta.shapes)
+    layers = Plain(net, theta, dense_masks(theta), lambda masks: Adam(masks, lr=bench.LR))
+    having, lacking = (WrittenDown(theta.flat, theta.shapes, axes) for axes in ((1,), ()))
     order = np.random.default_rng(0).integers(0, len(data.train), (args.block, BATCH))
     batches = [(data.floats(data.train.images[i], np.float32), data.train.labels[i]) for i in order]
 
@@ -89,16 +94,18 @@ def main() -> None:
         return lambda: [step(x, labels) for x, labels in batches] and None
 
     sides = {
-        "with": turn(lambda x, labels: having.step(x[None], labels[None], TrainingStep(0, [0], 0, 0))),
         "without": turn(lacking.step),
+        "with": turn(lambda x, labels: having.step(x[None], labels[None])),
+        "layers": turn(lambda x, labels: layers.step(x[None], labels[None], TrainingStep(0, [0], 0, 0))),
     }
     taken = bench.take_turns(sides, args.pairs)
-    if having.theta.flat[0].tobytes() != lacking.p.tobytes():
-        raise AssertionError("the two sides did not take the same steps")
-    columns = {"with_ms": ".3f", "without_ms": ".3f", "ratio": ".3f", "low": ".3f", "high": ".3f"}
+    if not having.p.tobytes() == lacking.p.tobytes() == layers.theta.flat.tobytes():
+        raise AssertionError("the sides did not take the same steps")
+    columns = {"step": "s", "ms": ".3f", "ratio": ".3f", "low": ".3f", "high": ".3f"}
     table = bench.Table(f"a step of LeNet-300-100, batch {BATCH}, T = 1", columns)
-    times = {f"{side}_ms": 1e3 * float(np.median(seconds)) / args.block for side, seconds in taken.items()}
-    table.add(**times, **bench.ratio(taken["without"], taken["with"]))
+    for side, seconds in taken.items():
+        ms = 1e3 * float(np.median(seconds)) / args.block
+        table.add(step=side, ms=ms, **bench.ratio(taken["without"], seconds))
     bench.save(args, data, {"steps": table})
 
 

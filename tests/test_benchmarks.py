@@ -24,7 +24,7 @@ TABLES = {  # of each script, the tables and some columns of each
     "imp_lenet.py": {"rounds": {"round", "density", "ours_s", "ours_acc"}, "total": {"ours_s"}},
     "scaling.py --only memory": {"memory": {"trials", "plain_mib", "fast_mib"}},
     "evaluation.py": {"evaluation": {"density", "plain_ms", "fast_ms"}},
-    "trials_axis.py": {"steps": {"with_ms", "without_ms", "ratio"}},
+    "trials_axis.py": {"steps": {"step", "ms", "ratio"}},
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
     "sparse_predict.py": {"prediction": {"density", "batch", "ratio", "bytes", "labels"}},
 }
