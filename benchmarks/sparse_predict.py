@@ -44,7 +44,7 @@ def compare(round: Round, images: np.ndarray, pairs: int, table: bench.Table) ->
     """Add a row for each batch size."""
     net, theta = nets.lenet_300_100(), round.end
     ticket = to_sparse(net, theta, round.masks)
-    dense = lambda x: net.forward(theta, x[None])[0][0]  # noqa: E731
+    dense = lambda x: net.predict(theta, x[None])[0]  # noqa: E731
     few, all_of_them = file_size(ticket.save), file_size(lambda path: np.savez(path, theta=theta.flat))
     agree = (in_chunks(dense, images).argmax(axis=1) == ticket.predict(images).argmax(axis=1)).mean()
     for batch in BATCHES:

@@ -59,7 +59,7 @@ class SparseNet:
 
     def _predict(self, x: np.ndarray) -> np.ndarray:
         if not self._stages:
-            return self.net.forward(self._theta, x[None])[0][0]
+            return self.net.predict(self._theta, x[None])[0]
         h = x.reshape(len(x), -1)
         for i, (product, bias) in enumerate(self._stages):
             if i:

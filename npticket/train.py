@@ -166,7 +166,7 @@ def _fit(
 
     end = start.like(xp.empty_like(start.flat))
     runner.read(end)
-    _, early_stop_test_acc = evaluate(lambda x: net.forward(record.best, x)[0], data, data.test, dtype)
+    _, early_stop_test_acc = evaluate(partial(net.predict, record.best), data, data.test, dtype)
     _, final_test_acc = evaluate(runner.predict, seen, seen.test, dtype)
     record.test_acc[:, -1] = final_test_acc
     record.test_acc[np.arange(start.trials), record.val_loss.argmin(axis=1)] = early_stop_test_acc

@@ -1,5 +1,6 @@
 """The paper's six networks: weight counts, what is pruned, whole gradients, and the laws on a net with batch norm."""
 
+import tracemalloc
 from itertools import islice, pairwise
 
 import numpy as np
@@ -282,6 +283,21 @@ def pair(before, width):
 
 def dense(inputs, drop=""):
     return f"flatten fc:{inputs}-256 relu{drop} fc:256-256 relu{drop} fc:256-10"
+
+
+def test_a_prediction_is_the_output_of_the_forward_pass_in_less_memory():
+    """Bit for bit, through chains in residual blocks, too."""
+    net = nets.resnet(depth=20, width=8)
+    theta = net.init(streams(0, range(2), "init"))
+    x = np.random.default_rng(0).random((1, 20, *net.input_shape), np.float32)
+    peaks, outputs = [], []
+    for run in (lambda: net.forward(theta, x)[0], lambda: net.predict(theta, x)):
+        tracemalloc.start()
+        outputs.append(run())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (outputs[0] == outputs[1]).all()
+    assert peaks[1] < peaks[0] / 2
 
 
 def test_the_conv_nets_are_built_as_in_the_papers_table():

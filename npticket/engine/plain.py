@@ -32,8 +32,7 @@ class Plain:
 
     def predict(self, x: Array) -> Array:
         """Return logits (T, B, C).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
-        logits, _ = self.net.forward(self.theta, x)
-        return logits
+        return self.net.predict(self.theta, x)
 
     def read(self, out: Params) -> None:
         """Copy the present parameters, pruned ones 0, into `out`."""

@@ -1,7 +1,7 @@
 """The layer stack: each layer's forward pass with its hand-written backward pass on the same screen."""
 
 from npticket.layers.activation import ReLU
-from npticket.layers.compose import Chain, Layer, Residual
+from npticket.layers.compose import Chain, Layer, Residual, predict
 from npticket.layers.conv import Conv2D
 from npticket.layers.dense import Dense
 from npticket.layers.dropout import Dropout
@@ -22,4 +22,5 @@ __all__ = [
     "MaxPool",
     "ReLU",
     "Residual",
+    "predict",
 ]

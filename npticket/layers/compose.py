@@ -64,6 +64,15 @@ class Chain:
         return x, backward
 
 
+def predict(layer: Layer, p: Mapping[str, Any], x: Array) -> Array:
+    """Return the output of `forward` alone; what a chain's layers would keep for a backward pass is gone at once."""
+    if not isinstance(layer, Chain):
+        return layer.forward(p, x)[0]
+    for name, part in layer.layers.items():
+        x = predict(part, p.get(name, {}), x)
+    return x
+
+
 class Residual:
     """y = body(x) + shortcut(x), the shortcut being the identity unless a layer is given (He et al. 2016)."""
 

@@ -11,6 +11,7 @@ from npticket.backend import Array, array_module
 from npticket.engine.gpu.fusion import fused
 from npticket.engine.gpu.loss import cross_entropy
 from npticket.engine.gpu.optimizers import fused_optimizer
+from npticket.layers import predict
 from npticket.params import Params
 from npticket.streams import TrainingStep
 
@@ -46,7 +47,7 @@ class Gpu:
 
     def predict(self, x: Array) -> Array:
         """Return logits (T, B, C).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
-        return self._body.forward(self._theta.tree, x)[0]
+        return predict(self._body, self._theta.tree, x)
 
     def read(self, out: Params) -> None:
         """Copy the present parameters, pruned ones 0, into `out`."""
