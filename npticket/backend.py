@@ -23,7 +23,7 @@ def load(name: str) -> ModuleType:
     """Return the array module called `name`: "numpy" or "cupy".
 
     Raises ValueError for another name, ModuleNotFoundError where CuPy is not installed, RuntimeError where it
-    finds no device, or one that it cannot compute on.
+    finds no device, or one that it cannot compute on, MemoryError where others have taken all of its memory.
     """
     if name == "numpy":
         return np
@@ -43,11 +43,11 @@ def load(name: str) -> ModuleType:
     if not devices:
         raise RuntimeError("CuPy is installed but finds no GPU; use the numpy backend")
     precise = not tf32()
-    # Beyond it, a library's or a kernel's own memory would be missing, which CuPy does not take from its pool: what
-    # trains too many networks should be told so by the pool, and can then train fewer.
-    cupy.get_default_memory_pool().set_limit(fraction=POOL)
-    try:  # a product and a sum: whether its libraries fit the driver shows only when it computes
-        ones = cupy.ones((2, 2), "float32")
+    try:
+        # Beyond it, a library's or a kernel's own memory would be missing, which CuPy does not take from its pool: what
+        # trains too many networks should be told so by the pool, and can then train fewer.
+        cupy.get_default_memory_pool().set_limit(fraction=POOL)
+        ones = cupy.ones((2, 2), "float32")  # whether its libraries fit the driver shows only when it computes
         (ones @ ones).sum().get()
     except MemoryError:
         raise
@@ -69,7 +69,7 @@ def tf32() -> bool:
     """Whether CUPY_TF32=1 asks for float32 products of 10 binary digits' precision, which are faster on a GPU."""
     value = os.environ.get("CUPY_TF32", "0")
     if value not in ("0", "1"):
-        raise ValueError(f"the environment variable CUPY_TF32 is 0 or 1, not {value!r}")
+        raise RuntimeError(f"the environment variable CUPY_TF32 is 0 or 1, not {value!r}")
     return value == "1"
 
 

@@ -89,22 +89,33 @@ class Adam:
         xp = array_module(p, g)
         if self._m is None:
             self._m, self._v = xp.zeros_like(p), xp.zeros_like(p)
-        t = self.steps + 1
-        c1, c2 = 1 - self.beta1**t, 1 - self.beta2**t
-        r = ((1 - self.beta2) / c2) ** 0.5
-        lr = self.schedule(self.steps)
-
+        eps, rate = self.scales()
         self._m *= self.beta1
         self._m += g
         self._v *= self.beta2
         g *= g
         self._v += g
         xp.sqrt(self._v, out=g)
-        g += self.eps / r
+        g += eps
         xp.divide(self._m, g, out=g)
-        g *= lr * (1 - self.beta1) / (c1 * r)
+        g *= rate
         p -= g
-        self.steps = t
+        self.steps += 1
+
+    def scales(self) -> tuple[float, float]:
+        """Return what the next step adds to sqrt(v), and what it multiplies by: eps / r and lr (1 - b1) / (c1 r)."""
+        t = self.steps + 1
+        c1, c2 = 1 - self.beta1**t, 1 - self.beta2**t
+        r = ((1 - self.beta2) / c2) ** 0.5
+        return self.eps / r, self.schedule(self.steps) * (1 - self.beta1) / (c1 * r)
+
+
+def moving(masks: Params) -> Params:
+    """Return the masks of what an optimizer moves: of survivors, without the buffers."""
+    moves = masks.copy()
+    for name in masks.buffers:
+        moves[name][...] = False
+    return moves
 
 
 class _Survivors:
@@ -116,11 +127,8 @@ class _Survivors:
     """
 
     def __init__(self, masks: Params) -> None:
-        moves = masks.copy()
-        for name in masks.buffers:
-            moves[name][...] = False
-        self._alive = moves.flat
-        self._everything = bool(moves.flat.all())
+        self._alive = moving(masks).flat
+        self._everything = bool(self._alive.all())
         self._bits: Array = None
 
     def keep(self, gradients: Array) -> Array:

@@ -198,7 +198,7 @@ def test_tf32_is_used_only_where_asked_for_and_said(variable, on, fake, monkeypa
 
 def test_tf32_is_on_or_off(fake, monkeypatch):
     monkeypatch.setenv("CUPY_TF32", "true")
-    with pytest.raises(ValueError, match="CUPY_TF32 is 0 or 1, not 'true'"):
+    with pytest.raises(RuntimeError, match="CUPY_TF32 is 0 or 1, not 'true'"):
         backend.load("cupy")
 
 

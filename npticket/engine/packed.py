@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from npticket.engine.gemm import fastest
+from npticket.optimizers import moving
 from npticket.params import Params
 
 
@@ -18,10 +19,7 @@ class Packed:
     """
 
     def __init__(self, optimizer: Callable[[Params], Any], masks: Params) -> None:
-        moves = masks.copy()
-        for name in masks.buffers:
-            moves[name][...] = False
-        self._index = np.flatnonzero(moves.flat[0])
+        self._index = np.flatnonzero(moving(masks).flat[0])
         everyone = Params({"packed/W": self._index.shape}, np.ones((1, len(self._index)), bool))
         self._optimizer = optimizer(everyone)
         self._theta = self._grads = None

@@ -12,6 +12,7 @@ from npticket.engine.gpu.fusion import fused
 from npticket.engine.gpu.loss import cross_entropy
 from npticket.engine.gpu.optimizers import fused_optimizer
 from npticket.layers import predict
+from npticket.optimizers import moving
 from npticket.params import Params
 from npticket.streams import TrainingStep
 
@@ -25,13 +26,10 @@ class Gpu:
 
     def __init__(self, net: Any, start: Params, masks: Params, optimizer: Callable[[Params], Any]) -> None:
         xp = array_module(start.flat, masks.flat)
-        moves = masks.copy()
-        for name in masks.buffers:
-            moves[name][...] = False
         self._body = fused(net.body)
         self._theta = ByLayer(start)
         self._grads = ByLayer(start.like(xp.zeros_like(start.flat)))
-        self._optimizer = fused_optimizer(optimizer(masks), ByLayer(moves).flat)
+        self._optimizer = fused_optimizer(optimizer(masks), ByLayer(moving(masks)).flat)
 
     def see(self, images: Array) -> Array:
         """Return what `step` and `predict` want to be given of `images`: them."""

@@ -6,7 +6,7 @@ from npticket.backend import Array, array_module
 from npticket.engine.gpu.kernels import Source, kernel
 from npticket.optimizers import SGD, Adam
 
-# optimizers.Adam, with its eps / r as eps and its lr (1 - beta1) / (c1 r) as rate. What is pruned is not even read.
+# optimizers.Adam, with its `scales` as eps and rate. What is pruned is not even read.
 ADAM_STEP: Source = (
     "T g, bool alive, T beta1, T beta2, T eps, T rate",
     "T p, T m, T v",
@@ -42,37 +42,31 @@ def fused_optimizer(plain: SGD | Adam, alive: Array) -> Any:
 
 
 class FusedSGD:
-    """As optimizers.SGD."""
+    """Takes the steps of `plain`, whose schedule and factors it reads and whose steps it counts."""
 
     def __init__(self, plain: SGD, alive: Array) -> None:
-        self._schedule, self._factors = plain.schedule, (plain.momentum, plain.weight_decay)
-        self._alive, self._v, self._steps = alive, None, 0
+        self._plain, self._alive, self._v = plain, alive, None
 
     def step(self, p: Array, g: Array) -> None:
         """Update p in place."""
-        xp = array_module(p, g)
+        xp, plain = array_module(p, g), self._plain
         if self._v is None:
             self._v = xp.zeros_like(p)
-        kernel(xp, SGD_STEP)(g, self._alive, *self._factors, self._schedule(self._steps), p, self._v)
-        self._steps += 1
+        lr = plain.schedule(plain.steps)
+        kernel(xp, SGD_STEP)(g, self._alive, plain.momentum, plain.weight_decay, lr, p, self._v)
+        plain.steps += 1
 
 
 class FusedAdam:
-    """As optimizers.Adam, where c1, c2 and r are explained."""
+    """Takes the steps of `plain`, whose schedule and factors it reads and whose steps it counts."""
 
     def __init__(self, plain: Adam, alive: Array) -> None:
-        self._schedule, self._factors = plain.schedule, (plain.beta1, plain.beta2, plain.eps)
-        self._alive, self._m, self._v, self._steps = alive, None, None, 0
+        self._plain, self._alive, self._m, self._v = plain, alive, None, None
 
     def step(self, p: Array, g: Array) -> None:
         """Update p in place."""
-        xp = array_module(p, g)
+        xp, plain = array_module(p, g), self._plain
         if self._m is None:
             self._m, self._v = xp.zeros_like(p), xp.zeros_like(p)
-        beta1, beta2, eps = self._factors
-        lr = self._schedule(self._steps)
-        self._steps += 1
-        c1, c2 = 1 - beta1**self._steps, 1 - beta2**self._steps
-        r = ((1 - beta2) / c2) ** 0.5
-        rate = lr * (1 - beta1) / (c1 * r)
-        kernel(xp, ADAM_STEP)(g, self._alive, beta1, beta2, eps / r, rate, p, self._m, self._v)
+        kernel(xp, ADAM_STEP)(g, self._alive, plain.beta1, plain.beta2, *plain.scales(), p, self._m, self._v)
+        plain.steps += 1
