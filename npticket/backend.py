@@ -1,12 +1,19 @@
 """Which array module computes: NumPy, or CuPy when asked. The only module that imports cupy."""
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 Array = Any  # numpy.ndarray, cupy.ndarray, or whatever `register` was told of
+Dtype = DTypeLike
+Json = Any  # what JSON can hold
 
 POOL = 0.95  # of a GPU's memory may go to arrays
 TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH, which CuPy has no name for
@@ -73,7 +80,7 @@ def tf32() -> bool:
     return value == "1"
 
 
-def described(name: str) -> dict[str, Any]:
+def described(name: str) -> dict[str, Json]:
     """What results of the backend called `name` depend on, besides what is so on every machine."""
     if name == "numpy":
         return {}
@@ -104,3 +111,43 @@ def to_device(array: np.ndarray, xp: ModuleType) -> Array:
 def to_host(array: Array) -> np.ndarray:
     """Return `array` as a NumPy array; no copy if it is one already."""
     return array if array_module(array) is np else array.get()
+
+
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS use one thread: with more, sums are rounded in another way, and are rarely faster at this size.
+
+    Needs threadpoolctl; where that is missing, it warns once that the number of threads is not known to be 1.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        if blas_threads() != 1:
+            _warn_of_threads()
+        yield
+        return
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def blas_threads() -> int | None:
+    """The most threads that BLAS uses now, or None where nothing tells: without threadpoolctl, or a variable set."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        said = {os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
+        return int(said.pop()) if len(said) == 1 and all(text.isdigit() for text in said) else None
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=None)
+
+
+@cache
+def _warn_of_threads() -> None:
+    warnings.warn(
+        "BLAS may use several threads, and results then differ in the last digits from those with one: install "
+        "threadpoolctl, or set OPENBLAS_NUM_THREADS=1",
+        RuntimeWarning,
+        stacklevel=5,
+    )

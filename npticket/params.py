@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 
-from npticket.backend import Array, array_module
+from npticket.backend import Array, Dtype, array_module, to_host
 
 Shapes = Mapping[str, tuple[int, ...]]
+Tree = Mapping[str, Array]  # parameters nested by layer, as layers take them: {"fc1": {"W": ..., "b": ...}}
 
 
 class Params:
@@ -28,7 +29,7 @@ class Params:
             )
         self.shapes = dict(shapes)
         self.flat = flat
-        self.tree: dict[str, Any] = {}  # the same views nested by layer, as the layers take them
+        self.tree: dict[str, Array] = {}  # the same views nested by layer, as the layers take them
         self._views: dict[str, Array] = {}
         start = 0
         for (name, shape), size in zip(self.shapes.items(), sizes, strict=True):
@@ -42,7 +43,7 @@ class Params:
             start += size
 
     @classmethod
-    def empty(cls, shapes: Shapes, trials: int, dtype: Any = np.float32, xp: ModuleType = np) -> "Params":
+    def empty(cls, shapes: Shapes, trials: int, dtype: Dtype = np.float32, xp: ModuleType = np) -> "Params":
         """Uninitialised parameters for `trials` trials."""
         return cls(shapes, xp.empty((trials, sum(map(math.prod, shapes.values()))), dtype))
 
@@ -60,6 +61,14 @@ class Params:
 
     def __repr__(self) -> str:
         return f"Params({self.trials} trials, {self.flat.shape[1]} each, {self.flat.dtype}: {', '.join(self)})"
+
+    def __reduce__(self) -> tuple[type, tuple[Shapes, Array]]:
+        """Copies, and what is sent to another process, have views into their own flat array."""
+        return Params, (self.shapes, self.flat)
+
+    def __array__(self, dtype: Dtype | None = None, copy: bool | None = None) -> NoReturn:
+        """Refuse: NumPy would otherwise take the list of names for the values."""
+        raise TypeError("Params are several arrays: name one of them, params['fc1/W'], or take all as params.flat")
 
     @property
     def trials(self) -> int:
@@ -93,3 +102,28 @@ def stack(parts: Sequence[Params]) -> Params:
     """Join Params of the same layout along the trials axis, into new memory."""
     xp = array_module(*(part.flat for part in parts))
     return parts[0].like(xp.concatenate([part.flat for part in parts]))
+
+
+def check_masks(params: Params, masks: Params) -> None:
+    """Raise TypeError or ValueError, naming the parameter, unless `masks` are bool and laid out as `params` are."""
+    if masks.flat.dtype != bool:
+        raise TypeError(f"masks are {masks.flat.dtype}, expected bool")
+    for name in params:
+        shape = masks[name].shape if name in masks.shapes else None
+        if shape != params[name].shape:
+            raise ValueError(
+                f"masks[{name!r}] has shape {shape}, the parameter has {params[name].shape}: "
+                "is the trials axis missing?"
+            )
+    if masks.shapes != params.shapes:
+        raise ValueError(f"there are masks for {', '.join(masks)}, and parameters {', '.join(params)}")
+
+
+def pack(masks: Params) -> np.ndarray:
+    """The masks of one trial as packed bits (P / 8,) uint8."""
+    return np.packbits(to_host(masks.flat)[0])
+
+
+def unpack(bits: np.ndarray, params: Params) -> Params:
+    """Masks of one trial from what `pack` made, laid out as `params` are."""
+    return params.like(np.unpackbits(bits, count=params.flat.shape[1]).astype(bool)[None])

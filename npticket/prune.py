@@ -1,16 +1,126 @@
-"""Which weights go: scores (what is small) times scopes (among whom), with exact counts.
+"""Which weights go: a rule is a score (what is small) times a scope (among whom), with exact counts.
 
-`prune_layerwise(magnitude(end), masks, {"fc1/W": 0.2, "out/W": 0.1})` is the rule of Frankle & Carbin 2019, section 2:
-each layer loses that fraction of its survivors. Of n survivors exactly round(rate * n) go, no matter how many are tied;
-among equals the first in index order go. Ranking is done per trial, on the host.
+`Rule(magnitude, Layerwise({"fc*/W": 0.2, "out/W": 0.1}))` is the rule of Frankle & Carbin 2019, section 2: each layer
+loses that fraction of its survivors. Of n survivors exactly round(rate * n) go, half to even, no matter how many are
+tied; among equals the first in index order go. Ranking is done per trial, on the host. Only weights are pruned.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Protocol
 
 import numpy as np
 
 from npticket.backend import array_module, to_device, to_host
+from npticket.datasets import Dataset
 from npticket.params import Params
+from npticket.protocols import Net
+from npticket.task import Task
+
+Rates = Mapping[str, float]  # by name, or pattern of names, of parameters: which fraction of the survivors goes
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a score may look at: the end of a training run and its masks, and whatever else is known of it.
+
+    `start` is where the run began, `theta0` the initial values. None where whoever prunes has not said.
+    """
+
+    end: Params
+    masks: Params
+    start: Params | None = None
+    theta0: Params | None = None
+    net: Net | None = None
+    task: Task | None = None
+    data: Dataset | None = None
+
+
+Score = Callable[[Evidence], Params]  # the lowest go
+
+
+class Scope(Protocol):
+    """Among whom weights are ranked, and how many go."""
+
+    def names(self, params: Params) -> list[str]:
+        """The parameters that may be pruned, in the order of the layout."""
+        ...
+
+    def __call__(self, scores: Params, masks: Params) -> Params:
+        """Return new masks without the lowest-scored survivors."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way to prune. `rule(end, masks)` is what `find_tickets` wants to be given."""
+
+    score: Score
+    scope: Scope
+
+    def __call__(self, end: Params, masks: Params) -> Params:
+        """Return the masks without what scores lowest, for scores that look at the end of training alone."""
+        return self.judge(Evidence(end, masks))
+
+    def judge(self, seen: Evidence) -> Params:
+        """Return the masks without what scores lowest."""
+        return self.scope(self.score(seen), seen.masks)
+
+
+@dataclass(frozen=True)
+class Layerwise:
+    """Each parameter on its own loses the fraction that the first pattern that fits its name says; others lose none."""
+
+    rates: Rates
+
+    def names(self, params: Params) -> list[str]:
+        """The parameters with a rate above 0."""
+        return list(rates_by_name(self.rates, params))
+
+    def __call__(self, scores: Params, masks: Params) -> Params:
+        """Return new masks without each parameter's lowest-scored survivors."""
+        return prune_layerwise(scores, masks, rates_by_name(self.rates, masks))
+
+
+@dataclass(frozen=True)
+class Globally:
+    """All parameters with a rate are ranked together and lose that fraction of their survivors: it must be the same."""
+
+    rates: Rates
+
+    def __post_init__(self) -> None:
+        if len({rate for rate in self.rates.values() if rate}) > 1:
+            raise ValueError(f"pruned globally, all rates must be the same (or 0), got {dict(self.rates)}")
+
+    def names(self, params: Params) -> list[str]:
+        """The parameters with a rate above 0."""
+        return list(rates_by_name(self.rates, params))
+
+    def __call__(self, scores: Params, masks: Params) -> Params:
+        """Return new masks without the lowest-scored survivors of all."""
+        rates = rates_by_name(self.rates, masks)
+        return prune_globally(scores, masks, max(rates.values()), rates) if rates else masks.copy()
+
+
+SCOPES: dict[str, Callable[[Rates], Scope]] = {"layerwise": Layerwise, "globally": Globally}
+
+
+def rates_by_name(rates: Rates, params: Params) -> dict[str, float]:
+    """Return the rate of each parameter that is pruned: that of the first pattern that fits its name, unless it is 0.
+
+    Patterns are like those of file names: "conv*/W". Raises ValueError for a pattern that fits no parameter, or one
+    that is no weight: biases, batch normalisation's parameters and running statistics are never pruned.
+    """
+    for pattern in rates:
+        fitting = [name for name in params if fnmatchcase(name, pattern)]
+        others = [name for name in fitting if name not in params.weights]
+        if not fitting:
+            raise ValueError(f"no parameter is called like {pattern}; there are {', '.join(params.weights)}")
+        if others and rates[pattern]:
+            raise ValueError(f"only weights can be pruned, and {pattern} means {', '.join(others)}, too: say */W")
+    found = {name: next((rates[p] for p in rates if fnmatchcase(name, p)), 0.0) for name in params.weights}
+    return {name: rate for name, rate in found.items() if rate}
 
 
 def dense_masks(theta: Params) -> Params:
@@ -24,9 +134,9 @@ def density(masks: Params) -> np.ndarray:
     return alive / sum(masks[name][0].size for name in masks.weights)
 
 
-def magnitude(params: Params) -> Params:
-    """Score every parameter by its absolute value."""
-    return params.like(abs(params.flat))
+def magnitude(seen: Evidence) -> Params:
+    """Score every parameter by the absolute value that it has at the end of training."""
+    return seen.end.like(abs(seen.end.flat))
 
 
 def random_scores(params: Params, rngs: Sequence[np.random.Generator]) -> Params:
@@ -47,10 +157,7 @@ def prune_layerwise(scores: Params, masks: Params, rates: Mapping[str, float]) -
 
 
 def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[str]) -> Params:
-    """Return new masks: the parameters in `names`, ranked together, lose that fraction of their survivors.
-
-    Parameters that are not named are left alone (Frankle & Carbin 2019, section 4: output layer, shortcuts).
-    """
+    """Return new masks: the parameters in `names`, ranked together, lose that fraction of their survivors."""
     names = list(dict.fromkeys(names))
     if not names:
         raise ValueError("global pruning needs at least one parameter name")
@@ -80,6 +187,8 @@ def _check(scores: Params, masks: Params, names: Sequence[str], rate: float) -> 
     for name in names:
         if scores[name].shape != masks[name].shape:
             raise ValueError(f"{name}: the scores have shape {scores[name].shape}, the masks {masks[name].shape}")
+        if name not in masks.weights:
+            raise ValueError(f"only weights can be pruned, which {name} is not")
         if masks[name].dtype != bool:
             raise TypeError(f"masks[{name!r}] has dtype {masks[name].dtype}, expected bool")
         if array_module(scores[name]).isnan(scores[name]).any():

@@ -6,7 +6,7 @@ or in many, whatever was drawn before.
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,15 +30,33 @@ def streams(
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a training run stands among others: everything random in it is a function of this and of the step.
+
+    `trials` are the numbers of the rows of its parameters: trial 3 trained alone is trial 3 trained among others.
+    """
+
+    seed: int = 0
+    trials: Sequence[int] = (0,)
+    round: int = 0
+
+    def rngs(self, purpose: str, index: int = 0) -> list[np.random.Generator]:
+        """One generator per trial for a purpose."""
+        return streams(self.seed, self.trials, purpose, self.round, index)
+
+    def of(self, trials: Sequence[int]) -> "Place":
+        """The same place for other trials."""
+        return replace(self, trials=trials)
+
+
+@dataclass(frozen=True)
 class TrainingStep:
     """What tells a layer that it is being trained, and where it draws what is random in that step."""
 
-    seed: int
-    trials: Sequence[int]
-    round: int
+    place: Place
     number: int
 
     @cached_property
     def rngs(self) -> list[np.random.Generator]:
         """One generator per trial, made when first asked for; layers draw from them in order."""
-        return streams(self.seed, self.trials, "layers", self.round, self.number)
+        return self.place.rngs("layers", self.number)

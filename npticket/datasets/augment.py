@@ -1,15 +1,31 @@
 """Random flips and crops (He et al. 2016, section 4.2): pad by 4 black pixels, cut out 32 x 32, mirror half of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
 from npticket.backend import Array, array_module, to_device
-from npticket.streams import streams
+from npticket.streams import Place
 
 PAD = 4
+
+
+class Changes(Protocol):
+    """How the inputs of one epoch are changed, example by example."""
+
+    def to(self, xp: ModuleType) -> "Changes":
+        """The same with arrays of module `xp`."""
+        ...
+
+    def apply(self, images: Array, examples: slice) -> Array:
+        """Return changed copies of `images` (T, B, ...), which are the epoch's `examples`."""
+        ...
+
+
+Augment = Callable[[int, Place, int], Changes]  # of so many examples per epoch, where, in which epoch
 
 
 @dataclass(frozen=True)
@@ -20,9 +36,9 @@ class FlipAndCrop:
     mirrored: Array
 
     @classmethod
-    def draw(cls, n: int, seed: int, trials: Sequence[int], round: int, epoch: int) -> "FlipAndCrop":
+    def draw(cls, n: int, place: Place, epoch: int) -> "FlipAndCrop":
         """Draw for the n examples that each trial sees in an epoch, from the trial's own stream."""
-        rngs = streams(seed, trials, "augment", round, epoch)
+        rngs = place.rngs("augment", epoch)
         corners = [rng.integers(0, 2 * PAD + 1, (n, 2)) for rng in rngs]
         return cls(np.stack(corners), np.stack([rng.random(n) < 0.5 for rng in rngs]))
 

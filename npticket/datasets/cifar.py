@@ -119,12 +119,13 @@ def _from_folder(kind: _Format, folder: Path) -> dict[str, bytes]:
 
 def _from_archive(kind: _Format, path: Path) -> dict[str, bytes]:
     """The bytes of each member, by its exact name; nothing is unpacked to the disk."""
-    wanted = {f"{kind.inside}/{name}": name for name in kind.members}
+    wanted, members = {f"{kind.inside}/{name}": name for name in kind.members}, dict[str, bytes]()
     try:
         with tarfile.open(path, "r:gz") as archive:
-            members = {
-                wanted[m.name]: archive.extractfile(m).read() for m in archive if m.name in wanted and m.isfile()
-            }
+            for member in archive:
+                file = archive.extractfile(member) if member.name in wanted and member.isfile() else None
+                if file is not None:
+                    members[wanted[member.name]] = file.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path} is not a complete archive ({error}); delete it and fetch it again") from error
     lacking = [name for name in kind.members if name not in members]

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
-from npticket.backend import Array, array_module, to_device
+from npticket.backend import Array, Dtype, array_module, to_device
 from npticket.streams import stream
 
 
@@ -17,32 +16,33 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """images (N, H, W) or (N, H, W, C) uint8     labels (N,) integer"""
+    """Examples: inputs (N, ...), images as uint8; targets (N, ...), classes as integers (N,)"""
 
-    images: Array
-    labels: Array
+    inputs: Array
+    targets: Array
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
     def take(self, index: Array) -> "Split":
         """The examples at `index`."""
-        return Split(self.images[index], self.labels[index])
+        return Split(self.inputs[index], self.targets[index])
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Train, validation and test splits; a uint8 pixel p enters the network as p * scale + shift, a float as it is.
 
-    `source` says where the data came from; `caveat` is empty for the real thing, and otherwise a phrase that every
-    table and figure made from this data must show.
+    `classes` is how many classes integer targets tell apart, None for targets of another kind. `source` says where the
+    data came from; `caveat` is empty for the real thing, and otherwise a phrase that every table and figure made from
+    this data must show.
     """
 
     name: str
     train: Split
     validation: Split
     test: Split
-    classes: int
+    classes: int | None
     source: str
     caveat: str = ""
     scale: float = 1 / 255
@@ -51,30 +51,29 @@ class Dataset:
     def __post_init__(self) -> None:
         for what in ("train", "validation", "test"):
             _check(f"{self.name} {what}", getattr(self, what), self.classes)
-        shapes = {what: getattr(self, what).images.shape[1:] for what in ("train", "validation", "test")}
+        shapes = {what: getattr(self, what).inputs.shape[1:] for what in ("train", "validation", "test")}
         if len(set(shapes.values())) != 1:
             raise DataError(f"{self.name} has images of different shapes: {shapes}")
 
     def to(self, xp: ModuleType) -> "Dataset":
         """The same data as arrays of module `xp`, still uint8."""
-        splits = (
-            Split(to_device(s.images, xp), to_device(s.labels, xp)) for s in (self.train, self.validation, self.test)
-        )
-        return Dataset(self.name, *splits, self.classes, self.source, self.caveat, self.scale, self.shift)
+        return self._each(lambda split: Split(to_device(split.inputs, xp), to_device(split.targets, xp)))
 
     def seen(self, see: Callable[[Array], Array]) -> "Dataset":
-        """The same data with the images of each split as `see` returns them."""
-        splits = {what: getattr(self, what) for what in ("train", "validation", "test")}
-        return replace(self, **{what: Split(see(split.images), split.labels) for what, split in splits.items()})
+        """The same data with the inputs of each split as `see` returns them."""
+        return self._each(lambda split: Split(see(split.inputs), split.targets))
 
-    def floats(self, images: Array, dtype: Any) -> Array:
-        """Turn images into what the network is shown."""
-        if images.dtype.kind == "f":
-            return images.astype(dtype)
-        x = array_module(images).multiply(images, self.scale, dtype=dtype)
+    def floats(self, inputs: Array, dtype: Dtype) -> Array:
+        """Turn inputs into what the network is shown."""
+        if inputs.dtype.kind == "f":
+            return inputs.astype(dtype)
+        x = array_module(inputs).multiply(inputs, self.scale, dtype=dtype)
         if self.shift:
             x += self.shift
         return x
+
+    def _each(self, change: Callable[[Split], Split]) -> "Dataset":
+        return replace(self, train=change(self.train), validation=change(self.validation), test=change(self.test))
 
 
 def split_off(data: Split, count: int, seed: int) -> tuple[Split, Split]:
@@ -86,21 +85,22 @@ def split_off(data: Split, count: int, seed: int) -> tuple[Split, Split]:
     return data.take(~chosen), data.take(chosen)
 
 
-def _check(what: str, split: Split, classes: int) -> None:
-    images, labels = split.images, split.labels
-    xp = array_module(images, labels)
-    if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels):
+def _check(what: str, split: Split, classes: int | None) -> None:
+    inputs, targets = split.inputs, split.targets
+    xp = array_module(inputs, targets)
+    if inputs.ndim < 2 or len(inputs) != len(targets) or (classes is not None and targets.ndim != 1):
         raise DataError(
-            f"{what}: {images.shape} images do not go with {labels.shape} labels; expected (N, ...) and (N,)"
+            f"{what}: {inputs.shape} images do not go with {targets.shape} labels; expected (N, ...) and (N,)"
         )
-    if not len(labels):
+    if not len(targets):
         raise DataError(f"{what} is empty")
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"{what}: labels are {labels.dtype}, expected integers")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise DataError(f"{what}: labels run from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
-    if images.dtype.kind == "f":
-        if not xp.isfinite(images).all():
+    if classes is not None:
+        if targets.dtype.kind not in "iu":
+            raise DataError(f"{what}: labels are {targets.dtype}, expected integers")
+        if targets.min() < 0 or targets.max() >= classes:
+            raise DataError(f"{what}: labels run from {targets.min()} to {targets.max()}, expected 0 to {classes - 1}")
+    if inputs.dtype.kind == "f":
+        if not xp.isfinite(inputs).all():
             raise DataError(f"{what}: there are images with NaN or infinite pixels")
-    elif images.dtype != np.uint8:
-        raise DataError(f"{what}: images are {images.dtype}, expected uint8 or floating point")
+    elif inputs.dtype != np.uint8:
+        raise DataError(f"{what}: images are {inputs.dtype}, expected uint8 or floating point")

@@ -69,23 +69,27 @@ def fashion_mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
     return _from_folder("Fashion-MNIST", found, source, seed)
 
 
-def _file(folder: Path, stem: str) -> Path | None:
-    return next((path for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()), None)
+def _file(folder: Path, stem: str) -> Path:
+    """The file, raw or gzipped; if there is neither, the name that it would have."""
+    gzipped = folder / f"{stem}.gz"
+    return gzipped if gzipped.is_file() and not (folder / stem).is_file() else folder / stem
 
 
 def _missing(folder: Path) -> str:
     """What `folder` lacks of the four files, or nothing."""
-    missing = [stem for stem in _TRAIN + _TEST if _file(folder, stem) is None]
+    missing = [stem for stem in _TRAIN + _TEST if not _file(folder, stem).is_file()]
     return f"{', '.join(missing)} (raw or .gz)" if missing else ""
 
 
 def _from_folder(name: str, folder: Path, source: str, seed: int) -> Dataset:
     def read(images: str, labels: str) -> Split:
         split = Split(read_idx(_file(folder, images), 3), read_idx(_file(folder, labels), 1))
-        if len(split.images) != len(split.labels):
-            raise DataError(f"{folder}: {len(split.images)} images in {images}, {len(split.labels)} labels in {labels}")
-        if split.images.shape[1:] != (28, 28):
-            raise DataError(f"{folder}: {images} holds images of {split.images.shape[1:]} pixels, expected (28, 28)")
+        if len(split.inputs) != len(split.targets):
+            raise DataError(
+                f"{folder}: {len(split.inputs)} images in {images}, {len(split.targets)} labels in {labels}"
+            )
+        if split.inputs.shape[1:] != (28, 28):
+            raise DataError(f"{folder}: {images} holds images of {split.inputs.shape[1:]} pixels, expected (28, 28)")
         return split
 
     full, test = read(*_TRAIN), read(*_TEST)

@@ -21,7 +21,7 @@ class Shared:
         self._rest = (data.name, data.classes, data.source, data.caveat, data.scale, data.shift)
         for name in SPLITS:
             split = getattr(data, name)
-            for what in ("images", "labels"):
+            for what in ("inputs", "targets"):
                 np.save(Path(folder) / f"{name}-{what}.npy", getattr(split, what), allow_pickle=False)
 
     def __call__(self) -> Dataset:
@@ -31,8 +31,10 @@ class Shared:
 @lru_cache(maxsize=1)
 def _open(folder: str, rest: tuple) -> Dataset:
     name, *others = rest
-    splits = (Split(*(_map(Path(folder) / f"{split}-{what}.npy") for what in ("images", "labels"))) for split in SPLITS)
-    return Dataset(name, *splits, *others)
+    train, validation, test = (
+        Split(*(_map(Path(folder) / f"{split}-{what}.npy") for what in ("inputs", "targets"))) for split in SPLITS
+    )
+    return Dataset(name, train, validation, test, *others)
 
 
 def _map(path: Path) -> np.ndarray:

@@ -1,15 +1,18 @@
 """Dense networks for one trial, in memory that is made once: units that cannot matter are left out for the round."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from npticket.engine.grouped import SPARSE, UNITS, WORTH_IT, Grouped, groups
-from npticket.engine.inputs import OftenLit, Whole, often_lit_first
-from npticket.engine.living import dense_layers, living_units, places
+from npticket.engine.inputs import AllInputs, OftenLit, Product, often_lit_first
+from npticket.engine.living import dense_layers, is_dense, living_units, places
+from npticket.engine.loss import in_place
 from npticket.engine.packed import packed
+from npticket.engine.whole import Scattered
+from npticket.layers import Chain
 from npticket.params import Params
+from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
 
@@ -23,48 +26,56 @@ class DenseNet:
 
     def __init__(
         self,
-        net: Any,
+        net: Net,
+        loss: Loss,
         start: Params,
         masks: Params,
-        optimizer: Callable[[Params], Any],
+        optimizer: MakeOptimizer,
         shown: np.ndarray | None = None,
     ) -> None:
-        decays = getattr(optimizer(masks), "weight_decay", 0)
-        alive = living_units(net.body, start, masks)
-        units = [np.arange(len(a)) if decays else np.flatnonzero(a) for a in alive]
+        if not is_dense(net.body):
+            raise ValueError(f"{net.name} is not made of dense layers with a ReLU between each two")
+        body, one = net.body, optimizer(masks)
+        alive = living_units(body, start, masks)
+        units = [np.arange(len(a)) if does_decay(one) else np.flatnonzero(a) for a in alive]
         often = len(units[0])
         if shown is not None:
             units[0], often = often_lit_first(shown.reshape(len(shown), -1), units[0])
-        self._first_layer, index = _first_layer(net.body, masks, units, often, start.flat.dtype)
+        self._first_layer, index = _first_layer(body, masks, units, often, start.flat.dtype)
         self._example, self._inputs, self._start = net.input_shape, units[0], start
 
         shapes = {name: numbers.shape for name, numbers in index.items()}
         flat = np.concatenate([numbers.ravel() for numbers in index.values()])
         self._kept = np.flatnonzero(flat >= 0)  # the others are no parameters and only fill blocks up
         self._index = flat[self._kept]
-        masks = Params(shapes, masks.flat[:, flat] & (flat >= 0))
-        self._theta = Params(shapes, np.where(masks.flat, start.flat[:, flat], 0))
+        kept = Params(shapes, masks.flat[:, flat] & (flat >= 0))
+        self._theta = Params(shapes, np.where(kept.flat, start.flat[:, flat], 0))
         self._grads = self._theta.like(np.zeros_like(self._theta.flat))
-        self._layers = [_Layer(*(p.tree[name] for p in (self._theta, self._grads))) for name in dense_layers(net.body)]
-        self._optimizer = packed(optimizer, masks, start.flat.dtype)
+        self._layers = [_Layer(*(p.tree[name] for p in (self._theta, self._grads))) for name in dense_layers(body)]
+        self._optimizer: Optimizer
+        if is_elementwise(one):
+            self._optimizer = packed(optimizer, kept, start.flat.dtype)
+        else:
+            self._optimizer = Scattered(optimizer, start, masks, self._index, self._kept)
+        self._loss = loss
         self._memory: dict[int, _Memory] = {}
 
-    def see(self, images: np.ndarray) -> np.ndarray:
-        """Return what `step` and `predict` want to be given of `images` (..., *input_shape): the inputs (..., I)."""
-        flat = images.reshape(*images.shape[: images.ndim - len(self._example)], -1)
+    def see(self, inputs: np.ndarray) -> np.ndarray:
+        """Return what `step` and `predict` want to be given of inputs (..., *input_shape): (..., I)."""
+        flat = inputs.reshape(*inputs.shape[: inputs.ndim - len(self._example)], -1)
         if len(self._inputs) == flat.shape[-1] and (self._inputs == np.arange(len(self._inputs))).all():
             return flat
         return flat.take(self._inputs, axis=-1)
 
-    def step(self, x: np.ndarray, labels: np.ndarray, step: TrainingStep) -> np.ndarray:
-        """Take one optimizer step; return the loss before it, (1,).     x (1, B, I)   labels (1, B)"""
+    def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
+        """Take one optimizer step; return the loss before it, (1,).     x (1, B, I)   targets (1, B, ...)"""
         memory = self._memory_for(x.shape[1])
-        loss = self._backward(x[0], labels[0], self._forward(x[0], memory), memory)
+        loss = self._backward(x[0], targets[0], self._forward(x[0], memory), memory)
         self._optimizer.step(self._theta, self._grads)
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return logits (1, B, C).     x (1, B, I)"""
+        """Return y (1, B, O).     x (1, B, I)"""
         return self._forward(x[0], self._memory_for(x.shape[1]))[None].copy()
 
     def read(self, out: Params) -> None:
@@ -74,11 +85,11 @@ class DenseNet:
 
     def _memory_for(self, batch: int) -> "_Memory":
         if batch not in self._memory:
-            self._memory[batch] = _Memory(batch, self._layers, self._first_layer(batch))
+            self._memory[batch] = _Memory(batch, self._layers, self._first_layer(batch), self._loss)
         return self._memory[batch]
 
     def _forward(self, x: np.ndarray, memory: "_Memory") -> np.ndarray:
-        """Return the logits (B, C), leaving the layers' outputs in `memory`."""
+        """Return y (B, O), leaving the layers' outputs in `memory`."""
         h = x
         for layer, work in zip(self._layers, memory.layers, strict=True):
             work.product.forward(h, layer.w, work.h)
@@ -88,10 +99,10 @@ class DenseNet:
             h = work.h
         return h
 
-    def _backward(self, x: np.ndarray, labels: np.ndarray, logits: np.ndarray, memory: "_Memory") -> np.ndarray:
+    def _backward(self, x: np.ndarray, targets: np.ndarray, y: np.ndarray, memory: "_Memory") -> np.ndarray:
         """Write all gradients; return the loss (1,)."""
         layers, works = self._layers, memory.layers
-        loss = memory.loss_and_gradient(logits, labels, works[-1].dz)
+        loss = memory.loss(y, targets, works[-1].dz)
         for i in reversed(range(len(layers))):
             layer, work = layers[i], works[i]
             work.product.gradient(works[i - 1].h if i else x, work.dz, layer.dw)
@@ -105,8 +116,8 @@ class DenseNet:
 
 
 def _first_layer(
-    body: Any, masks: Params, units: list[np.ndarray], often: int, dtype: type
-) -> tuple[Callable[[int], Any], dict[str, np.ndarray]]:
+    body: Chain, masks: Params, units: list[np.ndarray], often: int, dtype: np.dtype
+) -> tuple[Callable[[int], Product], dict[str, np.ndarray]]:
     """Decide how the first layer is run: return (batch size -> what runs it, where the parameters stand).
 
     May put `units` of the first layer into another order. The decision depends on masks, start and the images shown,
@@ -127,7 +138,7 @@ def _first_layer(
             return (lambda batch: Grouped(batch, picked, inputs, outputs, dtype)), index
     if often < inputs:
         return (lambda batch: OftenLit(batch, often, outputs, dtype)), places(body, units)
-    return (lambda batch: Whole(batch, inputs, outputs, dtype)), places(body, units)
+    return (lambda batch: AllInputs(batch, inputs, outputs, dtype)), places(body, units)
 
 
 class _Layer:
@@ -141,7 +152,7 @@ class _Layer:
 class _Work:
     """What one layer needs for a batch of a certain size: outputs h and their gradients dz (B, O)."""
 
-    def __init__(self, batch: int, layer: _Layer, product: Any, is_last: bool) -> None:
+    def __init__(self, batch: int, layer: _Layer, product: Product, is_last: bool) -> None:
         self.product = product
         self.h, self.dz = np.empty((2, batch, len(layer.b)), layer.b.dtype)
         self.zeros = None if is_last else np.zeros_like(layer.b)  # a ReLU of two arrays is faster than of one
@@ -151,20 +162,9 @@ class _Work:
 class _Memory:
     """What the layers need for a batch of a certain size."""
 
-    def __init__(self, batch: int, layers: list[_Layer], first: Any) -> None:
+    def __init__(self, batch: int, layers: list[_Layer], first: Product, loss: Loss) -> None:
         dtype = layers[0].b.dtype
-        products = [first, *(Whole(batch, *layer.w.shape, dtype) for layer in layers[1:])]
+        products = [first, *(AllInputs(batch, len(layer.w), len(layer.b), dtype) for layer in layers[1:])]
         self.layers = [_Work(batch, layer, p, layer is layers[-1]) for layer, p in zip(layers, products, strict=True)]
         self.ones = np.ones(batch, dtype)
-        self._rows = np.arange(batch)
-
-    def loss_and_gradient(self, logits: np.ndarray, labels: np.ndarray, dz: np.ndarray) -> np.ndarray:
-        """Softmax cross-entropy as in npticket.loss: write its gradient to `dz` (B, C), return it (1,)."""
-        batch = len(logits)
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=dz)
-        total = dz.sum(axis=1, keepdims=True)
-        loss = (np.log(total[:, 0]) - logits[self._rows, labels]).sum(keepdims=True) / batch
-        dz /= total * batch
-        dz[self._rows, labels] -= 1 / batch
-        return loss
+        self.loss = in_place(loss, batch)

@@ -37,7 +37,7 @@ def groups(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Grouped:
     """z = x W and dL/dW = x^T dz for W in blocks (G, K, UNITS), whose units stand in the order of the groups."""
 
-    def __init__(self, batch: int, inputs: np.ndarray, count: int, units: int, dtype: type) -> None:
+    def __init__(self, batch: int, inputs: np.ndarray, count: int, units: int, dtype: np.dtype) -> None:
         """`inputs` (G, K) as from `groups`, of `count` inputs and `units` hidden units in all."""
         self._inputs = inputs
         blocks, inner = inputs.shape

@@ -4,6 +4,8 @@ Both ways give z = x W and dL/dW = x^T dz, and differ in what they leave out. A 
 needs no multiplication: it adds nothing to z, and the gradient of its weights is exactly 0.
 """
 
+from typing import Protocol
+
 import numpy as np
 
 from npticket.engine.gemm import product
@@ -23,10 +25,22 @@ def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, 
     return np.concatenate([inputs[often], inputs[~often]]), int(often.sum())
 
 
-class Whole:
+class Product(Protocol):
+    """How a layer is multiplied: x w, and x^T dz for the same x."""
+
+    def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
+        """Write x w.     x (B, I)   w as the layer's parameters are kept   out (B, O)"""
+        ...
+
+    def gradient(self, x: np.ndarray, dz: np.ndarray, out: np.ndarray) -> None:
+        """Write x^T dz as w is kept, x being the same as in `forward`.     dz (B, O)"""
+        ...
+
+
+class AllInputs:
     """All inputs, every time."""
 
-    def __init__(self, batch: int, inputs: int, outputs: int, dtype: type) -> None:
+    def __init__(self, batch: int, inputs: int, outputs: int, dtype: np.dtype) -> None:
         self._forward = product(batch, inputs, outputs, dtype)
         self._gradient = product(inputs, batch, outputs, dtype, transposed=True)
 
@@ -42,8 +56,8 @@ class Whole:
 class OftenLit:
     """The first `often` inputs every time, of the others those that are not 0 in the batch at hand."""
 
-    def __init__(self, batch: int, often: int, outputs: int, dtype: type) -> None:
-        self._often, self._always = often, Whole(batch, often, outputs, dtype)
+    def __init__(self, batch: int, often: int, outputs: int, dtype: np.dtype) -> None:
+        self._often, self._always = often, AllInputs(batch, often, outputs, dtype)
         self._lit = np.empty(0, int)  # those of the others that are not 0 in the batch
         self._x = np.empty((batch, 0), dtype)
         self._z = np.empty((batch, outputs), dtype)

@@ -7,15 +7,16 @@ taken out never moves, so the training trajectory is the same up to the rounding
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.params import Params
+from npticket.protocols import Layer
 
 
-def is_dense(body: Any) -> bool:
+def is_dense(body: Layer) -> TypeGuard[Chain]:
     """Whether a network is dense layers with a ReLU between each two, perhaps after flattening."""
     if not isinstance(body, Chain):
         return False

@@ -1,14 +1,15 @@
 """An optimizer whose state and work are proportional to the survivors."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from npticket.backend import Dtype
 from npticket.engine.gemm import fastest
+from npticket.engine.whole import made
 from npticket.optimizers import moving
 from npticket.params import Params
+from npticket.protocols import MakeOptimizer, Optimizer, is_elementwise
 
 
 class Packed:
@@ -18,28 +19,35 @@ class Packed:
     are read once, at the first step: from then on nobody else may change them.
     """
 
-    def __init__(self, optimizer: Callable[[Params], Any], masks: Params) -> None:
+    elementwise = True
+    decays = True
+
+    def __init__(self, optimizer: MakeOptimizer, masks: Params) -> None:
         self._index = np.flatnonzero(moving(masks).flat[0])
         everyone = Params({"packed/W": self._index.shape}, np.ones((1, len(self._index)), bool))
         self._optimizer = optimizer(everyone)
-        self._theta = self._grads = None
+        self._shapes = everyone.shapes
+        self._memory: tuple[Params, Params] | None = None  # the survivors' parameters and gradients
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place."""
-        if self._theta is None:
-            shapes = {"packed/W": self._index.shape}
-            self._theta, self._grads = (Params.empty(shapes, 1, theta.flat.dtype) for _ in range(2))
-            self._theta.flat[0] = theta.flat[0, self._index]
-        grads.flat[0].take(self._index, out=self._grads.flat[0], mode="wrap")  # with the default mode it would copy
-        self._optimizer.step(self._theta, self._grads)
-        theta.flat[0, self._index] = self._theta.flat[0]
+        if self._memory is None:
+            survivors = Params(self._shapes, theta.flat[:, self._index])
+            self._memory = survivors, survivors.copy()
+        mine, gradients = self._memory
+        grads.flat[0].take(self._index, out=gradients.flat[0], mode="wrap")  # with the default mode it would copy
+        self._optimizer.step(mine, gradients)
+        theta.flat[0, self._index] = mine.flat[0]
 
 
-def packed(optimizer: Callable[[Params], Any], masks: Params, dtype: Any = np.float32) -> Any:
-    """The optimizer for `masks`, packed where that is faster here: it is timed, and the bits are the same."""
-    ways = [optimizer, partial(Packed, optimizer)]
-    if masks.flat.all():
-        return optimizer(masks)
+def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:
+    """Return the optimizer for one trial's `masks`, packed where that is faster here.
+
+    Which way is faster is timed; the bits are the same. One that is not elementwise is not packed.
+    """
+    ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
+    if masks.flat.all() or not is_elementwise(optimizer(masks)):
+        return made(optimizer, masks)
     theta, grads = (masks.like(np.zeros(masks.flat.shape, dtype)) for _ in range(2))
     steps = [way(masks).step for way in ways]
     return ways[steps.index(fastest(steps, theta, grads))](masks)

@@ -1,37 +1,35 @@
 """The readable engine: it calls the layers, and is the oracle for every faster one."""
 
-from collections.abc import Callable
-from typing import Any
-
 from npticket.backend import Array, array_module
-from npticket.loss import softmax_cross_entropy
+from npticket.engine.whole import made
 from npticket.params import Params
+from npticket.protocols import Loss, MakeOptimizer, Net
 from npticket.streams import TrainingStep
 
 
 class Plain:
     """Runs a net from `start` under `masks`; `start` itself is not written."""
 
-    def __init__(self, net: Any, start: Params, masks: Params, optimizer: Callable[[Params], Any]) -> None:
-        self.net = net
+    def __init__(self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer) -> None:
+        self.net, self.loss = net, loss
         self.theta = start.copy()
         self.grads = start.like(array_module(start.flat).zeros_like(start.flat))
-        self.optimizer = optimizer(masks)
+        self.optimizer = made(optimizer, masks)
 
-    def see(self, images: Array) -> Array:
-        """Return what `step` and `predict` want to be given of `images`: them."""
-        return images
+    def see(self, inputs: Array) -> Array:
+        """Return what `step` and `predict` want to be given of `inputs`: them."""
+        return inputs
 
-    def step(self, x: Array, labels: Array, step: TrainingStep) -> Array:
-        """Take one optimizer step; return the loss before it, per trial (T,).     x (T, B, ...)   labels (T, B)"""
-        logits, backward = self.net.forward(self.theta, x, step)
-        loss, dlogits = softmax_cross_entropy(logits, labels)
-        backward(dlogits, self.grads.tree, need_dx=False)
+    def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:
+        """Take one optimizer step; return the loss before it, per trial (T,).     x, targets (T, B, ...)"""
+        y, backward = self.net.forward(self.theta, x, step)
+        loss, dy = self.loss(y, targets)
+        backward(dy, self.grads.tree, need_dx=False)
         self.optimizer.step(self.theta, self.grads)
         return loss
 
     def predict(self, x: Array) -> Array:
-        """Return logits (T, B, C).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
+        """Return y (T, B, ...).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
         return self.net.predict(self.theta, x)
 
     def read(self, out: Params) -> None:

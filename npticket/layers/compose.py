@@ -1,28 +1,11 @@
-"""Layers made of layers, and the protocol that all of them follow."""
-
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+"""Layers made of layers."""
 
 import numpy as np
 
 from npticket.backend import Array
+from npticket.params import Tree
+from npticket.protocols import Backward, Layer
 from npticket.streams import TrainingStep
-
-
-class Layer(Protocol):
-    """A description (sizes, no arrays) of a differentiable function of parameters and input.
-
-    `layout` maps local names to shapes without the trials axis. `forward` is given the training step it is part of, or
-    None when it predicts (only batch normalisation and dropout care), and returns the output and a closure
-    `backward(dy, grad, need_dx=True)` that writes the gradients of the parameters into the views it is given and
-    returns dL/dx (or anything, if nobody needs it). The closure is the cache: what it mentions lives as long as it.
-    """
-
-    layout: Mapping[str, tuple[int, ...]]
-
-    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]: ...
-
-    def forward(self, p: Mapping[str, Any], x: Array, step: TrainingStep | None = None) -> tuple[Array, Callable]: ...
 
 
 class Chain:
@@ -44,14 +27,14 @@ class Chain:
             f"{name}/{local}": value for name, layer in self.layers.items() for local, value in layer.init(rng).items()
         }
 
-    def forward(self, p: Mapping[str, Any], x: Array, step: TrainingStep | None = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return the last layer's output and the function that runs the backward passes in reverse."""
         backwards = []
         for name, layer in self.layers.items():
             x, layer_backward = layer.forward(p.get(name, {}), x, step)
             backwards.append((name, layer_backward))
 
-        def backward(dy: Array, grad: Mapping[str, Any], need_dx: bool = True) -> Array | None:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             if not backwards:
                 raise RuntimeError("this backward pass has been used up; call forward again")
             last = 0 if need_dx else self.first
@@ -64,7 +47,7 @@ class Chain:
         return x, backward
 
 
-def predict(layer: Layer, p: Mapping[str, Any], x: Array) -> Array:
+def predict(layer: Layer, p: Tree, x: Array) -> Array:
     """Return the output of `forward` alone; what a chain's layers would keep for a backward pass is gone at once."""
     if not isinstance(layer, Chain):
         return layer.forward(p, x)[0]
@@ -89,7 +72,7 @@ class Residual:
             values |= {f"shortcut/{local}": value for local, value in self.shortcut.init(rng).items()}
         return values
 
-    def forward(self, p: Mapping[str, Any], x: Array, step: TrainingStep | None = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the backward pass: dL/dy flows into both branches, and dL/dx is the sum of what they return."""
         y, body_backward = self.body.forward(p.get("body", {}), x, step)
         shortcut_backward = None
@@ -99,7 +82,7 @@ class Residual:
             around, shortcut_backward = self.shortcut.forward(p.get("shortcut", {}), x, step)
             y = y + around
 
-        def backward(dy: Array, grad: Mapping[str, Any], need_dx: bool = True) -> Array | None:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             dx = body_backward(dy, grad.get("body", {}), need_dx)
             around = dy if shortcut_backward is None else shortcut_backward(dy, grad.get("shortcut", {}), need_dx)
             return dx + around if need_dx else None

@@ -5,12 +5,15 @@ cache, and made again in the backward pass. dx needs no second algorithm: it is 
 between its pixels where the stride was larger than 1, with W turned by half a turn and its channels exchanged.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
 from npticket.backend import Array, array_module
 from npticket.initializers import glorot_normal
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 # Columns are made for as many images as fit into this many bytes (at least one image), or into four times the size of W
 # where that is more: adding up dW costs as much as W is large, once per group of images.
@@ -43,16 +46,16 @@ class Conv2D:
         zeros = {name: np.zeros(shape) for name, shape in self.layout.items()}
         return zeros | {"W": glorot_normal(rng, self.layout["W"], *fans)}
 
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
-        kernel, pad, height, width = p["W"].shape[1], self.padding, *x.shape[2:4]
+        kernel, pad, (height, width) = p["W"].shape[1], self.padding, x.shape[2:4]
         if min(height, width) + 2 * pad < kernel:
             raise ValueError(f"a {height} x {width} map with padding {pad} is smaller than a kernel of size {kernel}")
         y = convolve(x, p["W"], self.stride, pad, (height + 2 * pad, width + 2 * pad))
         if "b" in p:
             y += p["b"]
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             if "b" in p:
                 dy.sum(axis=(1, 2, 3), keepdims=True, out=grad["b"])
             weight_gradient(x, dy, self.stride, pad, out=grad["W"])

@@ -1,12 +1,14 @@
 """The dense layer and its gradient."""
 
-from collections.abc import Callable, Mapping
 from operator import index
 
 import numpy as np
 
 from npticket.backend import Array, array_module
 from npticket.initializers import glorot_normal, normal
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 
 class Dense:
@@ -27,12 +29,12 @@ class Dense:
         weights = glorot_normal(rng, shape, inputs, outputs) if self.std is None else normal(rng, shape, self.std)
         return {"W": weights, "b": np.zeros((1, outputs))}
 
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         y = x @ p["W"]
         y += p["b"]
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             array_module(x, dy).matmul(x.swapaxes(-1, -2), dy, out=grad["W"])
             dy.sum(axis=-2, keepdims=True, out=grad["b"])
             return dy @ p["W"].swapaxes(-1, -2) if need_dx else None

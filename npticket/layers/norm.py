@@ -1,10 +1,11 @@
 """Batch normalisation (Ioffe & Szegedy 2015) over batch and image, one mean and variance per trial and channel."""
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 
 from npticket.backend import Array, array_module
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 
 class BatchNorm:
@@ -25,7 +26,7 @@ class BatchNorm:
         """Scale and running variance 1, shift and running mean 0; nothing is drawn."""
         return {name: np.full(shape, name in ("scale", "running_var"), float) for name, shape in self.layout.items()}
 
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the backward pass; in training (with a `step`), also move the running statistics in `p`."""
         count = x[0, ..., 0].size
         mean = p["running_mean"] if step is None else _sum(x) / count
@@ -39,7 +40,7 @@ class BatchNorm:
         inverse = 1 / array_module(x).sqrt(var + self.eps)
         y = _affine(centred, p["scale"] * inverse, p["shift"])
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             # With xhat = (x - mean) / sqrt(var + eps):  dscale = sum dy xhat,  dshift = sum dy,  and, because every x
             # moves the mean and the variance too,  dx = scale / sqrt(var + eps) (dy - mean(dy) - xhat mean(dy xhat)).
             grad["shift"][...] = _sum(dy)

@@ -1,28 +1,24 @@
 """Pooling over squares that touch and do not overlap; rows and columns left over at the edge are not looked at."""
 
-from collections.abc import Callable, Iterator, Mapping
-
-import numpy as np
+from collections.abc import Iterator
 
 from npticket.backend import Array, array_module
+from npticket.layers.parameterless import Parameterless
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 
-class MaxPool:
+class MaxPool(Parameterless):
     """y = the largest of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)
 
     Where several pixels of a square are equally large, the gradient goes to the first of them, row by row.
     """
 
-    layout: Mapping[str, tuple[int, ...]] = {}
-
     def __init__(self, size: int = 2) -> None:
         self.size = _checked(size)
 
-    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Nothing to draw."""
-        return {}
-
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx."""
         xp = array_module(x)
         first, *others = _corners(x, self.size)
@@ -30,7 +26,7 @@ class MaxPool:
         for corner in others:
             xp.maximum(y, corner, out=y)
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             dx = xp.zeros_like(x)
             open_ = xp.ones(y.shape, bool)  # squares whose largest pixel has not come yet
             for corner, d_corner in zip(_corners(x, self.size), _corners(dx, self.size), strict=True):
@@ -43,23 +39,17 @@ class MaxPool:
         return y, backward
 
 
-class AveragePool:
+class AveragePool(Parameterless):
     """y = the mean of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)"""
-
-    layout: Mapping[str, tuple[int, ...]] = {}
 
     def __init__(self, size: int = 2) -> None:
         self.size = _checked(size)
 
-    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Nothing to draw."""
-        return {}
-
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx."""
         y = sum(_corners(x, self.size)) / self.size**2
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             dx = array_module(x).zeros_like(x)
             for d_corner in _corners(dx, self.size):
                 d_corner[...] = dy / self.size**2
@@ -68,20 +58,14 @@ class AveragePool:
         return y, backward
 
 
-class GlobalAveragePool:
+class GlobalAveragePool(Parameterless):
     """y = the mean of each channel over the whole map.     x (T, B, H, W, C)   y (T, B, C)"""
 
-    layout: Mapping[str, tuple[int, ...]] = {}
-
-    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Nothing to draw."""
-        return {}
-
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx."""
         area = x.shape[2] * x.shape[3]
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             dx = array_module(x).empty_like(x)
             dx[...] = (dy / area)[:, :, None, None]
             return dx

@@ -1,27 +1,22 @@
 """Layers that only rearrange."""
 
 import math
-from collections.abc import Callable, Mapping
-
-import numpy as np
 
 from npticket.backend import Array
+from npticket.layers.parameterless import Parameterless
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 
-class Flatten:
+class Flatten(Parameterless):
     """Join all axes of an example.     x (T, B, ...)   y (T, B, I)"""
 
-    layout: Mapping[str, tuple[int, ...]] = {}
-
-    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Nothing to draw."""
-        return {}
-
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx."""
         y = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             return dy.reshape(x.shape)
 
         return y, backward

@@ -15,8 +15,8 @@ from npticket.engine.conv.stages import take_apart
 from npticket.engine.conv.team import Team
 from npticket.engine.conv.trunk import Trunk
 from npticket.layers import Chain, Dense
-from npticket.loss import softmax_cross_entropy
 from npticket.params import Params
+from npticket.protocols import does_decay
 from npticket.streams import TrainingStep
 
 CHUNK = 64  # images predicted at a time
@@ -31,9 +31,10 @@ class ConvNet:
     """
 
     def __init__(
-        self, net: Any, start: Params, masks: Params, optimizer: Callable[[Params], Any], threads: int = 1
+        self, net: Any, loss: Any, start: Params, masks: Params, optimizer: Callable[[Params], Any], threads: int = 1
     ) -> None:
         self._stages, self._size = take_apart(net.body, net.input_shape), net.input_shape[0]
+        self._loss = loss
         self._theta = start.copy()
         self._grads = start.like(np.zeros_like(start.flat))
         self._optimizer = Pieces(optimizer, masks, start.flat.dtype)
@@ -44,7 +45,7 @@ class ConvNet:
         self._tail = Chain(**tail) if tail else None
         scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
-        decays = bool(getattr(optimizer(masks), "weight_decay", 0))
+        decays = does_decay(optimizer(masks))
         living = living_channels(self._stages, start, masks, decays)
         self._bank = FilterBank(self._theta, self._grads, living)
         self._trunks: dict[int, Trunk] = {}
@@ -58,7 +59,7 @@ class ConvNet:
         trunk = self._trunk(x.shape[1])
         features = trunk.forward(self._team, x[0], training=True)
         logits, backward = self._follow(features, step)
-        loss, dlogits = softmax_cross_entropy(logits, labels)
+        loss, dlogits = self._loss(logits, labels)
         trunk.backward(self._team, backward(dlogits, self._grads.tree)[0])
         self._optimizer.step(self._team, self._theta, self._grads)
         self._bank.changed()

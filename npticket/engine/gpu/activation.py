@@ -1,10 +1,11 @@
 """ReLU, alone and behind a bias."""
 
-from collections.abc import Callable, Mapping
-
 from npticket import layers
 from npticket.backend import Array, array_module
 from npticket.engine.gpu.kernels import Source, kernel
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 # NaN stays NaN in all of them, as in layers.ReLU.
 RELU: Source = ("T x", "T y", "y = x < 0 ? T(0) : x;", "relu")
@@ -17,7 +18,7 @@ RELU_GRADIENT: Source = ("T y, T dy", "T dz", "dz = y > 0 ? dy : T(0);", "relu_g
 class ReLU(layers.ReLU):
     """The layer in one kernel each way."""
 
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx."""
         y = kernel(array_module(x), RELU)(x)
         return y, lambda dy, grad, need_dx=True: relu_gradient(y, dy)

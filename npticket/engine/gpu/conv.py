@@ -5,13 +5,16 @@ right away: one trial's product is large enough for a GPU, and a single product,
 factors in any order.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 
 from npticket import layers
 from npticket.backend import Array, array_module
 from npticket.engine.gpu.activation import add_bias, relu_gradient
 from npticket.engine.gpu.kernels import Source, kernel, sum_rows
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 COLUMN_BYTES = 256 << 20
 
@@ -50,16 +53,16 @@ class Conv2D:
         self.layout, self.init, self._relu = conv.layout, conv.init, relu
         self._stride, self._pad = conv.stride, conv.padding
 
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         stride, pad, relu, weights = self._stride, self._pad, self._relu, p["W"]
         xp, kernel_size = array_module(x, weights), weights.shape[1]
-        height, width, filters = *x.shape[2:4], weights.shape[-1]
+        (height, width), filters = x.shape[2:4], weights.shape[-1]
         y = convolve(x, weights, stride, pad, (height + 2 * pad, width + 2 * pad))
         if "b" in p:
             add_bias(p["b"], y, relu)
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             dz = relu_gradient(y, dy) if relu else xp.ascontiguousarray(dy)
             if "b" in p:
                 sum_rows(dz.reshape(len(dz), -1, filters), grad["b"][:, 0, 0, 0])

@@ -1,11 +1,12 @@
 """The dense layer, with the ReLU behind it."""
 
-from collections.abc import Callable, Mapping
-
 from npticket import layers
 from npticket.backend import Array, array_module
 from npticket.engine.gpu.activation import add_bias, relu_gradient
 from npticket.engine.gpu.kernels import sum_rows
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 
 class Dense:
@@ -14,12 +15,12 @@ class Dense:
     def __init__(self, dense: layers.Dense, relu: bool) -> None:
         self.layout, self.init, self._relu = dense.layout, dense.init, relu
 
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         y = product(x, p["W"])
         add_bias(p["b"], y, self._relu)
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             dz = relu_gradient(y, dy) if self._relu else array_module(dy).ascontiguousarray(dy)
             product(x.swapaxes(1, 2), dz, out=grad["W"])
             sum_rows(dz, grad["b"][:, 0])

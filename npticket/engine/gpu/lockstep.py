@@ -4,53 +4,52 @@ A product of arrays (T, ...) copies what is not contiguous, and views into param
 parameters of all trials stand layer by layer instead, so that each layer's are one block.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from npticket.backend import Array, array_module
-from npticket.engine.gpu.fusion import fused
-from npticket.engine.gpu.loss import cross_entropy
-from npticket.engine.gpu.optimizers import fused_optimizer
+from npticket.engine.gpu.fusion import fused_layers
+from npticket.engine.gpu.loss import on_device
+from npticket.engine.gpu.optimizers import fused
+from npticket.engine.whole import Whole
 from npticket.layers import predict
 from npticket.optimizers import moving
-from npticket.params import Params
+from npticket.params import Params, Tree
+from npticket.protocols import Loss, MakeOptimizer, Net
 from npticket.streams import TrainingStep
 
 
 class Gpu:
     """Runs T nets from `start` under `masks` in one batched step; `start` itself is not written.
 
-    What is pruned must start at 0, and is not touched. Once built, nothing here waits for the device. Raises TypeError
-    for another optimizer than SGD and Adam.
+    What is pruned must start at 0, and is not touched. Once built, nothing here waits for the device. An optimizer for
+    which there is no kernel steps the network as it is, trial by trial.
     """
 
-    def __init__(self, net: Any, start: Params, masks: Params, optimizer: Callable[[Params], Any]) -> None:
+    def __init__(self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer) -> None:
         xp = array_module(start.flat, masks.flat)
-        self._body = fused(net.body)
+        self._body, self._loss = fused_layers(net.body), on_device(loss)
         self._theta = ByLayer(start)
         self._grads = ByLayer(start.like(xp.zeros_like(start.flat)))
-        self._optimizer = fused_optimizer(optimizer(masks), ByLayer(moving(masks)).flat)
+        kernels = fused(optimizer(masks), ByLayer(moving(masks)).flat)
+        self._optimizer = Unfused(optimizer, start, masks) if kernels is None else kernels
 
-    def see(self, images: Array) -> Array:
-        """Return what `step` and `predict` want to be given of `images`: them."""
-        return images
+    def see(self, inputs: Array) -> Array:
+        """Return what `step` and `predict` want to be given of `inputs`: them."""
+        return inputs
 
-    def step(self, x: Array, labels: Array, step: TrainingStep) -> Array:
-        """Take one optimizer step; return the loss before it, per trial (T,).     x (T, B, ...)   labels (T, B)"""
-        logits, backward = self._body.forward(self._theta.tree, x, step)
-        loss, dlogits = cross_entropy(logits, labels)
-        backward(dlogits, self._grads.tree, need_dx=False)
-        self._optimizer.step(self._theta.flat, self._grads.flat)
+    def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:
+        """Take one optimizer step; return the loss before it, per trial (T,).     x, targets (T, B, ...)"""
+        y, backward = self._body.forward(self._theta.tree, x, step)
+        loss, dy = self._loss(y, targets)
+        backward(dy, self._grads.tree, need_dx=False)
+        self._optimizer.step(self._theta, self._grads)
         return loss
 
     def predict(self, x: Array) -> Array:
-        """Return logits (T, B, C).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
+        """Return y (T, B, ...).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
         return predict(self._body, self._theta.tree, x)
 
     def read(self, out: Params) -> None:
         """Copy the present parameters, pruned ones 0, into `out`."""
-        for name in out:
-            out[name][...] = self._theta[name]
+        self._theta.read(out)
 
 
 class ByLayer:
@@ -63,9 +62,30 @@ class ByLayer:
         self.flat = self._blocks.flat
         self.tree = _first(self._blocks.tree)
 
-    def __getitem__(self, name: str) -> Array:
-        return self._blocks[name][0]
+    def read(self, out: Params) -> None:
+        """Copy all parameters into `out`, where they stand trial by trial."""
+        for name in out:
+            out[name][...] = self._blocks[name][0]
+
+    def write(self, params: Params) -> None:
+        """Take over all parameters."""
+        for name in params:
+            self._blocks[name][0][...] = params[name]
 
 
-def _first(tree: Mapping[str, Any]) -> dict[str, Any]:
+class Unfused:
+    """Steps the network under its true names and shapes, for want of a kernel."""
+
+    def __init__(self, optimizer: MakeOptimizer, start: Params, masks: Params) -> None:
+        self._theta, self._grads = start.copy(), start.copy()
+        self._optimizer = Whole(optimizer, masks)
+
+    def step(self, theta: ByLayer, grads: ByLayer) -> None:
+        """Update theta in place, which nobody else may change."""
+        grads.read(self._grads)
+        self._optimizer.step(self._theta, self._grads)
+        theta.write(self._theta)
+
+
+def _first(tree: Tree) -> dict[str, Array]:
     return {name: _first(part) if isinstance(part, dict) else part[0] for name, part in tree.items()}

@@ -1,10 +1,11 @@
 """Batch normalisation, with the ReLU behind it: in training five kernels forward, and three or more backward."""
 
-from collections.abc import Callable, Mapping
-
 from npticket import layers
 from npticket.backend import Array, array_module
 from npticket.engine.gpu.kernels import PART, ROWS, Source, kernel, parts_of, sum_rows
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 # Mean and sum of squared deviations of ROWS rows at a time: mean, m2 (T, G, C) of x (T, N, C). Twice over the rows, the
 # second time from the cache: a difference of sums would lose all digits where the mean is large.
@@ -107,7 +108,7 @@ class BatchNorm:
         self.layout, self.init, self._relu = norm.layout, norm.init, relu
         self._momentum, self._eps = norm.momentum, norm.eps
 
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and, in training (with a `step`), the function that turns dL/dy into dL/dx."""
         xp = array_module(x)
         rows, relu = x.reshape(len(x), -1, x.shape[-1]), self._relu
@@ -121,7 +122,7 @@ class BatchNorm:
         around = [part[:, None] for part in (mean, inverse, p["scale"])]
         y = kernel(xp, NORMALISE)(rows, *around, p["shift"][:, None], relu)
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array | None:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             dy = xp.ascontiguousarray(dy).reshape(rows.shape)
             sums = gradient_sums(rows, dy, y, mean, inverse, relu)
             grad["shift"][...], grad["scale"][...] = sums[:, 0], sums[:, 1]

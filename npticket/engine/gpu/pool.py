@@ -1,11 +1,13 @@
 """Max-pooling in one kernel each way."""
 
-from collections.abc import Callable, Mapping
 from functools import cache
 
 from npticket import layers
 from npticket.backend import Array, array_module
 from npticket.engine.gpu.kernels import Source, kernel
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
 
 # One i is one square: x (N, H, W, C), y and dy (N, H', W', C). NaN is larger than anything, as for numpy.maximum.
 SHAPES = "int32 height, int32 width, int32 channels, int32 out_height, int32 out_width"
@@ -45,7 +47,7 @@ def max_pool(size: int) -> tuple[Source, Source]:
 class MaxPool(layers.MaxPool):
     """The layer in one kernel each way.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)"""
 
-    def forward(self, p: Mapping[str, Array], x: Array, step: object = None) -> tuple[Array, Callable]:
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx."""
         xp, size = array_module(x), self.size
         trials, batch, height, width, channels = x.shape
@@ -55,7 +57,7 @@ class MaxPool(layers.MaxPool):
         y = xp.empty((trials, batch, *out, channels), x.dtype)
         kernel(xp, over_squares)(x, *shapes, y)
 
-        def backward(dy: Array, grad: Mapping[str, Array], need_dx: bool = True) -> Array:
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             covered = height % size == width % size == 0
             dx = xp.empty_like(x) if covered else xp.zeros_like(x)
             kernel(xp, gradient)(x, dy, *shapes, dx)

@@ -1,0 +1,41 @@
+"""A network as a function of its parameters: layers with a name and the shapes of what goes in and comes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from npticket.backend import Array, Dtype
+from npticket.layers import predict
+from npticket.params import Params
+from npticket.protocols import Backward, Layer
+from npticket.streams import TrainingStep
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network as a function f(x; theta): it owns no arrays, and follows npticket.protocols.Net."""
+
+    name: str
+    body: Layer
+    input_shape: tuple[int, ...]  # of one example, without trials and batch axes
+    output_shape: tuple[int, ...]
+
+    def init(self, rngs: Sequence[np.random.Generator], dtype: Dtype = np.float32) -> Params:
+        """Step 1 of the paper: draw theta0, one generator per trial."""
+        theta = Params.empty(self.body.layout, len(rngs), dtype)
+        for t, rng in enumerate(rngs):
+            for name, value in self.body.init(rng).items():
+                theta[name][t] = value
+        return theta
+
+    def forward(self, theta: Params, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        """Return y (T, B, *output_shape) and the backward pass.     x (T, B, *input_shape), or (1, B, ...) for all
+
+        With `step` the network is in training, which matters to batch normalisation and dropout; without, it predicts.
+        """
+        return self.body.forward(theta.tree, x, step)
+
+    def predict(self, theta: Params, x: Array) -> Array:
+        """Return the y that `forward` would return, in less memory: without a way back."""
+        return predict(self.body, theta.tree, x)

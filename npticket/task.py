@@ -1,0 +1,99 @@
+"""What a network is trained for: a loss with its gradient, and what is measured on a whole split."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from npticket.backend import Array, array_module, to_host
+from npticket.datasets import Dataset
+from npticket.loss import score, softmax_cross_entropy
+from npticket.protocols import Loss, Net
+
+Predict = Callable[[Array], Array]  # of a batch: y (T, B, ...)
+Examples = Iterable[tuple[Array, Array]]  # a split in batches: inputs (1, B, ...) and targets (1, B, ...)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that says how good predictions are: its name in columns (val_acc), and how people read it.
+
+    What is printed is `scale` times the value, in `unit`; `difference` is the unit of a difference.
+    """
+
+    name: str
+    words: str
+    short: str
+    unit: str = ""
+    difference: str = ""
+    scale: float = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is trained for.
+
+    `loss(y, targets)` returns the loss of each trial (T,), a mean over B and never over T, and dL/dy. What is measured
+    on a split comes from `evaluate(predict, examples)`, a value per trial (T,) under the name of each of `measures`.
+    The first of these is the loss, whose lowest value on the validation set is the early stop; the last is what
+    verdicts are about. `output_shape(data)` is the shape that a network's outputs must have for such data.
+    """
+
+    name: str
+    loss: Loss
+    evaluate: Callable[[Predict, Examples], Mapping[str, np.ndarray]]
+    measures: tuple[Measure, ...]
+    output_shape: Callable[[Dataset], tuple[int | None, ...]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the measures, "loss" first."""
+        return tuple(measure.name for measure in self.measures)
+
+    @property
+    def headline(self) -> Measure:
+        """The measure that verdicts are about."""
+        return self.measures[-1]
+
+
+def mean_over_examples(sums: Iterable[tuple[Array, ...]], count: int) -> list[np.ndarray]:
+    """Add up what batches gave, arrays (T,) each on the device, and divide by the number of examples: (T,) each."""
+    parts = list(zip(*sums, strict=True))  # kept on the device until here: looking at one would wait for it
+    xp = array_module(parts[0][0])
+    # One after the other: NumPy's own sum would depend on how many trials there are.
+    totals = [to_host(xp.stack(part)).astype(np.float64) for part in parts]
+    return [np.asarray(sum(total)) / count for total in totals]
+
+
+def _loss_and_accuracy(predict: Predict, examples: Examples) -> Mapping[str, np.ndarray]:
+    """Mean cross-entropy and the fraction of examples whose class is the one predicted."""
+    sums, count = [], 0
+    for x, classes in examples:
+        sums.append(score(predict(x), classes))
+        count += classes.shape[1]
+    loss, accuracy = mean_over_examples(sums, count)
+    return {"loss": loss, "acc": accuracy}
+
+
+def misfit(net: Net, task: Task, data: Dataset) -> str:
+    """Say in words why a network cannot be trained for a task on some data; "" if it can."""
+    given, wanted = data.train.inputs.shape[1:], task.output_shape(data)
+    if given != net.input_shape:
+        return f"{data.name} has inputs of shape {given}, {net.name} takes {net.input_shape}"
+    if wanted != net.output_shape:
+        return f"to {task.name} {data.name} takes outputs of shape {wanted}, {net.name} has {net.output_shape}"
+    return ""
+
+
+def _classes(data: Dataset) -> tuple[int | None, ...]:
+    return (data.classes,)
+
+
+LOSS = Measure("loss", "loss", "loss")
+CLASSIFY = Task(
+    name="classify",
+    loss=softmax_cross_entropy,
+    evaluate=_loss_and_accuracy,
+    measures=(LOSS, Measure("acc", "accuracy", "acc.", unit="%", difference="points", scale=100)),
+    output_shape=_classes,
+)
