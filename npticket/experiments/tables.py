@@ -1,38 +1,59 @@
 """The two tables of an experiment, results.csv and curves.csv: their columns, and how they are read and summarised.
 
-A row of results is one training run; its rows of curves are the run's validations. `series` says what was trained:
-the winning ticket or one of its controls. Several draws of one control are numbered, random_reinit, random_reinit_2,
-and summarised together.
+A row of results is one training run; its rows of curves are the run's validations. `series` says what was trained: the
+winning ticket, say, or one of its controls. Several draws of one control are summarised together. Which measures there
+are is the task's business: for one that measures loss and acc, the columns are val_loss, val_acc, test_acc ...
 """
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-RESULTS = (
-    "trial", "series", "round", "density", "early_stop_step", "early_stop_val_loss", "early_stop_test_acc",
-    "final_test_acc", "final_train_acc", "steps", "seconds",
-)  # fmt: skip
-CURVES = ("trial", "series", "round", "step", "train_loss", "val_loss", "val_acc", "test_acc")
+from npticket.backend import Json
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.series import Series
+from npticket.task import Task
+
+WHO = ("trial", "series", "round")
 INTEGERS = {"trial", "round", "early_stop_step", "steps", "step"}
 
-WINNING_TICKET = "winning_ticket"
-RANDOM_REINIT = "random_reinit"
+Row = Mapping[str, Json]
 
-Row = Mapping[str, Any]
+
+def measured_columns(task: Task) -> tuple[str, ...]:
+    """The columns of results.csv that come from early stopping and from the end."""
+    names = [measure.name for measure in task.measures[1:] or task.measures]
+    when = ("early_stop_test", "final_test", "final_train")
+    return ("early_stop_step", "early_stop_val_loss", *(f"{w}_{name}" for w in when for name in names))
+
+
+def result_columns(task: Task) -> tuple[str, ...]:
+    """All columns of results.csv."""
+    return (*WHO, "density", *measured_columns(task), "steps", "seconds")
+
+
+def curves_measured(task: Task) -> tuple[str, ...]:
+    """The columns of curves.csv that are measured at validations."""
+    names = [measure.name for measure in task.measures[1:]]
+    tested = [f"test_{name}" for name in names or task.names]
+    return ("train_loss", "val_loss", *(f"val_{name}" for name in names), *tested)
+
+
+def curve_columns(task: Task) -> tuple[str, ...]:
+    """All columns of curves.csv."""
+    return (*WHO, "step", *curves_measured(task))
 
 
 @dataclass(frozen=True)
 class Point:
     """One series at one round, over its n runs: trials, times the draws of a control.
 
-    Steps are numbers of updates, accuracies and densities fractions in [0, 1], losses means per example.
+    `point["early_stop_step"]` takes a column by name, (n,). Steps are numbers of updates, densities fractions in
+    [0, 1], losses means per example.
     """
 
     series: str
@@ -40,11 +61,10 @@ class Point:
     density: float
     steps: int
     trial: np.ndarray  # (n,)
-    early_stop_step: np.ndarray  # (n,)
-    early_stop_val_loss: np.ndarray  # (n,)
-    early_stop_test_acc: np.ndarray  # (n,)
-    final_test_acc: np.ndarray  # (n,)
-    final_train_acc: np.ndarray  # (n,)
+    columns: Mapping[str, np.ndarray]  # (n,) each
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.columns[name]
 
     @property
     def trials(self) -> int:
@@ -54,78 +74,76 @@ class Point:
     @property
     def cut_short(self) -> bool:
         """Whether in some run the lowest validation loss was the last one seen: it might have fallen further."""
-        return bool((self.early_stop_step >= self.steps).any())
+        return bool((self["early_stop_step"] >= self.steps).any())
 
 
 @dataclass(frozen=True)
 class Outcome:
     """Everything that one experiment left behind.
 
-    `recipe` is what was asked and `manifest` what it ran on, both as their JSON says. `title` names network and data;
-    `note` is a phrase that every table and figure must show: trials and steps, what was run smaller than in the
-    paper, what the data are not.
+    `recipe` is what was asked, `manifest` what it ran on, as its JSON says. `title` names network and data; `note` is a
+    phrase that every table and figure must show: trials and steps, what was run smaller than in the paper, what the
+    data are not. `known` are all series by name.
     """
 
-    recipe: Mapping[str, Any]
-    manifest: Mapping[str, Any]
+    recipe: Recipe
+    manifest: Mapping[str, Json]
     results: Sequence[Row]
     curves: Sequence[Row]
     title: str
     note: str
+    task: Task
+    known: Mapping[str, Series]
 
     @property
     def series(self) -> list[str]:
-        """What was trained, without the numbers of draws, in the order of the recipe."""
-        present = {family(row["series"]) for row in self.results}
-        return [name for name in dict.fromkeys(map(family, self.recipe["series"])) if name in present]
+        """What was trained, further draws left out, in the order of the recipe; the first has the dense network."""
+        present = {self.line(row["series"]) for row in self.results}
+        return [name for name in dict.fromkeys(map(self.line, self.recipe.series)) if name in present]
 
+    def line(self, series: str) -> str:
+        """The series of which this is a draw: random_reinit of random_reinit_2."""
+        return (self.known[series].draw_of if series in self.known else "") or series
 
-def family(series: str) -> str:
-    """The name without the number of the draw: random_reinit of random_reinit_2."""
-    return re.sub(r"^(random_[a-z]+)_\d+$", r"\1", series)
+    def points(self, series: str) -> list[Point]:
+        """Gather the results of one series, all its draws, by round; runs in order of draw, then trial."""
+        rounds: dict[int, list[Row]] = {}
+        for row in self.results:
+            if self.line(row["series"]) == series:
+                rounds.setdefault(row["round"], []).append(row)
+        points = []
+        for index, rows in sorted(rounds.items()):
+            rows.sort(key=lambda row: (row["series"], row["trial"]))
+            trial, *columns = (
+                np.array([row[name] for row in rows]) for name in ("trial", *measured_columns(self.task))
+            )
+            named = dict(zip(measured_columns(self.task), columns, strict=True))
+            points.append(Point(series, index, rows[0]["density"], rows[0]["steps"], trial, named))
+        return points
 
+    def curve(self, series: str, round: int, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the steps (V,) and the values (n, V) of one column of a series in one round; NaN where it is empty."""
+        runs: dict[tuple[str, int], list[Row]] = {}
+        for row in self.curves:
+            if row["round"] == round and self.line(row["series"]) == series:
+                runs.setdefault((row["series"], row["trial"]), []).append(row)
+        if not runs:
+            raise KeyError(f"there are no curves of {series} in round {round}")
+        ordered = [sorted(rows, key=lambda row: row["step"]) for _, rows in sorted(runs.items())]
+        values = [[np.nan if row[column] == "" else row[column] for row in rows] for rows in ordered]
+        return np.array([row["step"] for row in ordered[0]]), np.array(values)
 
-def summarise(results: Iterable[Row], series: str) -> list[Point]:
-    """Gather the rows of one series, all its draws, into one Point per round; runs in order of draw, then trial."""
-    rounds: dict[int, list[Row]] = {}
-    for row in results:
-        if family(row["series"]) == series:
-            rounds.setdefault(row["round"], []).append(row)
-    points = []
-    for index, rows in sorted(rounds.items()):
-        rows.sort(key=lambda row: (row["series"], row["trial"]))
-        columns = {
-            name: np.array([row[name] for row in rows])
-            for name in ("trial", *RESULTS[RESULTS.index("early_stop_step") : RESULTS.index("steps")])
-        }
-        points.append(Point(series, index, rows[0]["density"], rows[0]["steps"], **columns))
-    return points
-
-
-def curve(curves: Iterable[Row], series: str, round: int, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps (V,) and the values (n, V) of one column of a series in one round; NaN where it is empty."""
-    runs: dict[tuple[str, int], list[Row]] = {}
-    for row in curves:
-        if family(row["series"]) == series and row["round"] == round:
-            runs.setdefault((row["series"], row["trial"]), []).append(row)
-    if not runs:
-        raise KeyError(f"there are no curves of {series} in round {round}")
-    ordered = [sorted(rows, key=lambda row: row["step"]) for _, rows in sorted(runs.items())]
-    values = [[np.nan if row[column] == "" else row[column] for row in rows] for rows in ordered]
-    return np.array([row["step"] for row in ordered[0]]), np.array(values)
-
-
-def accuracy_at(step: int, curves: Iterable[Row], series: str) -> dict[int, np.ndarray]:
-    """Gather the test accuracy after `step` steps, (n,), by round; KeyError if it was not looked at then."""
-    found: dict[int, dict[tuple[str, int], float]] = {}
-    for row in curves:
-        if family(row["series"]) == series:
-            runs = found.setdefault(row["round"], {})
-            if row["step"] == step and row["test_acc"] != "":
-                runs[row["series"], row["trial"]] = row["test_acc"]
-    if not all(found.values()):
-        raise KeyError(f"the test set was not looked at after {step:,} steps of {series}")
-    return {round: np.array([runs[key] for key in sorted(runs)]) for round, runs in sorted(found.items())}
+    def tested_at(self, step: int, series: str) -> dict[int, np.ndarray]:
+        """Gather the headline measure on the test set after `step` steps, (n,), by round; KeyError if nobody looked."""
+        column, found = f"test_{self.task.headline.name}", dict[int, dict[tuple[str, int], float]]()
+        for row in self.curves:
+            if self.line(row["series"]) == series:
+                runs = found.setdefault(row["round"], {})
+                if row["step"] == step and row[column] != "":
+                    runs[row["series"], row["trial"]] = row[column]
+        if not all(found.values()):
+            raise KeyError(f"the test set was not looked at after {step:,} steps of {series}")
+        return {round: np.array([runs[key] for key in sorted(runs)]) for round, runs in sorted(found.items())}
 
 
 def text(columns: Sequence[str], rows: Iterable[Row]) -> str:
@@ -137,20 +155,14 @@ def text(columns: Sequence[str], rows: Iterable[Row]) -> str:
     return file.getvalue()
 
 
-def read_results(path: str | Path) -> list[dict[str, Any]]:
-    """Read results.csv back, numbers as numbers; ValueError names the file if its columns or values are not right."""
-    return _read(path, RESULTS)
+def read(path: str | Path, columns: Sequence[str]) -> list[dict[str, Json]]:
+    """Read a table back, numbers as numbers; ValueError names the file if its columns or values are not right.
 
-
-def read_curves(path: str | Path) -> list[dict[str, Any]]:
-    """Read curves.csv back; `test_acc` is "" where the test set was not looked at."""
-    return _read(path, CURVES)
-
-
-def _read(path: str | Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    A measure of the test set is "" where nobody looked at it.
+    """
     with open(path, newline="") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != columns:
+        if tuple(reader.fieldnames or ()) != tuple(columns):
             raise ValueError(f"{path} has the columns {reader.fieldnames}, expected {', '.join(columns)}")
         try:
             return [{name: _value(name, value) for name, value in row.items()} for row in reader]
@@ -158,7 +170,7 @@ def _read(path: str | Path, columns: Sequence[str]) -> list[dict[str, Any]]:
             raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
 
 
-def _value(name: str, text: str) -> Any:
-    if name == "series" or (name == "test_acc" and text == ""):
+def _value(name: str, text: str) -> Json:
+    if name == "series" or (name.startswith("test_") and text == ""):
         return text
     return int(text) if name in INTEGERS else float(text)

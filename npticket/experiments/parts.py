@@ -1,0 +1,163 @@
+"""What recipes can name, and how a recipe becomes a network, a rule, an optimizer, data."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from npticket import datasets, nets
+from npticket.backend import Json
+from npticket.datasets import Augment, Dataset, FlipAndCrop
+from npticket.experiments.recipe import Part, Recipe, RecipeError
+from npticket.experiments.series import REWIND_POINT, Series, to_the_rewind_point
+from npticket.optimizers import SGD, Adam, Schedule, constant, linear_warmup, step_drops
+from npticket.params import Params
+from npticket.protocols import MakeOptimizer, Net, Optimizer
+from npticket.prune import SCOPES, Rule, Score, magnitude
+from npticket.task import CLASSIFY, Task
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Things by the names that recipes have for them; those that take options are functions of these."""
+
+    nets: Mapping[str, Callable[..., Net]] = field(default_factory=dict)
+    data: Mapping[str, Callable[..., Dataset]] = field(default_factory=dict)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    optimizers: Mapping[str, Callable[..., Optimizer]] = field(default_factory=dict)
+    schedules: Mapping[str, Callable[..., Schedule]] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    augments: Mapping[str, Augment] = field(default_factory=dict)
+    series: Mapping[str, Series] = field(default_factory=dict)
+
+
+def merged(*many: Parts) -> Parts:
+    """Put parts together; ValueError where two bring the same name."""
+    found: dict[str, dict[str, Json]] = {f.name: {} for f in fields(Parts)}
+    for parts in many:
+        for kind, named in found.items():
+            twice = named.keys() & getattr(parts, kind).keys()
+            if twice:
+                raise ValueError(f"there are two {kind} called {' and two called '.join(sorted(twice))}")
+            named.update(getattr(parts, kind))
+    return Parts(**found)
+
+
+def _constant(lr: float, warmup: int = 0) -> Schedule:
+    """lr, after a linear rise over the first `warmup` steps."""
+    return linear_warmup(constant(lr), warmup) if warmup else constant(lr)
+
+
+def _step_drops(lr: float, drops: list[tuple[int, float]], warmup: int = 0) -> Schedule:
+    """lr, then the values of `drops`, pairs [step, learning rate from there on]; a linear rise as above."""
+    schedule = step_drops(lr, dict(drops))
+    return linear_warmup(schedule, warmup) if warmup else schedule
+
+
+BUILT_IN = Parts(
+    nets={
+        "lenet_300_100": nets.lenet_300_100,
+        "conv_2": nets.conv_2,
+        "conv_4": nets.conv_4,
+        "conv_6": nets.conv_6,
+        "resnet": nets.resnet,
+        "resnet_18": nets.resnet_18,
+        "vgg_19": nets.vgg_19,
+    },
+    data={
+        "mnist": datasets.mnist,
+        "fashion_mnist": datasets.fashion_mnist,
+        "cifar10": datasets.cifar10,
+        "cifar100": datasets.cifar100,
+    },
+    tasks={CLASSIFY.name: CLASSIFY},
+    optimizers={"adam": Adam, "sgd": SGD},
+    schedules={"constant": _constant, "step_drops": _step_drops},
+    scores={"magnitude": magnitude},
+    augments={"flip_and_crop": FlipAndCrop.draw},
+    series={REWIND_POINT: Series(to_the_rewind_point)},
+)
+
+
+def make_net(recipe: Recipe, parts: Parts) -> Net:
+    """The network."""
+    return _made("net", recipe.net, parts.nets)
+
+
+def make_task(recipe: Recipe, parts: Parts) -> Task:
+    """What the network is trained for."""
+    return _made("task", recipe.task, {name: partial(_same, task) for name, task in parts.tasks.items()})
+
+
+def make_rule(recipe: Recipe, parts: Parts) -> Rule:
+    """How it is pruned; the rule's patterns are held against a network's parameters by `check`."""
+    score = _known("prune", recipe.prune.name, parts.scores)
+    options = {"scope": "layerwise", "rates": {}, **recipe.prune.options}
+    if extra := options.keys() - {"scope", "rates"}:
+        raise RecipeError(f"prune has the options scope and rates, got {', '.join(sorted(extra))}")
+    scope = _known("prune's scope", options["scope"], SCOPES)
+    for name, rate in options["rates"].items():
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+            raise RecipeError(f"prune's rates are fractions of the survivors in [0, 1), got {rate!r} for {name}")
+    try:
+        return Rule(score, scope(options["rates"]))
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
+
+
+def make_optimizer(recipe: Recipe, parts: Parts, first_step: int = 0, rate_at: int | None = None) -> MakeOptimizer:
+    """What makes a fresh optimizer from masks; its schedule begins at `first_step`, or stands still at `rate_at`."""
+    make = _known("optimizer", recipe.optimizer.name, parts.optimizers)
+    options = dict(recipe.optimizer.options)
+    lr = options.pop("lr", None)
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or not lr > 0:
+        raise RecipeError(f"the optimizer's lr must be a positive number, got {lr!r}")
+    schedule: Schedule = _made("schedule", recipe.schedule.having(lr=lr), parts.schedules)
+    at = constant(schedule(rate_at)) if rate_at is not None else lambda step: schedule(first_step + step)
+    return partial(make, lr=at, **options)
+
+
+def make_augment(recipe: Recipe, parts: Parts) -> Augment | None:
+    """How inputs are changed from epoch to epoch."""
+    if recipe.augment is None:
+        return None
+    return _known("augment", recipe.augment.name, parts.augments)
+
+
+def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
+    """The dataset, from `folder` or where it is found; its split is a function of the recipe's seed."""
+    make = _known("data", recipe.data.name, parts.data)
+    return make(folder, seed=recipe.seed, **recipe.data.options)
+
+
+def check(recipe: Recipe, parts: Parts) -> None:
+    """Raise RecipeError if the recipe names what is not there, or options that do not suit what they are for."""
+    net, rule = make_net(recipe, parts), make_rule(recipe, parts)
+    make_task(recipe, parts), make_augment(recipe, parts), _known("data", recipe.data.name, parts.data)
+    layout = Params.empty(net.body.layout, 1, bool)
+    try:
+        rule.scope.names(layout)
+        make_optimizer(recipe, parts)(layout)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(str(error)) from error
+
+
+def _same(thing: T) -> T:
+    return thing
+
+
+def _known(field: str, name: str, known: Mapping[str, T]) -> T:
+    if name not in known:
+        raise RecipeError(f"{field} must be one of {', '.join(known)}, got {name!r}")
+    return known[name]
+
+
+def _made(field: str, part: Part, known: Mapping[str, Callable[..., T]]) -> T:
+    make = _known(field, part.name, known)
+    try:
+        return make(**part.options)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"the options {dict(part.options)} do not suit the {field} {part.name}: {error}") from error

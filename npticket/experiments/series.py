@@ -1,0 +1,177 @@
+"""How a line of a figure comes about: a series is a generator of the training runs of one trial.
+
+It yields a Run, to have it trained, or a Done, to wait for a run of another series, and is sent what that left: names
+of arrays in the store, of which it hands on what the next run takes along. It never sees a number, so that all runs of
+an experiment are known before the first is trained, and a run that is in the store already needs no code of its own.
+
+    def winning_ticket(recipe):
+        masks, point = {}, {}
+        for round in range(recipe.rounds):
+            left = yield Run(round, ticket, masks | point)  # train, and prune
+            masks, point = {"masks": left["next_masks"]}, (yield from rewind_point(recipe))  # reset
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.params import Params
+from npticket.protocols import Net
+from npticket.prune import Rule
+
+REWIND_POINT = "rewind_point"
+
+
+class Key(NamedTuple):
+    """What tells a run from the others of its experiment."""
+
+    series: str
+    round: int
+    trial: int
+
+    @property
+    def file(self) -> str:
+        """The name of the run's file."""
+        return f"{self.series}-round{self.round:02}-trial{self.trial}.npz"
+
+
+class Stored(NamedTuple):
+    """An array that a run leaves: "end", its parameters, or "next_masks", those pruned from it, packed."""
+
+    key: Key
+    what: str
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run leaves: left["end"], its parameters, and left["next_masks"], what pruning leaves of its masks."""
+
+    key: Key
+
+    def __getitem__(self, what: str) -> Stored:
+        return Stored(self.key, what)
+
+
+Given = Mapping[str, Stored]  # what a run takes along from others: "masks", an "end", another "theta0"
+Start = tuple[Params, Params]  # where a run starts, and its masks
+
+
+class Done(NamedTuple):
+    """A run of another series of the same trial, to be waited for."""
+
+    series: str
+    round: int
+
+
+@dataclass(frozen=True)
+class At:
+    """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks) and an earlier run's end."""
+
+    net: Net
+    rule: Rule
+    round: int
+    theta0: Params
+    masks: Params
+    end: Params | None
+    rngs: Sequence[np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run that a series asks for.
+
+    `start(at)` says where it starts, and is called where it trains; `given` is what it takes along. Unless `own_masks`
+    says that `start` makes others of them, it trains under the masks given. It takes the steps from `first_step` to
+    `steps` (None: the recipe's). The learning rate follows the recipe's schedule or, with `rate_at`, is the one that
+    the schedule has at that step, all the time.
+    """
+
+    round: int
+    start: Callable[[At], Start]
+    given: Given = field(default_factory=dict)
+    own_masks: bool = False
+    first_step: int = 0
+    steps: int | None = None
+    rate_at: int | None = None
+
+
+Runs = Generator[Run | Done, Left, None]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line of a figure: `runs(recipe)` generates the runs of one trial, `legend` and `look` are the line's.
+
+    `draw_of` names the series of which this one is another draw: both are summarised as one line. `stream` names the
+    random stream that starts draw from, if it is not called like the series.
+    """
+
+    runs: Callable[[Recipe], Runs]
+    legend: str = ""
+    look: Mapping[str, str] = field(default_factory=dict)
+    draw_of: str = ""
+    stream: str = ""
+
+
+def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run]:
+    """Return all runs of an experiment, in the order of series, trials and rounds.
+
+    Raises RecipeError for a series that is unknown, or that waits for a run which is not among them.
+    """
+    runs, awaited = dict[Key, Run](), dict[Key, str]()
+    for name in [REWIND_POINT] * bool(recipe.rewind_step) + list(recipe.series):
+        if name not in known:
+            names = ", ".join(name for name in known if name != REWIND_POINT)
+            raise RecipeError(f"there is no series {name!r}; there are {names}")
+        for trial in range(recipe.trials):
+            for asked, key in _asked(known[name].runs(recipe), name, trial):
+                if isinstance(asked, Run):
+                    runs[key] = asked
+                else:
+                    awaited.setdefault(key, name)
+    for key, name in awaited.items():
+        if key not in runs:
+            raise RecipeError(f"the series {name} takes its masks from {key.series}, which is not among them")
+    return runs
+
+
+def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Done, Key]]:
+    """Go through one series of one trial, answering at once."""
+    try:
+        asked = next(runs)
+        while True:
+            key = Key(name if isinstance(asked, Run) else asked.series, asked.round, trial)
+            yield asked, key
+            asked = runs.send(Left(key))
+    except StopIteration:
+        return
+
+
+def kept(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
+    """Which arrays of each run others take along."""
+    wanted: dict[Key, set[str]] = {key: set() for key in runs}
+    for run in runs.values():
+        for stored in run.given.values():
+            wanted[stored.key].add(stored.what)
+    return wanted
+
+
+def to_the_rewind_point(recipe: Recipe) -> Runs:
+    """The dense network's first steps, of which other series take the end."""
+    yield Run(0, as_given, steps=recipe.rewind_step)
+
+
+def rewind_point(recipe: Recipe) -> Generator[Done, Left, Given]:
+    """{"theta0": the parameters after `rewind_step` steps}, or nothing for a reset to theta0 itself."""
+    if not recipe.rewind_step:
+        return {}
+    left = yield Done(REWIND_POINT, 0)
+    return {"theta0": left["end"]}
+
+
+def as_given(at: At) -> Start:
+    """Everything, as it was first initialised."""
+    return at.theta0.copy(), at.masks
