@@ -28,6 +28,14 @@ class Measure:
     difference: str = ""
     scale: float = 1
 
+    def text(self, value: float) -> str:
+        """A value as people read it: 97.97 %."""
+        return f"{self.scale * value:.2f} {self.unit}".rstrip()
+
+
+def _zeros(count: int) -> np.ndarray:
+    return np.zeros((1, count), np.int64)
+
 
 @dataclass(frozen=True)
 class Task:
@@ -37,6 +45,7 @@ class Task:
     on a split comes from `evaluate(predict, examples)`, a value per trial (T,) under the name of each of `measures`.
     The first of these is the loss, whose lowest value on the validation set is the early stop; the last is what
     verdicts are about. `output_shape(data)` is the shape that a network's outputs must have for such data.
+    `blank(n)` are targets (1, n, ...) that mean nothing, to time a step with.
     """
 
     name: str
@@ -44,6 +53,7 @@ class Task:
     evaluate: Callable[[Predict, Examples], Mapping[str, np.ndarray]]
     measures: tuple[Measure, ...]
     output_shape: Callable[[Dataset], tuple[int | None, ...]]
+    blank: Callable[[int], np.ndarray] = _zeros
 
     @property
     def names(self) -> tuple[str, ...]:

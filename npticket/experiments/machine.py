@@ -4,15 +4,15 @@ import hashlib
 import os
 import platform
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from npticket import __version__, backend
+from npticket.backend import Json
 from npticket.datasets import Dataset
 
 
-def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[str, Any]:
+def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[str, Json]:
     """Return {"machine": ..., "data": ...} as JSON can hold it."""
     return {
         "machine": {
@@ -20,7 +20,7 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
             "python": platform.python_version(),
             "numpy": np.__version__,
             "blas": blas(),
-            "blas_threads": 1,
+            "blas_threads": 1 if jobs > 1 else _threads(),
             "jobs": jobs,
             "backend": array_module,
             **backend.described(array_module),
@@ -39,12 +39,18 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
     }
 
 
+def _threads() -> int | None:
+    """How many threads BLAS will really use in training; None where nothing tells."""
+    with backend.one_blas_thread():
+        return backend.blas_threads()
+
+
 def sha256(data: Dataset) -> str:
-    """The SHA-256 of all images and labels as split: training, validation, test."""
+    """The SHA-256 of all inputs and targets as split: training, validation, test."""
     total = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
-        total.update(np.ascontiguousarray(split.images))
-        total.update(np.ascontiguousarray(split.labels))
+        total.update(np.ascontiguousarray(split.inputs).data)
+        total.update(np.ascontiguousarray(split.targets).data)
     return total.hexdigest()
 
 

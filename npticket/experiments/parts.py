@@ -22,7 +22,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Parts:
-    """Things by the names that recipes have for them; those that take options are functions of these."""
+    """Things by the names that recipes have for them; those that take options are functions of these.
+
+    `published` are recipes as the papers have them: what smaller ones are said to be smaller than.
+    """
 
     nets: Mapping[str, Callable[..., Net]] = field(default_factory=dict)
     data: Mapping[str, Callable[..., Dataset]] = field(default_factory=dict)
@@ -32,6 +35,7 @@ class Parts:
     scores: Mapping[str, Score] = field(default_factory=dict)
     augments: Mapping[str, Augment] = field(default_factory=dict)
     series: Mapping[str, Series] = field(default_factory=dict)
+    published: Mapping[str, Recipe] = field(default_factory=dict)
 
 
 def merged(*many: Parts) -> Parts:

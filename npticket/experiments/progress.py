@@ -37,3 +37,8 @@ class Progress:
         print(text, flush=True)
         if self._bar is not None:
             self._bar.refresh()
+
+
+def percent(density: float) -> str:
+    """A density as the paper prints it: 100 %, 21.1 %, 0.26 %."""
+    return f"{100 * density:.{1 if density >= 0.01 else 2}f} %"

@@ -5,6 +5,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 from typing import get_type_hints
 
 from npticket.backend import Json
+from npticket.experiments.legacy import converted
 
 
 class RecipeError(ValueError):
@@ -25,6 +26,9 @@ class Part:
     def having(self, **options: Json) -> "Part":
         """The same with other options."""
         return Part(self.name, **{**self.options, **options})
+
+
+CONSTANT = Part("constant")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Recipe:
     rounds: int
     series: tuple[str, ...]
     task: Part = Part("classify")
-    schedule: Part = Part("constant")
+    schedule: Part = CONSTANT
     augment: Part | None = None
     trials: int = 5
     seed: int = 0
@@ -117,10 +121,10 @@ def to_json(recipe: Recipe) -> dict[str, Json]:
 
 
 def from_json(values: Json) -> Recipe:
-    """Read a recipe back; RecipeError names a field that is unknown, missing or of the wrong type."""
+    """Read a recipe back, of an earlier form, too; RecipeError names a field that is unknown, missing or ill-typed."""
     if not isinstance(values, Mapping):
         raise RecipeError(f"a recipe is an object with named fields, got {type(values).__name__}")
-    known = {f.name: f for f in fields(Recipe)}
+    values, known = converted(values), {f.name: f for f in fields(Recipe)}
     for name in values:
         if name not in known:
             raise RecipeError(f"a recipe has no field {name!r}; it has {', '.join(known)}")

@@ -20,7 +20,6 @@ import numpy as np
 from npticket.experiments.recipe import Recipe, RecipeError
 from npticket.params import Params
 from npticket.protocols import Net
-from npticket.prune import Rule
 
 REWIND_POINT = "rewind_point"
 
@@ -68,15 +67,27 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True)
 class At:
-    """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks) and an earlier run's end."""
+    """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks) and an earlier run's end.
+
+    `prune(params, masks)` is the recipe's rule, `prunable` names the parameters that it prunes. There is one trial, and
+    a random generator for it.
+    """
 
     net: Net
-    rule: Rule
     round: int
     theta0: Params
     masks: Params
-    end: Params | None
+    given_end: Params | None
+    prune: Callable[[Params, Params], Params]
+    prunable: Sequence[str]
     rngs: Sequence[np.random.Generator]
+
+    @property
+    def end(self) -> Params:
+        """The parameters at the end of the run whose "end" was given."""
+        if self.given_end is None:
+            raise LookupError("no earlier run's end was given: the series should hand it on")
+        return self.given_end
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,41 @@
 """The paper's experiments as named recipes, each with its source (Frankle & Carbin 2019, Figure 2 for the settings)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
-from npticket.recipe import Recipe, scaled
+from npticket.experiments.recipe import Part, Recipe
+from npticket.report.paper import Sweep
 
 TICKET = "winning_ticket"
 REINITS = ("random_reinit", "random_reinit_2", "random_reinit_3")
 RANDOM_MASKS = ("random_mask", "random_mask_2")
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """One experiment at several values of one setting: a recipe each, by what the figure's legend says of it."""
+def _layerwise(rates: Mapping[str, float]) -> Part:
+    return Part("magnitude", rates=dict(rates))
 
-    name: str
-    source: str
-    label: str
-    recipes: Mapping[str, Recipe]
+
+def _dense_layers(rate: float) -> dict[str, float]:
+    """A rate for the dense layers, half of it for the output layer."""
+    return {"fc*/W": rate, "out/W": rate / 2}
+
+
+def _convolutions(rate: float) -> dict[str, float]:
+    """A rate for convolutions, what the paper prunes of dense layers otherwise."""
+    return {"conv*/W": rate, **_dense_layers(0.2)}
+
+
+# All convolutions together, without the output layer and the shortcuts (section 4).
+_GLOBALLY = Part("magnitude", scope="globally", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2})
 
 
 LENET = Recipe(
     name="lenet-mnist",
     source="Figures 1, 3, 4a, 4b, 11, 12, 14",
-    net="lenet_300_100",
-    data="mnist",
-    optimizer="adam",
-    lr=1.2e-3,
+    net=Part("lenet_300_100"),
+    data=Part("mnist"),
+    optimizer=Part("adam", lr=1.2e-3),
+    prune=_layerwise(_dense_layers(0.2)),
     batch=60,
     steps=50_000,
     rounds=29,
@@ -53,29 +62,39 @@ LENET_INITS = replace(
 CONV_2 = Recipe(
     name="conv2-cifar10",
     source="Figures 1, 5, 13, 14",
-    net="conv_2",
-    data="cifar10",
-    optimizer="adam",
-    lr=2e-4,
+    net=Part("conv_2"),
+    data=Part("cifar10"),
+    optimizer=Part("adam", lr=2e-4),
+    prune=_layerwise(_convolutions(0.1)),
     batch=60,
     steps=20_000,
     rounds=22,
     series=(TICKET, *REINITS, *RANDOM_MASKS),
 )
-CONV_4 = replace(CONV_2, name="conv4-cifar10", net="conv_4", lr=3e-4, steps=25_000, rounds=25)
-CONV_6 = replace(CONV_2, name="conv6-cifar10", net="conv_6", lr=3e-4, steps=30_000, rounds=25)
+CONV_4 = replace(
+    CONV_2, name="conv4-cifar10", net=Part("conv_4"), optimizer=Part("adam", lr=3e-4), steps=25_000, rounds=25
+)
+CONV_6 = replace(CONV_4, name="conv6-cifar10", net=Part("conv_6"), prune=_layerwise(_convolutions(0.15)), steps=30_000)
+
+
+def _sgd(lr: float) -> Part:
+    return Part("sgd", lr=lr, momentum=0.9, weight_decay=1e-4)
+
+
+def _drops(lr: float, first: int, second: int, warmup: int = 0) -> Part:
+    """A tenth of the learning rate from one step on, a hundredth from another."""
+    return Part("step_drops", drops=[[first, lr / 10], [second, lr / 100]], warmup=warmup)
+
 
 RESNET_18_HIGH = Recipe(
     name="resnet18-high",
     source="Figure 8, left",
-    net="resnet_18",
-    data="cifar10",
-    optimizer="sgd",
-    lr=0.1,
-    momentum=0.9,
-    weight_decay=1e-4,
-    drops=((20_000, 0.01), (25_000, 0.001)),
-    augment=True,
+    net=Part("resnet_18"),
+    data=Part("cifar10"),
+    optimizer=_sgd(0.1),
+    schedule=_drops(0.1, 20_000, 25_000),
+    prune=_GLOBALLY,
+    augment=Part("flip_and_crop"),
     batch=128,
     steps=30_000,
     rounds=15,
@@ -84,31 +103,41 @@ RESNET_18_HIGH = Recipe(
     series=(TICKET, "random_reinit"),
 )
 RESNET_18_LOW = replace(
-    RESNET_18_HIGH, name="resnet18-low", source="Figure 8, middle", lr=0.01, drops=((20_000, 1e-3), (25_000, 1e-4))
+    RESNET_18_HIGH,
+    name="resnet18-low",
+    source="Figure 8, middle",
+    optimizer=_sgd(0.01),
+    schedule=_drops(0.01, 20_000, 25_000),
 )
 RESNET_18_WARMUP = replace(
     RESNET_18_HIGH,
     name="resnet18-warmup",
     source="Figure 8, right",
-    lr=0.03,
-    drops=((20_000, 3e-3), (25_000, 3e-4)),
-    warmup=20_000,
+    optimizer=_sgd(0.03),
+    schedule=_drops(0.03, 20_000, 25_000, warmup=20_000),
 )
 VGG_19_HIGH = replace(
     RESNET_18_HIGH,
     name="vgg19-high",
     source="Figure 7, left",
-    net="vgg_19",
-    drops=((56_240, 0.01), (84_360, 0.001)),
+    net=Part("vgg_19"),
+    schedule=_drops(0.1, 56_240, 84_360),
+    prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/W": 0.2}),
     batch=64,
     steps=112_480,  # 160 epochs
     rounds=31,
     test_at=(30_000, 60_000, 112_480),
 )
 VGG_19_LOW = replace(
-    VGG_19_HIGH, name="vgg19-low", source="Figure 7, middle", lr=0.01, drops=((56_240, 1e-3), (84_360, 1e-4))
+    VGG_19_HIGH,
+    name="vgg19-low",
+    source="Figure 7, middle",
+    optimizer=_sgd(0.01),
+    schedule=_drops(0.01, 56_240, 84_360),
 )
-VGG_19_WARMUP = replace(VGG_19_HIGH, name="vgg19-warmup", source="Figure 7, right", warmup=10_000)
+VGG_19_WARMUP = replace(
+    VGG_19_HIGH, name="vgg19-warmup", source="Figure 7, right", schedule=_drops(0.1, 56_240, 84_360, warmup=10_000)
+)
 
 
 def _dropout(recipe: Recipe, name: str, lr: float) -> Recipe:
@@ -117,8 +146,8 @@ def _dropout(recipe: Recipe, name: str, lr: float) -> Recipe:
         recipe,
         name=name,
         source="Figure 6",
-        net_options={"dropout": 0.5},
-        lr=lr,
+        net=recipe.net.having(dropout=0.5),
+        optimizer=Part("adam", lr=lr),
         steps=3 * recipe.steps,
         series=(TICKET, "random_reinit"),
     )
@@ -142,13 +171,12 @@ def _rounds(rate: float, density: float = 0.01) -> int:
     return rounds
 
 
-def _sgd(lr: float, momentum: float = 0.0) -> Recipe:
-    return replace(LENET, optimizer="sgd", lr=lr, momentum=momentum)
+def _with_sgd(lr: float, **options: float) -> Recipe:
+    return replace(LENET, optimizer=Part("sgd", lr=lr, **options))
 
 
-def _rates(rate: float) -> dict[str, float]:
-    """A rate for the dense layers, half of it for the output layer."""
-    return {"fc*/W": rate, "out/W": rate / 2}
+def _warmed_up(recipe: Recipe, steps: int) -> Recipe:
+    return replace(recipe, schedule=recipe.schedule.having(warmup=steps))
 
 
 _FIRST, _SECOND = (25, 50, 100, 150, 200, 300, 400, 500, 700, 900), (9, 17, 34, 50, 67, 100, 134, 167, 233, 300)
@@ -158,50 +186,53 @@ SWEEPS = {
     sweep.name: sweep
     for sweep in (
         _sweep("lenet-adam", "Figure 26", "Adam's learning rate", {
-            f"{lr:g}": replace(LENET, lr=lr) for lr in (2.5e-5, 5e-5, 2e-4, 8e-4, 1.2e-3, 2e-3, 3.2e-3, 6.4e-3)
+            f"{lr:g}": replace(LENET, optimizer=Part("adam", lr=lr))
+            for lr in (2.5e-5, 5e-5, 2e-4, 8e-4, 1.2e-3, 2e-3, 3.2e-3, 6.4e-3)
         }),
         _sweep("lenet-sgd", "Figure 27", "SGD's learning rate", {
-            f"{lr:g}": _sgd(lr) for lr in (0.003125, 0.00625, 0.0125, 0.025, 0.1, 0.4, 0.8, 1.2)
+            f"{lr:g}": _with_sgd(lr) for lr in (0.003125, 0.00625, 0.0125, 0.025, 0.1, 0.4, 0.8, 1.2)
         }),
         _sweep("lenet-momentum", "Figure 28", "learning rate at momentum 0.9", {
-            f"{lr:g}": _sgd(lr, 0.9) for lr in (0.003125, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
+            f"{lr:g}": _with_sgd(lr, momentum=0.9) for lr in (0.003125, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
         }),
         _sweep("lenet-prune-rate", "Figure 29", "pruned per round", {
-            f"{rate:g}": replace(LENET, rates=_rates(rate), rounds=_rounds(rate)) for rate in (0.1, 0.2, 0.4, 0.6, 0.8)
+            f"{rate:g}": replace(LENET, prune=_layerwise(_dense_layers(rate)), rounds=_rounds(rate))
+            for rate in (0.1, 0.2, 0.4, 0.6, 0.8)
         }),
         _sweep("lenet-init", "Figure 30", "initial standard deviation", {
             "Glorot": LENET,
-            **{f"{s:g}": replace(LENET, net_options={"std": s}) for s in (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)},
+            **{f"{s:g}": replace(LENET, net=LENET.net.having(std=s)) for s in (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)},
         }),
         _sweep("lenet-width", "Figure 31", "hidden units", {
-            f"{a} {b}": replace(LENET, net_options={"hidden": [a, b]}) for a, b in zip(_FIRST, _SECOND, strict=True)
+            f"{a} {b}": replace(LENET, net=LENET.net.having(hidden=[a, b]))
+            for a, b in zip(_FIRST, _SECOND, strict=True)
         }),
         *(
-            _sweep(f"{recipe.net.replace('_', '')}-rate", "Figure 35", "pruned per round in convolutions", {
-                f"{rate:g}": replace(recipe, rates={"conv*/W": rate, **_rates(0.2)})
+            _sweep(f"{recipe.net.name.replace('_', '')}-rate", "Figure 35", "pruned per round in convolutions", {
+                f"{rate:g}": replace(recipe, prune=_layerwise(_convolutions(rate)))
                 for rate in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
             })
             for recipe in _CONVS
         ),
         *(
-            _sweep(f"{recipe.net.replace('_', '')}-layers", "Figure 37", "layers pruned", {
+            _sweep(f"{recipe.net.name.replace('_', '')}-layers", "Figure 37", "layers pruned", {
                 "both": recipe,
-                "convolutions": replace(recipe, rates={"conv*/W": 0.15 if recipe is CONV_6 else 0.1}),
-                "dense": replace(recipe, rates=_rates(0.2)),
+                "convolutions": replace(recipe, prune=_layerwise({"conv*/W": 0.15 if recipe is CONV_6 else 0.1})),
+                "dense": replace(recipe, prune=_layerwise(_dense_layers(0.2))),
             })
             for recipe in _CONVS
         ),
         *(
-            _sweep(f"{recipe.net.replace('_', '')}-scope", source, "pruned", {
-                "globally": recipe, "layer by layer": replace(recipe, pruned_globally=False)
+            _sweep(f"{recipe.net.name.replace('_', '')}-scope", source, "pruned", {
+                "globally": recipe, "layer by layer": replace(recipe, prune=recipe.prune.having(scope="layerwise"))
             })
             for recipe, source in ((VGG_19_WARMUP, "Figure 38"), (RESNET_18_WARMUP, "Figure 39"))
         ),
         _sweep("resnet18-warmup-length", "Figure 44", "steps of warm-up", {
-            f"{k}": replace(RESNET_18_WARMUP, warmup=k) for k in (0, 500, 1_000, 5_000, 10_000, 20_000)
+            f"{k}": _warmed_up(RESNET_18_WARMUP, k) for k in (0, 500, 1_000, 5_000, 10_000, 20_000)
         }),
         _sweep("vgg19-warmup-length", "Figure 45", "steps of warm-up", {
-            f"{k}": replace(VGG_19_WARMUP, warmup=k) for k in (0, 1_000, 5_000, 10_000, 20_000, 50_000)
+            f"{k}": _warmed_up(VGG_19_WARMUP, k) for k in (0, 1_000, 5_000, 10_000, 20_000, 50_000)
         }),
     )
 }  # fmt: skip
@@ -231,23 +262,3 @@ RECIPES = {
         VGG_19_WARMUP,
     )
 }
-
-
-def reduced(recipe: Recipe) -> str:
-    """Say where a recipe is smaller than the paper's of the same name, or differs from it; or nothing."""
-    named = {**RECIPES, **{r.name: r for sweep in SWEEPS.values() for r in sweep.recipes.values()}}
-    paper = named.get(recipe.name)
-    if paper is None:
-        return ""
-    smaller = [
-        f"{getattr(recipe, what):,} of {getattr(paper, what):,} {what}"
-        for what in ("steps", "rounds", "trials")
-        if getattr(recipe, what) < getattr(paper, what)
-    ]
-    if len(recipe.series) < len(paper.series):
-        smaller.append(f"{len(recipe.series)} of {len(paper.series)} series")
-    same = scaled(paper, recipe.steps)
-    free = {"name", "source", "rounds", "trials", "series", "seed"}
-    other = [f.name for f in fields(Recipe) if f.name not in free and getattr(recipe, f.name) != getattr(same, f.name)]
-    said = [("reduced: ", smaller), ("not the paper's: ", other)]
-    return "; ".join(word + ", ".join(parts) for word, parts in said if parts)
