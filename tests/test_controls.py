@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import seeds, thetas, tickets
+from strategies import paper_rates, seeds, thetas, tickets
 
-from npticket import controls
-from npticket.prune import dense_masks, density, prune_layerwise
+from npticket.experiments.series import At
+from npticket.papers.lottery_ticket import series as controls
+from npticket.prune import Layerwise, Rule, dense_masks, density, magnitude, prune_layerwise
 from npticket.streams import streams
 from npticket.tickets import rewind
 
@@ -18,14 +19,21 @@ def rngs(theta, seed=0):
     return streams(seed, range(theta.trials), "control")
 
 
-def counts(masks, net):
-    return {name: masks[name].reshape(masks.trials, -1).sum(axis=1).tolist() for name in net.rates}
+def at(net, theta0, masks=None, end=None, round=0, seed=0):
+    """Where a run of any series stands, for all trials at once."""
+    rule = Rule(magnitude, Layerwise(paper_rates(net)))
+    masks = dense_masks(theta0) if masks is None else masks
+    return At(net, round, theta0, masks, end, rule, rule.scope.names(theta0), rngs(theta0, seed))
+
+
+def counts(masks):
+    return {name: masks[name].reshape(masks.trials, -1).sum(axis=1).tolist() for name in masks.weights}
 
 
 @given(tickets(), seeds)
 def test_random_reinit_keeps_the_masks_and_draws_from_the_initial_distribution(case, seed):
     net, theta0, masks = case
-    start, same = controls.random_reinit(net, theta0, masks, rngs(theta0, seed))
+    start, same = controls.random_reinit(at(net, theta0, masks, seed=seed))
     assert same is masks
     expected = net.init(rngs(theta0, seed), theta0.flat.dtype)
     assert start.flat.tobytes() == rewind(expected, masks).flat.tobytes()
@@ -34,17 +42,17 @@ def test_random_reinit_keeps_the_masks_and_draws_from_the_initial_distribution(c
 @given(tickets(), seeds)
 def test_random_masks_have_as_many_weights_in_each_layer_as_the_ticket(case, seed):
     net, theta0, masks = case
-    start, scattered = controls.random_mask(net, theta0, masks, rngs(theta0, seed))
-    assert counts(scattered, net) == counts(masks, net)
-    for name in set(theta0) - set(net.rates):
+    start, scattered = controls.random_mask(at(net, theta0, masks, seed=seed))
+    assert counts(scattered) == counts(masks)
+    for name in set(theta0) - set(theta0.weights):
         assert scattered[name].all()
     assert not start.flat[~scattered.flat].any()
 
 
 def test_random_masks_are_not_the_tickets():
     net, theta0 = wide()
-    masks = prune_layerwise(theta0, dense_masks(theta0), dict.fromkeys(net.rates, 0.5))
-    _, scattered = controls.random_mask(net, theta0, masks, rngs(theta0))
+    masks = prune_layerwise(theta0, dense_masks(theta0), dict.fromkeys(theta0.weights, 0.5))
+    _, scattered = controls.random_mask(at(net, theta0, masks))
     agree = (scattered["fc1/W"] == masks["fc1/W"]).mean(axis=(1, 2))
     assert (abs(agree - 0.5) < 0.1).all()  # two independent halves of 784 x 20 agree on about half of the places
     assert (scattered["fc1/W"][0] != scattered["fc1/W"][1]).any()
@@ -53,7 +61,7 @@ def test_random_masks_are_not_the_tickets():
 @given(tickets(), seeds)
 def test_shuffled_values_are_the_survivors_own_in_another_order(case, seed):
     net, theta0, masks = case
-    start, same = controls.shuffled(net, theta0, masks, rngs(theta0, seed))
+    start, same = controls.shuffled(at(net, theta0, masks, seed=seed))
     assert same is masks
     for name in theta0:
         for t in range(theta0.trials):
@@ -61,15 +69,15 @@ def test_shuffled_values_are_the_survivors_own_in_another_order(case, seed):
             assert not start[name][t][~mask].any()
             ours, theirs = start[name][t][mask], theta0[name][t][mask]
             assert (np.sort(ours) == np.sort(theirs)).all()
-            if name not in net.rates:
+            if name not in theta0.weights:
                 assert (ours == theirs).all()
 
 
 @given(tickets(), seeds)
 def test_survivor_reinit_draws_from_the_survivors_values(case, seed):
     net, theta0, masks = case
-    start, _ = controls.survivor_reinit(net, theta0, masks, rngs(theta0, seed))
-    for name in net.rates:
+    start, _ = controls.survivor_reinit(at(net, theta0, masks, seed=seed))
+    for name in theta0.weights:
         for t in range(theta0.trials):
             mask = masks[name][t]
             assert np.isin(start[name][t][mask], theta0[name][t][mask]).all()
@@ -78,9 +86,9 @@ def test_survivor_reinit_draws_from_the_survivors_values(case, seed):
 
 def test_survivor_reinit_draws_with_replacement_and_shuffling_does_not():
     net, theta0 = wide()
-    drawn, _ = controls.survivor_reinit(net, theta0, dense_masks(theta0), rngs(theta0))
+    drawn, _ = controls.survivor_reinit(at(net, theta0, dense_masks(theta0)))
     assert len(np.unique(drawn["fc1/W"][0])) < 0.8 * drawn["fc1/W"][0].size  # about 63 % of the values appear
-    mixed, _ = controls.shuffled(net, theta0, dense_masks(theta0), rngs(theta0))
+    mixed, _ = controls.shuffled(at(net, theta0, dense_masks(theta0)))
     assert len(np.unique(mixed["fc1/W"][0])) == mixed["fc1/W"][0].size
 
 
@@ -95,10 +103,10 @@ def wide():
 def test_controls_really_change_the_values(draw):
     net, theta0 = wide()
     masks = dense_masks(theta0)
-    start, _ = draw(net, theta0, masks, rngs(theta0))
-    for name in net.rates:
+    start, _ = draw(at(net, theta0, masks))
+    for name in theta0.weights:
         assert (start[name] != theta0[name]).mean() > 0.9
-    again, _ = draw(net, theta0, masks, rngs(theta0))
+    again, _ = draw(at(net, theta0, masks))
     assert start.flat.tobytes() == again.flat.tobytes()
 
 
@@ -107,7 +115,7 @@ def test_noise_has_the_layers_own_width(sigmas):
     net, theta0 = wide()
     masks = dense_masks(theta0)
     before = theta0.flat.copy()
-    start, _ = controls.noisy(net, theta0, masks, rngs(theta0), sigmas)
+    start, _ = controls.noisy(at(net, theta0, masks), sigmas)
     assert (theta0.flat == before).all()
     for name in ("fc1/W", "fc2/W"):
         noise = (start[name] - theta0[name]).std(axis=(1, 2))
@@ -120,11 +128,14 @@ def test_noise_has_the_layers_own_width(sigmas):
 def test_one_shot_and_pruning_at_init_reach_a_tickets_counts(case, round):
     net, theta0 = case
     end = theta0.like(theta0.flat[:, ::-1].copy())
-    masks = dense_masks(theta0)
+    masks, rule = dense_masks(theta0), Rule(magnitude, Layerwise(paper_rates(net)))
     for _ in range(round):  # a ticket's counts, whatever training does between the rounds
-        masks = net.prune(theta0.like(np.random.default_rng(round).normal(size=theta0.flat.shape)), masks)
-    for start, found in (controls.one_shot(net, theta0, end, round), controls.pruned_at_init(net, theta0, round)):
-        assert counts(found, net) == counts(masks, net)
+        masks = rule(theta0.like(np.random.default_rng(round).normal(size=theta0.flat.shape)), masks)
+    for start, found in (
+        controls.one_shot(at(net, theta0, end=end, round=round)),
+        controls.initial_magnitude(at(net, theta0, round=round)),
+    ):
+        assert counts(found) == counts(masks)
         assert (density(found) == density(masks)).all()
         assert start.flat.tobytes() == rewind(theta0, found).flat.tobytes()
 
@@ -132,25 +143,32 @@ def test_one_shot_and_pruning_at_init_reach_a_tickets_counts(case, round):
 def test_one_shot_prunes_by_the_trained_values_and_pruning_at_init_by_the_initial_ones():
     net, theta0 = wide()
     end = theta0.like(1 / np.where(theta0.flat == 0, 1, theta0.flat))  # the small ones are the large ones there
-    for name in net.rates:
+    for name in theta0.weights:
         for (_, masks), values in (
-            (controls.one_shot(net, theta0, end, 3), end),
-            (controls.pruned_at_init(net, theta0, 3), theta0),
+            (controls.one_shot(at(net, theta0, end=end, round=3)), end),
+            (controls.initial_magnitude(at(net, theta0, round=3)), theta0),
         ):
             for t in range(2):
                 kept, gone = (abs(values[name][t][m]) for m in (masks[name][t], ~masks[name][t]))
                 assert gone.max() <= kept.min()
-    reinit, masks = controls.one_shot_reinit(net, theta0, end, 3, rngs(theta0))
-    assert masks.flat.tobytes() == controls.one_shot(net, theta0, end, 3)[1].flat.tobytes()
+    reinit, masks = controls.one_shot_reinit(at(net, theta0, end=end, round=3))
+    assert masks.flat.tobytes() == controls.one_shot(at(net, theta0, end=end, round=3))[1].flat.tobytes()
     assert reinit.flat.tobytes() == rewind(net.init(rngs(theta0)), masks).flat.tobytes()
 
 
-def test_fine_tuning_goes_on_from_the_trained_values_and_continued_training_resets():
+def test_fine_tuning_goes_on_from_the_trained_values_and_a_ticket_resets():
     net, theta0 = wide()
-    end, masks = theta0.like(theta0.flat * 2), dense_masks(theta0)
-    start, pruned = controls.fine_tuned(net, end, masks)
-    assert pruned.flat.tobytes() == net.prune(end, masks).flat.tobytes()
-    assert start.flat.tobytes() == rewind(end, pruned).flat.tobytes()
-    start, same = controls.continued(theta0, pruned)
-    assert same is pruned
-    assert start.flat.tobytes() == rewind(theta0, pruned).flat.tobytes()
+    end = theta0.like(theta0.flat * 2)
+    masks = prune_layerwise(end, dense_masks(theta0), paper_rates(net))
+    start, same = controls.trained_on(at(net, theta0, masks, end))
+    assert same is masks
+    assert start.flat.tobytes() == rewind(end, masks).flat.tobytes()
+    start, same = controls.ticket(at(net, theta0, masks, end))
+    assert same is masks
+    assert start.flat.tobytes() == rewind(theta0, masks).flat.tobytes()
+
+
+def test_an_end_that_nobody_handed_on_is_asked_for_in_words():
+    net, theta0 = wide()
+    with pytest.raises(LookupError, match="no earlier run's end was given"):
+        controls.one_shot(at(net, theta0))

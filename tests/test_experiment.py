@@ -14,16 +14,23 @@ import numpy as np
 import pytest
 from conftest import NOWHERE
 
-from npticket import experiment, manifest, recipe, recipes, runs, store, workers
 from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.datasets.shared import Shared
+from npticket.experiments import cluster, machine, run, store, training
+from npticket.experiments.files import StoreError, write_json
+from npticket.experiments.outcome import outcome as read_outcome
+from npticket.experiments.parts import make_net, make_optimizer, make_rule
+from npticket.experiments.recipe import Part, RecipeError, to_json
+from npticket.experiments.run import Means
+from npticket.experiments.series import Key
 from npticket.optimizers import SGD, step_drops
+from npticket.papers import PARTS
+from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_LOW
 from npticket.prune import dense_masks
-from npticket.recipe import RecipeError, make_net, make_optimizer
-from npticket.store import Key, StoreError
-from npticket.streams import streams
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
 from npticket.tickets import find_tickets, rewind
-from npticket.train import DivergedError, fit
+from npticket.train import DivergedError, Setting, fit
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = (
@@ -31,8 +38,8 @@ EVERYTHING = (
     "continued_training", "noise_0.5", "survivor_reinit", "shuffled", "pruned_at_init",
 )  # fmt: skip
 SMALL = replace(
-    recipes.LENET,
-    net_options={"hidden": [6, 4]},
+    LENET,
+    net=Part("lenet_300_100", hidden=[6, 4]),
     steps=12,
     batch=8,
     validate_every=5,
@@ -53,6 +60,10 @@ def data(seed=0, n=80):
     return Dataset("noise", split(n), split(20), split(20), classes=10, source="a test")
 
 
+def experiment(recipe, folder, data, **means):
+    return run.run(recipe, PARTS, folder, data, Means(**means))
+
+
 def rows(outcome):
     """Results without the seconds, which never repeat, and curves."""
     return [{k: v for k, v in row.items() if k != "seconds"} for row in outcome.results], list(outcome.curves)
@@ -62,7 +73,7 @@ def rows(outcome):
 def whole(tmp_path_factory):
     """The small experiment, done in one process without interruption: its folder and its outcome."""
     folder = tmp_path_factory.mktemp("whole")
-    return folder, experiment.run(SMALL, folder, data())
+    return folder, experiment(SMALL, folder, data())
 
 
 def test_every_series_has_its_rounds(whole):
@@ -73,7 +84,7 @@ def test_every_series_has_its_rounds(whole):
     assert outcome.series == [s for s in EVERYTHING if s != "random_reinit_2"]
     assert outcome.note == (
         "2 trials of 12 steps; reduced: 12 of 50,000 steps, 3 of 29 rounds, 2 of 5 trials; "
-        "not the paper's: batch, validate_every, test_at, net_options"
+        "not the paper's: net, batch, validate_every, test_at"
     )
     assert outcome.title == "LeNet-6-4 on noise"
     assert {row["step"] for row in outcome.curves} == {3, 5, 10, 12}
@@ -84,27 +95,26 @@ def test_every_series_has_its_rounds(whole):
 def test_the_trunk_is_iterative_magnitude_pruning(whole):
     """Against the loop that the README shows."""
     folder, outcome = whole
-    net, noise = make_net(SMALL), data()
+    net, noise = make_net(SMALL, PARTS), data()
     theta0 = net.init(streams(0, range(2), "init"))
     fits = []
 
     def train(start, masks):
-        fits.append(
-            fit(net, start, masks, noise, optimizer=make_optimizer(SMALL), steps=12, batch=8, validate_every=5,
-                test_at=(3, 12), round=len(fits))
-        )  # fmt: skip
+        setting = Setting(make_optimizer(SMALL, PARTS), steps=12, batch=8, validate_every=5, test_at=(3, 12))
+        fits.append(fit(net, CLASSIFY, start, masks, noise, setting, Place(0, range(2), len(fits))))
         return fits[-1].end
 
-    for round in islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=net.prune), 3):
+    prune = make_rule(SMALL, PARTS)
+    for round in islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=prune), 3):
         for t in range(2):
             saved = np.load(folder / "runs" / Key("winning_ticket", round.index, t).file, allow_pickle=False)
             assert (saved["masks"] == np.packbits(round.masks.flat[t])).all()
-            assert (saved["val_loss"] == fits[-1].val_loss[t]).all()
+            assert (saved["val_loss"] == fits[-1]["val_loss"][t]).all()
     reinit = rewind(net.init(streams(0, range(2), "reinit", 2)), round.masks)
-    control = fit(net, reinit, round.masks, noise, optimizer=make_optimizer(SMALL), steps=12, batch=8,
-                  validate_every=5, round=2)  # fmt: skip
+    setting = Setting(make_optimizer(SMALL, PARTS), steps=12, batch=8, validate_every=5)
+    control = fit(net, CLASSIFY, reinit, round.masks, noise, setting, Place(0, range(2), 2))
     row = next(r for r in outcome.results if (r["series"], r["round"], r["trial"]) == ("random_reinit", 2, 1))
-    assert row["early_stop_val_loss"] == control.early_stop_val_loss[1]
+    assert row["early_stop_val_loss"] == control["early_stop_val_loss"][1]
 
 
 def test_draws_of_one_control_differ(whole):
@@ -118,8 +128,8 @@ def test_draws_of_one_control_differ(whole):
 
 def test_continued_training_has_the_masks_of_fine_tuning(whole):
     folder, _ = whole
-    described = manifest.describe(data(), 1, "numpy", "plain")
-    with store.Store(folder, recipe.to_json(SMALL), described, size()) as s:
+    described = machine.describe(data(), 1, "numpy", "plain")
+    with store.Store(folder, SMALL, CLASSIFY, described, size()) as s:
         for round in (1, 2):
             masks = {series: s.load(Key(series, round, 0))["masks"].tobytes() for series in EVERYTHING}
             assert masks["continued_training"] == masks["fine_tuning"]
@@ -130,20 +140,22 @@ def test_continued_training_has_the_masks_of_fine_tuning(whole):
 
 
 def size():
-    return sum(int(np.prod(shape)) for shape in make_net(SMALL).body.layout.values())
+    return sum(int(np.prod(shape)) for shape in make_net(SMALL, PARTS).body.layout.values())
 
 
 @pytest.mark.parametrize("options", [{"jobs": 2}, {"lock_step": True}], ids=str)
 def test_results_do_not_depend_on_how_the_work_was_cut_up(options, whole, tmp_path):
     if "jobs" in options:
         pytest.importorskip("joblib")
-    assert rows(experiment.run(SMALL, tmp_path, data(), **options)) == rows(whole[1])
+    assert rows(experiment(SMALL, tmp_path, data(), **options)) == rows(whole[1])
 
 
 def test_all_that_hangs_on_a_round_trains_in_one_batch(tmp_path, monkeypatch):
-    batches, real = [], runs.train_run
-    monkeypatch.setattr(runs, "train_run", lambda *a, **k: batches.append(k["keys"]) or real(*a, **k))
-    experiment.run(SMALL, tmp_path, data(), lock_step=True)
+    batches, real = [], training.train_runs
+    monkeypatch.setattr(
+        training, "train_runs", lambda *a, **k: batches.append([one.key for one in k["asked"]]) or real(*a, **k)
+    )
+    experiment(SMALL, tmp_path, data(), lock_step=True)
     chains = ("winning_ticket", "fine_tuning")
     first, second, third = batches
     assert first == [Key("winning_ticket", 0, t) for t in range(2)]
@@ -155,16 +167,16 @@ def test_all_that_hangs_on_a_round_trains_in_one_batch(tmp_path, monkeypatch):
 def test_results_of_a_cluster_are_the_same(whole, tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        outcome = experiment.run(SMALL, tmp_path, data(), jobs=2, scheduler=cluster.scheduler_address)
+        outcome = experiment(SMALL, tmp_path, data(), jobs=2, scheduler=cluster.scheduler_address)
     assert not (tmp_path / ".data").exists()  # workers elsewhere could not see a folder of this machine
     assert rows(outcome) == rows(whole[1])
 
 
 def test_no_cluster_is_an_error_in_words(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(workers, "CONNECT", "1s")
+    monkeypatch.setattr(cluster, "CONNECT", "1s")
     with pytest.raises((RuntimeError, OSError), match=r"127\.0\.0\.1:9"):
-        experiment.run(SMALL, tmp_path, data(), scheduler="tcp://127.0.0.1:9")
+        experiment(SMALL, tmp_path, data(), scheduler="tcp://127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
@@ -180,9 +192,11 @@ def test_it_trains_what_is_missing_and_nothing_else(lost, whole, tmp_path, monke
     assert gone
     for path in gone:
         path.unlink()
-    trained, real = [], runs.train_run
-    monkeypatch.setattr(runs, "train_run", lambda *a, **k: trained.extend(k["keys"]) or real(*a, **k))
-    assert rows(experiment.run(SMALL, tmp_path, data())) == rows(whole[1])
+    trained, real = [], training.train_runs
+    monkeypatch.setattr(
+        training, "train_runs", lambda *a, **k: trained.extend(one.key for one in k["asked"]) or real(*a, **k)
+    )
+    assert rows(experiment(SMALL, tmp_path, data())) == rows(whole[1])
     assert len(trained) == len(gone)
 
 
@@ -195,45 +209,46 @@ def test_processes_share_the_cores(jobs, threads, tmp_path, monkeypatch):
         pass
 
     def workers(call, jobs):
-        asked.append(call.keywords["threads"])
+        asked.append(call.args[-1].threads)
         raise Enough
 
-    monkeypatch.setattr(experiment, "default_jobs", lambda: 5)
-    monkeypatch.setattr(experiment, "Workers", workers)
+    monkeypatch.setattr(run, "default_jobs", lambda: 5)
+    monkeypatch.setattr(run, "Workers", workers)
     with pytest.raises(Enough):
-        experiment.run(SMALL, tmp_path / "new", data(), jobs=jobs)
+        experiment(SMALL, tmp_path / "new", data(), jobs=jobs)
     assert asked == [threads]
 
 
 def test_a_finished_experiment_trains_nothing(whole, monkeypatch):
-    monkeypatch.setattr(runs, "train_run", lambda *_, **__: pytest.fail("it trained again"))
+    monkeypatch.setattr(training, "train_runs", lambda *_, **__: pytest.fail("it trained again"))
     before = (whole[0] / "results.csv").read_bytes()
-    assert rows(experiment.run(SMALL, whole[0], data())) == rows(whole[1])
+    assert rows(experiment(SMALL, whole[0], data())) == rows(whole[1])
     assert (whole[0] / "results.csv").read_bytes() == before
 
 
 def test_another_recipe_or_other_data_are_refused(whole):
     with pytest.raises(StoreError, match=r"lr: 0.0012 there, 0.5 now"):
-        experiment.run(replace(SMALL, lr=0.5), whole[0], data())
+        experiment(replace(SMALL, optimizer=Part("adam", lr=0.5)), whole[0], data())
     with pytest.raises(StoreError, match="made from other data"):
-        experiment.run(SMALL, whole[0], data(seed=1))
+        experiment(SMALL, whole[0], data(seed=1))
     with pytest.raises(RecipeError, match="no series 'luck'"):
-        experiment.run(replace(SMALL, series=("winning_ticket", "luck")), whole[0], data())
+        experiment(replace(SMALL, series=("winning_ticket", "luck")), whole[0], data())
 
 
 @pytest.mark.parametrize("lock_step", [False, True])
 def test_a_run_that_diverges_stops_only_those_that_need_it(lock_step, tmp_path, monkeypatch):
     two = replace(SMALL, series=("winning_ticket", "random_reinit", "pruned_at_init"), rounds=2)
-    real = runs.train_run
+    real = training.train_runs
 
-    def too_hot(recipe, data, keys, given, **options):
-        hot = replace(recipe, optimizer="sgd", lr=1e30) if Key("winning_ticket", 0, 1) in keys else recipe
-        return real(hot, data, keys, given, **options)
+    def too_hot(recipe, parts, data, how, asked):
+        keys = [one.key for one in asked]
+        hot = replace(recipe, optimizer=Part("sgd", lr=1e30)) if Key("winning_ticket", 0, 1) in keys else recipe
+        return real(hot, parts, data, how, asked)
 
-    monkeypatch.setattr(runs, "train_run", too_hot)
+    monkeypatch.setattr(training, "train_runs", too_hot)
     with pytest.raises(DivergedError, match=r"trial 1 .* in round 0.* 3 of 8 runs are missing"):  # noqa: SIM117
         with np.errstate(all="ignore"):
-            experiment.run(two, tmp_path, data(), lock_step=lock_step)
+            experiment(two, tmp_path, data(), lock_step=lock_step)
     assert {path.stem.rpartition("-trial")[::2] for path in (tmp_path / "runs").iterdir()} == {
         ("winning_ticket-round00", "0"), ("winning_ticket-round01", "0"), ("random_reinit-round01", "0"),
         ("pruned_at_init-round01", "0"), ("pruned_at_init-round01", "1"),
@@ -249,22 +264,22 @@ def test_what_is_finished_is_kept_whatever_happens_beside_it(tmp_path, monkeypat
 
         def submit(self, **arguments):
             future = Future()
-            if arguments["keys"] == [Key("winning_ticket", 0, 0)]:
+            if [one.key for one in arguments["asked"]] == [Key("winning_ticket", 0, 0)]:
                 future.set_exception(outcomes[0])
             else:
-                future.set_result(runs.train_run(few, data(), **arguments))
+                future.set_result(training.train_runs(few, PARTS, data(), training.How(), **arguments))
             return future
 
         __enter__ = lambda self: self  # noqa: E731
         __exit__ = lambda self, *_: None  # noqa: E731
 
     few = replace(SMALL, series=("winning_ticket",), rounds=1)
-    monkeypatch.setattr(experiment, "Workers", lambda *_: AtOnce())
+    monkeypatch.setattr(run, "Workers", lambda *_: AtOnce())
     for error, raised in ((DivergedError("too hot"), DivergedError), (BrokenExecutor("gone"), RuntimeError)):
         outcomes[:] = [error]
         folder = tmp_path / raised.__name__
         with pytest.raises(raised):
-            experiment.run(few, folder, data())
+            experiment(few, folder, data())
         assert [path.name for path in (folder / "runs").iterdir()] == ["winning_ticket-round00-trial1.npz"]
 
 
@@ -280,65 +295,71 @@ def test_runs_of_another_history_are_not_mixed(whole, tmp_path):
     np.savez(path, allow_pickle=False, **run)
     (tmp_path / "recipe.json").write_bytes((whole[0] / "recipe.json").read_bytes())
     with pytest.raises(StoreError, match=r"has other masks than winning_ticket-round00-trial0\.npz left"):
-        experiment.run(SMALL, tmp_path, data())
+        experiment(SMALL, tmp_path, data())
 
 
 def test_a_convolutional_recipe_is_trained_as_it_says(tmp_path):
     """Seed, momentum, weight decay, drops and augmentation, against fit itself."""
     recipe = replace(
-        recipes.RESNET_18_LOW, net="resnet", net_options={"depth": 8, "width": 2}, steps=4, test_at=(2, 4), seed=3,
-        drops=((2, 0.001),), batch=4, validate_every=2, rounds=2, trials=1, series=("winning_ticket", "random_reinit"),
+        RESNET_18_LOW, net=Part("resnet", depth=8, width=2), steps=4, test_at=(2, 4), seed=3, batch=4,
+        schedule=Part("step_drops", drops=[[2, 0.001]]), validate_every=2, rounds=2, trials=1,
+        series=("winning_ticket", "random_reinit"),
     )  # fmt: skip
     rng = np.random.default_rng(0)
     splits = [Split(rng.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8), rng.integers(0, 10, 12)) for _ in range(3)]
     pictures = Dataset("noise", *splits, classes=10, source="a test")
-    outcome = experiment.run(recipe, tmp_path, pictures)
-    net = make_net(recipe)
+    outcome = experiment(recipe, tmp_path, pictures)
+    net, prune = make_net(recipe, PARTS), make_rule(recipe, PARTS)
     masks = dense_masks(theta0 := net.init(streams(3, [0], "init")))
-    settings = {
-        "optimizer": lambda m: SGD(m, step_drops(0.01, {2: 0.001}), momentum=0.9, weight_decay=1e-4), "batch": 4,
-        "steps": 4, "validate_every": 2, "test_at": (2, 4), "seed": 3, "augment": FlipAndCrop.draw,
-    }  # fmt: skip
-    dense = fit(net, theta0, masks, pictures, **settings)
-    masks = net.prune(dense.end, masks)
-    reinit = fit(net, rewind(net.init(streams(3, [0], "reinit", 1)), masks), masks, pictures, round=1, **settings)
+    setting = Setting(
+        lambda m: SGD(m, step_drops(0.01, {2: 0.001}), momentum=0.9, weight_decay=1e-4), steps=4, batch=4,
+        validate_every=2, test_at=(2, 4), augment=FlipAndCrop.draw,
+    )  # fmt: skip
+    dense = fit(net, CLASSIFY, theta0, masks, pictures, setting, Place(seed=3))
+    masks = prune(dense.end, masks)
+    start = rewind(net.init(streams(3, [0], "reinit", 1)), masks)
+    reinit = fit(net, CLASSIFY, start, masks, pictures, setting, Place(seed=3, round=1))
     losses = {(row["series"], row["round"], row["step"]): row["val_loss"] for row in outcome.curves}
     for v, step in enumerate((2, 4)):
-        assert losses["winning_ticket", 0, step] == dense.val_loss[0, v]
-        assert losses["random_reinit", 1, step] == reinit.val_loss[0, v]
+        assert losses["winning_ticket", 0, step] == dense["val_loss"][0, v]
+        assert losses["random_reinit", 1, step] == reinit["val_loss"][0, v]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"batch": 81}, "a batch of 81 does not fit into 80"), ({"net": "conv_2", "net_options": {}}, "Conv-2 takes")],
+    [
+        ({"batch": 81}, "a batch of 81 does not fit into 80"),
+        ({"net": Part("conv_2"), "prune": RESNET_18_LOW.prune.having(rates={"*/W": 0.2})}, "Conv-2 takes"),
+    ],
 )
 def test_what_does_not_go_with_the_data_is_refused_before_anything_is_written(changes, message, tmp_path):
     with pytest.raises(RecipeError, match=message):
-        experiment.run(replace(SMALL, **changes), tmp_path / "out", data())
+        experiment(replace(SMALL, **changes), tmp_path / "out", data())
     assert not (tmp_path / "out").exists()
 
 
 def test_an_experiment_without_runs_has_no_outcome(tmp_path):
-    described = manifest.describe(data(), 1, "numpy", "plain")
-    store.Store(tmp_path, recipe.to_json(SMALL), described, size()).close()
+    described = machine.describe(data(), 1, "numpy", "plain")
+    store.Store(tmp_path, SMALL, CLASSIFY, described, size()).close()
     with pytest.raises(StoreError, match="has no finished run yet"):
-        experiment.outcome(tmp_path)
+        read_outcome(tmp_path, PARTS)
 
 
 def test_with_a_rewind_step_survivors_go_back_to_it_and_train_from_it(tmp_path):
     late = replace(SMALL, rewind_step=4, rounds=2, trials=1, series=("winning_ticket", "random_reinit", "noise_0.5"))
-    outcome = experiment.run(late, tmp_path, data())
-    net, noise = make_net(late), data()
+    outcome = experiment(late, tmp_path, data())
+    net, prune, noise = make_net(late, PARTS), make_rule(late, PARTS), data()
     theta0 = net.init(streams(0, [0], "init"))
     masks = dense_masks(theta0)
-    common = {"optimizer": make_optimizer(late), "batch": 8, "validate_every": 5}
-    point = fit(net, theta0, masks, noise, steps=4, **common).end
-    dense = fit(net, theta0, masks, noise, steps=12, **common)
-    masks = net.prune(dense.end, masks)
-    ticket = fit(net, rewind(point, masks), masks, noise, steps=12, first_step=4, round=1, **common)
+    setting = Setting(make_optimizer(late, PARTS), steps=12, batch=8, validate_every=5)
+    point = fit(net, CLASSIFY, theta0, masks, noise, replace(setting, steps=4)).end
+    dense = fit(net, CLASSIFY, theta0, masks, noise, setting)
+    masks = prune(dense.end, masks)
+    late_setting = replace(setting, first_step=4)
+    ticket = fit(net, CLASSIFY, rewind(point, masks), masks, noise, late_setting, Place(round=1))
     by = {(row["series"], row["round"]): row for row in outcome.results}
-    assert by["winning_ticket", 0]["early_stop_val_loss"] == dense.early_stop_val_loss[0]
-    assert by["winning_ticket", 1]["early_stop_val_loss"] == ticket.early_stop_val_loss[0]
+    assert by["winning_ticket", 0]["early_stop_val_loss"] == dense["early_stop_val_loss"][0]
+    assert by["winning_ticket", 1]["early_stop_val_loss"] == ticket["early_stop_val_loss"][0]
     steps = {key: [r["step"] for r in outcome.curves if (r["series"], r["round"]) == key] for key in by}
     assert steps["winning_ticket", 1] == steps["noise_0.5", 1] == [5, 10, 12]
     assert steps["random_reinit", 1] == [3, 5, 10, 12]  # new values begin at the beginning
@@ -349,16 +370,16 @@ def test_shared_data_are_the_data_and_cannot_be_written(tmp_path):
     shared = Shared(original, tmp_path)
     for split in ("train", "validation", "test"):
         ours, theirs = getattr(shared(), split), getattr(original, split)
-        assert (ours.images == theirs.images).all() and (ours.labels == theirs.labels).all()
+        assert (ours.inputs == theirs.inputs).all() and (ours.targets == theirs.targets).all()
     assert shared() is shared()
     with pytest.raises(ValueError, match="read-only"):
-        shared().train.images[0] = 0
+        shared().train.inputs[0] = 0
 
 
 # From here on from outside: real processes, real kills.
 
 LONG = replace(
-    recipes.LENET, net_options={"hidden": [30, 10]}, steps=100, rounds=6, trials=2,
+    LENET, net=Part("lenet_300_100", hidden=[30, 10]), steps=100, rounds=6, trials=2,
     series=("winning_ticket", "random_reinit", "one_shot", "fine_tuning"),
 )  # fmt: skip
 
@@ -366,7 +387,7 @@ LONG = replace(
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory):
     path = tmp_path_factory.mktemp("asked") / "long.json"
-    store.write_json(path, recipe.to_json(LONG))
+    write_json(path, to_json(LONG))
     return path
 
 
@@ -457,6 +478,6 @@ def test_workers_that_always_die_are_an_error_in_words(tmp_path, monkeypatch):
     def die(*_, **__):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(runs, "train_run", die)
+    monkeypatch.setattr(training, "train_runs", die)
     with pytest.raises(RuntimeError, match="died 3 times in a row"):
-        experiment.run(replace(SMALL, series=("winning_ticket",)), tmp_path, data(), jobs=2)
+        experiment(replace(SMALL, series=("winning_ticket",)), tmp_path, data(), jobs=2)

@@ -6,36 +6,48 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from npticket import recipe, recipes, runs
+from npticket.experiments import parts
+from npticket.experiments.parts import Parts, check, load_data, make_net, make_optimizer, make_rule, merged
+from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json, reduced, scaled, to_json
+from npticket.papers import PARTS
+from npticket.papers.lottery_ticket import recipes
+from npticket.papers.lottery_ticket.recipes import LENET
 from npticket.params import Params
-from npticket.prune import dense_masks
-from npticket.recipe import Recipe, RecipeError, from_json, make_net, make_optimizer, scaled, to_json
+from npticket.prune import dense_masks, rates_by_name
 
 ALL = {**recipes.RECIPES, **{r.name: r for sweep in recipes.SWEEPS.values() for r in sweep.recipes.values()}}
-LENET = recipes.LENET
+
+
+def net_of(recipe):
+    return make_net(recipe, PARTS)
+
+
+def rates_of(recipe):
+    return rates_by_name(make_rule(recipe, PARTS).scope.rates, Params.empty(net_of(recipe).body.layout, 1))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_recipe_is_json_both_ways_and_can_be_cooked(name):
     r = ALL[name]
     assert from_json(json.loads(json.dumps(to_json(r)))) == r
-    net = make_net(r)
-    assert net.rates
-    runs.check_series(r)
-    make_optimizer(r)
+    check(r, PARTS)
+    assert rates_of(r)
     assert r.source.startswith("Figure")
-    assert recipes.reduced(r) == ""
+    assert reduced(r, ALL) == ""
 
 
 def test_warm_ups_rounds_and_trials_are_the_papers():
-    warmups = {name: ALL[name].warmup for name in ("resnet18-high", "resnet18-warmup", "vgg19-low", "vgg19-warmup")}
+    warmups = {
+        name: ALL[name].schedule.options["warmup"]
+        for name in ("resnet18-high", "resnet18-warmup", "vgg19-low", "vgg19-warmup")
+    }
     assert list(warmups.values()) == [0, 20_000, 0, 10_000]
     reached = {"lenet-mnist": 0.22, "conv2-cifar10": 1.0, "conv4-cifar10": 1.3, "conv6-cifar10": 1.3,
                "resnet18-high": 5.5, "vgg19-high": 0.15}  # fmt: skip
     for name, percent in reached.items():  # the last ticks of the paper's axes
-        net = make_net(ALL[name])
+        net, rates = net_of(ALL[name]), rates_of(ALL[name])
         sizes = {n: int(np.prod(shape)) for n, shape in net.body.layout.items() if n.endswith("/W")}
-        left = sum(size * (1 - net.rates.get(n, 0)) ** (ALL[name].rounds - 1) for n, size in sizes.items())
+        left = sum(size * (1 - rates.get(n, 0)) ** (ALL[name].rounds - 1) for n, size in sizes.items())
         assert 100 * left / sum(sizes.values()) == pytest.approx(percent, rel=0.1)
     assert {r.trials for sweep in recipes.SWEEPS.values() for r in sweep.recipes.values()} == {3}
 
@@ -65,11 +77,14 @@ def test_names_are_unique():
 )
 def test_the_papers_settings(name, net, optimizer, lr, batch, steps):
     r = ALL[name]
-    assert (make_net(r).name, r.optimizer, r.lr, r.batch, r.steps, r.trials) == (net, optimizer, lr, batch, steps, 5)
     deep = optimizer == "sgd"
-    assert (r.momentum, r.weight_decay, r.augment) == ((0.9, 1e-4, True) if deep else (0, 0, False))
-    assert bool(r.test_at) == bool(r.drops) == deep
-    assert [value for _, value in r.drops] == pytest.approx([lr / 10, lr / 100] if deep else [])
+    options = {"momentum": 0.9, "weight_decay": 1e-4} if deep else {}
+    assert (net_of(r).name, r.optimizer, r.batch, r.steps, r.trials) == (
+        net, Part(optimizer, lr=lr, **options), batch, steps, 5,
+    )  # fmt: skip
+    assert (r.augment == Part("flip_and_crop")) == bool(r.test_at) == (r.schedule.name == "step_drops") == deep
+    drops = r.schedule.options.get("drops", [])
+    assert [value for _, value in drops] == pytest.approx([lr / 10, lr / 100] if deep else [])
 
 
 def rate_of(optimizer, step):
@@ -78,50 +93,53 @@ def rate_of(optimizer, step):
 
 def test_schedules_begin_where_a_run_begins():
     r = ALL["resnet18-warmup"]
-    optimizer = make_optimizer(r)
+    optimizer = make_optimizer(r, PARTS)
     rates = {0: 0.03 / 20_000, 9_999: 0.015, 19_999: 0.03, 20_000: 0.003, 25_000: 0.0003}
     assert {step: rate_of(optimizer, step) for step in rates} == pytest.approx(rates)
-    later = make_optimizer(r, first_step=5_000)
+    later = make_optimizer(r, PARTS, first_step=5_000)
     assert {step: rate_of(later, step - 5_000) for step in rates if step > 5_000} == pytest.approx(
         {step: value for step, value in rates.items() if step > 5_000}
     )
-    assert rate_of(make_optimizer(LENET), 49_999) == 1.2e-3
+    assert rate_of(make_optimizer(LENET, PARTS), 49_999) == 1.2e-3
+    last = make_optimizer(r, PARTS, first_step=5_000, rate_at=29_999)
+    assert {rate_of(last, step) for step in (0, 9_999, 24_999)} == {0.03 / 100}
 
 
 def test_scaling_moves_everything_in_proportion():
     small = scaled(ALL["resnet18-warmup"], 3_000)
-    assert (small.steps, small.warmup, small.test_at) == (3_000, 2_000, (1_000, 2_000, 3_000))
-    assert small.drops == ((2_000, 3e-3), (2_500, 3e-4))
-    assert recipes.reduced(small) == "reduced: 3,000 of 30,000 steps"
-    assert recipes.reduced(replace(small, rounds=2, series=("winning_ticket",))) == (
+    assert (small.steps, small.test_at) == (3_000, (1_000, 2_000, 3_000))
+    assert small.schedule == Part("step_drops", drops=[[2_000, 3e-3], [2_500, 3e-4]], warmup=2_000)
+    assert reduced(small, ALL) == "reduced: 3,000 of 30,000 steps"
+    assert reduced(replace(small, rounds=2, series=("winning_ticket",)), ALL) == (
         "reduced: 3,000 of 30,000 steps, 2 of 15 rounds, 1 of 2 series"
     )
-    assert recipes.reduced(replace(LENET, trials=9, seed=3)) == ""
-    assert recipes.reduced(replace(LENET, lr=5.0, batch=8, rounds=2)) == (
-        "reduced: 2 of 29 rounds; not the paper's: lr, batch"
-    )
+    assert reduced(replace(LENET, trials=9, seed=3), ALL) == ""
+    hot = replace(LENET, optimizer=Part("adam", lr=5.0), batch=8, rounds=2)
+    assert reduced(hot, ALL) == "reduced: 2 of 29 rounds; not the paper's: optimizer, batch"
     assert scaled(replace(LENET, rewind_step=1_000), 5_000).rewind_step == 100
     assert scaled(scaled(LENET, 10), 50_000).steps == 50_000
 
 
 def test_rates_by_pattern_and_scope():
-    net = make_net(ALL["conv2-layers-convolutions"])
-    assert net.rates == {"conv1/W": 0.1, "conv2/W": 0.1}
-    net = make_net(ALL["conv2-rate-0.3"])
-    assert net.rates == {"conv1/W": 0.3, "conv2/W": 0.3, "fc1/W": 0.2, "fc2/W": 0.2, "out/W": 0.1}
-    assert make_net(ALL["lenet-prune-rate-0.4"]).rates == {"fc1/W": 0.4, "fc2/W": 0.4, "out/W": 0.2}
-    assert not make_net(ALL["resnet18-scope-layer-by-layer"]).pruned_globally
-    assert make_net(ALL["resnet18-scope-globally"]).pruned_globally
-    assert make_net(ALL["lenet-width-50-17"]).body.layout["fc2/W"] == (50, 17)
-    theta = make_net(ALL["lenet-init-0.4"]).init([np.random.default_rng(0)])
+    assert rates_of(ALL["conv2-layers-convolutions"]) == {"conv1/W": 0.1, "conv2/W": 0.1}
+    assert rates_of(ALL["conv2-rate-0.3"]) == {
+        "conv1/W": 0.3, "conv2/W": 0.3, "fc1/W": 0.2, "fc2/W": 0.2, "out/W": 0.1,
+    }  # fmt: skip
+    assert rates_of(ALL["lenet-prune-rate-0.4"]) == {"fc1/W": 0.4, "fc2/W": 0.4, "out/W": 0.2}
+    assert ALL["resnet18-scope-layer-by-layer"].prune.options["scope"] == "layerwise"
+    assert ALL["resnet18-scope-globally"].prune.options["scope"] == "globally"
+    pruned = rates_of(ALL["resnet18-scope-globally"])
+    assert len(pruned) == 19 and not any("shortcut" in name or name == "out/W" for name in pruned)
+    assert len(rates_of(ALL["vgg19-high"])) == 16
+    assert net_of(ALL["lenet-width-50-17"]).body.layout["fc2/W"] == (50, 17)
+    theta = net_of(ALL["lenet-init-0.4"]).init([np.random.default_rng(0)])
     assert theta["fc1/W"].std() == pytest.approx(0.4, rel=0.01)
 
 
 WRONG = {  # for every field, a value that JSON can hold and the field cannot
-    "name": 3, "source": None, "net": "lenet_5", "data": "imagenet", "optimizer": "adagrad", "lr": "fast", "batch": 6.5,
-    "steps": True, "rounds": "3", "trials": 0, "seed": -1, "series": "winning_ticket", "validate_every": 0,
-    "test_at": [60_000], "net_options": [1], "rates": {"fc1/W": "all"}, "pruned_globally": 1, "momentum": "0.9",
-    "weight_decay": [0], "drops": [[10]], "warmup": -1, "augment": 1, "rewind_step": 50_000,
+    "name": 3, "source": None, "net": ["lenet_300_100"], "data": "mnist", "optimizer": {"lr": 0.1}, "prune": None,
+    "batch": 6.5, "steps": True, "rounds": "3", "trials": 0, "seed": -1, "series": "winning_ticket", "task": 1,
+    "schedule": {"name": 3}, "augment": True, "validate_every": 0, "test_at": [60_000], "rewind_step": 50_000,
 }  # fmt: skip
 
 
@@ -134,21 +152,28 @@ def test_ill_typed_fields_are_refused_by_name(name):
 def test_unknown_and_missing_fields_are_refused_by_name():
     with pytest.raises(RecipeError, match="no field 'learning_rate'"):
         from_json(to_json(LENET) | {"learning_rate": 1})
-    with pytest.raises(RecipeError, match="lacks lr, rounds"):
-        from_json({name: value for name, value in to_json(LENET).items() if name not in ("lr", "rounds")})
+    with pytest.raises(RecipeError, match="lacks optimizer, rounds"):
+        from_json({name: value for name, value in to_json(LENET).items() if name not in ("optimizer", "rounds")})
     with pytest.raises(RecipeError, match="an object with named fields"):
         from_json([1])
-    assert from_json({n: v for n, v in to_json(LENET).items() if n != "seed"}) == LENET
+
+
+def test_json_holds_what_differs_from_the_defaults():
+    """So that a field which is added later leaves directories as valid as they were."""
+    assert set(to_json(LENET)) == {
+        "name", "source", "net", "data", "optimizer", "prune", "batch", "steps", "rounds", "series"
+    }  # fmt: skip
+    assert to_json(LENET)["optimizer"] == {"name": "adam", "lr": 1.2e-3}
+    assert set(to_json(replace(LENET, seed=3))) - set(to_json(LENET)) == {"seed"}
+    assert from_json(to_json(LENET) | {"seed": 0, "schedule": {"name": "constant"}}) == LENET
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lr": 0}, "lr must be positive"),
-        ({"rates": {"fc1/W": 1.5}}, "got 1.5 for fc1/W"),
-        ({"momentum": 0.9}, "momentum and weight_decay are SGD's"),
-        ({"series": ("random_reinit",)}, "must begin with winning_ticket"),
-        ({"series": ("winning_ticket", "random_reinit", "random_reinit")}, "name each once"),
+        ({"series": ()}, "at least one"),
+        ({"series": ("winning_ticket", "random_reinit", "random_reinit")}, "each once"),
+        ({"rewind_step": 50_000}, "rewind_step must lie between 0 and 49999, got 50000"),
     ],
 )
 def test_impossible_recipes_are_refused(changes, message):
@@ -156,23 +181,91 @@ def test_impossible_recipes_are_refused(changes, message):
         replace(LENET, **changes)
 
 
-def test_what_the_network_cannot_do_is_refused():
-    with pytest.raises(RecipeError, match="do not suit lenet_300_100"):
-        make_net(replace(LENET, net_options={"depth": 3}))
-    with pytest.raises(RecipeError, match="do not suit lenet_300_100"):
-        make_net(replace(LENET, net_options={"hidden": [6.5, 4]}))
-    with pytest.raises(RecipeError, match=r"no parameter of lenet_300_100 is called like fcc2/W"):
-        make_net(replace(LENET, rates={"fc1/W": 0.1, "fcc2/W": 0.1}))
-    with pytest.raises(RecipeError, match="all its rates must be the same"):
-        make_net(replace(LENET, pruned_globally=True))
-    with pytest.raises(RecipeError, match="there is no series 'noise'"):
-        runs.check_series(replace(LENET, series=("winning_ticket", "noise")))
-    with pytest.raises(RecipeError, match="there is no series 'lucky'"):
-        runs.check_series(replace(LENET, series=("winning_ticket", "lucky")))
-    with pytest.raises(RecipeError, match="takes its masks from fine_tuning"):
-        runs.check_series(replace(LENET, series=("winning_ticket", "continued_training")))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"net": Part("lenet_5")}, "net must be one of lenet_300_100, .*, got 'lenet_5'"),
+        ({"net": Part("lenet_300_100", depth=3)}, "do not suit the net lenet_300_100"),
+        ({"net": Part("lenet_300_100", hidden=[6.5, 4])}, "do not suit the net lenet_300_100"),
+        ({"data": Part("imagenet")}, "data must be one of mnist"),
+        ({"task": Part("dream")}, "task must be one of classify, got 'dream'"),
+        ({"augment": Part("rotate")}, "augment must be one of flip_and_crop"),
+        ({"optimizer": Part("adagrad", lr=1)}, "optimizer must be one of adam, sgd, got 'adagrad'"),
+        ({"optimizer": Part("adam", lr=0)}, "lr must be a positive number, got 0"),
+        ({"optimizer": Part("adam", lr="fast")}, "lr must be a positive number, got 'fast'"),
+        ({"optimizer": Part("adam")}, "lr must be a positive number, got None"),
+        ({"optimizer": Part("adam", lr=0.1, momentum=0.9)}, "momentum"),
+        ({"schedule": Part("cosine")}, "schedule must be one of constant, step_drops, got 'cosine'"),
+        ({"schedule": Part("step_drops", drops=[[10]])}, "do not suit the schedule step_drops"),
+        ({"schedule": Part("constant", warmup=-1)}, "a warm-up takes at least 1 step, got -1"),
+        ({"prune": Part("luck")}, "prune must be one of magnitude, got 'luck'"),
+        ({"prune": Part("magnitude", scope="somewhere")}, "scope must be one of layerwise, globally"),
+        ({"prune": Part("magnitude", rate=0.2)}, "prune has the options scope and rates, got rate"),
+        ({"prune": Part("magnitude", rates=[0.2])}, "rates must be an object of numbers"),
+        ({"prune": Part("magnitude", rates={"fc1/W": 1.5})}, "got 1.5 for fc1/W"),
+        ({"prune": Part("magnitude", rates={"fc1/W": "all"})}, "got 'all' for fc1/W"),
+        ({"prune": Part("magnitude", rates={"fcc2/W": 0.1})}, "no parameter is called like fcc2/W"),
+        ({"prune": Part("magnitude", rates={"*": 0.1})}, "only weights can be pruned"),
+        ({"prune": LENET.prune.having(scope="globally")}, "all rates must be the same"),
+        ({"series": ("winning_ticket", "noise")}, "there is no series 'noise'"),
+        ({"series": ("winning_ticket", "lucky")}, "there is no series 'lucky'"),
+        ({"series": ("winning_ticket", "continued_training")}, "takes its masks from fine_tuning"),
+        ({"series": ("random_reinit",)}, "takes its masks from winning_ticket"),
+    ],
+)
+def test_what_a_recipe_names_must_be_there_and_fit(changes, message):
+    with pytest.raises(RecipeError, match=message):
+        check(replace(LENET, **changes), PARTS)
 
 
-def test_data_come_from_where_the_recipe_says(monkeypatch):
-    monkeypatch.setitem(recipe.DATASETS, "mnist", lambda folder, seed: (folder, seed))
-    assert recipe.load_data(replace(LENET, seed=4), "here") == ("here", 4)
+def test_every_name_stands_for_one_thing():
+    with pytest.raises(ValueError, match="two nets called lenet_300_100"):
+        merged(parts.BUILT_IN, Parts(nets={"lenet_300_100": None}))
+    assert merged(parts.BUILT_IN, Parts(nets={"mine": None})).nets.keys() == {*parts.BUILT_IN.nets, "mine"}
+
+
+def test_data_come_from_where_the_recipe_says():
+    mine = Parts(data={"mnist": lambda folder, seed: (folder, seed)})
+    assert load_data(replace(LENET, seed=4), mine, "here") == ("here", 4)
+
+
+OLD_LENET = {
+    "name": "lenet-mnist", "source": "Figures 1, 3, 4a, 4b, 11, 12, 14", "net": "lenet_300_100", "data": "mnist",
+    "optimizer": "adam", "lr": 0.0012, "batch": 60, "steps": 50_000, "rounds": 29, "trials": 5, "seed": 0,
+    "series": list(LENET.series), "validate_every": 100, "test_at": [], "net_options": {}, "rates": {},
+    "pruned_globally": None, "momentum": 0.0, "weight_decay": 0.0, "drops": [], "warmup": 0, "augment": False,
+    "rewind_step": 0,
+}  # fmt: skip
+OLD_RESNET = OLD_LENET | {
+    "name": "resnet18-warmup", "source": "Figure 8, right", "net": "resnet_18", "data": "cifar10", "optimizer": "sgd",
+    "lr": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "drops": [[20_000, 0.03 / 10], [25_000, 0.03 / 100]],
+    "warmup": 20_000, "augment": True, "batch": 128, "steps": 30_000, "rounds": 15, "validate_every": 500,
+    "test_at": [10_000, 20_000, 30_000], "series": ["winning_ticket", "random_reinit"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "name"),
+    [
+        (OLD_LENET, "lenet-mnist"),
+        (OLD_RESNET, "resnet18-warmup"),
+        (OLD_RESNET | {"name": "resnet18-scope-layer-by-layer", "pruned_globally": False, "source": "Figure 39",
+                       "trials": 3, "series": ["winning_ticket"]}, "resnet18-scope-layer-by-layer"),
+        (OLD_LENET | {"name": "lenet-prune-rate-0.4", "source": "Figure 29", "rates": {"fc*/W": 0.4, "out/W": 0.2},
+                      "trials": 3, "series": ["winning_ticket"], "rounds": 11}, "lenet-prune-rate-0.4"),
+        (OLD_LENET | {"name": "lenet-width-50-17", "source": "Figure 31", "net_options": {"hidden": [50, 17]},
+                      "trials": 3, "series": ["winning_ticket"]}, "lenet-width-50-17"),
+    ],
+)  # fmt: skip
+def test_recipes_of_the_earlier_form_are_read(old, name):
+    assert from_json(old) == ALL[name]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"lr": "fast"}, "lr must be"), ({"optimizer": 3}, "optimizer must be"),
+                            ({"steps": "many"}, "steps must be"), ({"unknown": 1}, "no field 'unknown'"),
+                            ({"rates": {"fc1/W": "all"}}, "got 'all'"), ({"net": "lenet_5"}, "net must be")],
+)  # fmt: skip
+def test_wrong_recipes_of_the_earlier_form_are_refused_by_field(change, message):
+    with pytest.raises(RecipeError, match=message):
+        check(from_json(OLD_LENET | change), PARTS)

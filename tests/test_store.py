@@ -3,15 +3,23 @@
 import multiprocessing
 import os
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from npticket import store, tables
-from npticket.store import Key, Store, StoreError
+from npticket.experiments import files, outcome, store, tables
+from npticket.experiments.files import StoreError, read_json, write
+from npticket.experiments.recipe import Part, Recipe
+from npticket.experiments.series import Key
+from npticket.experiments.store import Store
+from npticket.task import CLASSIFY
 
 SIZE = 21
-ASKED = {"name": "a test", "series": ["winning_ticket", "random_reinit"], "steps": 30}
+ASKED = Recipe(
+    name="a test", source="Figure 0", net=Part("lenet_300_100"), data=Part("noise"), optimizer=Part("sgd", lr=0.1),
+    prune=Part("magnitude"), batch=4, steps=30, rounds=6, series=("winning_ticket", "random_reinit"),
+)  # fmt: skip
 MANIFEST = {"machine": {"numpy": "2"}, "data": {"name": "noise", "source": "a test", "sha256": "12ab"}}
 MASK = np.packbits(np.arange(SIZE) % 3 > 0)
 KEY = Key("winning_ticket", 0, 1)
@@ -30,7 +38,7 @@ def made_up(**changes):
 
 
 def opened(folder, **changes):
-    return Store(folder, ASKED | changes, MANIFEST, SIZE)
+    return Store(folder, replace(ASKED, **changes), CLASSIFY, MANIFEST, SIZE)
 
 
 def test_runs_come_back_and_tables_are_ordered_by_round_series_trial(tmp_path):
@@ -44,14 +52,14 @@ def test_runs_come_back_and_tables_are_ordered_by_round_series_trial(tmp_path):
     assert {name: value.tolist() for name, value in loaded.items() if name != "test_acc"} == {
         name: np.asarray(value).tolist() for name, value in made_up(seconds=2.0).items() if name != "test_acc"
     }
-    asked, manifest, results, curves = store.read(tmp_path)
-    assert asked == ASKED
+    manifest, results, curves = outcome.read(tmp_path, CLASSIFY)
+    assert outcome.read_recipe(tmp_path) == ASKED
     assert manifest == {"data": MANIFEST["data"], "machines": [MANIFEST["machine"]]}
     assert [(row["round"], row["series"], row["trial"]) for row in results] == [
         (0, "winning_ticket", 0), (0, "winning_ticket", 1), (1, "winning_ticket", 0), (1, "random_reinit", 0)
     ]  # fmt: skip
     assert results[1] == {"trial": 1, "series": "winning_ticket", "round": 0} | {
-        name: made_up()[name] for name in tables.RESULTS[3:-1]
+        name: made_up()[name] for name in tables.result_columns(CLASSIFY)[3:-1]
     } | {"seconds": 2.0}
     assert [row["test_acc"] for row in curves[:3]] == ["", 0.5, 0.4]
     assert [row["step"] for row in curves] == [10, 20, 30] * 4
@@ -71,10 +79,10 @@ def test_a_store_goes_on_where_it_was(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "f"
-    store.write(path, b"old")
+    write(path, b"old")
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        store.write(path, b"new")
+        write(path, b"new")
     assert path.read_bytes() == b"old"
 
 
@@ -82,8 +90,10 @@ def test_another_recipe_is_refused_and_the_difference_shown(tmp_path):
     opened(tmp_path).close()
     with pytest.raises(StoreError, match="steps: 30 there, 40 now"):
         opened(tmp_path, steps=40)
-    with pytest.raises(StoreError, match="batch: '\\(nothing\\)' there, 5 now"):
-        opened(tmp_path, batch=5)
+    with pytest.raises(StoreError, match="seed: '\\(nothing\\)' there, 5 now"):
+        opened(tmp_path, seed=5)
+    with pytest.raises(StoreError, match=r"optimizer's lr: 0\.1 there, 0\.2 now"):
+        opened(tmp_path, optimizer=Part("sgd", lr=0.2))
     opened(tmp_path).close()
 
 
@@ -91,11 +101,11 @@ def test_other_data_are_refused_and_another_machine_is_noted(tmp_path):
     opened(tmp_path).close()
     other = MANIFEST | {"data": MANIFEST["data"] | {"sha256": "34cd"}}
     with pytest.raises(StoreError, match="made from other data"):
-        Store(tmp_path, ASKED, other, SIZE)
+        Store(tmp_path, ASKED, CLASSIFY, other, SIZE)
     moved = {"machine": {"numpy": "3"}, "data": MANIFEST["data"] | {"source": "elsewhere"}}
-    Store(tmp_path, ASKED, moved, SIZE).close()
+    Store(tmp_path, ASKED, CLASSIFY, moved, SIZE).close()
     opened(tmp_path).close()
-    assert store.read_json(tmp_path / "manifest.json")["machines"] == [{"numpy": "2"}, {"numpy": "3"}]
+    assert read_json(tmp_path / "manifest.json")["machines"] == [{"numpy": "2"}, {"numpy": "3"}]
 
 
 def hold(folder, ready, done):
@@ -114,7 +124,7 @@ def test_a_second_process_is_told_and_the_directory_is_free_when_the_first_is_ki
         with pytest.raises(StoreError, match="another process is at work in"):
             opened(tmp_path)
         with pytest.raises(StoreError, match="another process is at work in"):
-            store.set_aside(tmp_path)
+            files.set_aside(tmp_path)
     finally:
         process.kill()
         process.join()
@@ -198,7 +208,7 @@ def test_tables_are_written_on_the_way(tmp_path, monkeypatch):
     with opened(tmp_path) as s:
         for t in (0, 1):
             s.add(KEY._replace(trial=t), made_up())
-            assert len(tables.read_results(tmp_path / "results.csv")) == t + 1
+            assert len(tables.read(tmp_path / "results.csv", tables.result_columns(CLASSIFY))) == t + 1
 
 
 def test_a_full_disk_at_the_end_does_not_keep_the_lock(tmp_path, monkeypatch):
@@ -227,14 +237,14 @@ def test_an_array_that_is_no_archive_is_named(tmp_path):
 
 def test_reading_says_what_is_missing_or_wrong(tmp_path):
     with pytest.raises(StoreError, match=r"has no recipe\.json"):
-        store.read(tmp_path)
+        outcome.read_recipe(tmp_path)
     opened(tmp_path).close()
     (tmp_path / "results.csv").write_text("a,b\n")
     with pytest.raises(StoreError, match=r"results.csv has the columns"):
-        store.read(tmp_path)
+        outcome.read(tmp_path, CLASSIFY)
     (tmp_path / "results.csv").unlink()
     with pytest.raises(StoreError, match=r"results.csv is missing"):
-        store.read(tmp_path)
+        outcome.read(tmp_path, CLASSIFY)
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(StoreError, match=r"recipe.json cannot be read"):
         opened(tmp_path)
@@ -245,13 +255,13 @@ def test_reading_says_what_is_missing_or_wrong(tmp_path):
 
 
 def test_earlier_results_are_set_aside_and_not_overwritten(tmp_path):
-    assert store.set_aside(tmp_path / "nothing") is None
+    assert files.set_aside(tmp_path / "nothing") is None
     kept = []
     for _ in range(2):
         with opened(tmp_path) as s:
             s.add(KEY, made_up())
         os.utime(tmp_path / "recipe.json", (1e9, 1e9))  # even when both are of the same second
-        kept.append(store.set_aside(tmp_path))
+        kept.append(files.set_aside(tmp_path))
         assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [".lock"]
     assert kept[0] != kept[1]
     assert all((goal / "runs" / KEY.file).is_file() and (goal / "results.csv").is_file() for goal in kept)
@@ -262,7 +272,7 @@ def test_tables_are_brought_up_to_date_when_an_error_ends_the_work(tmp_path):
         s.add(KEY, made_up())
         s.add(KEY._replace(trial=0), made_up())
         raise KeyboardInterrupt
-    assert len(tables.read_results(tmp_path / "results.csv")) == 2
+    assert len(tables.read(tmp_path / "results.csv", tables.result_columns(CLASSIFY))) == 2
 
 
 def test_nothing_in_the_package_can_unpickle():

@@ -10,72 +10,75 @@ import numpy as np
 import pytest
 from test_train import same, small_data, small_net
 
+from npticket.experiments.workers import Workers, fit_trials
 from npticket.optimizers import SGD
 from npticket.prune import dense_masks
-from npticket.streams import streams
-from npticket.train import DivergedError, fit
-from npticket.workers import Workers
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
+from npticket.train import DivergedError, Setting, fit
 
 
 def setting(trials=3, lr=0.1):
     net = small_net()
     theta = net.init(streams(0, range(trials), "init"))
-    train = partial(fit, net, data=small_data(), optimizer=partial(SGD, lr=lr), steps=5, batch=4)
-    return theta, dense_masks(theta), train
+    how = Setting(partial(SGD, lr=lr), steps=5, batch=4)
+    return theta, dense_masks(theta), partial(fit, net, CLASSIFY, data=small_data(), setting=how)
 
 
 def test_one_and_two_processes_agree_and_count_finished_trials():
     pytest.importorskip("joblib")
     theta, masks, train = setting()
+    place = Place(0, range(3), 1)
+    starts = [(theta, masks), (theta.like(theta.flat / 2), masks)]
     counted, outcomes = [], []
     for jobs in (1, 2):
-        with Workers(train, jobs, lambda: counted.append(1)) as workers:
-            outcomes.append(workers.start(theta, masks, round=1).result())
-    assert same(outcomes[0], outcomes[1])
-    assert same(outcomes[0], train(start=theta, masks=masks, round=1))
-    assert len(counted) == 6
+        with Workers(train, jobs) as workers:
+            outcomes.append(fit_trials(workers, starts, place, lambda: counted.append(1)))
+    for one, two, (start, _) in zip(*outcomes, starts, strict=True):
+        assert same(one, two)
+        assert same(one, train(start=start, masks=masks, place=place))
+    assert not same(*outcomes[0])
+    assert len(counted) == 12
 
 
 def test_each_process_computes_with_one_blas_thread(monkeypatch):
     pytest.importorskip("joblib")
-    theta, masks, _ = setting(trials=1)
 
-    def report(**_):
+    def report():
         return [os.environ[name] for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")]
 
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "7")
     with Workers(report, 2) as workers:
-        assert workers.start(theta, masks, round=0)._futures[0].result() == ["1", "1", "1"]
+        assert workers.submit().result() == ["1", "1", "1"]
 
 
 def test_without_processes_blas_has_one_thread_while_they_work():
     threadpoolctl = pytest.importorskip("threadpoolctl")
-    theta, masks, _ = setting(trials=1)
 
-    def threads(**_):
+    def threads():
         return {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
 
     with threadpoolctl.threadpool_limits(2), Workers(threads, 1) as workers:
-        assert workers.start(theta, masks, round=0)._futures[0].result() == {1}
+        assert workers.submit().result() == {1}
 
 
 def test_a_diverging_trial_is_named_across_the_process_border():
     pytest.importorskip("joblib")
     theta, masks, train = setting(lr=np.inf)
+    place = Place(0, range(3), 4)
     with pytest.raises(DivergedError, match="trial 0 became nan in round 4 at step 2"), Workers(train, 2) as workers:
-        workers.start(theta, masks, round=4).result()
+        fit_trials(workers, [(theta, masks)], place)
 
 
 def test_a_killed_worker_is_an_error_and_not_a_hang():
     pytest.importorskip("joblib")
-    theta, masks, _ = setting(trials=1)
 
-    def die(**_):
+    def die():
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(RuntimeError, match="terminated"), Workers(die, 2) as workers:
-        workers.start(theta, masks, round=0).result()
+        workers.submit().result()
 
 
 def sleep():
@@ -91,7 +94,7 @@ def test_only_its_own_processes_are_stopped():
         with Workers(train, 2) as outer:
             with pytest.raises(KeyboardInterrupt), Workers(train, 2):
                 raise KeyboardInterrupt
-            assert outer.start(theta, masks, round=0).result().end.trials == 1  # the outer ones still work
+            assert fit_trials(outer, [(theta, masks)], Place())[0].end.trials == 1  # the outer ones still work
         assert stranger.is_alive()
     finally:
         stranger.terminate()

@@ -21,13 +21,10 @@ OLD = ("net_options", "lr", "momentum", "weight_decay", "drops", "warmup", "rate
 
 def converted(values: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return the JSON of a recipe in its present form; what is neither the old form nor right is left as it is."""
-    if (
-        not isinstance(values.get("net"), str)
-        or values["net"] not in RATES
-        or not isinstance(values.get("rates"), Mapping)
-    ):
+    net, given = values.get("net"), values.get
+    options, rates = given("net_options") or {}, given("rates") or {}
+    if not (isinstance(net, str) and isinstance(options, Mapping) and isinstance(rates, Mapping)):
         return values
-    net, given = values["net"], values.get
     optimizer: dict[str, Json] = {"name": given("optimizer"), "lr": given("lr")}
     optimizer |= {name: given(name) for name in ("momentum", "weight_decay") if given(name)}
     schedule: dict[str, Json] = {"name": "constant"}
@@ -35,13 +32,13 @@ def converted(values: Mapping[str, Json]) -> Mapping[str, Json]:
         schedule = {"name": "step_drops", "drops": given("drops"), "warmup": given("warmup", 0)}
     elif given("warmup"):
         schedule["warmup"] = given("warmup")
-    prune: dict[str, Json] = {"name": "magnitude", "rates": given("rates") or dict(RATES[net])}
+    prune: dict[str, Json] = {"name": "magnitude", "rates": rates or dict(RATES.get(net, {}))}
     globally = net in GLOBALLY if given("pruned_globally") is None else given("pruned_globally")
     if globally or net in GLOBALLY:
         prune["scope"] = "globally" if globally else "layerwise"
     return {
         **{name: value for name, value in values.items() if name not in OLD},
-        "net": {"name": net, **(given("net_options") or {})},
+        "net": {"name": net, **options},
         "data": {"name": given("data")},
         "optimizer": optimizer,
         "schedule": schedule,

@@ -10,7 +10,7 @@ from npticket import datasets, nets
 from npticket.backend import Json
 from npticket.datasets import Augment, Dataset, FlipAndCrop
 from npticket.experiments.recipe import Part, Recipe, RecipeError
-from npticket.experiments.series import REWIND_POINT, Series, to_the_rewind_point
+from npticket.experiments.series import REWIND_POINT, Series, planned, to_the_rewind_point
 from npticket.optimizers import SGD, Adam, Schedule, constant, linear_warmup, step_drops
 from npticket.params import Params
 from npticket.protocols import MakeOptimizer, Net, Optimizer
@@ -103,6 +103,8 @@ def make_rule(recipe: Recipe, parts: Parts) -> Rule:
     if extra := options.keys() - {"scope", "rates"}:
         raise RecipeError(f"prune has the options scope and rates, got {', '.join(sorted(extra))}")
     scope = _known("prune's scope", options["scope"], SCOPES)
+    if not isinstance(options["rates"], Mapping):
+        raise RecipeError(f"prune's rates must be an object of numbers, got {options['rates']!r}")
     for name, rate in options["rates"].items():
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise RecipeError(f"prune's rates are fractions of the survivors in [0, 1), got {rate!r} for {name}")
@@ -147,6 +149,7 @@ def check(recipe: Recipe, parts: Parts) -> None:
         make_optimizer(recipe, parts)(layout)
     except (TypeError, ValueError) as error:
         raise RecipeError(str(error)) from error
+    planned(recipe, parts.series)
 
 
 def _same(thing: T) -> T:

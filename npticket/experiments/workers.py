@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain
 from multiprocessing import resource_tracker
 from types import TracebackType
 
@@ -26,11 +27,16 @@ from npticket.streams import Place
 _call: Callable[..., object]  # in a worker process: what it was started for, with the data
 
 
-def fit_trials(workers: "Workers", starts: Sequence[tuple[Params, Params]], place: Place) -> list[Fit]:
+def fit_trials(
+    workers: "Workers",
+    starts: Sequence[tuple[Params, Params]],
+    place: Place,
+    on_done: Callable[[], object] = lambda: None,
+) -> list[Fit]:
     """Train networks from several (start, masks), every trial of each at the same time if there are so many workers.
 
     The workers' call is `fit` with everything but start, masks and place. On a GPU the trials of one start train in one
-    call. Raises what the first failed one raised.
+    call. `on_done` is called as each call ends. Raises what the first failed one raised.
     """
     rows = [slice(t, t + 1) for t in range(len(place.trials))]
     if array_module(starts[0][0].flat) is not np:
@@ -44,6 +50,8 @@ def fit_trials(workers: "Workers", starts: Sequence[tuple[Params, Params]], plac
         ]
         for start, masks in starts
     ]
+    for future in chain(*futures):
+        future.add_done_callback(lambda _: on_done())
     return [join_trials([future.result() for future in parts]) for parts in futures]
 
 

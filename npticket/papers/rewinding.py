@@ -1,0 +1,68 @@
+"""Comparing rewinding and fine-tuning (Renda, Frankle & Carbin, ICLR 2020): three ways to retrain what was pruned.
+
+After each round of pruning, weight rewinding takes the survivors back to an earlier step, and the learning rate with
+them: that is the winning ticket with a rewind step. Learning-rate rewinding keeps the trained values and only replays
+the schedule from that step on. Fine-tuning keeps them, too, and trains for as long at the last learning rate.
+"""
+
+from collections.abc import Callable
+
+from npticket.experiments.parts import Parts
+from npticket.experiments.recipe import Part, Recipe
+from npticket.experiments.series import Done, Run, Runs, Series
+from npticket.papers.lottery_ticket.series import TICKET, trained_on
+from npticket.report.paper import Paper
+
+EPOCH = 391  # steps of 128 examples
+LAST = 182 * EPOCH
+
+
+def retrained(rate_at: Callable[[Recipe], int | None]) -> Callable[[Recipe], Runs]:
+    """Return a series that prunes round after round and trains on, for as long as weight rewinding does."""
+
+    def series(recipe: Recipe) -> Runs:
+        left = yield Done(TICKET, 0)
+        for round in range(1, recipe.rounds):
+            given = {"end": left["end"], "masks": left["next_masks"]}
+            left = yield Run(round, trained_on, given, first_step=recipe.rewind_step, rate_at=rate_at(recipe))
+
+    return series
+
+
+SERIES = {
+    "learning_rate_rewinding": Series(
+        retrained(lambda recipe: None),
+        "learning-rate rewinding",
+        {"color": "#009e73", "linestyle": "-", "marker": "D"},
+    ),
+    "last_rate_fine_tuning": Series(
+        retrained(lambda recipe: recipe.steps - 1),
+        "fine-tuning at the last rate",
+        {"color": "#e69f00", "linestyle": "-.", "marker": "P"},
+    ),
+}
+
+RESNET_20 = Recipe(
+    name="rewinding-resnet20",
+    source="Renda et al. 2020, Figures 1 and 2",
+    net=Part("resnet", depth=20),
+    data=Part("cifar10"),
+    optimizer=Part("sgd", lr=0.1, momentum=0.9, weight_decay=2e-4),
+    schedule=Part("step_drops", drops=[[91 * EPOCH, 0.01], [136 * EPOCH, 0.001]]),
+    prune=Part("magnitude", scope="globally", rates={"*/W": 0.2}),
+    augment=Part("flip_and_crop"),
+    batch=128,
+    steps=LAST,
+    rounds=11,  # to 10.7 % of the weights
+    trials=3,
+    validate_every=EPOCH,
+    rewind_step=LAST // 10,
+    series=(TICKET, *SERIES, "random_reinit"),
+)
+
+PAPER = Paper(
+    key="rewinding",
+    citation="Renda, Frankle & Carbin: Comparing Rewinding and Fine-tuning in Neural Network Pruning, ICLR 2020",
+    recipes={RESNET_20.name: RESNET_20},
+    parts=Parts(series=SERIES),
+)
