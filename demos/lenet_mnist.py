@@ -4,28 +4,27 @@
     python demos/lenet_mnist.py --quick    20 seconds, to see it run
     python demos/lenet_mnist.py --paper    the paper's setting: hours
 
-Prints one row per round, the winning ticket beside its control, and writes results.csv, curves.csv and a figure.
+Prints one row per round, the winning ticket beside its control, and writes results.csv, curves.csv and figures.
 """
 
 import argparse
 import sys
 from functools import partial
+from itertools import count, islice
 
-import demo
-
-from npticket import datasets, recipes
+from npticket import backend, datasets
+from npticket.cli.demos import arguments, run, smaller
+from npticket.experiments.workers import Workers, fit_trials
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.nets import Net
 from npticket.optimizers import Adam
-from npticket.prune import dense_masks, magnitude, prune_layerwise
-from npticket.tickets import rewind
-from npticket.train import fit
-from npticket.workers import Workers
-
-LEARNING_RATE = 1.2e-3  # of Adam
-BATCH = 60
-VALIDATE_EVERY = 100
-PRUNING_RATES = {"fc1/W": 0.2, "fc2/W": 0.2, "out/W": 0.1}  # of the survivors, per round
+from npticket.papers import LIBRARY
+from npticket.prune import Layerwise, Rule, dense_masks, magnitude
+from npticket.report.journal import Journal
+from npticket.streams import Place
+from npticket.task import CLASSIFY
+from npticket.tickets import find_tickets, rewind
+from npticket.train import Setting, fit
 
 LENET = Net(
     name="LeNet-300-100",
@@ -38,9 +37,10 @@ LENET = Net(
         out=Dense(100, 10),
     ),
     input_shape=(28, 28),
-    classes=10,
-    rates=PRUNING_RATES,
+    output_shape=(10,),
 )
+PRUNING_RATES = {"fc1/W": 0.2, "fc2/W": 0.2, "out/W": 0.1}  # of the survivors, per round
+LEARNING_RATE = 1.2e-3  # of Adam
 
 SIZES = {  # round 0 is the dense network; round r has about 0.8^r of the weights
     "default": {"trials": 2, "rounds": 12, "steps": 5_000},
@@ -49,38 +49,34 @@ SIZES = {  # round 0 is the dense network; round r has about 0.8^r of the weight
 }
 
 
-def find_winning_tickets(run: demo.Demo) -> None:
-    """The four steps of the paper, round after round, with the random reinitialisation as control."""
-    train = partial(
-        fit,
-        LENET,
-        data=run.data,
-        optimizer=partial(Adam, lr=LEARNING_RATE),
-        steps=run.args.steps,
-        batch=BATCH,
-        validate_every=VALIDATE_EVERY,
-        seed=run.args.seed,
-        engine=run.args.engine,
-    )
-    run.print_header()
-    with Workers(train, run.args.jobs, run.progress.advance) as workers:
-        theta0 = run.initialise("init")  # 1. initialise
-        masks = dense_masks(theta0)
-        earlier = None  # the round before, whose control may still be under way
-        for round in range(run.args.rounds):
-            ticket = workers.start(rewind(theta0, masks), masks, round)  # 4. reset, and 2. train
-            reinit = workers.start(rewind(run.initialise("reinit", round), masks), masks, round)  # the control
-            if earlier:
-                run.note_round(*earlier)  # it was started before this round, so it is the first to be done
-            earlier = (round, masks, ticket, reinit)
-            masks = prune_layerwise(magnitude(ticket.result().end), masks, PRUNING_RATES)  # 3. prune
-        run.note_round(*earlier)
+def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journal: Journal) -> None:
+    """The four steps of the paper, round after round, with a random reinitialisation as control."""
+    setting = Setting(partial(Adam, lr=LEARNING_RATE), args.steps, batch=60, validate_every=100, engine=args.engine)
+    place, rounds, fits = Place(args.seed, range(args.trials)), count(), {}
+
+    def initialise(place: Place, purpose: str):
+        theta = LENET.init(place.rngs(purpose))
+        return theta.like(backend.to_device(theta.flat, backend.load(args.backend)))
+
+    def train(start, masks):  # 2 train: each ticket, and beside it its control
+        here = Place(args.seed, range(args.trials), next(rounds))
+        reinit = rewind(initialise(here, "reinit"), masks)
+        both = fit_trials(workers, [(start, masks), (reinit, masks)], here, journal.progress.advance)
+        fits.update(zip(journal.recipe.series, both, strict=True))
+        return both[0].end
+
+    prune = Rule(magnitude, Layerwise(PRUNING_RATES))  # 3 prune the smallest weights
+    with Workers(partial(fit, LENET, CLASSIFY, data=data, setting=setting), args.jobs) as workers:
+        theta0 = initialise(place, "init")  # 1 initialise
+        tickets = find_tickets(theta0, dense_masks(theta0), train=train, prune=prune)  # 4 reset, and again
+        for round in islice(tickets, args.rounds):
+            journal.note(round.index, round.masks, fits)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in LeNet-300-100 on MNIST.")
-    args = demo.parse(parser, lambda args: SIZES, "runs/lenet-demo", argv)
-    return demo.run(args, recipes.LENET, LENET, datasets.mnist, find_winning_tickets)
+    args = arguments(parser, lambda args: SIZES, "runs/lenet-demo", argv)
+    return run(args, smaller(LIBRARY.recipes["lenet-mnist"], args), partial(find_winning_tickets, args))
 
 
 if __name__ == "__main__":

@@ -1,35 +1,52 @@
-"""The house: who may import whom, and what the core may import at all."""
+"""The house: who may import whom, which words belong where, how large things may be, and that names mean one thing."""
 
 import ast
+import io
+import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "npticket"
+from npticket.experiments.parts import check
+from npticket.papers import LIBRARY, PARTS
 
-# A module imports only from lower floors. layers/, datasets/ and engine/ are one unit each.
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "npticket"
+
+# Units are modules, or rooms with all that is in them. One imports only from lower floors, or from its own room.
 FLOORS = [
-    {"backend", "streams", "initializers", "progress"},
+    {"backend", "streams", "initializers"},
     {"params"},
-    {"layers", "loss", "optimizers", "prune", "tickets", "datasets"},
-    {"nets", "engine", "tables"},
-    {"train", "controls", "recipe", "manifest", "store", "report", "sparse"},
-    {"workers", "runs", "recipes", "figures", "claims"},
-    {"estimate", "experiment", "quantities"},
-    {"paper"},
+    {"protocols", "loss"},
+    {"layers", "optimizers", "datasets"},
+    {"task", "nets", "tickets"},
+    {"prune", "engine", "record"},
+    {"train", "export"},
+    {"experiments"},
+    {"report"},
+    {"papers"},
     {"cli"},
     {"__main__"},
 ]
 THIRD_PARTY = {  # besides NumPy: who may import what, always inside a function
-    "backend": {"cupy"},
+    "backend": {"cupy", "threadpoolctl"},
     "datasets": {"pooch", "tqdm"},
-    "figures": {"matplotlib"},
-    "manifest": {"threadpoolctl"},
-    "progress": {"tqdm"},
-    "workers": {"joblib", "threadpoolctl", "distributed"},
+    "experiments": {"joblib", "threadpoolctl", "distributed", "tqdm"},
+    "report": {"matplotlib"},
 }
+TABLES_OF_DATA = {"papers/lottery_ticket/claims.py", "papers/lottery_ticket/recipes.py"}  # longer than a file may be
+MOST_LINES, MOST_IN_A_FUNCTION, MOST_PARAMETERS = 200, 40, 8
+
+
+def files(*units):
+    """Paths of the package's modules, of these units or all, with their names as in TABLES_OF_DATA."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        if name != "__init__.py" and (not units or name.split("/")[0].removesuffix(".py") in units):
+            yield path, name
 
 
 def imports(source):
@@ -46,6 +63,14 @@ def imports(source):
                 yield node.module, node in tree.body
 
 
+def for_types(source):
+    """Modules imported under `if TYPE_CHECKING:`, which no run imports."""
+    blocks = [
+        n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"
+    ]
+    return {module for block in blocks for module, _ in imports("\n".join(map(ast.unparse, block.body)))}
+
+
 def violations(unit, source):
     """What is wrong with the imports of `source`, a module of `unit`."""
     floor = next(i for i, units in enumerate(FLOORS) if unit in units)
@@ -57,48 +82,144 @@ def violations(unit, source):
                 continue
             if other != unit and not any(other in units for units in FLOORS[:floor]):
                 yield f"{unit} (floor {floor}) imports {other}"
-        elif root not in sys.stdlib_module_names and root != "numpy":
+        elif root not in sys.stdlib_module_names and root != "numpy" and module not in for_types(source):
             if root not in THIRD_PARTY.get(unit, ()):
                 yield f"{unit} imports {root}"
             elif at_top:
                 yield f"{unit} imports {root} at the top, not when it is needed"
 
 
-def modules():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        unit = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if unit != "__init__":
-            yield unit, path
+def unit_of(name):
+    return name.split("/")[0].removesuffix(".py")
 
 
 def test_every_module_has_a_floor():
-    assert {unit for unit, _ in modules()} == set.union(*FLOORS)
+    assert {unit_of(name) for _, name in files()} == set.union(*FLOORS)
 
 
-@pytest.mark.parametrize(("unit", "path"), [pytest.param(*pair, id=str(pair[1].name)) for pair in modules()])
-def test_modules_import_only_from_lower_floors(unit, path):
-    assert list(violations(unit, path.read_text())) == []
-
-
-def test_layers_do_not_know_each_other_or_masks():
-    for path in (PACKAGE / "layers").glob("*.py"):
-        if path.name != "__init__.py":
-            assert not any(module.startswith("npticket.layers") for module, _ in imports(path.read_text()))
-            assert "mask" not in path.read_text().lower()
+@pytest.mark.parametrize(("path", "name"), [pytest.param(*pair, id=pair[1]) for pair in files()])
+def test_modules_import_only_from_lower_floors(path, name):
+    assert list(violations(unit_of(name), path.read_text())) == []
 
 
 @pytest.mark.parametrize(
     ("unit", "source", "complaint"),
     [
         ("params", "from npticket.layers import Dense", "params (floor 1) imports layers"),
-        ("tickets", "from npticket.prune import magnitude", "tickets (floor 2) imports prune"),
-        ("tickets", "from npticket import train", "tickets (floor 2) imports train"),
+        ("tickets", "from npticket.prune import magnitude", "tickets (floor 4) imports prune"),
+        ("tickets", "from npticket import train", "tickets (floor 4) imports train"),
+        ("experiments", "from npticket.papers import PARTS", "experiments (floor 7) imports papers"),
+        ("report", "def f():\n    from npticket.papers import PARTS", "report (floor 8) imports papers"),
         ("loss", "def f():\n    import scipy.special", "loss imports scipy"),
-        ("figures", "import matplotlib", "figures imports matplotlib at the top, not when it is needed"),
+        ("report", "import matplotlib", "report imports matplotlib at the top, not when it is needed"),
     ],
 )
 def test_the_floor_check_can_fail(unit, source, complaint):
     assert list(violations(unit, source)) == [complaint]
+
+
+def test_the_heart_knows_neither_networks_nor_training_nor_optimizers():
+    known = {module for module, _ in imports((PACKAGE / "tickets.py").read_text()) if module.startswith("npticket")}
+    assert known == {"npticket.backend", "npticket.params"}
+
+
+def test_layers_do_not_know_each_other_or_masks():
+    for path, name in files("layers"):
+        if not name.endswith("__init__.py"):
+            inside = {module for module, _ in imports(path.read_text()) if module.startswith("npticket.layers")}
+            assert inside <= {"npticket.layers.parameterless"}
+            assert "mask" not in path.read_text().lower()
+
+
+def test_a_paper_imports_no_other_paper_but_the_first():
+    for path, name in files("papers"):
+        mine, first = name.split("/")[1].removesuffix(".py"), "lottery_ticket"
+        for module, _ in imports(path.read_text()):
+            if module.startswith("npticket.papers.") and mine != "__init__":
+                assert module.split(".")[2] in (mine, first), f"{name} imports {module}"
+
+
+# What belongs to tasks and papers; `label` is what matplotlib calls a line of a legend.
+CLASSIFICATION = re.compile(r"\b(labels?|accurac(y|ies)|classes)\b")
+MATPLOTLIBS = re.compile(r"\blabel=|[\"']label[\"']")
+
+
+def words(source):
+    """The lines of a module that speak of classification, in names, texts or comments."""
+    for number, line in enumerate(source.splitlines(), start=1):
+        if CLASSIFICATION.search(MATPLOTLIBS.sub("", line).lower()):
+            yield f"{number}: {line.strip()}"
+
+
+@pytest.mark.parametrize("unit", ["train", "record", "engine", "experiments", "report"])
+def test_nobody_speaks_of_classification_but_tasks_losses_and_papers(unit):
+    for path, name in files(unit):
+        if path.name != "loss.py":
+            assert list(words(path.read_text())) == [], name
+
+
+def test_the_check_of_words_can_fail():
+    assert list(words("x = 1\nlabels = 2  # theirs\n# Accuracy\nplot(x, label='a')\nfor_labels = 3\n")) == [
+        "2: labels = 2  # theirs",
+        "3: # Accuracy",
+    ]
+
+
+def too_large(name, source):
+    """What of a module is larger than it may be."""
+    lines = source.count("\n")
+    if lines > MOST_LINES and name not in TABLES_OF_DATA:
+        yield f"{name}: {lines} lines"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            length = node.end_lineno - node.lineno + 1
+            a = node.args
+            parameters = [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs) if p.arg not in ("self", "cls")]
+            if length > MOST_IN_A_FUNCTION and name not in TABLES_OF_DATA:
+                yield f"{name}: {node.name} has {length} lines"
+            if len(parameters) > MOST_PARAMETERS and name not in TABLES_OF_DATA:
+                yield f"{name}: {node.name} has {len(parameters)} parameters"
+
+
+@pytest.mark.parametrize(("path", "name"), [pytest.param(*pair, id=pair[1]) for pair in files()])
+def test_files_functions_and_lists_of_parameters_are_short(path, name):
+    assert list(too_large(name, path.read_text())) == []
+
+
+def test_the_check_of_sizes_can_fail():
+    body = "\n".join(["    pass"] * 40)
+    source = f"def f(a, b, c, d, e, f, g, h, *, i):\n{body}\n" + "\n" * 160
+    assert list(too_large("x.py", source)) == ["x.py: 201 lines", "x.py: f has 41 lines", "x.py: f has 9 parameters"]
+
+
+def anything(source):
+    """Lines in which `Any` stands but where arrays and JSON are declared."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    lines = [token.line.strip() for token in tokens if token.type == tokenize.NAME and token.string == "Any"]
+    return [line for line in lines if line != "from typing import Any" and not re.match(r"(Array|Json) = Any\b", line)]
+
+
+@pytest.mark.parametrize(("path", "name"), [pytest.param(*pair, id=pair[1]) for pair in files()])
+def test_any_is_for_arrays_and_json(path, name):
+    assert anything(path.read_text()) == []
+    assert "type: ignore" not in path.read_text()
+
+
+def test_the_check_of_any_can_fail():
+    assert anything("from typing import Any\nArray = Any  # an array\nx: Any = 3\n") == ["x: Any = 3"]
+
+
+@pytest.mark.parametrize("recipe", LIBRARY.published.values(), ids=lambda recipe: recipe.name)
+def test_every_name_in_a_recipe_exists(recipe):
+    check(recipe, PARTS)
+
+
+def test_every_name_is_there_once():
+    """Papers are put together by names: what two of them brought under one is refused when they are imported."""
+    claims = [claim.id for claim in LIBRARY.claims]
+    assert len(set(claims)) == len(claims)
+    about = {name for claim in LIBRARY.claims for name in claim.recipes}
+    assert about <= set(LIBRARY.published)
 
 
 def test_the_core_imports_numpy_only():
@@ -106,8 +227,8 @@ def test_the_core_imports_numpy_only():
 import sys
 import numpy.random
 before = set(sys.modules)
-from npticket import backend, datasets, engine, layers, loss, nets, optimizers, params, prune, streams, tickets, train
-from npticket import claims, cli, experiment, figures, progress, report, store, workers
+from npticket import backend, datasets, engine, export, layers, loss, nets, optimizers, params, prune, streams
+from npticket import task, tickets, train, cli, experiments, papers, report
 import numpy as np
 from npticket.datasets import Dataset, Split
 split = Split(np.zeros((60, 28, 28), np.uint8), np.zeros(60, np.uint8))
@@ -115,10 +236,32 @@ net = nets.lenet_300_100()
 theta0 = net.init(streams.streams(0, [0], "init"))
 masks = prune.dense_masks(theta0)
 data = Dataset("black", split, split, split, classes=10, source="a test")
-end = train.fit(net, theta0, masks, data, optimizer=lambda m: optimizers.Adam(m, 1e-3), steps=2).end
-prune.prune_layerwise(prune.magnitude(end), masks, net.rates)
 roots = {name.split(".")[0] for name in set(sys.modules) - before if not name.startswith("__")}
 print(*sorted(roots - set(sys.stdlib_module_names)))
 """
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert set(out.stdout.split()) == {"npticket"}
+
+
+def test_it_trains_and_prunes_without_any_other_package(tmp_path):
+    """As after a bare `pip install npticket`."""
+    for name in ("matplotlib", "tqdm", "joblib", "threadpoolctl", "pooch", "cupy", "distributed", "sklearn"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('no {name} here')")
+    code = """
+import numpy as np
+from npticket import nets, optimizers, prune, streams, task, train
+from npticket.datasets import Dataset, Split
+split = Split(np.zeros((60, 28, 28), np.uint8), np.zeros(60, np.uint8))
+data = Dataset("black", split, split, split, classes=10, source="a test")
+net = nets.lenet_300_100()
+theta0 = net.init(streams.streams(0, [0], "init"))
+masks = prune.dense_masks(theta0)
+setting = train.Setting(lambda masks: optimizers.Adam(masks, 1e-3), steps=2)
+end = train.fit(net, task.CLASSIFY, theta0, masks, data, setting).end
+rule = prune.Rule(prune.magnitude, prune.Layerwise({"*/W": 0.2}))
+print(prune.density(rule(end, masks)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    )
+    assert done.stdout == "[0.8]\n", done.stderr

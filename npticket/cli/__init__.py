@@ -1,20 +1,16 @@
 """The command `npticket`: run the papers' experiments, look at what came out, and judge their claims by it."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from npticket.cli.ending import status_of
 from npticket.cli.looking import draw, show, verify
 from npticket.cli.running import list_recipes, run_recipe
-from npticket.datasets import DataError
 from npticket.engine import ENGINES
-from npticket.experiments.files import StoreError
-from npticket.experiments.recipe import RecipeError
 from npticket.papers import LIBRARY
 from npticket.report.paper import Library
-from npticket.train import DivergedError
 
 EXIT_CODES = """exit status:
   0    done
@@ -23,23 +19,15 @@ EXIT_CODES = """exit status:
   130  stopped by Ctrl-C; finished runs are kept, and the same command goes on from them
 """
 
-FAILURES = (RecipeError, StoreError, DataError, DivergedError, ImportError, RuntimeError, MemoryError, OSError)
-
 
 def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
     """Run one command on the recipes and claims of a library; return the exit status."""
     args = parser().parse_args(argv)
-    try:
-        return args.command(args, library)
-    except KeyboardInterrupt:
+
+    def stopped() -> None:
         print("\nStopped. Finished runs are kept: the same command goes on from them.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read the output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
-    except FAILURES as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+    return status_of(lambda: args.command(args, library), stopped)
 
 
 def parser() -> argparse.ArgumentParser:

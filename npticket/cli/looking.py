@@ -1,4 +1,4 @@
-"""`npticket show`, `figures` and `verify`: what came out of experiments, and what that says about the papers' claims."""
+"""`npticket show`, `figures` and `verify`: what came out of experiments, and what that says of the papers' claims."""
 
 from argparse import Namespace
 from collections.abc import Mapping

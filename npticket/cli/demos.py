@@ -1,0 +1,88 @@
+"""What a demo needs besides the four steps: its flags, a journal, and an end in words."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from npticket import backend
+from npticket.cli.ending import status_of
+from npticket.datasets import Dataset
+from npticket.engine import ENGINES
+from npticket.experiments.parts import load_data
+from npticket.experiments.recipe import Recipe, scaled
+from npticket.experiments.run import Means
+from npticket.experiments.workers import default_jobs
+from npticket.papers import LIBRARY
+from npticket.report.journal import Journal
+
+Sizes = Mapping[str, Mapping[str, int]]  # trials, rounds and steps by size: default, quick, paper
+
+
+def arguments(
+    parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: str, argv: Sequence[str] | None
+) -> Namespace:
+    """Add the flags that all demos have, parse, and fill in what was not given.
+
+    `sizes(args)` has the numbers of trials, rounds and steps by size; `out` is a folder, with fields like {net}.
+    """
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", dest="size", action="store_const", const="quick", help="to see it run")
+    size.add_argument("--paper", dest="size", action="store_const", const="paper", help="the paper's setting: long")
+    parser.add_argument("--out", type=Path, help=f"where results go ({out})")
+    parser.add_argument("--trials", type=int, help="networks per series")
+    parser.add_argument("--rounds", type=int, help="trainings per trial; the first one is the dense network")
+    parser.add_argument("--steps", type=int, help="optimizer steps per training")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same tickets (%(default)s)")
+    parser.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
+    parser.add_argument("--jobs", type=int, help="processes (default: the number of cores)")
+    parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy")
+    parser.add_argument("--engine", choices=ENGINES, default="fast", help="plain: the readable layers (%(default)s)")
+    args = parser.parse_args(argv)
+    args.out = args.out or Path(out.format(**vars(args)))
+    for name, value in sizes(args)[args.size or "default"].items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    if args.jobs is None:
+        args.jobs = 1 if args.backend == "cupy" else min(default_jobs(), 2 * max(1, args.trials))
+    for name in ("trials", "rounds", "steps", "jobs"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if args.seed < 0:
+        parser.error(f"--seed must not be negative, got {args.seed}")
+    if args.jobs > 1 and args.backend == "cupy":
+        parser.error("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
+    return args
+
+
+def smaller(recipe: Recipe, args: Namespace) -> Recipe:
+    """The paper's recipe as the arguments ask for it, with the ticket and one control."""
+    sizes = {name: getattr(args, name) for name in ("trials", "rounds", "seed")}
+    return replace(scaled(recipe, args.steps), series=recipe.series[:2], **sizes)
+
+
+def run(args: Namespace, recipe: Recipe, find_winning_tickets: Callable[[Dataset, Journal], None]) -> int:
+    """Load the data, find winning tickets, say what was found and draw it; return the exit status.
+
+    `recipe` is what the loop in `find_winning_tickets` does, as the runner would be asked for it.
+    """
+    journals: list[Journal] = []
+
+    def work() -> int:
+        backend.load(args.backend)
+        data = load_data(recipe, LIBRARY.parts, args.data)
+        means = Means(args.jobs, array_module=args.backend, engine=args.engine)
+        with Journal(recipe, LIBRARY, data, args.out, means) as journal:
+            journals.append(journal)
+            find_winning_tickets(data, journal)
+        journal.conclude()
+        return 0
+
+    def stopped() -> None:
+        kept = any(map(len, journals))
+        print(
+            f"\nStopped. {f'The rounds shown above are in {args.out}' if kept else 'No round was finished.'}",
+            flush=True,
+        )
+
+    return status_of(work, stopped)

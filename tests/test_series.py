@@ -1,0 +1,119 @@
+"""Series: what they ask for, what others take of it, and how a paper adds one of its own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_experiment import SMALL, data, experiment
+
+from npticket.experiments import run
+from npticket.experiments.parts import Parts, merged
+from npticket.experiments.recipe import Part, RecipeError
+from npticket.experiments.series import REWIND_POINT, Done, Key, Run, Series, kept, planned, rewind_point
+from npticket.papers import PARTS
+from npticket.papers.lottery_ticket.series import SERIES, ticket
+
+CHAINS = ("winning_ticket", "fine_tuning")
+
+
+@given(st.integers(1, 5), st.integers(1, 3), st.booleans(), st.sets(st.sampled_from(sorted(SERIES))))
+@settings(max_examples=60)
+def test_all_runs_are_known_before_the_first_and_wait_only_for_runs_of_their_trial(rounds, trials, late, more):
+    names = ("winning_ticket", "fine_tuning", *sorted(more - set(CHAINS)))
+    recipe = replace(SMALL, rounds=rounds, trials=trials, rewind_step=4 if late else 0, series=names)
+    runs = planned(recipe, PARTS.series)
+    expected = {Key(name, r, t) for name in names for r in range(rounds) for t in range(trials)}
+    expected -= {Key(name, 0, t) for name in names[1:] for t in range(trials)}
+    assert set(runs) == expected | {Key(REWIND_POINT, 0, t) for t in range(trials) if late}
+    for key, asked in runs.items():
+        for stored in asked.given.values():
+            assert stored.key in runs and stored.key.trial == key.trial
+            assert stored.key.round < key.round or stored.key.series == REWIND_POINT
+            assert stored.what in kept(runs)[stored.key]
+
+
+@pytest.mark.parametrize("rewind_step", [0, 4])
+def test_what_each_series_takes_along(rewind_step):
+    recipe = replace(SMALL, rounds=3, trials=1, series=tuple(SERIES), rewind_step=rewind_step)
+    runs = planned(recipe, PARTS.series)
+
+    def given(name, round):
+        return {what: (s.key.series, s.key.round, s.what) for what, s in runs[Key(name, round, 0)].given.items()}
+
+    point = {"theta0": (REWIND_POINT, 0, "end")} if rewind_step else {}
+    masks = {r: {"masks": ("winning_ticket", r - 1, "next_masks")} for r in (1, 2)}
+    assert given("winning_ticket", 0) == {}
+    for name in ("winning_ticket", "shuffled", "survivor_reinit", "noise_0.5", "noise_3"):
+        assert given(name, 2) == masks[2] | point
+    for name in ("random_reinit", "random_reinit_3", "random_mask", "random_mask_2"):
+        assert given(name, 2) == masks[2]
+    assert given("one_shot", 2) == {"end": ("winning_ticket", 0, "end")} | point
+    assert given("one_shot_reinit", 2) == {"end": ("winning_ticket", 0, "end")}
+    assert given("fine_tuning", 1) == {"end": ("winning_ticket", 0, "end"), **masks[1]}
+    assert given("fine_tuning", 2) == {"end": ("fine_tuning", 1, "end"), "masks": ("fine_tuning", 1, "next_masks")}
+    assert given("continued_training", 1) == masks[1] | point
+    assert given("continued_training", 2) == {"masks": ("fine_tuning", 1, "next_masks")} | point
+    assert given("pruned_at_init", 2) == point
+    assert runs[Key("random_mask", 2, 0)].own_masks and not runs[Key("random_reinit", 2, 0)].own_masks
+    fresh = ("random_reinit", "random_mask", "one_shot_reinit", "fine_tuning")
+    for name in SERIES:
+        expected = 0 if name.startswith(fresh) else rewind_step
+        assert runs[Key(name, 2, 0)].first_step == expected
+
+
+def test_only_what_others_take_along_is_kept():
+    wanted = kept(planned(replace(SMALL, series=("winning_ticket", "one_shot"), rounds=3, trials=1), PARTS.series))
+    assert wanted[Key("winning_ticket", 0, 0)] == {"next_masks", "end"}
+    assert wanted[Key("winning_ticket", 1, 0)] == {"next_masks"}
+    assert wanted[Key("winning_ticket", 2, 0)] == wanted[Key("one_shot", 2, 0)] == set()
+
+
+def test_fine_tuning_is_at_the_last_learning_rate_where_there_are_several():
+    """At a constant rate it is at the last one anyway, and trains together with the others."""
+    drops = replace(SMALL, schedule=Part("step_drops", drops=[[6, 1e-4]]), series=("winning_ticket", "fine_tuning"))
+    asked = planned(drops, PARTS.series)[Key("fine_tuning", 1, 0)]
+    assert (asked.first_step, asked.rate_at) == (0, 11)
+    asked = planned(replace(drops, schedule=SMALL.schedule), PARTS.series)[Key("fine_tuning", 1, 0)]
+    assert (asked.first_step, asked.rate_at) == (0, None)
+
+
+def every_other_round(recipe):
+    """A series of somebody's own: the ticket's masks of every second round, the first of them trained twice as long."""
+    point = yield from rewind_point(recipe)
+    for round in range(2, recipe.rounds, 2):
+        left = yield Done("winning_ticket", round - 1)
+        yield Run(round, ticket, {"masks": left["next_masks"], **point})
+
+
+def test_a_series_of_ones_own_is_a_function(tmp_path):
+    mine = merged(PARTS, Parts(series={"every_other": Series(every_other_round, "every other round")}))
+    recipe = replace(SMALL, rounds=4, series=("winning_ticket", "every_other"))
+    outcome = run.run(recipe, mine, tmp_path, data())
+    by = {(row["series"], row["round"], row["trial"]): row for row in outcome.results}
+    assert [key[1] for key in by if key[0] == "every_other"] == [2, 2]
+    for t in range(2):
+        ours, theirs = by["every_other", 2, t], by["winning_ticket", 2, t]
+        assert ours["early_stop_val_loss"] == theirs["early_stop_val_loss"]  # the same start, masks and minibatches
+    with pytest.raises(RecipeError, match="no series 'every_other'"):
+        experiment(recipe, tmp_path / "other", data())
+
+
+def test_a_series_that_waits_for_what_nobody_trains_is_refused():
+    def impatient(recipe):
+        yield Done("winning_ticket", recipe.rounds)
+
+    mine = merged(PARTS, Parts(series={"impatient": Series(impatient)}))
+    with pytest.raises(RecipeError, match="the series impatient takes its masks from winning_ticket"):
+        planned(replace(SMALL, series=("winning_ticket", "impatient")), mine.series)
+
+
+def test_urgent_runs_come_first(tmp_path, monkeypatch):
+    order, real = [], run.training.train_runs
+    monkeypatch.setattr(
+        run.training, "train_runs", lambda *a, **k: order.extend(one.key for one in k["asked"]) or real(*a, **k)
+    )
+    experiment(replace(SMALL, series=("winning_ticket", "random_reinit"), trials=2), tmp_path, data())
+    assert [key.series for key in order[:4]] == ["winning_ticket"] * 4  # on which others wait, before any control
+    assert np.all(np.diff([key.round for key in order[:4]]) >= 0)
