@@ -31,7 +31,7 @@ class Plot(Protocol):
 
 DEFAULT: tuple[Plot, ...] = (
     Lines("early_stopping", (early_stop, at_early_stop)),
-    Lines("final", (at_the_end,)),
+    Lines("at_the_end", (at_the_end,)),
     Curves(),
     FixedSteps(),
 )
