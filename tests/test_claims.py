@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from standins import SERIES
 
 from npticket.experiments import tables
+from npticket.experiments.outcome import read_recipe
 from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket.claims import ACC, CLAIMS
+from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report import page
 from npticket.report.claims import FAILS, HOLDS, UNKNOWN, Claim, judge
 from npticket.report.quantities import STOP
@@ -369,8 +370,8 @@ def test_json_has_everything_and_no_nan():
 def test_the_committed_claims_are_those_of_the_committed_results(committed):
     folder = committed.parent
     rows = tables.read(folder / "results.csv", tables.result_columns(CLASSIFY))
-    asked = json.loads((folder / "recipe.json").read_text())
-    verdicts = judge(CLAIMS, {asked["name"]: outcome(asked["name"], rows, asked["series"])})
+    recipe = read_recipe(folder)
+    verdicts = judge(CLAIMS, {recipe.name: outcome(recipe.name, rows, recipe.series)})
     for now, then in zip(page.as_json(verdicts), json.loads(committed.read_text()), strict=True):
         assert now["value"] == pytest.approx(then["value"]) and now["interval"] == pytest.approx(then["interval"])
         assert {n: v for n, v in now.items() if isinstance(v, str)} == {

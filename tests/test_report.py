@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from standins import SERIES
 
 from npticket.experiments import tables as columns
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Series
 from npticket.experiments.tables import Outcome
+from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report.claims import Claim
 from npticket.report.figures import DEFAULT
 from npticket.report.paper import Library, Paper, Sweep
@@ -231,7 +231,8 @@ def test_a_library_has_what_its_papers_bring_and_draws_it_as_they_do():
     series = {TICKET: SERIES[TICKET]}
     big = Paper("big", "Else (2021)", {"net": RECIPE}, Parts(series=series), {"sizes": SWEEP}, [CLAIM], ours)
     library = Library((SMALL, big))
-    assert list(library.parts.series) == ["small", TICKET]
+    assert list(library.parts.series) == ["small", TICKET, "rewind_point"]
+    assert library.parts.published == library.published
     assert list(library.recipes) == ["tiny", "net"] and list(library.sweeps) == ["sizes"]
     assert list(library.published) == ["tiny", RECIPE.name, "sizes-1"]
     assert library.claims == [CLAIM]
@@ -247,6 +248,7 @@ def test_a_library_has_what_its_papers_bring_and_draws_it_as_they_do():
         (Paper("small", ""), "two papers called small"),
         (Paper("b", "", SMALL.recipes), "two recipes called tiny"),
         (Paper("b", "", {}, Parts(series=SMALL.parts.series)), "two series called small"),
+        (Paper("b", "", {}, Parts(tasks={"classify": DETECT})), "two tasks called classify"),
         (Paper("b", "", {}, Parts(), {"tiny": SWEEP}), "two recipes or sweeps called tiny"),
         (Paper("b", "", {}, Parts(), {"a": SWEEP, "b": SWEEP}), "two recipes called sizes-1"),
         (Paper("b", "", claims=[CLAIM, CLAIM]), "two claims called an-id"),
@@ -270,9 +272,8 @@ def test_a_new_paper_is_one_new_file(tmp_path):
     here = Path(__file__).parents[1]
     shutil.copytree(here / "npticket", tmp_path / "npticket", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "npticket" / "papers" / "a_new_one.py").write_text(NEW_PAPER)
-    code = "import standins; from npticket.papers import *; print(*(p.key for p in LIBRARY.papers), *PARTS.series)"
-    path = os.pathsep.join(map(str, (tmp_path, here / "tests")))
-    out = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, text=True,
+    code = "from npticket.papers import *; print(*(p.key for p in LIBRARY.papers), *PARTS.series)"
+    out = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(tmp_path)}, text=True,
                          capture_output=True, check=True, cwd=tmp_path).stdout  # fmt: skip
     assert out.startswith("lottery_ticket new ")
     assert {"newest", TICKET, "rewind_point"} <= set(out.split())

@@ -3,11 +3,10 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from npticket.experiments.parts import BUILT_IN, merged
 from npticket.report.paper import Library
 
 _FIRST = "lottery_ticket"
 _names = sorted((module.name for module in iter_modules(__path__)), key=lambda name: (name != _FIRST, name))
 
 LIBRARY = Library(tuple(import_module(f"{__name__}.{name}").PAPER for name in _names))
-PARTS = merged(LIBRARY.parts, BUILT_IN)
+PARTS = LIBRARY.parts

@@ -37,8 +37,8 @@ DEFAULT: tuple[Plot, ...] = (
 )
 
 
-def draw(outcome: Outcome, folder: str | Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
-    """Draw every figure that the outcome has the data for, as PNG and SVG; return the files.
+def draw(outcome: Outcome, plots: Sequence[Plot], folder: str | Path) -> list[Path]:
+    """Draw every one of some figures that the outcome has the data for, as PNG and SVG; return the files.
 
     Raises ImportError without matplotlib.
     """

@@ -1,11 +1,11 @@
 """What a paper brings, and all papers together."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
-from npticket.experiments.parts import Parts, merged
+from npticket.experiments.parts import BUILT_IN, Parts, merged
 from npticket.experiments.recipe import Recipe
 from npticket.report.claims import Claim
 from npticket.report.figures import DEFAULT, Plot
@@ -55,12 +55,12 @@ class Library:
         _once("papers", ((paper.key, paper) for paper in self.papers))
         _once("recipes or sweeps", (*self.recipes.items(), *self.sweeps.items()))  # both are run by name
         _once("claims", ((claim.id, claim) for claim in self.claims))
-        _ = self.parts, self.published
+        _ = self.parts
 
     @cached_property
     def parts(self) -> Parts:
-        """What all of them bring."""
-        return merged(*(paper.parts for paper in self.papers))
+        """Everything that recipes can name: what the papers bring, and what is built in."""
+        return replace(merged(*(paper.parts for paper in self.papers), BUILT_IN), published=self.published)
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
