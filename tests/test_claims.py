@@ -1,18 +1,25 @@
 """The judge of the paper's claims, on experiments made up so that the right answer is known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from npticket import claims, paper, recipes, tables
-from npticket.claims import FAILS, HOLDS, UNKNOWN, Claim, Missing, judge
-from npticket.paper import CLAIMS
-from npticket.tables import Outcome, family
+from npticket.experiments import tables
+from npticket.experiments.outcome import read_recipe
+from npticket.experiments.tables import Outcome
+from npticket.papers import LIBRARY
+from npticket.papers.lottery_ticket.claims import ACC, CLAIMS
+from npticket.papers.lottery_ticket.series import SERIES
+from npticket.report import page
+from npticket.report.claims import FAILS, HOLDS, UNKNOWN, Claim, judge
+from npticket.report.quantities import STOP
+from npticket.report.views import Missing
+from npticket.task import CLASSIFY
 
-NAMED = {**recipes.RECIPES, **recipes.SWEEPS["lenet-prune-rate"].recipes}
-RECIPES = {recipe.name: recipe for recipe in NAMED.values()}
+RECIPES = LIBRARY.published
 LAYERS = {  # numbers of weights that are pruned at one rate, and that rate
     "lenet_300_100": ((265_200, 0.2), (1_000, 0.1)),
     "conv_2": ((38_592, 0.1), (4_259_840, 0.2), (2_560, 0.1)),
@@ -93,9 +100,10 @@ def alike(name):
 
 def densities(recipe):
     """The fractions of weights that survive, by round."""
-    layers = LAYERS[recipe.net]
-    if recipe.rates:
-        layers = ((265_200, recipe.rates["fc*/W"]), (1_000, recipe.rates["out/W"]))
+    layers = LAYERS[recipe.net.name]
+    if "prune-rate" in recipe.name:
+        rates = recipe.prune.options["rates"]
+        layers = ((265_200, rates["fc*/W"]), (1_000, rates["out/W"]))
     weights = sum(count for count, _ in layers)
     return [sum(count * (1 - rate) ** r for count, rate in layers) / weights for r in range(recipe.rounds)]
 
@@ -111,7 +119,8 @@ def row(trial, series, round, density, stop=1000.0, acc=0.5, end=None, train=1.0
 
 def outcome(name, rows, series=("winning_ticket", "random_reinit")):
     """An experiment that left these rows."""
-    return Outcome({"name": name, "series": series}, {}, rows, [], "a net on data", "made up")
+    recipe = replace(RECIPES[name], series=tuple(series))
+    return Outcome(recipe, {}, rows, [], "a net on data", "made up", CLASSIFY, SERIES)
 
 
 def experiment(name, measured, train=1.0, trials=2):
@@ -120,7 +129,7 @@ def experiment(name, measured, train=1.0, trials=2):
     rows = []
     for r, density in enumerate(densities(recipe)):
         for series in recipe.series:
-            known = measured.get(family(series))
+            known = measured.get(SERIES[series].draw_of or series)
             if known and (r == 0) <= (series == "winning_ticket"):
                 at = np.log(sorted(known))
                 stop, acc = (np.interp(np.log(100 * density), at, [known[k][i] for k in sorted(known)]) for i in (0, 1))
@@ -175,15 +184,15 @@ def test_claims_are_many_and_different_and_about_what_recipes_train():
 def test_an_order_is_strict_and_says_so():
     for claim in CLAIMS:
         assert claim.strict == claim.expected.startswith(("<", ">")) or "halfway" in claim.expected
-    order = Claim("a", "b", "c", (), lambda: 0, "> 1", "{:.2f} times", 1, strict=True)
-    level = Claim("a", "b", "c", (), lambda: 0, "1", "{:.2f} times", 1, 2)
+    order = Claim((), "a", "b", "c", lambda: 0, "> 1", "{:.2f} times", 1, strict=True)
+    level = Claim((), "a", "b", "c", lambda: 0, "1", "{:.2f} times", 1, 2)
     assert [order.holds(x) for x in (0.9, 1, 1.1)] == [False, False, True]
     assert [level.holds(x) for x in (0.9, 1, 2, 2.1)] == [False, True, True, False]
     assert (order.asked, level.asked) == ("more than 1.00 times", "1.00 times to 2.00 times")
 
 
 def of(quantity, low=-np.inf, high=np.inf, recipes=("lenet-mnist",), **options):
-    return Claim("an-id", "Fig 1", "so it is", recipes, quantity, "a number", "{:.2f}", low, high, **options)
+    return Claim(recipes, "an-id", "Fig 1", "so it is", quantity, "a number", "{:.2f}", low, high, **options)
 
 
 def verdict(quantity, rows, low=-np.inf, high=np.inf):
@@ -193,7 +202,7 @@ def verdict(quantity, rows, low=-np.inf, high=np.inf):
 def test_the_interval_and_certainty_of_two_trials_by_hand():
     # Trials with 0.2 and 0.6 give resamples of mean 0.2, 0.4, 0.4 and 0.6, equally often.
     rows = [row(t, "winning_ticket", 0, 1.0, acc=acc) for t, acc in enumerate((0.2, 0.6))]
-    judged = verdict(lambda v: v("early_stop_test_acc", "winning_ticket", 100), rows, low=0.5)
+    judged = verdict(lambda v: v(ACC, "winning_ticket", 100), rows, low=0.5)
     assert (judged.status, judged.value, judged.interval, judged.trials) == (FAILS, 0.4, (0.2, 0.6), 2)
     assert judged.certainty == pytest.approx(0.25, abs=0.04)  # 4 standard deviations of 2,000 draws
 
@@ -205,10 +214,9 @@ def test_series_of_one_trial_stay_together_and_draws_go_with_their_trial():
         rows.append(row(t, "winning_ticket", 1, 0.8, acc=0.15 + 0.4 * t))
         for draw, name in enumerate(("random_reinit", "random_reinit_2", "random_reinit_3")):
             rows.append(row(t, name, 1, 0.8, acc=0.4 * t + 0.01 * draw))
-    acc = "early_stop_test_acc"
-    gain = verdict(lambda v: v(acc, "winning_ticket", 80) - v(acc, "winning_ticket", 100), rows)
-    lost = verdict(lambda v: v(acc, "random_reinit", 80) - v(acc, "winning_ticket", 80), rows)
-    alone = verdict(lambda v: v(acc, "winning_ticket", 80), rows)
+    gain = verdict(lambda v: v(ACC, "winning_ticket", 80) - v(ACC, "winning_ticket", 100), rows)
+    lost = verdict(lambda v: v(ACC, "random_reinit", 80) - v(ACC, "winning_ticket", 80), rows)
+    alone = verdict(lambda v: v(ACC, "winning_ticket", 80), rows)
     assert (gain.value, gain.interval) == (0.05, (0.05, 0.05))
     assert (lost.value, lost.interval) == (-0.14, (-0.14, -0.14))
     assert alone.interval == (0.15, 0.95)  # without its partner a trial does matter
@@ -219,7 +227,7 @@ def test_an_optimum_is_taken_anew_in_each_resample():
     accs = {(0, 1): 0.6, (0, 2): 0.2, (1, 1): 0.2, (1, 2): 0.6}
     rows = [row(t, "winning_ticket", 0, 1.0, acc=0.9) for t in range(2)]
     rows += [row(t, "winning_ticket", r, 0.8**r, stop=1000 * (1 - acc), acc=acc) for (t, r), acc in accs.items()]
-    best = verdict(lambda v: v.best("early_stop_test_acc", "winning_ticket"), rows)
+    best = verdict(lambda v: v.best(ACC, "winning_ticket"), rows)
     assert (best.value, best.interval) == (0.4, (0.4, 0.6))  # and not the dense network's 0.9
     fastest = verdict(lambda v: v.fastest("winning_ticket")[0], rows)
     assert (fastest.value, fastest.interval) == (600, (400, 600))
@@ -233,7 +241,7 @@ def judged(id, outcomes):
 
 def without(name, unwanted):
     whole = WORLDS["paper"][name]
-    return {name: outcome(name, [r for r in whole.results if not unwanted(r)], whole.recipe["series"])}
+    return {name: outcome(name, [r for r in whole.results if not unwanted(r)], whole.recipe.series)}
 
 
 @pytest.mark.parametrize(
@@ -270,7 +278,7 @@ def cut_short(round):
     whole = WORLDS["paper"]["lenet-mnist"]
     ends = {r["series"]: r["early_stop_step"] for r in whole.results if (r["round"], r["trial"]) == (round, 1)}
     rows = [r | {"steps": ends[r["series"]]} if r["round"] == round else r for r in whole.results]
-    return {"lenet-mnist": outcome("lenet-mnist", rows, whole.recipe["series"])}
+    return {"lenet-mnist": outcome("lenet-mnist", rows, whole.recipe.series)}
 
 
 def test_a_run_cut_short_has_no_known_early_stop_but_an_accuracy():
@@ -288,16 +296,15 @@ def test_only_where_it_seems_the_fastest_does_a_run_cut_short_hide_who_is():
 
 def test_what_is_not_a_number_is_not_judged():
     rows = [row(t, "winning_ticket", 0, 1.0) for t in range(2)]
-    found = verdict(lambda v: v("early_stop_step", "winning_ticket", 100) * np.nan, rows, low=0)
+    found = verdict(lambda v: v(STOP, "winning_ticket", 100) * np.nan, rows, low=0)
     assert (found.status, found.value) == (UNKNOWN, None)
     assert "not numbers" in found.reason
 
 
 def test_a_round_stands_for_a_density_at_most_eight_percent_away():
     rows = [row(t, "winning_ticket", r, d, acc=d) for r, d in enumerate((1.0, 0.54, 0.3)) for t in range(2)]
-    acc = "early_stop_test_acc"
-    assert verdict(lambda v: v(acc, "winning_ticket", 50), rows).value == 0.54
-    assert "near 49 %" in verdict(lambda v: v(acc, "winning_ticket", 49), rows).reason
+    assert verdict(lambda v: v(ACC, "winning_ticket", 50), rows).value == 0.54
+    assert "near 49 %" in verdict(lambda v: v(ACC, "winning_ticket", 49), rows).reason
 
 
 def test_only_claims_about_what_is_there_are_judged():
@@ -309,7 +316,7 @@ def test_only_claims_about_what_is_there_are_judged():
 
 def test_the_same_results_are_judged_the_same():
     rows = [row(t, "winning_ticket", 0, 1.0, acc=acc) for t, acc in enumerate((0.1, 0.23, 0.34, 0.78, 0.95))]
-    first, *again = (verdict(lambda v: v("early_stop_test_acc", "winning_ticket", 100), rows, 0.5) for _ in range(3))
+    first, *again = (verdict(lambda v: v(ACC, "winning_ticket", 100), rows, 0.5) for _ in range(3))
     assert 0 < first.certainty < 1
     assert all((v.interval, v.certainty) == (first.interval, first.certainty) for v in again)
 
@@ -321,13 +328,13 @@ def three():
         raise Missing("nothing known")
 
     rows = [row(t, "winning_ticket", 0, 1.0, acc=acc) for t, acc in enumerate((0.2, 0.6))]
-    value = lambda v: v("early_stop_test_acc", "winning_ticket", 100)  # noqa: E731 - as in the list of claims
+    value = lambda v: v(ACC, "winning_ticket", 100)  # noqa: E731 - as in the list of claims
     asked = [of(value, high=1), of(value, low=1, strict=True), of(refuse)]
     return judge(asked, {"lenet-mnist": outcome("lenet-mnist", rows)})
 
 
 def test_the_table_for_the_terminal():
-    lines = claims.table(three()).splitlines()
+    lines = page.table(three()).splitlines()
     assert lines[0] == "holds            an-id: so it is [Fig 1]"
     for words in ("paper says a number", "holds if at most 1.00", "measured 0.40", "95 % interval 0.20 to 0.60"):
         assert words in lines[1]
@@ -336,11 +343,11 @@ def test_the_table_for_the_terminal():
     assert lines[6].strip() == "nothing known"
     assert len({line.index("; trials") for line in (lines[1], lines[3], lines[5])}) == 1
     assert lines[-1] == "1 holds, 1 does not hold, 1 too little data"
-    assert claims.table([]).splitlines()[-1] == "0 holds, 0 does not hold, 0 too little data"
+    assert page.table([]).splitlines()[-1] == "0 holds, 0 does not hold, 0 too little data"
 
 
 def test_the_table_for_a_document():
-    lines = claims.markdown(three()).splitlines()
+    lines = page.markdown(three()).splitlines()
     assert {line.count("|") for line in lines[:5]} == {10}
     cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
     assert cells == [
@@ -352,7 +359,7 @@ def test_the_table_for_a_document():
 
 
 def test_json_has_everything_and_no_nan():
-    held, failed, unknown = json.loads(json.dumps(claims.as_json(three()), allow_nan=False))
+    held, failed, unknown = json.loads(json.dumps(page.as_json(three()), allow_nan=False))
     assert held["status"] == HOLDS and held["value"] == 0.4 and held["interval"] == [0.2, 0.6]
     assert (held["holds_from"], held["holds_to"], held["strict"]) == (None, 1, False)
     assert (failed["status"], failed["holds_from"], failed["strict"]) == (FAILS, 1, True)
@@ -362,12 +369,13 @@ def test_json_has_everything_and_no_nan():
 @pytest.mark.parametrize("committed", sorted((Path(__file__).parents[1] / "docs" / "results").glob("*/claims.json")))
 def test_the_committed_claims_are_those_of_the_committed_results(committed):
     folder = committed.parent
-    asked = json.loads((folder / "recipe.json").read_text())
-    rows = tables.read_results(folder / "results.csv")
-    verdicts = judge(paper.CLAIMS, {asked["name"]: Outcome(asked, {}, rows, [], "", "")})
-    for now, then in zip(claims.as_json(verdicts), json.loads(committed.read_text()), strict=True):
+    rows = tables.read(folder / "results.csv", tables.result_columns(CLASSIFY))
+    recipe = read_recipe(folder)
+    verdicts = judge(CLAIMS, {recipe.name: outcome(recipe.name, rows, recipe.series)})
+    for now, then in zip(page.as_json(verdicts), json.loads(committed.read_text()), strict=True):
         assert now["value"] == pytest.approx(then["value"]) and now["interval"] == pytest.approx(then["interval"])
         assert {n: v for n, v in now.items() if isinstance(v, str)} == {
             n: v for n, v in then.items() if isinstance(v, str)
         }
+        assert (now["certainty"], now["trials"]) == (then["certainty"], then["trials"])
         assert f"`{now['id']}`" in (folder / "README.md").read_text()

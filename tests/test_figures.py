@@ -7,8 +7,13 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from npticket import figures
-from npticket.tables import Outcome
+from npticket.experiments.recipe import Part, Recipe
+from npticket.experiments.tables import Outcome
+from npticket.papers.lottery_ticket.figures import PLOTS
+from npticket.papers.lottery_ticket.series import SERIES
+from npticket.report import canvas, figures, sweeps
+from npticket.report.paper import Sweep
+from npticket.task import CLASSIFY, LOSS, Measure
 
 CONTROLS = ("random_reinit", "random_reinit_2", "random_mask", "one_shot", "one_shot_reinit", "fine_tuning",
             "continued_training", "noise_0.5", "noise_3", "survivor_reinit", "shuffled", "pruned_at_init")  # fmt: skip
@@ -32,8 +37,16 @@ def outcome(series=("winning_ticket", "random_reinit"), rounds=4, test_at=(), ra
                            "test_acc": acc if step in test_at else ""}
                     for step in range(100, steps + 1, 100)
                 )  # fmt: skip
-    recipe = {"name": "net-data", "series": list(series), "test_at": list(test_at)}
-    return replace(Outcome(recipe, {}, results, curves, "A net on data", "a note"), **changes)
+    recipe = Recipe(
+        "net-data", "a figure", Part("net"), Part("data"), Part("adam"), Part("magnitude"), 60, 1_000, max(1, rounds),
+        tuple(series), test_at=tuple(test_at),
+    )  # fmt: skip
+    return replace(Outcome(recipe, {}, results, curves, "A net on data", "a note", CLASSIFY, SERIES), **changes)
+
+
+def draw(outcome, folder):
+    """Draw what the first paper draws."""
+    return figures.draw(outcome, PLOTS, folder)
 
 
 @pytest.fixture
@@ -70,7 +83,7 @@ ALWAYS = {"early_stopping", "final_accuracy", "generalisation", "curves", "valid
     ],
 )
 def test_what_is_drawn_is_what_there_are_data_for(series, test_at, more, tmp_path, drawn):
-    paths = figures.draw(outcome(series, test_at=test_at), tmp_path)
+    paths = draw(outcome(series, test_at=test_at), tmp_path)
     assert {path.stem for path in paths} == ALWAYS | more == set(drawn)
     assert sorted(path.suffix for path in paths) == [".png"] * (len(paths) // 2) + [".svg"] * (len(paths) // 2)
     for figure in drawn.values():
@@ -78,18 +91,18 @@ def test_what_is_drawn_is_what_there_are_data_for(series, test_at, more, tmp_pat
 
 
 def test_unfinished_experiments_are_drawn_as_far_as_they_are(tmp_path, drawn):
-    assert figures.draw(outcome(results=[], curves=[]), tmp_path) == []
-    figures.draw(outcome(curves=[], test_at=(500,)), tmp_path)
+    assert draw(outcome(results=[], curves=[]), tmp_path) == []
+    draw(outcome(curves=[], test_at=(500,)), tmp_path)
     assert set(drawn) == ALWAYS - {"curves", "validation_loss"}
     whole = outcome(rounds=5)
     begun = [row for row in whole.results if row["round"] < 2 or row["series"] == "winning_ticket"]
-    figures.draw(replace(whole, results=begun), tmp_path)
+    draw(replace(whole, results=begun), tmp_path)
     np.testing.assert_allclose(lines(drawn["final_accuracy"].axes[0])["random reinit"].get_xdata(), [80])
     assert "41.0 %" in legend(drawn["curves"])
 
 
 def test_lines_are_means_and_bands_the_range_of_the_runs(tmp_path, drawn):
-    figures.draw(outcome(rounds=3), tmp_path)
+    draw(outcome(rounds=3), tmp_path)
     steps, accuracy, train = drawn["early_stopping"].axes
     for axes, ticket, reinit, dense in (
         (steps, [0.15, 0.25, 0.35], [0.25, 0.35], 0.15),  # steps 100 and 200 in round 0, in thousands
@@ -122,19 +135,19 @@ def test_lines_are_means_and_bands_the_range_of_the_runs(tmp_path, drawn):
     ],
 )
 def test_ticks_are_densities_of_rounds(rounds, ticks, tmp_path, drawn):
-    figures.draw(outcome(rounds=rounds), tmp_path)
+    draw(outcome(rounds=rounds), tmp_path)
     for axes in drawn["early_stopping"].axes:
         assert [tick.get_text() for tick in axes.get_xticklabels()] == ticks
         np.testing.assert_allclose(axes.get_xticks(), [float(tick) for tick in ticks], rtol=0.03)
 
 
 def test_draws_of_one_control_are_one_line(tmp_path, drawn):
-    figures.draw(outcome(("winning_ticket", "random_reinit", "random_reinit_2")), tmp_path)
+    draw(outcome(("winning_ticket", "random_reinit", "random_reinit_2")), tmp_path)
     assert set(lines(drawn["early_stopping"].axes[0])) == {"winning ticket", "random reinit", "dense network"}
 
 
 def test_structure_controls_and_one_shot_show_their_series(tmp_path, drawn):
-    figures.draw(outcome(("winning_ticket", *CONTROLS)), tmp_path)
+    draw(outcome(("winning_ticket", *CONTROLS)), tmp_path)
     ours, reinit, dense = "winning ticket", "random reinit", "dense network"
     assert legend(drawn["one_shot"]) == [ours, reinit, "one-shot", "one-shot, reinit", dense]
     assert legend(drawn["structure_or_initialisation"]) == [
@@ -151,12 +164,48 @@ def test_structure_controls_and_one_shot_show_their_series(tmp_path, drawn):
 
 
 def test_series_unknown_here_are_drawn_too(tmp_path, drawn):
-    figures.draw(outcome(("winning_ticket", "noise_0.25")), tmp_path)
+    draw(outcome(("winning_ticket", "noise_0.25")), tmp_path)
     assert legend(drawn["controls"]) == ["winning ticket", "noise 0.25", "dense network"]
 
 
+DETECT = replace(CLASSIFY, measures=(LOSS, Measure("iou", "mean IoU", "IoU")))
+
+
+def test_a_paper_without_figures_of_its_own_has_all_series_in_some(tmp_path, drawn):
+    """Whatever is measured, and whatever the series are called."""
+    series = ("first", "random_reinit", "a_b", "c")
+    whole = outcome(series, test_at=(300,))
+    renamed = {
+        what: [{name.replace("acc", "iou"): value for name, value in row.items()} for row in getattr(whole, what)]
+        for what in ("results", "curves")
+    }
+    figures.draw(replace(whole, task=DETECT, **renamed), figures.DEFAULT, tmp_path)
+    assert set(drawn) == {"early_stopping", "at_the_end", "curves", "validation_loss", "fixed_steps"}
+    for stem in ("early_stopping", "at_the_end", "fixed_steps"):
+        assert legend(drawn[stem]) == ["first", "random reinit", "a b", "c", "dense network"]
+    ours, _, *others, _ = (lines(drawn["at_the_end"].axes[0])[name] for name in legend(drawn["at_the_end"]))
+    assert len({(line.get_linestyle(), line.get_marker()) for line in (ours, *others)}) == 3
+    np.testing.assert_allclose(ours.get_ydata(), [0.885, 0.886, 0.887, 0.888])
+    titles = {stem: [axes.get_ylabel() for axes in drawn[stem].axes] for stem in drawn}
+    assert titles["early_stopping"] == ["early-stopping iteration (thousands)", "test mean IoU at early stop"]
+    assert titles["at_the_end"] == ["test mean IoU at the end"] and titles["fixed_steps"] == ["test mean IoU"]
+    assert titles["curves"][0] == "validation mean IoU" and titles["validation_loss"][0] == "validation loss"
+    assert "51.2 %, random reinit" in legend(drawn["curves"])
+
+
+def test_a_paper_may_bring_a_kind_of_figure_of_its_own(tmp_path, drawn):
+    class Histogram:
+        def pictures(self, outcome, points):
+            figure, (axes,) = canvas.panels(1)
+            axes.hist(points["winning_ticket"][0]["final_test_acc"], label="networks")
+            yield canvas.Picture("histogram", figure)
+
+    assert [path.stem for path in figures.draw(outcome(), [Histogram()], tmp_path)] == ["histogram"] * 2
+    assert legend(drawn["histogram"]) == ["networks"]
+
+
 def test_one_shot_has_a_linear_axis_without_its_last_percents(tmp_path, drawn):
-    figures.draw(outcome(("winning_ticket", "one_shot", "one_shot_reinit"), rounds=19), tmp_path)
+    draw(outcome(("winning_ticket", "one_shot", "one_shot_reinit"), rounds=19), tmp_path)
     axes = drawn["one_shot"].axes[0]
     left, right = axes.get_xlim()
     assert axes.get_xscale() == "linear" and left > 100 and right == 0
@@ -168,7 +217,7 @@ def test_accuracies_far_below_the_dense_network_are_not_shown(tmp_path, drawn):
     whole = outcome()
     for name, acc, bottom in (("collapsed", 0.2, 90.5 - 1.5 * 9.5), ("near", 0.85, None)):
         worse = [row | {"early_stop_test_acc": acc} if row["round"] == 3 else row for row in whole.results]
-        figures.draw(replace(whole, results=worse), tmp_path)
+        draw(replace(whole, results=worse), tmp_path)
         low, high = drawn["early_stopping"].axes[1].get_ylim()
         assert low == pytest.approx(bottom) if bottom else 78 < low < 80.5, name
         assert 91.2 < high < 93, name
@@ -176,7 +225,7 @@ def test_accuracies_far_below_the_dense_network_are_not_shown(tmp_path, drawn):
 
 
 def test_fixed_steps_have_a_panel_each(tmp_path, drawn):
-    figures.draw(outcome(test_at=(300, 1_000), rounds=2), tmp_path)
+    draw(outcome(test_at=(300, 1_000), rounds=2), tmp_path)
     panels = drawn["fixed_steps"].axes
     assert [axes.get_title() for axes in panels] == ["after 300 steps", "after 1,000 steps"]
     np.testing.assert_allclose(lines(panels[1])["winning ticket"].get_ydata(), [90.5, 90.6])
@@ -188,14 +237,14 @@ def test_fixed_steps_share_an_axis_that_holds_all_of_them(step, tmp_path, drawn)
     whole = outcome(test_at=(300, 1_000), rounds=2)
     ours = [row for row in whole.curves if row["series"] == "winning_ticket" and row["step"] == step]
     better = [row | {"test_acc": 0.97} if row in ours else row for row in whole.curves]
-    figures.draw(replace(whole, curves=better), tmp_path)
+    draw(replace(whole, curves=better), tmp_path)
     for axes in drawn["fixed_steps"].axes:
         low, high = axes.get_ylim()
         assert low < 80.6 and 97 < high < 98.5
 
 
 def test_curves_are_labelled_by_density_and_reinits_dashed(tmp_path, drawn):
-    figures.draw(outcome(rounds=19), tmp_path)
+    draw(outcome(rounds=19), tmp_path)
     labels = [list(lines(axes)) for axes in drawn["curves"].axes]
     assert labels == [
         ["100.0 %", "51.2 %", "21.0 %"],
@@ -215,13 +264,13 @@ def test_curves_are_labelled_by_density_and_reinits_dashed(tmp_path, drawn):
 
 @pytest.mark.parametrize(("rounds", "labels"), [(1, [["100.0 %"]]), (2, [["100.0 %", "80.0 %"]])])
 def test_curves_of_few_rounds_have_no_panel_that_shows_nothing_new(rounds, labels, tmp_path, drawn):
-    figures.draw(outcome(("winning_ticket",), rounds=rounds), tmp_path)
+    draw(outcome(("winning_ticket",), rounds=rounds), tmp_path)
     assert [list(lines(axes)) for axes in drawn["curves"].axes] == labels
 
 
 @pytest.mark.parametrize(("steps", "until"), [(1_000, 0.525), (400, 0.4)])
 def test_curves_end_at_one_and_a_half_times_the_latest_early_stop(steps, until, tmp_path, drawn):
-    figures.draw(outcome(rounds=3, steps=steps), tmp_path)  # round 2 stops after 300 and 400 steps
+    draw(outcome(rounds=3, steps=steps), tmp_path)  # round 2 stops after 300 and 400 steps
     for axes in drawn["curves"].axes + drawn["validation_loss"].axes:
         assert axes.get_xlim() == (0, pytest.approx(until, rel=0.03))
 
@@ -230,22 +279,24 @@ def test_curves_say_which_images_the_accuracy_is_of(tmp_path, drawn):
     for test_at, label in (((), "validation"), ((500, 1_000), "validation"), (range(100, 1_001, 100), "test")):
         whole = outcome(test_at=test_at)
         shifted = [row | {"val_acc": row["val_acc"] - 0.1} for row in whole.curves]
-        figures.draw(replace(whole, curves=shifted), tmp_path)
+        draw(replace(whole, curves=shifted), tmp_path)
         assert drawn["curves"].axes[0].get_ylabel() == f"{label} accuracy (%)"
         dense = lines(drawn["curves"].axes[0])["100.0 %"].get_ydata()
         np.testing.assert_allclose(dense, 90.5 if label == "test" else 80.5)
 
 
 def sweep(rates, **changes):
-    recipe = {"series": ["winning_ticket"], "test_at": []}
-    names = {key: {"name": f"net-prune-rate-{key}"} for key in rates}
-    return {key: outcome(rate=float(key), recipe=recipe | name, **changes) for key, name in names.items()}
+    """What is to be drawn, and what experiments of these rates left behind."""
+    parts = {key: outcome(("winning_ticket",), rate=float(key), **changes) for key in rates}
+    parts = {key: replace(part, recipe=replace(part.recipe, name=f"rate {key}")) for key, part in parts.items()}
+    asked = Sweep("net-prune-rate", "Figure 29", "rate", {key: part.recipe for key, part in parts.items()})
+    return asked, {part.recipe.name: part for part in parts.values()}
 
 
 def test_a_sweep_has_a_line_for_each_value(tmp_path, drawn):
     rates = ["0.1", "0.2", "0.3", "0.8"]
-    paths = figures.draw_sweep(sweep(rates), tmp_path, "A sweep", "rate")
-    assert [path.name for path in paths] == ["net-prune-rate.png", "net-prune-rate.svg"]  # no other sweep's name
+    paths = sweeps.draw_sweep(*sweep(rates), tmp_path)
+    assert [path.name for path in paths] == ["net-prune-rate.png", "net-prune-rate.svg"]
     figure = drawn["net-prune-rate"]
     steps, accuracy = figure.axes
     np.testing.assert_allclose(lines(accuracy)["0.8"].get_xdata(), [100, 20, 4, 0.8])
@@ -256,15 +307,20 @@ def test_a_sweep_has_a_line_for_each_value(tmp_path, drawn):
         assert len({line.get_marker() for line in axes.lines}) == 4  # to be told apart in grey
         assert axes.get_xlim()[0] > 100 and axes.get_xlim()[1] < 0.8
     assert legend(figure) == rates and figure.legends[0].get_title().get_text() == "rate"
-    assert figure.get_suptitle() == "A sweep\na note; lines: means"
+    assert figure.get_suptitle() == "A net on data: rate\na note; lines: means"
 
 
 def test_a_sweep_shows_every_note_and_leaves_out_what_has_not_begun(tmp_path, drawn):
-    parts = sweep(["0.1", "0.2"]) | sweep(["0.5"], note="half of it") | sweep(["0.8"], results=[])
-    figures.draw_sweep(parts, tmp_path, "A sweep", "rate")
+    asked, parts = sweep(["0.1", "0.2", "0.5", "0.8"])
+    parts["rate 0.5"] = replace(parts["rate 0.5"], note="half of it")
+    parts["rate 0.8"] = replace(parts["rate 0.8"], results=[])
+    sweeps.draw_sweep(asked, parts, tmp_path)
     assert legend(drawn["net-prune-rate"]) == ["0.1", "0.2", "0.5"]
-    assert drawn["net-prune-rate"].get_suptitle().startswith("A sweep\n0.1, 0.2: a note; 0.5: half of it; ")
-    assert figures.draw_sweep(sweep(["0.8"], results=[]), tmp_path, "A sweep", "rate") == []
+    assert drawn["net-prune-rate"].get_suptitle() == (
+        "A net on data: rate\n0.1, 0.2: a note; 0.5: half of it; line: mean, band: min-max"
+    )
+    for few in ("0.1",), ("0.8",), ():  # one experiment is no sweep
+        assert sweeps.draw_sweep(asked, {f"rate {key}": parts[f"rate {key}"] for key in few}, tmp_path) == []
 
 
 def overlaps(boxes):
@@ -300,15 +356,15 @@ LONG = "2 trials of 2,000 steps; reduced: 2,000 of 50,000 steps, 3 of 29 rounds,
 )
 def test_no_label_lies_on_another_and_nothing_leaves_the_figure(rounds, rate, tmp_path, drawn):
     series = ("winning_ticket", *CONTROLS, "noise_1", "noise_2")
-    figures.draw(outcome(series, rounds=rounds, rate=rate, test_at=(500, 1_000), note=LONG), tmp_path)
+    draw(outcome(series, rounds=rounds, rate=rate, test_at=(500, 1_000), note=LONG), tmp_path)
     for name, figure in drawn.items():
         check_layout(figure, name)
 
 
 def test_no_label_of_a_sweep_lies_on_another(tmp_path, drawn):
     rates = ["0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.4", "0.5", "0.6", "0.8"]
-    parts = {key: replace(part, note=f"{LONG}: {key}") for key, part in sweep(rates, rounds=12).items()}
-    figures.draw_sweep(parts, tmp_path, "A sweep", "rate")
+    asked, parts = sweep(rates, rounds=12)
+    sweeps.draw_sweep(asked, {name: replace(part, note=f"{LONG}: {name}") for name, part in parts.items()}, tmp_path)
     check_layout(drawn["net-prune-rate"], "sweep")
 
 
@@ -321,7 +377,7 @@ def test_no_label_of_a_sweep_lies_on_another(tmp_path, drawn):
     ],
 )
 def test_the_layout_check_can_fail(damage, tmp_path, drawn):
-    figures.draw(outcome(), tmp_path)
+    draw(outcome(), tmp_path)
     figure = drawn["final_accuracy"]
     check_layout(figure, "collide")
     damage(figure.axes[0])
@@ -331,7 +387,7 @@ def test_the_layout_check_can_fail(damage, tmp_path, drawn):
 
 def test_the_same_data_give_the_same_bytes(tmp_path):
     pytest.importorskip("matplotlib")
-    first, second = (figures.draw(outcome(), tmp_path / name) for name in "ab")
+    first, second = (draw(outcome(), tmp_path / name) for name in "ab")
     for a, b in zip(first, second, strict=True):
         assert a.read_bytes().startswith(b"\x89PNG" if a.suffix == ".png" else b"<?xml")
         assert a.read_bytes() == b.read_bytes()
@@ -347,4 +403,4 @@ def test_without_matplotlib_drawing_raises_import_error(monkeypatch, tmp_path):
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError):
-        figures.draw(outcome(), tmp_path)
+        draw(outcome(), tmp_path)

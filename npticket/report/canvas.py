@@ -1,0 +1,165 @@
+"""What every figure is drawn on and with: panels, pens, axes, the legend, the files."""
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from npticket.experiments.tables import Outcome, Point
+from npticket.report.quantities import Quantity
+from npticket.report.words import percent
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")  # Okabe and Ito, for the colour-blind
+DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no colours
+_UNKNOWN = "h8pHd"  # markers of series without a look
+
+Points = Mapping[str, Sequence[Point]]  # by series
+Numbers = Sequence[float] | np.ndarray
+
+
+class Picture(NamedTuple):
+    """A figure, the stem of its file, and the title of its legend."""
+
+    stem: str
+    figure: "Figure"
+    legend: str = ""
+
+
+@dataclass(frozen=True)
+class Pen:
+    """How a line looks, in matplotlib's words."""
+
+    color: str = "#777777"
+    linestyle: str = "-."
+    marker: str = "h"
+    markerfacecolor: str = ""
+
+    def draw(
+        self, axes: "Axes", x: Numbers, values: Sequence[np.ndarray] | np.ndarray, name: str, opacity: float = 0.15,
+        every: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Draw the means of `values`, (n,) for each of `x`, and behind them the range.
+
+        Markers stand at each of `x`; on a thinner line at some, if `every` has the first of these and their distance.
+        """
+        size, width = (5, 1.2) if every else (4, 1.4)
+        axes.plot(x, [v.mean() for v in values], label=name, color=self.color, linestyle=self.linestyle,
+                  linewidth=width, marker=self.marker, markerfacecolor=self.markerfacecolor or self.color,
+                  markersize=size, markevery=every)  # fmt: skip
+        if opacity:
+            low, high = [v.min() for v in values], [v.max() for v in values]
+            axes.fill_between(x, low, high, color=self.color, alpha=opacity, linewidth=0)
+
+
+def pen(outcome: Outcome, series: str) -> Pen:
+    """The look of a series; those that have none are grey, each with a dash and a marker of its own."""
+    look = {name: known.look for name, known in outcome.known.items()}
+    if look.get(series):
+        return Pen(**look[series])
+    i = [name for name in outcome.series if not look.get(name)].index(series)
+    return Pen(linestyle=DASHES[(i + 2) % len(DASHES)], marker=_UNKNOWN[i % len(_UNKNOWN)])
+
+
+def panels(count: int, sharey: bool = False) -> tuple["Figure", Sequence["Axes"]]:
+    """A figure that needs no screen, and its panels side by side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=(max(6.4, 4.6 * count), 4.5), layout=ConstrainedLayoutEngine(w_pad=0.08))
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(1, count, squeeze=False, sharey=sharey)[0]
+
+
+def against_density(
+    axes: "Axes", points: Sequence[Point], quantity: Quantity, pen: Pen, name: str, opacity: float = 0.15
+) -> None:
+    """Draw a line through a series' points."""
+    densities, values = [100 * point.density for point in points], [quantity.drawn(point) for point in points]
+    pen.draw(axes, densities, values, name, opacity)
+
+
+def dense_network(axes: "Axes", value: float) -> None:
+    """A line through all densities."""
+    axes.axhline(value, color="0.55", linewidth=0.8, zorder=0, label="dense network")
+
+
+def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:
+    """The vertical axis: steps from 0 on; what has a top not far below the dense network, where others break down."""
+    axes.set_ylabel(quantity.title)
+    low, _ = axes.get_ylim()
+    if quantity.steps:
+        axes.set_ylim(bottom=0)
+    elif quantity.top is not None:
+        low = max(low, dense - 1.5 * max(quantity.top - dense, 2.5))  # for 98 % at least 94 %, as in the paper
+        best = max(each.dataLim.y1 for each in axes.get_shared_y_axes().get_siblings(axes))
+        axes.set_ylim(low, best + 0.05 * (best - low))
+
+
+def weights_remaining(axes: "Axes", densities: Iterable[float], linear: bool = False) -> None:
+    """An axis that runs from 100 % down: logarithmic with a tick at about every third round as in the paper."""
+    axes.set_xlabel("weights remaining (%)")
+    if linear:
+        axes.set_xlim(103, 0)
+        return
+    falling = sorted({100 * density for density in densities}, reverse=True)
+    most, least = falling[0], falling[-1]
+    margin = max(most / least, 1.5) ** 0.04
+    axes.set_xscale("log")
+    axes.set_xlim(most * margin, least / margin)
+    every = 3 if len(falling) > 13 else 2 if len(falling) > 7 else 1
+    ticks: list[float] = []
+    for density in falling[::every]:
+        if not ticks or ticks[-1] / density > (most / least) ** 0.095:  # closer texts would collide
+            ticks.append(density)
+    axes.set_xticks(ticks, [percent(tick / 100).removesuffix(" %") for tick in ticks], fontsize=8)
+    axes.minorticks_off()
+
+
+def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
+    """Add title, thin grid and one legend below all panels, as high as these need; write it as PNG and as SVG."""
+    figure, entries = picture.figure, dict[str, "Artist"]()
+    for axes in figure.axes:
+        axes.grid(axis="y", color="0.9", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(text, handle)
+    width = figure.get_figwidth()
+    rows = math.ceil(len(entries) / (width // (0.8 + 0.075 * max(map(len, entries)))))  # inches that an entry takes
+    columns = math.ceil(len(entries) / rows)
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns, frameon=False,
+                  fontsize=9, title=picture.legend, handlelength=3.2)  # fmt: skip
+    lines = [line for text in (title, note) for line in _wrapped(text, round(12 * width))]
+    figure.suptitle("\n".join(lines), fontsize=10)
+    figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(picture.legend)))  # the panels keep theirs
+    return _save(figure, folder, picture.stem)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters, broken between phrases, which semicolons end, where that is possible."""
+    lines = [""]
+    for phrase in text.replace("; ", ";; ").split("; "):
+        joined = f"{lines[-1]} {phrase}".strip()
+        lines[-1:] = [joined] if len(joined) <= width or not lines[-1] else [lines[-1], phrase]
+    return [part for line in lines for part in textwrap.wrap(line, width)]
+
+
+def _save(figure: "Figure", folder: Path, stem: str) -> list[Path]:
+    """Write both files; the same data give the same bytes."""
+    import matplotlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
+    figure.savefig(png, dpi=150, metadata={"Software": None})
+    with matplotlib.rc_context({"svg.hashsalt": "npticket"}):
+        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    return [png, svg]

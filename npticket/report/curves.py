@@ -1,0 +1,104 @@
+"""Figures with a line for each density against training steps."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from npticket.experiments.tables import Outcome, Point
+from npticket.report.canvas import COLORS, MARKERS, Pen, Picture, Points, panels
+from npticket.report.quantities import STOP, in_unit
+from npticket.report.words import first, legend, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Key = tuple[str, int]  # series and round
+Found = Mapping[Key, tuple[np.ndarray, np.ndarray]]  # steps in thousands (V,), values (V, n)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The headline measure and, in another file, the validation loss of the first series, near each of `densities`.
+
+    One panel has the first three, another the first and the others, and a third the first three again beside a control
+    (which the legend calls `called`): the series of that name, or the second. Rounds are shown once if one is nearest
+    to several, and a panel only if it has something new.
+    """
+
+    densities: tuple[float, ...] = (1.0, 0.5, 0.2, 0.07, 0.035, 0.02)
+    control: str = ""
+    called: str = ""
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw both, if there are curves."""
+        if not outcome.curves:
+            return
+        tickets, measure = points[first(outcome)], outcome.task.headline
+        nearest = [min(tickets, key=lambda p: abs(math.log(p.density / goal))).round for goal in self.densities]
+        control = self.control or next((one for one in points if one != first(outcome)), "")
+        groups = _groups(nearest, first(outcome), control, {point.round for point in points.get(control, ())})
+        shown = {(s, p.round): p for s in points for p in points[s] if any((s, p.round) in group for group in groups)}
+        until = min(1.5 * max(STOP.drawn(point).mean() for point in shown.values()), tickets[0].steps / 1000)
+        pens = {key: _pen(nearest.index(key[1]), key[0] == control) for key in shown}
+        called = f", {self.called or legend(outcome, control)}"
+        names = {key: percent(point.density) + called * (key[0] == control) for key, point in shown.items()}
+        few = replace(outcome, curves=_rows(outcome, shown))  # of many, read many times
+        tested = all(row[f"test_{measure.name}"] != "" for row in few.curves)
+        split, words = ("test", "test") if tested else ("val", "validation")
+        headline = (f"{split}_{measure.name}", f"{words} {measure.words}{in_unit(measure)}", measure.scale)
+        for stem, (column, title, scale) in (
+            ("curves", headline),
+            ("validation_loss", ("val_loss", "validation loss", 1)),
+        ):
+            read = {key: few.curve(*key, column) for key in shown}
+            found = {key: (steps / 1000, scale * values.T) for key, (steps, values) in read.items()}
+            figure = _draw(groups, found, pens, names, until)
+            figure.axes[0].set_ylabel(title)
+            yield Picture(stem, figure, "weights remaining")
+
+
+def _groups(nearest: Sequence[int], ours: str, control: str, there: set[int]) -> list[list[Key]]:
+    """What stands in each panel; `there` are the rounds that the control has."""
+    wanted = [
+        [(ours, r) for r in nearest[:3]],  # faster and faster
+        [(ours, r) for r in (nearest[0], *nearest[2:])],  # and slower again
+        [(ours, r) for r in nearest[:3]] + [(control, r) for r in nearest[1:3] if r and r in there],
+    ]
+    groups = [list(dict.fromkeys(group)) for group in wanted]
+    return [g for i, g in enumerate(groups) if not any(set(g) <= set(before) for before in groups[:i])]
+
+
+def _rows(outcome: Outcome, shown: Mapping[Key, Point]) -> list[Mapping]:
+    return [row for row in outcome.curves if (outcome.line(row["series"]), row["round"]) in shown]
+
+
+def _pen(i: int, control: bool) -> Pen:
+    """One colour and marker per density; the control is dashed and hollow."""
+    return Pen(COLORS[i % len(COLORS)], "--" if control else "-", MARKERS[i % len(MARKERS)], "white" if control else "")
+
+
+def _draw(
+    groups: Sequence[Sequence[Key]], found: Found, pens: Mapping[Key, Pen], names: Mapping[Key, str], until: float
+) -> "Figure":
+    """A panel per group of (series, round).
+
+    The horizontal axis ends at `until`, the vertical one leaves out how bad everything is in the first tenth of it.
+    """
+    figure, axes_of = panels(len(groups), sharey=True)
+    for axes, group in zip(axes_of, groups, strict=True):
+        for i, key in enumerate(group):
+            steps, values = found[key]
+            every = max(1, int((steps <= until).sum()) // 6)  # markers lie apart from those of other lines
+            pens[key].draw(axes, steps, values, names[key], 0.1, (i * every // len(group), every))
+        axes.set_xlabel("training steps (thousands)")
+        axes.set_xlim(0, 1.02 * until)
+    late = [values.mean(axis=1)[(0.1 * until <= steps) & (steps <= until)] for steps, values in found.values()]
+    means = np.concatenate(late)
+    if means.size:
+        low, high = means.min(), means.max()
+        margin = 0.1 * (high - low) or 0.1 * abs(high) or 0.1
+        axes_of[0].set_ylim(low - margin, high + margin)
+    return figure

@@ -1,0 +1,98 @@
+"""What a paper brings, and all papers together."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeVar
+
+from npticket.experiments.parts import BUILT_IN, Parts, merged
+from npticket.experiments.recipe import Recipe
+from npticket.report.claims import Claim
+from npticket.report.figures import DEFAULT, Plot
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One experiment at several values of one setting: a recipe each, by what the figure's legend says of it.
+
+    `legend` is the title of that legend.
+    """
+
+    name: str
+    source: str
+    legend: str
+    recipes: Mapping[str, Recipe]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper: its experiments, what these need that nobody else brings, what it claims, and how it draws them."""
+
+    key: str
+    citation: str
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    parts: Parts = field(default_factory=Parts)
+    sweeps: Mapping[str, Sweep] = field(default_factory=dict)
+    claims: Sequence[Claim] = ()
+    plots: Sequence[Plot] = DEFAULT
+
+    @property
+    def published(self) -> dict[str, Recipe]:
+        """All its recipes, those of sweeps included, by name."""
+        swept = (recipe for sweep in self.sweeps.values() for recipe in sweep.recipes.values())
+        return _once("recipes", ((recipe.name, recipe) for recipe in (*self.recipes.values(), *swept)))
+
+
+@dataclass(frozen=True)
+class Library:
+    """Papers put together; ValueError where two things of a kind have the same name."""
+
+    papers: tuple[Paper, ...]
+
+    def __post_init__(self) -> None:
+        _once("papers", ((paper.key, paper) for paper in self.papers))
+        _once("recipes or sweeps", (*self.recipes.items(), *self.sweeps.items()))  # both are run by name
+        _once("claims", ((claim.id, claim) for claim in self.claims))
+        _ = self.parts
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Everything that recipes can name: what the papers bring, and what is built in."""
+        return replace(merged(*(paper.parts for paper in self.papers), BUILT_IN), published=self.published)
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """The recipes by name, without those of sweeps."""
+        return _once("recipes", (item for paper in self.papers for item in paper.recipes.items()))
+
+    @cached_property
+    def sweeps(self) -> dict[str, Sweep]:
+        """The sweeps by name."""
+        return _once("sweeps", (item for paper in self.papers for item in paper.sweeps.items()))
+
+    @cached_property
+    def published(self) -> dict[str, Recipe]:
+        """Every recipe by name, those of sweeps included."""
+        return _once("recipes", (item for paper in self.papers for item in paper.published.items()))
+
+    @property
+    def claims(self) -> list[Claim]:
+        """All claims, in the order of the papers."""
+        return [claim for paper in self.papers for claim in paper.claims]
+
+    def plots(self, recipe: Recipe) -> Sequence[Plot]:
+        """As what a recipe's outcome is drawn: as in the paper that has it, or else that brings its first series."""
+        having = [paper for paper in self.papers if recipe.name in paper.published]
+        bringing = [paper for paper in self.papers if recipe.series[0] in paper.parts.series]
+        return next((paper.plots for paper in (*having, *bringing)), DEFAULT)
+
+
+def _once(kind: str, items: Iterable[tuple[str, T]]) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for name, item in items:
+        if name in found:
+            raise ValueError(f"there are two {kind} called {name}")
+        found[name] = item
+    return found

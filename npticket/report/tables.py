@@ -1,0 +1,74 @@
+"""An experiment as aligned text: a table for each series, or a line a round with two series side by side."""
+
+from collections.abc import Iterable, Sequence
+
+from npticket.experiments.tables import Outcome, Point
+from npticket.report.quantities import STOP, Quantity, at_early_stop, at_the_end, form_of, in_unit, trained
+from npticket.report.words import legend, percent
+
+
+def tables(outcome: Outcome) -> str:
+    """All series of an experiment, a table each: means over its runs with (minimum-maximum)."""
+    measure = outcome.task.headline
+    columns = (STOP, at_early_stop(measure), at_the_end(measure))
+    fitted = trained(measure)
+    header = f"{'round':>5}  {'weights':>8}{_headings(columns)}  {fitted.heading:>10}  {'runs':>4}"
+    lines = [f"{outcome.title}; {outcome.note}"]
+    for series in outcome.series:
+        lines += ["", series, header]
+        for point in outcome.points(series):
+            mean = fitted.form.format(fitted.shown(point).mean())
+            lines.append(
+                f"{point.round:5}  {percent(point.density):>8}{_cells(columns, point)}"
+                f"  {mean:>{max(10, len(fitted.heading))}}  {len(point.trial):4}"
+            )
+    return "\n".join(lines)
+
+
+def header(outcome: Outcome, series: Sequence[str]) -> str:
+    """Two lines above those of `row`, with the columns that the recipe of the outcome asks for."""
+    names = [legend(outcome, one) for one in series]
+    if outcome.recipe.test_at:
+        measure = outcome.task.headline
+        columns = "  " + "".join(f"{step:>9,}" for step in outcome.recipe.test_at)
+        end = f"  test {measure.short}{in_unit(measure)} after these steps"
+    else:
+        columns, end = _headings((STOP, at_early_stop(outcome.task.headline))), ""
+    above = "".join(f"  {name:^{len(columns) - 2}}" for name in names)
+    return f"{'':5}  {'weights':>9}{above}\n{'round':>5}  {'remaining':>9}{columns * len(series)}{end}"
+
+
+def row(outcome: Outcome, series: Sequence[str], round: int) -> str:
+    """One round as an aligned line, for each of the series: early stop and what is measured there.
+
+    If the recipe looks at the test set at certain steps, the means of what is measured after these.
+    """
+    points = [{point.round: point for point in outcome.points(one)}.get(round) for one in series]
+    density = next(point.density for point in points if point)
+    quantities = (STOP, at_early_stop(outcome.task.headline))
+    cells = []
+    for one, point in zip(series, points, strict=True):
+        if point is None:  # not every series has the dense network
+            cells.append(" " * len(_headings(quantities)))
+        else:
+            cells.append(_tested(outcome, one, round) if outcome.recipe.test_at else _cells(quantities, point))
+    return f"{round:5}  {percent(density):>9}{''.join(cells)}".rstrip()
+
+
+def _tested(outcome: Outcome, series: str, round: int) -> str:
+    """The means over the runs of a series after each of the recipe's steps."""
+    measure = outcome.task.headline
+    found = (outcome.tested_at(step, series)[round] for step in outcome.recipe.test_at)
+    return "  " + "".join(f"{form_of(measure).format(measure.scale * values.mean()):>9}" for values in found)
+
+
+def _headings(quantities: Iterable[Quantity]) -> str:
+    return "".join(f"  {quantity.heading:>{_width(quantity)}}" for quantity in quantities)
+
+
+def _cells(quantities: Iterable[Quantity], point: Point) -> str:
+    return "".join(f"  {quantity.spread(point):>{_width(quantity)}}" for quantity in quantities)
+
+
+def _width(quantity: Quantity) -> int:
+    return max(22 if quantity.steps else 21, len(quantity.heading))
