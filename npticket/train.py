@@ -53,7 +53,7 @@ class Setting:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for what in ("steps", "batch", "validate_every"):
+        for what in ("steps", "batch", "validate_every", "threads"):
             if getattr(self, what) < 1:
                 raise ValueError(f"{what} must be at least 1, got {getattr(self, what)}")
         if not 0 <= self.first_step < self.steps:
