@@ -294,6 +294,59 @@ def test_what_runs_what():
         plan(net, CLASSIFY, theta, dense_masks(theta), lambda m: SGD(m, 0.1), "warp")
 
 
+class Doubled(Chain):
+    def forward(self, p, x, step=None):
+        y, backward = super().forward(p, 2 * x, step)
+        return y, lambda dy, grad, need_dx=True: backward(2 * dy, grad, need_dx)
+
+
+class Halved(Dense):
+    def forward(self, p, x, step=None):
+        y, backward = super().forward(p, x / 2, step)
+        return y, lambda dy, grad, need_dx=True: backward(dy, grad, need_dx)
+
+
+class Leaky(ReLU):
+    def forward(self, p, x, step=None):
+        slope = np.where(x > 0, 1, 0.1)
+        return slope * x, lambda dy, grad, need_dx=True: slope * dy
+
+
+class Backwards(Flatten):
+    def forward(self, p, x, step=None):
+        y, backward = super().forward(p, x, step)
+        return y[..., ::-1].copy(), backward
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        Doubled(flatten=Flatten(), a=Dense(6, 4), relu=ReLU(), b=Dense(4, 3)),
+        Chain(flatten=Flatten(), a=Halved(6, 4), relu=ReLU(), b=Dense(4, 3)),
+        Chain(flatten=Flatten(), a=Dense(6, 4), relu=Leaky(), b=Dense(4, 3)),
+        Chain(flatten=Backwards(), a=Dense(6, 4), relu=ReLU(), b=Dense(4, 3)),
+    ],
+    ids=lambda body: "-".join(type(layer).__name__ for layer in (body, *body.layers.values())),
+)
+def test_what_is_derived_from_a_layer_is_not_taken_for_it(body):
+    """By the engines, and where a prediction is the forward pass without a way back."""
+    net = library.Net("derived", body, (2, 3), (3,))
+    theta = net.init(streams(0, [0], "init"), np.float64)
+    x, labels = batches(net, 1, 0, steps=4)
+    assert (net.predict(theta, x[0]) == net.forward(theta, x[0])[0]).all()
+    ends = []
+    for engine in ENGINES:
+        runner = plan(net, CLASSIFY, theta, dense_masks(theta), lambda m: SGD(m, lr=0.1), engine, x[0, 0])
+        assert not isinstance(runner, DenseNet)
+        for i in range(len(x)):
+            runner.step(runner.see(x[i]), labels[i], TrainingStep(Place(), i))
+        ends.append(theta.copy())
+        runner.read(ends[-1])
+    np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
+    plain = Chain(flatten=Flatten(), a=Dense(6, 4), relu=ReLU(), b=Dense(4, 3))
+    assert abs(library.Net("plain", plain, (2, 3), (3,)).predict(theta, x[0]) - net.predict(theta, x[0])).max() > 1e-3
+
+
 def test_large_logits_do_not_overflow():
     net = library.Net("small", Chain(a=Dense(2, 3)), (2,), (3,))
     theta = net.init(streams(0, [0], "init"))
