@@ -1,5 +1,6 @@
 """What the GPU engine's kernels compute, one by one, tried on the CPU; and that whatever is wrong with one is found."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Flatten, MaxPool, R
 from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
+from npticket.params import Params
 from npticket.prune import dense_masks
 from npticket.streams import streams
 
@@ -80,6 +82,32 @@ def test_a_pruned_weight_does_not_move_whatever_its_gradient():
     optimizer = gpu_optimizers.fused(Adam(dense_masks(convolutional().init(streams(0, [0], "init"))), 0.1), alive)
     optimizer.step(SimpleNamespace(flat=p), SimpleNamespace(flat=strict.asarray(np.array([1.0, np.inf]))))
     assert p.get()[0] != 0 and p.get()[1].tobytes() == np.float64(0).tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("plain", [Adam, partial(SGD, momentum=0.9)], ids=["adam", "sgd"])
+def test_kernels_forget_moments_before_they_become_subnormal(plain, dtype):
+    """As optimizers.flush does, at the same steps; NaN and infinity stay."""
+    rng = np.random.default_rng(0)
+    theta = Params({"a/W": (40,)}, rng.normal(size=(1, 40)).astype(dtype))
+    masks = dense_masks(theta)
+    ours = gpu_optimizers.fused(plain(masks, 0.01), strict.asarray(masks.flat))
+    theirs, p = plain(masks, 0.01), SimpleNamespace(flat=strict.asarray(theta.flat))
+    moment = "_m" if plain is Adam else "_v"
+    for step in range(1_200 if dtype == np.float32 else 7_500):
+        g = rng.normal(size=(1, 40)) * 10.0 ** rng.integers(-9, 3, (1, 40)) * (step < 7)
+        ours.step(p, SimpleNamespace(flat=strict.asarray(g.astype(dtype))))
+        theirs.step(theta, theta.like(g.astype(dtype)))
+        kept = getattr(ours, moment).get()
+        assert not ((kept != 0) & (abs(kept) < np.finfo(dtype).tiny)).any()
+        assert ((kept == 0) == (getattr(theirs, moment) == 0)).all()
+    np.testing.assert_allclose(p.flat.get(), theta.flat, rtol=1e-5 if dtype == np.float32 else 1e-12)
+    assert not kept.any()
+    for bad in (np.nan, np.inf):
+        for step in range(60):
+            g = np.full((1, 40), bad if not step else 0, dtype)
+            ours.step(p, SimpleNamespace(flat=strict.asarray(g)))
+        assert not np.isfinite(p.flat.get()).any()
 
 
 def test_a_relu_is_joined_to_what_ends_by_adding_an_offset():
