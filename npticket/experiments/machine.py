@@ -40,11 +40,11 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
 
 
 def sha256(data: Dataset) -> str:
-    """The SHA-256 of all images and labels as split: training, validation, test."""
+    """The SHA-256 of all inputs and targets as split: training, validation, test."""
     total = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
-        total.update(np.ascontiguousarray(split.images))
-        total.update(np.ascontiguousarray(split.labels))
+        total.update(np.ascontiguousarray(split.inputs))
+        total.update(np.ascontiguousarray(split.targets))
     return total.hexdigest()
 
 
