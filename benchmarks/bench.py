@@ -20,17 +20,20 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
 
 import numpy as np
 
-from npticket import manifest, nets
+from npticket import nets
 from npticket.datasets import Dataset
+from npticket.experiments import machine
 from npticket.optimizers import Adam
 from npticket.params import Params
-from npticket.prune import dense_masks, density
+from npticket.prune import Layerwise, Rule, dense_masks, density, magnitude
 from npticket.streams import streams
+from npticket.task import CLASSIFY
 from npticket.tickets import Round, find_tickets, rewind
-from npticket.train import fit
+from npticket.train import Setting, fit
 
 CACHE = Path(__file__).parent / ".cache"
 LR = 1.2e-3  # of Adam, for LeNet in the paper
+PRUNE = Rule(magnitude, Layerwise({"fc*/W": 0.2, "out/W": 0.1}))  # LeNet in the paper
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
@@ -94,7 +97,7 @@ def save(args: argparse.Namespace, data: Dataset, tables: Mapping[str, Table], p
     """Write the tables with all that they depend on to the file that was asked for, if one was."""
     if args.json is None:
         return
-    described = manifest.describe(data, processes, getattr(args, "backend", "numpy"), getattr(args, "engine", "all"))
+    described = machine.describe(data, processes, getattr(args, "backend", "numpy"), getattr(args, "engine", "all"))
     described["machine"]["torch"] = torch_version()
     found = {
         "benchmark": Path(sys.argv[0]).stem,
@@ -124,7 +127,7 @@ def lenet_tickets(data: Dataset, quick: bool = False) -> list[Round]:
     theta0 = net.init(streams(0, [0], "init"))
     if quick:
         return _pruned(net, theta0, data, rounds=3, steps=20)
-    path = CACHE / f"lenet-{manifest.sha256(data)[:8]}.npz"
+    path = CACHE / f"lenet-{machine.sha256(data)[:8]}.npz"
     if not path.exists():
         print(f"25 rounds of training for {path}", flush=True)
         found = _pruned(net, theta0, data, rounds=25, steps=1000)
@@ -145,7 +148,7 @@ def at_densities(found: Sequence[Round], densities: Sequence[float]) -> list[Rou
 
 def _pruned(net: nets.Net, theta0: Params, data: Dataset, rounds: int, steps: int) -> list[Round]:
     def train(start: Params, masks: Params) -> Params:
-        optimizer = partial(Adam, lr=LR)
-        return fit(net, start, masks, data, optimizer=optimizer, steps=steps, validate_every=steps).end
+        setting = Setting(partial(Adam, lr=LR), steps, validate_every=steps)
+        return fit(net, CLASSIFY, start, masks, data, setting).end
 
-    return list(islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=net.prune), rounds))
+    return list(islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=PRUNE), rounds))

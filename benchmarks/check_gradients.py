@@ -15,10 +15,11 @@ import numpy as np
 from npticket import nets
 from npticket.engine.conv import ConvNet, supports
 from npticket.engine.plain import Plain
+from npticket.loss import softmax_cross_entropy
 from npticket.optimizers import SGD
 from npticket.params import Params
 from npticket.prune import dense_masks
-from npticket.streams import TrainingStep, streams
+from npticket.streams import Place, TrainingStep, streams
 
 LIMIT = 1e-8
 ENGINES = {"plain": Plain, "fast": ConvNet}
@@ -31,7 +32,7 @@ def disagreements(net: nets.Net, batch: int) -> dict[str, float]:
 
     rng = np.random.default_rng(0)
     theta = net.init(streams(0, [0], "init"), np.float64)
-    x, labels = rng.normal(size=(1, batch, *net.input_shape)), rng.integers(0, net.classes, (1, batch))
+    x, labels = rng.normal(size=(1, batch, *net.input_shape)), rng.integers(0, *net.output_shape, (1, batch))
     twin = Twin(net, theta)
     tensor = torch.from_numpy(x[0])
     logits = twin.module(tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor)
@@ -53,8 +54,8 @@ def disagreements(net: nets.Net, batch: int) -> dict[str, float]:
 
 def gradients(engine: Any, net: nets.Net, theta: Params, x: np.ndarray, labels: np.ndarray) -> Params:
     """How far a step of gradient descent with rate 1 goes: the same way for every engine."""
-    runner = engine(net, theta, dense_masks(theta), lambda masks: SGD(masks, lr=1.0))
-    runner.step(x, labels, TrainingStep(0, [0], 0, 0))
+    runner = engine(net, softmax_cross_entropy, theta, dense_masks(theta), lambda masks: SGD(masks, lr=1.0))
+    runner.step(x, labels, TrainingStep(Place(), 0))
     end = theta.copy()
     runner.read(end)
     return theta.like(theta.flat - end.flat)

@@ -25,9 +25,10 @@ from check_gradients import ENGINES, disagreements
 
 from npticket import nets
 from npticket.datasets import Dataset, Split
+from npticket.loss import softmax_cross_entropy
 from npticket.optimizers import SGD, Adam
 from npticket.prune import dense_masks
-from npticket.streams import TrainingStep, streams
+from npticket.streams import Place, TrainingStep, streams
 
 try:
     import torch
@@ -54,8 +55,8 @@ def our_step(name: str, engine: str, images: Split, threads: int) -> Callable[[]
     else:
         optimizer = partial(SGD, lr=0.01, momentum=0.9, weight_decay=1e-4)
     options = {"threads": threads} if engine == "fast" else {}
-    runner = ENGINES[engine](net, theta, dense_masks(theta), optimizer, **options)
-    return lambda: runner.step(images.images[None], images.labels[None], TrainingStep(0, [0], 0, 0))
+    runner = ENGINES[engine](net, softmax_cross_entropy, theta, dense_masks(theta), optimizer, **options)
+    return lambda: runner.step(images.inputs[None], images.targets[None], TrainingStep(Place(), 0))
 
 
 def torch_step(name: str, layout: str, images: Split, threads: int) -> Callable[[], Any]:
@@ -64,8 +65,8 @@ def torch_step(name: str, layout: str, images: Split, threads: int) -> Callable[
     memory = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     net = getattr(nets, name)()
     module = Twin(net, net.init(streams(0, [0], "init"))).module.to(memory_format=memory)
-    x = torch.from_numpy(images.images).permute(0, 3, 1, 2).contiguous(memory_format=memory)
-    labels = torch.from_numpy(images.labels)
+    x = torch.from_numpy(images.inputs).permute(0, 3, 1, 2).contiguous(memory_format=memory)
+    labels = torch.from_numpy(images.targets)
     if name.startswith("conv"):
         optimizer = torch.optim.Adam(module.parameters(), lr=2e-4, fused=True)
     else:

@@ -20,9 +20,10 @@ from npticket.engine import ENGINES
 from npticket.optimizers import Adam
 from npticket.params import Params
 from npticket.prune import dense_masks, density
-from npticket.streams import streams
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
 from npticket.tickets import Round, find_tickets
-from npticket.train import fit
+from npticket.train import Setting, fit
 
 COLUMNS = {"round": "d", "density": ".1%", "differ": ",d", "of": ",d", "share": ".2%", "fast_acc": ".2%",
            "plain_acc": ".2%"}  # fmt: skip
@@ -33,13 +34,13 @@ def pruned(engine: str, data: Dataset, trials: int, rounds: int, steps: int) -> 
     net, accuracies = nets.lenet_300_100(), []
 
     def train(start: Params, masks: Params) -> Params:
-        optimizer = partial(Adam, lr=bench.LR)
-        found = fit(net, start, masks, data, optimizer=optimizer, steps=steps, round=len(accuracies), engine=engine)
-        accuracies.append(found.early_stop_test_acc)
+        setting = Setting(partial(Adam, lr=bench.LR), steps, engine=engine)
+        found = fit(net, CLASSIFY, start, masks, data, setting, Place(trials=range(trials), round=len(accuracies)))
+        accuracies.append(found["early_stop_test_acc"])
         return found.end
 
     theta0 = net.init(streams(0, range(trials), "init"))
-    found = find_tickets(theta0, dense_masks(theta0), train=train, prune=net.prune)
+    found = find_tickets(theta0, dense_masks(theta0), train=train, prune=bench.PRUNE)
     return list(zip(islice(found, rounds), accuracies, strict=False))
 
 

@@ -27,13 +27,14 @@ import numpy as np
 from npticket import backend, datasets, nets
 from npticket.datasets import Dataset
 from npticket.engine.gpu import Gpu
-from npticket.engine.gpu.fusion import fused
+from npticket.engine.gpu.fusion import fused_layers
 from npticket.engine.plain import Plain
 from npticket.layers import Chain, Residual
+from npticket.loss import softmax_cross_entropy
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
 from npticket.prune import dense_masks
-from npticket.streams import TrainingStep, streams
+from npticket.streams import Place, TrainingStep, streams
 
 try:
     import torch
@@ -72,7 +73,7 @@ def our_step(
     theta = net.init(streams(0, range(trials), "init"), dtype)
     theta = theta.like(backend.to_device(theta.flat, xp))
     engine = Plain if xp is np else Gpu
-    runner = engine(net, theta, dense_masks(theta), optimizer(name))
+    runner = engine(net, softmax_cross_entropy, theta, dense_masks(theta), optimizer(name))
     orders = backend.to_device(batches(len(labels), trials, BATCH[name]), xp)
     at = count()
 
@@ -80,7 +81,7 @@ def our_step(
         i = next(at)
         index = orders[i % len(orders)]
         x = xp.multiply(images.take(index, axis=0), 1 / 255, dtype=dtype)
-        return runner.step(x, labels.take(index), TrainingStep(0, range(trials), 0, i))
+        return runner.step(x, labels.take(index), TrainingStep(Place(0, range(trials), 0), i))
 
     step.runner = runner  # type: ignore[attr-defined]
     return step
@@ -175,7 +176,8 @@ def timed_layers(layer: Any, *args: Any) -> Any:
 def shares(name: str, data: Any, xp: Any, wait: Callable[[], Any], steps: int) -> bench.Table:
     """What part of a step of one network goes into each kind of layer, forward and backward; the rest is `other`."""
     spans: list[tuple] = []
-    step = our_step(name, 1, *data, xp, body=lambda body: timed_layers(body if xp is np else fused(body), spans, xp))
+    ready = (lambda body: body) if xp is np else fused_layers
+    step = our_step(name, 1, *data, xp, body=lambda body: timed_layers(ready(body), spans, xp))
     step()
     spans.clear()
     began = now(xp)
@@ -250,7 +252,7 @@ def main() -> None:
 
 def on_device(data: Dataset, xp: Any) -> tuple[Any, Any]:
     """Training images as bytes, and labels."""
-    return backend.to_device(data.train.images, xp), backend.to_device(data.train.labels, xp)
+    return backend.to_device(data.train.inputs, xp), backend.to_device(data.train.targets, xp)
 
 
 def _noise() -> Dataset:

@@ -26,9 +26,10 @@ from npticket.engine import ENGINES
 from npticket.optimizers import Adam
 from npticket.params import Params
 from npticket.prune import dense_masks, density
-from npticket.streams import streams
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
 from npticket.tickets import rewind
-from npticket.train import fit
+from npticket.train import Setting, fit
 
 try:
     import torch_lenet
@@ -66,10 +67,10 @@ class Done(NamedTuple):
 
 def ours(job: Job) -> Done:
     """Train a round with npticket."""
-    settings = {"seed": job.seed, "round": job.round, "engine": job.engine}
-    train = partial(fit, NET, job.start, job.masks, mnist(), optimizer=partial(Adam, lr=bench.LR))
-    taken, found = bench.timed(lambda: train(steps=job.steps, validate_every=EVERY, **settings))
-    return Done(taken, found.end, found.early_stop_test_acc.item())
+    setting = Setting(partial(Adam, lr=bench.LR), job.steps, validate_every=EVERY, engine=job.engine)
+    place = Place(job.seed, round=job.round)
+    taken, found = bench.timed(lambda: fit(NET, CLASSIFY, job.start, job.masks, mnist(), setting, place))
+    return Done(taken, found.end, found["early_stop_test_acc"].item())
 
 
 def theirs(job: Job) -> Done:
@@ -110,7 +111,7 @@ def prune_and_compare(args: Namespace, pools: Sequence[ProcessPoolExecutor]) -> 
             done = at_once(pools, sides[side], jobs)
             row[f"{side}_s"] = sum(one.seconds for one in done)
             row[f"{side}_acc"] = float(np.mean([one.test_acc for one in done]))
-            masks[side] = [NET.prune(one.end, job.masks) for one, job in zip(done, jobs, strict=True)]
+            masks[side] = [bench.PRUNE(one.end, job.masks) for one, job in zip(done, jobs, strict=True)]
         table.add(**row, **_ratio(row))
     return table
 

@@ -13,11 +13,13 @@ from functools import partial
 import bench
 
 from npticket import datasets, nets
+from npticket.experiments.workers import Workers
 from npticket.optimizers import Adam
 from npticket.prune import dense_masks
-from npticket.streams import streams
-from npticket.train import fit
-from npticket.workers import Workers
+from npticket.record import join_trials
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
+from npticket.train import Setting, fit
 
 SCALINGS = {
     "p / 255": {"scale": 1 / 255, "shift": 0.0},
@@ -40,14 +42,16 @@ def main() -> None:
     columns = {f"{name}{part}": form for name, (_, form) in MEASURED.items() for part in ("", "_least", "_most")}
     table = bench.Table(f"{args.trials} trials of {args.steps:,} steps", {"network_input": ""} | columns)
     for name, scaling in SCALINGS.items():
-        train = partial(
-            fit, net, data=dataclasses.replace(data, **scaling), optimizer=partial(Adam, lr=bench.LR), steps=args.steps
-        )
-        with Workers(train, args.jobs) as workers:
-            result = workers.start(theta0, dense_masks(theta0), round=0).result()
+        scaled, setting = dataclasses.replace(data, **scaling), Setting(partial(Adam, lr=bench.LR), args.steps)
+        with Workers(partial(fit, net, CLASSIFY, data=scaled, setting=setting), args.jobs) as workers:
+            runs = [
+                workers.submit(start=theta0.trial(t), masks=dense_masks(theta0.trial(t)), place=Place(trials=[t]))
+                for t in range(args.trials)
+            ]
+            result = join_trials([run.result() for run in runs])
         row = {}
         for measure, (field, _) in MEASURED.items():
-            values = getattr(result, field)
+            values = result[field]
             row |= {measure: values.mean().item(), f"{measure}_least": values.min().item()}
             row |= {f"{measure}_most": values.max().item()}
         table.add(network_input=name, **row)

@@ -10,7 +10,8 @@ from npticket.engine import plan
 from npticket.nets import Net
 from npticket.optimizers import Adam
 from npticket.params import Params
-from npticket.streams import TrainingStep
+from npticket.streams import Place, TrainingStep
+from npticket.task import CLASSIFY
 from npticket.train import SHOWN, evaluate
 
 
@@ -19,22 +20,22 @@ class Training:
 
     def __init__(self, net: Net, start: Params, masks: Params, data: Dataset, lr: float, engine: str) -> None:
         self._dtype = start.flat.dtype
-        some = data.train.images[:: len(data.train) // SHOWN + 1]
+        some = data.train.inputs[:: len(data.train) // SHOWN + 1]
         optimizer = partial(Adam, lr=lr)
-        self.runner = plan(net, start, masks, optimizer, engine, shown=data.floats(some, self._dtype))
+        self.runner = plan(net, CLASSIFY, start, masks, optimizer, engine, data.floats(some, self._dtype))
         self.data = data.seen(self.runner.see)
         self._steps = 0
 
     def step(self, index: np.ndarray) -> np.ndarray:
         """Take a step with the training images of these numbers (B,); return the loss before it (1,)."""
-        images, labels = (part.take(index[None], axis=0) for part in (self.data.train.images, self.data.train.labels))
+        images, labels = (part.take(index[None], axis=0) for part in (self.data.train.inputs, self.data.train.targets))
         self._steps += 1
-        return self.runner.step(self.data.floats(images, self._dtype), labels, TrainingStep(0, [0], 0, self._steps))
+        return self.runner.step(self.data.floats(images, self._dtype), labels, TrainingStep(Place(), self._steps))
 
     def validate(self) -> tuple[float, float]:
         """Return mean loss and accuracy on the validation images."""
-        loss, accuracy = evaluate(self.runner.predict, self.data, self.data.validation, self._dtype)
-        return loss.item(), accuracy.item()
+        found = evaluate(CLASSIFY, self.runner.predict, self.data, self.data.validation, self._dtype)
+        return found["loss"].item(), found["acc"].item()
 
 
 def minibatches(examples: int, batch: int) -> Iterator[np.ndarray]:

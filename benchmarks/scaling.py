@@ -30,8 +30,9 @@ from npticket.optimizers import Adam
 from npticket.params import Params
 from npticket.prune import dense_masks, density
 from npticket.streams import streams
+from npticket.task import CLASSIFY
 from npticket.tickets import Round
-from npticket.train import fit
+from npticket.train import Setting, fit
 
 try:
     import torch_lenet
@@ -123,7 +124,7 @@ def memory(data: Dataset, counts: Sequence[int]) -> bench.Table:
 def peak(net: nets.Net, theta: Params, data: Dataset, engine: str) -> int:
     """The most bytes that a short `fit` held at a time."""
     tracemalloc.start()
-    fit(net, theta, dense_masks(theta), data, optimizer=partial(Adam, lr=bench.LR), steps=5, engine=engine)
+    fit(net, CLASSIFY, theta, dense_masks(theta), data, Setting(partial(Adam, lr=bench.LR), steps=5, engine=engine))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most

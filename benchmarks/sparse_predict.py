@@ -16,8 +16,8 @@ import bench
 import numpy as np
 
 from npticket import datasets, nets
+from npticket.export import to_sparse
 from npticket.prune import density
-from npticket.sparse import to_sparse
 from npticket.tickets import Round
 
 DENSITIES = (1, 0.51, 0.21, 0.087, 0.036, 0.012, 0.005)
@@ -69,7 +69,7 @@ def main() -> None:
     if args.quick:
         args.pairs = 2
     data = datasets.mnist()
-    images = data.floats(data.test.images, np.float32)
+    images = data.floats(data.test.inputs, np.float32)
     tickets = bench.at_densities(bench.lenet_tickets(data, args.quick), DENSITIES)
     table = bench.Table("prediction", COLUMNS)
     for round in tickets:

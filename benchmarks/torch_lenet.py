@@ -48,7 +48,7 @@ class Training:
         self.twin = Twin(net, start)
         self.module = self.twin.module
         self.optimizer = torch.optim.Adam(self.module.parameters(), lr=lr, fused=True)
-        prunable = [(p, masks[name][0].transpose(axes)) for name, p, axes in self.twin.pairs if name in net.rates]
+        prunable = [(p, masks[name][0].transpose(axes)) for name, p, axes in self.twin.pairs if name in masks.weights]
         self.pruned = [] if masks.flat.all() else [p for p, _ in prunable]
         # In the memory order of the gradients: over other strides PyTorch multiplies more slowly.
         self.keep = [torch.from_numpy(np.ascontiguousarray(keep, np.float32)) for _, keep in prunable]
@@ -137,4 +137,4 @@ def minibatches(examples: int, batch: int, seed: int) -> Iterator[torch.Tensor]:
 
 
 def _tensors(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.tensor(split.images.reshape(len(split), -1)), torch.tensor(split.labels.astype(np.int64))
+    return torch.tensor(split.inputs.reshape(len(split), -1)), torch.tensor(split.targets.astype(np.int64))

@@ -14,9 +14,10 @@ import numpy as np
 
 from npticket import datasets, nets
 from npticket.engine.plain import Plain
+from npticket.loss import softmax_cross_entropy
 from npticket.optimizers import Adam
 from npticket.prune import dense_masks
-from npticket.streams import TrainingStep, streams
+from npticket.streams import Place, TrainingStep, streams
 
 BATCH = 60
 LAYERS = ("fc1", "fc2", "out")
@@ -85,10 +86,10 @@ def main() -> None:
         args.pairs, args.block = 2, 2
     data, net = datasets.mnist(), nets.lenet_300_100()
     theta = net.init(streams(0, [0], "init"))
-    layers = Plain(net, theta, dense_masks(theta), lambda masks: Adam(masks, lr=bench.LR))
+    layers = Plain(net, softmax_cross_entropy, theta, dense_masks(theta), lambda masks: Adam(masks, lr=bench.LR))
     having, lacking = (WrittenDown(theta.flat, theta.shapes, axes) for axes in ((1,), ()))
     order = np.random.default_rng(0).integers(0, len(data.train), (args.block, BATCH))
-    batches = [(data.floats(data.train.images[i], np.float32), data.train.labels[i]) for i in order]
+    batches = [(data.floats(data.train.inputs[i], np.float32), data.train.targets[i]) for i in order]
 
     def turn(step: Callable) -> Callable[[], None]:
         return lambda: [step(x, labels) for x, labels in batches] and None
@@ -96,7 +97,7 @@ def main() -> None:
     sides = {
         "without": turn(lacking.step),
         "with": turn(lambda x, labels: having.step(x[None], labels[None])),
-        "layers": turn(lambda x, labels: layers.step(x[None], labels[None], TrainingStep(0, [0], 0, 0))),
+        "layers": turn(lambda x, labels: layers.step(x[None], labels[None], TrainingStep(Place(), 0))),
     }
     taken = bench.take_turns(sides, args.pairs)
     if not having.p.tobytes() == lacking.p.tobytes() == layers.theta.flat.tobytes():

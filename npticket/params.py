@@ -70,6 +70,10 @@ class Params:
         """Refuse: NumPy would otherwise take the list of names for the values."""
         raise TypeError("Params are several arrays: name one of them, params['fc1/W'], or take all as params.flat")
 
+    def __array_function__(self, *call: object) -> NoReturn:
+        """Refuse here, too, for functions that keep the error to themselves: array_equal would say False."""
+        self.__array__()
+
     @property
     def trials(self) -> int:
         """T, the number of independent networks."""
@@ -115,7 +119,7 @@ def check_masks(params: Params, masks: Params) -> None:
                 f"masks[{name!r}] has shape {shape}, the parameter has {params[name].shape}: "
                 "is the trials axis missing?"
             )
-    if masks.shapes != params.shapes:
+    if list(masks) != list(params):  # in another order, flat arrays would not belong together
         raise ValueError(f"there are masks for {', '.join(masks)}, and parameters {', '.join(params)}")
 
 

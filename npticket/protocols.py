@@ -90,12 +90,24 @@ MakeOptimizer = Callable[[Params], Optimizer]  # from masks
 
 def is_elementwise(optimizer: Optimizer) -> bool:
     """Whether an optimizer says that it is elementwise; one that does not say is taken not to be."""
-    return bool(getattr(optimizer, "elementwise", False))
+    return _said(optimizer, "elementwise", otherwise=False)
 
 
 def does_decay(optimizer: Optimizer) -> bool:
     """Whether an optimizer may move parameters without a gradient: all do that do not deny it."""
-    return bool(getattr(optimizer, "decays", True))
+    return _said(optimizer, "decays", otherwise=True)
+
+
+def _said(optimizer: Optimizer, what: str, otherwise: bool) -> bool:
+    """What an optimizer says of its own step: what is said of a step that it has replaced or wrapped does not count."""
+    if what in getattr(optimizer, "__dict__", {}):
+        return bool(getattr(optimizer, what))
+    for kind in type(optimizer).__mro__:
+        if what in vars(kind):
+            return bool(getattr(optimizer, what))
+        if "step" in vars(kind):
+            break
+    return otherwise
 
 
 class Engine(Protocol):

@@ -53,7 +53,7 @@ class Setting:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for what in ("steps", "batch", "validate_every"):
+        for what in ("steps", "batch", "validate_every", "threads"):
             if getattr(self, what) < 1:
                 raise ValueError(f"{what} must be at least 1, got {getattr(self, what)}")
         if not 0 <= self.first_step < self.steps:
@@ -187,7 +187,7 @@ def _check_finite(what: str, losses: np.ndarray, step: int, place: Place) -> Non
 
 
 def _check(net: Net, task: Task, start: Params, masks: Params, data: Dataset) -> None:
-    if start.shapes != dict(net.body.layout):
+    if list(start.shapes.items()) != list(net.body.layout.items()):  # of the flat array, too
         raise ValueError(f"the parameters are not those of {net.name}")
     if start.flat.dtype not in (np.float32, np.float64):
         raise TypeError(f"parameters are {start.flat.dtype}, expected float32 or float64")

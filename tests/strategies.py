@@ -1,5 +1,6 @@
 """Hypothesis strategies: small networks, parameters, masks, scores and datasets."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,8 +24,10 @@ from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
 from npticket.prune import dense_masks, prune_layerwise, random_scores
-from npticket.streams import streams
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
 from npticket.tickets import rewind
+from npticket.train import Setting
 
 seeds = st.integers(0, 2**32)
 trial_counts = st.integers(1, 3)
@@ -51,8 +54,13 @@ def nets(draw):
         layers[f"fc{i}"] = Dense(inputs, outputs)
         if i <= len(hidden):
             layers[f"relu{i}"] = ReLU()
-    names = [f"fc{i + 1}/W" for i in range(len(hidden) + 1)]
-    return Net("small", Chain(**layers), (2, 3), 3, {name: 0.2 for name in names[:-1]} | {names[-1]: 0.1})
+    return Net("small", Chain(**layers), (2, 3), (3,))
+
+
+def paper_rates(net):
+    """The paper's for dense networks: 20 % of each layer's weights, 10 % of the last one's."""
+    *hidden, last = (name for name in net.body.layout if name.endswith("/W"))
+    return dict.fromkeys(hidden, 0.2) | {last: 0.1}
 
 
 @st.composite
@@ -71,7 +79,7 @@ def tickets(draw, dtype=np.float64):
     """A small network, its theta0, and random masks of any density."""
     net, theta0 = draw(thetas(dtype))
     scores = random_scores(theta0, streams(draw(seeds), range(theta0.trials), "mask"))
-    masks = prune_layerwise(scores, dense_masks(theta0), {name: draw(rates) for name in net.rates})
+    masks = prune_layerwise(scores, dense_masks(theta0), {name: draw(rates) for name in theta0.weights})
     return net, theta0, masks
 
 
@@ -88,14 +96,14 @@ def pruned_nets(draw, most_trials=3):
         layers[f"fc{i}"] = Dense(inputs, outputs)
         if i < len(hidden):
             layers[f"relu{i}"] = ReLU()
-    net = Net("pruned", Chain(**layers), (3, 4), 3, {f"fc{i}/W": 0.2 for i in range(len(hidden) + 1)})
+    net = Net("pruned", Chain(**layers), (3, 4), (3,))
     rng, theta0 = np.random.default_rng(seed), net.init(streams(seed, trials, "init"), np.float64)
     for name in theta0:
         if name.endswith("/b"):
             theta0[name][...] = rng.choice([-0.3, 0, 0, 0.3], theta0[name].shape)
     scores = random_scores(theta0, streams(seed, trials, "mask"))
-    masks = prune_layerwise(scores, dense_masks(theta0), {name: draw(st.floats(0, 0.9)) for name in net.rates})
-    for name in net.rates:
+    masks = prune_layerwise(scores, dense_masks(theta0), {name: draw(st.floats(0, 0.9)) for name in theta0.weights})
+    for name in theta0.weights:
         for mask in masks[name]:
             mask[rng.random(len(mask)) < 0.15] = False  # rows: units without a way out
             mask[:, rng.random(mask.shape[1]) < 0.15] = False  # columns: without a way in
@@ -134,8 +142,7 @@ def convolutional_nets(draw):
     layers["pool"] = draw(st.sampled_from([MaxPool(2), MaxPool(1), AveragePool(2), ReLU()]))
     layers["global"] = GlobalAveragePool()
     layers |= {"fc": Dense(filters, 5), "fc_relu": ReLU(), "out": Dense(5, 4)}
-    body = Chain(**layers)
-    net = Net("random", body, (height, width, 2), 4, {})
+    net = Net("random", Chain(**layers), (height, width, 2), (4,))
     try:
         maps, _ = Chain(**dict(list(layers.items())[:-4])).forward(
             net.init(streams(0, [0], "init")).tree, np.zeros((1, 1, height, width, 2), np.float32)
@@ -143,8 +150,7 @@ def convolutional_nets(draw):
     except ValueError:
         assume(False)  # a map became smaller than a window
     assume(maps.size)  # or than a square
-    rates = {name: 0.2 for name in body.layout if name.endswith("/W")}
-    return Net("random", body, (height, width, 2), 4, rates)
+    return net
 
 
 @st.composite
@@ -178,15 +184,29 @@ def datasets(draw):
 def fits(draw, dtype=np.float64):
     """Everything that `fit` needs, as keyword arguments, with masks already applied."""
     net, theta0, masks = draw(tickets(dtype))
+    setting = Setting(
+        draw(optimizers),
+        steps=draw(st.integers(1, 12)),
+        batch=draw(st.integers(1, 37)),
+        validate_every=draw(st.integers(1, 5)),
+    )
     return {
         "net": net,
+        "task": CLASSIFY,
         "start": rewind(theta0, masks),
         "masks": masks,
         "data": draw(datasets()),
-        "optimizer": draw(optimizers),
-        "steps": draw(st.integers(1, 12)),
-        "batch": draw(st.integers(1, 37)),
-        "validate_every": draw(st.integers(1, 5)),
-        "seed": draw(seeds),
-        "round": draw(st.integers(0, 3)),
+        "setting": setting,
+        "place": Place(draw(seeds), range(theta0.trials), draw(st.integers(0, 3))),
     }
+
+
+def set_to(case, **settings):
+    """The same arguments of `fit` with some settings changed."""
+    return case | {"setting": replace(case["setting"], **settings)}
+
+
+def of_trial(case, t):
+    """The same arguments of `fit` for one of the trials alone."""
+    place = case["place"].of([case["place"].trials[t]])
+    return case | {"start": case["start"].trial(t), "masks": case["masks"].trial(t), "place": place}

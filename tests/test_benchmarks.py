@@ -84,7 +84,7 @@ def test_pytorchs_side_takes_the_same_steps(torch, rate):
     net, data = nets.lenet_300_100((7, 5)), noise()
     theta0 = net.init(streams(0, [0], "init"), np.float64)
     scores = random_scores(theta0, [np.random.default_rng(0)])
-    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(net.rates, rate))
+    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(theta0.weights, rate))
     start = rewind(theta0, masks)
     ours = our_lenet.Training(net, start, masks, data, 0.01, "plain")
     theirs = torch_lenet.Training(net, start, masks, torch_lenet.Tensors(data), 0.01)

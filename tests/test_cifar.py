@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,8 +16,9 @@ from npticket.datasets import DataError, Dataset, FlipAndCrop, Split
 from npticket.datasets.augment import PAD
 from npticket.optimizers import SGD
 from npticket.prune import dense_masks
-from npticket.streams import streams
-from npticket.train import fit
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
+from npticket.train import Setting, fit
 
 TEN = {f"data_batch_{i}.bin": 10_000 for i in range(1, 6)} | {"test_batch.bin": 10_000}
 HUNDRED = {"train.bin": 50_000, "test.bin": 10_000}
@@ -62,26 +64,26 @@ def test_archive_and_folder_give_the_same_data_in_the_papers_split(tmp_path):
         (unpacked.train, unpacked.validation, unpacked.test),
         strict=True,
     ):
-        assert (one.images == other.images).all()
-        assert (one.labels == other.labels).all()
+        assert (one.inputs == other.inputs).all()
+        assert (one.targets == other.targets).all()
     assert [len(s) for s in (packed.train, packed.validation, packed.test)] == [45_000, 5_000, 10_000]
-    assert packed.train.images.shape[1:] == (32, 32, 3)
-    assert packed.train.images.dtype == np.uint8
+    assert packed.train.inputs.shape[1:] == (32, 32, 3)
+    assert packed.train.inputs.dtype == np.uint8
     assert packed.classes == 10
 
 
 def test_pixels_and_labels_come_from_their_places_in_the_record(tmp_path):
     data = datasets.cifar10(write_folder(tmp_path, members()))
     table = records(10_000, 5, 1, 10)  # test_batch.bin
-    assert (data.test.labels == table[:, 0]).all()
+    assert (data.test.targets == table[:, 0]).all()
     for channel, row, column in ((0, 0, 0), (1, 0, 31), (2, 31, 0), (1, 17, 5)):
         byte = 1 + 1024 * channel + 32 * row + column
-        assert (data.test.images[:, row, column, channel] == table[:, byte]).all()
+        assert (data.test.inputs[:, row, column, channel] == table[:, byte]).all()
 
 
 def test_cifar_100_takes_the_fine_label(tmp_path):
     data = datasets.cifar100(write_folder(tmp_path / "cifar-100", members(HUNDRED, 2, 100)).parent)
-    assert (data.test.labels == records(10_000, 1, 2, 100)[:, 1]).all()
+    assert (data.test.targets == records(10_000, 1, 2, 100)[:, 1]).all()
     assert data.classes == 100
     assert [len(s) for s in (data.train, data.validation, data.test)] == [45_000, 5_000, 10_000]
 
@@ -132,7 +134,7 @@ def test_without_data_and_network_it_says_how_to_get_it():
 @given(trial_counts, st.integers(1, 5), seeds)
 def test_flip_and_crop_is_the_naive_cut(trials, batch, seed):
     images = np.random.default_rng(seed).integers(1, 256, (trials, batch, 6, 5, 2), dtype=np.uint8)
-    changes = FlipAndCrop.draw(3 * batch, seed, range(trials), round=1, epoch=2)
+    changes = FlipAndCrop.draw(3 * batch, Place(seed, range(trials), round=1), epoch=2)
     changed = changes.apply(images, slice(batch, 2 * batch))
     for t in range(trials):
         for b in range(batch):
@@ -144,15 +146,15 @@ def test_flip_and_crop_is_the_naive_cut(trials, batch, seed):
 
 
 def test_draws_cover_all_corners_and_repeat_by_trial_and_epoch():
-    changes = FlipAndCrop.draw(5_000, 0, [0, 1], round=0, epoch=0)
+    changes = FlipAndCrop.draw(5_000, Place(0, [0, 1], round=0), epoch=0)
     assert changes.corners.min() == 0
     assert changes.corners.max() == 2 * PAD == 8
     assert changes.apply(np.ones((2, 3, 6, 5, 2), np.uint8), slice(0, 3)).dtype == np.uint8
     assert (changes.corners[0] != streams(0, [0], "order", 0, 0)[0].integers(0, 9, (5_000, 2))).any()
     assert 0.45 < changes.mirrored.mean() < 0.55
-    alone = FlipAndCrop.draw(5_000, 0, [1], round=0, epoch=0)
+    alone = FlipAndCrop.draw(5_000, Place(0, [1], round=0), epoch=0)
     assert (alone.corners[0] == changes.corners[1]).all()
-    for other in (FlipAndCrop.draw(5_000, 0, [1], 0, 1), FlipAndCrop.draw(5_000, 0, [1], 1, 0)):
+    for other in (FlipAndCrop.draw(5_000, Place(0, [1], 0), 1), FlipAndCrop.draw(5_000, Place(0, [1], 1), 0)):
         assert (other.corners != alone.corners).any()
         assert (other.mirrored != alone.mirrored).any()
 
@@ -164,14 +166,11 @@ def test_augmented_training_is_that_of_the_trial_alone(seed):
     split = Split(rng.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8), rng.integers(0, 4, 20))
     data = Dataset("random", split, split, split, 4, "a test")
     body = nets.resnet(depth=8, width=2, classes=4).body
-    net = nets.Net("small", body, (8, 8, 3), 4, {})
+    net = nets.Net("small", body, (8, 8, 3), (4,))
     theta = net.init(streams(seed, range(2), "init"))
-    case = {
-        "optimizer": lambda m: SGD(m, 0.1),
-        "steps": 5, "batch": 8, "seed": seed, "augment": FlipAndCrop.draw,
-    }  # fmt: skip
-    together = fit(net, theta, dense_masks(theta), data, **case)
-    alone = fit(net, theta.trial(1), dense_masks(theta).trial(1), data, trials=[1], **case)
+    setting, masks = Setting(lambda m: SGD(m, 0.1), steps=5, batch=8, augment=FlipAndCrop.draw), dense_masks(theta)
+    together = fit(net, CLASSIFY, theta, masks, data, setting, Place(seed, [0, 1]))
+    alone = fit(net, CLASSIFY, theta.trial(1), masks.trial(1), data, setting, Place(seed, [1]))
     np.testing.assert_array_equal(together.end.flat[1:], alone.end.flat)
-    plain = fit(net, theta, dense_masks(theta), data, **case | {"augment": None})
+    plain = fit(net, CLASSIFY, theta, masks, data, replace(setting, augment=None), Place(seed, [0, 1]))
     assert (plain.end.flat != together.end.flat).any()

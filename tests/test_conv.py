@@ -21,7 +21,7 @@ from npticket.layers import (
     conv,
 )
 from npticket.params import Params
-from npticket.streams import TrainingStep, streams
+from npticket.streams import Place, TrainingStep, streams
 
 
 @st.composite
@@ -141,7 +141,7 @@ def test_batch_norm_is_the_naive_loop_in_training_and_in_prediction(case):
     theta = Params.empty(layer.layout, len(x), np.float64)
     theta.flat[...] = np.random.default_rng(seed).uniform(0.5, 2, theta.flat.shape)
     before = theta.copy()
-    step = TrainingStep(0, range(len(x)), 0, 0)
+    step = TrainingStep(Place(0, range(len(x)), 0), 0)
     y, _ = layer.forward(theta.tree, x, step)
     for t in range(len(x)):
         for c in range(x.shape[-1]):
@@ -166,7 +166,7 @@ def test_batch_norm_gradient_in_training(case):
     rng = np.random.default_rng(seed)
     theta = Params.empty(layer.layout, len(x), np.float64)
     theta.flat[...] = rng.uniform(0.5, 2, theta.flat.shape)
-    step = TrainingStep(0, range(len(x)), 0, 0)
+    step = TrainingStep(Place(0, range(len(x)), 0), 0)
     y, backward = layer.forward(theta.copy().tree, x, step)
     dy, grads = rng.normal(size=y.shape), theta.like(np.zeros_like(theta.flat))
     dx = backward(dy, grads.tree)
@@ -214,7 +214,7 @@ def test_batch_norm_is_precise_where_the_mean_is_large():
             theta[name][...] = value
         grad = theta.copy()
         rounded = x.astype(np.float32).astype(dtype)  # the same input for both
-        y, backward = layer.forward(theta.tree, rounded, TrainingStep(0, range(2), 0, 0))
+        y, backward = layer.forward(theta.tree, rounded, TrainingStep(Place(0, range(2), 0), 0))
         dx = backward(dy.astype(dtype), grad.tree)
         results[dtype] = y, dx, grad["scale"], grad["shift"]
     for narrow, wide in zip(*results.values(), strict=True):
@@ -246,21 +246,21 @@ def test_residual_gradient(seed, strided, inner_relu):
 def test_dropout_in_training_and_in_prediction(rate, seed):
     layer, x = Dropout(rate), np.full((2, 50, 20), 3.0)
     assert layer.forward({}, x)[0] is x
-    y, backward = layer.forward({}, x, TrainingStep(seed, [0, 1], 0, 7))
+    y, backward = layer.forward({}, x, TrainingStep(Place(seed, [0, 1], 0), 7))
     kept = y != 0
     np.testing.assert_allclose(y[kept], 3 / (1 - rate))
     assert abs(kept.mean() - (1 - rate)) < 5 * np.sqrt(rate * (1 - rate) / y.size) + 1e-9
     np.testing.assert_allclose(backward(np.ones_like(y), {}), y / 3, rtol=1e-12)
-    again, _ = layer.forward({}, x[1:], TrainingStep(seed, [1], 0, 7))
+    again, _ = layer.forward({}, x[1:], TrainingStep(Place(seed, [1], 0), 7))
     np.testing.assert_array_equal(again[0], y[1])  # trial 1 alone
     if 0.2 < rate < 0.8:
-        other, _ = layer.forward({}, x, TrainingStep(seed, [0, 1], 0, 8))
+        other, _ = layer.forward({}, x, TrainingStep(Place(seed, [0, 1], 0), 8))
         assert (other != y).any()
         assert (y[0] != y[1]).any()
 
 
 def test_two_dropout_layers_of_one_step_draw_differently():
-    step, x = TrainingStep(0, [0], 0, 0), np.ones((1, 20, 20))
+    step, x = TrainingStep(Place(0, [0], 0), 0), np.ones((1, 20, 20))
     first, _ = Dropout(0.5).forward({}, x, step)
     second, _ = Dropout(0.5).forward({}, x, step)
     assert (first != second).any()

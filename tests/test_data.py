@@ -45,27 +45,27 @@ def mnist_folder(tmp_path_factory):
 def test_splits_are_the_papers_and_images_stay_bytes(mnist_folder):
     data = datasets.mnist(mnist_folder, seed=1)
     assert [len(split) for split in (data.train, data.validation, data.test)] == [55_000, 5_000, 10_000]
-    assert data.train.images.dtype == np.uint8
-    assert data.train.images.shape == (55_000, 28, 28)
+    assert data.train.inputs.dtype == np.uint8
+    assert data.train.inputs.shape == (55_000, 28, 28)
     assert not data.caveat
     assert str(mnist_folder) in data.source
 
 
 def test_the_validation_split_is_random_repeatable_and_loses_nothing(mnist_folder):
     first, again, other = (datasets.mnist(mnist_folder, seed=s) for s in (1, 1, 2))
-    assert (first.validation.images == again.validation.images).all()
-    assert (first.validation.labels != other.validation.labels).any()
+    assert (first.validation.inputs == again.validation.inputs).all()
+    assert (first.validation.targets != other.validation.targets).any()
     full = read_idx(mnist_folder / "train-labels-idx1-ubyte", 1)
-    both = np.concatenate([first.train.labels, first.validation.labels])
+    both = np.concatenate([first.train.targets, first.validation.targets])
     assert (np.bincount(both) == np.bincount(full)).all()
 
 
 def test_split_off_keeps_images_with_their_labels():
     numbers = np.arange(20)
     rest, chosen = split_off(Split(numbers.reshape(20, 1).astype(np.uint8), numbers), 6, seed=3)
-    assert sorted([*rest.labels, *chosen.labels]) == list(numbers)
+    assert sorted([*rest.targets, *chosen.targets]) == list(numbers)
     for split in (rest, chosen):
-        assert (split.images[:, 0] == split.labels).all()
+        assert (split.inputs[:, 0] == split.targets).all()
 
 
 def test_pixels_are_divided_by_255(mnist_folder):
@@ -85,7 +85,7 @@ def test_search_order(mnist_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("NPTICKET_DATA", str(mnist_folder.parent))  # its subfolder mnist/ has the files
     in_variable = datasets.mnist()
     assert "NPTICKET_DATA" in in_variable.source
-    assert (in_variable.test.labels != in_cache.test.labels).any()
+    assert (in_variable.test.targets != in_cache.test.targets).any()
 
     explicit = write_mnist(tmp_path / "mine", seed=8)
     assert datasets.mnist(explicit).source == str(explicit)
@@ -181,12 +181,12 @@ def test_without_network_mnist_is_the_bundled_subset_and_says_so():
     assert data.caveat == "bundled subset of 5,000 images"
     assert "no mirror can be reached" in data.source
     assert [len(split) for split in (data.train, data.validation, data.test)] == [3_500, 500, 1_000]
-    assert (np.bincount(data.test.labels) == 100).all()
-    everything = np.concatenate([s.images for s in (data.train, data.validation, data.test)])
+    assert (np.bincount(data.test.targets) == 100).all()
+    everything = np.concatenate([s.inputs for s in (data.train, data.validation, data.test)])
     assert len({image.tobytes() for image in everything}) == 5_000  # no image in two splits
     other = datasets.mnist(seed=5)
-    assert (other.test.images == data.test.images).all()  # the test set is fixed, the validation set drawn
-    assert (other.validation.images != data.validation.images).any()
+    assert (other.test.inputs == data.test.inputs).all()  # the test set is fixed, the validation set drawn
+    assert (other.validation.inputs != data.validation.inputs).any()
 
 
 def test_without_network_fashion_mnist_says_what_to_do():

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from npticket.recipe import from_json, load_data
 
 from npticket import experiment, nets, store, tables
 from npticket.layers import Chain, Dense, GlobalAveragePool
-from npticket.recipe import from_json, load_data
 from npticket.streams import streams
 
 ROOT = Path(__file__).parents[1]

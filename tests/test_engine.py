@@ -1,6 +1,8 @@
 """Law 13: every fast path equals the plain one, over random networks, masks, batches and optimizers."""
 
 import sys
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import datasets as random_datasets
-from strategies import fits, optimizers, pruned_nets, seeds, thetas
+from strategies import fits, optimizers, paper_rates, pruned_nets, seeds, set_to, thetas
 
 from npticket import datasets
 from npticket import nets as library
@@ -22,10 +24,11 @@ from npticket.engine.several import Several
 from npticket.layers import Chain, Dense, Dropout, Flatten, ReLU
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
-from npticket.prune import dense_masks, prune_layerwise, random_scores
-from npticket.streams import TrainingStep, streams
+from npticket.prune import Layerwise, Rule, dense_masks, magnitude, prune_layerwise, random_scores
+from npticket.streams import Place, TrainingStep, streams
+from npticket.task import CLASSIFY
 from npticket.tickets import find_tickets, rewind
-from npticket.train import fit
+from npticket.train import Setting, fit
 
 
 def batches(net, trials, seed, steps=8, size=7):
@@ -33,7 +36,7 @@ def batches(net, trials, seed, steps=8, size=7):
     rng = np.random.default_rng(seed)
     x = rng.random((steps, trials, size, *net.input_shape))
     x *= rng.random(x.shape) < rng.choice([0, 0.1, 0.5, 1], net.input_shape)
-    return x, rng.integers(0, net.classes, (steps, trials, size))
+    return x, rng.integers(0, *net.output_shape, (steps, trials, size))
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -51,12 +54,12 @@ def compare(net, start, masks, optimizer, seed, looks_first):
     before, trials = start.flat.copy(), start.trials
     x, labels = batches(net, trials, seed)
     shown = x[0, 0, :2] if looks_first else None
-    engines = [plan(net, start, masks, optimizer, name, shown) for name in ENGINES]
+    engines = [plan(net, CLASSIFY, start, masks, optimizer, name, shown) for name in ENGINES]
     assert isinstance(engines[0], DenseNet if trials == 1 else Several)
     seen = [engine.see(x) for engine in engines]
     for i in range(len(x)):
         size = 3 if i == 5 else x.shape[2]  # one smaller batch among the others
-        step = TrainingStep(0, range(trials), 0, i)
+        step = TrainingStep(Place(0, range(trials), 0), i)
         losses = [e.step(s[i, :, :size], labels[i, :, :size], step) for e, s in zip(engines, seen, strict=True)]
         np.testing.assert_allclose(*losses, rtol=1e-10, atol=1e-12)
     logits = [engine.predict(s[0]) for engine, s in zip(engines, seen, strict=True)]
@@ -78,7 +81,7 @@ def test_a_sparse_lenet_is_run_in_groups_and_is_plain(seed, optimizer, looks_fir
     masks = prune_layerwise(random_scores(theta0, streams(seed, [0], "mask")), dense_masks(theta0), rates)
     start = rewind(theta0, masks)
     compare(net, start, masks, optimizer, seed, looks_first)
-    assert isinstance(plan(net, start, masks, optimizer)._memory_for(7).layers[0].product, Grouped)
+    assert isinstance(plan(net, CLASSIFY, start, masks, optimizer)._memory_for(7).layers[0].product, Grouped)
 
 
 def test_groups_by_hand():
@@ -100,14 +103,14 @@ def test_groups_of_nothing():
 @settings(max_examples=20)
 @given(fits())
 def test_a_whole_fit_comes_to_the_same(case):
-    fast, plain = (fit(**case, engine=engine) for engine in ENGINES)
+    fast, plain = (fit(**set_to(case, engine=engine)) for engine in ENGINES)
     np.testing.assert_allclose(fast.end.flat, plain.end.flat, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(fast.val_loss, plain.val_loss, rtol=1e-10)
+    np.testing.assert_allclose(fast["val_loss"], plain["val_loss"], rtol=1e-10)
 
 
 def test_pixels_are_in_their_places_while_augmentation_moves_them():
     """The fast engine puts pixels in an order of its own: an epoch's changes must come before that."""
-    net = library.Net("small", Chain(flatten=Flatten(), out=Dense(6, 3)), (2, 3), 3, {"out/W": 0.2})
+    net = library.Net("small", Chain(flatten=Flatten(), out=Dense(6, 3)), (2, 3), (3,))
     images = np.zeros((20, 2, 3), np.uint8)
     images[:, 1, 2] = images[::2, 0, 0] = 255  # the last pixel is lit most often, the four between them never
     split = Split(images, np.arange(20) % 3)
@@ -121,13 +124,12 @@ def test_pixels_are_in_their_places_while_augmentation_moves_them():
             assert images.shape[2:] == (2, 3)
             return images[..., ::-1, :]
 
+    data = Dataset("small", split, split, split, 3, "a test")
+    setting = Setting(lambda m: SGD(m, lr=0.1), steps=5, batch=4, augment=lambda *epoch: Mirror())
     ends = [
-        fit(
-            net, theta, dense_masks(theta), Dataset("small", split, split, split, 3, "a test"), steps=5, batch=4,
-            optimizer=lambda m: SGD(m, lr=0.1), augment=lambda *epoch: Mirror(), engine=engine,
-        ).end.flat
+        fit(net, CLASSIFY, theta, dense_masks(theta), data, replace(setting, engine=engine)).end.flat
         for engine in ENGINES
-    ]  # fmt: skip
+    ]
     np.testing.assert_allclose(*ends, rtol=1e-10)
 
 
@@ -135,11 +137,11 @@ def test_both_engines_find_the_same_tickets():
     """Five rounds of LeNet in float64, on real digits: which weights go does not hang on how sums are rounded."""
     data, net = datasets.mnist(), library.lenet_300_100()
     theta0 = net.init(streams(0, [0], "init"), np.float64)
-    found = []
+    prune, found = Rule(magnitude, Layerwise(paper_rates(net))), []
     for engine in ENGINES:
-        settings = {"optimizer": lambda masks: Adam(masks, lr=1.2e-3), "steps": 20, "engine": engine}
-        train = lambda start, masks: fit(net, start, masks, data, **settings).end  # noqa: E731
-        found.append(list(islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=net.prune), 5)))
+        setting = Setting(lambda masks: Adam(masks, lr=1.2e-3), steps=20, engine=engine)
+        train = lambda start, masks: fit(net, CLASSIFY, start, masks, data, setting).end  # noqa: E731
+        found.append(list(islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=prune), 5)))
     for fast, plain in zip(*found, strict=True):
         assert (fast.masks.flat == plain.masks.flat).all()
         assert (fast.start.flat == plain.start.flat).all()
@@ -202,7 +204,7 @@ def test_timing_does_not_decide_about_results(rate, monkeypatch):
     net = library.lenet_300_100()
     theta0 = net.init(streams(0, [0], "init"))
     scores = random_scores(theta0, streams(0, [0], "mask"))
-    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(net.rates, rate))
+    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(theta0.weights, rate))
     rng = np.random.default_rng(0)
     x = rng.random((6, 1, 60, 28, 28), np.float32) * (rng.random((28, 28)) < 0.7)
     labels = rng.integers(0, 10, (6, 1, 60))
@@ -210,9 +212,9 @@ def test_timing_does_not_decide_about_results(rate, monkeypatch):
     for which in (0, -1):
         for module in (gemm, sys.modules[Packed.__module__]):
             monkeypatch.setattr(module, "fastest", lambda ways, *arguments, which=which: ways[which])
-        engine = plan(net, rewind(theta0, masks), masks, lambda m: Adam(m, lr=1.2e-3), shown=x[0, 0])
+        engine = plan(net, CLASSIFY, rewind(theta0, masks), masks, lambda m: Adam(m, lr=1.2e-3), shown=x[0, 0])
         for number in range(len(x)):
-            engine.step(engine.see(x[number]), labels[number], TrainingStep(0, [0], 0, number))
+            engine.step(engine.see(x[number]), labels[number], TrainingStep(Place(0, [0], 0), number))
         ends.append(theta0.copy())
         engine.read(ends[-1])
     assert (ends[0].flat == ends[1].flat).all()
@@ -236,7 +238,7 @@ def test_often_lit_pixels_come_first_by_hand():
 
 def test_which_units_live_by_hand():
     """Four inputs, three hidden units, two outputs."""
-    net = library.Net("by hand", Chain(a=Dense(4, 3), relu=ReLU(), b=Dense(3, 2)), (4,), 2, {"a/W": 0.2, "b/W": 0.2})
+    net = library.Net("by hand", Chain(a=Dense(4, 3), relu=ReLU(), b=Dense(3, 2)), (4,), (2,))
     theta = net.init(streams(0, [0], "init"))
     masks = dense_masks(theta)
     masks["a/W"][0] = [[1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 0, 1]]  # nothing leads to unit 1; input 2 leads nowhere
@@ -253,15 +255,15 @@ def test_nothing_left_is_still_a_network():
     net = library.lenet_300_100()
     theta = net.init(streams(0, [0], "init"), np.float64)
     masks = dense_masks(theta)
-    for name in net.rates:
+    for name in theta.weights:
         masks[name][...] = False
     start = rewind(theta, masks)
     x, labels = batches(net, 1, 0, steps=3)
     ends = []
     for engine in ENGINES:
-        runner = plan(net, start, masks, lambda m: Adam(m, lr=0.1), engine, x[0, 0])
+        runner = plan(net, CLASSIFY, start, masks, lambda m: Adam(m, lr=0.1), engine, x[0, 0])
         for i in range(3):
-            runner.step(runner.see(x[i]), labels[i], TrainingStep(0, [0], 0, i))
+            runner.step(runner.see(x[i]), labels[i], TrainingStep(Place(0, [0], 0), i))
         ends.append(start.copy())
         runner.read(ends[-1])
     np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
@@ -275,10 +277,10 @@ def test_a_pruned_lenet_really_gets_smaller():
     masks["fc1/W"][0, :200] = False
     masks["fc1/W"][0, :, :100] = False
     start = rewind(theta, masks)
-    engine = plan(net, start, masks, lambda m: Adam(m, lr=1e-3))
+    engine = plan(net, CLASSIFY, start, masks, lambda m: Adam(m, lr=1e-3))
     assert engine.see(np.zeros((5, 28, 28))).shape == (5, 584)
     assert [layer.w.shape for layer in engine._layers] == [(584, 200), (200, 100), (100, 10)]
-    decayed = plan(net, start, masks, lambda m: SGD(m, lr=0.1, weight_decay=0.1))
+    decayed = plan(net, CLASSIFY, start, masks, lambda m: SGD(m, lr=0.1, weight_decay=0.1))
     assert decayed.see(np.zeros((5, 28, 28))).shape == (5, 784)  # weight decay moves what has no gradient
 
 
@@ -289,23 +291,76 @@ def test_what_runs_what():
     net = library.lenet_300_100()
     theta = net.init(streams(0, range(2), "init"))
     with pytest.raises(ValueError, match="no engine 'warp'; there is fast, plain"):
-        plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1), "warp")
+        plan(net, CLASSIFY, theta, dense_masks(theta), lambda m: SGD(m, 0.1), "warp")
+
+
+class Doubled(Chain):
+    def forward(self, p, x, step=None):
+        y, backward = super().forward(p, 2 * x, step)
+        return y, lambda dy, grad, need_dx=True: backward(2 * dy, grad, need_dx)
+
+
+class Halved(Dense):
+    def forward(self, p, x, step=None):
+        y, backward = super().forward(p, x / 2, step)
+        return y, lambda dy, grad, need_dx=True: backward(dy, grad, need_dx)
+
+
+class Leaky(ReLU):
+    def forward(self, p, x, step=None):
+        slope = np.where(x > 0, 1, 0.1)
+        return slope * x, lambda dy, grad, need_dx=True: slope * dy
+
+
+class Backwards(Flatten):
+    def forward(self, p, x, step=None):
+        y, backward = super().forward(p, x, step)
+        return y[..., ::-1].copy(), backward
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        Doubled(flatten=Flatten(), a=Dense(6, 4), relu=ReLU(), b=Dense(4, 3)),
+        Chain(flatten=Flatten(), a=Halved(6, 4), relu=ReLU(), b=Dense(4, 3)),
+        Chain(flatten=Flatten(), a=Dense(6, 4), relu=Leaky(), b=Dense(4, 3)),
+        Chain(flatten=Backwards(), a=Dense(6, 4), relu=ReLU(), b=Dense(4, 3)),
+    ],
+    ids=lambda body: "-".join(type(layer).__name__ for layer in (body, *body.layers.values())),
+)
+def test_what_is_derived_from_a_layer_is_not_taken_for_it(body):
+    """By the engines, and where a prediction is the forward pass without a way back."""
+    net = library.Net("derived", body, (2, 3), (3,))
+    theta = net.init(streams(0, [0], "init"), np.float64)
+    x, labels = batches(net, 1, 0, steps=4)
+    assert (net.predict(theta, x[0]) == net.forward(theta, x[0])[0]).all()
+    ends = []
+    for engine in ENGINES:
+        runner = plan(net, CLASSIFY, theta, dense_masks(theta), lambda m: SGD(m, lr=0.1), engine, x[0, 0])
+        assert not isinstance(runner, DenseNet)
+        for i in range(len(x)):
+            runner.step(runner.see(x[i]), labels[i], TrainingStep(Place(), i))
+        ends.append(theta.copy())
+        runner.read(ends[-1])
+    np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
+    plain = Chain(flatten=Flatten(), a=Dense(6, 4), relu=ReLU(), b=Dense(4, 3))
+    assert abs(library.Net("plain", plain, (2, 3), (3,)).predict(theta, x[0]) - net.predict(theta, x[0])).max() > 1e-3
 
 
 def test_large_logits_do_not_overflow():
-    net = library.Net("small", Chain(a=Dense(2, 3)), (2,), 3, {"a/W": 0.2})
+    net = library.Net("small", Chain(a=Dense(2, 3)), (2,), (3,))
     theta = net.init(streams(0, [0], "init"))
     theta["a/W"][...] = [[1000, -1000, 0], [0, 500, -500]]
     x, labels = np.eye(2, dtype=np.float32)[None], np.array([[0, 1]])
-    steps = [plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1), engine).step for engine in ENGINES]
-    losses = [step(x, labels, TrainingStep(0, [0], 0, 0)) for step in steps]
+    make = partial(plan, net, CLASSIFY, theta, dense_masks(theta), lambda m: SGD(m, 0.1))
+    losses = [make(engine).step(x, labels, TrainingStep(Place(0, [0], 0), 0)) for engine in ENGINES]
     assert losses == [0, 0]
 
 
 def test_predictions_are_the_callers():
     net = library.lenet_300_100((5, 4))
     theta = net.init(streams(0, [0], "init"))
-    engine = plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1))
+    engine = plan(net, CLASSIFY, theta, dense_masks(theta), lambda m: SGD(m, 0.1))
     images = engine.see(np.random.default_rng(0).random((2, 1, 3, 28, 28), np.float32))
     first = engine.predict(images[0])
     before = first.copy()
@@ -322,7 +377,7 @@ def test_predictions_are_the_callers():
     ],
 )
 def test_trials_in_lock_step_are_what_they_are_alone(body):
-    net = library.Net("small", body, (6,), 3, {"a/W": 0.5})
+    net = library.Net("small", body, (6,), (3,))
     theta0 = net.init(streams(0, [4, 9], "init"), np.float64)
     theta0["a/b"][...] = 0.5  # so that the units are on
     masks = prune_layerwise(random_scores(theta0, streams(0, [4, 9], "mask")), dense_masks(theta0), {"a/W": 0.5})
@@ -330,13 +385,13 @@ def test_trials_in_lock_step_are_what_they_are_alone(body):
     rng = np.random.default_rng(0)
     x, labels = rng.random((8, 2, 7, 6)), rng.integers(0, 3, (8, 2, 7))
     assert (np.ptp(net.forward(start, x[0])[0], axis=1) > 0).all(), "what goes in must matter"
-    together, plain = (plan(net, start, masks, optimizer, engine) for engine in ENGINES)
-    alone = [plan(net, start.trial(t), masks.trial(t), optimizer) for t in range(2)]
+    together, plain = (plan(net, CLASSIFY, start, masks, optimizer, engine) for engine in ENGINES)
+    alone = [plan(net, CLASSIFY, start.trial(t), masks.trial(t), optimizer) for t in range(2)]
     for i in range(len(x)):
         for engine in (together, plain):
-            engine.step(x[i], labels[i], TrainingStep(0, [4, 9], 0, i))
+            engine.step(x[i], labels[i], TrainingStep(Place(0, [4, 9], 0), i))
         for t, engine in enumerate(alone):
-            engine.step(engine.see(x[i, t : t + 1]), labels[i, t : t + 1], TrainingStep(0, [[4, 9][t]], 0, i))
+            engine.step(engine.see(x[i, t : t + 1]), labels[i, t : t + 1], TrainingStep(Place(0, [[4, 9][t]], 0), i))
     ends = [start.copy() for _ in range(3)]
     together.read(ends[0])
     plain.read(ends[1])
@@ -350,22 +405,24 @@ def test_trials_in_lock_step_are_what_they_are_alone(body):
 @given(random_datasets(), seeds)
 def test_the_comparison_of_engines_can_fail(data, seed):
     """With units taken out under weight decay, which is what the engine refuses to do."""
-    net = library.Net("small", Chain(a=Dense(6, 3), relu=ReLU(), b=Dense(3, 3)), (6,), 3, {"a/W": 0.2})
+    net = library.Net("small", Chain(a=Dense(6, 3), relu=ReLU(), b=Dense(3, 3)), (6,), (3,))
     theta = net.init(streams(seed, [0], "init"), np.float64)
     masks = dense_masks(theta)
     masks["b/W"][0, 0] = False  # unit 0 has no way out, but its incoming weights decay
     decay = lambda masks: SGD(masks, lr=0.1, weight_decay=0.1)  # noqa: E731
     ends = []
-    for optimizer, engine in ((decay, "plain"), (lambda masks: Hidden(decay(masks)), "fast")):
-        runner = plan(net, rewind(theta, masks), masks, optimizer, engine)
-        runner.step(np.ones((1, 2, 6)), np.zeros((1, 2), int), TrainingStep(0, [0], 0, 0))
+    for optimizer, engine in ((decay, "plain"), (lambda masks: Lying(decay(masks)), "fast")):
+        runner = plan(net, CLASSIFY, rewind(theta, masks), masks, optimizer, engine)
+        runner.step(np.ones((1, 2, 6)), np.zeros((1, 2), int), TrainingStep(Place(0, [0], 0), 0))
         ends.append(theta.copy())
         runner.read(ends[-1])
     assert abs(ends[0].flat - ends[1].flat).max() > 1e-6
 
 
-class Hidden:
-    """An optimizer that does not say that it decays weights."""
+class Lying:
+    """An optimizer that says that it does not decay weights, and does."""
+
+    elementwise, decays = True, False
 
     def __init__(self, optimizer):
         self.step = optimizer.step

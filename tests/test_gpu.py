@@ -1,25 +1,27 @@
 """The GPU engine equals the plain one (law 13): its kernels compiled for the CPU and, where there is one, on a GPU."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import convolutional_nets, fits, optimizers, pruned_nets, seeds, trial_counts
+from strategies import convolutional_nets, fits, optimizers, pruned_nets, seeds, set_to, trial_counts
 from strict import strict
-from test_experiment import SMALL
-from test_experiment import data as noise
 
-from npticket import backend, datasets, experiment, nets, train
+from npticket import backend, datasets, nets, train
 from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.engine.gpu import Gpu, conv
 from npticket.engine.plain import Plain
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
+from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.prune import dense_masks, prune_layerwise, random_scores
-from npticket.streams import TrainingStep, streams
+from npticket.streams import Place, TrainingStep, streams
+from npticket.task import CLASSIFY
 from npticket.tickets import rewind
-from npticket.train import fit
+from npticket.train import Setting, fit
 
 # A bias in front of batch normalisation has a gradient of 0, plus rounding, which Adam would blow up without its eps.
 OPTIMIZERS = [
@@ -46,11 +48,12 @@ def moved(params, xp):
 def compare(net, start, masks, optimizer, seed, xp, steps=6, rtol=1e-10):
     """Hold some steps on the device against the plain engine's on the host: losses, logits, parameters."""
     rng = np.random.default_rng(seed)
-    host, device = Plain(net, start, masks, optimizer), Gpu(net, moved(start, xp), moved(masks, xp), optimizer)
+    host = Plain(net, softmax_cross_entropy, start, masks, optimizer)
+    device = Gpu(net, softmax_cross_entropy, moved(start, xp), moved(masks, xp), optimizer)
     for number in range(steps):
         x = rng.random((start.trials, 5, *net.input_shape)).astype(start.flat.dtype)
-        labels = rng.integers(0, net.classes, x.shape[:2], dtype=np.uint8)
-        same = [TrainingStep(0, range(start.trials), 0, number) for _ in range(2)]  # one's draws are used up
+        labels = rng.integers(0, *net.output_shape, x.shape[:2], dtype=np.uint8)
+        same = [TrainingStep(Place(0, range(start.trials), 0), number) for _ in range(2)]  # one's draws are used up
         loss = device.step(xp.asarray(x), xp.asarray(labels), same[0])
         np.testing.assert_allclose(loss.get(), host.step(x, labels, same[1]), rtol=rtol, atol=rtol)
     x = rng.random((1, 5, *net.input_shape)).astype(start.flat.dtype)
@@ -77,7 +80,7 @@ def tickets(net, trials, seed):
         if name.endswith(("/b", "/shift")):
             theta0[name][...] = np.random.default_rng(seed).normal(size=theta0[name].shape)
     scores = random_scores(theta0, streams(seed, trials, "mask"))
-    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(net.rates, 0.5))
+    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(theta0.weights, 0.5))
     return rewind(theta0, masks), masks
 
 
@@ -105,7 +108,7 @@ def convolutional():
         "drop": Dropout(0.5),
         "out": Dense(6, 4),
     }
-    return Net("small", Chain(**layers), (4, 4, 2), 4, {"conv/W": 0.2, "fc/W": 0.2, "out/W": 0.1})
+    return Net("small", Chain(**layers), (4, 4, 2), (4,))
 
 
 given_optimizers = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["adam", "sgd"])
@@ -127,7 +130,7 @@ def test_in_float32(optimizer, xp):
 
 @given_optimizers
 def test_dense_networks_on_a_device(optimizer, xp):
-    net = Net("mlp", Chain(flat=Flatten(), a=Dense(6, 5), r=ReLU(), b=Dense(5, 3)), (2, 3), 3, {"a/W": 0.2, "b/W": 0.1})
+    net = Net("mlp", Chain(flat=Flatten(), a=Dense(6, 5), r=ReLU(), b=Dense(5, 3)), (2, 3), (3,))
     ends = [compare(net, *tickets(net, range(3), 0), optimizer, 1, xp) for _ in range(2)]
     assert (ends[0] == ends[1]).all()  # bit for bit, every time
 
@@ -141,9 +144,9 @@ def test_a_trial_among_others_is_the_trial_alone(optimizer):
 
     def ends(rows):
         whole = [moved(p.like(p.flat[rows]), strict) for p in (start, masks)]
-        engine = Gpu(net, *whole, optimizer)
+        engine = Gpu(net, softmax_cross_entropy, *whole, optimizer)
         for i in range(len(x)):
-            step = TrainingStep(0, range(3)[rows], 0, i)
+            step = TrainingStep(Place(0, range(3)[rows], 0), i)
             engine.step(strict.asarray(x[i, rows]), strict.asarray(labels[i, rows]), step)
         engine.read(whole[0])
         return whole[0].flat.get()
@@ -157,11 +160,12 @@ def test_a_trial_among_others_is_the_trial_alone(optimizer):
 def test_a_step_moves_and_fetches_nothing_and_copies_no_factor_unasked(name):
     net = getattr(nets, name)()
     start = net.init(streams(0, range(2), "init"))
-    engine = Gpu(net, moved(start, strict), moved(dense_masks(start), strict), lambda m: SGD(m, 0.1, 0.9, 1e-4))
+    there = moved(start, strict), moved(dense_masks(start), strict)
+    engine = Gpu(net, softmax_cross_entropy, *there, lambda m: SGD(m, 0.1, 0.9, 1e-4))
     x, labels = strict.asarray(np.ones((2, 2, *net.input_shape), np.float32)), strict.asarray(np.zeros((2, 2), int))
     strict.moved = strict.fetched = strict.copied = 0
     for number in range(2):
-        engine.step(x, labels, TrainingStep(0, range(2), 0, number))
+        engine.step(x, labels, TrainingStep(Place(0, range(2), 0), number))
     assert strict.moved == strict.fetched == strict.copied == 0
     stack = strict.asarray(np.ones((2, 3, 3)))
     stack.swapaxes(1, 2) @ stack
@@ -172,21 +176,21 @@ def test_a_step_moves_and_fetches_nothing_and_copies_no_factor_unasked(name):
 @settings(max_examples=10, deadline=None)
 @given(fits())
 def test_whole_training_runs(case):
-    host = fit(**case, engine="plain")
+    host = fit(**set_to(case, engine="plain"))
     device = fit(**case | {name: moved(case[name], strict) for name in ("start", "masks")})
     np.testing.assert_allclose(device.end.flat.get(), host.end.flat, rtol=1e-9, atol=1e-10)
-    np.testing.assert_allclose(device.val_loss, host.val_loss, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(device["val_loss"], host["val_loss"], rtol=1e-9, atol=1e-10)
 
 
 def test_two_hundred_steps_of_lenet_in_float64(xp):
     """On the bundled images, two trials: parameters and losses differ by less than 1e-9 from the host's."""
     net, data = nets.lenet_300_100(), datasets.mnist()
     start = net.init(streams(0, range(2), "init"), np.float64)
-    settings = {"data": data, "optimizer": lambda m: Adam(m, lr=1.2e-3), "steps": 200, "validate_every": 50}
-    host = fit(net, start, dense_masks(start), **settings, engine="plain")
-    device = fit(net, moved(start, xp), moved(dense_masks(start), xp), **settings)
+    setting = Setting(lambda m: Adam(m, lr=1.2e-3), steps=200, validate_every=50)
+    host = fit(net, CLASSIFY, start, dense_masks(start), data, replace(setting, engine="plain"))
+    device = fit(net, CLASSIFY, moved(start, xp), moved(dense_masks(start), xp), data, setting)
     assert abs(device.end.flat.get() - host.end.flat).max() < 1e-9
-    assert abs(device.train_loss - host.train_loss).max() < 1e-9
+    assert abs(device["train_loss"] - host["train_loss"]).max() < 1e-9
     assert abs(host.end.flat - start.flat).max() > 0.01
 
 
@@ -194,7 +198,7 @@ def test_two_hundred_steps_of_lenet_in_float64(xp):
 def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_epochs(engine, monkeypatch):
     """Flips and crops, too, are moved once per epoch; what is fetched at a validation does not depend on the chunks."""
     net = convolutional()
-    net = Net("no dropout", Chain(**{k: v for k, v in net.body.layers.items() if k != "drop"}), (4, 4, 2), 4, net.rates)
+    net = Net("no dropout", Chain(**{k: v for k, v in net.body.layers.items() if k != "drop"}), (4, 4, 2), (4,))
     rng = np.random.default_rng(0)
     split = Split(rng.integers(0, 256, (60, 4, 4, 2), dtype=np.uint8), rng.integers(0, 4, 60))
     data = Dataset("random", split, split, split, 4, "a test")
@@ -204,34 +208,11 @@ def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_e
         """Arrays moved to the device and fetched from it by a training run with one validation, at its end."""
         monkeypatch.setattr(train, "CHUNK", chunk)
         strict.moved = strict.fetched = 0
-        settings = {"steps": steps, "batch": 5, "validate_every": steps, "augment": FlipAndCrop.draw, "engine": engine}
-        fit(net, start, masks, data, optimizer=lambda m: SGD(m, 0.01), **settings)
+        setting = Setting(lambda m: SGD(m, 0.01), steps, 5, steps, augment=FlipAndCrop.draw, engine=engine)
+        fit(net, CLASSIFY, start, masks, data, setting)
         return strict.moved, strict.fetched
 
     moved_once, fetched_once = traffic(2, 7)
     assert moved_once == 6 + 1 + 2  # the data, the order of an epoch, its changes
     assert traffic(12, 30) == (moved_once, fetched_once)  # the whole epoch
     assert traffic(13, 7) == (moved_once + 3, fetched_once)  # a step of the next one
-
-
-def test_an_experiment_on_a_device_finds_the_tickets_of_the_host(tmp_path, monkeypatch):
-    """Every series, in lock-step by rounds, in float64: masks bit for bit."""
-    drawn = Net.init
-    monkeypatch.setattr(Net, "init", lambda net, rngs, dtype=np.float64: drawn(net, rngs, np.float64))
-    host = experiment.run(SMALL, tmp_path / "host", noise(), engine="plain")
-    monkeypatch.setattr(backend, "load", lambda name: {"numpy": np, "cupy": strict}[name])
-    monkeypatch.setattr(backend, "described", lambda name: {"gpu": name})
-    device = experiment.run(SMALL, tmp_path / "device", noise(), array_module="cupy")
-    assert device.manifest["machines"][0]["gpu"] == "cupy"
-    for ours, theirs in zip(device.results, host.results, strict=True):
-        assert ours.keys() == theirs.keys()
-        for name in ours.keys() - {"seconds"}:
-            assert ours[name] == (
-                theirs[name] if isinstance(ours[name], str) else pytest.approx(theirs[name], rel=1e-9)
-            )
-    runs = sorted(path.name for path in (tmp_path / "host" / "runs").glob("*.npz"))
-    assert len(runs) == len(host.results)
-    for run in runs:
-        ours, theirs = (np.load(tmp_path / side / "runs" / run, allow_pickle=False) for side in ("device", "host"))
-        for name in {"masks", "next_masks"} & set(theirs.files):
-            assert (ours[name] == theirs[name]).all()

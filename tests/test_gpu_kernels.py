@@ -1,5 +1,8 @@
 """What the GPU engine's kernels compute, one by one, tried on the CPU; and that whatever is wrong with one is found."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,14 +11,16 @@ from strategies import seeds, trial_counts
 from strict import StrictArray, strict
 from test_gpu import compare, convolutional, given_optimizers, tickets
 
-from npticket.engine.gpu import activation, conv, kernels, norm, pool
+from npticket.engine.gpu import Gpu, activation, conv, kernels, norm, pool
 from npticket.engine.gpu import loss as gpu_loss
 from npticket.engine.gpu import optimizers as gpu_optimizers
-from npticket.engine.gpu.fusion import fused
+from npticket.engine.gpu.fusion import fused_layers
+from npticket.engine.gpu.lockstep import Unfused
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Flatten, MaxPool, ReLU
 from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
+from npticket.params import Params
 from npticket.prune import dense_masks
 from npticket.streams import streams
 
@@ -63,7 +68,7 @@ def test_of_equal_pixels_the_first_is_the_largest(size, shape, seed):
 def test_nan_is_not_hidden():
     z = np.array([[[0.0, np.nan, 1.0]]])
     assert np.isnan(gpu_loss.cross_entropy(strict.asarray(z), strict.asarray(np.array([[0]])))[0].get()).all()
-    body = fused(Chain(fc=Dense(1, 1), relu=ReLU(), lone=ReLU(), flat=Flatten()))
+    body = fused_layers(Chain(fc=Dense(1, 1), relu=ReLU(), lone=ReLU(), flat=Flatten()))
     p = {"fc": {"W": strict.asarray(np.array([[[np.nan]]])), "b": strict.asarray(np.zeros((1, 1, 1)))}}
     assert np.isnan(body.forward(p, strict.asarray(np.ones((1, 1, 1))))[0].get()).all()
     for where in range(4):
@@ -74,30 +79,64 @@ def test_nan_is_not_hidden():
 
 def test_a_pruned_weight_does_not_move_whatever_its_gradient():
     alive, p = strict.asarray(np.array([True, False])), strict.asarray(np.zeros(2))
-    optimizer = gpu_optimizers.fused_optimizer(
-        Adam(dense_masks(convolutional().init(streams(0, [0], "init"))), 0.1), alive
-    )
-    optimizer.step(p, strict.asarray(np.array([1.0, np.inf])))
+    optimizer = gpu_optimizers.fused(Adam(dense_masks(convolutional().init(streams(0, [0], "init"))), 0.1), alive)
+    optimizer.step(SimpleNamespace(flat=p), SimpleNamespace(flat=strict.asarray(np.array([1.0, np.inf]))))
     assert p.get()[0] != 0 and p.get()[1].tobytes() == np.float64(0).tobytes()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("plain", [Adam, partial(SGD, momentum=0.9)], ids=["adam", "sgd"])
+def test_kernels_forget_moments_before_they_become_subnormal(plain, dtype):
+    """As optimizers.flush does, at the same steps; NaN and infinity stay."""
+    rng = np.random.default_rng(0)
+    theta = Params({"a/W": (40,)}, rng.normal(size=(1, 40)).astype(dtype))
+    masks = dense_masks(theta)
+    ours = gpu_optimizers.fused(plain(masks, 0.01), strict.asarray(masks.flat))
+    theirs, p = plain(masks, 0.01), SimpleNamespace(flat=strict.asarray(theta.flat))
+    moment = "_m" if plain is Adam else "_v"
+    for step in range(1_200 if dtype == np.float32 else 7_500):
+        g = rng.normal(size=(1, 40)) * 10.0 ** rng.integers(-9, 3, (1, 40)) * (step < 7)
+        ours.step(p, SimpleNamespace(flat=strict.asarray(g.astype(dtype))))
+        theirs.step(theta, theta.like(g.astype(dtype)))
+        kept = getattr(ours, moment).get()
+        assert not ((kept != 0) & (abs(kept) < np.finfo(dtype).tiny)).any()
+        assert ((kept == 0) == (getattr(theirs, moment) == 0)).all()
+    np.testing.assert_allclose(p.flat.get(), theta.flat, rtol=1e-5 if dtype == np.float32 else 1e-12)
+    assert not kept.any()
+    for bad in (np.nan, np.inf):
+        for step in range(60):
+            g = np.full((1, 40), bad if not step else 0, dtype)
+            ours.step(p, SimpleNamespace(flat=strict.asarray(g)))
+        assert not np.isfinite(p.flat.get()).any()
+
+
 def test_a_relu_is_joined_to_what_ends_by_adding_an_offset():
-    assert list(fused(convolutional().body).layers) == ["conv", "norm", "pool", "lone", "flat", "fc", "drop", "out"]
-    assert fused(convolutional().body).layout == convolutional().body.layout
-    assert fused(Chain(a=Dense(2, 2), r=ReLU(), s=ReLU())).layers.keys() == {"a", "s"}
+    body = fused_layers(convolutional().body)
+    assert list(body.layers) == ["conv", "norm", "pool", "lone", "flat", "fc", "drop", "out"]
+    assert body.layout == convolutional().body.layout
+    assert fused_layers(Chain(a=Dense(2, 2), r=ReLU(), s=ReLU())).layers.keys() == {"a", "s"}
     without = Chain(inside=Chain(a=Conv2D(1, 1, bias=False), r=ReLU()), r=ReLU())
-    assert [list(chain.layers) for chain in (fused(without), fused(without).layers["inside"])] == [
+    assert [list(chain.layers) for chain in (fused_layers(without), fused_layers(without).layers["inside"])] == [
         ["inside", "r"],
         ["a", "r"],
     ]
 
 
-def test_an_optimizer_without_a_kernel_is_refused():
-    class Mine(SGD):
-        pass
+def test_an_optimizer_without_a_kernel_steps_the_network_as_it_is():
+    """What is derived from SGD may do something else, and is asked to do it."""
 
-    with pytest.raises(TypeError, match="for SGD and for Adam, not for Mine"):
-        gpu_optimizers.fused_optimizer(Mine(dense_masks(convolutional().init(streams(0, [0], "init"))), 0.1), None)
+    class Mine(SGD):
+        def step(self, theta, grads):
+            grads.flat[...] = grads.flat * 2
+            super().step(theta, grads)
+
+    net = convolutional()
+    start, masks = tickets(net, range(2), 0)
+    assert gpu_optimizers.fused(Mine(masks, 0.1), None) is None
+    make = lambda m: Mine(m, 0.1, 0.9, 0.01)  # noqa: E731
+    there = [start.like(strict.asarray(start.flat)), masks.like(strict.asarray(masks.flat))]
+    assert type(Gpu(net, softmax_cross_entropy, *there, make)._optimizer) is Unfused
+    compare(net, start, masks, make, 1, strict)
 
 
 def most():
@@ -106,7 +145,7 @@ def most():
     layers |= {"relu1": ReLU(), "conv2": Conv2D(3, 3, stride=2, padding=1, bias=False), "lone": ReLU()}
     layers |= {"norm2": BatchNorm(3), "flat": Flatten(), "fc": Dense(12, 6), "relu2": ReLU()}
     body = Chain(**layers, out=Dense(6, 4))
-    return Net("most", body, (16, 16, 2), 4, {name: 0.2 for name in body.layout if name.endswith("/W")})
+    return Net("most", body, (16, 16, 2), (4,))
 
 
 @given_optimizers
@@ -189,7 +228,7 @@ def test_windows_are_gathered_for_as_many_images_as_fit(monkeypatch):
 def test_images_of_one_window(monkeypatch):
     monkeypatch.setattr(conv, "COLUMN_BYTES", 1)
     body = Chain(conv=Conv2D(2, 3), flat=Flatten(), out=Dense(3, 4))
-    net = Net("one pixel", body, (3, 3, 2), 4, {"conv/W": 0.2, "out/W": 0.1})
+    net = Net("one pixel", body, (3, 3, 2), (4,))
     compare(net, *tickets(net, range(2), 0), lambda m: SGD(m, 0.1), 1, strict, steps=2)
 
 
@@ -206,7 +245,7 @@ def test_gradients_may_lie_in_any_order(layer):
     expected, found = ({name: np.zeros_like(value) for name, value in p.items()} for _ in range(2))
     p_there, found = ({name: strict.asarray(value) for name, value in tree.items()} for tree in (p, found))
     y, backward = layer.forward(p, x, "a step")
-    ours, our_backward = fused(layer).forward(p_there, strict.asarray(x), "a step")
+    ours, our_backward = fused_layers(layer).forward(p_there, strict.asarray(x), "a step")
     np.testing.assert_allclose(ours.get(), y, rtol=1e-10, atol=1e-12)
     dy = rng.normal(size=y.shape)
     dx = backward(dy, expected)
@@ -221,7 +260,7 @@ def test_batch_normalisation_of_one_row_and_of_nan(x):
     p = {name: np.full((1, 2), float(name in ("scale", "running_var"))) for name in BatchNorm(2).layout}
     there = {name: strict.asarray(value) for name, value in p.items()}
     expected, _ = chain.forward({"norm": p}, x, "a step")
-    found, _ = fused(chain).forward({"norm": there}, strict.asarray(x), "a step")
+    found, _ = fused_layers(chain).forward({"norm": there}, strict.asarray(x), "a step")
     np.testing.assert_allclose(found.get(), expected)
     np.testing.assert_allclose(there["running_var"].get(), p["running_var"])
 
@@ -233,8 +272,11 @@ def test_unknown_layers_stay_what_they_are():
     class Whole(Chain):
         pass
 
-    mine = Mine(2, 2)
-    chain = fused(Chain(a=mine, r=ReLU(), b=Whole(c=Dense(2, 2)), p=MaxPool(3)))
-    assert list(chain.layers) == ["a", "r", "b", "p"]
-    assert chain.layers["a"] is mine and type(chain.layers["b"]) is Whole
+    class Leaky(ReLU):
+        pass
+
+    mine, leaky = Mine(2, 2), Leaky()
+    chain = fused_layers(Chain(a=mine, r=ReLU(), b=Whole(c=Dense(2, 2)), p=MaxPool(3), d=Dense(2, 2), l=leaky))
+    assert list(chain.layers) == ["a", "r", "b", "p", "d", "l"]
+    assert chain.layers["a"] is mine and type(chain.layers["b"]) is Whole and chain.layers["l"] is leaky
     assert type(chain.layers["r"]) is activation.ReLU and type(chain.layers["p"]) is pool.MaxPool

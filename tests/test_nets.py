@@ -1,4 +1,4 @@
-"""The paper's six networks: weight counts, what is pruned, whole gradients, and the laws on a net with batch norm."""
+"""The paper's six networks: weight counts, structure, whole gradients, and the laws on a net with batch norm."""
 
 import tracemalloc
 from itertools import islice, pairwise
@@ -28,10 +28,12 @@ from npticket.layers import (
 from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
-from npticket.prune import dense_masks, density, magnitude, prune_globally, prune_layerwise
-from npticket.streams import TrainingStep, streams
+from npticket.prune import Globally, Rule, dense_masks, magnitude
+from npticket.record import join_trials
+from npticket.streams import Place, TrainingStep, streams
+from npticket.task import CLASSIFY
 from npticket.tickets import check_magnitude, check_round, find_tickets, rewind
-from npticket.train import fit, join_trials
+from npticket.train import Setting, fit
 
 
 @pytest.mark.parametrize(
@@ -52,78 +54,16 @@ def test_weight_counts_are_the_papers(make, weights, convolutions):
     assert sum(size for name, size in sizes.items() if len(layout[name]) == 4) == convolutions
 
 
-@pytest.mark.parametrize(
-    ("make", "expected"),
-    [  # weights remaining in percent by round; the paper's tick labels, for Conv-6 recomputed for 2,261,184 weights
-        (nets.conv_2, {1: 80.1, 3: 51.4, 6: 26.5, 9: 13.7, 11: 8.8}),
-        (nets.conv_4, {3: 53.5, 6: 29.1, 9: 16.2, 11: 11.1, 12: 9.2}),
-        (nets.conv_6, {3: 56.4, 7: 26.6, 10: 15.3, 12: 10.6}),
-        (nets.resnet_18, {1: 80.2, 2: 64.4, 4: 41.7, 6: 27.1, 7: 21.9, 8: 17.8, 10: 11.8, 12: 8.0}),
-    ],
-)
-def test_densities_by_round_are_the_papers(make, expected):
-    net = make()
-    theta = net.init(streams(0, [0], "init"))
-    masks = dense_masks(theta)
-    for round in range(1, max(expected) + 1):
-        masks = net.prune(theta, masks)
-        if round in expected:
-            assert round_to_a_tenth(100 * density(masks)[0]) == expected[round]
-
-
-def round_to_a_tenth(value):
-    return float(f"{value:.1f}")
-
-
-def test_the_output_layer_goes_at_half_the_rate_and_global_pruning_spares_shortcuts_and_output():
-    for make in (nets.lenet_300_100, nets.conv_2, nets.conv_4, nets.conv_6):
-        assert make().rates["out/W"] == 0.1
-    for net in (nets.resnet_18(), nets.vgg_19()):
-        assert net.pruned_globally
-        assert "out/W" not in net.rates
-        assert not any("shortcut" in name for name in net.rates)
-    net = nets.resnet(depth=8, width=4)
-    theta = net.init(streams(0, range(2), "init"))
-    spared = [name for name in theta if name not in net.rates]
-    assert {name.split("/")[-1] for name in spared} > {"b", "scale", "shift", "running_mean", "running_var"}
-    assert sum("shortcut/conv/W" in name for name in spared) == 2
-    theta.flat[...] *= 1e-9  # so that the spared ones would be the first to go
-    for name in net.rates:
-        theta[name][...] *= 1e12
-    masks = dense_masks(theta)
-    for _ in range(5):
-        masks = net.prune(theta, masks)
-    assert all(masks[name].all() for name in spared)
-    for t in range(2):
-        total = sum(masks[name][t].size for name in net.rates)
-        alive = sum(int(masks[name][t].sum()) for name in net.rates)
-        assert alive == pytest.approx(0.8**5 * total, abs=5)
-
-
-def test_a_nets_own_pruning_is_the_rule_it_names():
-    lenet, resnet = nets.lenet_300_100(), nets.resnet(8, 4)
-    for net, rule in (
-        (lenet, lambda end, masks: prune_layerwise(magnitude(end), masks, lenet.rates)),
-        (resnet, lambda end, masks: prune_globally(magnitude(end), masks, 0.2, resnet.rates)),
-    ):
-        theta = net.init(streams(1, [0], "init"))
-        assert (net.prune(theta, dense_masks(theta)).flat == rule(theta, dense_masks(theta)).flat).all()
-
-
-def test_bad_descriptions_are_refused():
-    body = Chain(flatten=Flatten(), out=Dense(4, 2))
-    with pytest.raises(ValueError, match="rate for fc/W but no such parameter"):
-        Net("n", body, (2, 2), 2, {"fc/W": 0.2})
-    with pytest.raises(ValueError, match="all its rates must be the same"):
-        Net("n", Chain(a=Dense(1, 1), b=Dense(1, 1)), (1,), 1, {"a/W": 0.1, "b/W": 0.2}, pruned_globally=True)
+def test_bad_depths_are_refused():
     for depth in (18, 2, 0):
         with pytest.raises(ValueError, match="6 n \\+ 2"):
             nets.resnet(depth)
 
 
 def test_depth_and_width_of_the_residual_network():
-    assert len(nets.resnet(depth=8).rates) == 7  # 1 + 3 stages x 1 block x 2
-    assert len(nets.resnet(depth=20).rates) == 19
+    for depth, convolutions in ((8, 7), (20, 19)):  # 1 + 3 stages x 1 or 3 blocks x 2
+        names = [name for name in nets.resnet(depth).body.layout if name.endswith("/W") and "/shortcut/" not in name]
+        assert len(names) == convolutions + 1  # and the output layer
     assert nets.resnet(depth=20, width=32).body.layout["out/W"] == (128, 10)
 
 
@@ -133,7 +73,7 @@ def small_conv_net():
         conv1=Conv2D(3, 2, padding=1), relu1=ReLU(), conv2=Conv2D(2, 3, padding=1), relu2=ReLU(), pool=MaxPool(2),
         flatten=Flatten(), fc1=Dense(48, 5), fc_relu1=ReLU(), out=Dense(5, 4),
     )  # fmt: skip
-    return Net("small conv", body, (8, 8, 3), 4, {"conv1/W": 0.1, "conv2/W": 0.1, "fc1/W": 0.2, "out/W": 0.1})
+    return Net("small conv", body, (8, 8, 3), (4,))
 
 
 def small_vgg():
@@ -143,14 +83,17 @@ def small_vgg():
         conv2=Conv2D(2, 3, padding=1, bias=False), norm2=BatchNorm(3), relu2=ReLU(), pool2=AveragePool(2),
         flatten=Flatten(), out=Dense(12, 4),
     )  # fmt: skip
-    return Net("small VGG", body, (8, 8, 3), 4, {"conv1/W": 0.2, "conv2/W": 0.2}, pruned_globally=True)
+    return Net("small VGG", body, (8, 8, 3), (4,))
 
 
 def small_resnet():
     """The CIFAR residual network at depth 8 and width 2, for images of 8 x 8 pixels."""
     net = nets.resnet(depth=8, width=2, classes=4)
     assert isinstance(net.body.layers["pool"], GlobalAveragePool)  # so any image size will do
-    return Net("small ResNet", net.body, (8, 8, 3), 4, net.rates, pruned_globally=True)
+    return Net("small ResNet", net.body, (8, 8, 3), (4,))
+
+
+RULE = Rule(magnitude, Globally({"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}))
 
 
 SMALL = [nets.lenet_300_100, small_conv_net, small_vgg, small_resnet]
@@ -162,8 +105,8 @@ def test_whole_network_gradient_in_training(make):
     rng = np.random.default_rng(0)
     theta = net.init(streams(0, range(2), "init"), np.float64)
     theta.flat[...] += 0.05 * rng.normal(size=theta.flat.shape)  # biases, shifts and scales off their round values
-    x, labels = rng.normal(size=(2, 6, *net.input_shape)), rng.integers(0, net.classes, (2, 6))
-    step = TrainingStep(0, range(2), 0, 0)
+    x, labels = rng.normal(size=(2, 6, *net.input_shape)), rng.integers(0, *net.output_shape, (2, 6))
+    step = TrainingStep(Place(0, range(2), 0), 0)
 
     def loss(flat):
         return float(softmax_cross_entropy(net.forward(theta.like(flat.copy()), x, step)[0], labels)[0].sum())
@@ -195,21 +138,21 @@ def runs(draw):
         st.sampled_from([lambda m: SGD(m, 0.05, momentum=0.9, weight_decay=0.01), lambda m: Adam(m, 0.01)])
     )
     theta0 = net.init(streams(seed, range(trials), "init"))
-    return net, theta0, {"data": Dataset("random", *parts, 4, "a test"), "optimizer": optimizer, "steps": 4,
-                         "batch": 6, "validate_every": 2, "seed": seed}  # fmt: skip
+    setting = Setting(optimizer, steps=4, batch=6, validate_every=2)
+    return net, theta0, Dataset("random", *parts, 4, "a test"), setting, Place(seed, range(trials))
 
 
 @settings(max_examples=8)
 @given(runs())
 def test_the_laws_hold_with_batch_norm_and_global_pruning(case):
-    net, theta0, settings = case
+    net, theta0, *rest = case
     rounds = list(
         islice(
             find_tickets(
                 theta0,
                 dense_masks(theta0),
-                train=lambda start, masks: fit(net, start, masks, **settings).end,
-                prune=net.prune,
+                train=lambda start, masks: fit(net, CLASSIFY, start, masks, *rest).end,
+                prune=RULE,
             ),
             3,
         )
@@ -224,22 +167,22 @@ def test_the_laws_hold_with_batch_norm_and_global_pruning(case):
             assert (round.end[name] != theta0[name]).any()
             assert round.masks[name].all()
         for name in theta0:
-            if name not in net.rates:
+            if name not in RULE.scope.names(theta0):
                 assert round.masks[name].all()
 
 
 @settings(max_examples=8)
 @given(runs())
 def test_a_trial_among_others_is_the_trial_alone_with_batch_norm(case):
-    net, theta0, settings = case
-    masks = net.prune(theta0, dense_masks(theta0))
+    net, theta0, data, setting, place = case
+    masks = RULE(theta0, dense_masks(theta0))
     start = rewind(theta0, masks)
-    together = fit(net, start, masks, **settings)
+    together = fit(net, CLASSIFY, start, masks, data, setting, place)
     alone = join_trials(
-        [fit(net, start.trial(t), masks.trial(t), trials=[t], **settings) for t in range(theta0.trials)]
+        [fit(net, CLASSIFY, start.trial(t), masks.trial(t), data, setting, place.of([t])) for t in range(theta0.trials)]
     )
     np.testing.assert_array_equal(together.end.flat, alone.end.flat)
-    np.testing.assert_array_equal(together.val_loss, alone.val_loss)
+    np.testing.assert_array_equal(together["val_loss"], alone["val_loss"])
 
 
 def test_no_optimizer_moves_the_running_statistics():

@@ -3,11 +3,12 @@
 import numpy as np
 import oracles
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import optimizers, seeds, tickets
 
-from npticket.optimizers import SGD, Adam, constant, linear_warmup, step_drops
+import npticket.optimizers
+from npticket.optimizers import SGD, Adam, constant, flush, linear_warmup, step_drops
 from npticket.params import Params
 from npticket.tickets import rewind
 
@@ -88,3 +89,98 @@ def test_an_optimizer_serves_only_the_trials_it_was_built_for():
     masks = Params({"a/W": (2,)}, np.array([[True, False]]))
     with pytest.raises(ValueError, match="serves the trials"):
         SGD(masks, 0.1).step(Params({"a/W": (2,)}, np.zeros((2, 2))), Params({"a/W": (2,)}, np.zeros((2, 2))))
+
+
+def subnormal(values):
+    return (values != 0) & (abs(values) < np.finfo(values.dtype).tiny)
+
+
+FORGETFUL = {  # of masks; and which attribute is the moment that decays
+    "sgd 0.9": (lambda masks: SGD(masks, lr=0.1, momentum=0.9), "_v"),
+    "sgd 0.7": (lambda masks: SGD(masks, lr=0.1, momentum=0.7), "_v"),
+    "sgd 0.99": (lambda masks: SGD(masks, lr=0.1, momentum=0.99), "_v"),
+    "adam": (lambda masks: Adam(masks, lr=1e-3), "_m"),
+    "adam 0.8": (lambda masks: Adam(masks, lr=1e-3, beta1=0.8), "_m"),
+}
+forgetful = pytest.mark.parametrize("kind", FORGETFUL)
+precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def forgotten(kind, dtype, steps=4_000):
+    """Gradients of all sizes for some steps, none from then on: yield the moment after each step, and theta."""
+    make, moment = FORGETFUL[kind]
+    rng = np.random.default_rng(0)
+    theta = Params({"a/W": (200,)}, rng.normal(size=(1, 200)).astype(dtype))
+    optimizer = make(theta.like(np.ones((1, 200), bool)))
+    for step in range(steps):
+        g = rng.normal(size=(1, 200)) * 10.0 ** rng.integers(-12, 3, (1, 200)) if step < 7 else np.zeros((1, 200))
+        optimizer.step(theta, theta.like(g.astype(dtype)))
+        yield getattr(optimizer, moment), theta.flat
+
+
+@forgetful
+@precisions
+def test_no_moment_becomes_subnormal_where_gradients_have_ended(kind, dtype):
+    steps = 20_000 if dtype == np.float64 and "0.99" not in kind else 4_000
+    if kind == "sgd 0.99":
+        steps = 10_000 if dtype == np.float32 else 75_000
+    for moment, _ in forgotten(kind, dtype, steps):
+        assert not subnormal(moment).any()
+    assert not moment.any(), "all were forgotten in the end, so that there was something to find"
+
+
+@pytest.mark.parametrize("kind", ["sgd 0.9", "adam"])
+@precisions
+def test_without_flushing_moments_become_subnormal_and_stay_so(kind, dtype, monkeypatch):
+    """So that what the test above finds is not so by itself; and it moves no weight by as much as a bit."""
+    *_, (_, flushed) = forgotten(kind, dtype, 8_000)
+    monkeypatch.setattr(npticket.optimizers, "flush", lambda moments: None)
+    *_, (moment, theta) = forgotten(kind, dtype, 8_000)
+    assert subnormal(moment).mean() > 0.9
+    assert (theta == flushed).all()
+
+
+@precisions
+def test_flushing_by_hand(dtype):
+    tiny = np.finfo(dtype).tiny
+    kept = np.array([1, -1, tiny * 1e9, -tiny * 1e9, np.inf, -np.inf, 0], dtype)
+    dropped = np.array([tiny, -tiny, tiny / 8, tiny * 1e7, -tiny * 1e8], dtype)
+    moments = np.concatenate([kept, dropped, [dtype(np.nan)]])
+    flush(moments)
+    assert (moments[: len(kept)] == kept).all()
+    assert (moments[len(kept) : -1] == 0).all() and np.isnan(moments[-1])
+
+
+@forgetful
+@precisions
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_are_not_forgotten(kind, dtype, bad):
+    """So that a run which diverged is seen to have done so."""
+    theta = Params({"a/W": (2,)}, np.ones((1, 2), dtype))
+    optimizer = FORGETFUL[kind][0](theta.like(np.ones((1, 2), bool)))
+    with np.errstate(all="ignore"):
+        for step in range(120):
+            optimizer.step(theta, theta.like(np.array([[bad if step == 3 else 0, 1]], dtype)))
+    assert not np.isfinite(theta.flat[0, 0]) and np.isfinite(theta.flat[0, 1])
+
+
+@forgetful
+@precisions
+@given(seed=seeds)
+@settings(max_examples=5)
+def test_ordinary_steps_are_bit_for_bit_those_without_flushing(kind, dtype, seed):
+    """Gradients as they occur: of many sizes, often 0, in runs of a few hundred steps."""
+    ends = []
+    for flushing in (True, False):
+        rng = np.random.default_rng(seed)
+        theta = Params({"a/W": (50,)}, rng.normal(size=(1, 50)).astype(dtype))
+        optimizer = FORGETFUL[kind][0](theta.like(np.ones((1, 50), bool)))
+        scale = 10.0 ** rng.integers(-8, 2, (1, 50))
+        with pytest.MonkeyPatch.context() as patch:
+            if not flushing:
+                patch.setattr(npticket.optimizers, "flush", lambda moments: None)
+            for _ in range(300):
+                g = rng.normal(size=(1, 50)) * scale * (rng.random((1, 50)) < 0.3)
+                optimizer.step(theta, theta.like(g.astype(dtype)))
+        ends.append((theta.flat.tobytes(), getattr(optimizer, FORGETFUL[kind][1]).tobytes()))
+    assert ends[0] == ends[1]

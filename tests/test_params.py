@@ -1,12 +1,15 @@
 """Params: views into one flat array, never copies, and errors that say what was expected."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
 from strategies import thetas
 
 from npticket.nets import lenet_300_100
-from npticket.params import Params
+from npticket.params import Params, check_masks
 from npticket.prune import dense_masks, density
 from npticket.streams import streams
 
@@ -66,3 +69,73 @@ def test_errors_say_what_is_missing():
         Params({"a/W": (2, 3)}, np.zeros((1, 5)))
     with pytest.raises(KeyError, match="no parameter 'b/W'; there are a/W"):
         Params({"a/W": (2, 3)}, np.zeros((1, 6)))["b/W"]
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda params: pickle.loads(pickle.dumps(params)),
+    "pickle 5": lambda params: pickle.loads(pickle.dumps(params, protocol=5)),
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@given(thetas())
+def test_copies_keep_views_and_flat_array_together(how, case):
+    """So that what is written to a view of the copy is in its flat array, and in no other's unless both share it."""
+    _, theta = case
+    same = COPIES[how](theta)
+    assert type(same) is Params and list(same) == list(theta) and same.shapes == theta.shapes
+    assert same.flat.tobytes() == theta.flat.tobytes() and same.flat.dtype == theta.flat.dtype
+    assert np.shares_memory(same.flat, theta.flat) == (how == "copy")
+    for name in same:
+        layer, local = name.split("/")
+        assert same.tree[layer][local] is same[name]
+        assert np.shares_memory(same[name], same.flat)
+        same[name][...] = 7
+    assert (same.flat == 7).all()
+    assert (theta.flat == 7).all() == (how == "copy")
+
+
+def test_params_that_share_an_array_still_do_when_copied_together():
+    theta = Params({"a/W": (2, 3)}, np.zeros((1, 6)))
+    one, other = copy.deepcopy([theta, theta.trial(0)])
+    assert one.flat.shape == other.flat.shape and not np.shares_memory(one.flat, theta.flat)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda params, path: np.asarray(params),
+        lambda params, path: np.array(params),
+        lambda params, path: np.save(path / "params.npy", params),
+        lambda params, path: np.array_equal(params, params),
+        lambda params, path: np.isfinite(params),
+        lambda params, path: np.concatenate([params, params]),
+    ],
+    ids=["asarray", "array", "save", "array_equal", "isfinite", "concatenate"],
+)
+def test_params_are_no_array_and_say_so(use, tmp_path):
+    """NumPy would otherwise take the names for the values."""
+    with pytest.raises(TypeError, match=r"name one of them, params\['fc1/W'\], or take all as params\.flat"):
+        use(lenet_300_100().init(streams(0, [0], "init")), tmp_path)
+    assert not any(path.stat().st_size for path in tmp_path.iterdir())
+
+
+def test_masks_are_checked_by_name():
+    params = Params({"fc1/W": (3, 2), "fc1/b": (1, 2)}, np.zeros((3, 8)))
+    check_masks(params, dense_masks(params))
+    with pytest.raises(TypeError, match="masks are float64, expected bool"):
+        check_masks(params, params)
+    with pytest.raises(
+        ValueError, match=r"masks\['fc1/W'\] has shape \(1, 3, 2\), the parameter has \(3, 3, 2\): is the"
+    ):
+        check_masks(params, dense_masks(params.trial(0)))
+    with pytest.raises(ValueError, match=r"masks\['fc1/b'\] has shape None, the parameter has \(3, 1, 2\)"):
+        check_masks(params, Params({"fc1/W": (3, 2)}, np.ones((3, 6), bool)))
+    more = Params({"fc1/W": (3, 2), "fc1/b": (1, 2), "fc2/W": (1, 1)}, np.ones((3, 9), bool))
+    with pytest.raises(ValueError, match="there are masks for fc1/W, fc1/b, fc2/W, and parameters fc1/W, fc1/b"):
+        check_masks(params, more)
+    turned = Params({"fc1/b": (1, 2), "fc1/W": (3, 2)}, np.ones((3, 8), bool))  # of the same size, in another order
+    with pytest.raises(ValueError, match="there are masks for"):
+        check_masks(params, turned)

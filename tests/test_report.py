@@ -13,6 +13,7 @@ import pytest
 
 from npticket.experiments import tables as columns
 from npticket.experiments.parts import Parts
+from npticket.experiments.progress import percent
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Series
 from npticket.experiments.tables import Outcome
@@ -22,7 +23,6 @@ from npticket.report.figures import DEFAULT
 from npticket.report.paper import Library, Paper, Sweep
 from npticket.report.tables import header, row, tables
 from npticket.report.verdict import verdict
-from npticket.report.words import percent
 from npticket.task import CLASSIFY, LOSS, Measure
 
 TICKET, REINIT = BOTH = ("winning_ticket", "random_reinit")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from strategies import pruned_nets, rates, seeds
 
 from npticket import nets as library
-from npticket import sparse
+from npticket.export import load_sparse, sparse, to_sparse
+from npticket.export.sparse import Compact, Grouped
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, ReLU
 from npticket.prune import dense_masks, prune_layerwise, random_scores
-from npticket.sparse import Compact, Grouped, load_sparse, to_sparse
 from npticket.streams import streams
 from npticket.tickets import rewind
 
@@ -22,7 +22,7 @@ def pruned_lenet(rate, dtype=np.float32):
     net = library.lenet_300_100()
     theta0 = net.init(streams(0, [0], "init"), dtype)
     scores = random_scores(theta0, [np.random.default_rng(0)])
-    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(net.rates, rate))
+    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(theta0.weights, rate))
     return net, rewind(theta0, masks), masks
 
 
@@ -79,7 +79,7 @@ def convolutional(draw):
     body = Chain(
         conv=Conv2D(1, 3, bias=False), norm=BatchNorm(3), relu=ReLU(), pool=GlobalAveragePool(), out=Dense(3, 2)
     )
-    net = library.Net("convolutional", body, (4, 5, 1), 2, {"conv/W": 0.2})
+    net = library.Net("convolutional", body, (4, 5, 1), (2,))
     theta0 = net.init(streams(draw(seeds), [0], "init"), np.float64)
     theta0["norm/running_mean"][...] = draw(st.floats(-1, 1))
     scores = random_scores(theta0, streams(draw(seeds), [0], "mask"))
@@ -123,10 +123,14 @@ def test_what_cannot_be_exported():
     two = net.init(streams(0, range(2), "init"))
     with pytest.raises(ValueError, match=r"one trial is exported at a time, got 2: use theta.trial\(t\)"):
         to_sparse(net, two, dense_masks(two))
-    with pytest.raises(ValueError, match="the parameters or masks are not those of Conv-2"):
+    with pytest.raises(ValueError, match="the parameters are not those of Conv-2"):
         to_sparse(library.conv_2(), theta, masks)
     with pytest.raises(TypeError, match="masks are float32, expected bool"):
         to_sparse(net, theta, theta)
+    with pytest.raises(
+        ValueError, match=r"masks\['fc1/W'\] has shape \(2, 784, 300\), the parameter has \(1, 784, 300\)"
+    ):
+        to_sparse(net, theta, dense_masks(two))
     with pytest.raises(TypeError, match="images are uint8, expected floats, scaled as in training"):
         to_sparse(net, theta, masks).predict(np.zeros((1, 28, 28), np.uint8))
     with pytest.raises(ValueError, match=r"takes images \(B, \*\(28, 28\)\), got \(28, 28\)"):

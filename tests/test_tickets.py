@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import datasets, optimizers, seeds, thetas, tickets
+from strategies import datasets, optimizers, paper_rates, seeds, thetas, tickets
 
 from npticket.datasets import Dataset, Split
 from npticket.layers import Chain, Dense
 from npticket.nets import Net
 from npticket.optimizers import SGD
 from npticket.params import Params
-from npticket.prune import dense_masks, density, magnitude, prune_layerwise
+from npticket.prune import Layerwise, Rule, dense_masks, density, magnitude
+from npticket.streams import Place
+from npticket.task import CLASSIFY
 from npticket.tickets import Round, check_magnitude, check_round, find_tickets, rewind
-from npticket.train import fit
+from npticket.train import Setting, fit
 
 
 @given(tickets(np.float32))
@@ -38,19 +40,19 @@ def test_every_round_of_real_training_obeys_the_laws(case, data, optimizer, seed
     before = theta0.flat.tobytes()
 
     def train(start, masks):
-        return fit(net, start, masks, data, optimizer=optimizer, steps=5, batch=8, seed=seed).end
+        place = Place(seed, range(theta0.trials))
+        return fit(net, CLASSIFY, start, masks, data, Setting(optimizer, steps=5, batch=8), place).end
 
-    def prune(end, masks):
-        return prune_layerwise(magnitude(end), masks, net.rates)
-
+    rates = paper_rates(net)
+    prune = Rule(magnitude, Layerwise(rates))
     rounds = list(islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=prune), 4))
     check_round(rounds[0], theta0)
     for previous, round in pairwise(rounds):
         check_round(round, theta0, previous)
         check_magnitude(round, previous)
-        for t, name in ((t, name) for t in range(theta0.trials) for name in net.rates):
+        for t, name in ((t, name) for t in range(theta0.trials) for name in rates):
             survivors = int(previous.masks[name][t].sum())
-            expected = survivors - builtins.round(net.rates[name] * survivors)
+            expected = survivors - builtins.round(rates[name] * survivors)
             assert int(round.masks[name][t].sum()) == expected
     assert [round.index for round in rounds] == [0, 1, 2, 3]
     assert theta0.flat.tobytes() == before
@@ -62,7 +64,7 @@ def test_check_round_and_check_magnitude_can_fail():
         theta0,
         dense_masks(theta0),
         train=lambda start, masks: start.copy(),
-        prune=lambda end, masks: prune_layerwise(magnitude(end), masks, {"a/W": 0.25}),
+        prune=Rule(magnitude, Layerwise({"a/W": 0.25})),
     )
     first, second, third = islice(generator, 3)
     check_round(third, theta0, second)
@@ -104,18 +106,16 @@ def test_one_round_by_hand():
     |W| sorted: 0.700332, 0.750166, 0.800332, 0.950166. Half of 4 is 2: 0.700332 and 0.750166 go.
     masks = [[1, 0], [0, 1]];  the next start is W = [[0.5, 0], [0, 0.1]], b = [0, 0] again.
     """
-    net = Net("hand", Chain(fc=Dense(2, 2)), (2,), 2, {"fc/W": 0.5})
+    net = Net("hand", Chain(fc=Dense(2, 2)), (2,), (2,))
     theta0 = Params(net.body.layout, np.array([[0.5, -0.3, -0.2, 0.1, 0.0, 0.0]]))
     masks = dense_masks(theta0)
     one = Split(np.array([[1.0, 2.0]]), np.array([0]))
     data = Dataset("one example", one, one, one, classes=2, source="a test")
 
     def train(start, masks):
-        return fit(net, start, masks, data, optimizer=lambda masks: SGD(masks, lr=1), steps=1, batch=1).end
+        return fit(net, CLASSIFY, start, masks, data, Setting(lambda masks: SGD(masks, lr=1), steps=1, batch=1)).end
 
-    def prune(end, masks):
-        return prune_layerwise(magnitude(end), masks, net.rates)
-
+    prune = Rule(magnitude, Layerwise({"*/W": 0.5}))
     first, second = islice(find_tickets(theta0, masks, train=train, prune=prune), 2)
     np.testing.assert_allclose(first.end["fc/W"][0], [[0.950166, -0.750166], [0.700332, -0.800332]], atol=1e-6)
     np.testing.assert_allclose(first.end["fc/b"][0], [[0.450166, -0.450166]], atol=1e-6)

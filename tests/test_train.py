@@ -1,52 +1,58 @@
 """Training: trials are independent (law 10), runs repeat (law 11), early stopping by hand, errors at the edge."""
 
-import dataclasses
+import sys
+import warnings
+from dataclasses import replace
 from functools import partial
+from inspect import signature
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from strategies import fits
+from strategies import fits, of_trial, set_to
 
-from npticket import train
+from npticket import backend, train
 from npticket.datasets import DataError, Dataset, Split, epoch_order
-from npticket.engine import plan
+from npticket.engine import ENGINES, plan
 from npticket.layers import Chain, Dense, Flatten
 from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params, stack
 from npticket.prune import dense_masks
-from npticket.streams import streams
-from npticket.train import DivergedError, evaluate, fit, join_trials
+from npticket.record import join_trials
+from npticket.streams import Place, TrainingStep, streams
+from npticket.task import CLASSIFY
+from npticket.train import DivergedError, Setting, evaluate, fit
 
-MEASURED = [field.name for field in dataclasses.fields(train.Fit) if field.name not in ("end", "seconds")]
+
+def measured(result):
+    """Everything in a fit but time, by name."""
+    found = {"end": result.end.flat, "best": result.best.flat, "at_steps": result.at_steps}
+    return found | result.curves | {name: value for name, value in result.results.items() if name != "seconds"}
 
 
 def same(a, b):
     """Whether two fits agree bit for bit in everything but time."""
-    return a.end.flat.tobytes() == b.end.flat.tobytes() and all(
-        np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True) for name in MEASURED
-    )
+    a, b = measured(a), measured(b)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name], equal_nan=True) for name in a)
 
 
 @settings(max_examples=25)
 @given(fits(np.float32))
 def test_a_trial_among_others_is_the_trial_alone(case):
     together = fit(**case)
-    alone = [
-        fit(**case | {"start": case["start"].trial(t), "masks": case["masks"].trial(t), "trials": [t]})
-        for t in range(case["start"].trials)
-    ]
+    alone = [fit(**of_trial(case, t)) for t in range(case["start"].trials)]
     assert same(together, join_trials(alone))
 
 
 def test_the_comparison_of_trials_can_fail():
     net = small_net()
     theta = net.init(streams(0, range(2), "init"))
-    case = {"net": net, "data": small_data(), "optimizer": lambda m: SGD(m, 0.1), "steps": 3, "batch": 4}
-    together = fit(start=theta, masks=dense_masks(theta), **case)
-    swapped = [fit(start=theta.trial(t), masks=dense_masks(theta).trial(t), trials=[1 - t], **case) for t in range(2)]
+    case = {"net": net, "task": CLASSIFY, "start": theta, "masks": dense_masks(theta), "data": small_data()}
+    case |= {"setting": Setting(lambda m: SGD(m, 0.1), steps=3, batch=4), "place": Place(trials=[0, 1])}
+    together = fit(**case)
+    swapped = [fit(**of_trial(case, t) | {"place": Place(trials=[1 - t])}) for t in range(2)]
     assert not same(together, join_trials(swapped))
 
 
@@ -65,20 +71,48 @@ def test_pruned_weights_are_0_at_the_end_and_losses_are_those_of_the_definition(
     pruned = ~case["masks"].flat
     assert not result.end.flat[pruned].any()
     assert not np.signbit(result.end.flat[pruned]).any()
-    assert result.at_steps[-1] == case["steps"]
-    loss, accuracy = evaluate(
-        lambda x: case["net"].forward(result.end, x)[0], case["data"], case["data"].validation, np.float64
-    )
-    np.testing.assert_allclose(result.val_loss[:, -1], loss, rtol=1e-12)
-    np.testing.assert_array_equal(result.val_acc[:, -1], accuracy)
+    assert result.at_steps[-1] == case["setting"].steps
+    predict = lambda x: case["net"].forward(result.end, x)[0]  # noqa: E731
+    found = evaluate(CLASSIFY, predict, case["data"], case["data"].validation, np.float64)
+    np.testing.assert_allclose(result["val_loss"][:, -1], found["loss"], rtol=1e-12)
+    np.testing.assert_array_equal(result["val_acc"][:, -1], found["acc"])
     for t in range(case["start"].trials):
-        first = int(np.argmin(result.val_loss[t]))
-        assert result.early_stop_step[t] == result.at_steps[first]
-        assert result.early_stop_val_loss[t] == result.val_loss[t, first]
+        first = int(np.argmin(result["val_loss"][t]))
+        assert result["early_stop_step"][t] == result.at_steps[first]
+        assert result["early_stop_val_loss"][t] == result["val_loss"][t, first]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=15)
+@given(fits())
+def test_the_best_network_is_the_one_that_stopped_early(engine, case):
+    """Evaluating it, and going back to its step, gives the numbers of early stopping."""
+    case = set_to(case, engine=engine)
+    result, dtype = fit(**case), case["start"].flat.dtype
+    predict = partial(case["net"].predict, result.best)
+    for split, when, names in (("validation", "val", ["loss"]), ("test", "test", ["loss", "acc"])):
+        found = evaluate(CLASSIFY, predict, case["data"], getattr(case["data"], split), dtype)
+        for name in names:
+            np.testing.assert_allclose(found[name], result[f"early_stop_{when}_{name}"], rtol=1e-10)
+    for t in range(case["start"].trials):
+        shorter = set_to(of_trial(case, t), steps=int(result["early_stop_step"][t]))
+        np.testing.assert_array_equal(fit(**shorter).end.flat[0], result.best.flat[t])
+    assert not np.shares_memory(result.best.flat, result.end.flat)
+    assert not result.best.flat[~case["masks"].flat].any()
+
+
+def test_what_was_measured_is_known_by_name():
+    theta = small_net().init(streams(0, [0], "init"))
+    result = fit(small_net(), CLASSIFY, theta, dense_masks(theta), small_data(), SETTING)
+    with pytest.raises(
+        KeyError, match=r"nothing called 'val_mae' was measured; there are train_loss, val_loss, val_acc"
+    ):
+        result["val_mae"]
+    assert (result["val_acc"] is result.curves["val_acc"]) and (result["seconds"] is result.results["seconds"])
 
 
 def small_net():
-    return Net("small", Chain(flatten=Flatten(), fc=Dense(4, 2)), (2, 2), 2, {"fc/W": 0.5})
+    return Net("small", Chain(flatten=Flatten(), fc=Dense(4, 2)), (2, 2), (2,))
 
 
 def small_data(n=12):
@@ -93,11 +127,11 @@ def test_an_evaluation_looks_at_every_example_however_many_at_a_time(chunk, monk
     monkeypatch.setattr(train, "CHUNK", chunk)
     net, data = small_net(), small_data(11)
     theta = net.init(streams(0, range(2), "init"), np.float64)
-    loss, accuracy = evaluate(lambda x: net.forward(theta, x)[0], data, data.test, np.float64)
-    logits, _ = net.forward(theta, data.floats(data.test.images[None], np.float64))
-    labels = np.stack([data.test.labels] * 2)
-    np.testing.assert_allclose(loss, softmax_cross_entropy(logits, labels)[0], rtol=1e-12)
-    np.testing.assert_array_equal(accuracy, (logits.argmax(axis=-1) == labels).mean(axis=1))
+    found = evaluate(CLASSIFY, lambda x: net.forward(theta, x)[0], data, data.test, np.float64)
+    logits, _ = net.forward(theta, data.floats(data.test.inputs[None], np.float64))
+    labels = np.stack([data.test.targets] * 2)
+    np.testing.assert_allclose(found["loss"], softmax_cross_entropy(logits, labels)[0], rtol=1e-12)
+    np.testing.assert_array_equal(found["acc"], (logits.argmax(axis=-1) == labels).mean(axis=1))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -107,7 +141,8 @@ def test_an_evaluation_among_others_is_that_of_the_trial_alone(dtype, monkeypatc
     net, data = small_net(), small_data(300)
     theta = net.init(streams(0, range(2), "init"), dtype)
     together, alone = (
-        evaluate(lambda x, p=p: net.forward(p, x)[0], data, data.test, dtype)[0] for p in (theta, theta.trial(1))
+        evaluate(CLASSIFY, lambda x, p=p: net.forward(p, x)[0], data, data.test, dtype)["loss"]
+        for p in (theta, theta.trial(1))
     )
     assert together.dtype == np.float64
     assert together[1] == alone[0]
@@ -156,28 +191,26 @@ def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_th
             return changes()
 
         monkeypatch.setattr(train, "plan", lambda *args, spy=spy, **keywords: spy)
-        result = fit(
-            net, theta, dense_masks(theta), data, augment=augment,
-            optimizer=None, steps=5, batch=5, validate_every=3, seed=8, trials=trials, round=round,
-        )  # fmt: skip
-        assert drawn == [(10, 8, trials, round, epoch) for epoch in range(3)]
+        setting = Setting(None, steps=5, batch=5, validate_every=3, augment=augment)
+        place = Place(8, trials, round)
+        result = fit(net, CLASSIFY, theta, dense_masks(theta), data, setting, place)
+        assert drawn == [(10, place, epoch) for epoch in range(3)]
         assert applied == [(0, 5), (5, 10), (0, 5), (5, 10), (0, 5)]
         for number, (pixels, labels, step) in enumerate(spy.seen):
             assert pixels.dtype == theta.flat.dtype == np.float32
             epoch, k = divmod(number, 2)
-            examples = epoch_order(12, 5, 8, trials, round, epoch)[:, k]
+            examples = epoch_order(12, 5, place, epoch)[:, k]
             np.testing.assert_allclose(pixels, examples * 4 * 0.5 + 1.0)  # the first pixel of example n is 4 n
             np.testing.assert_array_equal(labels, examples % 2)
-            assert (step.seed, list(step.trials), step.round, step.number) == (8, trials, round, number)
+            assert (step.place, step.number) == (place, number)
         assert result.at_steps.tolist() == [3, 5]
-        assert result.train_loss.tolist() == [[2, 4.5]] * 2  # means of 1 2 3 and of 4 5
+        assert result["train_loss"].tolist() == [[2, 4.5]] * 2  # means of 1 2 3 and of 4 5
 
 
 class Scripted:
     """An engine whose single parameter is the number of steps taken, and whose validation losses are given."""
 
-    def __init__(self, net, start, masks, optimizer):
-        self.taken = 0
+    taken = 0
 
     def see(self, images):
         return images
@@ -198,56 +231,54 @@ def test_early_stopping_takes_the_first_minimum_and_tests_the_parameters_of_that
     validations = iter(np.array([[3.0, 2], [1, 2], [2, 3], [1, 0]]))
     tested = []
 
-    def scripted(predict, data, split, dtype):
+    def scripted(task, predict, data, split, dtype):
         if len(split) == 5:
-            return next(validations), np.zeros(2)
+            return {"loss": next(validations), "acc": np.zeros(2)}
         if len(split) == 7:
             tested.append(predict(np.zeros((1, 1, 2, 2))))
-        return np.zeros(2), np.full(2, len(tested) / 10)
+        return {"loss": np.zeros(2), "acc": np.full(2, len(tested) / 10)}
 
     monkeypatch.setattr(train, "evaluate", scripted)
-    monkeypatch.setattr(train, "plan", lambda *args, **keywords: Scripted(*args[:4]))
+    monkeypatch.setattr(train, "plan", lambda *args, **keywords: Scripted())
     net, theta = small_net(), Params(small_net().body.layout, np.zeros((2, 10)))
-    data = dataclasses.replace(
+    data = replace(
         small_data(),
         validation=Split(np.zeros((5, 2, 2)), np.zeros(5, int)),
         test=Split(np.zeros((7, 2, 2)), np.zeros(7, int)),
     )
-    result = fit(net, theta, dense_masks(theta), data, optimizer=lambda m: None, steps=40, batch=4, validate_every=10)
-    assert result.early_stop_step.tolist() == [20, 40]
-    assert result.early_stop_val_loss.tolist() == [1, 0]
+    setting = Setting(lambda m: None, steps=40, batch=4, validate_every=10)
+    result = fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
+    assert result["early_stop_step"].tolist() == [20, 40]
+    assert result["early_stop_val_loss"].tolist() == [1, 0]
+    assert result.best.flat.tolist() == [[20] * 10, [40] * 10]
     # The first test evaluation sees the parameters after 20 and 40 steps: logits of black images are the biases.
     assert tested[0].tolist() == [[[20, 20]], [[40, 40]]]
-    assert result.early_stop_test_acc.tolist() == [0.1, 0.1]
-    assert result.final_test_acc.tolist() == [0.2, 0.2]
+    assert result["early_stop_test_acc"].tolist() == [0.1, 0.1]
+    assert result["final_test_acc"].tolist() == [0.2, 0.2]
 
 
 def test_validation_happens_at_every_interval_and_at_the_end():
     net, data = small_net(), small_data()
     theta = net.init(streams(0, [0], "init"))
     for steps, every, expected in ((10, 4, [4, 8, 10]), (8, 4, [4, 8]), (3, 100, [3])):
-        result = fit(
-            net, theta, dense_masks(theta), data,
-            optimizer=lambda m: SGD(m, 0.1), steps=steps, batch=4, validate_every=every,
-        )  # fmt: skip
+        setting = Setting(lambda m: SGD(m, 0.1), steps, batch=4, validate_every=every)
+        result = fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
         assert result.at_steps.tolist() == expected
-        assert result.val_loss.shape == (1, len(expected))
+        assert result["val_loss"].shape == (1, len(expected))
 
 
 def test_the_test_set_is_looked_at_where_it_is_asked_for():
     net, data = small_net(), small_data()
     theta = net.init(streams(0, range(2), "init"))
-    case = {"optimizer": lambda m: SGD(m, 0.1), "batch": 4, "validate_every": 4}
-    result = fit(net, theta, dense_masks(theta), data, steps=10, test_at=[3, 8], **case)
+    setting = Setting(lambda m: SGD(m, 0.1), steps=10, batch=4, validate_every=4, test_at=[3, 8])
+    result = fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
     assert result.at_steps.tolist() == [3, 4, 8, 10]
     for t in range(2):
-        looked = {int(s) for s, acc in zip(result.at_steps, result.test_acc[t], strict=True) if not np.isnan(acc)}
-        assert looked == {3, 8, 10, int(result.early_stop_step[t])}
-        assert result.test_acc[t, -1] == result.final_test_acc[t]
-    shorter = fit(net, theta, dense_masks(theta), data, steps=8, **case)
-    np.testing.assert_array_equal(result.test_acc[:, 2], shorter.final_test_acc)
-    with pytest.raises(ValueError, match="between 1 and 10 steps, got \\[11\\]"):
-        fit(net, theta, dense_masks(theta), data, steps=10, test_at=[11], **case)
+        looked = {int(s) for s, acc in zip(result.at_steps, result["test_acc"][t], strict=True) if not np.isnan(acc)}
+        assert looked == {3, 8, 10, int(result["early_stop_step"][t])}
+        assert result["test_acc"][t, -1] == result["final_test_acc"][t]
+    shorter = fit(net, CLASSIFY, theta, dense_masks(theta), data, replace(setting, steps=8))
+    np.testing.assert_array_equal(result["test_acc"][:, 2], shorter["final_test_acc"])
 
 
 @pytest.mark.parametrize("first_step", [1, 3, 4, 7, 11])  # the middle, the end and the beginning of an epoch of 4
@@ -256,44 +287,35 @@ def test_a_run_that_goes_on_ends_where_the_whole_run_ends(first_step):
     net, data = small_net(), small_data(n=14)  # of which two are left over in every epoch
     theta0 = net.init(streams(0, range(2), "init"))
     masks = dense_masks(theta0)
-    common = {"data": data, "optimizer": partial(SGD, lr=0.1), "batch": 3, "validate_every": 5}
-    whole = fit(net, theta0, masks, steps=12, **common)
-    first = fit(net, theta0, masks, steps=first_step, **common)
-    rest = fit(net, first.end, masks, steps=12, first_step=first_step, **common)
+    setting = Setting(partial(SGD, lr=0.1), steps=12, batch=3, validate_every=5)
+    whole = fit(net, CLASSIFY, theta0, masks, data, setting)
+    first = fit(net, CLASSIFY, theta0, masks, data, replace(setting, steps=first_step))
+    rest = fit(net, CLASSIFY, first.end, masks, data, replace(setting, first_step=first_step))
     assert rest.end.flat.tobytes() == whole.end.flat.tobytes()
     assert rest.at_steps.tolist() == [step for step in (5, 10, 12) if step > first_step]
-    assert (rest.val_loss == whole.val_loss[:, -rest.val_loss.shape[1] :]).all()
-
-
-@pytest.mark.parametrize("first_step", [-1, 5, 6])
-def test_a_run_cannot_go_on_from_beyond_its_end(first_step):
-    net = small_net()
-    theta0 = net.init(streams(0, [0], "init"))
-    with pytest.raises(ValueError, match="first_step must lie between 0 and 4"):
-        fit(net, theta0, dense_masks(theta0), small_data(), optimizer=partial(SGD, lr=0.1), steps=5, batch=3,
-            first_step=first_step)  # fmt: skip
+    assert (rest["val_loss"] == whole["val_loss"][:, -rest["val_loss"].shape[1] :]).all()
 
 
 def test_training_learns_and_the_test_set_decides_nothing():
     net, data = small_net(), small_data(60)
     theta = net.init(streams(0, [0], "init"))
-    case = {"optimizer": lambda m: Adam(m, 0.05), "steps": 300, "batch": 10}
-    result = fit(net, theta, dense_masks(theta), data, **case)
-    assert result.final_train_acc[0] > 0.9
-    other = Split(data.test.images, 1 - data.test.labels)  # a test set with all labels wrong
-    spoiled = fit(net, theta, dense_masks(theta), dataclasses.replace(data, test=other), **case)
+    setting = Setting(lambda m: Adam(m, 0.05), steps=300, batch=10)
+    result = fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
+    assert result["final_train_acc"][0] > 0.9
+    other = Split(data.test.inputs, 1 - data.test.targets)  # a test set with all labels wrong
+    spoiled = fit(net, CLASSIFY, theta, dense_masks(theta), replace(data, test=other), setting)
     assert (spoiled.end.flat == result.end.flat).all()
-    assert spoiled.early_stop_step == result.early_stop_step
-    assert spoiled.final_test_acc == pytest.approx(1 - result.final_test_acc)
+    assert spoiled["early_stop_step"] == result["early_stop_step"]
+    assert spoiled["final_test_acc"] == pytest.approx(1 - result["final_test_acc"])
 
 
 def test_epoch_order_is_a_fresh_permutation_per_trial_and_epoch():
-    order = epoch_order(10, 3, seed=1, trials=[0, 4], round=2, epoch=0)
+    order = epoch_order(10, 3, Place(1, [0, 4], 2), epoch=0)
     assert order.shape == (2, 3, 3)
     for t in range(2):
         assert len(set(order[t].ravel())) == 9
-    assert (order[1] == epoch_order(10, 3, 1, [4], 2, 0)[0]).all()
-    different = [order[0], order[1], *(epoch_order(10, 3, 1, [0], r, e)[0] for r, e in ((2, 1), (3, 0)))]
+    assert (order[1] == epoch_order(10, 3, Place(1, [4], 2), 0)[0]).all()
+    different = [order[0], order[1], *(epoch_order(10, 3, Place(1, [0], r), e)[0] for r, e in ((2, 1), (3, 0)))]
     assert len({o.tobytes() for o in different}) == 4
 
 
@@ -305,10 +327,8 @@ def test_divergence_names_trial_round_and_step():
         np.errstate(all="ignore"),
         pytest.raises(DivergedError, match="training loss of trial 7 became nan in round 5 at step 1"),
     ):
-        fit(
-            net, theta, dense_masks(theta), data,
-            optimizer=lambda m: SGD(m, 0.1), steps=9, batch=4, trials=[3, 7], round=5,
-        )  # fmt: skip
+        setting = Setting(lambda m: SGD(m, 0.1), steps=9, batch=4)
+        fit(net, CLASSIFY, theta, dense_masks(theta), data, setting, Place(trials=[3, 7], round=5))
 
 
 def test_divergence_later_on_names_the_first_bad_step():
@@ -319,7 +339,8 @@ def test_divergence_later_on_names_the_first_bad_step():
         return SGD(masks, lambda step: 0.1 if step < 12 else np.inf)
 
     with np.errstate(all="ignore"), pytest.raises(DivergedError, match="trial 0 became nan in round 0 at step 14:"):
-        fit(net, theta, dense_masks(theta), data, optimizer=explode_after_12, steps=40, batch=4, validate_every=10)
+        setting = Setting(explode_after_12, steps=40, batch=4, validate_every=10)
+        fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
 
 
 def test_divergence_in_the_very_last_step_shows_in_the_validation_loss():
@@ -330,18 +351,19 @@ def test_divergence_in_the_very_last_step_shows_in_the_validation_loss():
         return SGD(masks, lambda step: 0.1 if step < 19 else np.inf)
 
     with np.errstate(all="ignore"), pytest.raises(DivergedError, match=r"validation loss of trial 0 .* at step 20:"):
-        fit(net, theta, dense_masks(theta), data, optimizer=explode_at_the_end, steps=20, batch=4, validate_every=10)
+        setting = Setting(explode_at_the_end, steps=20, batch=4, validate_every=10)
+        fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
+
+
+SETTING = Setting(lambda m: SGD(m, 0.1), steps=1, batch=4)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"steps": 0}, ValueError, "steps must be at least 1, got 0"),
-        ({"batch": 0}, ValueError, "batch must be at least 1, got 0"),
-        ({"batch": 13}, ValueError, "batch of 13 does not fit into 12"),
-        ({"validate_every": 0}, ValueError, "validate_every must be at least 1"),
-        ({"trials": [0, 1]}, ValueError, "2 trial numbers for 1 trials"),
-        ({"engine": "warp"}, ValueError, "no engine 'warp'; there is fast, plain"),
+        ({"setting": replace(SETTING, batch=13)}, ValueError, "batch of 13 does not fit into 12"),
+        ({"place": Place(trials=[0, 1])}, ValueError, "2 trial numbers for 1 trials"),
+        ({"setting": replace(SETTING, engine="warp")}, ValueError, "no engine 'warp'; there is fast, plain"),
         ({"masks": Params({"fc/W": (4, 2)}, np.ones((1, 8), bool))}, ValueError, r"masks\['fc/b'\] has shape None"),
         ({"masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((2, 10), bool))}, ValueError, "trials axis"),
         ({"masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((1, 10)))}, TypeError, "masks are float64"),
@@ -352,16 +374,40 @@ def test_divergence_in_the_very_last_step_shows_in_the_validation_loss():
             TypeError, "float16, expected float32 or float64",
         ),
         ({"start": Params({"W": (2,)}, np.ones((1, 2)))}, ValueError, "not those of small"),
-        ({"net": dataclasses.replace(small_net(), input_shape=(4,))}, ValueError, r"images of \(2, 2\), small takes"),
-        ({"net": dataclasses.replace(small_net(), classes=3)}, ValueError, "2 classes, small tells 3 apart"),
+        ({"start": Params({"fc/b": (1, 2), "fc/W": (4, 2)}, np.ones((1, 10)))}, ValueError, "not those of small"),
+        ({"masks": Params({"fc/b": (1, 2), "fc/W": (4, 2)}, np.ones((1, 10), bool))}, ValueError, "masks for fc/b, fc"),
+        ({"net": replace(small_net(), input_shape=(4,))}, ValueError, r"of shape \(2, 2\), small takes \(4,\)"),
+        (
+            {"net": replace(small_net(), output_shape=(3,))},
+            ValueError, r"to classify small takes outputs of shape \(2,\), small has \(3,\)",
+        ),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_at_the_edge(change, error, message):
     net = small_net()
     theta = net.init(streams(0, [0], "init"))
-    case = {"net": net, "start": theta, "masks": dense_masks(theta), "data": small_data(), "batch": 4, "steps": 1}
+    case = {"net": net, "task": CLASSIFY, "start": theta, "masks": dense_masks(theta), "data": small_data()}
     with pytest.raises(error, match=message):
-        fit(**case | {"optimizer": lambda m: SGD(m, 0.1)} | change)
+        fit(**case | {"setting": SETTING} | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"validate_every": 0}, "validate_every must be at least 1"),
+        ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"first_step": -1}, "first_step must lie between 0 and 4, got -1"),
+        ({"first_step": 5}, "first_step must lie between 0 and 4, got 5"),
+        ({"first_step": 6}, "first_step must lie between 0 and 4"),
+        ({"test_at": [11]}, r"test_at must lie between 1 and 5 steps, got \[11\]"),
+        ({"test_at": [2, 0]}, r"test_at must lie between 1 and 5 steps, got \[2, 0\]"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SETTING, **{"steps": 5} | change)
 
 
 def test_bad_data_is_refused_when_it_is_made():
@@ -396,21 +442,12 @@ def test_the_engine_is_told_how_many_threads_it_may_use(monkeypatch):
     told = []
 
     def spy(*arguments, **keywords):
-        told.append(keywords["threads"])
+        told.append(signature(plan).bind(*arguments, **keywords).arguments["threads"])
         return plan(*arguments, **keywords)
 
     monkeypatch.setattr(train, "plan", spy)
     theta = small_net().init(streams(0, [0], "init"))
-    fit(
-        small_net(),
-        theta,
-        dense_masks(theta),
-        small_data(),
-        optimizer=lambda m: SGD(m, 0.1),
-        steps=1,
-        threads=3,
-        batch=5,
-    )
+    fit(small_net(), CLASSIFY, theta, dense_masks(theta), small_data(), replace(SETTING, threads=3))
     assert told == [3]
 
 
@@ -418,5 +455,104 @@ def test_an_engine_reads_back_what_it_was_given():
     net = small_net()
     theta = net.init(streams(0, range(2), "init"))
     out = theta.like(np.zeros_like(theta.flat))
-    plan(net, theta, dense_masks(theta), lambda m: SGD(m, 0.1)).read(out)
+    plan(net, CLASSIFY, theta, dense_masks(theta), lambda m: SGD(m, 0.1)).read(out)
     assert (out.flat == theta.flat).all()
+
+
+def test_where_nothing_is_said_trials_are_the_first_ones_of_round_0():
+    theta = small_net().init(streams(0, range(2), "init"))
+    case = small_net(), CLASSIFY, theta, dense_masks(theta), small_data(), SETTING
+    assert same(fit(*case), fit(*case, Place(0, [0, 1], 0)))
+    assert not same(fit(*case), fit(*case, Place(1, [0, 1], 0)))
+
+
+def test_a_place_draws_for_each_of_its_trials_by_seed_round_purpose_and_index():
+    place = Place(7, [3, 5], 2)
+    draws = [rng.random() for rng in place.rngs("order", 4)]
+    assert draws == [rng.random() for rng in streams(7, [3, 5], "order", 2, 4)]
+    assert place.of([5]) == Place(7, [5], 2)
+    assert place.of([5]).rngs("order", 4)[0].random() == draws[1]
+    others = (Place(8, [3], 2), Place(7, [4], 2), Place(7, [3], 1))
+    assert draws[0] not in [other.rngs("order", 4)[0].random() for other in others]
+    assert draws[0] not in [place.rngs(*key)[0].random() for key in (("order", 5), ("augment", 4))]
+
+
+def test_a_training_step_draws_in_order_from_one_stream_per_trial():
+    step = TrainingStep(Place(7, [3, 5], 2), 9)
+    assert step.rngs is step.rngs  # so that one layer after the other draws
+    first, second = (step.rngs[1].random() for _ in range(2))
+    alone = TrainingStep(Place(7, [5], 2), 9)
+    assert [alone.rngs[0].random() for _ in range(2)] == [first, second]
+    assert TrainingStep(Place(7, [5], 2), 10).rngs[0].random() != first
+
+
+def run_once(watch):
+    """Train for a step; `watch` is called while that goes on."""
+
+    def optimizer(masks):
+        watch()
+        return SGD(masks, 0.1)
+
+    theta = small_net().init(streams(0, [0], "init"))
+    fit(small_net(), CLASSIFY, theta, dense_masks(theta), small_data(), replace(SETTING, optimizer=optimizer))
+
+
+def test_blas_uses_one_thread_while_training_and_as_many_as_before_afterwards():
+    threadpoolctl, found = pytest.importorskip("threadpoolctl"), []
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if backend.blas_threads() != 2:
+            pytest.skip("this BLAS cannot use two threads")
+        run_once(lambda: found.append(backend.blas_threads()))
+        assert set(found) == {1}
+        assert backend.blas_threads() == 2
+        with pytest.raises(ZeroDivisionError):
+            run_once(lambda: 1 / 0)
+        assert backend.blas_threads() == 2
+
+
+@pytest.fixture
+def no_threadpoolctl(monkeypatch):
+    """As where it is not installed, and where nothing was warned of yet."""
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    backend._warn_of_threads.cache_clear()
+    for name in backend.THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    yield monkeypatch
+    backend._warn_of_threads.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("variables", "threads"),
+    [
+        ({}, None),
+        ({"OPENBLAS_NUM_THREADS": "1"}, 1),
+        ({"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}, 1),
+        ({"OPENBLAS_NUM_THREADS": "4"}, 4),
+        ({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "2"}, None),
+        ({"OMP_NUM_THREADS": "many"}, None),
+    ],
+)
+def test_without_threadpoolctl_one_warning_says_that_blas_may_use_several_threads(variables, threads, no_threadpoolctl):
+    for name, value in variables.items():
+        no_threadpoolctl.setenv(name, value)
+    assert backend.blas_threads() == threads
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            run_once(lambda: None)
+    if threads == 1:
+        assert not caught
+    else:
+        (warning,) = caught
+        assert issubclass(warning.category, RuntimeWarning)
+        assert "install threadpoolctl, or set OPENBLAS_NUM_THREADS=1" in str(warning.message)
+        assert warning.filename == __file__
+
+
+def test_with_threadpoolctl_nothing_is_warned_of(monkeypatch):
+    pytest.importorskip("threadpoolctl")
+    backend._warn_of_threads.cache_clear()
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run_once(lambda: None)

@@ -1,14 +1,14 @@
 """`npticket show`, `figures` and `verify`: what came out of experiments, and what that says of the papers' claims."""
 
 from argparse import Namespace
-from collections.abc import Mapping
 from pathlib import Path
 
 from npticket.experiments.files import StoreError, write, write_json
 from npticket.experiments.outcome import outcome
 from npticket.experiments.tables import Outcome
 from npticket.report import claims, figures, page, tables
-from npticket.report.paper import Library, Sweep
+from npticket.report.paper import Library
+from npticket.report.sweeps import draw_sweep
 
 
 def show(args: Namespace, library: Library) -> int:
@@ -23,14 +23,12 @@ def draw(args: Namespace, library: Library) -> int:
     found = _outcomes(args.folder, library)
     for name, result in found.items():
         inside = args.folder if (args.folder / "recipe.json").is_file() else args.folder / name
-        for path in figures.draw(result, library.plots(result.recipe.name), inside / "figures"):
+        for path in figures.draw(result, inside / "figures", library.plots(result.recipe)):
             print(path)
+    by_recipe = {result.recipe.name: result for result in found.values()}
     for sweep in library.sweeps.values():
-        parts = _parts(sweep, found)
-        if len(parts) > 1:
-            title = f"{next(iter(parts.values())).title}: {sweep.legend}"
-            for path in figures.draw_sweep(parts, args.folder / "figures", title, sweep.legend):
-                print(path)
+        for path in draw_sweep(sweep, by_recipe, args.folder / "figures"):
+            print(path)
     return 0
 
 
@@ -59,9 +57,3 @@ def _outcomes(folder: Path, library: Library) -> dict[str, Outcome]:
     if twice:
         raise StoreError(f"{folder} holds {', '.join(sorted(twice))} more than once: name one of the directories")
     return found
-
-
-def _parts(sweep: Sweep, found: Mapping[str, Outcome]) -> dict[str, Outcome]:
-    """The outcomes that belong to a sweep, by what the legend calls them, in its order."""
-    by_name = {result.recipe.name: result for result in found.values()}
-    return {word: by_name[recipe.name] for word, recipe in sweep.recipes.items() if recipe.name in by_name}

@@ -18,7 +18,7 @@ from npticket.protocols import Layer
 
 def is_dense(body: Layer) -> TypeGuard[Chain]:
     """Whether a network is dense layers with a ReLU between each two, perhaps after flattening."""
-    if not isinstance(body, Chain):
+    if type(body) is not Chain:  # what is derived from it, or from a layer, may do something else
         return False
     kinds = [type(layer) for layer in body.layers.values()]
     kinds = kinds[kinds[:1] == [Flatten] :]

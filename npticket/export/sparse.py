@@ -8,13 +8,14 @@ are of the same size. What pays at low densities is `Grouped`.
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from npticket.engine.grouped import UNITS, groups
 from npticket.engine.living import dense_layers, is_dense, living_units
-from npticket.params import Params
+from npticket.layers import Chain
+from npticket.params import Params, check_masks
+from npticket.protocols import Net
 
 SPARSE = 0.05  # density of a matrix below which `Grouped` is faster than `Compact`
 DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch pays
@@ -28,14 +29,14 @@ class SparseNet:
     through the plain layers: its file is smaller, its prediction as fast as before.
     """
 
-    def __init__(self, net: Any, theta: Params, kept: Params) -> None:
+    def __init__(self, net: Net, theta: Params, kept: Params) -> None:
         self.net, self._kept = net, kept
         self._theta = theta.like(np.where(kept.flat, theta.flat, 0))
-        self._stages = _stages(net, self._theta, kept) if is_dense(net.body) else []
+        self._stages = _stages(net.body, self._theta, kept) if is_dense(net.body) else []
         self._chunk = min((product.chunk for product, _ in self._stages), default=Grouped.chunk)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return logits (B, C).     x (B, *input_shape), floats as in training: see `Dataset.floats`
+        """Return y (B, *output_shape).     x (B, *input_shape), floats as in training: see `Dataset.floats`
 
         Raises ValueError for images of another shape, TypeError for bytes.
         """
@@ -44,7 +45,7 @@ class SparseNet:
         if x.dtype.kind != "f":
             raise TypeError(f"images are {x.dtype}, expected floats, scaled as in training: data.floats(images, dtype)")
         if not len(x):
-            return np.empty((0, self.net.classes), self._theta.flat.dtype)
+            return np.empty((0, *self.net.output_shape), self._theta.flat.dtype)
         if len(x) <= self._chunk:
             return self._predict(x)
         return np.concatenate([self._predict(x[i : i + self._chunk]) for i in range(0, len(x), self._chunk)])
@@ -108,23 +109,22 @@ class Grouped:
         return product.reshape(-1, len(x))[: len(self.order)].T
 
 
-def to_sparse(net: Any, theta: Params, masks: Params) -> SparseNet:
+def to_sparse(net: Net, theta: Params, masks: Params) -> SparseNet:
     """Return a ticket, trained or not, for prediction: f(x; masks * theta) for T = 1."""
-    if theta.shapes != dict(net.body.layout) or masks.shapes != theta.shapes:
-        raise ValueError(f"the parameters or masks are not those of {net.name}")
-    if theta.trials != 1 or masks.trials != 1:
+    if list(theta.shapes.items()) != list(net.body.layout.items()):
+        raise ValueError(f"the parameters are not those of {net.name}")
+    if theta.trials != 1:
         raise ValueError(f"one trial is exported at a time, got {theta.trials}: use theta.trial(t) and masks.trial(t)")
-    if masks.flat.dtype != bool:
-        raise TypeError(f"masks are {masks.flat.dtype}, expected bool")
+    check_masks(theta, masks)
     if not np.isfinite(theta.flat).all():
         raise ValueError("there are parameters that are not finite: did the training run diverge?")
     kept = masks.like(masks.flat & (theta.flat != 0))
     if is_dense(net.body):
-        _forget_the_dead(net, theta, kept)
+        _forget_the_dead(net.body, theta, kept)
     return SparseNet(net, theta, kept)
 
 
-def load_sparse(path: str | Path, net: Any) -> SparseNet:
+def load_sparse(path: str | Path, net: Net) -> SparseNet:
     """Read a ticket of `net` that was saved; ValueError, naming the file, if it is anything else."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -138,7 +138,7 @@ def load_sparse(path: str | Path, net: Any) -> SparseNet:
     return SparseNet(net, theta, kept)
 
 
-def _checked(path: str | Path, found: dict[str, np.ndarray], net: Any) -> tuple[Params, Params]:
+def _checked(path: str | Path, found: dict[str, np.ndarray], net: Net) -> tuple[Params, Params]:
     """Return theta and what is kept of it, or raise ValueError if a file holds something else."""
 
     def need(holds: bool, what: str) -> None:
@@ -162,29 +162,29 @@ def _checked(path: str | Path, found: dict[str, np.ndarray], net: Any) -> tuple[
     return theta, kept
 
 
-def _forget_the_dead(net: Any, theta: Params, kept: Params) -> None:
+def _forget_the_dead(body: Chain, theta: Params, kept: Params) -> None:
     """Keep nothing of units that cannot matter."""
-    alive = living_units(net.body, theta, kept)
-    for name, before, after in zip(dense_layers(net.body), alive, alive[1:], strict=False):
+    alive = living_units(body, theta, kept)
+    for name, before, after in zip(dense_layers(body), alive, alive[1:], strict=False):
         kept[f"{name}/W"][0] &= before[:, None] & after
         kept[f"{name}/b"][0] &= after
 
 
-def _stages(net: Any, theta: Params, kept: Params) -> list[tuple[Compact | Grouped, np.ndarray]]:
+def _stages(body: Chain, theta: Params, kept: Params) -> list[tuple[Compact | Grouped, np.ndarray]]:
     """Each layer of a dense network as a product and a bias, in an order of units that suits the products."""
-    names, alive = dense_layers(net.body), living_units(net.body, theta, kept)
+    names, alive = dense_layers(body), living_units(body, theta, kept)
     order = np.arange(len(alive[0]))
-    stages = []
+    stages: list[tuple[Compact | Grouped, np.ndarray]] = []
     for name, after in zip(names, alive[1:], strict=True):
         units = np.flatnonzero(after)
         w = theta[f"{name}/W"][0][np.ix_(order, units)]
         is_sparse = np.count_nonzero(w) < SPARSE * w.any(axis=1).sum() * len(units)
-        product = Grouped(w) if is_sparse and name != names[-1] else Compact(w)  # the classes keep their order
+        product = Grouped(w) if is_sparse and name != names[-1] else Compact(w)  # the outputs keep their order
         order = units[product.order]
         stages.append((product, theta[f"{name}/b"][0, 0][order]))
     return stages
 
 
-def _layout(net: Any) -> list[str]:
+def _layout(net: Net) -> list[str]:
     """Names and shapes of the parameters, in order."""
     return [f"{name} {shape}" for name, shape in net.body.layout.items()]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.report.quantities import Quantity
-from npticket.report.words import percent
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

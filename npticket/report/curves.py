@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.report.canvas import COLORS, MARKERS, Pen, Picture, Points, panels
 from npticket.report.quantities import STOP, in_unit
-from npticket.report.words import first, legend, percent
+from npticket.report.words import first, legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.report.quantities import STOP, Quantity, at_early_stop, at_the_end, form_of, in_unit, trained
-from npticket.report.words import legend, percent
+from npticket.report.words import legend
 
 
 def tables(outcome: Outcome) -> str:

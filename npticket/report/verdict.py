@@ -1,8 +1,9 @@
 """Whether an experiment found tickets that are as good as the dense network, in words."""
 
+from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.report.quantities import STOP, Quantity, at_early_stop, at_the_end
-from npticket.report.words import first, legend, percent
+from npticket.report.words import first, legend
 from npticket.task import Measure
 
 

@@ -3,11 +3,6 @@
 from npticket.experiments.tables import Outcome
 
 
-def percent(density: float) -> str:
-    """Print a density as papers do: 100.0 %, 21.1 %, 0.26 %."""
-    return f"{100 * density:.{1 if density >= 0.01 else 2}f} %"
-
-
 def first(outcome: Outcome) -> str:
     """Name the series whose round 0 is the dense network, and against which the others are held."""
     return outcome.line(outcome.recipe.series[0])

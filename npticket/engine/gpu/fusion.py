@@ -38,7 +38,7 @@ def _fused_chain(chain: layers.Chain) -> layers.Chain:
     rest, found = list(chain.layers.items()), dict[str, Layer]()
     while rest:
         name, layer = rest.pop(0)
-        relu = bool(rest) and isinstance(rest[0][1], layers.ReLU) and _ends_with_offset(layer)
+        relu = bool(rest) and type(rest[0][1]) is layers.ReLU and _ends_with_offset(layer)
         found[name] = fused_layers(layer, relu)
         if relu:
             rest.pop(0)

@@ -81,7 +81,8 @@ class Unfused:
         self._optimizer = Whole(optimizer, masks)
 
     def step(self, theta: ByLayer, grads: ByLayer) -> None:
-        """Update theta in place, which nobody else may change."""
+        """Update theta in place."""
+        theta.read(self._theta)  # the layers have moved its running statistics
         grads.read(self._grads)
         self._optimizer.step(self._theta, self._grads)
         theta.write(self._theta)
