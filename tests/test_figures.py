@@ -46,7 +46,7 @@ def outcome(series=("winning_ticket", "random_reinit"), rounds=4, test_at=(), ra
 
 def draw(outcome, folder):
     """Draw what the first paper draws."""
-    return figures.draw(outcome, PLOTS, folder)
+    return figures.draw(outcome, folder, PLOTS)
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_a_paper_without_figures_of_its_own_has_all_series_in_some(tmp_path, dra
         what: [{name.replace("acc", "iou"): value for name, value in row.items()} for row in getattr(whole, what)]
         for what in ("results", "curves")
     }
-    figures.draw(replace(whole, task=DETECT, **renamed), figures.DEFAULT, tmp_path)
+    figures.draw(replace(whole, task=DETECT, **renamed), tmp_path)
     assert set(drawn) == {"early_stopping", "at_the_end", "curves", "validation_loss", "fixed_steps"}
     for stem in ("early_stopping", "at_the_end", "fixed_steps"):
         assert legend(drawn[stem]) == ["first", "random reinit", "a b", "c", "dense network"]
@@ -200,7 +200,7 @@ def test_a_paper_may_bring_a_kind_of_figure_of_its_own(tmp_path, drawn):
             axes.hist(points["winning_ticket"][0]["final_test_acc"], label="networks")
             yield canvas.Picture("histogram", figure)
 
-    assert [path.stem for path in figures.draw(outcome(), [Histogram()], tmp_path)] == ["histogram"] * 2
+    assert [path.stem for path in figures.draw(outcome(), tmp_path, [Histogram()])] == ["histogram"] * 2
     assert legend(drawn["histogram"]) == ["networks"]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.report.quantities import Quantity
+from npticket.report.words import legend
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")  # Okabe and Ito, for the colour-blind
 DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no colours
-_UNKNOWN = "h8pHd"  # markers of series without a look
+_GREY = "h8pHd"  # markers of series without a look
 
 Points = Mapping[str, Sequence[Point]]  # by series
 Numbers = Sequence[float] | np.ndarray
@@ -36,15 +37,16 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Pen:
-    """How a line looks, in matplotlib's words."""
+    """What a line is called, and how it looks in matplotlib's words."""
 
+    name: str
     color: str = "#777777"
     linestyle: str = "-."
     marker: str = "h"
     markerfacecolor: str = ""
 
     def draw(
-        self, axes: "Axes", x: Numbers, values: Sequence[np.ndarray] | np.ndarray, name: str, opacity: float = 0.15,
+        self, axes: "Axes", x: Numbers, values: Sequence[np.ndarray] | np.ndarray, opacity: float = 0.15,
         every: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
         """Draw the means of `values`, (n,) for each of `x`, and behind them the range.
@@ -52,7 +54,7 @@ class Pen:
         Markers stand at each of `x`; on a thinner line at some, if `every` has the first of these and their distance.
         """
         size, width = (5, 1.2) if every else (4, 1.4)
-        axes.plot(x, [v.mean() for v in values], label=name, color=self.color, linestyle=self.linestyle,
+        axes.plot(x, [v.mean() for v in values], label=self.name, color=self.color, linestyle=self.linestyle,
                   linewidth=width, marker=self.marker, markerfacecolor=self.markerfacecolor or self.color,
                   markersize=size, markevery=every)  # fmt: skip
         if opacity:
@@ -61,12 +63,12 @@ class Pen:
 
 
 def pen(outcome: Outcome, series: str) -> Pen:
-    """The look of a series; those that have none are grey, each with a dash and a marker of its own."""
-    look = {name: known.look for name, known in outcome.known.items()}
-    if look.get(series):
-        return Pen(**look[series])
-    i = [name for name in outcome.series if not look.get(name)].index(series)
-    return Pen(linestyle=DASHES[(i + 2) % len(DASHES)], marker=_UNKNOWN[i % len(_UNKNOWN)])
+    """The legend and look of a series; those that have no look are grey, each with a dash and a marker of its own."""
+    look = {name: known.look for name, known in outcome.known.items() if known.look}
+    if series in look:
+        return Pen(legend(outcome, series), **look[series])
+    i = [name for name in outcome.series if name not in look].index(series)
+    return Pen(legend(outcome, series), linestyle=DASHES[(i + 2) % len(DASHES)], marker=_GREY[i % len(_GREY)])
 
 
 def panels(count: int, sharey: bool = False) -> tuple["Figure", Sequence["Axes"]]:
@@ -80,12 +82,9 @@ def panels(count: int, sharey: bool = False) -> tuple["Figure", Sequence["Axes"]
     return figure, figure.subplots(1, count, squeeze=False, sharey=sharey)[0]
 
 
-def against_density(
-    axes: "Axes", points: Sequence[Point], quantity: Quantity, pen: Pen, name: str, opacity: float = 0.15
-) -> None:
+def line(axes: "Axes", points: Sequence[Point], quantity: Quantity, pen: Pen, opacity: float = 0.15) -> None:
     """Draw a line through a series' points."""
-    densities, values = [100 * point.density for point in points], [quantity.drawn(point) for point in points]
-    pen.draw(axes, densities, values, name, opacity)
+    pen.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
 
 
 def dense_network(axes: "Axes", value: float) -> None:
@@ -94,13 +93,13 @@ def dense_network(axes: "Axes", value: float) -> None:
 
 
 def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:
-    """The vertical axis: steps from 0 on; what has a top not far below the dense network, where others break down."""
+    """The vertical axis: steps from 0 on; percentages not far below the dense network, where others break down."""
     axes.set_ylabel(quantity.title)
     low, _ = axes.get_ylim()
     if quantity.steps:
         axes.set_ylim(bottom=0)
-    elif quantity.top is not None:
-        low = max(low, dense - 1.5 * max(quantity.top - dense, 2.5))  # for 98 % at least 94 %, as in the paper
+    elif quantity.unit == "%":
+        low = max(low, dense - 1.5 * max(100 - dense, 2.5))  # for 98 % at least 94 %, as in the paper
         best = max(each.dataLim.y1 for each in axes.get_shared_y_axes().get_siblings(axes))
         axes.set_ylim(low, best + 0.05 * (best - low))
 

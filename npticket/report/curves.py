@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from npticket.experiments.progress import percent
-from npticket.experiments.tables import Outcome, Point
+from npticket.experiments.tables import Outcome
 from npticket.report.canvas import COLORS, MARKERS, Pen, Picture, Points, panels
-from npticket.report.quantities import STOP, in_unit
+from npticket.report.quantities import STOP, said
 from npticket.report.words import first, legend
 
 if TYPE_CHECKING:
@@ -37,27 +37,29 @@ class Curves:
         """Draw both, if there are curves."""
         if not outcome.curves:
             return
-        tickets, measure = points[first(outcome)], outcome.task.headline
+        ours, tickets, measure = first(outcome), points[first(outcome)], outcome.task.headline
         nearest = [min(tickets, key=lambda p: abs(math.log(p.density / goal))).round for goal in self.densities]
-        control = self.control or next((one for one in points if one != first(outcome)), "")
-        groups = _groups(nearest, first(outcome), control, {point.round for point in points.get(control, ())})
+        control = self.control or next((one for one in points if one != ours), "")
+        groups = _groups(nearest, ours, control, {point.round for point in points.get(control, ())})
         shown = {(s, p.round): p for s in points for p in points[s] if any((s, p.round) in group for group in groups)}
         until = min(1.5 * max(STOP.drawn(point).mean() for point in shown.values()), tickets[0].steps / 1000)
-        pens = {key: _pen(nearest.index(key[1]), key[0] == control) for key in shown}
-        called = f", {self.called or legend(outcome, control)}"
-        names = {key: percent(point.density) + called * (key[0] == control) for key, point in shown.items()}
-        few = replace(outcome, curves=_rows(outcome, shown))  # of many, read many times
-        tested = all(row[f"test_{measure.name}"] != "" for row in few.curves)
-        split, words = ("test", "test") if tested else ("val", "validation")
-        headline = (f"{split}_{measure.name}", f"{words} {measure.words}{in_unit(measure)}", measure.scale)
-        for stem, (column, title, scale) in (
-            ("curves", headline),
-            ("validation_loss", ("val_loss", "validation loss", 1)),
+        ending = {ours: "", control: f", {self.called or legend(outcome, control)}"}
+        pens = {
+            (s, r): _pen(percent(point.density) + ending[s], nearest.index(r), s == control)
+            for (s, r), point in shown.items()
+        }
+        rows = [row for row in outcome.curves if (outcome.line(row["series"]), row["round"]) in shown]
+        few = replace(outcome, curves=rows)  # of many, read many times
+        tested = all(row[f"test_{measure.name}"] != "" for row in rows)
+        split, title = ("test", "test {words}{unit}") if tested else ("val", "validation {words}{unit}")
+        for stem, column, text, scale in (
+            ("curves", f"{split}_{measure.name}", said(title, measure), measure.scale),
+            ("validation_loss", "val_loss", "validation loss", 1),
         ):
             read = {key: few.curve(*key, column) for key in shown}
             found = {key: (steps / 1000, scale * values.T) for key, (steps, values) in read.items()}
-            figure = _draw(groups, found, pens, names, until)
-            figure.axes[0].set_ylabel(title)
+            figure = _draw(groups, found, pens, until)
+            figure.axes[0].set_ylabel(text)
             yield Picture(stem, figure, "weights remaining")
 
 
@@ -72,18 +74,13 @@ def _groups(nearest: Sequence[int], ours: str, control: str, there: set[int]) ->
     return [g for i, g in enumerate(groups) if not any(set(g) <= set(before) for before in groups[:i])]
 
 
-def _rows(outcome: Outcome, shown: Mapping[Key, Point]) -> list[Mapping]:
-    return [row for row in outcome.curves if (outcome.line(row["series"]), row["round"]) in shown]
-
-
-def _pen(i: int, control: bool) -> Pen:
+def _pen(name: str, i: int, control: bool) -> Pen:
     """One colour and marker per density; the control is dashed and hollow."""
-    return Pen(COLORS[i % len(COLORS)], "--" if control else "-", MARKERS[i % len(MARKERS)], "white" if control else "")
+    dash, face = ("--", "white") if control else ("-", "")
+    return Pen(name, COLORS[i % len(COLORS)], dash, MARKERS[i % len(MARKERS)], face)
 
 
-def _draw(
-    groups: Sequence[Sequence[Key]], found: Found, pens: Mapping[Key, Pen], names: Mapping[Key, str], until: float
-) -> "Figure":
+def _draw(groups: Sequence[Sequence[Key]], found: Found, pens: Mapping[Key, Pen], until: float) -> "Figure":
     """A panel per group of (series, round).
 
     The horizontal axis ends at `until`, the vertical one leaves out how bad everything is in the first tenth of it.
@@ -93,7 +90,7 @@ def _draw(
         for i, key in enumerate(group):
             steps, values = found[key]
             every = max(1, int((steps <= until).sum()) // 6)  # markers lie apart from those of other lines
-            pens[key].draw(axes, steps, values, names[key], 0.1, (i * every // len(group), every))
+            pens[key].draw(axes, steps, values, 0.1, (i * every // len(group), every))
         axes.set_xlabel("training steps (thousands)")
         axes.set_xlim(0, 1.02 * until)
     late = [values.mean(axis=1)[(0.1 * until <= steps) & (steps <= until)] for steps, values in found.values()]

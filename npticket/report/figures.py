@@ -37,7 +37,7 @@ DEFAULT: tuple[Plot, ...] = (
 )
 
 
-def draw(outcome: Outcome, plots: Sequence[Plot], folder: str | Path) -> list[Path]:
+def draw(outcome: Outcome, folder: str | Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
     """Draw every one of some figures that the outcome has the data for, as PNG and SVG; return the files.
 
     Raises ImportError without matplotlib.

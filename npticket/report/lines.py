@@ -4,18 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from npticket.experiments.tables import Outcome
-from npticket.report.canvas import (
-    Picture,
-    Points,
-    against_density,
-    dense_network,
-    panels,
-    pen,
-    upright,
-    weights_remaining,
-)
-from npticket.report.quantities import Made, by_round
-from npticket.report.words import first, legend
+from npticket.report import canvas
+from npticket.report.canvas import Picture, Points
+from npticket.report.quantities import Made, after
+from npticket.report.words import first
 
 
 @dataclass(frozen=True)
@@ -42,17 +34,17 @@ class Lines:
         if len(own) < self.needs:
             return
         series = [*(one for one in self.beside if one in points), *own]
-        figure, axes_of = panels(len(self.quantities))
+        figure, axes_of = canvas.panels(len(self.quantities))
         for axes, make in zip(axes_of, self.quantities, strict=True):
             quantity = make(outcome.task.headline)
             for one in series:
                 shown = [point for point in points[one] if point.density >= 0.03 or not self.linear]
                 opacity = 0.15 if len(series) < 6 else 0.07
-                against_density(axes, shown, quantity, pen(outcome, one), legend(outcome, one), opacity)
+                canvas.line(axes, shown, quantity, canvas.pen(outcome, one), opacity)
             dense = quantity.drawn(points[first(outcome)][0]).mean()
-            dense_network(axes, dense)
-            upright(axes, quantity, dense)
-            weights_remaining(axes, [point.density for one in series for point in points[one]], self.linear)
+            canvas.dense_network(axes, dense)
+            canvas.upright(axes, quantity, dense)
+            canvas.weights_remaining(axes, [point.density for one in series for point in points[one]], self.linear)
         yield Picture(self.stem, figure)
 
 
@@ -67,21 +59,19 @@ class FixedSteps:
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw it, if there are curves."""
-        steps, measure = outcome.recipe.test_at, outcome.task.headline
+        steps = outcome.recipe.test_at
         series = [one for one in (points if self.series is None else self.series) if one in points]
         if not steps or not outcome.curves or not series:
             return
-        figure, axes_of = panels(len(steps), sharey=True)
-        levels = []
+        figure, axes_of = canvas.panels(len(steps), sharey=True)
+        dense, levels = points[first(outcome)][0], []
         for axes, step in zip(axes_of, steps, strict=True):
             for one in series:
-                tested = by_round(measure, outcome.tested_at(step, one))
-                against_density(axes, points[one], tested, pen(outcome, one), legend(outcome, one))
-            dense = points[first(outcome)][0]
-            quantity = by_round(measure, outcome.tested_at(step, dense.series))
-            levels.append(quantity.drawn(dense).mean())
-            dense_network(axes, levels[-1])
+                canvas.line(axes, points[one], after(step, outcome, one), canvas.pen(outcome, one))
+            tested = after(step, outcome, dense.series)
+            levels.append(tested.drawn(dense).mean())
+            canvas.dense_network(axes, levels[-1])
             axes.set_title(f"after {step:,} steps", fontsize=10)
-            weights_remaining(axes, [point.density for one in series for point in points[one]])
-        upright(axes_of[0], quantity, min(levels))
+            canvas.weights_remaining(axes, [point.density for one in series for point in points[one]])
+        canvas.upright(axes_of[0], tested, min(levels))
         yield Picture("fixed_steps", figure)

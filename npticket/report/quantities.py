@@ -1,11 +1,11 @@
 """Numbers that every training run has, and how people read them: on an axis, in a column, in a claim."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from npticket.experiments.tables import Point
+from npticket.experiments.tables import Outcome, Point
 from npticket.task import Measure
 
 Values = Callable[[Point], np.ndarray]  # one per run, (n,)
@@ -15,19 +15,23 @@ Values = Callable[[Point], np.ndarray]  # one per run, (n,)
 class Quantity:
     """A number that every run has.
 
-    `of(point)` returns it for each run (n,) as results.csv has it; people are shown `scale` times that, printed by
-    `form`. `title` is that of an axis, `heading` that of a column. A number of `steps` until something happened is
-    unknown where training ended before; axes show it in thousands from 0 on. `top` is the best that there can be in
-    what people are shown: an axis leaves out what is much further from it than the dense network.
+    `of(point)` returns it for each run (n,) as results.csv has it; people are shown `scale` times that. `title` is that
+    of an axis, `heading` that of a column; `difference` is the unit of a difference. A number of `steps` until
+    something happened is unknown where training ended before; axes show it in thousands from 0 on.
     """
 
     of: Values
     title: str
     heading: str
     scale: float = 1
-    form: str = "{:.2f}"
+    unit: str = ""
+    difference: str = ""
     steps: bool = False
-    top: float | None = None
+
+    @property
+    def form(self) -> str:
+        """How a value that people are shown is printed: to a hundredth of a percent, or as exactly."""
+        return "{:,.0f}" if self.steps else "{:.2f}" if self.scale > 1 else "{:.4f}"
 
     def shown(self, point: Point) -> np.ndarray:
         """Return what tables show of each run (n,)."""
@@ -43,13 +47,19 @@ class Quantity:
         mean, low, high = (self.form.format(value) for value in (values.mean(), values.min(), values.max()))
         return f"{mean} ({low}-{high})"
 
+    def mean(self, point: Point) -> str:
+        """Print the mean over the runs."""
+        return self.form.format(self.shown(point).mean())
+
+    def gained(self, point: Point, other: Point) -> str:
+        """Print how much more it is in the mean than in another point: +0.45 percentage points."""
+        more = self.scale * (self.of(point).mean() - self.of(other).mean())
+        words = [self.form.replace(":", ":+").format(more), "percentage" * (self.unit == "%"), self.difference]
+        return " ".join(filter(None, words))
+
 
 STOP = Quantity(
-    lambda point: point["early_stop_step"],
-    title="early-stopping iteration (thousands)",
-    heading="early stop at step",
-    form="{:,.0f}",
-    steps=True,
+    lambda point: point["early_stop_step"], "early-stopping iteration (thousands)", "early stop at step", steps=True
 )
 
 Made = Callable[[Measure], Quantity]  # from what a task measures
@@ -60,54 +70,34 @@ def early_stop(_: Measure) -> Quantity:
     return STOP
 
 
-def at_early_stop(measure: Measure) -> Quantity:
-    """A measure of the test set at the early stop."""
-    unit = in_unit(measure)
-    column = _column(f"early_stop_test_{measure.name}")
-    return _of(measure, column, f"test {measure.words} at early stop{unit}", f"test {measure.short} there{unit}")
+def said(text: str, measure: Measure) -> str:
+    """Fill in {words}, {short} and {unit}, which is in parentheses or not there at all."""
+    return text.format(words=measure.words, short=measure.short, unit=f" ({measure.unit})" if measure.unit else "")
 
 
-def at_the_end(measure: Measure) -> Quantity:
-    """A measure of the test set at the end of training."""
-    title = f"test {measure.words} at the end{in_unit(measure)}"
-    return _of(measure, _column(f"final_test_{measure.name}"), title, f"test {measure.short} at the end")
+def measured(measure: Measure, of: Values, title: str, heading: str = "") -> Quantity:
+    """A quantity in the unit of a measure, which is filled in to both texts."""
+    texts = said(title, measure), said(heading, measure)
+    return Quantity(of, *texts, measure.scale, measure.unit, measure.difference)
 
 
-def trained(measure: Measure) -> Quantity:
-    """A measure of the training set at the end of training."""
-    title = f"training {measure.words} at the end{in_unit(measure)}"
-    return _of(measure, _column(f"final_train_{measure.name}"), title, f"train {measure.short}")
+def after(step: int, outcome: Outcome, series: str) -> Quantity:
+    """The headline measure of the test set after a step; KeyError if nobody looked."""
+    found = outcome.tested_at(step, series)
+    return measured(outcome.task.headline, lambda point: found[point.round], "test {words}{unit}")
+
+
+def _column(column: str, title: str, heading: str) -> Made:
+    return lambda measure: measured(measure, lambda point: point[f"{column}_{measure.name}"], title, heading)
+
+
+at_early_stop = _column("early_stop_test", "test {words} at early stop{unit}", "test {short} there{unit}")
+at_the_end = _column("final_test", "test {words} at the end{unit}", "test {short} at the end")
+trained = _column("final_train", "training {words} at the end{unit}", "train {short}")
 
 
 def gap(measure: Measure) -> Quantity:
     """How much more a measure is of the training set than of the test set at the end of training."""
     train, test = trained(measure).of, at_the_end(measure).of
-    difference = f" ({measure.difference})" if measure.difference else ""
-    title = f"training minus test {measure.words}{difference}"
-    heading = f"train minus test {measure.short}"
-    return Quantity(lambda point: train(point) - test(point), title, heading, measure.scale, form_of(measure))
-
-
-def by_round(measure: Measure, found: dict[int, np.ndarray]) -> Quantity:
-    """A measure of the test set that was taken at some step: `found` has it by round, (n,) each."""
-    name = f"test {measure.words}{in_unit(measure)}"
-    return _of(measure, lambda point: found[point.round], name, name)
-
-
-def in_unit(measure: Measure) -> str:
-    """The unit as titles and headings end with it."""
-    return f" ({measure.unit})" if measure.unit else ""
-
-
-def form_of(measure: Measure) -> str:
-    """How a value is printed: to a hundredth of a percent, or as exactly."""
-    return "{:.2f}" if measure.scale > 1 else "{:.4f}"
-
-
-def _of(measure: Measure, values: Values, title: str, heading: str) -> Quantity:
-    top = 100.0 if measure.unit == "%" else None
-    return Quantity(values, title, heading, measure.scale, form_of(measure), top=top)
-
-
-def _column(name: str) -> Values:
-    return lambda point: point[name]
+    title, unit = "training minus test {words}{unit}", replace(measure, unit=measure.difference)
+    return measured(unit, lambda point: train(point) - test(point), title, "train minus test {short}{unit}")

@@ -6,17 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from npticket.experiments.tables import Outcome
-from npticket.report.canvas import (
-    DASHES,
-    MARKERS,
-    Pen,
-    Picture,
-    against_density,
-    finish,
-    panels,
-    upright,
-    weights_remaining,
-)
+from npticket.report import canvas
+from npticket.report.canvas import DASHES, MARKERS, Pen, Picture
 from npticket.report.figures import NOTE
 from npticket.report.paper import Sweep
 from npticket.report.quantities import STOP, at_early_stop
@@ -40,16 +31,16 @@ def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: str | Path
     shades = [to_hex(shade) for shade in colormaps["viridis"](np.linspace(0, 0.88, len(points)))]
     opacity = 0.15 if len(points) < 4 else 0
     one = next(iter(there.values()))
-    figure, axes_of = panels(2)
+    figure, axes_of = canvas.panels(2)
     for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
         for i, (key, found) in enumerate(points.items()):
-            pen = Pen(shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
-            against_density(axes, found, quantity, pen, key, opacity)
-        upright(axes, quantity, min(quantity.drawn(found[0]).mean() for found in points.values()))
-        weights_remaining(axes, [point.density for found in points.values() for point in found])
+            pen = Pen(key, shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+            canvas.line(axes, found, quantity, pen, opacity)
+        canvas.upright(axes, quantity, min(quantity.drawn(found[0]).mean() for found in points.values()))
+        canvas.weights_remaining(axes, [point.density for found in points.values() for point in found])
     notes: dict[str, list[str]] = {}
     for key in points:
         notes.setdefault(there[key].note, []).append(key)
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
     note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
-    return finish(Picture(sweep.name, figure, sweep.legend), f"{one.title}: {sweep.legend}", note, Path(folder))
+    return canvas.finish(Picture(sweep.name, figure, sweep.legend), f"{one.title}: {sweep.legend}", note, Path(folder))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
-from npticket.report.quantities import STOP, Quantity, at_early_stop, at_the_end, form_of, in_unit, trained
+from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, said, trained
 from npticket.report.words import legend
 
 
@@ -18,11 +18,8 @@ def tables(outcome: Outcome) -> str:
     for series in outcome.series:
         lines += ["", series, header]
         for point in outcome.points(series):
-            mean = fitted.form.format(fitted.shown(point).mean())
-            lines.append(
-                f"{point.round:5}  {percent(point.density):>8}{_cells(columns, point)}"
-                f"  {mean:>{max(10, len(fitted.heading))}}  {len(point.trial):4}"
-            )
+            cells = f"{_cells(columns, point)}  {fitted.mean(point):>{max(10, len(fitted.heading))}}"
+            lines.append(f"{point.round:5}  {percent(point.density):>8}{cells}  {len(point.trial):4}")
     return "\n".join(lines)
 
 
@@ -30,9 +27,8 @@ def header(outcome: Outcome, series: Sequence[str]) -> str:
     """Two lines above those of `row`, with the columns that the recipe of the outcome asks for."""
     names = [legend(outcome, one) for one in series]
     if outcome.recipe.test_at:
-        measure = outcome.task.headline
         columns = "  " + "".join(f"{step:>9,}" for step in outcome.recipe.test_at)
-        end = f"  test {measure.short}{in_unit(measure)} after these steps"
+        end = said("  test {short}{unit} after these steps", outcome.task.headline)
     else:
         columns, end = _headings((STOP, at_early_stop(outcome.task.headline))), ""
     above = "".join(f"  {name:^{len(columns) - 2}}" for name in names)
@@ -44,23 +40,17 @@ def row(outcome: Outcome, series: Sequence[str], round: int) -> str:
 
     If the recipe looks at the test set at certain steps, the means of what is measured after these.
     """
-    points = [{point.round: point for point in outcome.points(one)}.get(round) for one in series]
-    density = next(point.density for point in points if point)
-    quantities = (STOP, at_early_stop(outcome.task.headline))
-    cells = []
-    for one, point in zip(series, points, strict=True):
-        if point is None:  # not every series has the dense network
-            cells.append(" " * len(_headings(quantities)))
+    points = {one: point for one in series for point in outcome.points(one) if point.round == round}
+    quantities, cells = (STOP, at_early_stop(outcome.task.headline)), ""
+    for one in series:
+        if one not in points:  # not every series has the dense network
+            cells += " " * len(_headings(quantities))
+        elif outcome.recipe.test_at:
+            tested = (after(step, outcome, one) for step in outcome.recipe.test_at)
+            cells += "  " + "".join(f"{quantity.mean(points[one]):>9}" for quantity in tested)
         else:
-            cells.append(_tested(outcome, one, round) if outcome.recipe.test_at else _cells(quantities, point))
-    return f"{round:5}  {percent(density):>9}{''.join(cells)}".rstrip()
-
-
-def _tested(outcome: Outcome, series: str, round: int) -> str:
-    """The means over the runs of a series after each of the recipe's steps."""
-    measure = outcome.task.headline
-    found = (outcome.tested_at(step, series)[round] for step in outcome.recipe.test_at)
-    return "  " + "".join(f"{form_of(measure).format(measure.scale * values.mean()):>9}" for values in found)
+            cells += _cells(quantities, points[one])
+    return f"{round:5}  {percent(next(iter(points.values())).density):>9}{cells}".rstrip()
 
 
 def _headings(quantities: Iterable[Quantity]) -> str:
