@@ -8,15 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from npticket.recipe import from_json, load_data
 
-from npticket import experiment, nets, store, tables
+from npticket import nets
+from npticket.cli import demos
+from npticket.experiments import tables
+from npticket.experiments.outcome import read_recipe
+from npticket.experiments.parts import load_data, make_optimizer, make_rule
+from npticket.experiments.run import run
 from npticket.layers import Chain, Dense, GlobalAveragePool
+from npticket.papers import LIBRARY, PARTS
+from npticket.params import Params
+from npticket.prune import dense_masks
 from npticket.streams import streams
+from npticket.task import CLASSIFY
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "demos" / "lenet_mnist.py"
@@ -38,7 +47,7 @@ def demo(*arguments, check=0, **changes):
 
 def results(folder):
     """The rows of results.csv without the seconds, which never repeat."""
-    rows = tables.read_results(folder / "results.csv")
+    rows = tables.read(folder / "results.csv", tables.result_columns(CLASSIFY))
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
@@ -86,10 +95,9 @@ def test_it_writes_tables_and_figure(one_process):
 def test_it_is_the_recipe_that_it_writes_down(one_process, tmp_path):
     """The loop in the demo and the experiment runner, given the demo's recipe.json, come to the same results."""
     folder, _ = one_process
-    asked = store.read_json(folder / "recipe.json")
-    recipe = from_json(asked)
+    recipe = read_recipe(folder)
     assert (recipe.name, recipe.steps, recipe.rounds, recipe.trials) == ("lenet-mnist", 120, 2, 2)
-    outcome = experiment.run(recipe, tmp_path, load_data(recipe))
+    outcome = run(recipe, PARTS, tmp_path, load_data(recipe, PARTS))
     ours = [row for row in results(folder) if row["round"] or row["series"] == "winning_ticket"]
     assert ours == [{name: value for name, value in row.items() if name != "seconds"} for row in outcome.results]
 
@@ -221,19 +229,30 @@ def load(path, monkeypatch):
 
 def test_the_network_spelled_out_in_the_demo_is_the_librarys(monkeypatch):
     module = load(DEMO, monkeypatch)
-    library = nets.lenet_300_100()
-    assert dict(module.LENET.rates) == dict(library.rates)
-    ours, theirs = (net.init(streams(0, [0], "init")) for net in (module.LENET, library))
+    ours, theirs = (net.init(streams(0, [0], "init")) for net in (module.LENET, nets.lenet_300_100()))
     assert ours.shapes == theirs.shapes
     assert (ours.flat == theirs.flat).all()
+    rule = make_rule(LIBRARY.recipes["lenet-mnist"], PARTS)
+    assert rule.scope.names(ours) == list(module.PRUNING_RATES)
+    for name, rate in module.PRUNING_RATES.items():
+        left = rule(ours, dense_masks(ours))[name].mean()
+        assert left == pytest.approx(1 - rate, abs=1e-3)
 
 
-CONV = ROOT / "demos" / "conv_cifar10.py"
+def test_the_four_steps_are_seen_as_four_steps():
+    for path in (DEMO, CIFAR):
+        text = path.read_text()
+        assert "find_tickets(theta0, dense_masks(theta0), train=train, prune=prune)" in text
+        assert all(f"# {step}" in text for step in ("1 initialise", "2 train", "3 prune"))
+    assert sum(len(path.read_text().splitlines()) for path in (ROOT / "demos").glob("*.py")) < 250
+
+
+CIFAR = ROOT / "demos" / "cifar10.py"
 
 
 def test_the_conv_demo_without_data_says_how_to_get_it(tmp_path):
     done = subprocess.run(
-        [sys.executable, str(CONV), "--out", str(tmp_path / "out")], capture_output=True, text=True, env=environment()
+        [sys.executable, str(CIFAR), "--out", str(tmp_path / "out")], capture_output=True, text=True, env=environment()
     )
     assert done.returncode == 2
     assert "put it into a folder, and name that folder as the argument (--data)" in done.stderr
@@ -252,19 +271,22 @@ def random_pictures(tmp_path_factory):
     return folder
 
 
-def tiny(globally):
-    """A network of three weights a class, to put in the place of a large one."""
-    body = Chain(pool=GlobalAveragePool(), out=Dense(3, 10))
-    return nets.Net("Tiny", body, (32, 32, 3), 10, {"out/W": 0.1}, pruned_globally=globally)
-
-
 SMALL = ["--rounds", "2", "--trials", "2", "--steps", "20", "--jobs", "1"]
 
 
-def test_the_conv_demo_runs_from_end_to_end_and_estimates_its_time(random_pictures, tmp_path, monkeypatch, capsys):
-    conv = load(CONV, monkeypatch)
-    monkeypatch.setitem(conv.NETS, "conv2", lambda: tiny(globally=False))
-    assert conv.main([*SMALL, "--data", str(random_pictures), "--out", str(tmp_path / "out")]) == 0
+def tiny(monkeypatch, name, rates):
+    """Put a network of three weights a class in the place of a large one: in the library and all that is made of it."""
+    body = Chain(pool=GlobalAveragePool(), out=Dense(3, 10))
+    monkeypatch.setitem(PARTS.nets, name, lambda: nets.Net("Tiny", body, (32, 32, 3), (10,)))
+    for key, recipe in LIBRARY.recipes.items():
+        if recipe.net.name == name:
+            monkeypatch.setitem(LIBRARY.recipes, key, replace(recipe, prune=recipe.prune.having(rates=rates)))
+
+
+def test_a_conv_demo_runs_from_end_to_end_and_estimates_its_time(random_pictures, tmp_path, monkeypatch, capsys):
+    cifar = load(CIFAR, monkeypatch)
+    tiny(monkeypatch, "conv_2", {"out/W": 0.1})
+    assert cifar.main([*SMALL, "--data", str(random_pictures), "--out", str(tmp_path / "out")]) == 0
     assert re.search(r"This will take about \d+ min", capsys.readouterr().out)
     rows = results(tmp_path / "out")
     assert [row["series"] for row in rows] == (["winning_ticket"] * 2 + ["random_reinit"] * 2) * 2
@@ -272,27 +294,13 @@ def test_the_conv_demo_runs_from_end_to_end_and_estimates_its_time(random_pictur
     assert (tmp_path / "out" / "figures" / "early_stopping.png").exists()
 
 
-@pytest.mark.parametrize(("net", "steps"), [("conv2", 20_000), ("conv4", 25_000), ("conv6", 30_000)])
-def test_the_conv_demo_knows_the_papers_settings(net, steps, monkeypatch):
-    conv = load(CONV, monkeypatch)
-    asked = []
-    monkeypatch.setattr(conv.demo, "run", lambda args, paper, net, *rest: asked.append((args, net)) or 0)
-    conv.main(["--net", net, "--paper"])
-    args, network = asked[0]
-    assert (args.steps, args.trials, str(args.out)) == (steps, 5, f"runs/{net}-demo")
-    assert network.name == f"{net[:4].capitalize()}-{net[4]}"
-
-
-DEEP = {"resnet18": "resnet_18", "vgg19": "vgg_19"}
-
-
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", ["resnet18", "vgg19"])
 def test_the_deep_demos_run_from_end_to_end_and_look_at_fixed_steps(
     name, random_pictures, tmp_path, monkeypatch, capsys
 ):
-    module = load(ROOT / "demos" / f"{name}_cifar10.py", monkeypatch)
-    monkeypatch.setattr(module.nets, DEEP[name], lambda: tiny(globally=True))
-    assert module.main([*SMALL, "--data", str(random_pictures), "--out", str(tmp_path / "out")]) == 0
+    cifar = load(CIFAR, monkeypatch)
+    tiny(monkeypatch, {"resnet18": "resnet_18", "vgg19": "vgg_19"}[name], {"out/W": 0.2})
+    assert cifar.main(["--net", name, *SMALL, "--data", str(random_pictures), "--out", str(tmp_path / "out")]) == 0
     output = capsys.readouterr().out
     at = [6, 13, 20] if name == "resnet18" else [5, 10, 20]
     header = next(line for line in output.splitlines() if line.startswith("round"))
@@ -303,10 +311,27 @@ def test_the_deep_demos_run_from_end_to_end_and_look_at_fixed_steps(
         tested = [int(row["step"]) for row in csv.DictReader(file) if row["test_acc"]]
     assert tested == at * 8
     last = next(line for line in output.splitlines() if line.startswith("    1"))
-    finals = [np.mean([row["final_test_acc"] for row in rows[i : i + 2]]) for i in (4, 6)]
-    assert [last.split()[i] for i in (5, 8)] == [f"{100 * final:.2f}" for final in finals]
+    finals = [np.mean([100 * row["final_test_acc"] for row in rows[i : i + 2]]) for i in (4, 6)]
+    assert [last.split()[i] for i in (5, 8)] == [f"{final:.2f}" for final in finals]
     assert "dense network has" in output
     assert (tmp_path / "out" / "figures" / "fixed_steps.png").exists()
+
+
+def asked_for(monkeypatch, *arguments):
+    """The arguments and the recipe that the demo would run."""
+    cifar = load(CIFAR, monkeypatch)
+    asked = []
+    monkeypatch.setattr(cifar, "run", lambda args, recipe, find: asked.append((args, recipe)) or 0)
+    cifar.main(["--paper", *arguments])
+    return asked[0]
+
+
+@pytest.mark.parametrize(("net", "steps"), [("conv2", 20_000), ("conv4", 25_000), ("conv6", 30_000)])
+def test_the_conv_demos_know_the_papers_settings(net, steps, monkeypatch):
+    args, recipe = asked_for(monkeypatch, "--net", net)
+    assert (args.steps, args.trials, str(args.out)) == (steps, 5, f"runs/{net}-demo")
+    assert recipe == demos.smaller(LIBRARY.recipes[f"{net}-cifar10"], args)
+    assert recipe.series == ("winning_ticket", "random_reinit")
 
 
 @pytest.mark.parametrize(
@@ -321,15 +346,10 @@ def test_the_deep_demos_run_from_end_to_end_and_look_at_fixed_steps(
     ],
 )
 def test_the_deep_demos_know_the_papers_settings(name, setting, rates, monkeypatch):
-    module = load(ROOT / "demos" / f"{name}_cifar10.py", monkeypatch)
-    asked = []
-    monkeypatch.setattr(module.demo, "run", lambda *rest: asked.append(rest) or 0)
-    module.main(["--paper", "--setting", setting])
-    args, paper, net, *_ = asked[0]
-    lr = module.schedule(setting, args.steps)
-    assert {step: lr(step) for step in rates} == pytest.approx(rates)
-    assert net.rates.keys() == getattr(nets, DEEP[name])().rates.keys()
-    assert set(net.rates.values()) == {module.RATE}
-    assert args.trials == 5
-    assert paper.test_at == ((10_000, 20_000, 30_000) if name == "resnet18" else (30_000, 60_000, 112_480))
-    assert (paper.name, paper.batch, paper.steps) == (f"{name}-{setting}", module.BATCH, args.steps)
+    args, recipe = asked_for(monkeypatch, "--net", name, "--setting", setting)
+    optimizer = make_optimizer(recipe, PARTS)(dense_masks(Params.empty({"a/W": (1,)}, 1)))
+    assert {step: optimizer.schedule(step) for step in rates} == pytest.approx(rates)
+    assert (args.trials, recipe.prune.options["scope"]) == (5, "globally")
+    assert recipe.test_at == ((10_000, 20_000, 30_000) if name == "resnet18" else (30_000, 60_000, 112_480))
+    assert (recipe.name, recipe.batch) == (f"{name}-{setting}", 128 if name == "resnet18" else 64)
+    assert recipe.steps == args.steps

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from strict import strict
-from test_experiment import SMALL
+from test_experiment import SMALL, experiment
 from test_experiment import data as noise
 
-from npticket import backend, experiment
+from npticket import backend
 from npticket.nets import Net
 
 
@@ -14,10 +14,10 @@ def test_an_experiment_on_a_device_finds_the_tickets_of_the_host(tmp_path, monke
     """Every series, in lock-step by rounds, in float64: masks bit for bit."""
     drawn = Net.init
     monkeypatch.setattr(Net, "init", lambda net, rngs, dtype=np.float64: drawn(net, rngs, np.float64))
-    host = experiment.run(SMALL, tmp_path / "host", noise(), engine="plain")
+    host = experiment(SMALL, tmp_path / "host", noise(), engine="plain")
     monkeypatch.setattr(backend, "load", lambda name: {"numpy": np, "cupy": strict}[name])
     monkeypatch.setattr(backend, "described", lambda name: {"gpu": name})
-    device = experiment.run(SMALL, tmp_path / "device", noise(), array_module="cupy")
+    device = experiment(SMALL, tmp_path / "device", noise(), array_module="cupy")
     assert device.manifest["machines"][0]["gpu"] == "cupy"
     for ours, theirs in zip(device.results, host.results, strict=True):
         assert ours.keys() == theirs.keys()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,18 @@ def test_links_and_images_exist():
             assert target.startswith("http") or (page.parent / target).exists(), f"{page}: {target}"
 
 
-def test_every_module_is_in_the_table_of_contents():
+def test_every_room_is_on_the_page_of_the_house():
+    page = (ROOT / "docs" / "architecture.md").read_text()
     for path in (ROOT / "npticket").iterdir():
-        if path.suffix == ".py" and not path.stem.startswith("__"):
-            assert path.name in README, path.name
+        if path.suffix == ".py" or (path / "__init__.py").exists():
+            assert path.stem.startswith("__") or f"`{path.stem}`" in page, path.name
+
+
+def test_the_drawing_of_the_house_is_made_from_its_imports():
+    """`python docs/rooms.py` makes it anew."""
+    rooms = runpy.run_path(str(ROOT / "docs" / "rooms.py"))
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert rooms["page"](page) == page
+    assert rooms["rooms"]()["tickets"] == {"backend", "params"}
+    damaged = page.replace("| tickets ", "| luck    ")
+    assert rooms["page"](damaged) == page != damaged

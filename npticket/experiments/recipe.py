@@ -116,8 +116,13 @@ def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
 
 def to_json(recipe: Recipe) -> dict[str, Json]:
     """The recipe as what JSON can hold: what differs from the defaults, a part as {"name": ..., its options}."""
-    kept = {f.name: getattr(recipe, f.name) for f in fields(Recipe) if getattr(recipe, f.name) != f.default}
-    return {name: _plain(value) for name, value in kept.items()}
+    differing = {f.name for f in fields(Recipe) if getattr(recipe, f.name) != f.default}
+    return {name: value for name, value in in_full(recipe).items() if name in differing}
+
+
+def in_full(recipe: Recipe) -> dict[str, Json]:
+    """All fields as what JSON can hold, those that are as by default, too."""
+    return {f.name: _plain(getattr(recipe, f.name)) for f in fields(Recipe)}
 
 
 def from_json(values: Json) -> Recipe:

@@ -20,7 +20,7 @@ import numpy as np
 from npticket.backend import Array, Json
 from npticket.experiments import tables
 from npticket.experiments.files import StoreError, lock, read_json, write, write_json
-from npticket.experiments.recipe import Recipe, from_json, to_json
+from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
 from npticket.experiments.runfile import check_run, single_numbers
 from npticket.experiments.series import Key
 from npticket.task import Task
@@ -150,7 +150,7 @@ class Store:
                 raise StoreError(f"{self.folder} has runs but no recipe.json; choose another directory")
             write_json(path, to_json(recipe))
             return
-        there, now = (_flat(to_json(r)) for r in (from_json(read_json(path)), recipe))
+        there, now = (_flat(in_full(r)) for r in (from_json(read_json(path)), recipe))
         different = [
             f"{name}: {there.get(name, '(nothing)')!r} there, {now.get(name, '(nothing)')!r} now"
             for name in dict.fromkeys((*there, *now))
