@@ -108,6 +108,7 @@ def test_kernels_forget_moments_before_they_become_subnormal(plain, dtype):
             g = np.full((1, 40), bad if not step else 0, dtype)
             ours.step(p, SimpleNamespace(flat=strict.asarray(g)))
         assert not np.isfinite(p.flat.get()).any()
+        assert not np.isfinite(getattr(ours, moment).get()).any()
 
 
 def test_a_relu_is_joined_to_what_ends_by_adding_an_offset():

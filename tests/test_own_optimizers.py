@@ -56,11 +56,11 @@ class DecaysWeights:
 
     elementwise, decays = False, True
 
-    def __init__(self, masks, names):
-        self._inner, self._names = Adam(masks, 0.01, eps=1e-3), names
+    def __init__(self, masks, shapes):
+        self._inner, self._shapes = Adam(masks, 0.01, eps=1e-3), list(shapes.items())
 
     def step(self, theta, grads):
-        assert list(theta) == list(grads) == self._names
+        assert list(theta.shapes.items()) == list(grads.shapes.items()) == self._shapes
         for name in theta.weights:
             assert name.endswith("/W")
             theta[name][...] = theta[name] * 0.9
@@ -118,14 +118,14 @@ def derived(masks, norms):
 
 
 # Adam would blow up what is rounded of a gradient of nearly 0 without its eps.
-OWN = {  # each: of masks, the names of all parameters, and where norms are noted
-    "clipped sgd": lambda masks, names, norms: Clipped(SGD(masks, 0.5, 0.9, 0.01), norms),
-    "clipped adam": lambda masks, names, norms: Clipped(Adam(masks, 0.01, eps=1e-3), norms),
-    "clipped and says so": lambda masks, names, norms: ClippedAndSaysSo(SGD(masks, 0.5), norms),
-    "decays weights": lambda masks, names, norms: DecaysWeights(masks, names),
-    "logged": lambda masks, names, norms: Logged(SGD(masks, 0.1, 0.9, weight_decay=0.1)),
-    "delegating": lambda masks, names, norms: Delegating(Adam(masks, 0.01, eps=1e-3), norms),
-    "derived": lambda masks, names, norms: derived(masks, norms),
+OWN = {  # each: of masks, the shapes of all parameters, and where norms are noted
+    "clipped sgd": lambda masks, shapes, norms: Clipped(SGD(masks, 0.5, 0.9, 0.01), norms),
+    "clipped adam": lambda masks, shapes, norms: Clipped(Adam(masks, 0.01, eps=1e-3), norms),
+    "clipped and says so": lambda masks, shapes, norms: ClippedAndSaysSo(SGD(masks, 0.5), norms),
+    "decays weights": lambda masks, shapes, norms: DecaysWeights(masks, shapes),
+    "logged": lambda masks, shapes, norms: Logged(SGD(masks, 0.1, 0.9, weight_decay=0.1)),
+    "delegating": lambda masks, shapes, norms: Delegating(Adam(masks, 0.01, eps=1e-3), norms),
+    "derived": lambda masks, shapes, norms: derived(masks, norms),
 }
 own = pytest.mark.parametrize("kind", OWN)
 
@@ -141,8 +141,10 @@ def trained(net, start, masks, kind, engine="fast", *, steps=5, seed=0, trials=N
     there = engine == "gpu"
     if there:
         start, masks = (p.like(strict.asarray(p.flat)) for p in (start, masks))
-    names = list(start)
-    runner = plan(net, CLASSIFY, start, masks, lambda m: OWN[kind](m, names, norms), "fast" if there else engine, shown)
+    shapes = start.shapes
+    runner = plan(
+        net, CLASSIFY, start, masks, lambda m: OWN[kind](m, shapes, norms), "fast" if there else engine, shown
+    )
     for number in range(steps):
         batch = x[number], labels[number]
         batch = map(strict.asarray, batch) if there else batch
@@ -295,7 +297,7 @@ def test_who_runs_what():
     start["fc1/b"][0, 0, :10] = -1
     start = rewind(start, masks)
     for kind, units in (("clipped sgd", 40), ("logged", 40), ("derived", 40), ("clipped and says so", 30)):
-        make = lambda m, kind=kind: OWN[kind](m, list(start), [])  # noqa: E731
+        make = lambda m, kind=kind: OWN[kind](m, start.shapes, [])  # noqa: E731
         runner = plan(net, CLASSIFY, start, masks, make)
         assert isinstance(runner, DenseNet)
         assert runner._layers[0].w.shape == (784, units), kind

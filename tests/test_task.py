@@ -10,7 +10,7 @@ from strategies import of_trial, optimizers, seeds, set_to, trial_counts
 from strict import strict
 from test_train import same
 
-from npticket import backend
+from npticket import backend, train
 from npticket.datasets import DataError, Dataset, Split
 from npticket.engine import ENGINES
 from npticket.layers import Chain, Conv2D, Dense, Flatten, MaxPool, ReLU
@@ -110,7 +110,9 @@ NETS = pytest.mark.parametrize("make", [dense, convolutional, unknown])
 
 
 @NETS
-def test_both_engines_measure_what_the_task_names(make):
+def test_both_engines_measure_what_the_task_names(make, monkeypatch):
+    monkeypatch.setattr(train, "CHUNK", 5)  # so that an evaluation takes several
+
     @settings(max_examples=10)
     @given(regressions(make))
     def check(case):
