@@ -38,16 +38,8 @@ def below(room: str, graph: dict[str, set[str]]) -> set[str]:
     return graph[room].union(*(below(other, graph) for other in graph[room]))
 
 
-def lines(room: str) -> int:
-    """Lines of code of a room."""
-    path = ROOT / "npticket" / room
-    return sum(
-        file.read_text().count("\n") for file in (path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")])
-    )
-
-
 def drawing() -> str:
-    """The rooms floor by floor, the highest first: name, lines of code, and on which rooms it stands."""
+    """The rooms floor by floor, the highest first, and on which others each stands."""
     graph = rooms()
     floors: dict[int, list[str]] = {}
     for room in graph:
@@ -58,7 +50,7 @@ def drawing() -> str:
         for room in sorted(floors[number]):
             indirect = set().union(*(below(other, graph) for other in graph[room]))
             on = f"on {', '.join(sorted(graph[room] - indirect))}" if graph[room] else ""
-            rows.append(f"    | {room:13}{lines(room):6,}  {on:{WIDTH - 23}} |")
+            rows.append(f"    | {room:14}{on:{WIDTH - 16}} |")
     return "\n".join([*rows, f"    +{'-' * WIDTH}+"])
 
 

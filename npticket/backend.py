@@ -43,13 +43,21 @@ def load(name: str) -> ModuleType:
             "the cupy backend needs CuPy: install npticket[cuda12x] or npticket[cuda13x], "
             f"whichever CUDA your driver supports ({error})"
         ) from error
+    _check_gpu(cupy)
+    if tf32():  # CuPy itself heeds its variable in single products only, not in stacks of them
+        cupy.cuda.cublas.setMathMode(cupy.cuda.device.get_cublas_handle(), TF32_MATH)
+    register(cupy.ndarray, cupy)
+    return cupy
+
+
+def _check_gpu(cupy: ModuleType) -> None:
+    """Raise as `load` does unless there is a device that computes; leave some of its memory to libraries."""
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise RuntimeError(f"CuPy is installed but finds no usable GPU: {error}") from error
     if not devices:
         raise RuntimeError("CuPy is installed but finds no GPU; use the numpy backend")
-    precise = not tf32()
     try:
         # Beyond it, a library's or a kernel's own memory would be missing, which CuPy does not take from its pool: what
         # trains too many networks should be told so by the pool, and can then train fewer.
@@ -66,10 +74,6 @@ def load(name: str) -> ModuleType:
             f"supports CUDA {supported}; install the one of npticket[cuda12x] and npticket[cuda13x] that is not "
             f"newer than the driver ({error})"
         ) from error
-    if not precise:  # CuPy itself heeds its variable in single products only, not in stacks of them
-        cupy.cuda.cublas.setMathMode(cupy.cuda.device.get_cublas_handle(), TF32_MATH)
-    register(cupy.ndarray, cupy)
-    return cupy
 
 
 def tf32() -> bool:

@@ -4,6 +4,7 @@ import os
 
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ[variable] = "1"  # before NumPy is imported; the matrices here are small
+os.environ.pop("NPTICKET_DATA", None)  # here, because fixtures of a whole module are made before those of a test
 
 import pytest
 from hypothesis import settings
@@ -16,8 +17,7 @@ NOWHERE = "http://127.0.0.1:9"  # a proxy that nobody serves
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch, tmp_path_factory):
-    """No NPTICKET_DATA, an empty cache folder, and a network that is out of reach."""
-    monkeypatch.delenv("NPTICKET_DATA", raising=False)
+    """An empty cache folder, and a network that is out of reach."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, NOWHERE)
