@@ -27,7 +27,6 @@ class Layer(Protocol):
 
     def init(self, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
         """Draw the parameters of one trial, in float64."""
-        ...
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]: ...
 
@@ -41,27 +40,22 @@ class Net(Protocol):
     @property
     def body(self) -> Layer:
         """What it is made of: a fast engine recognises it, or calls it."""
-        ...
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Of one example, without the axes of trials and batch."""
-        ...
 
     @property
     def output_shape(self) -> tuple[int, ...]: ...
 
     def init(self, rngs: Sequence[np.random.Generator], dtype: Dtype = np.float32) -> Params:
         """Draw theta0, one generator per trial."""
-        ...
 
     def forward(self, theta: Params, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y (T, B, *output_shape) and the backward pass.     x (T, B, *input_shape), or (1, B, ...) for all"""
-        ...
 
     def predict(self, theta: Params, x: Array) -> Array:
         """Return y alone."""
-        ...
 
 
 class Optimizer(Protocol):
@@ -73,16 +67,13 @@ class Optimizer(Protocol):
 
         Then engines may pack survivors together and cut them into pieces; otherwise they run it whole.
         """
-        ...
 
     @property
     def decays(self) -> bool:
         """Whether parameters without a gradient move, too: then engines leave out no unit that is alive."""
-        ...
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat may be overwritten. What is pruned must stay 0."""
-        ...
 
 
 MakeOptimizer = Callable[[Params], Optimizer]  # from masks
@@ -115,16 +106,12 @@ class Engine(Protocol):
 
     def see(self, inputs: Array) -> Array:
         """Return what `step` and `predict` want to be given of inputs (..., *input_shape)."""
-        ...
 
     def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:
         """Take one optimizer step; return the loss before it, per trial (T,).     x, targets (T, B, ...)"""
-        ...
 
     def predict(self, x: Array) -> Array:
         """Return y (T, B, ...).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
-        ...
 
     def read(self, out: Params) -> None:
         """Copy the present parameters, pruned ones 0, into `out`."""
-        ...

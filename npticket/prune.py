@@ -45,11 +45,9 @@ class Scope(Protocol):
 
     def names(self, params: Params) -> list[str]:
         """The parameters that may be pruned, in the order of the layout."""
-        ...
 
     def __call__(self, scores: Params, masks: Params) -> Params:
         """Return new masks without the lowest-scored survivors."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -79,26 +77,17 @@ class Layerwise:
         return list(rates_by_name(self.rates, params))
 
     def __call__(self, scores: Params, masks: Params) -> Params:
-        """Return new masks without each parameter's lowest-scored survivors."""
         return prune_layerwise(scores, masks, rates_by_name(self.rates, masks))
 
 
-@dataclass(frozen=True)
-class Globally:
+class Globally(Layerwise):
     """All parameters with a rate are ranked together and lose that fraction of their survivors: it must be the same."""
-
-    rates: Rates
 
     def __post_init__(self) -> None:
         if len({rate for rate in self.rates.values() if rate}) > 1:
             raise ValueError(f"pruned globally, all rates must be the same (or 0), got {dict(self.rates)}")
 
-    def names(self, params: Params) -> list[str]:
-        """The parameters with a rate above 0."""
-        return list(rates_by_name(self.rates, params))
-
     def __call__(self, scores: Params, masks: Params) -> Params:
-        """Return new masks without the lowest-scored survivors of all."""
         rates = rates_by_name(self.rates, masks)
         return prune_globally(scores, masks, max(rates.values()), rates) if rates else masks.copy()
 
