@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from npticket import nets
-from npticket.engine.conv import ConvNet, maps, supports, tiles
+from npticket.engine.conv import ConvNet, maps, supports, winograd
+from npticket.engine.conv.blueprint import recognise
 from npticket.engine.conv.channels import living_channels
-from npticket.engine.conv.stages import take_apart
 from npticket.engine.plain import Plain
 from npticket.layers import (
     AveragePool,
@@ -188,9 +188,9 @@ def test_the_same_channels_live_under_decay_unless_a_bias_would_move():
     start, masks = pruned(net, 0, rate=0)
     masks["conv1/W"][..., :9] = False
     start["conv1/b"].ravel()[:9] = [-1, -1, -1, 0, 0, 0, 1, 1, 1]
-    stages = take_apart(net.body, net.input_shape)
+    blueprint = recognise(net.body, net.input_shape)
     for decays, dead in ((False, {0, 1, 2, 3, 4, 5}), (True, {3, 4, 5})):
-        living = living_channels(stages, start, masks, decays)["conv1/"]
+        living = living_channels(blueprint, start, masks, decays)["conv1/"]
         assert set(range(64)) - set(living) == dead
 
 
@@ -249,7 +249,7 @@ def test_the_comparison_of_engines_can_fail(monkeypatch):
     net = chain(**convs, flatten=Flatten(), out=Dense(128, 3))
     start, masks = pruned(net, 0)
     assert_equal(net, start, masks, sgd, 0)
-    monkeypatch.setattr(tiles, "AT", tiles.AT * (1 + 1e-7))
+    monkeypatch.setattr(winograd, "AT", winograd.AT * (1 + 1e-7))
     with pytest.raises(AssertionError):
         assert_equal(net, start, masks, sgd, 0)
 

@@ -7,7 +7,7 @@ for a batch size, `convnet` trains it. `channels` finds those that cannot matter
 `halved` and `pieces` share out dense layers and the optimizer; `scratch` and `bank` are what layers and trunks share.
 """
 
+from npticket.engine.conv.blueprint import supports
 from npticket.engine.conv.convnet import ConvNet
-from npticket.engine.conv.stages import supports
 
 __all__ = ["ConvNet", "supports"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from npticket.engine.conv.images import blank, max_pool, max_pool_gradient
+from npticket.engine.conv.layout import blank, max_pool, max_pool_gradient
 from npticket.engine.conv.outputs import Normalised, Output
 
 ROUNDING = 32  # roundings, of the largest values of a map, that Winograd's convolution may be away from an exact 0

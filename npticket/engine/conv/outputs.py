@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from npticket.engine.conv.images import blank
-from npticket.engine.conv.scratch import Scratch
-from npticket.engine.conv.team import Team
+from npticket.engine.conv.layout import Scratch, blank
+from npticket.engine.conv.threads import Team
 
 UNCERTAIN = 100  # where mean^2 is more than so many variances, the variance is computed again from centred values
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from npticket.engine.conv.filters import Filters
-from npticket.engine.conv.images import inside
+from npticket.engine.conv.layout import inside
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.team import Team, half
+from npticket.engine.conv.threads import Team, half_of
+from npticket.engine.conv.weights import Filters
 
 
-class PixelPairs:
+class TwoByTwo:
     """y = x * w, 3 x 3 with pad 1: y[o] = sum over i of x[i] w[i - o + 1], with pixels i, o in {0, 1}^2.
 
     Products are of all images and half of the channels: x (2, 2, B, C), w as a view (2, 2, 2, 2, C, K), y (2, 2, B, K).
@@ -50,7 +50,7 @@ class PixelPairs:
 
     def _multiply(self, part: int) -> None:
         x, y = self._all("all x", self._filters.channels), self._all("all y", self._filters.filters)
-        filters = half(part, self._filters.filters)
+        filters = half_of(self._filters.filters, part)
         products = self._products(part, filters)
         np.matmul(x[:, :, None, None], self._pairs[..., filters], out=products)
         np.add.reduce(products, axis=(0, 1), out=y[..., filters])
@@ -67,7 +67,7 @@ class PixelPairs:
 
     def _multiply_gradient(self, part: int) -> None:
         x, dy = self._all("all x", self._filters.channels), self._all("all y", self._filters.filters)
-        channels = half(part, self._filters.channels)
+        channels = half_of(self._filters.channels, part)
         for i, j in np.ndindex(3, 3):
             by = dy[_outputs(i), _outputs(j)].reshape(-1, dy.shape[-1])
             seen = x[_inputs(i), _inputs(j), :, channels].reshape(len(by), -1)

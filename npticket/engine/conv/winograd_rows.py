@@ -5,19 +5,18 @@ from functools import partial
 
 import numpy as np
 
-from npticket.engine.conv.filters import WinogradFilters
+from npticket.engine.conv.layout import Scratch
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.scratch import Scratch
-from npticket.engine.conv.team import Team
-from npticket.engine.conv.tiles import InputTiles, OutputTiles
-from npticket.engine.conv.winograd import CENTRE, POINTS, TILE
+from npticket.engine.conv.threads import Team
+from npticket.engine.conv.weights import WinogradFilters
+from npticket.engine.conv.winograd import CENTRE, POINTS, TILE, InputTiles, OutputTiles
 from npticket.engine.gemm import SMALL
 
 SMALL_DU = 1 << 18  # values to add up and to transform, for which the other thread is not worth waking
 
 
-class RowsOfTiles:
+class WinogradRows:
     """y = x * w + b with pad 1, and its gradients; what happens to rows before and after is for `source` and `out`."""
 
     def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npticket.engine.conv.filters import Filters
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.team import Team
+from npticket.engine.conv.threads import Team
+from npticket.engine.conv.weights import Filters
 
 
-class Taps:
+class Strided:
     """y = x * w with stride 1 or 2: what each tap sees is gathered, (taps, quarters of rows, pixels, C)."""
 
     def __init__(self, filters: Filters, stride: int, source: Map, out: Output) -> None:

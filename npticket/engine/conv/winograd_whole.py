@@ -5,17 +5,16 @@ So the two parts of the work are not halves of the batch, but half of the 36 mat
 
 import numpy as np
 
-from npticket.engine.conv.filters import WinogradFilters
-from npticket.engine.conv.images import inside
+from npticket.engine.conv.layout import inside
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.team import Team, half
-from npticket.engine.conv.tiles import InputTiles, OutputTiles
-from npticket.engine.conv.winograd import CENTRE, POINTS
+from npticket.engine.conv.threads import Team, half_of
+from npticket.engine.conv.weights import WinogradFilters
+from npticket.engine.conv.winograd import CENTRE, POINTS, InputTiles, OutputTiles
 
 
-class Planes:
-    """y = x * w + b with pad 1, and its gradients, as in RowsOfTiles."""
+class WinogradWhole:
+    """y = x * w + b with pad 1, and its gradients, as in WinogradRows."""
 
     def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
         self.source, self.out = source, out
@@ -68,7 +67,7 @@ class Planes:
         self._input[chunk].transform(self.source.x[chunk])
 
     def _multiply(self, part: int) -> None:
-        planes = half(part, POINTS**2)
+        planes = half_of(POINTS**2, part)
         np.matmul(self._v[planes], self._filters.u[planes], out=self._m[planes])
 
     def _collect(self, chunk: int) -> None:
@@ -80,7 +79,7 @@ class Planes:
         self._input[chunk].transform(self.source.x[chunk])
 
     def _multiply_gradient(self, part: int) -> None:
-        planes = half(part, POINTS**2)
+        planes = half_of(POINTS**2, part)
         np.matmul(self._v[planes].swapaxes(1, 2), self._m[planes], out=self._du[planes])
         np.matmul(self._m[planes], self._filters.turned[planes], out=self._v[planes])
 

@@ -5,41 +5,41 @@ from typing import Any
 
 import numpy as np
 
-from npticket.engine.conv.bank import FilterBank
-from npticket.engine.conv.filters import Filters, WinogradFilters
-from npticket.engine.conv.first import FirstConvolution
-from npticket.engine.conv.images import as_images, inside
+from npticket.engine.conv.blueprint import Block, Blueprint, Unit
+from npticket.engine.conv.im2col import Im2col
+from npticket.engine.conv.layout import Scratch, as_images, inside
 from npticket.engine.conv.maps import Map
 from npticket.engine.conv.outputs import Normalised, Output
-from npticket.engine.conv.pairs import PixelPairs
-from npticket.engine.conv.planes import Planes
-from npticket.engine.conv.rows import RowsOfTiles
-from npticket.engine.conv.scratch import Scratch
-from npticket.engine.conv.stages import Block, Stages, Step
-from npticket.engine.conv.taps import Taps
-from npticket.engine.conv.team import Team
+from npticket.engine.conv.strided import Strided
+from npticket.engine.conv.threads import Team
+from npticket.engine.conv.two_by_two import TwoByTwo
+from npticket.engine.conv.weights import FilterBank, Filters, WinogradFilters
 from npticket.engine.conv.winograd import TILE
+from npticket.engine.conv.winograd_rows import WinogradRows
+from npticket.engine.conv.winograd_whole import WinogradWhole
 
 
-class Trunk:
+class ConvStack:
     """From images to features, which are the last map averaged or flattened, and back, in two chunks of the batch.
 
     The `bank`, and `scratch`, one for each chunk, are shared with trunks for other batch sizes.
     """
 
-    def __init__(self, stages: Stages, size: int, batch: int, bank: FilterBank, scratch: Sequence[Scratch]) -> None:
+    def __init__(
+        self, blueprint: Blueprint, size: int, batch: int, bank: FilterBank, scratch: Sequence[Scratch]
+    ) -> None:
         self._bank, self._scratch = bank, scratch
         self._images = [n for n in (batch - batch // 2, batch // 2) if n]
-        self._size, self._averaged = size, stages.averaged
+        self._size, self._averaged = size, blueprint.averaged
         self._convolutions: list[Any] = []
         self._maps: list[Map] = []
-        for stage in stages.steps:
-            if isinstance(stage, Block):
-                self._add_block(stage)
+        for unit in blueprint.units:
+            if isinstance(unit, Block):
+                self._add_block(unit)
             else:
-                self._add_step(stage)
-        last = stages.steps[-1]
-        self._channels = (last.body[-1] if isinstance(last, Block) else last).conv[1].layout["W"][-1]
+                self._add_unit(unit)
+        last = blueprint.units[-1]
+        self._channels = (last.body[-1] if isinstance(last, Block) else last).conv.layout["W"][-1]
         living = self._maps[-1].living
         self._kept = slice(None) if len(living) == self._channels else living  # a slice is much faster
         for convolution in self._convolutions:
@@ -89,39 +89,39 @@ class Trunk:
         mine = features[first : first + self._images[chunk]]
         return mine.reshape(len(mine), size, size, self._channels)
 
-    def _add_step(self, step: Step) -> None:
+    def _add_unit(self, unit: Unit) -> None:
         source = self._maps[-1] if self._maps else None
-        self._maps.append(Map([self._convolve(step, source)], relu=step.relu, pooled=step.pooled))
+        self._maps.append(Map([self._convolve(unit, source)], relu=unit.relu, pooled=unit.pooled))
 
     def _add_block(self, block: Block) -> None:
         source = self._maps[-1]
         shortcut = [self._convolve(block.shortcut, source)] if block.shortcut else []
-        for step in block.body[:-1]:
-            self._add_step(step)
+        for unit in block.body[:-1]:
+            self._add_unit(unit)
         out = self._convolve(block.body[-1], self._maps[-1])
         self._maps.append(Map([out, *shortcut], around=None if shortcut else source, relu=block.relu))
 
-    def _convolve(self, step: Step, source: Map | None) -> Output:
-        """Add the kind of convolution that suits a step, and return its output."""
-        layer = step.conv[1]
+    def _convolve(self, unit: Unit, source: Map | None) -> Output:
+        """Add the kind of convolution that suits a unit, and return its output."""
+        layer = unit.conv
         size = self._size if source is None else source.size // layer.stride
-        out = self._output(step, size)
+        out = self._output(unit, size)
         is_plain = layer.layout["W"][0] == 3 and layer.stride == 1
         is_winograd = is_plain and source is not None and size > 2
         inputs = np.arange(layer.layout["W"][2]) if source is None else source.living
-        filters = self._bank.filters(step.conv, inputs, WinogradFilters if is_winograd else Filters)
+        filters = self._bank.filters(unit, inputs, WinogradFilters if is_winograd else Filters)
         if source is None:
-            self._convolutions.append(FirstConvolution(filters, out))
+            self._convolutions.append(Im2col(filters, out))
         elif is_winograd:
-            self._convolutions.append((Planes if size == TILE else RowsOfTiles)(filters, source, out))
+            self._convolutions.append((WinogradWhole if size == TILE else WinogradRows)(filters, source, out))
         elif is_plain:
-            self._convolutions.append(PixelPairs(filters, source, out))
+            self._convolutions.append(TwoByTwo(filters, source, out))
         else:
-            self._convolutions.append(Taps(filters, layer.stride, source, out))
+            self._convolutions.append(Strided(filters, layer.stride, source, out))
         return out
 
-    def _output(self, step: Step, size: int) -> Output:
-        living = self._bank.living[step.conv[0]]
-        if step.norm is None:
+    def _output(self, unit: Unit, size: int) -> Output:
+        living = self._bank.living[unit.prefix]
+        if unit.norm is None:
             return Output(size, living, self._images, self._scratch)
-        return Normalised(size, living, self._images, self._scratch, step.norm[1], *self._bank.local(step.norm))
+        return Normalised(size, living, self._images, self._scratch, unit.norm[1], *self._bank.local(*unit.norm))

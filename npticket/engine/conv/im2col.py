@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npticket.engine.conv.filters import Filters
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.team import Team
+from npticket.engine.conv.threads import Team
+from npticket.engine.conv.weights import Filters
 
 
-class FirstConvolution:
+class Im2col:
     """y = images * w + b, 3 x 3 with pad 1: windows become columns, kept for the weight gradient.
 
     The columns are (9 C, pixels); a last row of ones makes the bias one more weight.
