@@ -13,7 +13,7 @@ from npticket.engine.conv import layout, winograd
 from npticket.engine.conv.layout import Scratch
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
 from npticket.engine.conv.winograd import InputTiles, OutputTiles
-from npticket.engine.conv.winograd_rows import product
+from npticket.engine.conv.winograd_rows import blocked_product
 from npticket.layers import Dense, MaxPool
 from npticket.tickets import rewind
 
@@ -42,12 +42,12 @@ def test_tiles_go_to_the_domain_and_back_as_the_matrices_say(across, slot, seed)
     expected[:2, 1:-1] = dx[:2]
     for t in range(across):
         expected[:, 4 * t : 4 * t + 6] += two_dimensional(winograd.BT.T, kept_v[:, :, t])
-    inputs.spread(dx)
+    inputs.to_domain_gradient(dx)
     np.testing.assert_allclose(dx, expected[:, 1:-1], atol=1e-11)
-    inputs.transform(x)
+    inputs.to_domain(x)
     got = np.empty((4, width, slot))
-    outputs.collect(got)
-    outputs.transform(y)
+    outputs.from_domain(got)
+    outputs.from_domain_gradient(y)
     for t in range(across):
         tile, columns = frame[:, 4 * t : 4 * t + 6], slice(4 * t, 4 * t + 4)
         np.testing.assert_allclose(v[:, :, t], two_dimensional(winograd.BT, tile), atol=1e-11)
@@ -90,7 +90,7 @@ def test_pooling_is_the_layer_ties_included(size, count, seed):
 def test_products_in_blocks_are_products(rows, inner, columns):
     rng = np.random.default_rng(0)
     a, b, out = rng.normal(size=(2, rows, inner)), rng.normal(size=(2, inner, columns)), np.empty((2, rows, columns))
-    product(a, b, out)()
+    blocked_product(a, b, out)()
     np.testing.assert_allclose(out, a @ b, rtol=1e-9, atol=1e-9)
 
 

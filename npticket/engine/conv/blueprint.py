@@ -56,8 +56,9 @@ class Block:
 
 @dataclass
 class Blueprint:
-    """`units` on maps; then the maps are averaged or flattened; then `tail`, layers of vectors, if there are any."""
+    """For images of `size` x `size`: `units` on maps; these averaged or flattened; `tail`, layers of vectors."""
 
+    size: int
     units: list[Unit | Block] = field(default_factory=list)
     averaged: bool = False
     tail: dict[str, Layer] = field(default_factory=dict)
@@ -73,7 +74,7 @@ def recognise(body: Layer, input_shape: tuple[int, ...]) -> Blueprint:
     """Return the blueprint of a network for images of `input_shape`; NotSupported if it is of another kind."""
     if not isinstance(body, Chain) or len(input_shape) != 3 or input_shape[0] != input_shape[1]:
         raise NotSupported("expected a chain of layers for square images")
-    layers, blueprint, size = list(_flat("", body)), Blueprint(), input_shape[0]
+    layers, blueprint, size = list(_flat("", body)), Blueprint(input_shape[0]), input_shape[0]
     while layers and isinstance(layers[0][1], Conv2D | Residual):
         unit, layers = _block_or_unit(layers)
         size = _size_after(unit, size)

@@ -8,11 +8,11 @@ import numpy as np
 
 from npticket.engine.conv.blueprint import recognise
 from npticket.engine.conv.channels import living_channels
-from npticket.engine.conv.layout import Scratch
+from npticket.engine.conv.layout import Halves, Scratch
 from npticket.engine.conv.stack import ConvStack
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
 from npticket.engine.conv.weights import FilterBank
-from npticket.layers import Chain, Dense, Layer
+from npticket.layers import Chain, Dense, Flatten, Layer
 from npticket.loss import softmax_cross_entropy
 from npticket.params import Params
 from npticket.streams import TrainingStep
@@ -31,13 +31,13 @@ class ConvNet:
     def __init__(
         self, net: Any, start: Params, masks: Params, optimizer: Callable[[Params], Any], threads: int = 1
     ) -> None:
-        self._blueprint, self._size = recognise(net.body, net.input_shape), net.input_shape[0]
+        self._blueprint = recognise(net.body, net.input_shape)
         self._theta = start.copy()
         self._grads = start.like(np.zeros_like(start.flat))
         self._optimizer = Pieces(optimizer, masks, start.flat.dtype)
         self._team = Team(threads)
         tail = {name: _halved(layer, self._team) for name, layer in self._blueprint.tail.items()}
-        self._tail = Chain(**tail) if tail else None
+        self._tail = Chain(**tail or {"features": Flatten()})
         scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
         decays = bool(getattr(optimizer(masks), "weight_decay", 0))
@@ -49,12 +49,12 @@ class ConvNet:
         """Return what `step` and `predict` want to be given of `images`: them."""
         return images
 
-    def step(self, x: np.ndarray, labels: np.ndarray, step: TrainingStep) -> np.ndarray:
-        """Take one optimizer step; return the loss before it, (1,).     x (1, B, H, W, C)   labels (1, B)"""
+    def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
+        """Take one optimizer step; return the loss before it, (1,).     x (1, B, H, W, C)   targets (1, B)"""
         stack = self._stack(x.shape[1])
         features = stack.forward(self._team, x[0], training=True)
-        logits, backward = self._follow(features, step)
-        loss, dlogits = softmax_cross_entropy(logits, labels)
+        logits, backward = self._tail.forward(self._theta.tree, features[None], step)
+        loss, dlogits = softmax_cross_entropy(logits, targets)
         stack.backward(self._team, backward(dlogits, self._grads.tree)[0])
         self._optimizer.step(self._team, self._theta, self._grads)
         self._bank.changed()
@@ -67,15 +67,13 @@ class ConvNet:
         """
         count = x.shape[1]
         size = -(-count // -(-count // CHUNK))
-        logits = None
-        for first in range(0, count, size):
-            first = min(first, count - size)
-            features = self._stack(size).forward(self._team, x[0, first : first + size], training=False)
-            part, _ = self._follow(features, None)
-            if logits is None:
-                logits = np.empty((1, count, part.shape[-1]), part.dtype)
-            logits[:, first : first + size] = part
-        return logits
+        begins = [min(first, count - size) for first in range(0, count, size)]
+        parts = []
+        for begin, end in zip(begins, [*begins[1:], count], strict=True):
+            features = self._stack(size).forward(self._team, x[0, begin : begin + size], training=False)
+            logits, _ = self._tail.forward(self._theta.tree, features[None])
+            parts.append(logits[:, : end - begin])
+        return np.concatenate(parts, axis=1)
 
     def read(self, out: Params) -> None:
         """Copy the present parameters, pruned ones 0, into `out`."""
@@ -83,14 +81,8 @@ class ConvNet:
 
     def _stack(self, batch: int) -> ConvStack:
         if batch not in self._stacks:
-            self._stacks[batch] = ConvStack(self._blueprint, self._size, batch, self._bank, self._scratch)
+            self._stacks[batch] = ConvStack(self._blueprint, Halves(batch, self._scratch), self._bank)
         return self._stacks[batch]
-
-    def _follow(self, features: np.ndarray, step: TrainingStep | None) -> tuple[np.ndarray, Callable]:
-        """Run the layers after the maps; return logits (1, B, C) and the backward pass."""
-        if self._tail is None:
-            return features[None], lambda dy, grad: dy
-        return self._tail.forward(self._theta.tree, features[None], step)
 
 
 def _halved(layer: Layer, team: Team) -> Layer:

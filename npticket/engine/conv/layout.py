@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+BAND = 4  # rows that are made at a time; a map of 2 x 2 has only two
+
 
 class Scratch:
     """Named pieces of memory that layers use in turn, so that it stays in the cache.
@@ -74,11 +76,16 @@ def as_images(rows: np.ndarray, images: int) -> np.ndarray:
     return rows.reshape(*rows.shape[:2], images, -1).transpose(2, 0, 1, 3)
 
 
+def bands(size: int) -> Iterator[slice]:
+    """Yield all rows of a map, a few at a time."""
+    for start in range(1, size + 1, BAND):
+        yield slice(start, min(start + BAND, size + 1))
+
+
 def corners(rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the four views of rows that hold one pixel of every 2 x 2 square, row by row."""
-    for i in range(2):
-        for j in range(2):
-            yield rows[i::2, j::2]
+    for i, j in np.ndindex(2, 2):
+        yield rows[i::2, j::2]
 
 
 def max_pool(rows: np.ndarray, out: np.ndarray) -> None:

@@ -4,82 +4,73 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npticket.engine.conv.maps import Map
+from npticket.engine.conv.layout import BAND, bands
+from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.threads import Team
 from npticket.engine.conv.weights import Filters
 
 
-class Strided:
+class Strided(Convolution):
     """y = x * w with stride 1 or 2: what each tap sees is gathered, (taps, quarters of rows, pixels, C)."""
 
     def __init__(self, filters: Filters, stride: int, source: Map, out: Output) -> None:
-        self.source, self.out = source, out
-        source.readers.append(self)
-        self._filters, self._stride = filters, stride
+        self.out, self._filters, self._stride, self._source = out, filters, stride, source
+        source.read_by(self)
         kernel = len(filters.w)
         self._taps = [(i - kernel // 2, j - kernel // 2) for i, j in np.ndindex(kernel, kernel)]
-        self._height = min(4, out.size)
-        self._dw = [np.empty((len(self._taps), *filters.w.shape[2:]), s.dtype) for s in out.scratch]
+        self._height = min(BAND, out.size)
+        self._dw = [np.empty((len(self._taps), *filters.w.shape[2:]), filters.w.dtype) for _ in out.halves.counts]
 
-    def bind(self) -> None:
-        """Nothing to take."""
-
-    def forward(self, team: Team) -> None:
+    def forward(self, team: Team, images: np.ndarray) -> None:
         """Write y."""
-        team.each(self._forward, len(self.out.images))
+        team.each(self._forward, len(self.out.halves))
 
     def backward(self, team: Team) -> None:
-        """Write dw and this convolution's part of dx."""
-        chunks = len(self.out.images)
-        team.each(self._backward, chunks)
-        self._filters.dw[...] = sum(self._dw[:chunks]).reshape(self._filters.dw.shape)
+        """Write dw and add this convolution's part to dx."""
+        team.each(self._backward, len(self.out.halves))
+        self._filters.dw[...] = sum(self._dw, np.zeros_like(self._dw[0])).reshape(self._filters.dw.shape)
 
-    def _forward(self, chunk: int) -> None:
+    def _forward(self, half_batch: int) -> None:
         w = self._filters.w.reshape(len(self._taps), 1, *self._filters.w.shape[2:])
-        for rows in self._rows():
-            self.source.fill(chunk, self._stride * (rows.stop - 1) + 1)
-            seen = self._gather(chunk, rows)
-            y = self.out.y[chunk][rows].reshape(seen.shape[1], seen.shape[2], -1)
+        for rows in bands(self.out.size):
+            self._source.make_rows(half_batch, self._stride * (rows.stop - 1) + 1)
+            seen = self._gather(half_batch, rows)
+            y = self.out.y[half_batch][rows].reshape(seen.shape[1], seen.shape[2], -1)
             if len(seen) == 1:
                 np.matmul(seen[0], w[0], out=y)
             else:
-                parts = self.out.scratch[chunk].array("work", (len(seen), *y.shape))
+                parts = self.out.halves.scratch[half_batch].array("work", (len(seen), *y.shape))
                 np.add.reduce(np.matmul(seen, w, out=parts), axis=0, out=y)
-            self.out.written(chunk, rows)
+            self.out.written(half_batch, rows)
 
-    def _backward(self, chunk: int) -> None:
+    def _backward(self, half_batch: int) -> None:
         turned = self._filters.w.reshape(self._dw[0].shape).swapaxes(1, 2)[:, None].copy()
-        dw, source = self._dw[chunk], self.source
+        dw, source = self._dw[half_batch], self._source
         dw[...] = 0
-        if source.readers[-1] is self:
-            source.dx[chunk][...] = 0
-        for rows in self._rows():
-            seen = self._gather(chunk, rows)
-            dy = self.out.gradient(chunk, rows).reshape(*seen.shape[1:3], -1)
+        source.begin_gradient(half_batch, self)
+        for rows in bands(self.out.size):
+            seen = self._gather(half_batch, rows)
+            dy = self.out.gradient(half_batch, rows).reshape(*seen.shape[1:3], -1)
             dw += np.matmul(seen.swapaxes(2, 3), dy).sum(axis=1)
             np.matmul(dy, turned, out=seen)
-            self._scatter(chunk, rows, seen)
-            if source.readers[0] is self:
-                end = self._stride * (rows.stop - 1)
-                source.drain(chunk, end if end == source.size else end - 1)
+            self._scatter(half_batch, rows, seen)
+            end = self._stride * (rows.stop - 1)
+            source.pass_on(half_batch, end if end == source.size else end - 1, self)
 
-    def _rows(self) -> Iterator[slice]:
-        for start in range(1, self.out.size + 1, self._height):
-            yield slice(start, start + self._height)
-
-    def _gather(self, chunk: int, rows: slice) -> np.ndarray:
-        """What the taps see of x for some rows of y."""
-        seen = self._seen(chunk)
-        for tap, (of_x, columns) in enumerate(self._windows(self.source.x[chunk], rows)):
+    def _gather(self, half_batch: int, rows: slice) -> np.ndarray:
+        """Return what the taps see of x for some rows of y."""
+        seen = self._seen(half_batch)
+        for tap, (of_x, columns) in enumerate(self._windows(self._source.x[half_batch], rows)):
             seen[tap, :, 0] = 0
             seen[tap, :, columns] = of_x
-        return self._as_matrices(seen)
+        # As matrices (taps, quarters of rows, W / 4 images, C), small enough for BLAS's small kernels.
+        return seen.reshape(len(seen), self._height * min(4, self.out.size), -1, self._filters.channels)
 
-    def _scatter(self, chunk: int, rows: slice, matrices: np.ndarray) -> None:
+    def _scatter(self, half_batch: int, rows: slice, matrices: np.ndarray) -> None:
         """Add what belongs to the pixels that the taps saw to dx."""
-        dseen = matrices.reshape(self._seen(chunk).shape)
-        for tap, (of_dx, columns) in enumerate(self._windows(self.source.dx[chunk], rows)):
+        dseen = matrices.reshape(self._seen(half_batch).shape)
+        for tap, (of_dx, columns) in enumerate(self._windows(self._source.dx[half_batch], rows)):
             of_dx += dseen[tap, :, columns]
 
     def _windows(self, x: np.ndarray, rows: slice) -> Iterator[tuple[np.ndarray, slice]]:
@@ -93,11 +84,8 @@ class Strided:
             else:
                 yield lines[:, right::stride], slice(None)
 
-    def _seen(self, chunk: int) -> np.ndarray:
-        """Scratch memory (taps, rows, W, images C)."""
-        width, slot = self.out.size, self.out.images[chunk] * self._filters.channels
-        return self.out.scratch[chunk].array("seen", (len(self._taps), self._height, width, slot))
-
-    def _as_matrices(self, seen: np.ndarray) -> np.ndarray:
-        """The same as matrices (taps, quarters of rows, W / 4 images, C), small enough for BLAS's small kernels."""
-        return seen.reshape(len(seen), self._height * min(4, self.out.size), -1, self._filters.channels)
+    def _seen(self, half_batch: int) -> np.ndarray:
+        """Return scratch memory (taps, rows, W, images C)."""
+        halves, width = self.out.halves, self.out.size
+        shape = len(self._taps), self._height, width, halves.counts[half_batch] * self._filters.channels
+        return halves.scratch[half_batch].array("seen", shape)

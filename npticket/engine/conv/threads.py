@@ -11,7 +11,6 @@ import numpy as np
 from npticket.engine.packed import packed
 from npticket.layers import Dense
 from npticket.params import Params
-from npticket.streams import TrainingStep
 
 PIECE = 1 << 18
 
@@ -77,9 +76,7 @@ class HalvedDense:
         self.layout: Mapping[str, tuple[int, ...]] = dense.layout
         self.init, self._team = dense.init, team
 
-    def forward(
-        self, p: Mapping[str, Any], x: np.ndarray, step: TrainingStep | None = None
-    ) -> tuple[np.ndarray, Callable]:
+    def forward(self, p: Mapping[str, np.ndarray], x: np.ndarray, step: object = None) -> tuple[np.ndarray, Callable]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         w, x = p["W"][0], x[0]
         y = np.empty((len(x), w.shape[1]), x.dtype)
@@ -91,7 +88,7 @@ class HalvedDense:
         self._team.each(multiply)
         y += p["b"][0]
 
-        def backward(dy: np.ndarray, grad: Mapping[str, Any], need_dx: bool = True) -> np.ndarray:
+        def backward(dy: np.ndarray, grad: Mapping[str, np.ndarray], need_dx: bool = True) -> np.ndarray:
             dy, dx = dy[0], np.empty_like(x)
             dy.sum(axis=0, keepdims=True, out=grad["b"][0])
 

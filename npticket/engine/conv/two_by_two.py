@@ -3,104 +3,90 @@
 import numpy as np
 
 from npticket.engine.conv.layout import inside
-from npticket.engine.conv.maps import Map
+from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.threads import Team, half_of
 from npticket.engine.conv.weights import Filters
 
+SEEN = (
+    slice(0, 1),
+    slice(0, 2),
+    slice(1, 2),
+)  # pixels i, of two, that a tap connects with outputs o = i - tap + 1
 
-class TwoByTwo:
+
+class TwoByTwo(Convolution):
     """y = x * w, 3 x 3 with pad 1: y[o] = sum over i of x[i] w[i - o + 1], with pixels i, o in {0, 1}^2.
 
     Products are of all images and half of the channels: x (2, 2, B, C), w as a view (2, 2, 2, 2, C, K), y (2, 2, B, K).
     """
 
     def __init__(self, filters: Filters, source: Map, out: Output) -> None:
-        self.source, self.out = source, out
-        source.readers.append(self)
-        self._filters = filters
+        self.out, self._filters, self._source = out, filters, source
+        source.read_by(self)
         down, right, channel, filter_ = filters.w.strides
         self._pairs = np.lib.stride_tricks.as_strided(
             filters.w[1:, 1:], (2, 2, 2, 2, *filters.w.shape[2:]), (down, right, -down, -right, channel, filter_)
         )
+        x, y = ((2, 2, out.halves.batch, channels) for channels in (filters.channels, filters.filters))
+        self._shapes = {"all x": x, "all dx": x, "all y": y}
+        out.halves.scratch[0].reserve(**self._shapes)
 
     def bind(self) -> None:
-        """Have the memory that both threads will use made before they do."""
-        for name, channels in (("x", self._filters.channels), ("dx", self._filters.channels), ("y", self.out.channels)):
-            self._all(f"all {name}", channels)
+        """Take the memory that both threads use."""
+        self._x, self._dx, self._y = (self.out.halves.scratch[0].array(*item) for item in self._shapes.items())
 
-    def forward(self, team: Team) -> None:
+    def forward(self, team: Team, images: np.ndarray) -> None:
         """Write y."""
-        chunks = len(self.out.images)
-        team.each(self._gather, chunks)
+        both = len(self.out.halves)
+        team.each(self._gather, both)
         team.each(self._multiply)
-        team.each(self._collect, chunks)
+        team.each(self._collect, both)
 
     def backward(self, team: Team) -> None:
         """Write dw and dx; other readers of x, which come before this one, add to dx later."""
-        chunks = len(self.out.images)
-        team.each(self._gather_gradient, chunks)
+        both = len(self.out.halves)
+        team.each(self._gather_gradient, both)
         team.each(self._multiply_gradient)
-        team.each(self._spread, chunks)
+        team.each(self._spread, both)
 
-    def _gather(self, chunk: int) -> None:
-        self.source.fill(chunk, 2)
-        x = self._part(self._all("all x", self._filters.channels), chunk)
-        x[...] = inside(self.source.x[chunk]).reshape(x.shape)
+    def _gather(self, half_batch: int) -> None:
+        self._source.make_rows(half_batch, 2)
+        x = self._x[:, :, self.out.halves.images(half_batch)]
+        x[...] = inside(self._source.x[half_batch]).reshape(x.shape)
 
-    def _multiply(self, part: int) -> None:
-        x, y = self._all("all x", self._filters.channels), self._all("all y", self._filters.filters)
-        filters = half_of(self._filters.filters, part)
-        products = self._products(part, filters)
-        np.matmul(x[:, :, None, None], self._pairs[..., filters], out=products)
-        np.add.reduce(products, axis=(0, 1), out=y[..., filters])
+    def _multiply(self, half_weights: int) -> None:
+        filters = half_of(self._filters.filters, half_weights)
+        products = self._products(half_weights, filters)
+        np.matmul(self._x[:, :, None, None], self._pairs[..., filters], out=products)
+        np.add.reduce(products, axis=(0, 1), out=self._y[..., filters])
 
-    def _collect(self, chunk: int) -> None:
-        y = inside(self.out.y[chunk])
-        y[...] = self._part(self._all("all y", self._filters.filters), chunk).reshape(y.shape)
-        self.out.written(chunk, slice(1, 3))
+    def _collect(self, half_batch: int) -> None:
+        y = inside(self.out.y[half_batch])
+        y[...] = self._y[:, :, self.out.halves.images(half_batch)].reshape(y.shape)
+        self.out.written(half_batch, slice(1, 3))
 
-    def _gather_gradient(self, chunk: int) -> None:
-        self._gather(chunk)
-        dy = self._part(self._all("all y", self._filters.filters), chunk)
-        dy[...] = self.out.gradient(chunk, slice(1, 3)).reshape(dy.shape)
+    def _gather_gradient(self, half_batch: int) -> None:
+        self._gather(half_batch)
+        dy = self._y[:, :, self.out.halves.images(half_batch)]
+        dy[...] = self.out.gradient(half_batch, slice(1, 3)).reshape(dy.shape)
 
-    def _multiply_gradient(self, part: int) -> None:
-        x, dy = self._all("all x", self._filters.channels), self._all("all y", self._filters.filters)
-        channels = half_of(self._filters.channels, part)
+    def _multiply_gradient(self, half_weights: int) -> None:
+        x, dy = self._x, self._y
+        channels = half_of(self._filters.channels, half_weights)
         for i, j in np.ndindex(3, 3):
-            by = dy[_outputs(i), _outputs(j)].reshape(-1, dy.shape[-1])
-            seen = x[_inputs(i), _inputs(j), :, channels].reshape(len(by), -1)
+            by = dy[SEEN[2 - i], SEEN[2 - j]].reshape(-1, dy.shape[-1])
+            seen = x[SEEN[i], SEEN[j], :, channels].reshape(len(by), -1)
             np.matmul(seen.T, by, out=self._filters.dw[i, j, channels])
-        products = self._products(part, channels)
+        products = self._products(half_weights, channels)
         np.matmul(dy, self._pairs[..., channels, :].swapaxes(-1, -2), out=products)
-        np.add.reduce(products, axis=(2, 3), out=self._all("all dx", self._filters.channels)[..., channels])
+        np.add.reduce(products, axis=(2, 3), out=self._dx[..., channels])
 
-    def _spread(self, chunk: int) -> None:
-        dx = inside(self.source.dx[chunk])
-        dx[...] = self._part(self._all("all dx", self._filters.channels), chunk).reshape(dx.shape)
-        if self.source.readers[0] is self:
-            self.source.drain(chunk, 2)
+    def _spread(self, half_batch: int) -> None:
+        dx = inside(self._source.dx[half_batch])
+        dx[...] = self._dx[:, :, self.out.halves.images(half_batch)].reshape(dx.shape)
+        self._source.pass_on(half_batch, 2, self)
 
-    def _all(self, name: str, channels: int) -> np.ndarray:
-        """Scratch memory for a map of all images (2, 2, B, channels)."""
-        return self.out.scratch[0].array(name, (2, 2, sum(self.out.images), channels))
-
-    def _part(self, a: np.ndarray, chunk: int) -> np.ndarray:
-        """The images of a chunk."""
-        first = sum(self.out.images[:chunk])
-        return a[:, :, first : first + self.out.images[chunk]]
-
-    def _products(self, part: int, channels: slice) -> np.ndarray:
-        shape = (2, 2, 2, 2, sum(self.out.images), channels.stop - channels.start)
-        return self.out.scratch[part].array("work", shape)
-
-
-def _inputs(tap: int) -> slice:
-    """The pixels i, of two, that a tap connects with an output o = i - tap + 1, of two."""
-    return slice(max(0, tap - 1), 2 + min(0, tap - 1))
-
-
-def _outputs(tap: int) -> slice:
-    """Those outputs."""
-    return _inputs(2 - tap)
+    def _products(self, half_weights: int, channels: slice) -> np.ndarray:
+        shape = 2, 2, 2, 2, self.out.halves.batch, channels.stop - channels.start
+        return self.out.halves.scratch[half_weights].array("work", shape)

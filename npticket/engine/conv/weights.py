@@ -1,6 +1,6 @@
 """The weights of convolutions as the engine's kernels want them, and their gradients put back where they belong."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -8,7 +8,6 @@ import numpy as np
 from npticket.engine.conv.blueprint import Unit
 from npticket.engine.conv.threads import Team, half_of
 from npticket.engine.conv.winograd import POINTS, G
-from npticket.layers import Layer
 from npticket.params import Params
 
 TURNED = 128 * 256  # up to so many weights per tap, a transposed copy is worth making
@@ -101,15 +100,16 @@ class FilterBank:
         self._filters: dict[str, Filters] = {}
         self._stale = True
 
-    def local(self, prefix: str, layer: Layer) -> tuple[Local, Local]:
-        """Return the parameters of a layer, and their gradients."""
-        p, grad = ({v: params[f"{prefix}{v}"] for v in layer.layout} for params in (self._theta, self._grads))
+    def local(self, prefix: str, names: Iterable[str]) -> tuple[Local, Local]:
+        """Return the parameters of a layer, and their gradients, by their local names."""
+        p, grad = ({v: params[f"{prefix}{v}"] for v in names} for params in (self._theta, self._grads))
         return p, grad
 
     def filters(self, unit: Unit, inputs: np.ndarray, kind: type[Kind]) -> Kind:
         """Return the filters of a convolution that reads the channels `inputs`."""
         if unit.prefix not in self._filters:
-            self._filters[unit.prefix] = kind(*self.local(unit.prefix, unit.conv), inputs, self.living[unit.prefix])
+            p, grad = self.local(unit.prefix, unit.conv.layout)
+            self._filters[unit.prefix] = kind(p, grad, inputs, self.living[unit.prefix])
             self._stale = True
         filters = self._filters[unit.prefix]
         assert isinstance(filters, kind), "a convolution is of the same kind for every batch size"

@@ -1,4 +1,4 @@
-"""Winograd convolution of large maps: each chunk of the batch alone, one row of tiles at a time."""
+"""Winograd convolution of large maps: each half of the batch alone, one row of tiles at a time."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,35 +6,38 @@ from functools import partial
 import numpy as np
 
 from npticket.engine.conv.layout import Scratch
-from npticket.engine.conv.maps import Map
+from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.threads import Team
 from npticket.engine.conv.weights import WinogradFilters
-from npticket.engine.conv.winograd import CENTRE, POINTS, TILE, InputTiles, OutputTiles
+from npticket.engine.conv.winograd import CENTRE, POINTS, TILE, InputTiles, OutputTiles, reserve_tiles
 from npticket.engine.gemm import SMALL
 
 SMALL_DU = 1 << 18  # values to add up and to transform, for which the other thread is not worth waking
 
 
-class WinogradRows:
+class WinogradRows(Convolution):
     """y = x * w + b with pad 1, and its gradients; what happens to rows before and after is for `source` and `out`."""
 
     def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
-        self.source, self.out = source, out
-        source.readers.append(self)
-        self._filters = filters
+        self.out, self._filters, self._source = out, filters, source
+        source.read_by(self)
         self._kernels: list[_Kernel] = []
-        for chunk, images in enumerate(out.images):
-            _Kernel.reserve(out.scratch[chunk], chunk, out.size // TILE, images, filters)
+        across, halves = out.size // TILE, out.halves
+        for half_batch, images in enumerate(halves.counts):
+            scratch = halves.scratch[half_batch]
+            scratch.reserve(**_Kernel.shapes(half_batch, across, images, filters))
+            reserve_tiles(scratch, across, images * filters.channels, images * filters.filters)
 
     def bind(self) -> None:
         """Take the scratch memory that was reserved."""
+        across, halves = self.out.size // TILE, self.out.halves
         self._kernels = [
-            _Kernel(self.out.scratch[chunk], chunk, self.out.size // TILE, images, self._filters)
-            for chunk, images in enumerate(self.out.images)
+            _Kernel(halves.scratch[half_batch], half_batch, across, images, self._filters)
+            for half_batch, images in enumerate(halves.counts)
         ]
 
-    def forward(self, team: Team) -> None:
+    def forward(self, team: Team, images: np.ndarray) -> None:
         """Write y."""
         team.each(self._forward, len(self._kernels))
 
@@ -42,85 +45,75 @@ class WinogradRows:
         """Write dw, dbias and dx; other readers of x, which come before this one, add to dx later."""
         team.each(self._backward, len(self._kernels))
         du = [kernel.du for kernel in self._kernels]
-        team.each(lambda part: self._filters.finish(part, du), is_small=du[0].size < SMALL_DU)
+        team.each(lambda half_weights: self._filters.finish(half_weights, du), is_small=du[0].size < SMALL_DU)
         if self._filters.db is not None:
-            self._filters.db[...] = sum(kernel.dbias for kernel in self._kernels)
+            dbias = [kernel.dbias for kernel in self._kernels]
+            self._filters.db[...] = sum(dbias, np.zeros_like(dbias[0]))
 
-    def _forward(self, chunk: int) -> None:
-        kernel, x, y = self._kernels[chunk], self.source.x[chunk], self.out.y[chunk]
+    def _forward(self, half_batch: int) -> None:
+        kernel, x, y = self._kernels[half_batch], self._source.x[half_batch], self.out.y[half_batch]
         for start in range(0, self.out.size, TILE):
             rows = slice(1 + start, 1 + start + TILE)
-            self.source.fill(chunk, start + TILE + 1)
-            kernel.input.transform(x[start : start + POINTS])
+            self._source.make_rows(half_batch, start + TILE + 1)
+            kernel.input.to_domain(x[start : start + POINTS])
             kernel.multiply()
             if self._filters.b is not None:
                 kernel.centre += self._filters.b
-            kernel.output.collect(y[rows])
-            self.out.written(chunk, rows)
+            kernel.output.from_domain(y[rows])
+            self.out.written(half_batch, rows)
 
-    def _backward(self, chunk: int) -> None:
-        kernel, x, dx = self._kernels[chunk], self.source.x[chunk], self.source.dx[chunk]
+    def _backward(self, half_batch: int) -> None:
+        kernel, x, dx = self._kernels[half_batch], self._source.x[half_batch], self._source.dx[half_batch]
         dx[:2] = 0
         kernel.dbias[...] = 0
         for start in range(0, self.out.size, TILE):
-            dy = self.out.gradient(chunk, slice(1 + start, 1 + start + TILE))
-            kernel.output.transform(dy)
+            dy = self.out.gradient(half_batch, slice(1 + start, 1 + start + TILE))
+            kernel.output.from_domain_gradient(dy)
             if self._filters.b is not None:
                 kernel.dbias += kernel.ones @ kernel.centre
-            kernel.input.transform(x[start : start + POINTS])
+            kernel.input.to_domain(x[start : start + POINTS])
             kernel.weight_gradient(is_first=start == 0)
             kernel.input_gradient()
-            kernel.input.spread(dx[start : start + POINTS])
-            if self.source.readers[0] is self:
-                end = start + TILE
-                self.source.drain(chunk, end if end == self.out.size else end - 1)
+            kernel.input.to_domain_gradient(dx[start : start + POINTS])
+            end = start + TILE
+            self._source.pass_on(half_batch, end if end == self.out.size else end - 1, self)
 
 
 class _Kernel:
-    """V and M of a row of tiles of one chunk, which also hold their own gradients, dU, and products of them."""
+    """V and M of a row of tiles of half of the batch, which also hold their own gradients; dU, and parts of it.
 
-    def __init__(self, scratch: Scratch, chunk: int, across: int, images: int, filters: WinogradFilters) -> None:
-        c, k, tiles = filters.channels, filters.filters, across * images
-        v = scratch.array("v", (POINTS, POINTS, across, images * c))
-        m = scratch.array("m", (POINTS, POINTS, across, images * k))
-        self.input, self.output = InputTiles(v, scratch), OutputTiles(m, scratch)
-        v, m = v.reshape(POINTS**2, tiles, c), m.reshape(POINTS**2, tiles, k)
-        self.centre, self.ones, self.dbias = m[CENTRE], np.ones(tiles, m.dtype), np.zeros(k, m.dtype)
-        self.du = scratch.array(f"du {chunk}", (POINTS**2, c, k))
-        self._part = scratch.array("part", self.du.shape)
-        self._forward = product(v, filters.u, m)
+    `multiply` writes M = V U, `input_gradient` dV = dM U^T in place of V.
+    """
+
+    def __init__(self, scratch: Scratch, half_batch: int, across: int, images: int, filters: WinogradFilters) -> None:
+        shapes = self.shapes(half_batch, across, images, filters)
+        v, m, self.du, self._part = (scratch.array(name, shape) for name, shape in shapes.items())
+        self.input = InputTiles(v.reshape(POINTS, POINTS, across, -1), scratch)
+        self.output = OutputTiles(m.reshape(POINTS, POINTS, across, -1), scratch)
+        self.centre, self.ones, self.dbias = m[CENTRE], np.ones(m.shape[1], m.dtype), np.zeros(m.shape[2], m.dtype)
         turned = v.transpose(0, 2, 1)
-        self._weight_gradient = product(turned, m, self.du)
-        self._more_weight_gradient = product(turned, m, self._part)
-        self._input_gradient = product(m, filters.turned, v)
+        self.multiply = blocked_product(v, filters.u, m)
+        self.input_gradient = blocked_product(m, filters.turned, v)
+        self._weight_gradient = blocked_product(turned, m, self.du)
+        self._more_weight_gradient = blocked_product(turned, m, self._part)
 
     @staticmethod
-    def reserve(scratch: Scratch, chunk: int, across: int, images: int, filters: WinogradFilters) -> None:
-        """Say how much scratch memory is needed."""
+    def shapes(half_batch: int, across: int, images: int, filters: WinogradFilters) -> dict[str, tuple[int, ...]]:
+        """Return the scratch memory that is needed: V, M, dU of this half, and what is added to it."""
         c, k, tiles = filters.channels, filters.filters, across * images
         du = POINTS**2, c, k
-        scratch.reserve(**{"v": (POINTS**2, tiles, c), "m": (POINTS**2, tiles, k), "part": du, f"du {chunk}": du})
-        InputTiles.reserve(scratch, across, images * c)
-        OutputTiles.reserve(scratch, across, images * k)
-
-    def multiply(self) -> None:
-        """M = V U."""
-        self._forward()
+        return {"v": (POINTS**2, tiles, c), "m": (POINTS**2, tiles, k), f"du {half_batch}": du, "part": du}
 
     def weight_gradient(self, is_first: bool) -> None:
-        """dU = V^T dM, or add it to what is there."""
+        """Write dU = V^T dM, or add it to what is there."""
         if is_first:
             self._weight_gradient()
         else:
             self._more_weight_gradient()
             self.du += self._part
 
-    def input_gradient(self) -> None:
-        """dV = dM U^T, in place of V."""
-        self._input_gradient()
 
-
-def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[[], np.ndarray]:
+def blocked_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[[], np.ndarray]:
     """Return a function that writes the stacked product a b of what these hold then.
 
     a (P, M, N)   b (P, N, K)   out (P, M, K). Where the whole is too large for BLAS's small kernels, columns of b are
