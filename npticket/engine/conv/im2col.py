@@ -23,7 +23,6 @@ class Im2col(Convolution):
         self._columns = [np.ones((rows, size, size, count), dtype) for count in out.halves.counts]
         self._w = np.empty((rows, filters.filters), dtype)
         self._dw = [np.empty_like(self._w) for _ in out.halves.counts]
-        self._height = min(BAND, size)
 
     def forward(self, team: Team, images: np.ndarray) -> None:
         """Write y.     images (B, H, W, C)"""
@@ -48,8 +47,10 @@ class Im2col(Convolution):
         for i, j in np.ndindex(3, 3):
             first = (3 * i + j) * channels
             columns[first : first + channels] = frame[:, i : i + size, j : j + size]
-        for rows in bands(self.out.size):
-            quarters = columns[:, rows.start - 1 : rows.stop - 1].reshape(len(columns), self._height * min(4, size), -1)
+        for rows in bands(size):
+            quarters = columns[:, rows.start - 1 : rows.stop - 1].reshape(
+                len(columns), min(BAND, size) * min(4, size), -1
+            )
             y = self.out.y[half_batch][rows].reshape(*quarters.shape[1:], -1)
             np.matmul(quarters.transpose(1, 2, 0), self._w, out=y)  # one small product for each quarter of a row
             self.out.written(half_batch, rows)

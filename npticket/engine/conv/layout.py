@@ -76,10 +76,10 @@ def as_images(rows: np.ndarray, images: int) -> np.ndarray:
     return rows.reshape(*rows.shape[:2], images, -1).transpose(2, 0, 1, 3)
 
 
-def bands(size: int) -> Iterator[slice]:
-    """Yield all rows of a map, a few at a time."""
-    for start in range(1, size + 1, BAND):
-        yield slice(start, min(start + BAND, size + 1))
+def bands(size: int, height: int = BAND) -> Iterator[slice]:
+    """Yield all rows of a map, at most `height` at a time."""
+    for start in range(1, size + 1, height):
+        yield slice(start, min(start + height, size + 1))
 
 
 def corners(rows: np.ndarray) -> Iterator[np.ndarray]:

@@ -60,16 +60,18 @@ class Strided(Convolution):
 
     def _gather(self, half_batch: int, rows: slice) -> np.ndarray:
         """Return what the taps see of x for some rows of y."""
-        seen = self._seen(half_batch)
+        halves, width = self.out.halves, self.out.size
+        shape = len(self._taps), self._height, width, halves.counts[half_batch] * self._filters.channels
+        seen = halves.scratch[half_batch].array("seen", shape)
         for tap, (of_x, columns) in enumerate(self._windows(self._source.x[half_batch], rows)):
             seen[tap, :, 0] = 0
             seen[tap, :, columns] = of_x
         # As matrices (taps, quarters of rows, W / 4 images, C), small enough for BLAS's small kernels.
-        return seen.reshape(len(seen), self._height * min(4, self.out.size), -1, self._filters.channels)
+        return seen.reshape(len(seen), self._height * min(4, width), -1, self._filters.channels)
 
     def _scatter(self, half_batch: int, rows: slice, matrices: np.ndarray) -> None:
         """Add what belongs to the pixels that the taps saw to dx."""
-        dseen = matrices.reshape(self._seen(half_batch).shape)
+        dseen = matrices.reshape(len(self._taps), self._height, self.out.size, -1)
         for tap, (of_dx, columns) in enumerate(self._windows(self._source.dx[half_batch], rows)):
             of_dx += dseen[tap, :, columns]
 
@@ -83,9 +85,3 @@ class Strided(Convolution):
                 yield lines[:, stride - 1 : -1 : stride], slice(1, None)
             else:
                 yield lines[:, right::stride], slice(None)
-
-    def _seen(self, half_batch: int) -> np.ndarray:
-        """Return scratch memory (taps, rows, W, images C)."""
-        halves, width = self.out.halves, self.out.size
-        shape = len(self._taps), self._height, width, halves.counts[half_batch] * self._filters.channels
-        return halves.scratch[half_batch].array("seen", shape)

@@ -38,17 +38,15 @@ class TwoByTwo(Convolution):
 
     def forward(self, team: Team, images: np.ndarray) -> None:
         """Write y."""
-        both = len(self.out.halves)
-        team.each(self._gather, both)
+        team.each(self._gather, len(self.out.halves))
         team.each(self._multiply)
-        team.each(self._collect, both)
+        team.each(self._collect, len(self.out.halves))
 
     def backward(self, team: Team) -> None:
         """Write dw and dx; other readers of x, which come before this one, add to dx later."""
-        both = len(self.out.halves)
-        team.each(self._gather_gradient, both)
+        team.each(self._gather_gradient, len(self.out.halves))
         team.each(self._multiply_gradient)
-        team.each(self._spread, both)
+        team.each(self._spread, len(self.out.halves))
 
     def _gather(self, half_batch: int) -> None:
         self._source.make_rows(half_batch, 2)

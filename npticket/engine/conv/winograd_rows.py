@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from npticket.engine.conv.layout import Scratch
+from npticket.engine.conv.layout import bands
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.threads import Team
@@ -23,19 +23,14 @@ class WinogradRows(Convolution):
         self.out, self._filters, self._source = out, filters, source
         source.read_by(self)
         self._kernels: list[_Kernel] = []
-        across, halves = out.size // TILE, out.halves
-        for half_batch, images in enumerate(halves.counts):
-            scratch = halves.scratch[half_batch]
-            scratch.reserve(**_Kernel.shapes(half_batch, across, images, filters))
-            reserve_tiles(scratch, across, images * filters.channels, images * filters.filters)
+        for half_batch, images in enumerate(out.halves.counts):
+            scratch = out.halves.scratch[half_batch]
+            scratch.reserve(**_Kernel.shapes(filters, out, half_batch))
+            reserve_tiles(scratch, out.size // TILE, images * filters.channels, images * filters.filters)
 
     def bind(self) -> None:
         """Take the scratch memory that was reserved."""
-        across, halves = self.out.size // TILE, self.out.halves
-        self._kernels = [
-            _Kernel(halves.scratch[half_batch], half_batch, across, images, self._filters)
-            for half_batch, images in enumerate(halves.counts)
-        ]
+        self._kernels = [_Kernel(self._filters, self.out, half_batch) for half_batch in range(len(self.out.halves))]
 
     def forward(self, team: Team, images: np.ndarray) -> None:
         """Write y."""
@@ -52,10 +47,9 @@ class WinogradRows(Convolution):
 
     def _forward(self, half_batch: int) -> None:
         kernel, x, y = self._kernels[half_batch], self._source.x[half_batch], self.out.y[half_batch]
-        for start in range(0, self.out.size, TILE):
-            rows = slice(1 + start, 1 + start + TILE)
-            self._source.make_rows(half_batch, start + TILE + 1)
-            kernel.input.to_domain(x[start : start + POINTS])
+        for rows in bands(self.out.size, TILE):
+            self._source.make_rows(half_batch, rows.stop)
+            kernel.input.to_domain(x[rows.start - 1 : rows.stop + 1])
             kernel.multiply()
             if self._filters.b is not None:
                 kernel.centre += self._filters.b
@@ -66,16 +60,15 @@ class WinogradRows(Convolution):
         kernel, x, dx = self._kernels[half_batch], self._source.x[half_batch], self._source.dx[half_batch]
         dx[:2] = 0
         kernel.dbias[...] = 0
-        for start in range(0, self.out.size, TILE):
-            dy = self.out.gradient(half_batch, slice(1 + start, 1 + start + TILE))
-            kernel.output.from_domain_gradient(dy)
+        for rows in bands(self.out.size, TILE):
+            seen, end = slice(rows.start - 1, rows.stop + 1), rows.stop - 1
+            kernel.output.from_domain_gradient(self.out.gradient(half_batch, rows))
             if self._filters.b is not None:
                 kernel.dbias += kernel.ones @ kernel.centre
-            kernel.input.to_domain(x[start : start + POINTS])
-            kernel.weight_gradient(is_first=start == 0)
+            kernel.input.to_domain(x[seen])
+            kernel.weight_gradient(is_first=rows.start == 1)
             kernel.input_gradient()
-            kernel.input.to_domain_gradient(dx[start : start + POINTS])
-            end = start + TILE
+            kernel.input.to_domain_gradient(dx[seen])
             self._source.pass_on(half_batch, end if end == self.out.size else end - 1, self)
 
 
@@ -85,9 +78,9 @@ class _Kernel:
     `multiply` writes M = V U, `input_gradient` dV = dM U^T in place of V.
     """
 
-    def __init__(self, scratch: Scratch, half_batch: int, across: int, images: int, filters: WinogradFilters) -> None:
-        shapes = self.shapes(half_batch, across, images, filters)
-        v, m, self.du, self._part = (scratch.array(name, shape) for name, shape in shapes.items())
+    def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
+        scratch, across = out.halves.scratch[half_batch], out.size // TILE
+        v, m, self.du, self._part = (scratch.array(*item) for item in self.shapes(filters, out, half_batch).items())
         self.input = InputTiles(v.reshape(POINTS, POINTS, across, -1), scratch)
         self.output = OutputTiles(m.reshape(POINTS, POINTS, across, -1), scratch)
         self.centre, self.ones, self.dbias = m[CENTRE], np.ones(m.shape[1], m.dtype), np.zeros(m.shape[2], m.dtype)
@@ -98,9 +91,9 @@ class _Kernel:
         self._more_weight_gradient = blocked_product(turned, m, self._part)
 
     @staticmethod
-    def shapes(half_batch: int, across: int, images: int, filters: WinogradFilters) -> dict[str, tuple[int, ...]]:
+    def shapes(filters: WinogradFilters, out: Output, half_batch: int) -> dict[str, tuple[int, ...]]:
         """Return the scratch memory that is needed: V, M, dU of this half, and what is added to it."""
-        c, k, tiles = filters.channels, filters.filters, across * images
+        c, k, tiles = filters.channels, filters.filters, out.size // TILE * out.halves.counts[half_batch]
         du = POINTS**2, c, k
         return {"v": (POINTS**2, tiles, c), "m": (POINTS**2, tiles, k), f"du {half_batch}": du, "part": du}
 

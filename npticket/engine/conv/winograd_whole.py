@@ -37,21 +37,19 @@ class WinogradWhole(Convolution):
 
     def forward(self, team: Team, images: np.ndarray) -> None:
         """Write y."""
-        both = len(self._input)
-        team.each(self._gather, both)
+        team.each(self._gather, len(self._input))
         team.each(self._multiply)
         if self._filters.b is not None:
             self._m[CENTRE] += self._filters.b
-        team.each(self._collect, both)
+        team.each(self._collect, len(self._input))
 
     def backward(self, team: Team) -> None:
         """Write dw, dbias and dx; other readers of x, which come before this one, add to dx later."""
-        both = len(self._input)
-        team.each(self._gather_gradient, both)
+        team.each(self._gather_gradient, len(self._input))
         if self._filters.db is not None:
             np.sum(self._m[CENTRE], axis=0, out=self._filters.db)
         team.each(self._multiply_gradient)
-        team.each(self._spread, both)
+        team.each(self._spread, len(self._input))
         team.each(lambda half_weights: self._filters.finish(half_weights, [self._du]))
 
     def _gather(self, half_batch: int) -> None:
