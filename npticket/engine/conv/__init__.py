@@ -1,12 +1,12 @@
 """The engine for convolutional networks: Winograd's convolution, a few rows at a time, without channels that are dead.
 
     images -> Im2col --y--> Output --z--> Map --x--> Convolution --y--> Output --z--> Map --x--> features -> tail, loss
-                   written()      value()   make_rows()                             |     ^
-                                             '---- around a block: x as it is, or Strided and Output
+                   written()      value()  | make_rows()                               ^
+                                           '-- around a block: x as it is, or Strided -'
 
-              Im2col <-dy-- Output <-dz-- Map <-dx-- Convolution <-dy-- Output <-dz-- Map <-dx-- dfeatures <- tail, loss
-                |   gradient()  gradient_written()  |  pass_on()
-              dw, db                              dw, db
+    dw, db <- Im2col <-dy-- Output <-dz-- Map <-dx-- Convolution <-dy-- Output <-dz-- Map <-dx-- dfeatures <- tail, loss
+                   gradient()               pass_on()          gradient()               pass_on()
+                                                        '--> dw, db
 
 Forwards, a convolution asks its source, a map, to make the rows that it is about to read, and tells its output which
 rows are written. Backwards, it asks its output for the gradient, and has its source pass on what is final. Outputs
