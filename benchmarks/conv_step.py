@@ -43,7 +43,10 @@ COLUMNS = {
     "net": "", "batch": "d", "plain_ms": ".1f", "fast_ms": ".1f", "channels_last_ms": ".1f", "default_ms": ".1f",
     "plain_ratio": ".2f", "ratio": ".2f", "low": ".2f", "high": ".2f", "default_ratio": ".2f",
 }  # fmt: skip
-MODULES = "rows", "planes", "pairs", "taps", "first", "tiles", "filters", "outputs", "maps", "images", "optimizers"
+MODULES = (
+    "winograd_rows", "winograd_whole", "two_by_two", "strided", "im2col", "winograd", "weights", "outputs", "maps",
+    "layout", "optimizers",
+)  # fmt: skip
 
 
 def our_step(name: str, engine: str, images: Split, threads: int) -> Callable[[], Any]:

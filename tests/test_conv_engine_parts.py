@@ -9,13 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import optimizers, seeds, thetas
 
-from npticket.engine.conv import images, winograd
-from npticket.engine.conv.halved import Halved
-from npticket.engine.conv.pieces import Pieces
-from npticket.engine.conv.rows import product
-from npticket.engine.conv.scratch import Scratch
-from npticket.engine.conv.team import Team
-from npticket.engine.conv.tiles import InputTiles, OutputTiles
+from npticket.engine.conv import layout, winograd
+from npticket.engine.conv.layout import Scratch
+from npticket.engine.conv.threads import HalvedDense, Pieces, Team
+from npticket.engine.conv.winograd import InputTiles, OutputTiles
+from npticket.engine.conv.winograd_rows import blocked_product
 from npticket.layers import Dense, MaxPool
 from npticket.tickets import rewind
 
@@ -44,12 +42,12 @@ def test_tiles_go_to_the_domain_and_back_as_the_matrices_say(across, slot, seed)
     expected[:2, 1:-1] = dx[:2]
     for t in range(across):
         expected[:, 4 * t : 4 * t + 6] += two_dimensional(winograd.BT.T, kept_v[:, :, t])
-    inputs.spread(dx)
+    inputs.to_domain_gradient(dx)
     np.testing.assert_allclose(dx, expected[:, 1:-1], atol=1e-11)
-    inputs.transform(x)
+    inputs.to_domain(x)
     got = np.empty((4, width, slot))
-    outputs.collect(got)
-    outputs.transform(y)
+    outputs.from_domain(got)
+    outputs.from_domain_gradient(y)
     for t in range(across):
         tile, columns = frame[:, 4 * t : 4 * t + 6], slice(4 * t, 4 * t + 4)
         np.testing.assert_allclose(v[:, :, t], two_dimensional(winograd.BT, tile), atol=1e-11)
@@ -60,8 +58,8 @@ def test_tiles_go_to_the_domain_and_back_as_the_matrices_say(across, slot, seed)
 @given(st.sampled_from([2, 4, 8, 12]), st.integers(1, 3), st.integers(1, 3), seeds)
 def test_maps_hold_images(size, count, channels, seed):
     x = np.random.default_rng(seed).normal(size=(count, size, size, channels))
-    a = images.blank(size, count, channels, x.dtype)
-    images.as_images(images.inside(a), count)[...] = x
+    a = layout.blank(size, count, channels, x.dtype)
+    layout.as_images(layout.inside(a), count)[...] = x
     for n, h, w, c in np.ndindex(x.shape):
         assert a[h + 1, w, n * channels + c] == x[n, h, w, c]
     assert not a[[0, -1]].any()
@@ -71,20 +69,20 @@ def test_maps_hold_images(size, count, channels, seed):
 def test_pooling_is_the_layer_ties_included(size, count, seed):
     rng = np.random.default_rng(seed)
     x = rng.integers(-1, 2, (count, size, size, 2)).astype(float)  # most squares have several largest pixels
-    a = images.blank(size, count, 2, x.dtype)
-    pooled, dpooled = (images.blank(size // 2, count, 2, x.dtype) for _ in range(2))
+    a = layout.blank(size, count, 2, x.dtype)
+    pooled, dpooled = (layout.blank(size // 2, count, 2, x.dtype) for _ in range(2))
     da = np.full_like(a, np.nan)
 
     def view(a):
-        return images.as_images(images.inside(a), count)
+        return layout.as_images(layout.inside(a), count)
 
     view(a)[...] = x
-    images.max_pool(images.inside(a), images.inside(pooled))
+    layout.max_pool(layout.inside(a), layout.inside(pooled))
     y, backward = MaxPool(2).forward({}, x[None])
     np.testing.assert_array_equal(view(pooled), y[0])
     dy = rng.normal(size=y.shape)
     view(dpooled)[...] = dy[0]
-    images.max_pool_gradient(*map(images.inside, (a, pooled, dpooled, da)))
+    layout.max_pool_gradient(*map(layout.inside, (a, pooled, dpooled, da)))
     np.testing.assert_array_equal(view(da), backward(dy, {})[0])
 
 
@@ -92,7 +90,7 @@ def test_pooling_is_the_layer_ties_included(size, count, seed):
 def test_products_in_blocks_are_products(rows, inner, columns):
     rng = np.random.default_rng(0)
     a, b, out = rng.normal(size=(2, rows, inner)), rng.normal(size=(2, inner, columns)), np.empty((2, rows, columns))
-    product(a, b, out)()
+    blocked_product(a, b, out)()
     np.testing.assert_allclose(out, a @ b, rtol=1e-9, atol=1e-9)
 
 
@@ -102,7 +100,7 @@ def test_a_halved_dense_layer_is_the_layer(batch, inputs, outputs, seed, threads
     p = {"W": rng.normal(size=(1, inputs, outputs)), "b": rng.normal(size=(1, 1, outputs))}
     x, dy = rng.normal(size=(1, batch, inputs)), rng.normal(size=(1, batch, outputs))
     results = []
-    for either in (layer, Halved(layer, Team(threads))):
+    for either in (layer, HalvedDense(layer, Team(threads))):
         y, backward = either.forward(p, x)
         grad = {name: np.full_like(value, np.nan) for name, value in p.items()}
         results.append((y, backward(dy, grad), grad["W"], grad["b"]))
@@ -127,7 +125,7 @@ def test_pieces_are_the_optimizer_bit_for_bit(case, optimizer, seed, threads, si
     masks = theta0.like(rng.random(theta0.flat.shape) < 0.5)
     ours, theirs, grads = rewind(theta0, masks), rewind(theta0, masks), theta0.copy()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("npticket.engine.conv.pieces.PIECE", size)
+        patch.setattr("npticket.engine.conv.threads.PIECE", size)
         pieces, whole, team = Pieces(optimizer, masks, np.float64), optimizer(masks), Team(threads)
     for gradients in rng.normal(size=(3, *theta0.flat.shape)):
         grads.flat[...] = gradients

@@ -195,7 +195,7 @@ def test_a_way_with_other_bits_takes_no_part(monkeypatch):
     monkeypatch.setattr(gemm, "in_rows", wrong)
     monkeypatch.setattr(gemm, "in_columns", wrong)
     monkeypatch.setattr(gemm, "fastest", lambda ways, *arguments: ways[-1])
-    assert gemm.product(300, 60, 300, np.float32) is gemm.whole
+    assert gemm.fastest_product(300, 60, 300, np.float32) is gemm.whole
 
 
 @pytest.mark.parametrize("rate", [0, 0.5, 0.9])

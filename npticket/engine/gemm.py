@@ -19,7 +19,7 @@ REPEATS = 7
 Product = Callable[[np.ndarray, np.ndarray, np.ndarray], object]  # product(a, b, out): a (M, K)   b (K, N)   out (M, N)
 
 
-def product(rows: int, inner: int, columns: int, dtype: np.dtype, transposed: bool = False) -> Product:
+def fastest_product(rows: int, inner: int, columns: int, dtype: np.dtype, transposed: bool = False) -> Product:
     """Return the fastest way to write a @ b into out, of these sizes, on this machine; a may be a transposed array."""
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(shape).astype(dtype) for shape in ((rows, inner), (inner, columns)))

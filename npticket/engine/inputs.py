@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from npticket.engine.gemm import product
+from npticket.engine.gemm import fastest_product
 
 LIT = 0.01  # pixels that are not 0 in this share of the images are in half of the batches of 60, and always multiplied
 MOST = 0.85  # of all pixels: if more than this share is often lit, looking for the others does not pay
@@ -41,8 +41,8 @@ class AllInputs:
     """All inputs, every time."""
 
     def __init__(self, batch: int, inputs: int, outputs: int, dtype: np.dtype) -> None:
-        self._forward = product(batch, inputs, outputs, dtype)
-        self._gradient = product(inputs, batch, outputs, dtype, transposed=True)
+        self._forward = fastest_product(batch, inputs, outputs, dtype)
+        self._gradient = fastest_product(inputs, batch, outputs, dtype, transposed=True)
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
         """Write x w.     x (B, I)   w (I, O)   out (B, O)"""

@@ -1,13 +1,24 @@
-"""The engine for convolutional networks.
+"""The engine for convolutional networks: Winograd's convolution, a few rows at a time, without channels that are dead.
 
-To read from the idea to the whole: `winograd` (the arithmetic), `images` (the memory layout) and `tiles` (both
-together); `rows`, `planes`, `pairs`, `taps` and `first`, the kinds of convolution, and `filters`, their weights;
-`outputs` and `maps`, what stands between them; `stages` takes a network apart, `trunk` builds its convolutional part
-for a batch size, `convnet` trains it. `channels` finds those that cannot matter; `team` is the threads, among which
-`halved` and `pieces` share out dense layers and the optimizer; `scratch` and `bank` are what layers and trunks share.
+    images -> Im2col --y--> Output --z--> Map --x--> Convolution --y--> Output --z--> Map --x--> features -> tail, loss
+                   written()      value()  | make_rows()                               ^
+                                           '-- around a block: x as it is, or Strided -'
+
+    dw, db <- Im2col <-dy-- Output <-dz-- Map <-dx-- Convolution <-dy-- Output <-dz-- Map <-dx-- dfeatures <- tail, loss
+                   gradient()               pass_on()          gradient()               pass_on()
+                                                        '--> dw, db
+
+Forwards, a convolution asks its source, a map, to make the rows that it is about to read, and tells its output which
+rows are written. Backwards, it asks its output for the gradient, and has its source pass on what is final. Outputs
+batch-normalise, maps add, pool and rectify, all on rows that are still in the cache.
+
+To read from the idea to the whole: `winograd` (the arithmetic) and `layout` (memory); `outputs` and `maps`, where the
+protocol of convolutions stands; its kinds, `winograd_rows`, `winograd_whole`, `two_by_two`, `strided` and `im2col`, and
+their `weights`; `blueprint` says what a network consists of, `channels` which of its channels live, `stack` builds its
+convolutional part for a batch size, `convnet` trains it. `threads` are one or two.
 """
 
+from npticket.engine.conv.blueprint import supports
 from npticket.engine.conv.convnet import ConvNet
-from npticket.engine.conv.stages import supports
 
 __all__ = ["ConvNet", "supports"]

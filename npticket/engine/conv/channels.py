@@ -10,31 +10,34 @@ What a block reads and adds to is left whole. Only maps are made smaller: optimi
 weight decay, too, does what it would do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
-from npticket.engine.conv.stages import Block, Stages, Step
+from npticket.engine.conv.blueprint import Block, Blueprint, Unit
 from npticket.layers import Dense, Flatten
 from npticket.params import Params
 
 
-def living_channels(stages: Stages, start: Params, masks: Params, decays: bool) -> dict[str, np.ndarray]:
+def living_channels(blueprint: Blueprint, start: Params, masks: Params, decays: bool) -> dict[str, np.ndarray]:
     """Return, by the prefix of a convolution's name, the numbers of its output channels that are left; at least one.
 
     `decays` says that the optimizer moves biases that have no gradient.
     """
-    links = list(_links(stages, masks))
-    alive = {prefix: np.ones(masks[f"{prefix}W"].shape[-1], bool) for prefix in _convolutions(stages)}
+    links = list(_links(blueprint.units, masks, _features(blueprint, masks)))
+    alive = {unit.prefix: np.ones(unit.conv.layout["W"][-1], bool) for unit in blueprint.convolutions}
     before = -1
     while before != (before := sum(map(np.count_nonzero, alive.values()))):
         for link in links:
-            alive[link.prefix] &= link.matters(alive, start, decays)
+            alive[link.unit.prefix] &= link.matters(alive, start, decays)
     for channels in alive.values():
         channels[0] |= not channels.any()
     return {prefix: np.flatnonzero(channels) for prefix, channels in alive.items()}
 
 
+@dataclass
 class _Link:
     """A map that one convolution writes and one layer reads.
 
@@ -42,67 +45,54 @@ class _Link:
     after, if what they are connected with is a map of theirs and not images or features.
     """
 
-    def __init__(self, step: Step, above: str | None, below: Step | None, w_in: np.ndarray, w_out: np.ndarray) -> None:
-        self.prefix, self._step, self._above, self._below = step.conv[0], step, above, below
-        self._w_in, self._w_out = w_in, w_out
+    unit: Unit
+    above: Unit | None
+    below: Unit | None
+    w_in: np.ndarray
+    w_out: np.ndarray
 
     def matters(self, alive: dict[str, np.ndarray], start: Params, decays: bool) -> np.ndarray:
-        """Which channels can matter, as long as those of the other maps do that are `alive`."""
-        w_in = self._w_in if self._above is None else self._w_in & alive[self._above][:, None]
-        has_in, has_out = w_in.any(axis=0), self._w_out.any(axis=1)
-        if self._step.norm is not None:
-            return has_in | has_out | ("b" in self._step.conv[1].layout)
-        if self._below is not None and self._below.norm is None:
-            has_out = (self._w_out & alive[self._below.conv[0]]).any(axis=1)
-        if not self._step.relu:
+        """Say which channels can matter, as long as those of the other maps do that are `alive`."""
+        w_in = self.w_in if self.above is None else self.w_in & alive[self.above.prefix][:, None]
+        w_out, has_bias = self.w_out, self.unit.has_bias
+        if self.unit.norm is None and self.below is not None and self.below.norm is None:
+            w_out = w_out & alive[self.below.prefix]
+        has_in: np.ndarray = np.logical_or.reduce(w_in, axis=0)
+        has_out: np.ndarray = np.logical_or.reduce(w_out, axis=1)
+        if self.unit.norm is not None:
+            return np.full_like(has_in, True) if has_bias else has_in | has_out
+        if not self.unit.relu:
             return has_out
-        if "b" in self._step.conv[1].layout:
-            bias = start[f"{self.prefix}b"].ravel()
+        if has_bias:
+            bias = start[f"{self.unit.prefix}b"].ravel()
             has_in = has_in | ((bias != 0) if decays else (bias > 0))
         return has_in & has_out
 
 
-def _links(stages: Stages, masks: Params) -> Iterator[_Link]:
-    """The maps that are written by one convolution and read by one layer."""
+def _links(units: Sequence[Unit | Block], masks: Params, features: np.ndarray | None) -> Iterator[_Link]:
+    """Yield the maps that are written by one convolution and read by one layer, the last by `features`, if given."""
     above = None  # the convolution that wrote the present map, if it may lose channels
-    for i, stage in enumerate(stages.steps):
-        following = stages.steps[i + 1] if i + 1 < len(stages.steps) else None
-        if isinstance(stage, Block):
-            yield from _inner_links(stage, masks)
+    for unit, following in zip_longest(units, units[1:]):
+        if isinstance(unit, Block):
+            yield from _links(unit.body, masks, None)
             above = None
-        elif following is None:
-            w_out = _features(stages, masks, masks[f"{stage.conv[0]}W"].shape[-1])
-            if w_out is not None:
-                yield _Link(stage, above, None, _connected(stage, masks), w_out)
-        elif isinstance(following, Step):
-            yield _Link(stage, above, following, _connected(stage, masks), _connected(following, masks))
-            above = stage.conv[0]
-        else:
-            above = None
+            continue
+        below = following if isinstance(following, Unit) else None
+        w_out = _connected(below, masks) if below else features if following is None else None
+        if w_out is not None:
+            yield _Link(unit, above, below, _connected(unit, masks), w_out)
+        above = unit if w_out is not None else None
 
 
-def _inner_links(block: Block, masks: Params) -> Iterator[_Link]:
-    above = None
-    for step, following in zip(block.body, block.body[1:], strict=False):
-        yield _Link(step, above, following, _connected(step, masks), _connected(following, masks))
-        above = step.conv[0]
+def _connected(unit: Unit, masks: Params) -> np.ndarray:
+    """Say which input channels a convolution connects with which filters, (C, K)."""
+    return masks[f"{unit.prefix}W"][0].any(axis=(0, 1))
 
 
-def _connected(step: Step, masks: Params) -> np.ndarray:
-    """Which input channels a convolution connects with which filters, (C, K)."""
-    return masks[f"{step.conv[0]}W"][0].any(axis=(0, 1))
-
-
-def _features(stages: Stages, masks: Params, channels: int) -> np.ndarray | None:
-    """Which channels of the last map are connected with which units (C, O); None if something stands between them."""
-    layers = [(name, layer) for name, layer in stages.tail.items() if not isinstance(layer, Flatten)]
-    if not layers or not isinstance(layers[0][1], Dense):
+def _features(blueprint: Blueprint, masks: Params) -> np.ndarray | None:
+    """Say which channels of the last map are connected with which units (C, O); None if something is between them."""
+    last, layers = blueprint.units[-1], [item for item in blueprint.tail.items() if not isinstance(item[1], Flatten)]
+    if isinstance(last, Block) or not layers or not isinstance(layers[0][1], Dense):
         return None
     w = masks[f"{layers[0][0]}/W"][0]
-    return w.reshape(-1, channels, w.shape[-1]).any(axis=0)
-
-
-def _convolutions(stages: Stages) -> Iterator[str]:
-    for stage in stages.steps:
-        for step in [stage] if isinstance(stage, Step) else [*stage.body, *filter(None, [stage.shortcut])]:
-            yield step.conv[0]
+    return w.reshape(-1, last.conv.layout["W"][-1], w.shape[-1]).any(axis=0)

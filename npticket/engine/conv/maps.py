@@ -1,99 +1,144 @@
-"""Maps: the outputs of convolutions summed, pooled and rectified, a few rows at a time.
+"""Maps, which stand between convolutions: their outputs summed, pooled and rectified, a few rows at a time.
 
 Rows of a map are made when a convolution is about to read them, and their gradients are passed on as soon as they are
 final, so that both happen while the rows are in the cache.
 """
 
 from collections.abc import Sequence
+from typing import Optional, Protocol
 
 import numpy as np
 
-from npticket.engine.conv.images import blank, max_pool, max_pool_gradient
-from npticket.engine.conv.outputs import Normalised, Output
+from npticket.engine.conv.layout import max_pool, max_pool_gradient
+from npticket.engine.conv.outputs import Normalised, Output, tile
+from npticket.engine.conv.threads import Team
 
-ROUNDING = 32  # roundings, of the largest values of a map, that Winograd's convolution may be away from an exact 0
+ROUNDING = 32  # roundings, of a channel's largest value, that Winograd's convolution may be away from an exact 0
+
+
+class Convolution(Protocol):
+    """What every kind of convolution does: it reads a map, its source, or the images, and writes `out`.
+
+    It is built from its filters, the source, which it tells of itself with `read_by`, and `out`.
+    """
+
+    out: Output
+
+    def bind(self) -> None:
+        """Take scratch memory, if any; called once, when all convolutions have reserved theirs."""
+        return  # most kinds need none
+
+    def forward(self, team: Team, images: np.ndarray) -> None:
+        """Write y of `out`, and tell it when rows are final.     images (B, H, W, C), for the first convolution only"""
+
+    def backward(self, team: Team) -> None:
+        """Write dw, dbias and dx of the source, unless another reader has: then add to it; pass on what is final."""
 
 
 class Map:
-    """x = pool(relu(sum of outputs and, around them, an earlier map)), and dL/dx.     x[chunk], dx[chunk]: maps
+    """x = pool(relu(sum of outputs and, around them, an earlier map)), and dL/dx.     x, dx[half_batch]: maps
 
-    Only the sum of a single output is ever pooled. A ReLU lets no gradient through where x is 0 but for rounding: where
-    a filter sees nothing but zeros, and its bias is 0 as it is in the beginning, x would be 0 without.
+    dz[half_batch] is the gradient of that sum. Only the sum of a single output is ever pooled. A ReLU lets no gradient
+    through where x is 0 but for rounding: where a filter sees nothing but zeros, and its bias is 0 as it is in the
+    beginning, x would be 0 without.
     """
 
     def __init__(
-        self, terms: Sequence[Output], around: "Map | None" = None, relu: bool = False, pooled: bool = False
+        self, terms: Sequence[Output], around: Optional["Map"] = None, relu: bool = False, pooled: bool = False
     ) -> None:
         first = terms[0]
-        self.size, self.living = first.size // 2 if pooled else first.size, first.living
-        self.channels = len(self.living)
-        self.images, self._scratch = first.images, first.scratch
+        self.size, self.living, self.halves = first.size // 2 if pooled else first.size, first.living, first.halves
+        self.channels = first.channels
         self._terms, self._around, self._relu, self._pooled = terms, around, relu, pooled
-        self.readers: list[object] = []  # the convolutions that read x, in order
-        self.adds_to: Map | None = None  # the later map that this one is added to as it is
+        for term in terms:
+            term.read_by(self)
+        self._readers: list[Convolution] = []  # in the order in which they go forwards
+        self._added_to: Map | None = None  # the later map to which this one is added as it is
         if around is not None:
-            around.adds_to = self
+            around.added_to(self)
         alone = not (pooled or around or len(terms) > 1 or isinstance(first, Normalised))
-        self.x = first.y if alone else [self._blank(chunk) for chunk in range(len(self.images))]
+        self.x = first.y if alone else self.halves.maps(self.size, self.channels)
         self.dx: list[np.ndarray] = []
-        self._zeros = [np.zeros(n * self.channels, s.dtype) for n, s in zip(self.images, self._scratch, strict=False)]
-        self._filled, self._drained, self._largest = [0], [0], [0.0]  # rows done, and the values seen, by chunk
+        self.dz: list[np.ndarray] = []
+        self._zeros = [np.zeros(count * self.channels, self.halves.dtype) for count in self.halves.counts]
+        self.begin(training=False)
+
+    def read_by(self, reader: Convolution) -> None:
+        """Take note of a convolution that reads x; called when it is made."""
+        self._readers.append(reader)
+
+    def added_to(self, later: "Map") -> None:
+        """Take note that x goes around convolutions and is added to their outputs."""
+        self._added_to = later
 
     def begin(self, training: bool) -> None:
         """Forget the last batch; in training, have memory for gradients."""
-        chunks = len(self.images)
-        self._filled, self._drained, self._largest = [0] * chunks, [0] * chunks, [0.0] * chunks
+        self._made, self._passed = [0] * len(self.halves), [0] * len(self.halves)  # rows
+        self._largest = [np.zeros_like(zeros) for zeros in self._zeros]  # values seen, by image and channel
+        self._limits = [*self._largest]
         if training and not self.dx:
-            self.dx = [self._blank(chunk) for chunk in range(len(self.images))]
-            for term in self._terms:
-                term.dz = [np.zeros_like(y) for y in term.y] if self._pooled else self.dx
+            self.dx = self.halves.maps(self.size, self.channels)
+            self.dz = self.halves.maps(2 * self.size, self.channels) if self._pooled else self.dx
 
-    def fill(self, chunk: int, upto: int) -> None:
+    def make_rows(self, half_batch: int, upto: int) -> None:
         """Make the rows of x before row `upto` that have not been made yet."""
-        first, upto = self._filled[chunk], min(upto, self.size)
+        first, upto = self._made[half_batch], min(upto, self.size)
         if upto <= first:
             return
-        self._filled[chunk] = upto
+        self._made[half_batch] = upto
         rows = slice(1 + first, 1 + upto)
-        x = self.x[chunk][rows]
+        x = self.x[half_batch][rows]
         if self._pooled:
-            max_pool(self._terms[0].value(chunk, slice(1 + 2 * first, 1 + 2 * upto), "value"), x)
+            max_pool(self._terms[0].value(half_batch, slice(1 + 2 * first, 1 + 2 * upto), "value"), x)
             value = x
         else:
-            value = self._sum(chunk, rows)
+            value = self._sum(half_batch, rows)
         if self._relu:
-            some = value[0]  # one row tells enough
-            self._largest[chunk] = max(self._largest[chunk], some.max(), -some.min())
-            np.maximum(value, self._zeros[chunk], out=x)
+            some, largest = value[0], self._largest[half_batch]  # one row tells enough
+            np.maximum(largest, np.maximum.reduce(some, axis=0), out=largest)
+            np.maximum(largest, -np.minimum.reduce(some, axis=0), out=largest)
+            np.maximum(value, self._zeros[half_batch], out=x)
         elif value is not x:
             x[...] = value
 
-    def drain(self, chunk: int, upto: int) -> None:
-        """Rows of dx before row `upto` are complete: pass on those that have not been."""
-        first, upto = self._drained[chunk], min(upto, self.size)
-        if upto <= first:
+    def begin_gradient(self, half_batch: int, reader: Convolution) -> None:
+        """Set dx to 0 if `reader`, which is going to add to it, is the first to go back."""
+        if reader is self._readers[-1]:
+            self.dx[half_batch][...] = 0
+
+    def pass_on(self, half_batch: int, upto: int, reader: Convolution | None = None) -> None:
+        """Pass on the rows of dx before row `upto` that have not been, if they are final.
+
+        Called when `reader` has done its part of them: they are final if it is the last to go back.
+        """
+        first, upto = self._passed[half_batch], min(upto, self.size)
+        if upto <= first or (self._readers and reader is not self._readers[0]):
             return
-        self._drained[chunk] = upto
+        self._passed[half_batch] = upto
         rows = slice(1 + first, 1 + upto)
-        x, dx = self.x[chunk][rows], self.dx[chunk][rows]
-        if self.adds_to is not None:
-            dx += self.adds_to.dx[chunk][rows]
+        x, dx = self.x[half_batch][rows], self.dx[half_batch][rows]
+        if self._added_to is not None:
+            dx += self._added_to.dx[half_batch][rows]
         if self._relu:
-            dx *= x > ROUNDING * np.finfo(x.dtype).eps * self._largest[chunk]
+            if first == 0:  # of this batch: all of x has been seen
+                self._limits[half_batch] = self._limit(self._largest[half_batch])
+            limit = self._limits[half_batch]
+            dx *= (x.reshape(-1, len(limit)) > limit).reshape(x.shape)
         if self._pooled:
             rows = slice(1 + 2 * first, 1 + 2 * upto)
-            value = self._terms[0].value(chunk, rows, "value")
-            max_pool_gradient(value, x, dx, self._terms[0].dz[chunk][rows])
+            max_pool_gradient(self._terms[0].value(half_batch, rows, "value"), x, dx, self.dz[half_batch][rows])
         for term in self._terms:
-            term.gradient_written(chunk, rows)
+            term.gradient_written(half_batch, rows)
 
-    def _sum(self, chunk: int, rows: slice) -> np.ndarray:
-        value = self._terms[0].value(chunk, rows, "value")
+    def _limit(self, largest: np.ndarray) -> np.ndarray:
+        """Return the most that may be rounding, for a few pixels at once, which is faster.     largest (images C,)"""
+        per_channel = ROUNDING * np.finfo(largest.dtype).eps * largest.reshape(-1, self.channels).max(axis=0)
+        return tile(per_channel, min(4, self.size) * len(largest) // self.channels)
+
+    def _sum(self, half_batch: int, rows: slice) -> np.ndarray:
+        value = self._terms[0].value(half_batch, rows, "value")
         for term in self._terms[1:]:
-            value += term.value(chunk, rows, "term")
+            value += term.value(half_batch, rows, "term")
         if self._around is not None:
-            value += self._around.x[chunk][rows]
+            value += self._around.x[half_batch][rows]
         return value
-
-    def _blank(self, chunk: int) -> np.ndarray:
-        return blank(self.size, self.images[chunk], self.channels, self._scratch[chunk].dtype)

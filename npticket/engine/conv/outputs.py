@@ -4,52 +4,59 @@ Batch normalisation needs sums over the whole batch, one before anyone can read 
 back. They are added up as rows come in, while these are in the cache.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
-from npticket.engine.conv.images import blank
-from npticket.engine.conv.scratch import Scratch
-from npticket.engine.conv.team import Team
+from npticket.engine.conv.layout import Halves, inside
+from npticket.engine.conv.threads import Team
+from npticket.engine.conv.weights import Local
+from npticket.layers import BatchNorm
 
 UNCERTAIN = 100  # where mean^2 is more than so many variances, the variance is computed again from centred values
 
 
+class Reader(Protocol):
+    """What reads an output: it has the memory for the gradient of what `value` returns.     dz[half_batch]: maps"""
+
+    dz: list[np.ndarray]
+
+
 class Output:
-    """y of a convolution and dL/dy, in two chunks of the batch.     y[chunk], dz[chunk]: maps of the `living` channels
+    """y of a convolution and dL/dy.     y[half_batch]: maps of the `living` channels, `size` pixels high and wide"""
 
-    dz is the gradient of what `value` returns; whoever reads that decides where it is.
-    """
-
-    def __init__(self, size: int, living: np.ndarray, images: Sequence[int], scratch: Sequence[Scratch]) -> None:
-        self.size, self.living, self.images, self.scratch = size, living, images, scratch
+    def __init__(self, size: int, living: np.ndarray, halves: Halves) -> None:
+        self.size, self.living, self.halves = size, living, halves
         self.channels = len(living)
-        self.y = [blank(size, n, self.channels, s.dtype) for n, s in zip(images, scratch, strict=False)]
-        self.dz: list[np.ndarray] = []
+        self.y = halves.maps(size, self.channels)
+        self._reader: Reader
+
+    def read_by(self, reader: Reader) -> None:
+        """Take dz from this one reader; called once, when it is made."""
+        self._reader = reader
 
     def begin(self, training: bool) -> None:
         """Forget the last batch."""
 
-    def written(self, chunk: int, rows: slice) -> None:
-        """These rows of y are as they will be."""
+    def written(self, half_batch: int, rows: slice) -> None:
+        """Called when these rows of y are final."""
 
     def finish(self, team: Team) -> None:
-        """All rows of all chunks were written."""
+        """Called when all rows of y are final in both halves."""
 
-    def value(self, chunk: int, rows: slice, name: str) -> np.ndarray:
-        """Rows of what follows, in memory that the caller may write to: y itself or scratch memory called `name`."""
-        return self.y[chunk][rows]
+    def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
+        """Return rows of z, which the caller may write to: of y itself, or in scratch memory called `name`."""
+        return self.y[half_batch][rows]
 
-    def gradient_written(self, chunk: int, rows: slice) -> None:
-        """These rows of dz are as they will be."""
+    def gradient_written(self, half_batch: int, rows: slice) -> None:
+        """Called when these rows of dz are final."""
 
     def finish_gradient(self) -> None:
-        """All rows of dz in all chunks were written."""
+        """Called when all rows of dz are final in both halves."""
 
-    def gradient(self, chunk: int, rows: slice) -> np.ndarray:
-        """Rows of dL/dy."""
-        return self.dz[chunk][rows]
+    def gradient(self, half_batch: int, rows: slice) -> np.ndarray:
+        """Return rows of dL/dy; call it when all of dz is final."""
+        return self._reader.dz[half_batch][rows]
 
 
 class Normalised(Output):
@@ -61,20 +68,11 @@ class Normalised(Output):
     living, y is 0.
     """
 
-    def __init__(
-        self,
-        size: int,
-        living: np.ndarray,
-        images: Sequence[int],
-        scratch: Sequence[Scratch],
-        layer: Any,
-        p: dict[str, np.ndarray],
-        grad: dict[str, np.ndarray],
-    ) -> None:
-        super().__init__(size, living, images, scratch)
+    def __init__(self, size: int, living: np.ndarray, halves: Halves, layer: BatchNorm, p: Local, grad: Local) -> None:
+        super().__init__(size, living, halves)
         self._layer, self._p, self._grad = layer, p, grad
-        self._count = sum(images) * size * size
-        self._sums = [np.zeros((2, n * self.channels), s.dtype) for n, s in zip(images, scratch, strict=False)]
+        self._count = halves.batch * size * size
+        self._sums = [np.zeros((2, count * self.channels), halves.dtype) for count in halves.counts]
         self._training = False
 
     def begin(self, training: bool) -> None:
@@ -84,10 +82,10 @@ class Normalised(Output):
         for sums in self._sums:
             sums[...] = 0
 
-    def written(self, chunk: int, rows: slice) -> None:
+    def written(self, half_batch: int, rows: slice) -> None:
         if self._training:
-            y = self._lines(self.y[chunk][rows])
-            self._add(chunk, y, y)
+            y = _lines(self.y[half_batch][rows])
+            self._add(half_batch, y, y)
 
     def finish(self, team: Team) -> None:
         if not self._training:
@@ -97,7 +95,7 @@ class Normalised(Output):
         if (mean * mean > UNCERTAIN * var).any():
             shift = mean.astype(self._p["scale"].dtype)  # as it will be subtracted
             tiled = self._tile(shift)
-            team.each(lambda chunk: self._centre(chunk, tiled[chunk]), len(self.images))
+            team.each(lambda half_batch: self._centre(half_batch, tiled[half_batch]), len(self.halves))
             mean, var = self._mean_and_variance()
         self._set_scale(mean, var)
         batch_mean = mean if shift is None else mean + shift
@@ -107,15 +105,15 @@ class Normalised(Output):
             whole[0, self.living] = batch
             self._p[name] += self._layer.momentum * (whole - self._p[name])
 
-    def value(self, chunk: int, rows: slice, name: str) -> np.ndarray:
-        y = self.y[chunk][rows]
-        z = self.scratch[chunk].array(name, y.shape)
-        np.multiply(y, self._a[chunk], out=z)
-        z += self._b[chunk]
+    def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
+        y = self.y[half_batch][rows]
+        z = self.halves.scratch[half_batch].array(name, y.shape)
+        np.multiply(y, self._a[half_batch], out=z)
+        z += self._b[half_batch]
         return z
 
-    def gradient_written(self, chunk: int, rows: slice) -> None:
-        self._add(chunk, self._lines(self.dz[chunk][rows]), self._lines(self.y[chunk][rows]))
+    def gradient_written(self, half_batch: int, rows: slice) -> None:
+        self._add(half_batch, _lines(self._reader.dz[half_batch][rows]), _lines(self.y[half_batch][rows]))
 
     def finish_gradient(self) -> None:
         total, product = self._totals()
@@ -127,30 +125,28 @@ class Normalised(Output):
         offset = -self._scale * total / self._count - slope * self._mean
         self._slope, self._offset = self._tile(slope), self._tile(offset)
 
-    def gradient(self, chunk: int, rows: slice) -> np.ndarray:
-        y, dz, scratch = self.y[chunk][rows], self.dz[chunk][rows], self.scratch[chunk]
+    def gradient(self, half_batch: int, rows: slice) -> np.ndarray:
+        y, dz, scratch = self.y[half_batch][rows], self._reader.dz[half_batch][rows], self.halves.scratch[half_batch]
         dy, product = scratch.array("dy", y.shape), scratch.array("work", y.shape)
-        np.multiply(dz, self._a[chunk], out=dy)
-        np.multiply(y, self._slope[chunk], out=product)
+        np.multiply(dz, self._a[half_batch], out=dy)
+        np.multiply(y, self._slope[half_batch], out=product)
         dy += product
-        dy += self._offset[chunk]
+        dy += self._offset[half_batch]
         return dy
 
-    def _lines(self, rows: np.ndarray) -> np.ndarray:
-        return rows.reshape(-1, rows.shape[-1])
-
-    def _add(self, chunk: int, values: np.ndarray, factors: np.ndarray) -> None:
+    def _add(self, half_batch: int, values: np.ndarray, factors: np.ndarray) -> None:
         """Add up values and values * factors, (lines, images * channels) each."""
-        sums = self._sums[chunk]
+        sums = self._sums[half_batch]
         sums[0] += np.add.reduce(values, axis=0)
-        product = self.scratch[chunk].array("work", values.shape)
+        product = self.halves.scratch[half_batch].array("work", values.shape)
         np.multiply(values, factors, out=product)
         sums[1] += np.add.reduce(product, axis=0)
 
     def _totals(self) -> np.ndarray:
-        """Both sums over the whole batch, (2, C); the next ones begin at 0."""
-        totals = sum(sums.reshape(2, -1, self.channels).sum(axis=1, dtype=np.float64) for sums in self._sums)
+        """Return both sums over the whole batch, (2, C); the next ones begin at 0."""
+        totals = np.zeros((2, self.channels))
         for sums in self._sums:
+            totals += sums.reshape(2, -1, self.channels).sum(axis=1, dtype=np.float64)
             sums[...] = 0
         return totals
 
@@ -158,11 +154,11 @@ class Normalised(Output):
         mean, square = self._totals() / self._count
         return mean, np.maximum(square - mean * mean, 0)
 
-    def _centre(self, chunk: int, shift: np.ndarray) -> None:
+    def _centre(self, half_batch: int, shift: np.ndarray) -> None:
         """Subtract `shift` (images C,) from y: then it is precise where the mean is much larger than the deviation."""
-        y = self._lines(self.y[chunk][1:-1])
+        y = _lines(inside(self.y[half_batch]))
         y -= shift
-        self._add(chunk, y, y)
+        self._add(half_batch, y, y)
 
     def _set_scale(self, mean: np.ndarray, var: np.ndarray) -> None:
         self._mean, self._inverse = mean, 1 / np.sqrt(var + self._layer.eps)
@@ -173,6 +169,14 @@ class Normalised(Output):
         return self._p[name][0, self.living].astype(np.float64)
 
     def _tile(self, values: np.ndarray) -> list[np.ndarray]:
-        """Values per channel as values per image and channel, for each chunk."""
-        values = values.astype(self.scratch[0].dtype)
-        return [np.broadcast_to(values, (n, len(values))).ravel() for n in self.images]  # np.tile is slower
+        """Return values per channel as values per image and channel, for each half."""
+        return [tile(values.astype(self.halves.dtype), count) for count in self.halves.counts]
+
+
+def tile(values: np.ndarray, images: int) -> np.ndarray:
+    """Return values per channel (C,) as values per image and channel (images C,)."""
+    return np.broadcast_to(values, (images, len(values))).ravel()  # np.tile is slower
+
+
+def _lines(rows: np.ndarray) -> np.ndarray:
+    return rows.reshape(-1, rows.shape[-1])

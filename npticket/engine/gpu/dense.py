@@ -17,20 +17,20 @@ class Dense:
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
-        y = product(x, p["W"])
+        y = stacked_product(x, p["W"])
         add_bias(p["b"], y, self._relu)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             dz = relu_gradient(y, dy) if self._relu else array_module(dy).ascontiguousarray(dy)
-            product(x.swapaxes(1, 2), dz, out=grad["W"])
+            stacked_product(x.swapaxes(1, 2), dz, out=grad["W"])
             sum_rows(dz, grad["b"][:, 0])
             # dz W^T, written as (W dz^T)^T: of W and dz, dz is smaller to be copied in another order.
-            return product(p["W"], dz.swapaxes(1, 2)).swapaxes(1, 2) if need_dx else None
+            return stacked_product(p["W"], dz.swapaxes(1, 2)).swapaxes(1, 2) if need_dx else None
 
         return y, backward
 
 
-def product(a: Array, b: Array, out: Array = None) -> Array:
+def stacked_product(a: Array, b: Array, out: Array = None) -> Array:
     """a @ b, trial by trial.     a (T or 1, N, K)   b (T or 1, K, M)   out (T, N, M)
 
     One product takes its factors in any order; a stack of them copies those that are not contiguous: then it is done

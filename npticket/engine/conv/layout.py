@@ -1,0 +1,106 @@
+"""How the convolutional engine keeps a batch of images in memory, and what it does to rows of them.
+
+A map of some images is an array (H + 2, W, images * channels), with a row of zeros above and one below: image row h is
+in row h + 1. A pixel of all images and channels is one long run of memory, and the whole is a matrix (H W images,
+channels) without copying. "Rows" are a part of a map, (h, W, images * channels).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+BAND = 4  # rows that are made at a time; a map of 2 x 2 has only two
+
+
+class Scratch:
+    """Named pieces of memory that layers use in turn, so that it stays in the cache.
+
+    Each piece is as large as the largest that was reserved or asked for under its name.
+    """
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype = dtype
+        self._sizes: Counter[str] = Counter()
+        self._memory: dict[str, np.ndarray] = {}
+
+    def reserve(self, **shapes: tuple[int, ...]) -> None:
+        """Say what will be asked for: those who keep what they are given should all do so before the first asks."""
+        self._sizes |= Counter({name: math.prod(shape) for name, shape in shapes.items()})
+
+    def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the beginning of a piece of memory, of that shape; others may have written to it meanwhile."""
+        size = math.prod(shape)
+        memory = self._memory.get(name)
+        if memory is None or len(memory) < size:
+            memory = self._memory[name] = np.empty(max(size, self._sizes[name]), self.dtype)
+        return memory[:size].reshape(shape)
+
+
+class Halves:
+    """A batch in two halves, in one if it is a single image, with scratch memory for each.     counts[half_batch]
+
+    There are always two scratch memories, which may be the same: halves of the weights, too, need them.
+    """
+
+    def __init__(self, batch: int, scratch: Sequence[Scratch]) -> None:
+        self.batch, self.scratch, self.dtype = batch, scratch, scratch[0].dtype
+        self.counts = [count for count in (batch - batch // 2, batch // 2) if count]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def images(self, half_batch: int) -> slice:
+        """Say which images of the batch are in that half."""
+        first = sum(self.counts[:half_batch])
+        return slice(first, first + self.counts[half_batch])
+
+    def maps(self, size: int, channels: int) -> list[np.ndarray]:
+        """Return a map of zeros for each half."""
+        return [blank(size, count, channels, self.dtype) for count in self.counts]
+
+
+def blank(size: int, images: int, channels: int, dtype: np.dtype) -> np.ndarray:
+    """Return a map of zeros, `size` pixels high and wide."""
+    return np.zeros((size + 2, size, images * channels), dtype)
+
+
+def inside(a: np.ndarray) -> np.ndarray:
+    """View all rows of a map but the zeros around it."""
+    return a[1:-1]
+
+
+def as_images(rows: np.ndarray, images: int) -> np.ndarray:
+    """View rows as (images, h, W, channels)."""
+    return rows.reshape(*rows.shape[:2], images, -1).transpose(2, 0, 1, 3)
+
+
+def bands(size: int, height: int = BAND) -> Iterator[slice]:
+    """Yield all rows of a map, at most `height` at a time."""
+    for start in range(1, size + 1, height):
+        yield slice(start, min(start + height, size + 1))
+
+
+def corners(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the four views of rows that hold one pixel of every 2 x 2 square, row by row."""
+    for i, j in np.ndindex(2, 2):
+        yield rows[i::2, j::2]
+
+
+def max_pool(rows: np.ndarray, out: np.ndarray) -> None:
+    """Write the largest of each 2 x 2 square.     rows (2 h, 2 w, ...)   out (h, w, ...)"""
+    first, second, *others = corners(rows)
+    np.maximum(first, second, out=out)
+    for corner in others:
+        np.maximum(out, corner, out=out)
+
+
+def max_pool_gradient(rows: np.ndarray, pooled: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
+    """Give dy to the first pixel of each square that is as large as the largest.     rows, out (2 h, 2 w, ...)"""
+    hit, open_ = np.empty(pooled.shape, bool), np.ones(pooled.shape, bool)
+    for corner, d_corner in zip(corners(rows), corners(out), strict=True):
+        np.equal(corner, pooled, out=hit)
+        hit &= open_
+        open_ ^= hit
+        np.multiply(dy, hit, out=d_corner)

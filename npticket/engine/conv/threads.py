@@ -1,0 +1,136 @@
+"""Two halves of a job, done one after the other or by two threads at once, with the same result."""
+
+import queue
+import threading
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+
+from npticket.backend import Dtype
+from npticket.engine.packed import packed
+from npticket.layers import Dense
+from npticket.optimizers import moving
+from npticket.params import Params, Shapes, Tree
+from npticket.protocols import Backward, MakeOptimizer
+from npticket.streams import TrainingStep
+
+PIECE = 1 << 18
+
+Half = Callable[[int], object]
+
+
+class Team:
+    """Calls functions of a half's number, 0 and 1: with two threads both at once, half 1 in a thread of its own.
+
+    NumPy lets go of the interpreter while it computes, which is nearly all of the time. The thread ends with the team,
+    or with the process.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        if threads not in (1, 2):
+            raise ValueError(f"a team has 1 or 2 threads, got {threads}")
+        self.threads = threads
+        if threads == 2:
+            self._jobs: queue.SimpleQueue[Half | None] = queue.SimpleQueue()
+            self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+            threading.Thread(target=_work, args=(self._jobs, self._done), daemon=True).start()
+            weakref.finalize(self, self._jobs.put, None)
+
+    def each(self, function: Half, parts: int = 2, is_small: bool = False) -> None:
+        """Call function(0) and, if there are two parts, function(1); return when both are done.
+
+        What is small, tens of microseconds, is done faster than the other thread wakes up.
+        """
+        if self.threads == 1 or parts == 1 or is_small:
+            for half in range(parts):
+                function(half)
+            return
+        self._jobs.put(function)
+        try:
+            function(0)
+        finally:
+            error = self._done.get()
+        if error is not None:
+            raise error
+
+
+def _work(jobs: "queue.SimpleQueue[Half | None]", done: "queue.SimpleQueue[BaseException | None]") -> None:
+    while (function := jobs.get()) is not None:
+        try:
+            function(1)
+        except BaseException as error:
+            done.put(error)
+        else:
+            done.put(None)
+        del function  # what it mentions may be large, and the next job may be long in coming
+
+
+def half_of(size: int, half: int) -> slice:
+    """Return the first or the second half of something of that size; the first has the odd one."""
+    middle = (size + 1) // 2
+    return slice(0, middle) if half == 0 else slice(middle, size)
+
+
+class HalvedDense:
+    """y = x W + b as npticket.layers.Dense, for one trial: forward half of the outputs each, backward of the inputs."""
+
+    def __init__(self, dense: Dense, team: Team) -> None:
+        self.layout: Shapes = dense.layout
+        self.init, self._team = dense.init, team
+
+    def forward(self, p: Tree, x: np.ndarray, step: TrainingStep | None = None) -> tuple[np.ndarray, Backward]:
+        """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
+        w, x = p["W"][0], x[0]
+        y = np.empty((len(x), w.shape[1]), x.dtype)
+
+        def multiply(half: int) -> None:
+            outputs = half_of(w.shape[1], half)
+            np.matmul(x, w[:, outputs], out=y[:, outputs])
+
+        self._team.each(multiply)
+        y += p["b"][0]
+
+        def backward(dy: np.ndarray, grad: Tree, need_dx: bool = True) -> np.ndarray:
+            dy, dx = dy[0], np.empty_like(x)
+            dy.sum(axis=0, keepdims=True, out=grad["b"][0])
+
+            def multiply(half: int) -> None:
+                inputs = half_of(len(w), half)
+                np.matmul(x.T[inputs], dy, out=grad["W"][0][inputs])
+                np.matmul(dy, w[inputs].T, out=dx[:, inputs])
+
+            self._team.each(multiply)
+            return dx[None]
+
+        return y[None], backward
+
+
+class Pieces:
+    """Exactly what `optimizer(masks)` does to one trial, in pieces that stay in the cache, shared out to a team.
+
+    Each parameter is treated alone, so many optimizers of few do what one does.
+    """
+
+    elementwise = True
+    decays = True
+
+    def __init__(self, optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> None:
+        moves, size = moving(masks).flat, masks.flat.shape[1]
+        self._team, self._pieces = team, [slice(i, min(i + PIECE, size)) for i in range(0, size, PIECE)]
+        self._optimizers = [packed(optimizer, _params(moves[:, piece]), dtype) for piece in self._pieces]
+        self._arguments: list[tuple[Params, Params]] = []
+
+    def step(self, theta: Params, grads: Params) -> None:
+        """Update theta.flat in place; it and grads.flat are the same memory every time."""
+        if not self._arguments:
+            self._arguments = [(_params(theta.flat[:, p]), _params(grads.flat[:, p])) for p in self._pieces]
+        self._team.each(self._step)
+
+    def _step(self, half: int) -> None:
+        for optimizer, arguments in list(zip(self._optimizers, self._arguments, strict=True))[half::2]:
+            optimizer.step(*arguments)
+
+
+def _params(flat: np.ndarray) -> Params:
+    return Params({"piece/W": (flat.shape[1],)}, flat)

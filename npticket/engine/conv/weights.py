@@ -1,0 +1,135 @@
+"""The weights of convolutions as the engine's kernels want them, and their gradients put back where they belong."""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from npticket.engine.conv.blueprint import Unit
+from npticket.engine.conv.threads import Team, half_of
+from npticket.engine.conv.winograd import POINTS, G
+from npticket.params import Params
+
+TURNED = 128 * 256  # up to so many weights per tap, a transposed copy is worth making
+
+Local = dict[str, np.ndarray]  # a layer's parameters, or their gradients, by their local names
+Kind = TypeVar("Kind", bound="Filters")
+
+
+class Filters:
+    """Weights w (K, K, C, O) and bias b (O,), or None, with their gradients dw and db, for living channels only.
+
+    `p` and `grad` are the layer's parameters and their gradients, `inputs` and `outputs` the numbers of the channels
+    that are left; where all are, w, b, dw and db are the parameters' own memory. Work on weights is done in two
+    halves, 0 and 1, of the input channels.
+    """
+
+    def __init__(self, p: Local, grad: Local, inputs: np.ndarray, outputs: np.ndarray) -> None:
+        self._p, self._grad, self._inputs, self._outputs = p, grad, inputs, outputs
+        self.channels, self.filters = len(inputs), len(outputs)
+        self.w, self.dw, self.b, self.db = p["W"][0], grad["W"][0], None, None
+        if "b" in p:
+            self.b, self.db = p["b"].reshape(-1), grad["b"].reshape(-1)
+        self._is_whole = self.w.shape[2:] == (self.channels, self.filters)
+        if not self._is_whole:
+            self.w, self.dw = np.empty((2, *self.w.shape[:2], self.channels, self.filters), self.w.dtype)
+            if self.b is not None:
+                self.b, self.db = np.empty((2, self.filters), self.w.dtype)
+
+    def prepare(self, half_weights: int) -> None:
+        """Follow the parameters; call it for both halves when these have changed."""
+        if self._is_whole:
+            return
+        inputs = half_of(self.channels, half_weights)
+        self.w[:, :, inputs] = self._p["W"][0][:, :, self._inputs[inputs, None], self._outputs]
+        if self.b is not None and half_weights == 0:
+            self.b[...] = self._p["b"].reshape(-1)[self._outputs]
+
+    def put_back(self) -> None:
+        """Put dw and db, which are final, among all gradients: what is not left has none."""
+        if self._is_whole:
+            return
+        self._grad["W"][...] = 0
+        self._grad["W"][0][:, :, self._inputs[:, None], self._outputs] = self.dw
+        if self.db is not None:
+            self._grad["b"][...] = 0
+            self._grad["b"].reshape(-1)[self._outputs] = self.db
+
+
+class WinogradFilters(Filters):
+    """u = G w G^T, the weights in Winograd's domain (36, C, O), and `turned`, the same transposed."""
+
+    def __init__(self, p: Local, grad: Local, inputs: np.ndarray, outputs: np.ndarray) -> None:
+        super().__init__(p, grad, inputs, outputs)
+        self._g = np.kron(G, G).astype(self.w.dtype)
+        self.u = np.empty((POINTS**2, self.channels, self.filters), self.w.dtype)
+        self._copies = self.channels * self.filters <= TURNED
+        self.turned = self.u.transpose(0, 2, 1)
+        if self._copies:
+            self.turned = np.empty(self.turned.shape, self.w.dtype)
+
+    def prepare(self, half_weights: int) -> None:
+        """Transform half of the weights."""
+        super().prepare(half_weights)
+        inputs = half_of(self.channels, half_weights)
+        np.matmul(self._g, self._by_input(self.w, inputs), out=self._by_input(self.u, inputs))
+        if self._copies:
+            self.turned[:, :, inputs] = self.u[:, inputs].transpose(0, 2, 1)
+
+    def finish(self, half_weights: int, du: list[np.ndarray]) -> None:
+        """Write dw = G^T du G for half of the weights; du is the sum of these, of which the first is overwritten."""
+        inputs = half_of(self.channels, half_weights)
+        total, *others = (self._by_input(d, inputs) for d in du)
+        for other in others:
+            total += other
+        np.matmul(self._g.T, total, out=self._by_input(self.dw, inputs))
+
+    def _by_input(self, a: np.ndarray, inputs: slice) -> np.ndarray:
+        """View a (..., C, O) as a stack of matrices (taps or points, O), one for each of these input channels."""
+        return a.reshape(-1, self.channels, self.filters)[:, inputs].swapaxes(0, 1)
+
+
+class FilterBank:
+    """The filters of all convolutions, for stacks of several batch sizes to share; made when first asked for.
+
+    `living` are the numbers of the channels that each convolution writes, by its prefix.
+    """
+
+    def __init__(self, theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> None:
+        self._theta, self._grads, self.living = theta, grads, living
+        self._filters: dict[str, Filters] = {}
+        self._stale = True
+
+    def local(self, prefix: str, names: Iterable[str]) -> tuple[Local, Local]:
+        """Return the parameters of a layer, and their gradients, by their local names."""
+        p, grad = ({v: params[f"{prefix}{v}"] for v in names} for params in (self._theta, self._grads))
+        return p, grad
+
+    def filters(self, unit: Unit, inputs: np.ndarray, kind: type[Kind]) -> Kind:
+        """Return the filters of a convolution that reads the channels `inputs`."""
+        if unit.prefix not in self._filters:
+            p, grad = self.local(unit.prefix, unit.conv.layout)
+            self._filters[unit.prefix] = kind(p, grad, inputs, self.living[unit.prefix])
+            self._stale = True
+        filters = self._filters[unit.prefix]
+        assert isinstance(filters, kind), "a convolution is of the same kind for every batch size"
+        return filters
+
+    def changed(self) -> None:
+        """Say that the parameters have changed."""
+        self._stale = True
+
+    def prepare(self, team: Team) -> None:
+        """Have all filters follow the parameters."""
+        if self._stale:
+            team.each(self._prepare)  # once for all: waking the other thread takes time
+            self._stale = False
+
+    def _prepare(self, half_weights: int) -> None:
+        for filters in self._filters.values():
+            filters.prepare(half_weights)
+
+    def put_back(self) -> None:
+        """Put all filters' gradients where they belong; call it when they are final."""
+        for filters in self._filters.values():
+            filters.put_back()

@@ -1,0 +1,121 @@
+"""Winograd convolution of large maps: each half of the batch alone, one row of tiles at a time."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from npticket.engine.conv.layout import bands
+from npticket.engine.conv.maps import Convolution, Map
+from npticket.engine.conv.outputs import Output
+from npticket.engine.conv.threads import Team
+from npticket.engine.conv.weights import WinogradFilters
+from npticket.engine.conv.winograd import CENTRE, POINTS, TILE, InputTiles, OutputTiles, reserve_tiles
+from npticket.engine.gemm import SMALL
+
+SMALL_DU = 1 << 18  # values to add up and to transform, for which the other thread is not worth waking
+
+
+class WinogradRows(Convolution):
+    """y = x * w + b with pad 1, and its gradients; what happens to rows before and after is for `source` and `out`."""
+
+    def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
+        self.out, self._filters, self._source = out, filters, source
+        source.read_by(self)
+        self._kernels: list[_Kernel] = []
+        for half_batch, images in enumerate(out.halves.counts):
+            scratch = out.halves.scratch[half_batch]
+            scratch.reserve(**_Kernel.shapes(filters, out, half_batch))
+            reserve_tiles(scratch, out.size // TILE, images * filters.channels, images * filters.filters)
+
+    def bind(self) -> None:
+        """Take the scratch memory that was reserved."""
+        self._kernels = [_Kernel(self._filters, self.out, half_batch) for half_batch in range(len(self.out.halves))]
+
+    def forward(self, team: Team, images: np.ndarray) -> None:
+        """Write y."""
+        team.each(self._forward, len(self._kernels))
+
+    def backward(self, team: Team) -> None:
+        """Write dw, dbias and dx; other readers of x, which come before this one, add to dx later."""
+        team.each(self._backward, len(self._kernels))
+        du = [kernel.du for kernel in self._kernels]
+        team.each(lambda half_weights: self._filters.finish(half_weights, du), is_small=du[0].size < SMALL_DU)
+        if self._filters.db is not None:
+            dbias = [kernel.dbias for kernel in self._kernels]
+            self._filters.db[...] = sum(dbias, np.zeros_like(dbias[0]))
+
+    def _forward(self, half_batch: int) -> None:
+        kernel, x, y = self._kernels[half_batch], self._source.x[half_batch], self.out.y[half_batch]
+        for rows in bands(self.out.size, TILE):
+            self._source.make_rows(half_batch, rows.stop)
+            kernel.input.to_domain(x[rows.start - 1 : rows.stop + 1])
+            kernel.multiply()
+            if self._filters.b is not None:
+                kernel.centre += self._filters.b
+            kernel.output.from_domain(y[rows])
+            self.out.written(half_batch, rows)
+
+    def _backward(self, half_batch: int) -> None:
+        kernel, x, dx = self._kernels[half_batch], self._source.x[half_batch], self._source.dx[half_batch]
+        dx[:2] = 0
+        kernel.dbias[...] = 0
+        for rows in bands(self.out.size, TILE):
+            seen, end = slice(rows.start - 1, rows.stop + 1), rows.stop - 1
+            kernel.output.from_domain_gradient(self.out.gradient(half_batch, rows))
+            if self._filters.b is not None:
+                kernel.dbias += kernel.ones @ kernel.centre
+            kernel.input.to_domain(x[seen])
+            kernel.weight_gradient(is_first=rows.start == 1)
+            kernel.input_gradient()
+            kernel.input.to_domain_gradient(dx[seen])
+            self._source.pass_on(half_batch, end if end == self.out.size else end - 1, self)
+
+
+class _Kernel:
+    """V and M of a row of tiles of half of the batch, which also hold their own gradients; dU, and parts of it.
+
+    `multiply` writes M = V U, `input_gradient` dV = dM U^T in place of V.
+    """
+
+    def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
+        scratch, across = out.halves.scratch[half_batch], out.size // TILE
+        v, m, self.du, self._part = (scratch.array(*item) for item in self.shapes(filters, out, half_batch).items())
+        self.input = InputTiles(v.reshape(POINTS, POINTS, across, -1), scratch)
+        self.output = OutputTiles(m.reshape(POINTS, POINTS, across, -1), scratch)
+        self.centre, self.ones, self.dbias = m[CENTRE], np.ones(m.shape[1], m.dtype), np.zeros(m.shape[2], m.dtype)
+        turned = v.transpose(0, 2, 1)
+        self.multiply = blocked_product(v, filters.u, m)
+        self.input_gradient = blocked_product(m, filters.turned, v)
+        self._weight_gradient = blocked_product(turned, m, self.du)
+        self._more_weight_gradient = blocked_product(turned, m, self._part)
+
+    @staticmethod
+    def shapes(filters: WinogradFilters, out: Output, half_batch: int) -> dict[str, tuple[int, ...]]:
+        """Return the scratch memory that is needed: V, M, dU of this half, and what is added to it."""
+        c, k, tiles = filters.channels, filters.filters, out.size // TILE * out.halves.counts[half_batch]
+        du = POINTS**2, c, k
+        return {"v": (POINTS**2, tiles, c), "m": (POINTS**2, tiles, k), f"du {half_batch}": du, "part": du}
+
+    def weight_gradient(self, is_first: bool) -> None:
+        """Write dU = V^T dM, or add it to what is there."""
+        if is_first:
+            self._weight_gradient()
+        else:
+            self._more_weight_gradient()
+            self.du += self._part
+
+
+def blocked_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[[], np.ndarray]:
+    """Return a function that writes the stacked product a b of what these hold then.
+
+    a (P, M, N)   b (P, N, K)   out (P, M, K). Where the whole is too large for BLAS's small kernels, columns of b are
+    multiplied in blocks.
+    """
+    stack, rows, inner = a.shape
+    columns = b.shape[2]
+    for block in (64, 32):
+        if columns % block == 0 and rows * inner * block <= SMALL < rows * inner * columns:
+            b, out = (x.reshape(stack, -1, columns // block, block).transpose(0, 2, 1, 3) for x in (b, out))
+            return partial(np.matmul, a[:, None], b, out=out)
+    return partial(np.matmul, a, b, out=out)
