@@ -24,10 +24,11 @@ from npticket.layers import (
     ReLU,
     Residual,
 )
+from npticket.loss import softmax_cross_entropy as LOSS
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.prune import dense_masks, prune_layerwise, random_scores
-from npticket.streams import TrainingStep, streams
+from npticket.streams import Place, TrainingStep, streams
 from npticket.tickets import rewind
 
 sgd = lambda masks: SGD(masks, lr=0.05, momentum=0.9, weight_decay=0.01)  # noqa: E731
@@ -59,11 +60,11 @@ def networks(draw):
         layers["flatten"] = Flatten()
     layers["out"] = Dense(inputs, 3)
     body = Chain(**layers)
-    return Net("random", body, shape, 3, {name: 0.2 for name in body.layout if name.endswith("/W")})
+    return Net("random", body, shape, (3,))
 
 
 def chain(size=8, **layers):
-    return Net("small", Chain(**layers), (size, size, 1), 3, {})
+    return Net("small", Chain(**layers), (size, size, 1), (3,))
 
 
 def norm(channels):
@@ -111,7 +112,7 @@ def pruned(net, seed, rate=0.4):
         if not name.endswith("/W"):
             theta0[name][...] += rng.uniform(0, 0.5, theta0[name].shape)
     scores = random_scores(theta0, streams(seed, [0], "mask"))
-    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(net.rates, rate))
+    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(theta0.weights, rate))
     return rewind(theta0, masks), masks
 
 
@@ -120,8 +121,8 @@ def train(net, engines, seed, batches=(4, 3, 4)):
     rng = np.random.default_rng(seed)
     losses = []
     for i, batch in enumerate(batches):
-        x, labels = rng.normal(size=(1, batch, *net.input_shape)), rng.integers(0, net.classes, (1, batch))
-        losses.append([engine.step(x, labels, TrainingStep(seed, [0], 0, i)) for engine in engines])
+        x, labels = rng.normal(size=(1, batch, *net.input_shape)), rng.integers(0, *net.output_shape, (1, batch))
+        losses.append([engine.step(x, labels, TrainingStep(Place(seed), i)) for engine in engines])
     ends = [engine_end(engine, net) for engine in engines]
     x = rng.normal(size=(1, 5, *net.input_shape))
     return np.array(losses).swapaxes(0, 1), ends, [engine.predict(x) for engine in engines]
@@ -134,7 +135,10 @@ def engine_end(engine, net):
 
 
 def assert_equal(net, start, masks, optimizer, seed, threads=1, **batches):
-    engines = [Plain(net, start, masks, optimizer), ConvNet(net, start, masks, optimizer, threads)]
+    engines = [
+        Plain(net, LOSS, start, masks, optimizer),
+        ConvNet(net, LOSS, start, masks, optimizer, threads),
+    ]
     for plain, ours in train(net, engines, seed, **batches):
         scale = max(1, np.abs(plain).max())
         np.testing.assert_allclose(ours, plain, rtol=1e-10, atol=1e-10 * scale)
@@ -178,7 +182,7 @@ def test_a_pruned_network_really_gets_smaller():
         masks[third][..., :10, :] = False
         if net.name == "Conv-4":
             start["conv1/b"][...] = 0
-        engine = ConvNet(net, rewind(start, masks), masks, sgd)
+        engine = ConvNet(net, LOSS, rewind(start, masks), masks, sgd)
         engine.predict(np.zeros((1, 1, 32, 32, 3)))
         assert [filters.filters for filters in engine._bank._filters.values()][: len(left)] == left
 
@@ -208,7 +212,7 @@ def test_the_papers_networks_are_plain(net):
 @given(networks(), seeds, st.integers(1, 5))
 def test_two_threads_give_the_same_bits_as_one(net, seed, batch):
     start, masks = pruned(net, seed)
-    engines = [ConvNet(net, start, masks, sgd, threads) for threads in (1, 2)]
+    engines = [ConvNet(net, LOSS, start, masks, sgd, threads) for threads in (1, 2)]
     for one, two in train(net, engines, seed, batches=(batch, batch)):
         assert one.tobytes() == two.tobytes()
 
@@ -217,7 +221,7 @@ def test_two_threads_give_the_same_bits_as_one(net, seed, batch):
 @given(networks(), seeds)
 def test_pruned_weights_stay_0(net, seed):
     start, masks = pruned(net, seed)
-    engine = ConvNet(net, start, masks, lambda m: Adam(m, lr=0.01))
+    engine = ConvNet(net, LOSS, start, masks, lambda m: Adam(m, lr=0.01))
     train(net, [engine], seed)
     end = engine_end(engine, net)
     assert not end[~masks.flat].any()
@@ -235,8 +239,8 @@ def test_a_filter_that_sees_nothing_passes_no_gradient(monkeypatch):
     x[:, :, 4:9] = 0
 
     def moved(engine):
-        runner = engine(net, start, masks, lambda masks: SGD(masks, lr=1.0))
-        runner.step(x, np.zeros((1, 4), int), TrainingStep(0, [0], 0, 0))
+        runner = engine(net, LOSS, start, masks, lambda masks: SGD(masks, lr=1.0))
+        runner.step(x, np.zeros((1, 4), int), TrainingStep(Place(), 0))
         return engine_end(runner, net)
 
     np.testing.assert_allclose(moved(ConvNet), moved(Plain), rtol=1e-10, atol=1e-12)
@@ -262,8 +266,8 @@ def test_a_large_channel_takes_no_gradient_from_small_ones(factor):
     moved = []
     for engine, dtype in ((Plain, np.float64), (ConvNet, np.float32)):
         start = wide.like(wide.flat.astype(dtype))
-        runner = engine(net, start, dense_masks(start), lambda masks: SGD(masks, lr=1.0))
-        runner.step(x.astype(dtype), labels, TrainingStep(0, [0], 0, 0))
+        runner = engine(net, LOSS, start, dense_masks(start), lambda masks: SGD(masks, lr=1.0))
+        runner.step(x.astype(dtype), labels, TrainingStep(Place(), 0))
         end = start.copy()
         runner.read(end)
         moved.append({name: (end[name] - start[name]).ravel() for name in ("a/b", "b/b")})
@@ -284,12 +288,15 @@ def test_the_comparison_of_engines_can_fail(monkeypatch):
 def test_predicting_many_images_is_predicting_few_and_changes_nothing():
     net = nets.vgg_19(width=1)
     start, masks = pruned(net, 0)
-    engine, x = ConvNet(net, start, masks, sgd), np.random.default_rng(0).normal(size=(1, 130, 32, 32, 3))
+    engine, x = (
+        ConvNet(net, LOSS, start, masks, sgd),
+        np.random.default_rng(0).normal(size=(1, 130, 32, 32, 3)),
+    )
     whole = engine.predict(x)
     for i in (0, 65, 129):
         np.testing.assert_allclose(engine.predict(x[:, i : i + 1]), whole[:, i : i + 1], rtol=1e-10, atol=1e-12)
     assert (engine_end(engine, net) == start.flat).all()
-    np.testing.assert_allclose(whole, Plain(net, start, masks, sgd).predict(x), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(whole, Plain(net, LOSS, start, masks, sgd).predict(x), rtol=1e-10, atol=1e-12)
 
 
 def test_batch_norm_is_precise_where_the_mean_is_large():
@@ -304,8 +311,8 @@ def test_batch_norm_is_precise_where_the_mean_is_large():
     x, labels = rng.normal(size=(1, 16, 8, 8, 1)).astype(np.float32), rng.integers(0, 3, (1, 16))
     ends = []
     for engine, start, dtype in ((Plain, wide, np.float64), (ConvNet, narrow, np.float32)):
-        runner = engine(net, start, dense_masks(start), lambda masks: SGD(masks, lr=1.0))
-        runner.step(x.astype(dtype), labels, TrainingStep(0, [0], 0, 0))
+        runner = engine(net, LOSS, start, dense_masks(start), lambda masks: SGD(masks, lr=1.0))
+        runner.step(x.astype(dtype), labels, TrainingStep(Place(), 0))
         ends.append(start.copy())
         runner.read(ends[-1])
     for name in wide:
@@ -340,7 +347,7 @@ first, out = Conv2D(1, 2, padding=1), {"flatten": Flatten(), "out": Dense(128, 3
 def test_other_networks_are_not_supported(net):
     assert not supports(net)
     with pytest.raises(ValueError, match=r"expected|cannot"):
-        ConvNet(net, *pruned(net, 0), sgd)
+        ConvNet(net, LOSS, *pruned(net, 0), sgd)
 
 
 def test_all_of_the_papers_convolutional_networks_are_supported():
@@ -349,3 +356,19 @@ def test_all_of_the_papers_convolutional_networks_are_supported():
     assert supports(nets.conv_6(dropout=0.5))
     assert supports(nets.resnet(56, width=32))
     assert supports(nets.vgg_19(width=8))
+
+
+@pytest.mark.parametrize("kind", [Conv2D, BatchNorm, ReLU, MaxPool, Chain, Residual])
+def test_what_is_derived_from_a_layer_is_not_taken_for_it(kind):
+    """It may do something else: such a network is run by its own layers."""
+
+    class Derived(kind):
+        pass
+
+    made = {Conv2D: Conv2D, BatchNorm: BatchNorm, ReLU: ReLU, MaxPool: MaxPool, Chain: Chain, Residual: Residual}
+    for derived in (False, True):
+        of = made | ({kind: Derived} if derived else {})
+        inner = of[Chain](conv=of[Conv2D](2, 2, padding=1, bias=False), norm=of[BatchNorm](2))
+        layers = {"conv": of[Conv2D](1, 2, padding=1), "relu": of[ReLU](), "pool": of[MaxPool](2)}
+        body = Chain(**layers, block=of[Residual](inner), flatten=Flatten(), out=Dense(32, 3))
+        assert supports(Net("small", body, (8, 8, 1), (3,))) != derived

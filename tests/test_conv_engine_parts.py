@@ -126,10 +126,10 @@ def test_pieces_are_the_optimizer_bit_for_bit(case, optimizer, seed, threads, si
     ours, theirs, grads = rewind(theta0, masks), rewind(theta0, masks), theta0.copy()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("npticket.engine.conv.threads.PIECE", size)
-        pieces, whole, team = Pieces(optimizer, masks, np.float64), optimizer(masks), Team(threads)
+        pieces, whole = Pieces(optimizer, masks, np.float64, Team(threads)), optimizer(masks)
     for gradients in rng.normal(size=(3, *theta0.flat.shape)):
         grads.flat[...] = gradients
-        pieces.step(team, ours, grads)
+        pieces.step(ours, grads)
         whole.step(theirs, theta0.like(gradients.copy()))
     assert ours.flat.tobytes() == theirs.flat.tobytes()
 

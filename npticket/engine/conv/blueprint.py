@@ -146,7 +146,7 @@ def _units(prefix: str, chain: Layer | None) -> list[Unit]:
     """Return the units of a chain that consists of nothing else."""
     if chain is None:
         return []
-    if not isinstance(chain, Chain):
+    if type(chain) is not Chain:
         raise NotSupported("expected a chain of layers")
     layers, units = list(_flat(prefix, chain)), []
     while layers:
