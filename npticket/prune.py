@@ -80,6 +80,7 @@ class Layerwise:
         return prune_layerwise(scores, masks, rates_by_name(self.rates, masks))
 
 
+@dataclass(frozen=True)
 class Globally(Layerwise):
     """All parameters with a rate are ranked together and lose that fraction of their survivors: it must be the same."""
 
