@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from npticket.loss import softmax_cross_entropy
+from npticket.loss import negligible, softmax_cross_entropy
 from npticket.protocols import Loss
 
 InPlace = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # (y (B, ...), targets (B, ...), dy) -> loss (1,)
@@ -31,6 +31,7 @@ def _softmax_cross_entropy(rows: np.ndarray, logits: np.ndarray, labels: np.ndar
     np.exp(logits, out=dz)
     total = dz.sum(axis=1, keepdims=True)
     loss = (np.log(total[:, 0]) - logits[rows, labels]).sum(keepdims=True) / batch
+    dz *= dz > negligible(dz) * total
     dz /= total * batch
     dz[rows, labels] -= 1 / batch
     return loss
