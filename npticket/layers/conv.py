@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from npticket.backend import Array, array_module
-from npticket.initializers import glorot_normal
 from npticket.params import Tree
 from npticket.protocols import Backward
 from npticket.streams import TrainingStep
@@ -24,6 +23,8 @@ class Conv2D:
     """y[h, w] = sum over i, j of x[h s + i - p, w s + j - p] W[i, j] + b, with zeros outside of x.
 
     W (T, K, K, C, O)   b (T, 1, 1, 1, O)   x (T, B, H, W, C)   y (T, B, H', W', O),   H' = (H + 2 p - K) // s + 1
+
+    Weights start as Gaussian Glorot, N(0, 2 / (K^2 (C + O))), biases at 0.
     """
 
     def __init__(
@@ -40,14 +41,11 @@ class Conv2D:
             self.layout["b"] = (1, 1, 1, filters)
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw one trial's parameters: Gaussian Glorot weights (fans are channels times K^2), zero biases."""
-        kernel, _, channels, filters = self.layout["W"]
-        fans = kernel * kernel * channels, kernel * kernel * filters
+        kernel, _, channels, filters = shape = self.layout["W"]
         zeros = {name: np.zeros(shape) for name, shape in self.layout.items()}
-        return zeros | {"W": glorot_normal(rng, self.layout["W"], *fans)}
+        return zeros | {"W": rng.standard_normal(shape) * np.sqrt(2 / (kernel**2 * (channels + filters)))}
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         kernel, pad, (height, width) = p["W"].shape[1], self.padding, x.shape[2:4]
         if min(height, width) + 2 * pad < kernel:
             raise ValueError(f"a {height} x {width} map with padding {pad} is smaller than a kernel of size {kernel}")

@@ -9,17 +9,20 @@ from npticket.protocols import Backward
 from npticket.streams import TrainingStep
 
 
-class MaxPool(Parameterless):
+class _OverSquares(Parameterless):
+    def __init__(self, size: int = 2) -> None:
+        if size < 1:
+            raise ValueError(f"pooling needs squares of at least 1 pixel, got {size}")
+        self.size = size
+
+
+class MaxPool(_OverSquares):
     """y = the largest of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)
 
     Where several pixels of a square are equally large, the gradient goes to the first of them, row by row.
     """
 
-    def __init__(self, size: int = 2) -> None:
-        self.size = _checked(size)
-
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and the function that turns dL/dy into dL/dx."""
         xp = array_module(x)
         first, *others = _corners(x, self.size)
         y = first.copy()
@@ -39,14 +42,10 @@ class MaxPool(Parameterless):
         return y, backward
 
 
-class AveragePool(Parameterless):
+class AveragePool(_OverSquares):
     """y = the mean of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)"""
 
-    def __init__(self, size: int = 2) -> None:
-        self.size = _checked(size)
-
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and the function that turns dL/dy into dL/dx."""
         y = sum(_corners(x, self.size)) / self.size**2
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
@@ -62,7 +61,6 @@ class GlobalAveragePool(Parameterless):
     """y = the mean of each channel over the whole map.     x (T, B, H, W, C)   y (T, B, C)"""
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and the function that turns dL/dy into dL/dx."""
         area = x.shape[2] * x.shape[3]
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
@@ -71,12 +69,6 @@ class GlobalAveragePool(Parameterless):
             return dx
 
         return x.mean(axis=(2, 3)), backward
-
-
-def _checked(size: int) -> int:
-    if size < 1:
-        raise ValueError(f"pooling needs squares of at least 1 pixel, got {size}")
-    return size
 
 
 def _corners(x: Array, size: int) -> Iterator[Array]:
