@@ -15,12 +15,11 @@ from strategies import fits, optimizers, paper_rates, pruned_nets, seeds, set_to
 from npticket import datasets
 from npticket import nets as library
 from npticket.datasets import Dataset, Split
-from npticket.engine import ENGINES, dense, gemm, inputs, plan
+from npticket.engine import ENGINES, Several, dense, gemm, plan, products
 from npticket.engine.dense import DenseNet
-from npticket.engine.grouped import Grouped, groups
 from npticket.engine.living import is_dense, living_units
 from npticket.engine.packed import Packed
-from npticket.engine.several import Several
+from npticket.engine.products import Grouped, groups
 from npticket.layers import Chain, Dense, Dropout, Flatten, ReLU
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
@@ -195,7 +194,7 @@ def test_a_way_with_other_bits_takes_no_part(monkeypatch):
     monkeypatch.setattr(gemm, "in_rows", wrong)
     monkeypatch.setattr(gemm, "in_columns", wrong)
     monkeypatch.setattr(gemm, "fastest", lambda ways, *arguments: ways[-1])
-    assert gemm.product(300, 60, 300, np.float32) is gemm.whole
+    assert gemm.product(300, 60, 300, np.float32) is np.matmul
 
 
 @pytest.mark.parametrize("rate", [0, 0.5, 0.9])
@@ -230,9 +229,9 @@ def test_the_fastest_way_is_taken():
 def test_often_lit_pixels_come_first_by_hand():
     shown = np.zeros((200, 5))
     shown[:, 1] = shown[:2, 3] = shown[:1, 4] = 1  # 100 %, 1 % and 0.5 % of the images
-    order, often = inputs.often_lit_first(shown, np.array([0, 1, 3, 4]))
+    order, often = products.often_lit_first(shown, np.array([0, 1, 3, 4]))
     assert (order.tolist(), often) == ([1, 3, 0, 4], 2)
-    order, often = inputs.often_lit_first(np.ones((9, 5)), np.array([0, 3]))
+    order, often = products.often_lit_first(np.ones((9, 5)), np.array([0, 3]))
     assert (order.tolist(), often) == ([0, 3], 2), "nothing to skip"
 
 

@@ -4,16 +4,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from npticket.engine.grouped import SPARSE, UNITS, WORTH_IT, Grouped, groups
-from npticket.engine.inputs import AllInputs, OftenLit, Product, often_lit_first
 from npticket.engine.living import dense_layers, is_dense, living_units, places
 from npticket.engine.loss import in_place
 from npticket.engine.packed import packed
+from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, often_lit_first
 from npticket.engine.whole import Scattered
 from npticket.layers import Chain
 from npticket.params import Params
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
 from npticket.streams import TrainingStep
+
+SPARSE = 0.06  # of the weights: from here on it is worth looking for groups
+WORTH_IT = 0.5  # of the multiplications of the other way
 
 
 class DenseNet:
@@ -25,13 +27,7 @@ class DenseNet:
     """
 
     def __init__(
-        self,
-        net: Net,
-        loss: Loss,
-        start: Params,
-        masks: Params,
-        optimizer: MakeOptimizer,
-        shown: np.ndarray | None = None,
+        self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer, shown: np.ndarray | None
     ) -> None:
         if not is_dense(net.body):
             raise ValueError(f"{net.name} is not made of dense layers with a ReLU between each two")
@@ -61,25 +57,22 @@ class DenseNet:
         self._memory: dict[int, _Memory] = {}
 
     def see(self, inputs: np.ndarray) -> np.ndarray:
-        """Return what `step` and `predict` want to be given of inputs (..., *input_shape): (..., I)."""
+        """Return the pixels that matter, (..., I), in the order of the first layer's weights."""
         flat = inputs.reshape(*inputs.shape[: inputs.ndim - len(self._example)], -1)
-        if len(self._inputs) == flat.shape[-1] and (self._inputs == np.arange(len(self._inputs))).all():
+        if np.array_equal(self._inputs, np.arange(flat.shape[-1])):
             return flat
         return flat.take(self._inputs, axis=-1)
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
-        """Take one optimizer step; return the loss before it, (1,).     x (1, B, I)   targets (1, B, ...)"""
         memory = self._memory_for(x.shape[1])
         loss = self._backward(x[0], targets[0], self._forward(x[0], memory), memory)
         self._optimizer.step(self._theta, self._grads)
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return y (1, B, O).     x (1, B, I)"""
         return self._forward(x[0], self._memory_for(x.shape[1]))[None].copy()
 
     def read(self, out: Params) -> None:
-        """Copy the present parameters, pruned ones 0, into `out`."""
         out.flat[...] = self._start.flat
         out.flat[:, self._index] = self._theta.flat[:, self._kept]
 
@@ -160,7 +153,7 @@ class _Work:
 
 
 class _Memory:
-    """What the layers need for a batch of a certain size."""
+    """What all layers need for it."""
 
     def __init__(self, batch: int, layers: list[_Layer], first: Product, loss: Loss) -> None:
         dtype = layers[0].b.dtype

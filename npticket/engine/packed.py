@@ -19,8 +19,7 @@ class Packed:
     are read once, at the first step: from then on nobody else may change them.
     """
 
-    elementwise = True
-    decays = True
+    elementwise, decays = True, True
 
     def __init__(self, optimizer: MakeOptimizer, masks: Params) -> None:
         self._index = np.flatnonzero(moving(masks).flat[0])
@@ -30,7 +29,6 @@ class Packed:
         self._memory: tuple[Params, Params] | None = None  # the survivors' parameters and gradients
 
     def step(self, theta: Params, grads: Params) -> None:
-        """Update theta.flat in place."""
         if self._memory is None:
             survivors = Params(self._shapes, theta.flat[:, self._index])
             self._memory = survivors, survivors.copy()
@@ -41,13 +39,13 @@ class Packed:
 
 
 def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:
-    """Return the optimizer for one trial's `masks`, packed where that is faster here.
+    """Return the optimizer for one trial's `masks`, packed where that is faster, which is timed; the bits are the same.
 
-    Which way is faster is timed; the bits are the same. One that is not elementwise is not packed.
+    One that is not elementwise is not packed.
     """
-    ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
     if masks.flat.all() or not is_elementwise(optimizer(masks)):
         return made(optimizer, masks)
+    ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
     theta, grads = (masks.like(np.zeros(masks.flat.shape, dtype)) for _ in range(2))
     steps = [way(masks).step for way in ways]
     return ways[steps.index(fastest(steps, theta, grads))](masks)

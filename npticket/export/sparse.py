@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.engine.grouped import UNITS, groups
 from npticket.engine.living import dense_layers, is_dense, living_units
+from npticket.engine.products import UNITS, groups
 from npticket.layers import Chain
 from npticket.params import Params, check_masks
 from npticket.protocols import Net
