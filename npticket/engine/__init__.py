@@ -11,7 +11,7 @@ import numpy as np
 from npticket.backend import array_module
 from npticket.engine.conv import ConvNet, supports
 from npticket.engine.dense import DenseNet
-from npticket.engine.gpu import Gpu
+from npticket.engine.gpu.lockstep import Gpu
 from npticket.engine.living import is_dense
 from npticket.engine.packed import packed
 from npticket.engine.plain import Plain

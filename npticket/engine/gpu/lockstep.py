@@ -5,11 +5,12 @@ parameters of all trials stand layer by layer instead, so that each layer's are 
 """
 
 from npticket.backend import Array, array_module
-from npticket.engine.gpu.fusion import fused_layers
-from npticket.engine.gpu.loss import on_device
+from npticket.engine.gpu.layers import fused_layers
+from npticket.engine.gpu.loss import cross_entropy
 from npticket.engine.gpu.optimizers import fused
 from npticket.engine.whole import Whole
 from npticket.layers import predict
+from npticket.loss import softmax_cross_entropy
 from npticket.optimizers import moving
 from npticket.params import Params, Tree
 from npticket.protocols import Loss, MakeOptimizer, Net
@@ -25,18 +26,16 @@ class Gpu:
 
     def __init__(self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer) -> None:
         xp = array_module(start.flat, masks.flat)
-        self._body, self._loss = fused_layers(net.body), on_device(loss)
-        self._theta = ByLayer(start)
-        self._grads = ByLayer(start.like(xp.zeros_like(start.flat)))
+        self._body = fused_layers(net.body)
+        self._loss = cross_entropy if loss is softmax_cross_entropy else loss
+        self._theta, self._grads = ByLayer(start), ByLayer(start.like(xp.zeros_like(start.flat)))
         kernels = fused(optimizer(masks), ByLayer(moving(masks)).flat)
         self._optimizer = Unfused(optimizer, start, masks) if kernels is None else kernels
 
     def see(self, inputs: Array) -> Array:
-        """Return what `step` and `predict` want to be given of `inputs`: them."""
         return inputs
 
     def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:
-        """Take one optimizer step; return the loss before it, per trial (T,).     x, targets (T, B, ...)"""
         y, backward = self._body.forward(self._theta.tree, x, step)
         loss, dy = self._loss(y, targets)
         backward(dy, self._grads.tree, need_dx=False)
@@ -44,11 +43,9 @@ class Gpu:
         return loss
 
     def predict(self, x: Array) -> Array:
-        """Return y (T, B, ...).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
         return predict(self._body, self._theta.tree, x)
 
     def read(self, out: Params) -> None:
-        """Copy the present parameters, pruned ones 0, into `out`."""
         self._theta.read(out)
 
 
@@ -81,7 +78,6 @@ class Unfused:
         self._optimizer = Whole(optimizer, masks)
 
     def step(self, theta: ByLayer, grads: ByLayer) -> None:
-        """Update theta in place."""
         theta.read(self._theta)  # the layers have moved its running statistics
         grads.read(self._grads)
         self._optimizer.step(self._theta, self._grads)

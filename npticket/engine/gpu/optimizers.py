@@ -1,5 +1,6 @@
 """Masked SGD and Adam in one pass over memory."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from npticket.backend import Array, array_module
@@ -44,45 +45,31 @@ class Flat(Protocol):
     flat: Array
 
 
-def fused(plain: Optimizer, alive: Array) -> "FusedSGD | FusedAdam | None":
+def fused(plain: Optimizer, alive: Array) -> "Fused | None":
     """Return what does the same as a fresh optimizer in one pass, or None; `alive` says what may move."""
     if type(plain) is Adam:  # and nothing derived from it, which may do something else
-        return FusedAdam(plain, alive)
-    return FusedSGD(plain, alive) if type(plain) is SGD else None
+        return Fused(plain, alive, ADAM_STEP, 2, lambda: (plain.beta1, plain.beta2, *plain.scales()))
+    if type(plain) is SGD:
+        momentum, decay = plain.momentum, plain.weight_decay
+        return Fused(plain, alive, SGD_STEP, 1, lambda: (momentum, decay, plain.schedule(plain.steps)))
+    return None
 
 
-class FusedSGD:
-    """Takes the steps of `plain`, whose schedule and factors it reads and whose steps it counts."""
+class Fused:
+    """Takes the steps of `plain`, which it counts there, by a kernel that keeps `count` moments of each parameter."""
 
-    def __init__(self, plain: SGD, alive: Array) -> None:
-        self._plain, self._alive, self._v = plain, alive, None
-
-    def step(self, theta: Flat, grads: Flat) -> None:
-        """Update theta.flat in place."""
-        p, g, plain = theta.flat, grads.flat, self._plain
-        if self._v is None:
-            self._v = array_module(p, g).zeros_like(p)
-        factors = plain.momentum, plain.weight_decay, plain.schedule(plain.steps), _drop(plain.steps, p)
-        kernel(array_module(p, g), SGD_STEP)(g, self._alive, *factors, p, self._v)
-        plain.steps += 1
-
-
-class FusedAdam:
-    """Takes the steps of `plain`, whose schedule and factors it reads and whose steps it counts."""
-
-    def __init__(self, plain: Adam, alive: Array) -> None:
-        self._plain, self._alive, self._m, self._v = plain, alive, None, None
+    def __init__(
+        self, plain: Adam | SGD, alive: Array, source: Source, count: int, factors: Callable[[], tuple[float, ...]]
+    ) -> None:
+        self._plain, self._alive, self._source, self._factors = plain, alive, source, factors
+        self._moments: list[Array] = [None] * count
 
     def step(self, theta: Flat, grads: Flat) -> None:
         """Update theta.flat in place."""
-        p, g, plain = theta.flat, grads.flat, self._plain
-        if self._m is None:
-            self._m, self._v = (array_module(p, g).zeros_like(p) for _ in range(2))
-        factors = plain.beta1, plain.beta2, *plain.scales(), _drop(plain.steps, p)
-        kernel(array_module(p, g), ADAM_STEP)(g, self._alive, *factors, p, self._m, self._v)
-        plain.steps += 1
-
-
-def _drop(steps: int, p: Array) -> float:
-    """Up to which size moments become 0 in this step, as optimizers.flush does."""
-    return tiny(p) if steps % FLUSH_EVERY == 0 else 0.0
+        p, g, steps = theta.flat, grads.flat, self._plain.steps
+        xp = array_module(p, g)
+        if self._moments[0] is None:
+            self._moments = [xp.zeros_like(p) for _ in self._moments]
+        drop = tiny(p) if steps % FLUSH_EVERY == 0 else 0.0  # as optimizers.flush does
+        kernel(xp, self._source)(g, self._alive, *self._factors(), drop, p, *self._moments)
+        self._plain.steps += 1
