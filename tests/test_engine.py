@@ -80,7 +80,7 @@ def test_a_sparse_lenet_is_run_in_groups_and_is_plain(seed, optimizer, looks_fir
     masks = prune_layerwise(random_scores(theta0, streams(seed, [0], "mask")), dense_masks(theta0), rates)
     start = rewind(theta0, masks)
     compare(net, start, masks, optimizer, seed, looks_first)
-    assert isinstance(plan(net, CLASSIFY, start, masks, optimizer)._memory_for(7).layers[0].product, Grouped)
+    assert isinstance(plan(net, CLASSIFY, start, masks, optimizer)._layers(7)[0].product, Grouped)
 
 
 def test_groups_by_hand():
@@ -278,7 +278,7 @@ def test_a_pruned_lenet_really_gets_smaller():
     start = rewind(theta, masks)
     engine = plan(net, CLASSIFY, start, masks, lambda m: Adam(m, lr=1e-3))
     assert engine.see(np.zeros((5, 28, 28))).shape == (5, 584)
-    assert [layer.w.shape for layer in engine._layers] == [(584, 200), (200, 100), (100, 10)]
+    assert [layer.w.shape for layer in engine._layers(5)] == [(584, 200), (200, 100), (100, 10)]
     decayed = plan(net, CLASSIFY, start, masks, lambda m: SGD(m, lr=0.1, weight_decay=0.1))
     assert decayed.see(np.zeros((5, 28, 28))).shape == (5, 784)  # weight decay moves what has no gradient
 

@@ -43,13 +43,14 @@ def fastest(ways: Sequence[Callable], *arguments: object) -> Callable:
     """The one of `ways` that took the least time, taking turns; a lone one is not timed."""
     if len(ways) == 1:
         return ways[0]
-    seconds = np.full((REPEATS, len(ways)), np.inf)
-    for repeat in range(REPEATS):
-        for i, way in enumerate(ways):
-            began = time.perf_counter()
-            way(*arguments)
-            seconds[repeat, i] = time.perf_counter() - began
-    return ways[int(seconds.min(axis=0).argmin())]
+
+    def seconds(way: Callable) -> float:
+        began = time.perf_counter()
+        way(*arguments)
+        return time.perf_counter() - began
+
+    turns = [[seconds(way) for way in ways] for _ in range(REPEATS)]
+    return ways[int(np.min(turns, axis=0).argmin())]
 
 
 def block_size(size: int, others: int) -> int:
