@@ -17,7 +17,7 @@ from npticket import nets as library
 from npticket.datasets import Dataset, Split
 from npticket.engine import ENGINES, Several, dense, gemm, plan, products
 from npticket.engine.dense import DenseNet
-from npticket.engine.living import is_dense, living_units
+from npticket.engine.living import dense_layers, living_units
 from npticket.engine.packed import Packed
 from npticket.engine.products import Grouped, groups
 from npticket.layers import Chain, Dense, Dropout, Flatten, ReLU
@@ -284,9 +284,9 @@ def test_a_pruned_lenet_really_gets_smaller():
 
 
 def test_what_runs_what():
-    assert is_dense(library.lenet_300_100().body)
-    assert not is_dense(library.conv_2().body)
-    assert not is_dense(Chain(a=Dense(2, 3), b=Dense(3, 2)))  # no ReLU: a unit's output could be its bias
+    assert dense_layers(library.lenet_300_100().body) == ["fc1", "fc2", "out"]
+    assert not dense_layers(library.conv_2().body)
+    assert not dense_layers(Chain(a=Dense(2, 3), b=Dense(3, 2)))  # no ReLU: a unit's output could be its bias
     net = library.lenet_300_100()
     theta = net.init(streams(0, range(2), "init"))
     with pytest.raises(ValueError, match="no engine 'warp'; there is fast, plain"):

@@ -11,9 +11,8 @@ from strategies import seeds, trial_counts
 from strict import StrictArray, strict
 from test_gpu import compare, convolutional, given_optimizers, tickets
 
-from npticket.engine.gpu import conv, kernels, layers, norm
+from npticket.engine.gpu import conv, kernels, layers, lockstep, norm
 from npticket.engine.gpu import loss as gpu_loss
-from npticket.engine.gpu import optimizers as gpu_optimizers
 from npticket.engine.gpu.layers import fused_layers
 from npticket.engine.gpu.lockstep import Gpu, Unfused
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Flatten, MaxPool, ReLU
@@ -79,7 +78,7 @@ def test_nan_is_not_hidden():
 
 def test_a_pruned_weight_does_not_move_whatever_its_gradient():
     alive, p = strict.asarray(np.array([True, False])), strict.asarray(np.zeros(2))
-    optimizer = gpu_optimizers.fused(Adam(dense_masks(convolutional().init(streams(0, [0], "init"))), 0.1), alive)
+    optimizer = lockstep.fused(Adam(dense_masks(convolutional().init(streams(0, [0], "init"))), 0.1), alive)
     optimizer.step(SimpleNamespace(flat=p), SimpleNamespace(flat=strict.asarray(np.array([1.0, np.inf]))))
     assert p.get()[0] != 0 and p.get()[1].tobytes() == np.float64(0).tobytes()
 
@@ -91,7 +90,7 @@ def test_kernels_forget_moments_before_they_become_subnormal(plain, dtype):
     rng = np.random.default_rng(0)
     theta = Params({"a/W": (40,)}, rng.normal(size=(1, 40)).astype(dtype))
     masks = dense_masks(theta)
-    ours = gpu_optimizers.fused(plain(masks, 0.01), strict.asarray(masks.flat))
+    ours = lockstep.fused(plain(masks, 0.01), strict.asarray(masks.flat))
     theirs, p = plain(masks, 0.01), SimpleNamespace(flat=strict.asarray(theta.flat))
     moment = "_m" if plain is Adam else "_v"  # its first
     for step in range(1_200 if dtype == np.float32 else 7_500):
@@ -133,7 +132,7 @@ def test_an_optimizer_without_a_kernel_steps_the_network_as_it_is():
 
     net = convolutional()
     start, masks = tickets(net, range(2), 0)
-    assert gpu_optimizers.fused(Mine(masks, 0.1), None) is None
+    assert lockstep.fused(Mine(masks, 0.1), None) is None
     make = lambda m: Mine(m, 0.1, 0.9, 0.01)  # noqa: E731
     there = [start.like(strict.asarray(start.flat)), masks.like(strict.asarray(masks.flat))]
     assert type(Gpu(net, softmax_cross_entropy, *there, make)._optimizer) is Unfused
@@ -158,9 +157,9 @@ def test_kernels_as_they_are(optimizer):
 @pytest.mark.parametrize(
     ("module", "which", "right", "wrong"),
     [
-        (gpu_optimizers, "ADAM_STEP", "v = beta2 * v + g * g", "v = beta2 * v + g"),
-        (gpu_optimizers, "ADAM_STEP", "if (alive)", "if (true)"),
-        (gpu_optimizers, "SGD_STEP", "weight_decay * p", "weight_decay * v"),
+        (lockstep, "ADAM_STEP", "v = beta2 * v + g * g", "v = beta2 * v + g"),
+        (lockstep, "ADAM_STEP", "if (alive)", "if (true)"),
+        (lockstep, "SGD_STEP", "weight_decay * p", "weight_decay * v"),
         (kernels, "BIAS", "y += b", "y -= b"),
         (kernels, "BIAS", "relu && y", "y"),
         (layers, "RELU", "x < 0", "x > 0"),

@@ -2,12 +2,11 @@
 
 from npticket.datasets.cifar import cifar10, cifar100
 from npticket.datasets.dataset import DataError, Dataset, Split
-from npticket.datasets.epoch import Augment, Changes, FlipAndCrop, epoch_order
+from npticket.datasets.epoch import Augment, FlipAndCrop, epoch_order
 from npticket.datasets.mnist import fashion_mnist, mnist
 
 __all__ = [
     "Augment",
-    "Changes",
     "DataError",
     "Dataset",
     "FlipAndCrop",

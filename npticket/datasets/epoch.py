@@ -24,15 +24,15 @@ def epoch_order(n: int, batch: int, place: Place, epoch: int) -> np.ndarray:
 
 
 class Changes(Protocol):
-    """How the inputs of one epoch are changed, example by example."""
+    """How the inputs of one epoch are changed, example by example.
 
-    def to(self, xp: ModuleType) -> "Changes":
-        """The same with arrays of module `xp`."""
-        ...
+    `apply` returns changed copies of `images` (T, B, ...), which are the epoch's `examples`; `to` the same changes with
+    arrays of module `xp`.
+    """
 
-    def apply(self, images: Array, examples: slice) -> Array:
-        """Return changed copies of `images` (T, B, ...), which are the epoch's `examples`."""
-        ...
+    def to(self, xp: ModuleType) -> "Changes": ...
+
+    def apply(self, images: Array, examples: slice) -> Array: ...
 
 
 Augment = Callable[[int, Place, int], Changes]  # of so many examples per epoch, where, in which epoch

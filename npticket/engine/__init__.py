@@ -12,7 +12,7 @@ from npticket.backend import array_module
 from npticket.engine.conv import ConvNet, supports
 from npticket.engine.dense import DenseNet
 from npticket.engine.gpu.lockstep import Gpu
-from npticket.engine.living import is_dense
+from npticket.engine.living import dense_layers
 from npticket.engine.packed import packed
 from npticket.engine.plain import Plain
 from npticket.params import Params
@@ -48,7 +48,7 @@ def plan(
 
     def fast(start: Params, masks: Params) -> Engine:
         """For one trial. Of networks that nobody knows it runs the layers, and only packs survivors."""
-        if is_dense(net.body):
+        if dense_layers(net.body):
             return DenseNet(net, task.loss, start, masks, optimizer, shown)
         if supports(net):
             return ConvNet(net, task.loss, start, masks, optimizer, min(threads, 2))

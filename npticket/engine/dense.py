@@ -5,14 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from npticket.engine.living import dense_layers, is_dense, living_units, places
+from npticket.engine.living import dense_layers, living_units, places
 from npticket.engine.loss import in_place
 from npticket.engine.packed import packed
 from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, often_lit_first
 from npticket.engine.whole import Scattered
-from npticket.layers import Chain
 from npticket.params import Params, Tree
-from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
+from npticket.protocols import Layer, Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
 SPARSE = 0.06  # of the weights: from here on it is worth looking for groups
@@ -20,7 +19,7 @@ WORTH_IT = 0.5  # of the multiplications of the other way
 
 
 class DenseNet:
-    """Runs one trial of a dense `net` from `start` under `masks`; `start` itself is not written.
+    """Runs one trial of a `net` of dense layers from `start` under `masks`; `start` itself is not written.
 
     `shown` are some of the images that it will see, as floats (N, *input_shape): pixels that are 0 in nearly all of
     them get a place where they can be skipped. Under weight decay, which moves weights without gradient, no unit is
@@ -30,8 +29,6 @@ class DenseNet:
     def __init__(
         self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer, shown: np.ndarray | None
     ) -> None:
-        if not is_dense(net.body):
-            raise ValueError(f"{net.name} is not made of dense layers with a ReLU between each two")
         body, one = net.body, optimizer(masks)
         alive = living_units(body, start, masks)
         units = [np.arange(len(a)) if does_decay(one) else np.flatnonzero(a) for a in alive]
@@ -126,7 +123,7 @@ class _Layer:
 
 
 def _first_layer(
-    body: Chain, masks: Params, units: list[np.ndarray], often: int, dtype: np.dtype
+    body: Layer, masks: Params, units: list[np.ndarray], often: int, dtype: np.dtype
 ) -> tuple[Callable[[int], Product], dict[str, np.ndarray]]:
     """Decide how the first layer is run: return (batch size -> what runs it, where the parameters stand).
 

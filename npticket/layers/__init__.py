@@ -4,8 +4,7 @@ from npticket.layers.compose import Chain, Residual, predict
 from npticket.layers.conv import Conv2D
 from npticket.layers.dense import Dense
 from npticket.layers.norm import BatchNorm
-from npticket.layers.parameterless import Dropout, Flatten, ReLU
-from npticket.layers.pool import AveragePool, GlobalAveragePool, MaxPool
+from npticket.layers.parameterless import AveragePool, Dropout, Flatten, GlobalAveragePool, MaxPool, ReLU
 from npticket.protocols import Layer
 
 __all__ = [

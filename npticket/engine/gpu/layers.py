@@ -12,29 +12,26 @@ from npticket.protocols import Backward, Layer
 from npticket.streams import TrainingStep
 
 WITH_RELU = (layers.Dense, layers.Conv2D, layers.BatchNorm)
-KNOWN = (*WITH_RELU, layers.Chain, layers.Residual, layers.MaxPool, layers.ReLU)
 
 
 def fused_layers(layer: Layer, relu: bool = False) -> Layer:
-    """The same network with the same parameters, at its end a ReLU if asked for; unknown layers stay what they are."""
-    if type(layer) not in KNOWN:  # what is derived from one of these may do something else
-        return layer
-    match layer:
-        case layers.Chain():
-            return _fused_chain(layer)
-        case layers.Residual(body=body, shortcut=shortcut):
-            return layers.Residual(fused_layers(body), None if shortcut is None else fused_layers(shortcut))
-        case layers.Dense():
-            return Dense(layer, relu)
-        case layers.Conv2D():
-            return Conv2D(layer, relu)
-        case layers.BatchNorm():
-            return BatchNorm(layer, relu)
-        case layers.MaxPool(size=size):
-            return MaxPool(size)
-        case layers.ReLU():
-            return ReLU()
-    return layer
+    """The same network with the same parameters, at its end a ReLU if asked for; unknown layers stay what they are.
+
+    What is derived from a known one is unknown: it may do something else.
+    """
+    if type(layer) is layers.Chain:
+        return _fused_chain(layer)
+    if type(layer) is layers.Residual:
+        return layers.Residual(fused_layers(layer.body), layer.shortcut and fused_layers(layer.shortcut))
+    if type(layer) is layers.Dense:
+        return Dense(layer, relu)
+    if type(layer) is layers.Conv2D:
+        return Conv2D(layer, relu)
+    if type(layer) is layers.BatchNorm:
+        return BatchNorm(layer, relu)
+    if type(layer) is layers.MaxPool:
+        return MaxPool(layer.size)
+    return ReLU() if type(layer) is layers.ReLU else layer
 
 
 def _fused_chain(chain: layers.Chain) -> layers.Chain:

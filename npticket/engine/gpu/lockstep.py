@@ -4,17 +4,49 @@ A product of arrays (T, ...) copies what is not contiguous, and views into param
 parameters of all trials stand layer by layer instead, so that each layer's are one block.
 """
 
+from collections.abc import Callable
+
 from npticket.backend import Array, array_module
+from npticket.engine.gpu.kernels import Source, kernel
 from npticket.engine.gpu.layers import fused_layers
 from npticket.engine.gpu.loss import cross_entropy
-from npticket.engine.gpu.optimizers import fused
 from npticket.engine.whole import Whole
 from npticket.layers import predict
 from npticket.loss import softmax_cross_entropy
-from npticket.optimizers import moving
+from npticket.optimizers import FLUSH_EVERY, SGD, Adam, moving, tiny
 from npticket.params import Params, Tree
-from npticket.protocols import Loss, MakeOptimizer, Net
+from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer
 from npticket.streams import TrainingStep
+
+# optimizers.Adam, with its `scales` as eps and rate, and now and then its `flush`: m up to `drop` becomes 0. What is
+# pruned is not even read.
+ADAM_STEP: Source = (
+    "T g, bool alive, T beta1, T beta2, T eps, T rate, T drop",
+    "T p, T m, T v",
+    """
+    if (alive) {
+        if (fabs(m) <= drop) m = 0;
+        m = beta1 * m + g;
+        v = beta2 * v + g * g;
+        p -= m / (sqrt(v) + eps) * rate;
+    }
+    """,
+    "masked_adam",
+)
+
+# optimizers.SGD
+SGD_STEP: Source = (
+    "T g, bool alive, T momentum, T weight_decay, T lr, T drop",
+    "T p, T v",
+    """
+    if (alive) {
+        if (fabs(v) <= drop) v = 0;
+        v = momentum * v + (g + weight_decay * p);
+        p -= lr * v;
+    }
+    """,
+    "masked_sgd",
+)
 
 
 class Gpu:
@@ -50,7 +82,10 @@ class Gpu:
 
 
 class ByLayer:
-    """A copy of Params in which each parameter of all trials is one block: views (T, ...) into flat (1, T P)."""
+    """A copy of Params in which each parameter of all trials is one block: views (T, ...) into flat (1, T P).
+
+    `read` copies all of them into Params, `write` takes them from there.
+    """
 
     def __init__(self, params: Params) -> None:
         shapes = {name: (params.trials, *shape) for name, shape in params.shapes.items()}
@@ -60,12 +95,10 @@ class ByLayer:
         self.tree = _first(self._blocks.tree)
 
     def read(self, out: Params) -> None:
-        """Copy all parameters into `out`, where they stand trial by trial."""
         for name in out:
             out[name][...] = self._blocks[name][0]
 
     def write(self, params: Params) -> None:
-        """Take over all parameters."""
         for name in params:
             self._blocks[name][0][...] = params[name]
 
@@ -82,6 +115,36 @@ class Unfused:
         grads.read(self._grads)
         self._optimizer.step(self._theta, self._grads)
         theta.write(self._theta)
+
+
+def fused(plain: Optimizer, alive: Array) -> "Fused | None":
+    """Return what does the same as a fresh optimizer in one pass, or None; `alive` says what may move."""
+    if type(plain) is Adam:  # and nothing derived from it, which may do something else
+        return Fused(plain, alive, ADAM_STEP, 2, lambda: (plain.beta1, plain.beta2, *plain.scales()))
+    if type(plain) is SGD:
+        return Fused(
+            plain, alive, SGD_STEP, 1, lambda: (plain.momentum, plain.weight_decay, plain.schedule(plain.steps))
+        )
+    return None
+
+
+class Fused:
+    """Takes the steps of `plain`, which it counts there, by a kernel that keeps `count` moments of each parameter."""
+
+    def __init__(
+        self, plain: Adam | SGD, alive: Array, source: Source, count: int, factors: Callable[[], tuple[float, ...]]
+    ) -> None:
+        self._plain, self._alive, self._source, self._factors = plain, alive, source, factors
+        self._moments: list[Array] = [None] * count
+
+    def step(self, theta: ByLayer, grads: ByLayer) -> None:
+        p, g, steps = theta.flat, grads.flat, self._plain.steps
+        xp = array_module(p, g)
+        if self._moments[0] is None:
+            self._moments = [xp.zeros_like(p) for _ in self._moments]
+        drop = tiny(p) if steps % FLUSH_EVERY == 0 else 0.0  # as optimizers.flush does
+        kernel(xp, self._source)(g, self._alive, *self._factors(), drop, p, *self._moments)
+        self._plain.steps += 1
 
 
 def _first(tree: Tree) -> dict[str, Array]:
