@@ -24,8 +24,8 @@ DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch
 class SparseNet:
     """f(x; kept * theta) for one trial, for prediction only.
 
-    A dense network runs without its dead units, faster the fewer weights are left below 5 %. Any other network runs
-    through the plain layers: its file is smaller, its prediction as fast as before.
+    A dense network runs without its dead units, faster the fewer weights are left below 5 %; any other one through the
+    plain layers, as fast as before.
     """
 
     def __init__(self, net: Net, theta: Params, kept: Params) -> None:
@@ -35,10 +35,7 @@ class SparseNet:
         self._chunk = min((product.chunk for product, _ in self._stages), default=Grouped.chunk)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return y (B, *output_shape).     x (B, *input_shape), floats as in training: see `Dataset.floats`
-
-        Raises ValueError for images of another shape, TypeError for bytes.
-        """
+        """Return y (B, *output_shape).     x (B, *input_shape), floats as in training: see `Dataset.floats`"""
         if x.shape[1:] != self.net.input_shape:
             raise ValueError(f"{self.net.name} takes images (B, *{self.net.input_shape}), got {x.shape}")
         if x.dtype.kind != "f":
@@ -81,10 +78,7 @@ class Compact:
 
 
 class Grouped:
-    """x W[:, order] for a sparse matrix as a stack of small dense ones.     W (I, O)   x (B, I)
-
-    Units with similar inputs stand together in groups; a group multiplies the inputs that any of its units has.
-    """
+    """x W[:, order] for a sparse matrix as a stack of small dense ones: see engine.products.     W (I, O)   x (B, I)"""
 
     chunk = 125  # smaller: each input is gathered for several groups
 

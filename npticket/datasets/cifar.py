@@ -57,11 +57,10 @@ CIFAR_100 = _Format("CIFAR-100", "cifar-100", "03b5dce01913d631647c71ecec9e9cb8"
 def cifar10(folder: str | Path | None = None, seed: int = 0) -> Dataset:
     """Return CIFAR-10, split 45,000 / 5,000 / 10,000; `seed` chooses the validation images.
 
-    Looks in `folder`; else in $NPTICKET_DATA; else in the user's cache folder; else downloads 162 MB into it. A folder
-    may hold the archive cifar-10-binary.tar.gz or the six .bin files, itself or in a subfolder "cifar-10" or
-    "cifar-10-batches-bin". Raises DataError if it is nowhere: there is no bundled subset. Pixels enter a network with
-    mean 0 and standard deviation 1: the paper does not say how its did, and with this Conv-2 stops early nearer to
-    the iteration that it reports (docs/results/input_scaling.md).
+    Looks in `folder`; else in $NPTICKET_DATA; else in the user's cache folder; else downloads 162 MB into it, or raises
+    DataError. A folder may hold the archive cifar-10-binary.tar.gz or the six .bin files, itself or in a subfolder
+    "cifar-10" or "cifar-10-batches-bin". Pixels enter a network with mean 0 and standard deviation 1: the paper does
+    not say how, and so Conv-2 stops early nearer to the iteration that it reports (docs/results/input_scaling.md).
     """
     return _load(CIFAR_10, folder, seed)
 

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,11 +23,7 @@ class OutOfReach(Exception):
 
 
 def find(
-    name: str,
-    folder: str | Path | None,
-    missing: Callable[[Path], str],
-    files: Mapping[str, str],
-    mirrors: Sequence[str],
+    name: str, folder: str | Path | None, missing: Callable[[Path], str], files: dict[str, str], mirrors: Sequence[str]
 ) -> tuple[Path, str]:
     """Return the folder that holds the files of dataset `name`, and a phrase that says how it was found.
 
@@ -59,7 +55,7 @@ def read_caveat(folder: Path) -> str:
     return path.read_text().strip().partition("\n")[0] if path.is_file() else ""
 
 
-def download(files: Mapping[str, str], mirrors: Sequence[str], folder: Path) -> None:
+def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> None:
     """Put `files` (name -> "md5:..." or "sha256:...") from the first mirror that delivers each into `folder`.
 
     Raises OutOfReach within seconds if no mirror answers at all, DataError if mirrors answer but none delivers a

@@ -54,10 +54,7 @@ def mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
 
 
 def fashion_mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
-    """Return Fashion-MNIST, which has MNIST's format, from the same places (subfolder "fashion-mnist"), but no subset.
-
-    Raises DataError if it is nowhere and cannot be downloaded.
-    """
+    """Return Fashion-MNIST from the same places (subfolder "fashion-mnist"), or raise DataError: there is no subset."""
     try:
         found, source = find("fashion-mnist", folder, _missing, FASHION_FILES, FASHION_MIRRORS)
     except OutOfReach as error:

@@ -17,13 +17,14 @@ from npticket.protocols import Layer
 
 
 def dense_layers(body: Layer) -> list[str]:
-    """The names, in order, of dense layers with a ReLU between each two, perhaps after flattening; [] if it is not so."""
+    """The names of dense layers, if a network is these, with a ReLU between each two, perhaps after a Flatten; or []."""
     if type(body) is not Chain:  # what is derived from it, or from a layer, may do something else
         return []
     kinds = [type(layer) for layer in body.layers.values()]
     kinds = kinds[kinds[:1] == [Flatten] :]
-    is_dense = kinds == [Dense, ReLU] * (len(kinds) // 2) + [Dense]
-    return [name for name, layer in body.layers.items() if isinstance(layer, Dense)] if is_dense else []
+    if kinds != [Dense, ReLU] * (len(kinds) // 2) + [Dense]:
+        return []
+    return [name for name, layer in body.layers.items() if type(layer) is Dense]
 
 
 def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:

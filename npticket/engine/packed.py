@@ -15,8 +15,7 @@ from npticket.protocols import MakeOptimizer, Optimizer, is_elementwise
 class Packed:
     """Steps the survivors of one trial as one packed vector; exactly what `optimizer` does among the zeros.
 
-    Every step picks the survivors' gradients out of the flat array, and puts their parameters into the other. These
-    are read once, at the first step: from then on nobody else may change them.
+    Parameters are read once, at the first step: from then on nobody else may change them.
     """
 
     elementwise, decays = True, True

@@ -34,9 +34,9 @@ class Whole:
 
 
 class Scattered:
-    """The same for an engine that keeps a part of one trial's parameters: those at `index` of the flat array.
+    """The same for an engine that keeps a part of one trial's parameters.
 
-    Of what the engine keeps, `kept` says which numbers are parameters.
+    What stands at `kept` of the engine's flat array is what stands at `index` of the whole one.
     """
 
     elementwise, decays = False, True

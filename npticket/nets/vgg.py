@@ -1,5 +1,7 @@
 """VGGs for 32 x 32 x 3 images: Conv-2, Conv-4, Conv-6 (Frankle & Carbin 2019, Figure 2) and VGG-19 (appendix I.2)."""
 
+from itertools import pairwise
+
 from npticket.layers import AveragePool, BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
 from npticket.nets.net import Net
 from npticket.protocols import Layer
@@ -28,17 +30,14 @@ def conv_6(classes: int = 10, dropout: float = 0.0) -> Net:
 def _conv_net(name: str, widths: tuple[int, ...], classes: int, dropout: float) -> Net:
     """Pairs of 3 x 3 convolutions with 2 x 2 max-pooling, then dense layers of 256, 256 and `classes` units."""
     layers: dict[str, Layer] = {}
-    channels, count = 3, 0
-    for group, filters in enumerate(widths, start=1):
-        for _ in range(2):
-            count += 1
-            layers[f"conv{count}"] = Conv2D(channels, filters, padding=1)
-            layers[f"relu{count}"] = ReLU()
-            channels = filters
-        layers[f"pool{group}"] = MaxPool(2)
+    for i, (channels, filters) in enumerate(pairwise([3, *(width for width in widths for _ in range(2))]), start=1):
+        layers[f"conv{i}"] = Conv2D(channels, filters, padding=1)
+        layers[f"relu{i}"] = ReLU()
+        if i % 2 == 0:
+            layers[f"pool{i // 2}"] = MaxPool(2)
     layers["flatten"] = Flatten()
     side = 32 >> len(widths)
-    for i, inputs in enumerate((side * side * channels, 256), start=1):
+    for i, inputs in enumerate((side * side * widths[-1], 256), start=1):
         layers[f"fc{i}"] = Dense(inputs, 256)
         layers[f"fc_relu{i}"] = ReLU()
         if dropout:
