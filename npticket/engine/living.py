@@ -17,7 +17,7 @@ from npticket.protocols import Layer
 
 
 def dense_layers(body: Layer) -> list[str]:
-    """The names of dense layers, if a network is these, with a ReLU between each two, perhaps after a Flatten; or []."""
+    """The names of dense layers, if a network is these with a ReLU between each two, perhaps after a Flatten; or []."""
     if type(body) is not Chain:  # what is derived from it, or from a layer, may do something else
         return []
     kinds = [type(layer) for layer in body.layers.values()]
