@@ -192,7 +192,7 @@ def test_an_order_is_strict_and_says_so():
 
 
 def of(quantity, low=-np.inf, high=np.inf, recipes=("lenet-mnist",), **options):
-    return Claim(recipes, "an-id", "Fig 1", "so it is", quantity, "a number", "{:.2f}", low, high, **options)
+    return Claim(recipes, "an-id", "so it is", "Fig 1", quantity, "a number", "{:.2f}", low, high, **options)
 
 
 def verdict(quantity, rows, low=-np.inf, high=np.inf):

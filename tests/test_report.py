@@ -222,7 +222,7 @@ def test_reports_speak_of_no_task_and_no_paper():
 SMALL = Paper(
     "small", "Somebody (2020)", {"tiny": replace(RECIPE, name="tiny")}, Parts(series={"small": SERIES[TICKET]})
 )
-CLAIM = Claim(("tiny",), "an-id", "Fig 1", "so it is", lambda v: v, "a number", "{:.2f}")
+CLAIM = Claim(("tiny",), "an-id", "so it is", "Fig 1", lambda v: v, "a number", "{:.2f}")
 SWEEP = Sweep("sizes", "Figure 2", "size", {"1": replace(RECIPE, name="sizes-1")})
 
 

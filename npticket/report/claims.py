@@ -29,8 +29,8 @@ class Claim:
 
     recipes: tuple[str, ...]
     id: str
-    source: str
     sentence: str
+    source: str
     quantity: Callable[..., np.ndarray]
     expected: str
     form: str
