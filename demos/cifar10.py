@@ -16,8 +16,8 @@ from functools import partial
 from itertools import count, islice
 
 from npticket import backend, datasets
+from npticket.cli.commands import Costs
 from npticket.cli.demos import arguments, run, smaller
-from npticket.cli.running import Costs
 from npticket.experiments.cost import words
 from npticket.experiments.parts import make_augment, make_net, make_optimizer, make_rule
 from npticket.experiments.recipe import Recipe

@@ -19,8 +19,8 @@ from npticket.experiments.series import Series
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report.claims import Claim
-from npticket.report.figures import DEFAULT
-from npticket.report.paper import Library, Paper, Sweep
+from npticket.report.figures import DEFAULT, Sweep
+from npticket.report.paper import Library, Paper
 from npticket.report.tables import header, row, tables
 from npticket.report.verdict import verdict
 from npticket.task import CLASSIFY, LOSS, Measure

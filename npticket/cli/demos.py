@@ -2,11 +2,12 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from npticket import backend
-from npticket.cli.ending import status_of
+from npticket.cli import status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
 from npticket.experiments.parts import load_data
@@ -16,16 +17,12 @@ from npticket.experiments.workers import default_jobs
 from npticket.papers import LIBRARY
 from npticket.report.journal import Journal
 
+Args = Sequence[str] | None  # None: those of the process
 Sizes = Mapping[str, Mapping[str, int]]  # trials, rounds and steps by size: default, quick, paper
 
 
-def arguments(
-    parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: str, argv: Sequence[str] | None
-) -> Namespace:
-    """Add the flags that all demos have, parse, and fill in what was not given.
-
-    `sizes(args)` has the numbers of trials, rounds and steps by size; `out` is a folder, with fields like {net}.
-    """
+def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: str, argv: Args) -> Namespace:
+    """Add the flags that all demos have, parse, and fill in what was not given; `out` may have fields like {net}."""
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="size", action="store_const", const="quick", help="to see it run")
     size.add_argument("--paper", dest="size", action="store_const", const="paper", help="the paper's setting: long")
@@ -72,17 +69,15 @@ def run(args: Namespace, recipe: Recipe, find_winning_tickets: Callable[[Dataset
         backend.load(args.backend)
         data = load_data(recipe, LIBRARY.parts, args.data)
         means = Means(args.jobs, array_module=args.backend, engine=args.engine)
-        with Journal(recipe, LIBRARY, data, args.out, means) as journal:
+        with closing(Journal(recipe, LIBRARY, data, args.out, means)) as journal:
             journals.append(journal)
             find_winning_tickets(data, journal)
         journal.conclude()
         return 0
 
     def stopped() -> None:
-        kept = any(map(len, journals))
-        print(
-            f"\nStopped. {f'The rounds shown above are in {args.out}' if kept else 'No round was finished.'}",
-            flush=True,
-        )
+        kept = any(len(journal.store) for journal in journals)
+        where = f"The rounds shown above are in {args.out}" if kept else "No round was finished."
+        print(f"\nStopped. {where}", flush=True)
 
     return status_of(work, stopped)

@@ -4,16 +4,19 @@ Means are lines, with bands from the smallest to the largest run. Every line has
 that figures can be read in grey and by the colour-blind.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
+from npticket.experiments.recipe import Recipe
 from npticket.experiments.tables import Outcome
-from npticket.report.canvas import Picture, Points, finish
+from npticket.report import canvas
+from npticket.report.canvas import DASHES, MARKERS, Pen, Picture, Points
 from npticket.report.curves import Curves
-from npticket.report.lines import FixedSteps, Lines
-from npticket.report.quantities import at_early_stop, at_the_end, early_stop
-from npticket.report.words import first
+from npticket.report.quantities import STOP, Made, after, at_early_stop, at_the_end, early_stop, first
 
 NOTE = "line: mean, band: min-max"
 
@@ -29,15 +32,78 @@ class Plot(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Lines:
+    """A panel for each of `quantities` against weights remaining.
+
+    The lines are `beside`, then `series`; without `series`, all that the experiment has and `elsewhere` does not show.
+    What is not there is left out; without at least `needs` of `series` there is no figure. A `linear` axis leaves out
+    what it cannot show, the last 3 %.
+    """
+
+    stem: str
+    quantities: tuple[Made, ...]
+    series: tuple[str, ...] | None = None
+    beside: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    needs: int = 1
+    linear: bool = False
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw it."""
+        others = [one for one in points if one not in {*self.beside, *self.elsewhere}]
+        own = others if self.series is None else [one for one in self.series if one in points]
+        if len(own) < self.needs:
+            return
+        series = [*(one for one in self.beside if one in points), *own]
+        figure, axes_of = canvas.panels(len(self.quantities))
+        for axes, make in zip(axes_of, self.quantities, strict=True):
+            quantity = make(outcome.task.headline)
+            for one in series:
+                shown = [point for point in points[one] if point.density >= 0.03 or not self.linear]
+                canvas.line(axes, shown, quantity, canvas.pen(outcome, one), 0.15 if len(series) < 6 else 0.07)
+            dense = quantity.drawn(points[first(outcome)][0]).mean()
+            canvas.dense_network(axes, dense)
+            canvas.upright(axes, quantity, dense)
+            canvas.weights_remaining(axes, [points[one] for one in series], self.linear)
+        yield Picture(self.stem, figure)
+
+
+@dataclass(frozen=True)
+class FixedSteps:
+    """What is measured on the test set after each step at which the recipe looks at it, a panel each.
+
+    The lines are those of `series` that are there, or all.
+    """
+
+    series: tuple[str, ...] | None = None
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw it, if there are curves."""
+        steps = outcome.recipe.test_at
+        series = [one for one in (points if self.series is None else self.series) if one in points]
+        if not steps or not outcome.curves or not series:
+            return
+        figure, axes_of = canvas.panels(len(steps), sharey=True)
+        dense, levels = points[first(outcome)][0], []
+        for axes, step in zip(axes_of, steps, strict=True):
+            for one in series:
+                canvas.line(axes, points[one], after(step, outcome, one), canvas.pen(outcome, one))
+            tested = after(step, outcome, dense.series)
+            levels.append(tested.drawn(dense).mean())
+            canvas.dense_network(axes, levels[-1])
+            axes.set_title(f"after {step:,} steps", fontsize=10)
+            canvas.weights_remaining(axes, [points[one] for one in series])
+        canvas.upright(axes_of[0], tested, min(levels))
+        yield Picture("fixed_steps", figure)
+
+
 DEFAULT: tuple[Plot, ...] = (
-    Lines("early_stopping", (early_stop, at_early_stop)),
-    Lines("at_the_end", (at_the_end,)),
-    Curves(),
-    FixedSteps(),
-)
+    Lines("early_stopping", (early_stop, at_early_stop)), Lines("at_the_end", (at_the_end,)), Curves(), FixedSteps()
+)  # fmt: skip
 
 
-def draw(outcome: Outcome, folder: str | Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
+def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
     """Draw every one of some figures that the outcome has the data for, as PNG and SVG; return the files.
 
     Raises ImportError without matplotlib.
@@ -47,4 +113,48 @@ def draw(outcome: Outcome, folder: str | Path, plots: Sequence[Plot] = DEFAULT) 
         return []
     pictures = (picture for plot in plots for picture in plot.pictures(outcome, points))
     note = f"{outcome.note}; {NOTE}"
-    return [path for picture in pictures for path in finish(picture, outcome.title, note, Path(folder))]
+    return [path for picture in pictures for path in canvas.finish(picture, outcome.title, note, folder)]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One experiment at several values of one setting: a recipe each, by what the figure's legend says of it.
+
+    `legend` is the title of that legend.
+    """
+
+    name: str
+    source: str
+    legend: str
+    recipes: Mapping[str, Recipe]
+
+
+def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
+    """Draw the first series of all experiments of a sweep together, a line each; return the files.
+
+    `outcomes` are by name of recipe. There must be at least two of the sweep's; those that have not begun are left
+    out. The file is called like the sweep. Raises ImportError without matplotlib.
+    """
+    there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
+    begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}
+    if len(there) < 2 or not begun:
+        return []
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    shades = [to_hex(shade) for shade in colormaps["viridis"](np.linspace(0, 0.88, len(begun)))]
+    opacity = 0.15 if len(begun) < 4 else 0
+    one = next(iter(there.values()))
+    figure, axes_of = canvas.panels(2)
+    for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
+        for i, (key, points) in enumerate(begun.items()):
+            pen = Pen(key, shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+            canvas.line(axes, points, quantity, pen, opacity)
+        canvas.upright(axes, quantity, min(quantity.drawn(points[0]).mean() for points in begun.values()))
+        canvas.weights_remaining(axes, begun.values())
+    notes: dict[str, list[str]] = {}
+    for key in begun:
+        notes.setdefault(there[key].note, []).append(key)
+    each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
+    note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
+    return canvas.finish(Picture(sweep.name, figure, sweep.legend), f"{one.title}: {sweep.legend}", note, folder)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from npticket.backend import to_host
 from npticket.datasets import Dataset
@@ -25,7 +24,7 @@ from npticket.report.verdict import verdict
 class Journal:
     """Keeps the rounds of a loop in `folder`, as the runner would keep those of `recipe`, whose series are shown.
 
-    What an earlier experiment left there is moved aside. A context manager: on leaving, the tables are up to date.
+    What an earlier experiment left there is moved aside. Close it in the end: then the tables are up to date.
     """
 
     def __init__(self, recipe: Recipe, library: Library, data: Dataset, folder: Path, means: Means) -> None:
@@ -34,7 +33,7 @@ class Journal:
         moved = files.set_aside(folder)
         size = Params.empty(net.body.layout, 1, bool).flat.size
         described = machine.describe(data, means.jobs, means.array_module, means.engine)
-        self._store = Store(folder, recipe, self._task, described, size)
+        self.store = Store(folder, recipe, self._task, described, size)
         self.progress = Progress(len(recipe.series) * recipe.trials * recipe.rounds)
         print(f"{net.name} on {data.name}{f' ({data.caveat})' * bool(data.caveat)} from {data.source}")
         print(f"{recipe.trials} trials, {recipe.rounds} rounds, {recipe.steps:,} steps each, seed {recipe.seed}")
@@ -42,26 +41,17 @@ class Journal:
         if moved:
             print(f"Earlier results moved to {moved}")
 
-    def __enter__(self) -> "Journal":
-        self.progress.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.progress.__exit__(kind, error, trace)
-        self._store.close()
-
-    def __len__(self) -> int:
-        return len(self._store)
+    def close(self) -> None:
+        with self.progress:
+            self.store.close()
 
     def note(self, round: int, masks: Params, fits: Mapping[str, Fit]) -> None:
         """Keep what one round came to, by series, all trained under the same masks, and show it as a row."""
         masks = masks.like(to_host(masks.flat))
         for series, fit in fits.items():
             for t in range(masks.trials):
-                self._store.add(Key(series, round, t), record(self._task, fit, t, masks.trial(t)))
-        self._store.write_tables()
+                self.store.add(Key(series, round, t), record(self._task, fit, t, masks.trial(t)))
+        self.store.write_tables()
         found = outcome(self.folder, self._library.parts)
         if not round:
             self.progress.say(f"\n{tables.header(found, self.recipe.series)}")

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
-from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, said, trained
-from npticket.report.words import legend
+from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, legend, said, trained
 
 
 def tables(outcome: Outcome) -> str:

@@ -2,8 +2,7 @@
 
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
-from npticket.report.quantities import STOP, Quantity, at_early_stop, at_the_end
-from npticket.report.words import first, legend
+from npticket.report.quantities import STOP, Quantity, at_early_stop, at_the_end, first, legend
 
 
 def verdict(outcome: Outcome) -> str:
@@ -27,17 +26,13 @@ def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials:
     """
     name, measure, good = legend(outcome, first(outcome)), outcome.task.headline, at_early_stop(outcome.task.headline)
     if dense.cut_short:
-        return (
-            f"Too short for a verdict: after {dense.steps:,} steps the dense network's validation loss was still "
-            f"falling, so there is nothing to compare with yet ({trials})."
-        )
+        return (f"Too short for a verdict: after {dense.steps:,} steps the dense network's validation loss was still "
+                f"falling, so there is nothing to compare with yet ({trials}).")  # fmt: skip
     as_fast = [p for p in tickets if not p.cut_short and _mean(STOP, p) <= _mean(STOP, dense)]
     winners = [p for p in as_fast if _mean(good, p) >= _mean(good, dense)]
     if not winners:
-        return (
-            f"No {name} here: of {len(tickets)} pruned networks none was, in the mean over {trials}, "
-            "both as fast and as good as the dense one."
-        )
+        return (f"No {name} here: of {len(tickets)} pruned networks none was, in the mean over {trials}, "
+                "both as fast and as good as the dense one.")  # fmt: skip
     smallest, best = min(winners, key=lambda p: p.density), max(winners, key=lambda p: _mean(good, p))
     fastest = min(winners, key=lambda p: _mean(STOP, p))
     alone = (STOP.of(smallest) <= STOP.of(dense)) & (good.of(smallest) >= good.of(dense))
@@ -66,10 +61,8 @@ def _by_the_end(outcome: Outcome, dense: Point, tickets: list[Point], trials: st
     winners = [point for point in tickets if _mean(good, point) >= _mean(good, dense)]
     best = max(tickets, key=lambda p: _mean(good, p))
     if not winners:
-        return (
-            f"No {name} here (mean over {trials}): {known}, the best\nof {len(tickets)} pruned ones, at "
-            f"{percent(best.density)} of the weights, {_amount(good, best)}."
-        )
+        return (f"No {name} here (mean over {trials}): {known}, the best\nof {len(tickets)} pruned ones, at "
+                f"{percent(best.density)} of the weights, {_amount(good, best)}.")  # fmt: skip
     smallest = min(winners, key=lambda p: p.density)
     lines = [f"There are {name}s (mean over {trials}), down to {percent(smallest.density)} of the weights:\n{known}."]
     for word, ticket in (("smallest", smallest), (f"best {measure.short}", best)):

@@ -1,8 +1,7 @@
 """What the paper's figures show, and of which series."""
 
 from npticket.report.curves import Curves
-from npticket.report.figures import Plot
-from npticket.report.lines import FixedSteps, Lines
+from npticket.report.figures import FixedSteps, Lines, Plot
 from npticket.report.quantities import at_early_stop, at_the_end, early_stop, gap, trained
 
 _TICKET, _REINIT, _MASK = "winning_ticket", "random_reinit", "random_mask"

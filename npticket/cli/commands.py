@@ -1,4 +1,4 @@
-"""`npticket list` and `npticket run`: what can be run, what it costs here, and running it."""
+"""What the command does: list and run experiments, show and draw what came out, and judge the papers' claims by it."""
 
 import sys
 from argparse import Namespace
@@ -7,14 +7,17 @@ from pathlib import Path
 
 from npticket import backend
 from npticket.experiments import cost, machine
-from npticket.experiments.files import read_json
+from npticket.experiments.files import StoreError, read_json, write, write_json
+from npticket.experiments.outcome import outcome
 from npticket.experiments.parts import Parts, check, load_data, make_net, make_optimizer, make_task
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
 from npticket.experiments.run import Means, run
 from npticket.experiments.series import planned
+from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
-from npticket.report import tables
+from npticket.report import claims, figures
 from npticket.report.paper import Library
+from npticket.report.tables import tables
 from npticket.train import DivergedError
 
 
@@ -64,10 +67,8 @@ def run_recipe(args: Namespace, library: Library) -> int:
     costs, status = Costs(parts, args.engine), 0
     for name, recipe in chosen.items():
         out = folder / name if len(chosen) > 1 else folder
-        count = len(planned(recipe, parts.series))
-        print(
-            f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {count} runs of {recipe.steps:,} steps"
-        )
+        size = f"{len(planned(recipe, parts.series))} runs of {recipe.steps:,} steps"
+        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {size}")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         elif args.backend == "numpy":
@@ -75,17 +76,16 @@ def run_recipe(args: Namespace, library: Library) -> int:
             print(f"From the beginning this takes {time} or less with {means.jobs} processes.", flush=True)
         try:
             result = run(recipe, parts, out, data, means, say=print)
+            print(f"\n{tables(result)}\nResults: {out}", flush=True)
         except DivergedError as error:  # a sweep goes on with its other values
             print(f"error: {error}", file=sys.stderr)
             status = 2
-            continue
-        print(f"\n{tables.tables(result)}\nResults: {out}", flush=True)
     return status
 
 
 def _means(args: Namespace) -> Means:
-    jobs = 1 if args.backend == "cupy" or args.lock_step else default_jobs()
-    jobs = jobs if args.jobs is None else args.jobs
+    alone = args.backend == "cupy" or args.lock_step
+    jobs = args.jobs if args.jobs is not None else 1 if alone else default_jobs()
     if jobs < 1:
         raise RecipeError(f"--jobs must be at least 1, got {jobs}")
     if jobs > 1 and args.backend == "cupy":
@@ -116,3 +116,52 @@ def _chosen(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]
     for recipe in chosen.values():
         check(recipe, library.parts)
     return chosen, args.out or Path("runs") / name
+
+
+def show(args: Namespace, library: Library) -> int:
+    """Print the tables of all experiments in a directory."""
+    for result in _outcomes(args.folder, library).values():
+        print(tables(result), end="\n\n")
+    return 0
+
+
+def draw(args: Namespace, library: Library) -> int:
+    """Draw the figures of all experiments in a directory, and of the sweeps that these are parts of."""
+    found = _outcomes(args.folder, library)
+    for folder, result in found.items():
+        for path in figures.draw(result, folder / "figures", library.plots(result.recipe)):
+            print(path)
+    for sweep in library.sweeps.values():
+        for path in figures.draw_sweep(sweep, _by_recipe(found), args.folder / "figures"):
+            print(path)
+    return 0
+
+
+def verify(args: Namespace, library: Library) -> int:
+    """Judge the claims that are about the experiments in a directory; status 1 if one does not hold."""
+    found = _by_recipe(_outcomes(args.folder, library))
+    verdicts = claims.judge(library.claims, found)
+    made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
+    print(f"{made_from}\n\n{claims.table(verdicts)}")
+    write_json(args.folder / "claims.json", claims.as_json(verdicts))
+    write(args.folder / "claims.md", f"{made_from}\n\n{claims.markdown(verdicts)}\n".encode())
+    print(f"\nWritten: {args.folder / 'claims.json'}, {args.folder / 'claims.md'}")
+    return int(any(verdict.status == claims.FAILS for verdict in verdicts))
+
+
+def _by_recipe(outcomes: dict[Path, Outcome]) -> dict[str, Outcome]:
+    return {result.recipe.name: result for result in outcomes.values()}
+
+
+def _outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
+    """The experiments in a directory, by their own: itself, or its subdirectories."""
+    if (folder / "recipe.json").is_file():
+        return {folder: outcome(folder, library.parts)}
+    found = {path.parent: outcome(path.parent, library.parts) for path in sorted(folder.glob("*/recipe.json"))}
+    if not found:
+        raise StoreError(f"{folder} holds no experiment: there is no recipe.json in it or in its subdirectories")
+    names = [result.recipe.name for result in found.values()]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise StoreError(f"{folder} holds {', '.join(sorted(twice))} more than once: name one of the directories")
+    return found
