@@ -9,7 +9,7 @@ import pytest
 
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.tables import Outcome
-from npticket.papers.lottery_ticket.figures import PLOTS
+from npticket.papers.lottery_ticket import PLOTS
 from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report import canvas, figures
 from npticket.report.figures import Sweep

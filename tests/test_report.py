@@ -21,8 +21,7 @@ from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report.claims import Claim
 from npticket.report.figures import DEFAULT, Sweep
 from npticket.report.paper import Library, Paper
-from npticket.report.tables import header, row, tables
-from npticket.report.verdict import verdict
+from npticket.report.tables import header, row, tables, verdict
 from npticket.task import CLASSIFY, LOSS, Measure
 
 TICKET, REINIT = BOTH = ("winning_ticket", "random_reinit")

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,28 +22,25 @@ from npticket.report.tables import tables
 from npticket.train import DivergedError
 
 
-class Costs:
-    """Seconds of runs; networks of the same size are timed once."""
+def costs(parts: Parts, engine: str = "fast") -> Callable[[Recipe], float]:
+    """Return what tells the seconds of all runs of a recipe on one core, as if all networks were dense."""
+    timed: dict[str, tuple[float, float]] = {}  # networks of the same size are timed once
 
-    def __init__(self, parts: Parts, engine: str = "fast") -> None:
-        self._parts, self._engine = parts, engine
-        self._timed: dict[str, tuple[float, float]] = {}
-
-    def __call__(self, recipe: Recipe) -> float:
-        """Seconds of all runs of a recipe on one core, as if all networks were dense."""
+    def seconds(recipe: Recipe) -> float:
         key = f"{recipe.net} {recipe.optimizer.name} {recipe.batch}"
-        if key not in self._timed:
-            net, task = make_net(recipe, self._parts), make_task(recipe, self._parts)
-            optimizer = make_optimizer(recipe, self._parts)
-            self._timed[key] = cost.step_and_example(net, task, optimizer, recipe.batch, engine=self._engine)
-        step, example = self._timed[key]
+        if key not in timed:
+            net, task, optimizer = make_net(recipe, parts), make_task(recipe, parts), make_optimizer(recipe, parts)
+            timed[key] = cost.step_and_example(net, task, optimizer, recipe.batch, engine=engine)
+        step, example = timed[key]
         looked_at = cost.looked_at(recipe.steps, recipe.validate_every, len(recipe.test_at))
-        return len(planned(recipe, self._parts.series)) * (recipe.steps * step + looked_at * example)
+        return len(planned(recipe, parts.series)) * (recipe.steps * step + looked_at * example)
+
+    return seconds
 
 
 def list_recipes(args: Namespace, library: Library) -> int:
     """Print all recipes and sweeps, a line each."""
-    costs = Costs(library.parts)
+    seconds_of = costs(library.parts)
     print(f"{'name':24} {'paper':28} {'network':16} {'trials x rounds x steps':>24} {'runs':>6}  cost on one core")
     for name, source, recipes in (
         *((r.name, r.source, [r]) for r in library.recipes.values()),
@@ -52,7 +50,7 @@ def list_recipes(args: Namespace, library: Library) -> int:
         net = make_net(first, library.parts).name if len({r.net.name for r in recipes}) == 1 else ""
         size = f"{first.trials} x {first.rounds} x {first.steps:,}"
         count = sum(len(planned(r, library.parts.series)) for r in recipes)
-        seconds = "" if args.no_cost else cost.words(sum(map(costs, recipes)))
+        seconds = "" if args.no_cost else cost.words(sum(map(seconds_of, recipes)))
         print(f"{name:24} {source:28} {net:16} {size:>24} {count:6,}  {seconds}", flush=True)
     return 0
 
@@ -64,7 +62,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
     backend.load(args.backend)
     data = load_data(next(iter(chosen.values())), parts, args.data)
     print(machine.blas_hint(), end="")
-    costs, status = Costs(parts, args.engine), 0
+    seconds_of, status = costs(parts, args.engine), 0
     for name, recipe in chosen.items():
         out = folder / name if len(chosen) > 1 else folder
         size = f"{len(planned(recipe, parts.series))} runs of {recipe.steps:,} steps"
@@ -72,7 +70,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         elif args.backend == "numpy":
-            time = cost.words(costs(recipe) / means.jobs)
+            time = cost.words(seconds_of(recipe) / means.jobs)
             print(f"From the beginning this takes {time} or less with {means.jobs} processes.", flush=True)
         try:
             result = run(recipe, parts, out, data, means, say=print)

@@ -14,7 +14,6 @@ from npticket.report.paper import Paper
 EPOCH = 391  # steps of 128 examples
 LAST = 182 * EPOCH
 
-
 SERIES = {
     "learning_rate_rewinding": Series(
         lambda recipe: retrained(recipe, recipe.rewind_step, None),

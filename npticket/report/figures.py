@@ -1,7 +1,7 @@
 """Figures in the form of the papers', from what experiments left behind.
 
 Means are lines, with bands from the smallest to the largest run. Every line has its own colour, dash and marker, so
-that figures can be read in grey and by the colour-blind.
+that figures can be read in grey and by the colour-blind. Drawing raises ImportError without matplotlib.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,11 +25,7 @@ class Plot(Protocol):
     """What an experiment is drawn as: Lines, FixedSteps, Curves, or whatever else a paper brings."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw the figures that the outcome has the data for; `points` are those of all its series.
-
-        The first series has at least the dense network.
-        """
-        ...
+        """Draw what the outcome has the data for; of all series' `points` the first one's have the dense network."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +100,7 @@ DEFAULT: tuple[Plot, ...] = (
 
 
 def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
-    """Draw every one of some figures that the outcome has the data for, as PNG and SVG; return the files.
-
-    Raises ImportError without matplotlib.
-    """
+    """Draw those figures that the outcome has the data for, as PNG and SVG; return the files."""
     points = {series: outcome.points(series) for series in outcome.series}
     if first(outcome) not in points:
         return []
@@ -118,10 +111,7 @@ def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> lis
 
 @dataclass(frozen=True)
 class Sweep:
-    """One experiment at several values of one setting: a recipe each, by what the figure's legend says of it.
-
-    `legend` is the title of that legend.
-    """
+    """One experiment at several values of one setting: a recipe each, by what the figure says of it under `legend`."""
 
     name: str
     source: str
@@ -130,10 +120,9 @@ class Sweep:
 
 
 def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
-    """Draw the first series of all experiments of a sweep together, a line each; return the files.
+    """Draw the first series of a sweep's experiments that have begun, a line each; return the files.
 
-    `outcomes` are by name of recipe. There must be at least two of the sweep's; those that have not begun are left
-    out. The file is called like the sweep. Raises ImportError without matplotlib.
+    `outcomes` are by name of recipe; there must be at least two of the sweep's. The file is called like the sweep.
     """
     there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
     begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}

@@ -66,8 +66,7 @@ def said(text: str, measure: Measure) -> str:
 
 
 def _measured(measure: Measure, of: Values, title: str, heading: str = "") -> Quantity:
-    texts = said(title, measure), said(heading, measure)
-    return Quantity(of, *texts, measure.scale, measure.unit, measure.difference)
+    return Quantity(of, said(title, measure), said(heading, measure), measure.scale, measure.unit, measure.difference)
 
 
 def after(step: int, outcome: Outcome, series: str) -> Quantity:
@@ -88,9 +87,8 @@ trained = _column("final_train", "training {words} at the end{unit}", "train {sh
 
 def gap(measure: Measure) -> Quantity:
     """How much more a measure is of the training set than of the test set at the end of training."""
-    train, test = trained(measure).of, at_the_end(measure).of
-    title, unit = "training minus test {words}{unit}", replace(measure, unit=measure.difference)
-    return _measured(unit, lambda point: train(point) - test(point), title, "train minus test {short}{unit}")
+    train, test, apart = trained(measure).of, at_the_end(measure).of, replace(measure, unit=measure.difference)
+    return _measured(apart, lambda point: train(point) - test(point), "training minus test {words}{unit}")
 
 
 def first(outcome: Outcome) -> str:

@@ -110,11 +110,6 @@ def times(series: str, percent: float, other: str = "", at: float | None = None)
     return lambda v: v(STOP, series, percent) / v(STOP, other or v.first, percent if at is None else at)
 
 
-def earlier(percent: float) -> Number:
-    """By how many percent the first series stops earlier than the dense network."""
-    return lambda v: 100 * (1 - times(v.first, percent, at=100)(v))
-
-
 def best_gain(quantity: Quantity) -> Number:
     """The largest gain over the dense network that any pruned network of the first series has."""
     return lambda v: quantity.scale * (v.best(quantity, v.first) - v(quantity, v.first, 100))

@@ -23,13 +23,11 @@ def _convolutions(rate: float) -> Part:
     return Part("magnitude", rates={"conv*/W": rate, **_dense_layers(0.2)})
 
 
-def _sgd(lr: float) -> Part:
-    return Part("sgd", lr=lr, momentum=0.9, weight_decay=1e-4)
-
-
-def _drops(lr: float, first: int, second: int, warmup: int = 0) -> Part:
-    """A tenth of the learning rate from one step on, a hundredth from another."""
-    return Part("step_drops", drops=[[first, lr / 10], [second, lr / 100]], warmup=warmup)
+def _deep(recipe: Recipe, name: str, source: str, lr: float, drops: tuple[int, int], warmup: int = 0) -> Recipe:
+    """The recipe with SGD at `lr`, a tenth of it from the first of `drops` on, a hundredth from the second."""
+    schedule = Part("step_drops", drops=[[drops[0], lr / 10], [drops[1], lr / 100]], warmup=warmup)
+    optimizer = Part("sgd", lr=lr, momentum=0.9, weight_decay=1e-4)
+    return replace(recipe, name=name, source=source, optimizer=optimizer, schedule=schedule)
 
 
 def _dropout(recipe: Recipe, lr: float) -> Recipe:
@@ -68,33 +66,25 @@ CONV_2 = Recipe(
     optimizer=Part("adam", lr=2e-4), prune=_convolutions(0.1),
     batch=60, steps=20_000, rounds=22, series=CONTROLS,
 )
-CONV_4 = replace(
-    CONV_2, name="conv4-cifar10", net=Part("conv_4"), optimizer=Part("adam", lr=3e-4), steps=25_000, rounds=25)
+CONV_4 = replace(CONV_2, name="conv4-cifar10", net=Part("conv_4"),
+    optimizer=Part("adam", lr=3e-4), steps=25_000, rounds=25)
 CONV_6 = replace(CONV_4, name="conv6-cifar10", net=Part("conv_6"), prune=_convolutions(0.15), steps=30_000)
 CONVS = {2: CONV_2, 4: CONV_4, 6: CONV_6}
 
-RESNET_18_HIGH = Recipe(
-    name="resnet18-high", source="Figure 8, left", net=Part("resnet_18"), data=Part("cifar10"),
-    augment=Part("flip_and_crop"), optimizer=_sgd(0.1), schedule=_drops(0.1, 20_000, 25_000),
+RESNET_18 = replace(
+    CONV_2, net=Part("resnet_18"), augment=Part("flip_and_crop"),
     # All convolutions together, without the output layer and the shortcuts (section 4).
     prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}),
-    batch=128, steps=30_000, rounds=15, validate_every=500, test_at=(10_000, 20_000, 30_000), series=BOTH,
-)
-RESNET_18_LOW = replace(
-    RESNET_18_HIGH, name="resnet18-low", source="Figure 8, middle",
-    optimizer=_sgd(0.01), schedule=_drops(0.01, 20_000, 25_000))
-RESNET_18_WARMUP = replace(
-    RESNET_18_HIGH, name="resnet18-warmup", source="Figure 8, right",
-    optimizer=_sgd(0.03), schedule=_drops(0.03, 20_000, 25_000, warmup=20_000))
-VGG_19_HIGH = replace(
-    RESNET_18_HIGH, name="vgg19-high", source="Figure 7, left", net=Part("vgg_19"),
-    schedule=_drops(0.1, 56_240, 84_360), prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/W": 0.2}),
+    batch=128, steps=30_000, rounds=15, validate_every=500, test_at=(10_000, 20_000, 30_000), series=BOTH)
+RESNET_18_HIGH = _deep(RESNET_18, "resnet18-high", "Figure 8, left", 0.1, (20_000, 25_000))
+RESNET_18_LOW = _deep(RESNET_18, "resnet18-low", "Figure 8, middle", 0.01, (20_000, 25_000))
+RESNET_18_WARMUP = _deep(RESNET_18, "resnet18-warmup", "Figure 8, right", 0.03, (20_000, 25_000), warmup=20_000)
+VGG_19 = replace(
+    RESNET_18, net=Part("vgg_19"), prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/W": 0.2}),
     batch=64, steps=112_480, rounds=31, test_at=(30_000, 60_000, 112_480))  # 160 epochs
-VGG_19_LOW = replace(
-    VGG_19_HIGH, name="vgg19-low", source="Figure 7, middle",
-    optimizer=_sgd(0.01), schedule=_drops(0.01, 56_240, 84_360))
-VGG_19_WARMUP = replace(
-    VGG_19_HIGH, name="vgg19-warmup", source="Figure 7, right", schedule=_drops(0.1, 56_240, 84_360, warmup=10_000))
+VGG_19_HIGH = _deep(VGG_19, "vgg19-high", "Figure 7, left", 0.1, (56_240, 84_360))
+VGG_19_LOW = _deep(VGG_19, "vgg19-low", "Figure 7, middle", 0.01, (56_240, 84_360))
+VGG_19_WARMUP = _deep(VGG_19, "vgg19-warmup", "Figure 7, right", 0.1, (56_240, 84_360), warmup=10_000)
 
 RECIPES = {recipe.name: recipe for recipe in (
     LENET,

@@ -4,7 +4,9 @@ The first half says which runs a series consists of, and what one takes from ano
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 
@@ -68,43 +70,50 @@ def fine_tuning(recipe: Recipe) -> Runs:
     return retrained(recipe, 0, None if recipe.schedule == CONSTANT else recipe.steps - 1)
 
 
-def ticket(at: At) -> Start:
-    """The survivors, back at the values that they were first initialised with."""
-    return _survivors(at.theta0, at.masks)
+theta0, end = attrgetter("theta0"), attrgetter("end")
 
 
-def trained_on(at: At) -> Start:
-    """The survivors with the values that training left them."""
-    return _survivors(at.end, at.masks)
+@dataclass(frozen=True)
+class Under:
+    """A start: values under masks, by default those given; what these let go is 0."""
+
+    values: Callable[[At], Params]
+    masks: Callable[[At], Params] = attrgetter("masks")
+
+    def __call__(self, at: At) -> Start:
+        masks = self.masks(at)
+        return rewind(self.values(at), masks), masks
 
 
-def random_reinit(at: At) -> Start:
-    """The ticket's structure with new values from the initial distribution (section 1)."""
-    return _survivors(_new_values(at), at.masks)
+def fresh(at: At) -> Params:
+    """New values from the initial distribution."""
+    return at.net.init(at.rngs, at.theta0.flat.dtype)
 
 
-def random_mask(at: At) -> Start:
-    """As many weights in each layer as the ticket has, anywhere, with new values (Figure 1, appendix E)."""
-    scattered = at.masks.copy()
+def pruned(at: At, values: Callable[[At], Params]) -> Params:
+    """Prune the same values as often as a ticket was by that round: to exactly its count, without training."""
+    params, masks = values(at), dense_masks(at.theta0)
+    for _ in range(at.round):
+        masks = at.prune(params, masks)
+    return masks
+
+
+def scattered(at: At) -> Params:
+    """As many weights in each layer as the ticket has, anywhere."""
+    masks = at.masks.copy()
     for t, rng in enumerate(at.rngs):
         for name in at.prunable:
-            scattered[name][t] = rng.permutation(at.masks[name][t].ravel()).reshape(at.masks[name][t].shape)
-    return _survivors(_new_values(at), scattered)
+            masks[name][t] = rng.permutation(at.masks[name][t].ravel()).reshape(at.masks[name][t].shape)
+    return masks
 
 
-def one_shot(at: At) -> Start:
-    """The trained dense network pruned at one go to the size that a ticket has in that round, and reset (Figure 4c)."""
-    return _survivors(at.theta0, prune_rounds(at, at.end))
-
-
-def one_shot_reinit(at: At) -> Start:
-    """The structure found by one-shot pruning with new values."""
-    return _survivors(_new_values(at), prune_rounds(at, at.end))
-
-
-def initial_magnitude(at: At) -> Start:
-    """The ticket's size, found by magnitude pruning of the initial values, before any training (appendix F.4)."""
-    return _survivors(at.theta0, prune_rounds(at, at.theta0))
+ticket = Under(theta0)  # the survivors, back at the values that they were first initialised with
+trained_on = Under(end)  # the survivors with the values that training left them
+random_reinit = Under(fresh)  # the ticket's structure with new values (section 1)
+random_mask = Under(fresh, scattered)  # (Figure 1, appendix E)
+one_shot = Under(theta0, partial(pruned, values=end))  # the dense network pruned at one go, and reset (Figure 4c)
+one_shot_reinit = Under(fresh, partial(pruned, values=end))
+initial_magnitude = Under(theta0, partial(pruned, values=theta0))  # pruned before any training (appendix F.4)
 
 
 def shuffled(at: At) -> Start:
@@ -117,32 +126,6 @@ def survivor_reinit(at: At) -> Start:
     return _replace_survivors(at, lambda rng, values: rng.choice(values, len(values)))
 
 
-def noisy(at: At, sigmas: float) -> Start:
-    """The ticket with Gaussian noise of `sigmas` standard deviations of its layer's initial values (appendix F.7)."""
-    disturbed = at.theta0.copy()
-    for t, rng in enumerate(at.rngs):
-        for name in at.prunable:
-            values = at.theta0[name][t]
-            disturbed[name][t] += (sigmas * values.std() * rng.standard_normal(values.shape)).astype(values.dtype)
-    return _survivors(disturbed, at.masks)
-
-
-def prune_rounds(at: At, params: Params) -> Params:
-    """Prune the same parameters as often as a ticket was by that round: to exactly its count, without training."""
-    masks = dense_masks(at.theta0)
-    for _ in range(at.round):
-        masks = at.prune(params, masks)
-    return masks
-
-
-def _new_values(at: At) -> Params:
-    return at.net.init(at.rngs, at.theta0.flat.dtype)
-
-
-def _survivors(values: Params, masks: Params) -> Start:
-    return rewind(values, masks), masks
-
-
 def _replace_survivors(at: At, draw: Callable[[np.random.Generator, np.ndarray], np.ndarray]) -> Start:
     start = rewind(at.theta0, at.masks)
     for t, rng in enumerate(at.rngs):
@@ -150,6 +133,16 @@ def _replace_survivors(at: At, draw: Callable[[np.random.Generator, np.ndarray],
             mask = at.masks[name][t]
             start[name][t][mask] = draw(rng, at.theta0[name][t][mask])
     return start, at.masks
+
+
+def noisy(at: At, sigmas: float) -> Start:
+    """The ticket with Gaussian noise of `sigmas` standard deviations of its layer's initial values (appendix F.7)."""
+    disturbed = at.theta0.copy()
+    for t, rng in enumerate(at.rngs):
+        for name in at.prunable:
+            values = at.theta0[name][t]
+            disturbed[name][t] += (sigmas * values.std() * rng.standard_normal(values.shape)).astype(values.dtype)
+    return rewind(disturbed, at.masks), at.masks
 
 
 def look(color: str, dash: str, marker: str) -> dict[str, str]:
