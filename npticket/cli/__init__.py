@@ -51,13 +51,11 @@ def status_of(work: Callable[[], int], on_interrupt: Callable[[], None]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What the command understands."""
+    papers = "the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after)"
     whole = argparse.ArgumentParser(
-        prog="npticket",
-        description="The experiments of the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after) "
-        "on your own machine.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+        prog="npticket", description=f"The experiments of {papers} on your own machine.",
+        epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser("list", help="what can be run, with its source and its cost on this machine")
     add.add_argument("--no-cost", action="store_true", help="do not time the networks first")

@@ -129,15 +129,16 @@ def draw(args: Namespace, library: Library) -> int:
     for folder, result in found.items():
         for path in figures.draw(result, folder / "figures", library.plots(result.recipe)):
             print(path)
+    by_recipe = {result.recipe.name: result for result in found.values()}
     for sweep in library.sweeps.values():
-        for path in figures.draw_sweep(sweep, _by_recipe(found), args.folder / "figures"):
+        for path in figures.draw_sweep(sweep, by_recipe, args.folder / "figures"):
             print(path)
     return 0
 
 
 def verify(args: Namespace, library: Library) -> int:
     """Judge the claims that are about the experiments in a directory; status 1 if one does not hold."""
-    found = _by_recipe(_outcomes(args.folder, library))
+    found = {result.recipe.name: result for result in _outcomes(args.folder, library).values()}
     verdicts = claims.judge(library.claims, found)
     made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
     print(f"{made_from}\n\n{claims.table(verdicts)}")
@@ -147,12 +148,8 @@ def verify(args: Namespace, library: Library) -> int:
     return int(any(verdict.status == claims.FAILS for verdict in verdicts))
 
 
-def _by_recipe(outcomes: dict[Path, Outcome]) -> dict[str, Outcome]:
-    return {result.recipe.name: result for result in outcomes.values()}
-
-
 def _outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
-    """The experiments in a directory, by their own: itself, or its subdirectories."""
+    """The experiments in a directory, by their own: it, or its subdirectories."""
     if (folder / "recipe.json").is_file():
         return {folder: outcome(folder, library.parts)}
     found = {path.parent: outcome(path.parent, library.parts) for path in sorted(folder.glob("*/recipe.json"))}

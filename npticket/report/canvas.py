@@ -23,7 +23,6 @@ DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no c
 _GREY = "h8pHd"  # markers of series without a look
 
 Points = Mapping[str, Sequence[Point]]  # by series
-Numbers = Sequence[float] | np.ndarray
 
 
 class Picture(NamedTuple):
@@ -45,8 +44,8 @@ class Pen:
     markerfacecolor: str = ""
 
     def draw(
-        self, axes: "Axes", x: Numbers, values: Sequence[np.ndarray] | np.ndarray, opacity: float,
-        every: tuple[int, int] | None = None,
+        self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Sequence[np.ndarray] | np.ndarray,
+        opacity: float, every: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
         """Draw the means of `values`, (n,) for each of `x`, and behind them the range.
 
@@ -86,9 +85,11 @@ def line(axes: "Axes", points: Sequence[Point], quantity: Quantity, pen: Pen, op
     pen.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
 
 
-def dense_network(axes: "Axes", value: float) -> None:
-    """A line through all densities."""
-    axes.axhline(value, color="0.55", linewidth=0.8, zorder=0, label="dense network")
+def dense_network(axes: "Axes", dense: Point, quantity: Quantity) -> float:
+    """Draw a line through all densities; return where."""
+    level = float(quantity.drawn(dense).mean())
+    axes.axhline(level, color="0.55", linewidth=0.8, zorder=0, label="dense network")
+    return level
 
 
 def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:

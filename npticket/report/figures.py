@@ -58,19 +58,14 @@ class Lines:
             for one in series:
                 shown = [point for point in points[one] if point.density >= 0.03 or not self.linear]
                 canvas.line(axes, shown, quantity, canvas.pen(outcome, one), 0.15 if len(series) < 6 else 0.07)
-            dense = quantity.drawn(points[first(outcome)][0]).mean()
-            canvas.dense_network(axes, dense)
-            canvas.upright(axes, quantity, dense)
+            canvas.upright(axes, quantity, canvas.dense_network(axes, points[first(outcome)][0], quantity))
             canvas.weights_remaining(axes, [points[one] for one in series], self.linear)
         yield Picture(self.stem, figure)
 
 
 @dataclass(frozen=True)
 class FixedSteps:
-    """What is measured on the test set after each step at which the recipe looks at it, a panel each.
-
-    The lines are those of `series` that are there, or all.
-    """
+    """What is measured on the test set after each step of `test_at`: a panel each, with those of `series`, or all."""
 
     series: tuple[str, ...] | None = None
 
@@ -81,13 +76,12 @@ class FixedSteps:
         if not steps or not outcome.curves or not series:
             return
         figure, axes_of = canvas.panels(len(steps), sharey=True)
-        dense, levels = points[first(outcome)][0], []
+        levels = []
         for axes, step in zip(axes_of, steps, strict=True):
+            tested = after(step, outcome)
             for one in series:
-                canvas.line(axes, points[one], after(step, outcome, one), canvas.pen(outcome, one))
-            tested = after(step, outcome, dense.series)
-            levels.append(tested.drawn(dense).mean())
-            canvas.dense_network(axes, levels[-1])
+                canvas.line(axes, points[one], tested, canvas.pen(outcome, one))
+            levels.append(canvas.dense_network(axes, points[first(outcome)][0], tested))
             axes.set_title(f"after {step:,} steps", fontsize=10)
             canvas.weights_remaining(axes, [points[one] for one in series])
         canvas.upright(axes_of[0], tested, min(levels))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Quantity:
 
     @property
     def form(self) -> str:
-        """How a value that people are shown is printed: to a hundredth of a percent, or as exactly."""
+        """How a value is printed: to a hundredth of a percent, or as exactly."""
         return "{:,.0f}" if self.steps else "{:.2f}" if self.scale > 1 else "{:.4f}"
 
     def drawn(self, point: Point) -> np.ndarray:
@@ -69,10 +70,10 @@ def _measured(measure: Measure, of: Values, title: str, heading: str = "") -> Qu
     return Quantity(of, said(title, measure), said(heading, measure), measure.scale, measure.unit, measure.difference)
 
 
-def after(step: int, outcome: Outcome, series: str) -> Quantity:
-    """The headline measure of the test set after a step; KeyError if nobody looked."""
-    found = outcome.tested_at(step, series)
-    return _measured(outcome.task.headline, lambda point: found[point.round], "test {words}{unit}")
+def after(step: int, outcome: Outcome) -> Quantity:
+    """The headline measure of the test set after a step; its values raise KeyError if nobody looked."""
+    tested = cache(partial(outcome.tested_at, step))
+    return _measured(outcome.task.headline, lambda point: tested(point.series)[point.round], "test {words}{unit}")
 
 
 def _column(column: str, title: str, heading: str) -> Made:

@@ -35,17 +35,14 @@ def header(outcome: Outcome, series: Sequence[str]) -> str:
 
 
 def row(outcome: Outcome, series: Sequence[str], round: int) -> str:
-    """One round as an aligned line, for each of the series: early stop and what is measured there.
-
-    If the recipe looks at the test set at certain steps, the means of what is measured after these.
-    """
+    """One round as an aligned line, for each of the series: early stop and what is measured there, or after test_at."""
     points = {one: point for one in series for point in outcome.points(one) if point.round == round}
+    tested = [after(step, outcome) for step in outcome.recipe.test_at]
     quantities, cells = (STOP, at_early_stop(outcome.task.headline)), ""
     for one in series:
         if one not in points:  # not every series has the dense network
             cells += " " * len(_headings(quantities))
-        elif outcome.recipe.test_at:
-            tested = (after(step, outcome, one) for step in outcome.recipe.test_at)
+        elif tested:
             cells += "  " + "".join(f"{quantity.mean(points[one]):>9}" for quantity in tested)
         else:
             cells += _cells(quantities, points[one])
@@ -67,8 +64,8 @@ def _width(quantity: Quantity) -> int:
 def verdict(outcome: Outcome) -> str:
     """Say whether pruned networks of the first series match the dense one, which, and how the other series fare.
 
-    By early stopping or, where the recipe looks at the test set at certain steps, by the end of training: so the first
-    paper judges deep networks, for which early stopping says little (Frankle & Carbin 2019, section 4).
+    By early stopping or, if the recipe has test_at, by the end of training: so the first paper judges deep networks,
+    for which early stopping says little (Frankle & Carbin 2019, section 4).
     """
     dense, *tickets = outcome.points(first(outcome))
     trials = f"{dense.trials} trial{'s' * (dense.trials > 1)}"
@@ -133,8 +130,8 @@ def _by_the_end(outcome: Outcome, dense: Point, tickets: list[Point], trials: st
 def _beside(outcome: Outcome, ticket: Point) -> list[tuple[str, Point]]:
     """What the other series are called and have in the ticket's round."""
     others = [series for series in outcome.series if series != first(outcome)]
-    found = ((legend(outcome, series), point) for series in others for point in outcome.points(series))
-    return [(name, point) for name, point in found if point.round == ticket.round]
+    found = [point for series in others for point in outcome.points(series) if point.round == ticket.round]
+    return [(legend(outcome, point.series), point) for point in found]
 
 
 def _line(word: str, point: Point, said: str) -> str:

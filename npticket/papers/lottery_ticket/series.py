@@ -19,8 +19,16 @@ from npticket.tickets import rewind
 TICKET, FINE_TUNING = "winning_ticket", "fine_tuning"
 
 
-MakeStart = Callable[[At], Start]
-MakeRuns = Callable[[Recipe], Runs]
+@dataclass(frozen=True)
+class Under:
+    """A start: values under masks, by default those given; what these let go is 0."""
+
+    values: Callable[[At], Params]
+    masks: Callable[[At], Params] = attrgetter("masks")
+
+    def __call__(self, at: At) -> Start:
+        masks = self.masks(at)
+        return rewind(self.values(at), masks), masks
 
 
 def winning_ticket(recipe: Recipe) -> Runs:
@@ -31,28 +39,27 @@ def winning_ticket(recipe: Recipe) -> Runs:
         given = {"masks": left["next_masks"], **(yield from rewind_point(recipe))}  # 4 reset
 
 
-def control(start: MakeStart, fresh: bool = False, own_masks: bool = False, masks_of: str = TICKET) -> MakeRuns:
-    """Return a series with the masks of another; `fresh` ones have new values, from step 0 on."""
+def control(start: Under, own_masks: bool = False, masks_of: str = TICKET) -> Callable[[Recipe], Runs]:
+    """Return a series with the masks of another; with fresh values it begins at step 0."""
 
     def series(recipe: Recipe) -> Runs:
-        point: Given = {} if fresh else (yield from rewind_point(recipe))
+        point: Given = {} if start.values is fresh else (yield from rewind_point(recipe))
         for round in range(1, recipe.rounds):
             left = yield Done(masks_of if round > 1 else TICKET, round - 1)  # the dense network is the ticket's
             given = {"masks": left["next_masks"], **point}
-            yield Run(round, start, given, own_masks, 0 if fresh else recipe.rewind_step)
+            yield Run(round, start, given, own_masks, recipe.rewind_step if point else 0)
 
     return series
 
 
-def at_one_go(start: MakeStart, fresh: bool = False, trained: bool = True) -> MakeRuns:
+def at_one_go(start: Under, trained: bool = True) -> Callable[[Recipe], Runs]:
     """Return a series whose masks come from the dense network at one go: from its end, unless it is not `trained`."""
 
     def series(recipe: Recipe) -> Runs:
-        given: Given = {} if fresh else (yield from rewind_point(recipe))
-        if trained:
-            given = {"end": (yield Done(TICKET, 0))["end"], **given}
+        point: Given = {} if start.values is fresh else (yield from rewind_point(recipe))
+        given = {"end": (yield Done(TICKET, 0))["end"], **point} if trained else point
         for round in range(1, recipe.rounds):
-            yield Run(round, start, given, first_step=0 if fresh else recipe.rewind_step)
+            yield Run(round, start, given, first_step=recipe.rewind_step if point else 0)
 
     return series
 
@@ -71,18 +78,6 @@ def fine_tuning(recipe: Recipe) -> Runs:
 
 
 theta0, end = attrgetter("theta0"), attrgetter("end")
-
-
-@dataclass(frozen=True)
-class Under:
-    """A start: values under masks, by default those given; what these let go is 0."""
-
-    values: Callable[[At], Params]
-    masks: Callable[[At], Params] = attrgetter("masks")
-
-    def __call__(self, at: At) -> Start:
-        masks = self.masks(at)
-        return rewind(self.values(at), masks), masks
 
 
 def fresh(at: At) -> Params:
@@ -107,42 +102,39 @@ def scattered(at: At) -> Params:
     return masks
 
 
-ticket = Under(theta0)  # the survivors, back at the values that they were first initialised with
-trained_on = Under(end)  # the survivors with the values that training left them
-random_reinit = Under(fresh)  # the ticket's structure with new values (section 1)
-random_mask = Under(fresh, scattered)  # (Figure 1, appendix E)
-one_shot = Under(theta0, partial(pruned, values=end))  # the dense network pruned at one go, and reset (Figure 4c)
-one_shot_reinit = Under(fresh, partial(pruned, values=end))
-initial_magnitude = Under(theta0, partial(pruned, values=theta0))  # pruned before any training (appendix F.4)
-
-
-def shuffled(at: At) -> Start:
-    """The survivors' initial values, exchanged at random among the survivors of each layer."""
-    return _replace_survivors(at, lambda rng, values: rng.permutation(values))
-
-
-def survivor_reinit(at: At) -> Start:
-    """New values for each layer, drawn from its survivors' own initial values with replacement (appendix F.3)."""
-    return _replace_survivors(at, lambda rng, values: rng.choice(values, len(values)))
-
-
-def _replace_survivors(at: At, draw: Callable[[np.random.Generator, np.ndarray], np.ndarray]) -> Start:
-    start = rewind(at.theta0, at.masks)
+def redrawn(at: At, draw: Callable[[np.random.Generator, np.ndarray], np.ndarray]) -> Params:
+    """Initial values, those of each layer's survivors drawn from among themselves."""
+    values = at.theta0.copy()
     for t, rng in enumerate(at.rngs):
         for name in at.prunable:
             mask = at.masks[name][t]
-            start[name][t][mask] = draw(rng, at.theta0[name][t][mask])
-    return start, at.masks
+            values[name][t][mask] = draw(rng, at.theta0[name][t][mask])
+    return values
 
 
-def noisy(at: At, sigmas: float) -> Start:
-    """The ticket with Gaussian noise of `sigmas` standard deviations of its layer's initial values (appendix F.7)."""
-    disturbed = at.theta0.copy()
+def disturbed(at: At, sigmas: float) -> Params:
+    """Initial values with Gaussian noise of `sigmas` standard deviations of their layer's (appendix F.7)."""
+    noisy = at.theta0.copy()
     for t, rng in enumerate(at.rngs):
         for name in at.prunable:
             values = at.theta0[name][t]
-            disturbed[name][t] += (sigmas * values.std() * rng.standard_normal(values.shape)).astype(values.dtype)
-    return rewind(disturbed, at.masks), at.masks
+            noisy[name][t] += (sigmas * values.std() * rng.standard_normal(values.shape)).astype(values.dtype)
+    return noisy
+
+
+def _as_many(rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
+    return rng.choice(values, len(values))
+
+
+ticket = Under(theta0)  # the survivors, back at the values that they were first initialised with
+trained_on = Under(end)  # the survivors with the values that training left them
+random_reinit = Under(fresh)  # the ticket's structure with new values (section 1)
+random_mask = Under(fresh, scattered)  # as many anywhere, with new values (Figure 1, appendix E)
+one_shot = Under(theta0, partial(pruned, values=end))  # the dense network pruned at one go, and reset (Figure 4c)
+one_shot_reinit = Under(fresh, partial(pruned, values=end))
+initial_magnitude = Under(theta0, partial(pruned, values=theta0))  # pruned before any training (appendix F.4)
+shuffled = Under(partial(redrawn, draw=np.random.Generator.permutation))  # exchanged within each layer
+survivor_reinit = Under(partial(redrawn, draw=_as_many))  # drawn with replacement (appendix F.3)
 
 
 def look(color: str, dash: str, marker: str) -> dict[str, str]:
@@ -151,11 +143,12 @@ def look(color: str, dash: str, marker: str) -> dict[str, str]:
 
 
 def _noise(sigmas: float, color: str, dash: str, marker: str) -> Series:
-    return Series(control(partial(noisy, sigmas=sigmas)), f"noise, {sigmas:g} sigma", look(color, dash, marker))
+    start = Under(partial(disturbed, sigmas=sigmas))
+    return Series(control(start), f"noise, {sigmas:g} sigma", look(color, dash, marker))
 
 
-_REINIT = partial(Series, control(random_reinit, fresh=True), "random reinit", look("#d55e00", "--", "s"))
-_MASK = partial(Series, control(random_mask, fresh=True, own_masks=True), "random mask", look("#000000", ":", "x"))
+_REINIT = partial(Series, control(random_reinit), "random reinit", look("#d55e00", "--", "s"))
+_MASK = partial(Series, control(random_mask, own_masks=True), "random mask", look("#000000", ":", "x"))
 _AT_INIT = at_one_go(initial_magnitude, trained=False)
 _CONTINUED = control(ticket, masks_of=FINE_TUNING)  # masks from fine-tuning, round after round, reset only now (app. B)
 
@@ -167,7 +160,7 @@ SERIES = {
     "random_mask": _MASK(),
     "random_mask_2": _MASK(draw_of="random_mask"),
     "one_shot": Series(at_one_go(one_shot), "one-shot", look("#009e73", "-", "D")),
-    "one_shot_reinit": Series(at_one_go(one_shot_reinit, fresh=True), "one-shot, reinit", look("#cc79a7", "--", "v")),
+    "one_shot_reinit": Series(at_one_go(one_shot_reinit), "one-shot, reinit", look("#cc79a7", "--", "v")),
     "shuffled": Series(control(shuffled), "shuffled within layers", look("#009e73", "-.", "<")),
     "survivor_reinit": Series(control(survivor_reinit), "from survivors' values", look("#cc79a7", ":", ">")),
     "pruned_at_init": Series(_AT_INIT, "pruned before training", look("#000000", "-.", "*")),
