@@ -58,7 +58,12 @@ def list_recipes(args: Namespace, library: Library) -> int:
 def run_recipe(args: Namespace, library: Library) -> int:
     """Run a recipe or a sweep, and print its tables."""
     parts, (chosen, folder) = library.parts, _chosen(args, library)
-    means = _means(args)
+    jobs = args.jobs if args.jobs is not None else 1 if args.backend == "cupy" or args.lock_step else default_jobs()
+    if jobs < 1:
+        raise RecipeError(f"--jobs must be at least 1, got {jobs}")
+    if jobs > 1 and args.backend == "cupy":
+        raise RecipeError("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
+    means = Means(jobs, args.scheduler, args.backend, args.engine, args.lock_step)
     backend.load(args.backend)
     data = load_data(next(iter(chosen.values())), parts, args.data)
     print(machine.blas_hint(), end="")
@@ -70,8 +75,8 @@ def run_recipe(args: Namespace, library: Library) -> int:
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         elif args.backend == "numpy":
-            time = cost.words(seconds_of(recipe) / means.jobs)
-            print(f"From the beginning this takes {time} or less with {means.jobs} processes.", flush=True)
+            time = cost.words(seconds_of(recipe) / jobs)
+            print(f"From the beginning this takes {time} or less with {jobs} processes.", flush=True)
         try:
             result = run(recipe, parts, out, data, means, say=print)
             print(f"\n{tables(result)}\nResults: {out}", flush=True)
@@ -79,16 +84,6 @@ def run_recipe(args: Namespace, library: Library) -> int:
             print(f"error: {error}", file=sys.stderr)
             status = 2
     return status
-
-
-def _means(args: Namespace) -> Means:
-    alone = args.backend == "cupy" or args.lock_step
-    jobs = args.jobs if args.jobs is not None else 1 if alone else default_jobs()
-    if jobs < 1:
-        raise RecipeError(f"--jobs must be at least 1, got {jobs}")
-    if jobs > 1 and args.backend == "cupy":
-        raise RecipeError("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
-    return Means(jobs, args.scheduler, args.backend, args.engine, args.lock_step)
 
 
 def _chosen(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]:

@@ -34,8 +34,7 @@ RESNET_20 = Recipe(
 )  # fmt: skip
 
 PAPER = Paper(
-    key="rewinding",
-    citation="Renda, Frankle & Carbin: Comparing Rewinding and Fine-tuning in Neural Network Pruning, ICLR 2020",
-    recipes={RESNET_20.name: RESNET_20},
-    parts=Parts(series=SERIES),
-)
+    "rewinding",
+    "Renda, Frankle & Carbin: Comparing Rewinding and Fine-tuning in Neural Network Pruning, ICLR 2020",
+    {RESNET_20.name: RESNET_20}, Parts(series=SERIES),
+)  # fmt: skip

@@ -23,9 +23,8 @@ Line = tuple[Pen, np.ndarray, np.ndarray]  # its pen, steps in thousands (V,), v
 class Curves:
     """The headline measure and, in another file, the validation loss of the first series, near each of `densities`.
 
-    One panel has the first three, another the first and the others, and a third the first three again beside a control
-    (which the legend calls `called`): the series of that name, or the second. Rounds are shown once if one is nearest
-    to several, and a panel only if it has something new.
+    One panel has the first three, another the first and the others, and a third the first three again beside `control`
+    (or the second series; the legend calls it `called`). Rounds and panels that show nothing new are left out.
     """
 
     densities: tuple[float, ...] = (1.0, 0.5, 0.2, 0.07, 0.035, 0.02)

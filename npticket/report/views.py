@@ -18,8 +18,7 @@ class Missing(LookupError):
 class View:
     """One experiment as claims see it: means over trials, for the trials as they are and for every resample (R,).
 
-    `first` is the series whose round 0 is the dense network. Values are as in results.csv, weights remaining in
-    percent.
+    Values are as in results.csv, weights remaining in percent; `first` is the series whose round 0 is dense.
     """
 
     def __init__(self, outcome: Outcome, rng: np.random.Generator) -> None:

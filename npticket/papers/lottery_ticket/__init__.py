@@ -26,12 +26,8 @@ PLOTS: tuple[Plot, ...] = (
 )
 
 PAPER = Paper(
-    key="lottery_ticket",
-    citation="Jonathan Frankle and Michael Carbin: The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural "
-    "Networks. ICLR 2019. arXiv:1803.03635",
-    recipes=RECIPES,
-    parts=Parts(series=SERIES),
-    sweeps=SWEEPS,
-    claims=CLAIMS,
-    plots=PLOTS,
-)
+    "lottery_ticket",
+    "Jonathan Frankle and Michael Carbin: The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks. "
+    "ICLR 2019. arXiv:1803.03635",
+    RECIPES, Parts(series=SERIES), SWEEPS, CLAIMS, PLOTS,
+)  # fmt: skip

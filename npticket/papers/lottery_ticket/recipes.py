@@ -30,14 +30,6 @@ def _deep(recipe: Recipe, name: str, source: str, lr: float, drops: tuple[int, i
     return replace(recipe, name=name, source=source, optimizer=optimizer, schedule=schedule)
 
 
-def _dropout(recipe: Recipe, lr: float) -> Recipe:
-    """Figure 6: dropout at 0.5, three times the steps, another learning rate (appendix H.5)."""
-    return replace(
-        recipe, name=recipe.name.replace("cifar10", "dropout"), source="Figure 6", net=recipe.net.having(dropout=0.5),
-        optimizer=Part("adam", lr=lr), steps=3 * recipe.steps, series=BOTH,
-    )  # fmt: skip
-
-
 def _sweep(name: str, source: str, label: str, values: Mapping[str, Recipe]) -> Sweep:
     """Name the recipes of a sweep after it; sweeps have 3 trials and the winning ticket alone."""
     recipes = {
@@ -45,14 +37,6 @@ def _sweep(name: str, source: str, label: str, values: Mapping[str, Recipe]) -> 
         for key, recipe in values.items()
     }
     return Sweep(name, source, label, recipes)
-
-
-def _rounds(rate: float) -> int:
-    """How many rounds at this rate reach 1 % of the weights, the dense network included."""
-    rounds, left = 1, 1.0
-    while left > 0.01:
-        rounds, left = rounds + 1, left * (1 - rate)
-    return rounds
 
 
 # fmt: off
@@ -94,7 +78,9 @@ RECIPES = {recipe.name: recipe for recipe in (
     *CONVS.values(),
     *(replace(conv, name=f"conv{depth}-continued", source="Figure 10", series=CONTINUED)
       for depth, conv in CONVS.items()),
-    _dropout(CONV_2, 3e-4), _dropout(CONV_4, 2e-4), _dropout(CONV_6, 2e-4),
+    *(replace(conv, name=f"conv{depth}-dropout", source="Figure 6", net=conv.net.having(dropout=0.5),  # appendix H.5
+              optimizer=Part("adam", lr=3e-4 if depth == 2 else 2e-4), steps=3 * conv.steps, series=BOTH)
+      for depth, conv in CONVS.items()),
     RESNET_18_LOW, RESNET_18_HIGH, RESNET_18_WARMUP,
     VGG_19_LOW, VGG_19_HIGH, VGG_19_WARMUP,
 )}
@@ -110,8 +96,8 @@ SWEEPS = {sweep.name: sweep for sweep in (
         f"{lr:g}": replace(LENET, optimizer=Part("sgd", lr=lr, momentum=0.9))
         for lr in (0.003125, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)}),
     _sweep("lenet-prune-rate", "Figure 29", "pruned per round", {
-        f"{rate:g}": replace(LENET, prune=Part("magnitude", rates=_dense_layers(rate)), rounds=_rounds(rate))
-        for rate in (0.1, 0.2, 0.4, 0.6, 0.8)}),
+        f"{rate:g}": replace(LENET, prune=Part("magnitude", rates=_dense_layers(rate)), rounds=rounds)
+        for rate, rounds in ((0.1, 45), (0.2, 22), (0.4, 11), (0.6, 7), (0.8, 4))}),  # to 1 % of the weights
     _sweep("lenet-init", "Figure 30", "initial standard deviation", {
         "Glorot": LENET,
         **{f"{s:g}": replace(LENET, net=LENET.net.having(std=s)) for s in (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)}}),

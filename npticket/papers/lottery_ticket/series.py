@@ -142,11 +142,6 @@ def look(color: str, dash: str, marker: str) -> dict[str, str]:
     return {"color": color, "linestyle": dash, "marker": marker}
 
 
-def _noise(sigmas: float, color: str, dash: str, marker: str) -> Series:
-    start = Under(partial(disturbed, sigmas=sigmas))
-    return Series(control(start), f"noise, {sigmas:g} sigma", look(color, dash, marker))
-
-
 _REINIT = partial(Series, control(random_reinit), "random reinit", look("#d55e00", "--", "s"))
 _MASK = partial(Series, control(random_mask, own_masks=True), "random mask", look("#000000", ":", "x"))
 _AT_INIT = at_one_go(initial_magnitude, trained=False)
@@ -166,8 +161,9 @@ SERIES = {
     "pruned_at_init": Series(_AT_INIT, "pruned before training", look("#000000", "-.", "*")),
     FINE_TUNING: Series(fine_tuning, "prune and fine-tune", look("#56b4e9", "-.", "D")),
     "continued_training": Series(_CONTINUED, "reset only at the end", look("#e69f00", "--", "P")),
-    "noise_0.5": _noise(0.5, "#66c2a5", "-", "^"),  # the more noise, the darker
-    "noise_1": _noise(1, "#1b9e77", "--", "d"),
-    "noise_2": _noise(2, "#0b6e4f", "-.", "p"),
-    "noise_3": _noise(3, "#05382a", ":", "X"),
-}
+    **{  # the more noise, the darker
+        f"noise_{s:g}": Series(control(Under(partial(disturbed, sigmas=s))), f"noise, {s:g} sigma", look(color, *marks))
+        for s, color, marks in ((0.5, "#66c2a5", ("-", "^")), (1, "#1b9e77", ("--", "d")),
+                                (2, "#0b6e4f", ("-.", "p")), (3, "#05382a", (":", "X")))
+    },
+}  # fmt: skip
