@@ -27,11 +27,8 @@ EXIT_CODES = """exit status:
 def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
     """Run one command on the recipes and claims of a library; return the exit status."""
     args = parser().parse_args(argv)
-
-    def stopped() -> None:
-        print("\nStopped. Finished runs are kept: the same command goes on from them.", file=sys.stderr)
-
-    return status_of(lambda: args.command(args, library), stopped)
+    text = "\nStopped. Finished runs are kept: the same command goes on from them."
+    return status_of(lambda: args.command(args, library), lambda: print(text, file=sys.stderr))
 
 
 def status_of(work: Callable[[], int], on_interrupt: Callable[[], None]) -> int:

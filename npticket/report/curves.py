@@ -42,10 +42,8 @@ class Curves:
         shown = {(s, p.round): p for s in points for p in points[s] if any((s, p.round) in group for group in groups)}
         until = min(1.5 * max(STOP.drawn(point).mean() for point in shown.values()), tickets[0].steps / 1000)
         ending = {ours: "", control: f", {self.called or legend(outcome, control)}"}
-        pens = {
-            (s, r): _pen(percent(point.density) + ending[s], nearest.index(r), s == control)
-            for (s, r), point in shown.items()
-        }
+        pens = {key: _pen(percent(point.density) + ending[key[0]], nearest.index(point.round), key[0] == control)
+                for key, point in shown.items()}  # fmt: skip
         rows = [row for row in outcome.curves if (outcome.line(row["series"]), row["round"]) in shown]
         few = replace(outcome, curves=rows)  # of many, read many times
         tested = all(row[f"test_{measure.name}"] != "" for row in rows)
