@@ -18,8 +18,8 @@ from itertools import count, islice
 from npticket import backend, datasets
 from npticket.cli.demos import arguments, run, smaller
 from npticket.cli.running import Costs
-from npticket.experiments.cost import words
-from npticket.experiments.parts import make_augment, make_net, make_optimizer, make_rule
+from npticket.experiments.parts import Experiment
+from npticket.experiments.progress import words
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.workers import Workers, fit_trials
 from npticket.papers import LIBRARY, PARTS
@@ -55,14 +55,15 @@ def sizes(args: argparse.Namespace) -> dict[str, dict[str, int]]:
 
 def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: datasets.Dataset, journal: Journal) -> None:
     """The four steps of the paper, round after round, with a random reinitialisation as control."""
-    net, prune, rounds, fits = make_net(recipe, PARTS), make_rule(recipe, PARTS), count(), {}
+    asked, rounds, fits = Experiment(recipe, PARTS), count(), {}
+    net, prune = asked.net, asked.rule
     setting = Setting(
-        make_optimizer(recipe, PARTS),
+        asked.optimizer(),
         recipe.steps,
         recipe.batch,
         recipe.validate_every,
         test_at=recipe.test_at,
-        augment=make_augment(recipe, PARTS),
+        augment=asked.augment,
         engine=args.engine,
     )
 

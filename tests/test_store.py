@@ -200,7 +200,7 @@ def test_digests_tell_masks_apart(tmp_path):
         s.add(KEY, made_up(next_masks=flipped(MASK, 1)))
         s.add(KEY._replace(round=1), made_up(masks=flipped(MASK, 1)))
         assert s.digest(KEY, "next_masks") == s.digest(KEY._replace(round=1), "masks") != s.digest(KEY, "masks")
-        assert set(s) == {KEY, KEY._replace(round=1)}
+        assert KEY in s and KEY._replace(round=1) in s and len(s) == 2
 
 
 def test_tables_are_written_on_the_way(tmp_path, monkeypatch):

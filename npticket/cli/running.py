@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from npticket import backend
-from npticket.experiments import cost, machine
+from npticket.experiments import machine, progress
 from npticket.experiments.files import read_json
-from npticket.experiments.parts import Parts, check, load_data, make_net, make_optimizer, make_task
+from npticket.experiments.parts import Experiment, Parts, check, load_data
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
 from npticket.experiments.run import Means, run
 from npticket.experiments.series import planned
@@ -29,11 +29,10 @@ class Costs:
         """Seconds of all runs of a recipe on one core, as if all networks were dense."""
         key = f"{recipe.net} {recipe.optimizer.name} {recipe.batch}"
         if key not in self._timed:
-            net, task = make_net(recipe, self._parts), make_task(recipe, self._parts)
-            optimizer = make_optimizer(recipe, self._parts)
-            self._timed[key] = cost.step_and_example(net, task, optimizer, recipe.batch, engine=self._engine)
+            e = Experiment(recipe, self._parts)
+            self._timed[key] = progress.step_and_example(e.net, e.task, e.optimizer(), recipe.batch, self._engine)
         step, example = self._timed[key]
-        looked_at = cost.looked_at(recipe.steps, recipe.validate_every, len(recipe.test_at))
+        looked_at = progress.looked_at(recipe.steps, recipe.validate_every, len(recipe.test_at))
         return len(planned(recipe, self._parts.series)) * (recipe.steps * step + looked_at * example)
 
 
@@ -46,10 +45,10 @@ def list_recipes(args: Namespace, library: Library) -> int:
         *((s.name, s.source, list(s.recipes.values())) for s in library.sweeps.values()),
     ):
         first = recipes[0]
-        net = make_net(first, library.parts).name if len({r.net.name for r in recipes}) == 1 else ""
+        net = Experiment(first, library.parts).net.name if len({r.net.name for r in recipes}) == 1 else ""
         size = f"{first.trials} x {first.rounds} x {first.steps:,}"
         count = sum(len(planned(r, library.parts.series)) for r in recipes)
-        seconds = "" if args.no_cost else cost.words(sum(map(costs, recipes)))
+        seconds = "" if args.no_cost else progress.words(sum(map(costs, recipes)))
         print(f"{name:24} {source:28} {net:16} {size:>24} {count:6,}  {seconds}", flush=True)
     return 0
 
@@ -71,7 +70,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         elif args.backend == "numpy":
-            time = cost.words(costs(recipe) / means.jobs)
+            time = progress.words(costs(recipe) / means.jobs)
             print(f"From the beginning this takes {time} or less with {means.jobs} processes.", flush=True)
         try:
             result = run(recipe, parts, out, data, means, say=print)

@@ -6,29 +6,29 @@ from pathlib import Path
 from npticket.backend import Json
 from npticket.experiments import tables
 from npticket.experiments.files import StoreError, read_json
-from npticket.experiments.parts import Parts, make_net, make_task
+from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.recipe import Recipe, from_json, reduced
-from npticket.experiments.tables import Outcome
+from npticket.experiments.tables import Outcome, Row
 from npticket.task import Task
 
 
 def outcome(folder: str | Path, parts: Parts) -> Outcome:
     """Read what an experiment left in `folder`, with its title and its note."""
     recipe = read_recipe(folder)
-    task = make_task(recipe, parts)
-    manifest, results, curves = read(folder, task)
+    experiment = Experiment(recipe, parts)
+    manifest, results, curves = read(folder, experiment.task)
     data = manifest["data"]
-    title = f"{make_net(recipe, parts).name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
+    title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:
         raise StoreError(f"{folder} has no finished run yet: run the same command again")
     trials = len({row["trial"] for row in results})
     note = f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps"
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
     note = "; ".join(filter(None, (note, reduced(recipe, parts.published), tf32)))
-    return Outcome(recipe, manifest, results, curves, title, note, task, parts.series)
+    return Outcome(recipe, manifest, results, curves, title, note, experiment.task, parts.series)
 
 
-def read(folder: str | Path, task: Task) -> tuple[dict[str, Json], Sequence[tables.Row], Sequence[tables.Row]]:
+def read(folder: str | Path, task: Task) -> tuple[dict[str, Json], Sequence[Row], Sequence[Row]]:
     """Return manifest, rows of results and rows of curves of a directory; StoreError says what is wrong."""
     folder = Path(folder)
     try:

@@ -12,6 +12,7 @@ an experiment are known before the first is trained, and a run that is in the st
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from npticket.params import Params
 from npticket.protocols import Net
 
 REWIND_POINT = "rewind_point"
+LEFT = ("end", "masks", "next_masks")  # what a run leaves: its parameters, its masks, and these once they were pruned
 
 
 class Key(NamedTuple):
@@ -38,22 +40,13 @@ class Key(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """An array that a run leaves: "end", its parameters, or "next_masks", those pruned from it, packed."""
+    """An array that a run leaves, one of LEFT."""
 
     key: Key
     what: str
 
 
-@dataclass(frozen=True)
-class Left:
-    """What a run leaves: left["end"], its parameters, and left["next_masks"], what pruning leaves of its masks."""
-
-    key: Key
-
-    def __getitem__(self, what: str) -> Stored:
-        return Stored(self.key, what)
-
-
+Left = Mapping[str, Stored]
 Given = Mapping[str, Stored]  # what a run takes along from others: "masks", an "end", another "theta0"
 Start = tuple[Params, Params]  # where a run starts, and its masks
 
@@ -151,18 +144,16 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run]:
 
 def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Done, Key]]:
     """Go through one series of one trial, answering at once."""
-    try:
+    with suppress(StopIteration):
         asked = next(runs)
         while True:
             key = Key(name if isinstance(asked, Run) else asked.series, asked.round, trial)
             yield asked, key
-            asked = runs.send(Left(key))
-    except StopIteration:
-        return
+            asked = runs.send({what: Stored(key, what) for what in LEFT})
 
 
 def kept(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
-    """Which arrays of each run others take along."""
+    """Return which arrays of each run others take along."""
     wanted: dict[Key, set[str]] = {key: set() for key in runs}
     for run in runs.values():
         for stored in run.given.values():
@@ -175,14 +166,14 @@ def to_the_rewind_point(recipe: Recipe) -> Runs:
     yield Run(0, as_given, steps=recipe.rewind_step)
 
 
+def as_given(at: At) -> Start:
+    """Everything, as it was first initialised."""
+    return at.theta0, at.masks
+
+
 def rewind_point(recipe: Recipe) -> Generator[Done, Left, Given]:
     """{"theta0": the parameters after `rewind_step` steps}, or nothing for a reset to theta0 itself."""
     if not recipe.rewind_step:
         return {}
     left = yield Done(REWIND_POINT, 0)
     return {"theta0": left["end"]}
-
-
-def as_given(at: At) -> Start:
-    """Everything, as it was first initialised."""
-    return at.theta0.copy(), at.masks

@@ -8,7 +8,7 @@ from npticket.backend import to_host
 from npticket.datasets import Dataset
 from npticket.experiments import files, machine
 from npticket.experiments.outcome import outcome
-from npticket.experiments.parts import make_net, make_task
+from npticket.experiments.parts import Experiment
 from npticket.experiments.progress import Progress
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.run import Means
@@ -30,7 +30,8 @@ class Journal:
 
     def __init__(self, recipe: Recipe, library: Library, data: Dataset, folder: Path, means: Means) -> None:
         self.folder, self.recipe, self._library, self._data = folder, recipe, library, data
-        self._task, net = make_task(recipe, library.parts), make_net(recipe, library.parts)
+        experiment = Experiment(recipe, library.parts)
+        self._task, net = experiment.task, experiment.net
         moved = files.set_aside(folder)
         size = Params.empty(net.body.layout, 1, bool).flat.size
         described = machine.describe(data, means.jobs, means.array_module, means.engine)
