@@ -28,7 +28,7 @@ from npticket.report.journal import Journal
 from npticket.streams import Place
 from npticket.task import CLASSIFY
 from npticket.tickets import find_tickets, rewind
-from npticket.train import Setting, fit
+from npticket.train import fit
 
 RECIPES = {
     "conv2": "conv2-cifar10",
@@ -57,15 +57,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
     """The four steps of the paper, round after round, with a random reinitialisation as control."""
     asked, rounds, fits = Experiment(recipe, PARTS), count(), {}
     net, prune = asked.net, asked.rule
-    setting = Setting(
-        asked.optimizer(),
-        recipe.steps,
-        recipe.batch,
-        recipe.validate_every,
-        test_at=recipe.test_at,
-        augment=asked.augment,
-        engine=args.engine,
-    )
+    setting = asked.setting(args.engine)
 
     def initialise(place: Place, purpose: str):
         theta = net.init(place.rngs(purpose))

@@ -73,7 +73,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
             time = progress.words(costs(recipe) / means.jobs)
             print(f"From the beginning this takes {time} or less with {means.jobs} processes.", flush=True)
         try:
-            result = run(recipe, parts, out, data, means, say=print)
+            result = run(recipe, parts, out, data, means, say=True)
         except DivergedError as error:  # a sweep goes on with its other values
             print(f"error: {error}", file=sys.stderr)
             status = 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from npticket.backend import Json
-from npticket.experiments.tables import INTEGERS, curves_measured, single_numbers
+from npticket.experiments.tables import INTEGERS, WHO, curves_measured, result_columns
 from npticket.task import Task
 
 EXPERIMENT = ("recipe.json", "manifest.json", "results.csv", "curves.csv", "runs", "figures", "claims.json")
@@ -54,7 +54,7 @@ def check_run(path: Path, run: Mapping[str, np.ndarray], size: int, task: Task) 
     It has masks, packed bits of `size` parameters; at_steps and curves as in curves.csv (V,); scalars as in
     results.csv; and perhaps next_masks, which only shrink, and end (size,).
     """
-    numbers, curves = single_numbers(task), curves_measured(task)
+    numbers, curves = result_columns(task)[len(WHO) :], curves_measured(task)
 
     def need(holds: bool, what: str) -> None:
         if not holds:
@@ -72,7 +72,7 @@ def check_run(path: Path, run: Mapping[str, np.ndarray], size: int, task: Task) 
     for name in curves:
         need(run[name].shape == validations and run[name].dtype.kind == "f", f"{name} does not go with at_steps")
         need(name.startswith("test_") or bool(np.isfinite(run[name]).all()), f"{name} is not finite")
-    for name in {"masks", "next_masks"} & run.keys():
+    for name in sorted({"masks", "next_masks"} & run.keys()):
         packed = run[name]
         need(packed.dtype == np.uint8 and packed.shape == (-(-size // 8),), f"{name} are not {size} packed bits")
         need(not np.unpackbits(packed)[size:].any(), f"{name} have bits beyond {size}")
@@ -103,9 +103,8 @@ def lock(path: Path) -> io.TextIOWrapper:
     return file
 
 
-def set_aside(folder: str | Path) -> Path | None:
+def set_aside(folder: Path) -> Path | None:
     """Move what an earlier experiment left in `folder` into a subfolder `earlier-<time>`; return it, or None."""
-    folder = Path(folder)
     old = [folder / name for name in EXPERIMENT if (folder / name).exists()]
     if not old:
         return None

@@ -1,22 +1,27 @@
 """What an experiment left in its directory, read back, with what must be said beside every result."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from npticket.backend import Json
 from npticket.experiments import tables
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.recipe import Recipe, from_json, reduced
-from npticket.experiments.tables import Outcome, Row
-from npticket.task import Task
+from npticket.experiments.tables import Outcome
 
 
 def outcome(folder: str | Path, parts: Parts) -> Outcome:
     """Read what an experiment left in `folder`, with its title and its note."""
-    recipe = read_recipe(folder)
+    recipe, folder = read_recipe(folder), Path(folder)
     experiment = Experiment(recipe, parts)
-    manifest, results, curves = read(folder, experiment.task)
+    task = experiment.task
+    try:
+        results = tables.read(folder / "results.csv", tables.result_columns(task))
+        curves = tables.read(folder / "curves.csv", tables.curve_columns(task))
+    except FileNotFoundError as error:
+        raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+    manifest = read_json(folder / "manifest.json")
     data = manifest["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:
@@ -25,20 +30,7 @@ def outcome(folder: str | Path, parts: Parts) -> Outcome:
     note = f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps"
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
     note = "; ".join(filter(None, (note, reduced(recipe, parts.published), tf32)))
-    return Outcome(recipe, manifest, results, curves, title, note, experiment.task, parts.series)
-
-
-def read(folder: str | Path, task: Task) -> tuple[dict[str, Json], Sequence[Row], Sequence[Row]]:
-    """Return manifest, rows of results and rows of curves of a directory; StoreError says what is wrong."""
-    folder = Path(folder)
-    try:
-        results = tables.read(folder / "results.csv", tables.result_columns(task))
-        curves = tables.read(folder / "curves.csv", tables.curve_columns(task))
-    except FileNotFoundError as error:
-        raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
-    except ValueError as error:
-        raise StoreError(str(error)) from error
-    return read_json(folder / "manifest.json"), results, curves
+    return Outcome(recipe, manifest, results, curves, title, note, task, parts.series)
 
 
 def read_recipe(folder: str | Path) -> Recipe:

@@ -16,6 +16,7 @@ from npticket.params import Params
 from npticket.protocols import MakeOptimizer, Net, Optimizer
 from npticket.prune import SCOPES, Rule, Score, magnitude
 from npticket.task import CLASSIFY, Task
+from npticket.train import Setting
 
 T = TypeVar("T")
 
@@ -83,20 +84,17 @@ class Experiment:
 
     @cached_property
     def net(self) -> Net:
-        """The network."""
         return _made("net", self.recipe.net, self.parts.nets)
 
     @cached_property
     def task(self) -> Task:
-        """What the network is trained for."""
         return _made("task", self.recipe.task, {name: partial(_same, task) for name, task in self.parts.tasks.items()})
 
     @cached_property
     def rule(self) -> Rule:
         """How it is pruned; the rule's patterns are held against the network's parameters by `check`."""
-        part = self.recipe.prune
-        score = _known("prune", part.name, self.parts.scores)
-        options = {"scope": "layerwise", "rates": {}, **part.options}
+        score = _known("prune", self.recipe.prune.name, self.parts.scores)
+        options = {"scope": "layerwise", "rates": {}, **self.recipe.prune.options}
         if extra := options.keys() - {"scope", "rates"}:
             raise RecipeError(f"prune has the options scope and rates, got {', '.join(sorted(extra))}")
         scope, rates = _known("prune's scope", options["scope"], SCOPES), options["rates"]
@@ -110,12 +108,6 @@ class Experiment:
         except ValueError as error:
             raise RecipeError(str(error)) from error
 
-    @cached_property
-    def augment(self) -> Augment | None:
-        """How inputs are changed from epoch to epoch."""
-        part = self.recipe.augment
-        return None if part is None else _known("augment", part.name, self.parts.augments)
-
     def optimizer(self, first_step: int = 0, rate_at: int | None = None) -> MakeOptimizer:
         """Return what makes optimizers; their schedule begins at `first_step`, or stands still at `rate_at`."""
         part = self.recipe.optimizer
@@ -127,6 +119,23 @@ class Experiment:
         at = constant(schedule(rate_at)) if rate_at is not None else lambda step: schedule(first_step + step)
         return partial(make, lr=at, **options)
 
+    def setting(
+        self, engine: str, threads: int = 1, first_step: int = 0, steps: int | None = None, rate_at: int | None = None
+    ) -> Setting:
+        """Return how to train from `first_step` to `steps` (None: the recipe's); `rate_at` is as for the optimizer."""
+        recipe, steps = self.recipe, steps or self.recipe.steps
+        return Setting(
+            optimizer=self.optimizer(first_step, rate_at),
+            steps=steps,
+            batch=recipe.batch,
+            validate_every=recipe.validate_every,
+            first_step=first_step,
+            test_at=[step for step in recipe.test_at if first_step < step <= steps],
+            augment=_known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None,
+            engine=engine,
+            threads=threads,
+        )
+
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
     """Load the data from `folder`, or where they are found; their split is a function of the recipe's seed."""
@@ -137,13 +146,13 @@ def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) ->
 def check(recipe: Recipe, parts: Parts) -> None:
     """Raise RecipeError if the recipe names what is not there, or options that do not suit what they are for."""
     experiment = Experiment(recipe, parts)
-    for what in ("net", "rule", "task", "augment"):
+    for what in ("net", "rule", "task"):
         getattr(experiment, what)
     _known("data", recipe.data.name, parts.data)
     layout = Params.empty(experiment.net.body.layout, 1, bool)
     try:
         experiment.rule.scope.names(layout)
-        experiment.optimizer()(layout)
+        experiment.setting("fast").optimizer(layout)
     except (TypeError, ValueError) as error:
         raise RecipeError(str(error)) from error
     planned(recipe, parts.series)

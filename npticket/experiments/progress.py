@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def percent(density: float) -> str:
     return f"{100 * density:.{1 if density >= 0.01 else 2}f} %"
 
 
-class Progress:
+class Progress(AbstractContextManager["Progress"]):
     """Counts finished training runs on stderr with the time left; needs tqdm, and does without it."""
 
     def __init__(self, total: int, done: int = 0) -> None:
@@ -61,9 +62,6 @@ class Progress:
             self._bar = None
         else:  # disable=None: quiet unless stderr is a terminal
             self._bar = tqdm(total=total, initial=done, unit="run", disable=None, leave=False, file=sys.stderr)
-
-    def __enter__(self) -> "Progress":
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

@@ -1,9 +1,9 @@
 """What an experiment is made of, as data that is JSON both ways: parts that have names, and numbers."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 from npticket.backend import Json
 from npticket.experiments.legacy import converted
@@ -84,7 +84,7 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
     def moved(option: Json) -> Json:
         if isinstance(option, list | tuple):
             return [[at(step), value] for step, value in option]
-        return at(option) if _is(option, int) else option
+        return at(option) if _fits(int, option) else option
 
     return replace(
         recipe,
@@ -135,37 +135,34 @@ def from_json(values: Json) -> Recipe:
     lacking = [f.name for f in fields(Recipe) if f.default is MISSING and f.name not in values]
     if lacking:
         raise RecipeError(f"the recipe lacks {', '.join(lacking)}")
-    return Recipe(**{name: _typed(name, kinds[name], value) for name, value in values.items()})
-
-
-def _is(value: Json, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)  # true and false are no numbers
-
-
-def _are(values: Json, kind: type) -> bool:
-    return isinstance(values, list | tuple) and all(_is(value, kind) for value in values)
-
-
-def _is_part(value: Json) -> bool:
-    return isinstance(value, Mapping) and _is(value.get("name"), str) and _are(list(value), str)
+    for name, value in values.items():
+        if not _fits(kinds[name], value):
+            raise RecipeError(f"{name} must be {_WORDS[kinds[name]]}, got {value!r}")
+    return Recipe(**{name: _python(value) for name, value in values.items()})
 
 
 _PART = 'an object with a name, such as {"name": "sgd", "lr": 0.1}'
-_KINDS: dict[object, tuple[str, Callable[[Json], bool]]] = {  # by annotation: what is expected, in words and as a test
-    str: ("a text", lambda v: _is(v, str)),
-    int: ("an integer", lambda v: _is(v, int)),
-    Part: (_PART, _is_part),
-    Part | None: (f"null or {_PART}", lambda v: v is None or _is_part(v)),
-    tuple[str, ...]: ("a list of texts", lambda v: _are(v, str)),
-    tuple[int, ...]: ("a list of integers", lambda v: _are(v, int)),
+_WORDS: dict[Json, str] = {  # what is expected, by annotation
+    str: "a text",
+    int: "an integer",
+    Part: _PART,
+    Part | None: f"null or {_PART}",
+    tuple[str, ...]: "a list of texts",
+    tuple[int, ...]: "a list of integers",
 }
 
 
-def _typed(name: str, kind: object, value: Json) -> Json:
-    """Check a field that came from JSON against its annotation; lists become tuples, objects parts."""
-    expected, is_right = _KINDS[kind]
-    if not is_right(value):
-        raise RecipeError(f"{name} must be {expected}, got {value!r}")
+def _fits(kind: Json, value: Json) -> bool:
+    if kind in (str, int):
+        return isinstance(value, kind) and not isinstance(value, bool)  # true and false are no numbers
+    if kind == Part | None:
+        return value is None or _fits(Part, value)
+    if kind is Part:
+        return isinstance(value, Mapping) and _fits(str, value.get("name"))
+    return isinstance(value, list | tuple) and all(_fits(get_args(kind)[0], item) for item in value)
+
+
+def _python(value: Json) -> Json:
     if isinstance(value, Mapping):
         return Part(**value)
     return tuple(value) if isinstance(value, list) else value

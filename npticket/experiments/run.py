@@ -30,15 +30,14 @@ from npticket.task import misfit
 from npticket.train import DivergedError
 
 LOST = 3  # times that all workers may be lost without a run being finished in between
-Say = Callable[[str], None]
 
 
 def run(
-    recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: Say | None = None
+    recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: bool = False
 ) -> Outcome:
     """Train what is missing in `folder` and return the whole outcome.
 
-    `say` gets a line for every round of a series that is complete. Raises StoreError for a directory that holds
+    With `say`, print a line for every round of a series that is complete. Raises StoreError for a directory that holds
     something else or is in use, RecipeError, DivergedError.
     """
     means, experiment = means or Means(), Experiment(recipe, parts)
@@ -94,15 +93,15 @@ def _train(
                     ) from error
 
 
-def _note(experiment: Experiment, store: Store, progress: Progress, say: Say | None, key: Key) -> None:
+def _note(experiment: Experiment, store: Store, progress: Progress, say: bool, key: Key) -> None:
     """Show the latest result, and a line once all trials of a round are there."""
-    measure = experiment.task.headline
+    measure, latest = experiment.task.headline, store.result(key)
     column = f"early_stop_test_{measure.name}"
-    rows = [row for row in store.results() if (row["series"], row["round"]) == (key.series, key.round)]
-    latest = next(row for row in rows if row["trial"] == key.trial)
     progress.advance(f"{key.series} {percent(latest['density'])}: {measure.text(latest[column])}")
-    if say is not None and len(rows) == experiment.recipe.trials:
+    trials = [key._replace(trial=trial) for trial in range(experiment.recipe.trials)]
+    if say and all(trial in store for trial in trials):
+        rows = [store.result(trial) for trial in trials]
         stop, best = (np.mean([row[name] for row in rows]) for name in ("early_stop_step", column))
         line = f"{key.series:20} {percent(latest['density']):>8}   early stop {stop:9,.0f}"
         line += f"   test {measure.words} {measure.text(best)}"
-        progress.say(line) if say is print else say(line)
+        progress.say(line)

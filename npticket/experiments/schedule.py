@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import REWIND_POINT, Key, kept, planned
+from npticket.experiments.series import Key, kept, planned
 from npticket.experiments.store import Store, StoreError
 from npticket.experiments.training import Asked
 from npticket.experiments.workers import Cluster, Workers
@@ -75,15 +75,9 @@ class Schedule:
 
     def _groups(self, missing: set[Key], alone: set[Key]) -> list[list[Key]]:
         """What of `missing` can be trained now, in the order in which it should be; `alone` not with others."""
-        order = (REWIND_POINT, *self._experiment.recipe.series)
-
-        def rank(key: Key) -> tuple:
-            return not self._keep[key], key.round, order.index(key.series), key.trial
-
         groups: dict[object, list[Key]] = {}
-        for key in sorted(missing, key=rank):
-            run = self.runs[key]
-            if all(self.store.holds(*stored) for stored in run.given.values()):
+        for key, run in sorted(self.runs.items(), key=lambda item: (not self._keep[item[0]], item[0].round)):
+            if key in missing and all(self.store.holds(*stored) for stored in run.given.values()):
                 length = run.round, run.first_step, run.steps, run.rate_at
                 groups.setdefault(key if key in alone else length, []).append(key)
         return list(groups.values())

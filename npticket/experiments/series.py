@@ -62,8 +62,8 @@ class Done(NamedTuple):
 class At:
     """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks) and an earlier run's end.
 
-    `prune(params, masks)` is the recipe's rule, `prunable` names the parameters that it prunes. There is one trial, and
-    a random generator for it.
+    `prune(end, masks)` is the recipe's rule, which may be shown the start of that training, too; `prunable` names the
+    parameters that it prunes. There is one trial, and a random generator for it.
     """
 
     net: Net
@@ -71,7 +71,7 @@ class At:
     theta0: Params
     masks: Params
     given_end: Params | None
-    prune: Callable[[Params, Params], Params]
+    prune: Callable[..., Params]
     prunable: Sequence[str]
     rngs: Sequence[np.random.Generator]
 
@@ -163,12 +163,7 @@ def kept(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
 
 def to_the_rewind_point(recipe: Recipe) -> Runs:
     """The dense network's first steps, of which other series take the end."""
-    yield Run(0, as_given, steps=recipe.rewind_step)
-
-
-def as_given(at: At) -> Start:
-    """Everything, as it was first initialised."""
-    return at.theta0, at.masks
+    yield Run(0, lambda at: (at.theta0, at.masks), steps=recipe.rewind_step)
 
 
 def rewind_point(recipe: Recipe) -> Generator[Done, Left, Given]:

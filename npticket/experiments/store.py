@@ -14,6 +14,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeEr
               zipfile.BadZipFile)  # fmt: skip
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """The directory of one experiment, locked against other processes until `close`.
 
     A directory of another `recipe` is refused. `task` has the names of what is measured, `manifest` describes this
@@ -50,12 +51,6 @@ class Store:
         except BaseException:
             self._lock.close()
             raise
-
-    def __enter__(self) -> "Store":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._runs
@@ -97,17 +92,13 @@ class Store:
     def write_tables(self) -> None:
         """Write results.csv and curves.csv from all runs, ordered by round, series and trial."""
         keys = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
-        results = tables.text(tables.result_columns(self._task), map(self._result, keys))
+        results = tables.text(tables.result_columns(self._task), map(self.result, keys))
         curves = tables.text(tables.curve_columns(self._task), (row for key in keys for row in self._curve(key)))
         write(self.folder / "results.csv", results.encode())
         write(self.folder / "curves.csv", curves.encode())
         self._written = time.monotonic()
 
-    def results(self) -> list[dict[str, Json]]:
-        """Return the rows of results.csv so far, in no particular order."""
-        return [self._result(key) for key in self._runs]
-
-    def close(self) -> None:
+    def close(self, *_: object) -> None:
         """Bring the tables up to date and let other processes in."""
         if not self._lock.closed:
             try:
@@ -115,9 +106,12 @@ class Store:
             finally:
                 self._lock.close()
 
-    def _result(self, key: Key) -> dict[str, Json]:
+    __exit__ = close
+
+    def result(self, key: Key) -> dict[str, Json]:
+        """Return a run's row of results.csv."""
         run = self._runs[key]
-        return key._asdict() | {name: run[name].item() for name in tables.single_numbers(self._task)}
+        return key._asdict() | {name: run[name].item() for name in tables.result_columns(self._task)[len(tables.WHO) :]}
 
     def _curve(self, key: Key) -> list[dict[str, Json]]:
         columns = {"step": "at_steps"} | {name: name for name in tables.curves_measured(self._task)}

@@ -1,8 +1,7 @@
 """The two tables of an experiment, results.csv and curves.csv: their columns, and how they are read and summarised.
 
-A row of results is one training run; its rows of curves are the run's validations. `series` says what was trained: the
-winning ticket, say, or one of its controls. Several draws of one control are summarised together. Which measures there
-are is the task's business: for one that measures loss and acc, the columns are val_loss, val_acc, test_acc ...
+A row of results is one training run; its rows of curves are the run's validations. Several draws of one control are
+summarised together. For a task that measures loss and acc, the columns are val_loss, val_acc, test_acc ...
 """
 
 import csv
@@ -31,14 +30,9 @@ def measured_columns(task: Task) -> tuple[str, ...]:
     return ("early_stop_step", "early_stop_val_loss", *(f"{w}_{name}" for w in when for name in names))
 
 
-def single_numbers(task: Task) -> tuple[str, ...]:
-    """Name the columns of results.csv that come from a run."""
-    return ("density", *measured_columns(task), "steps", "seconds")
-
-
 def result_columns(task: Task) -> tuple[str, ...]:
     """Name all columns of results.csv."""
-    return (*WHO, *single_numbers(task))
+    return (*WHO, "density", *measured_columns(task), "steps", "seconds")
 
 
 def curves_measured(task: Task) -> tuple[str, ...]:

@@ -1,8 +1,4 @@
-"""Training runs side by side: in this process, in several, or on a cluster, behind one `submit`.
-
-Trials never touch each other and their random streams are a function of their numbers, so it does not matter which
-process trains which, or how many there are.
-"""
+"""Training runs side by side: in this process, in several, or on a cluster, behind one `submit`."""
 
 import multiprocessing
 import operator
@@ -12,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from itertools import chain
 from multiprocessing import resource_tracker
@@ -20,6 +16,7 @@ from multiprocessing import resource_tracker
 import numpy as np
 
 from npticket.backend import THREAD_VARIABLES, array_module, one_blas_thread
+from npticket.experiments.series import Start
 from npticket.params import Params
 from npticket.record import Fit, join_trials
 from npticket.streams import Place
@@ -30,10 +27,7 @@ _call: Callable[..., object]  # in a worker process: what it was started for, wi
 
 
 def fit_trials(
-    workers: "Workers",
-    starts: Sequence[tuple[Params, Params]],
-    place: Place,
-    on_done: Callable[[], object] = lambda: None,
+    workers: "Workers", starts: Sequence[Start], place: Place, on_done: Callable[[], object] = lambda: None
 ) -> list[Fit]:
     """Train networks from several (start, masks), every trial of each at the same time if there are so many workers.
 
@@ -85,13 +79,10 @@ class Workers:
             return self
         try:
             self._start_processes()
-        except BaseException:
-            self._stop(at_once=True)
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._stop(at_once=kind is not None)
 
     def _start_processes(self) -> None:
         try:
@@ -102,15 +93,14 @@ class Workers:
         self._others = set(multiprocessing.active_children())
         resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
         with _interrupts_held_back():
-            pool = ProcessPoolExecutor(
-                self.jobs, timeout=None, initializer=_prepare, initargs=(self._call, os.getpid()), env=threads
-            )
+            start = {"initializer": _prepare, "initargs": (self._call, os.getpid())}
+            pool = ProcessPoolExecutor(self.jobs, timeout=None, env=threads, **start)
             self._executor, self._kill = pool, partial(pool.shutdown, kill_workers=True)
             wait([pool.submit(os.getpid) for _ in range(self.jobs)])  # until all of them have started
 
-    def _stop(self, at_once: bool) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stack.close()
-        if not at_once:
+        if kind is None:
             if self._executor is not None:
                 self._executor.shutdown()
             return
@@ -166,7 +156,7 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class Cluster:
+class Cluster(AbstractContextManager["Cluster"]):
     """What Workers are, on the workers of a dask.distributed scheduler at `address`, such as "tcp://host:8786".
 
     `call` is sent to every worker once. What a lost worker was doing, the scheduler gives to another.
@@ -177,19 +167,14 @@ class Cluster:
             from distributed import Client, KilledWorker
         except ImportError as error:
             raise ImportError("a cluster needs dask.distributed: pip install npticket[cluster]") from error
-        self._call, self._connect = call, partial(Client, address, timeout=CONNECT)
-        self._address, self.jobs = address, 0
-        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor, CancelledError, KilledWorker)
-
-    def __enter__(self) -> "Cluster":
         try:
-            self._client = self._connect()
+            self._client = Client(address, timeout=CONNECT)
         except (OSError, ValueError) as error:
-            raise RuntimeError(f"there is no cluster to be reached at {self._address}: {error}") from error
+            raise RuntimeError(f"there is no cluster to be reached at {address}: {error}") from error
         self.jobs = max(1, sum(self._client.nthreads().values()))
-        self._sent = self._client.scatter(self._call, broadcast=True, hash=False)
+        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor, CancelledError, KilledWorker)
+        self._sent = self._client.scatter(call, broadcast=True, hash=False)
         self._executor = self._client.get_executor(pure=False, retries=3)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
