@@ -146,12 +146,11 @@ def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) ->
 def check(recipe: Recipe, parts: Parts) -> None:
     """Raise RecipeError if the recipe names what is not there, or options that do not suit what they are for."""
     experiment = Experiment(recipe, parts)
-    for what in ("net", "rule", "task"):
-        getattr(experiment, what)
+    net, rule, _ = experiment.net, experiment.rule, experiment.task
     _known("data", recipe.data.name, parts.data)
-    layout = Params.empty(experiment.net.body.layout, 1, bool)
+    layout = Params.empty(net.body.layout, 1, bool)
     try:
-        experiment.rule.scope.names(layout)
+        rule.scope.names(layout)
         experiment.setting("fast").optimizer(layout)
     except (TypeError, ValueError) as error:
         raise RecipeError(str(error)) from error

@@ -115,24 +115,24 @@ class Outcome:
 
     def curve(self, series: str, round: int, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the steps (V,) and the values (n, V) of one column of a series in one round; NaN where it is empty."""
-        runs = [rows for key, rows in self._rows(self.curves, series, "round", "series", "trial") if key[0] == round]
+        runs = self._rows((row for row in self.curves if row["round"] == round), series, "series", "trial")
         if not runs:
             raise KeyError(f"there are no curves of {series} in round {round}")
-        ordered = [sorted(rows, key=lambda row: row["step"]) for rows in runs]
+        ordered = [sorted(rows, key=lambda row: row["step"]) for _, rows in runs]
         values = [[np.nan if row[column] == "" else row[column] for row in rows] for rows in ordered]
         return np.array([row["step"] for row in ordered[0]]), np.array(values)
 
     def tested_at(self, step: int, series: str) -> dict[int, np.ndarray]:
         """Gather the headline measure on the test set after `step` steps, (n,), by round; KeyError if nobody looked."""
-        column, found = f"test_{self.task.headline.name}", dict[int, list[float]]()
-        for (round, *_), rows in self._rows(self.curves, series, "round", "series", "trial"):
-            tested = [row[column] for row in rows if row["step"] == step and row[column] != ""]
-            found[round] = found.get(round, []) + tested
-        if not all(found.values()):
-            raise KeyError(f"the test set was not looked at after {step:,} steps of {series}")
-        return {round: np.array(values) for round, values in found.items()}
+        column, found = f"test_{self.task.headline.name}", dict[int, np.ndarray]()
+        for (round,), rows in self._rows(self.curves, series, "round"):
+            rows.sort(key=lambda row: (row["series"], row["trial"]))
+            found[round] = np.array([row[column] for row in rows if row["step"] == step and row[column] != ""])
+            if not found[round].size:
+                raise KeyError(f"the test set was not looked at after {step:,} steps of {series}")
+        return found
 
-    def _rows(self, table: Sequence[Row], series: str, *by: str) -> list[tuple[tuple, list[Row]]]:
+    def _rows(self, table: Iterable[Row], series: str, *by: str) -> list[tuple[tuple, list[Row]]]:
         """The rows of a series and its other draws, put together and ordered by the values of some columns."""
         found: dict[tuple, list[Row]] = {}
         for row in table:
