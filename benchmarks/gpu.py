@@ -26,8 +26,8 @@ import numpy as np
 
 from npticket import backend, datasets, nets
 from npticket.datasets import Dataset
-from npticket.engine.gpu import Gpu
-from npticket.engine.gpu.fusion import fused_layers
+from npticket.engine.gpu.layers import fused_layers
+from npticket.engine.gpu.lockstep import Gpu
 from npticket.engine.plain import Plain
 from npticket.layers import Chain, Residual
 from npticket.loss import softmax_cross_entropy

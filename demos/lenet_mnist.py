@@ -13,14 +13,13 @@ from functools import partial
 from itertools import count, islice
 
 from npticket import backend, datasets
-from npticket.cli.demos import arguments, run, smaller
+from npticket.cli.demos import Journal, arguments, run, smaller
 from npticket.experiments.workers import Workers, fit_trials
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.nets import Net
 from npticket.optimizers import Adam
 from npticket.papers import LIBRARY
 from npticket.prune import Layerwise, Rule, dense_masks, magnitude
-from npticket.report.journal import Journal
 from npticket.streams import Place
 from npticket.task import CLASSIFY
 from npticket.tickets import find_tickets, rewind

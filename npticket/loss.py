@@ -3,6 +3,8 @@
 loss = mean over the batch of  -log softmax(z)[label];  d loss / dz = (softmax(z) - onehot(label)) / B.
 """
 
+import numpy as np
+
 from npticket.backend import Array, array_module
 
 
@@ -15,8 +17,9 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     xp = array_module(logits)
     batch = logits.shape[1]
     loss = xp.where(hit, log_p, 0).sum(axis=(1, 2)) / -batch
-    gradient = (xp.exp(log_p) - hit) / batch
-    return loss, gradient
+    p = xp.exp(log_p)
+    p *= p > negligible(p)
+    return loss, (p - hit) / batch
 
 
 def score(logits: Array, labels: Array) -> tuple[Array, Array]:
@@ -24,6 +27,15 @@ def score(logits: Array, labels: Array) -> tuple[Array, Array]:
     log_p, hit = _log_softmax(logits, labels)
     loss = array_module(logits).where(hit, log_p, 0).sum(axis=(1, 2))
     return -loss, (logits.argmax(axis=-1) == labels).sum(axis=-1)
+
+
+def negligible(p: Array) -> float:
+    """Up to which size a probability counts as 0 in the gradient, 1.1e-19 in float32: it moves no weight.
+
+    Late in training most are so small that they, or their products with weights, would be subnormal numbers, which
+    cost a processor several times as much. Who drops them multiplies, and does not assign: a product keeps NaN.
+    """
+    return float(np.finfo(p.dtype).tiny) ** 0.5
 
 
 def _log_softmax(logits: Array, labels: Array) -> tuple[Array, Array]:

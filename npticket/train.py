@@ -123,14 +123,14 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     engine = plan(net, task, start, masks, setting.optimizer, setting.engine, data.floats(some, dtype), setting.threads)
     seen = data.seen(engine.see)
     record = Record(task, start, setting.at_steps)
-    look = partial(_look, task, engine, seen, dtype)
+    look, validations = partial(_look, task, engine, seen, dtype), set(record.at_steps)
     losses = []  # kept on the device: looking at one would wait for it
     batches = _minibatches(data if setting.augment else seen, setting, dtype, place)
     for step, (inputs, targets) in zip(range(setting.first_step, setting.steps), batches, strict=False):
         if setting.augment:  # moves pixels, so that they had to be in their places until now
             inputs = engine.see(inputs)
         losses.append(engine.step(inputs, targets, TrainingStep(place, step)))
-        if step + 1 in record.at_steps:
+        if step + 1 in validations:
             since = to_host(xp.stack(losses))
             losses.clear()
             _check_finite("training", since, step + 1, place)

@@ -13,7 +13,7 @@ from strategies import seeds, trial_counts
 
 from npticket import datasets, nets
 from npticket.datasets import DataError, Dataset, FlipAndCrop, Split
-from npticket.datasets.augment import PAD
+from npticket.datasets.epoch import PAD
 from npticket.optimizers import SGD
 from npticket.prune import dense_masks
 from npticket.streams import Place, streams

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from npticket.experiments import tables
-from npticket.experiments.outcome import read_recipe
+from npticket.experiments.run import read_recipe
 from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket.claims import ACC, CLAIMS
 from npticket.papers.lottery_ticket.series import SERIES
-from npticket.report import page
-from npticket.report.claims import FAILS, HOLDS, UNKNOWN, Claim, judge
+from npticket.report.claims import FAILS, HOLDS, UNKNOWN, Claim, as_json, judge, markdown, table
 from npticket.report.quantities import STOP
 from npticket.report.views import Missing
 from npticket.task import CLASSIFY
@@ -192,7 +191,7 @@ def test_an_order_is_strict_and_says_so():
 
 
 def of(quantity, low=-np.inf, high=np.inf, recipes=("lenet-mnist",), **options):
-    return Claim(recipes, "an-id", "Fig 1", "so it is", quantity, "a number", "{:.2f}", low, high, **options)
+    return Claim(recipes, "an-id", "so it is", "Fig 1", quantity, "a number", "{:.2f}", low, high, **options)
 
 
 def verdict(quantity, rows, low=-np.inf, high=np.inf):
@@ -334,7 +333,7 @@ def three():
 
 
 def test_the_table_for_the_terminal():
-    lines = page.table(three()).splitlines()
+    lines = table(three()).splitlines()
     assert lines[0] == "holds            an-id: so it is [Fig 1]"
     for words in ("paper says a number", "holds if at most 1.00", "measured 0.40", "95 % interval 0.20 to 0.60"):
         assert words in lines[1]
@@ -343,11 +342,11 @@ def test_the_table_for_the_terminal():
     assert lines[6].strip() == "nothing known"
     assert len({line.index("; trials") for line in (lines[1], lines[3], lines[5])}) == 1
     assert lines[-1] == "1 holds, 1 does not hold, 1 too little data"
-    assert page.table([]).splitlines()[-1] == "0 holds, 0 does not hold, 0 too little data"
+    assert table([]).splitlines()[-1] == "0 holds, 0 does not hold, 0 too little data"
 
 
 def test_the_table_for_a_document():
-    lines = page.markdown(three()).splitlines()
+    lines = markdown(three()).splitlines()
     assert {line.count("|") for line in lines[:5]} == {10}
     cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
     assert cells == [
@@ -359,7 +358,7 @@ def test_the_table_for_a_document():
 
 
 def test_json_has_everything_and_no_nan():
-    held, failed, unknown = json.loads(json.dumps(page.as_json(three()), allow_nan=False))
+    held, failed, unknown = json.loads(json.dumps(as_json(three()), allow_nan=False))
     assert held["status"] == HOLDS and held["value"] == 0.4 and held["interval"] == [0.2, 0.6]
     assert (held["holds_from"], held["holds_to"], held["strict"]) == (None, 1, False)
     assert (failed["status"], failed["holds_from"], failed["strict"]) == (FAILS, 1, True)
@@ -372,7 +371,7 @@ def test_the_committed_claims_are_those_of_the_committed_results(committed):
     rows = tables.read(folder / "results.csv", tables.result_columns(CLASSIFY))
     recipe = read_recipe(folder)
     verdicts = judge(CLAIMS, {recipe.name: outcome(recipe.name, rows, recipe.series)})
-    for now, then in zip(page.as_json(verdicts), json.loads(committed.read_text()), strict=True):
+    for now, then in zip(as_json(verdicts), json.loads(committed.read_text()), strict=True):
         assert now["value"] == pytest.approx(then["value"]) and now["interval"] == pytest.approx(then["interval"])
         assert {n: v for n, v in now.items() if isinstance(v, str)} == {
             n: v for n, v in then.items() if isinstance(v, str)

@@ -13,11 +13,11 @@ import pytest
 from test_experiment import data
 
 from npticket import cli, nets
-from npticket.cli import running
+from npticket.cli import commands
 from npticket.experiments import machine, progress
 from npticket.experiments.files import write_json
-from npticket.experiments.outcome import outcome
 from npticket.experiments.recipe import Part, to_json
+from npticket.experiments.run import outcome
 from npticket.optimizers import Adam
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
@@ -188,7 +188,7 @@ def test_too_little_memory_ends_with_status_2_and_a_sentence(small, monkeypatch,
     def full(*_, **__):
         raise MemoryError("one network does not fit")
 
-    monkeypatch.setattr(running, "run", full)
+    monkeypatch.setattr(commands, "run", full)
     assert small("run", "lenet-mnist", *FEW) == 2
     assert capsys.readouterr().err == "error: one network does not fit\n"
 
@@ -204,7 +204,7 @@ def test_ctrl_c_keeps_what_is_finished(small, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "run", interrupted)
+    monkeypatch.setattr(commands, "run", interrupted)
     assert small("run", "lenet-mnist", *FEW) == 130
     assert "the same command goes on" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ import pytest
 from npticket import datasets
 from npticket.datasets import DataError, Split
 from npticket.datasets.dataset import split_off
-from npticket.datasets.idx import read_idx
+from npticket.datasets.mnist import read_idx
 
 NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 60_000),

@@ -15,12 +15,11 @@ from strategies import fits, optimizers, paper_rates, pruned_nets, seeds, set_to
 from npticket import datasets
 from npticket import nets as library
 from npticket.datasets import Dataset, Split
-from npticket.engine import ENGINES, dense, gemm, inputs, plan
+from npticket.engine import ENGINES, Several, dense, gemm, plan, products
 from npticket.engine.dense import DenseNet
-from npticket.engine.grouped import Grouped, groups
-from npticket.engine.living import is_dense, living_units
+from npticket.engine.living import dense_layers, living_units
 from npticket.engine.packed import Packed
-from npticket.engine.several import Several
+from npticket.engine.products import Grouped, groups
 from npticket.layers import Chain, Dense, Dropout, Flatten, ReLU
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
@@ -81,7 +80,7 @@ def test_a_sparse_lenet_is_run_in_groups_and_is_plain(seed, optimizer, looks_fir
     masks = prune_layerwise(random_scores(theta0, streams(seed, [0], "mask")), dense_masks(theta0), rates)
     start = rewind(theta0, masks)
     compare(net, start, masks, optimizer, seed, looks_first)
-    assert isinstance(plan(net, CLASSIFY, start, masks, optimizer)._memory_for(7).layers[0].product, Grouped)
+    assert isinstance(plan(net, CLASSIFY, start, masks, optimizer)._layers(7)[0].product, Grouped)
 
 
 def test_groups_by_hand():
@@ -195,7 +194,7 @@ def test_a_way_with_other_bits_takes_no_part(monkeypatch):
     monkeypatch.setattr(gemm, "in_rows", wrong)
     monkeypatch.setattr(gemm, "in_columns", wrong)
     monkeypatch.setattr(gemm, "fastest", lambda ways, *arguments: ways[-1])
-    assert gemm.fastest_product(300, 60, 300, np.float32) is gemm.whole
+    assert gemm.fastest_product(300, 60, 300, np.float32) is np.matmul
 
 
 @pytest.mark.parametrize("rate", [0, 0.5, 0.9])
@@ -230,9 +229,9 @@ def test_the_fastest_way_is_taken():
 def test_often_lit_pixels_come_first_by_hand():
     shown = np.zeros((200, 5))
     shown[:, 1] = shown[:2, 3] = shown[:1, 4] = 1  # 100 %, 1 % and 0.5 % of the images
-    order, often = inputs.often_lit_first(shown, np.array([0, 1, 3, 4]))
+    order, often = products.often_lit_first(shown, np.array([0, 1, 3, 4]))
     assert (order.tolist(), often) == ([1, 3, 0, 4], 2)
-    order, often = inputs.often_lit_first(np.ones((9, 5)), np.array([0, 3]))
+    order, often = products.often_lit_first(np.ones((9, 5)), np.array([0, 3]))
     assert (order.tolist(), often) == ([0, 3], 2), "nothing to skip"
 
 
@@ -279,15 +278,15 @@ def test_a_pruned_lenet_really_gets_smaller():
     start = rewind(theta, masks)
     engine = plan(net, CLASSIFY, start, masks, lambda m: Adam(m, lr=1e-3))
     assert engine.see(np.zeros((5, 28, 28))).shape == (5, 584)
-    assert [layer.w.shape for layer in engine._layers] == [(584, 200), (200, 100), (100, 10)]
+    assert [layer.w.shape for layer in engine._layers(5)] == [(584, 200), (200, 100), (100, 10)]
     decayed = plan(net, CLASSIFY, start, masks, lambda m: SGD(m, lr=0.1, weight_decay=0.1))
     assert decayed.see(np.zeros((5, 28, 28))).shape == (5, 784)  # weight decay moves what has no gradient
 
 
 def test_what_runs_what():
-    assert is_dense(library.lenet_300_100().body)
-    assert not is_dense(library.conv_2().body)
-    assert not is_dense(Chain(a=Dense(2, 3), b=Dense(3, 2)))  # no ReLU: a unit's output could be its bias
+    assert dense_layers(library.lenet_300_100().body) == ["fc1", "fc2", "out"]
+    assert not dense_layers(library.conv_2().body)
+    assert not dense_layers(Chain(a=Dense(2, 3), b=Dense(3, 2)))  # no ReLU: a unit's output could be its bias
     net = library.lenet_300_100()
     theta = net.init(streams(0, range(2), "init"))
     with pytest.raises(ValueError, match="no engine 'warp'; there is fast, plain"):

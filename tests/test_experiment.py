@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import replace
 from itertools import islice
@@ -18,10 +19,10 @@ from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.datasets.shared import Shared
 from npticket.experiments import machine, run, store, training, workers
 from npticket.experiments.files import StoreError, write_json
-from npticket.experiments.outcome import outcome as read_outcome
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, RecipeError, to_json
 from npticket.experiments.run import Means
+from npticket.experiments.run import outcome as read_outcome
 from npticket.experiments.series import Key
 from npticket.optimizers import SGD, step_drops
 from npticket.papers import PARTS
@@ -179,6 +180,13 @@ def test_no_cluster_is_an_error_in_words(tmp_path, monkeypatch):
         experiment(SMALL, tmp_path, data(), scheduler="tcp://127.0.0.1:9")
 
 
+def copied(whole, folder):
+    """Copy the runs of the whole experiment."""
+    (folder / "runs").mkdir()
+    for path in (whole[0] / "runs").iterdir():
+        (folder / "runs" / path.name).write_bytes(path.read_bytes())
+
+
 @pytest.mark.parametrize(
     "lost", [["winning_ticket-round01-trial0"], ["*-trial1"], ["winning_ticket-round00*", "noise*"]]
 )
@@ -224,6 +232,46 @@ def test_a_finished_experiment_trains_nothing(whole, monkeypatch):
     before = (whole[0] / "results.csv").read_bytes()
     assert rows(experiment(SMALL, whole[0], data())) == rows(whole[1])
     assert (whole[0] / "results.csv").read_bytes() == before
+
+
+def test_a_directory_of_the_earlier_form_goes_on(whole, tmp_path, monkeypatch):
+    """Its recipe.json names no parts; everything else is as it was."""
+    copied(whole, tmp_path)
+    write_json(
+        tmp_path / "recipe.json",
+        {
+            "name": "lenet-mnist", "source": SMALL.source, "net": "lenet_300_100", "data": "mnist",
+            "optimizer": "adam", "lr": 0.0012, "batch": 8, "steps": 12, "rounds": 3, "trials": 2, "seed": 0,
+            "series": list(EVERYTHING), "validate_every": 5, "test_at": [3, 12], "net_options": {"hidden": [6, 4]},
+            "rates": {}, "pruned_globally": None, "momentum": 0.0, "weight_decay": 0.0, "drops": [], "warmup": 0,
+            "augment": False, "rewind_step": 0,
+        },
+    )  # fmt: skip
+    (tmp_path / "runs" / Key("shuffled", 2, 1).file).unlink()
+    trained, real = [], training.train_runs
+    monkeypatch.setattr(
+        training, "train_runs", lambda *a, **k: trained.extend(one.key for one in k["asked"]) or real(*a, **k)
+    )
+    assert rows(experiment(SMALL, tmp_path, data())) == rows(whole[1])
+    assert trained == [Key("shuffled", 2, 1)]
+    assert rows(read_outcome(tmp_path, PARTS)) == rows(whole[1])
+
+
+def test_the_number_of_blas_threads_that_is_written_down_is_the_one_used(tmp_path):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        assert machine.describe(data(), 1, "numpy", "fast")["machine"]["blas_threads"] == 1
+        assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"} == {2}
+
+
+def test_without_threadpoolctl_it_is_what_the_environment_says(monkeypatch):
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    for value, expected in (("1", 1), ("3", 3), (None, None)):
+        for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+            monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert machine.describe(data(), 1, "numpy", "fast")["machine"]["blas_threads"] == expected
 
 
 def test_another_recipe_or_other_data_are_refused(whole):

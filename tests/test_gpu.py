@@ -11,7 +11,8 @@ from strict import strict
 
 from npticket import backend, datasets, nets, train
 from npticket.datasets import Dataset, FlipAndCrop, Split
-from npticket.engine.gpu import Gpu, conv
+from npticket.engine.gpu import conv
+from npticket.engine.gpu.lockstep import Gpu
 from npticket.engine.plain import Plain
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
 from npticket.loss import softmax_cross_entropy

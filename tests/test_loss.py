@@ -2,10 +2,12 @@
 
 import numpy as np
 import oracles
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds, trial_counts
 
+from npticket.engine.loss import in_place
 from npticket.loss import score, softmax_cross_entropy
 
 
@@ -37,3 +39,45 @@ def test_huge_logits_do_not_overflow():
     loss, gradient = softmax_cross_entropy(z, np.array([[1]]))
     assert loss == 2000
     assert gradient.tolist() == [[[1, -1]]]
+
+
+def both(z, labels):
+    """The gradient of one trial as it is written in npticket.loss, and as the fast engine takes it."""
+    fast = np.full_like(z[0], 7)
+    in_place(softmax_cross_entropy)(z[0].copy(), labels[0], fast)
+    return softmax_cross_entropy(z, labels)[1][0], fast
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(st.integers(1, 8), st.integers(2, 10), st.floats(0.1, 8), seeds)
+def test_ordinary_gradients_are_what_they_would_be_if_nothing_were_dropped(dtype, batch, classes, width, seed):
+    rng = np.random.default_rng(seed)
+    z, labels = rng.uniform(-width, width, (1, batch, classes)).astype(dtype), rng.integers(0, classes, (1, batch))
+    apart = z - z.max(axis=-1, keepdims=True)
+    hit = labels[..., None] == np.arange(classes)
+    naive = (np.exp(apart - np.log(np.exp(apart).sum(axis=-1, keepdims=True))) - hit) / batch
+    ours = np.exp(apart[0]) / (np.exp(apart[0]).sum(axis=1, keepdims=True) * batch)
+    ours[np.arange(batch), labels[0]] -= 1 / batch
+    plain, fast = both(z, labels)
+    assert plain.dtype == fast.dtype == dtype
+    assert plain.tobytes() == naive[0].tobytes() and fast.tobytes() == ours.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_probabilities_too_small_to_move_a_weight_are_exactly_0(dtype):
+    """So that neither they nor their products with weights are subnormal numbers; these cost several times as much."""
+    rng = np.random.default_rng(0)
+    z, labels = rng.uniform(-200, 200, (1, 60, 10)).astype(dtype), rng.integers(0, 10, (1, 60))
+    z[0, :20] = rng.choice([-200, 200], (20, 10))
+    plain, fast = both(z, labels)
+    least = np.finfo(dtype).tiny ** 0.5 / 60 / 2  # of a probability that is kept, on average over the batch
+    for gradient in (plain, fast):
+        assert (gradient == 0).any() and (abs(gradient[gradient != 0]) > least).all()
+    assert ((plain == 0) == (fast == 0)).all()
+    np.testing.assert_allclose(plain, fast, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=np.finfo(dtype).eps)
+
+
+def test_nan_is_not_dropped():
+    for dtype in (np.float32, np.float64):
+        for gradient in both(np.array([[[0, np.nan, 1], [300, 0, -300]]], dtype), np.array([[0, 1]])):
+            assert np.isnan(gradient[0]).all() and gradient[1].tolist() == [0.5, -0.5, 0]

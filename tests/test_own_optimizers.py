@@ -300,7 +300,7 @@ def test_who_runs_what():
         make = lambda m, kind=kind: OWN[kind](m, start.shapes, [])  # noqa: E731
         runner = plan(net, CLASSIFY, start, masks, make)
         assert isinstance(runner, DenseNet)
-        assert runner._layers[0].w.shape == (784, units), kind
+        assert runner._layers(5)[0].w.shape == (784, units), kind
         there = [p.like(strict.asarray(p.flat)) for p in (start, masks)]
         assert type(plan(net, CLASSIFY, *there, make)._optimizer) is Unfused
 

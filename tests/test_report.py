@@ -19,10 +19,9 @@ from npticket.experiments.series import Series
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report.claims import Claim
-from npticket.report.figures import DEFAULT
-from npticket.report.paper import Library, Paper, Sweep
-from npticket.report.tables import header, row, tables
-from npticket.report.verdict import verdict
+from npticket.report.figures import DEFAULT, Sweep
+from npticket.report.paper import Library, Paper
+from npticket.report.tables import header, row, tables, verdict
 from npticket.task import CLASSIFY, LOSS, Measure
 
 TICKET, REINIT = BOTH = ("winning_ticket", "random_reinit")
@@ -222,7 +221,7 @@ def test_reports_speak_of_no_task_and_no_paper():
 SMALL = Paper(
     "small", "Somebody (2020)", {"tiny": replace(RECIPE, name="tiny")}, Parts(series={"small": SERIES[TICKET]})
 )
-CLAIM = Claim(("tiny",), "an-id", "Fig 1", "so it is", lambda v: v, "a number", "{:.2f}")
+CLAIM = Claim(("tiny",), "an-id", "so it is", "Fig 1", lambda v: v, "a number", "{:.2f}")
 SWEEP = Sweep("sizes", "Figure 2", "size", {"1": replace(RECIPE, name="sizes-1")})
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import pruned_nets, rates, seeds
 
+from npticket import export
 from npticket import nets as library
-from npticket.export import load_sparse, sparse, to_sparse
-from npticket.export.sparse import Compact, Grouped
+from npticket.export.sparse import Compact, Grouped, load_sparse, to_sparse
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, ReLU
 from npticket.prune import dense_masks, prune_layerwise, random_scores
 from npticket.streams import streams
@@ -42,7 +42,7 @@ def test_logits_are_the_plain_networks(case, seed, batch, below):
     net, theta, masks = case
     x = np.random.default_rng(seed).normal(size=(batch, *net.input_shape))
     before = theta.flat.copy(), masks.flat.copy()
-    with mock.patch.object(sparse, "SPARSE", below):
+    with mock.patch.object(export, "SPARSE", below):
         assert_predicts_the_same(to_sparse(net, theta, masks), net, theta, x)
     assert (theta.flat == before[0]).all() and (masks.flat == before[1]).all()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from npticket.experiments import files, outcome, store, tables
+from npticket.experiments import files, run, store, tables
 from npticket.experiments.files import StoreError, read_json, write
 from npticket.experiments.parts import BUILT_IN
 from npticket.experiments.recipe import Part, Recipe
@@ -53,9 +53,9 @@ def test_runs_come_back_and_tables_are_ordered_by_round_series_trial(tmp_path):
     assert {name: value.tolist() for name, value in loaded.items() if name != "test_acc"} == {
         name: np.asarray(value).tolist() for name, value in made_up(seconds=2.0).items() if name != "test_acc"
     }
-    found = outcome.outcome(tmp_path, BUILT_IN)
+    found = run.outcome(tmp_path, BUILT_IN)
     results, curves = found.results, found.curves
-    assert outcome.read_recipe(tmp_path) == found.recipe == ASKED
+    assert run.read_recipe(tmp_path) == found.recipe == ASKED
     assert found.manifest == {"data": MANIFEST["data"], "machines": [MANIFEST["machine"]]}
     assert [(row["round"], row["series"], row["trial"]) for row in results] == [
         (0, "winning_ticket", 0), (0, "winning_ticket", 1), (1, "winning_ticket", 0), (1, "random_reinit", 0)
@@ -239,14 +239,14 @@ def test_an_array_that_is_no_archive_is_named(tmp_path):
 
 def test_reading_says_what_is_missing_or_wrong(tmp_path):
     with pytest.raises(StoreError, match=r"has no recipe\.json"):
-        outcome.read_recipe(tmp_path)
+        run.read_recipe(tmp_path)
     opened(tmp_path).close()
     (tmp_path / "results.csv").write_text("a,b\n")
     with pytest.raises(StoreError, match=r"results.csv has the columns"):
-        outcome.outcome(tmp_path, BUILT_IN)
+        run.outcome(tmp_path, BUILT_IN)
     (tmp_path / "results.csv").unlink()
     with pytest.raises(StoreError, match=r"results.csv is missing"):
-        outcome.outcome(tmp_path, BUILT_IN)
+        run.outcome(tmp_path, BUILT_IN)
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(StoreError, match=r"recipe.json cannot be read"):
         opened(tmp_path)

@@ -1,17 +1,21 @@
 """The command `npticket`: run the papers' experiments, look at what came out, and judge their claims by it."""
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from npticket.cli.ending import status_of
-from npticket.cli.looking import draw, show, verify
-from npticket.cli.running import list_recipes, run_recipe
+from npticket.cli.commands import draw, list_recipes, run_recipe, show, verify
+from npticket.datasets import DataError
 from npticket.engine import ENGINES
+from npticket.experiments.files import StoreError
+from npticket.experiments.recipe import RecipeError
 from npticket.papers import LIBRARY
 from npticket.report.paper import Library
+from npticket.train import DivergedError
 
+FAILURES = (RecipeError, StoreError, DataError, DivergedError, ImportError, RuntimeError, MemoryError, OSError)
 EXIT_CODES = """exit status:
   0    done
   1    verify: at least one claim does not hold
@@ -23,33 +27,38 @@ EXIT_CODES = """exit status:
 def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
     """Run one command on the recipes and claims of a library; return the exit status."""
     args = parser().parse_args(argv)
+    text = "\nStopped. Finished runs are kept: the same command goes on from them."
+    return status_of(lambda: args.command(args, library), lambda: print(text, file=sys.stderr))
 
-    def stopped() -> None:
-        print("\nStopped. Finished runs are kept: the same command goes on from them.", file=sys.stderr)
 
-    return status_of(lambda: args.command(args, library), stopped)
+def status_of(work: Callable[[], int], on_interrupt: Callable[[], None]) -> int:
+    """Return the exit status of `work`: its own, 130 after Ctrl-C, 2 after a failure, which is said on stderr."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        on_interrupt()
+        return 130
+    except BrokenPipeError:  # whoever read the output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except FAILURES as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def parser() -> argparse.ArgumentParser:
     """What the command understands."""
+    papers = "the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after)"
     whole = argparse.ArgumentParser(
-        prog="npticket",
-        description="The experiments of the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after) "
-        "on your own machine.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+        prog="npticket", description=f"The experiments of {papers} on your own machine.",
+        epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser("list", help="what can be run, with its source and its cost on this machine")
     add.add_argument("--no-cost", action="store_true", help="do not time the networks first")
     add.set_defaults(command=list_recipes)
-    _add_run(
-        commands.add_parser(
-            "run",
-            help="run an experiment, or go on with it",
-            description="Run an experiment or a sweep. The same command again goes on from the runs that are finished.",
-        )
-    )
+    text = "Run an experiment or a sweep. The same command again goes on from the runs that are finished."
+    _add_run(commands.add_parser("run", help="run an experiment, or go on with it", description=text))
     for name, command, text in (
         ("show", show, "print the tables of an experiment"),
         ("figures", draw, "draw its figures, PNG and SVG, into DIR/figures"),

@@ -1,31 +1,35 @@
-"""What a demo needs besides the four steps: its flags, a journal, and an end in words."""
+"""What a demo needs besides the four steps: its flags, a journal of its rounds, and an end in words."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from npticket import backend
-from npticket.cli.ending import status_of
+from npticket.cli import status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
-from npticket.experiments.parts import load_data
+from npticket.experiments import files, machine
+from npticket.experiments.parts import Experiment, load_data
+from npticket.experiments.progress import Progress
 from npticket.experiments.recipe import Recipe, scaled
-from npticket.experiments.run import Means
+from npticket.experiments.run import outcome
+from npticket.experiments.series import Key
+from npticket.experiments.store import Store
+from npticket.experiments.training import record
 from npticket.experiments.workers import default_jobs
-from npticket.papers import LIBRARY
-from npticket.report.journal import Journal
+from npticket.papers import LIBRARY, PARTS
+from npticket.params import Params
+from npticket.record import Fit
+from npticket.report import figures, tables
 
+Args = Sequence[str] | None  # None: those of the process
 Sizes = Mapping[str, Mapping[str, int]]  # trials, rounds and steps by size: default, quick, paper
 
 
-def arguments(
-    parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: str, argv: Sequence[str] | None
-) -> Namespace:
-    """Add the flags that all demos have, parse, and fill in what was not given.
-
-    `sizes(args)` has the numbers of trials, rounds and steps by size; `out` is a folder, with fields like {net}.
-    """
+def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: str, argv: Args) -> Namespace:
+    """Add the flags that all demos have, parse, and fill in what was not given; `out` may have fields like {net}."""
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="size", action="store_const", const="quick", help="to see it run")
     size.add_argument("--paper", dest="size", action="store_const", const="paper", help="the paper's setting: long")
@@ -61,6 +65,57 @@ def smaller(recipe: Recipe, args: Namespace) -> Recipe:
     return replace(scaled(recipe, args.steps), series=recipe.series[:2], **sizes)
 
 
+class Journal:
+    """Keeps the rounds of a loop in `args.out`, as the runner would keep those of `recipe`, and shows its series.
+
+    What an earlier experiment left there is moved aside. Close it in the end: then the tables are up to date.
+    """
+
+    def __init__(self, recipe: Recipe, data: Dataset, args: Namespace) -> None:
+        self.recipe, self._data, self._folder = recipe, data, args.out
+        experiment = Experiment(recipe, PARTS)
+        self._task, net = experiment.task, experiment.net
+        moved = files.set_aside(args.out)
+        size = Params.empty(net.body.layout, 1, bool).flat.size
+        described = machine.describe(data, args.jobs, args.backend, args.engine)
+        self.store = Store(args.out, recipe, self._task, described, size)
+        self.progress = Progress(len(recipe.series) * recipe.trials * recipe.rounds)
+        print(f"{net.name} on {data.name}{f' ({data.caveat})' * bool(data.caveat)} from {data.source}")
+        print(f"{recipe.trials} trials, {recipe.rounds} rounds, {recipe.steps:,} steps each, seed {recipe.seed}")
+        print(machine.blas_hint(), end="")
+        if moved:
+            print(f"Earlier results moved to {moved}")
+
+    def close(self) -> None:
+        with self.progress:
+            self.store.close()
+
+    def note(self, round: int, masks: Params, fits: Mapping[str, Fit]) -> None:
+        """Keep what one round came to, by series, all trained under the same masks, and show it as a row."""
+        masks = masks.like(backend.to_host(masks.flat))
+        for series, fit in fits.items():
+            for t in range(masks.trials):
+                self.store.add(Key(series, round, t), record(self._task, fit, t, masks.trial(t)))
+        self.store.write_tables()
+        found = outcome(self._folder, PARTS)
+        if not round:
+            self.progress.say(f"\n{tables.header(found, self.recipe.series)}")
+        self.progress.say(tables.row(found, self.recipe.series, round))
+
+    def conclude(self) -> None:
+        """Say what was found, where it is, and draw it."""
+        found, data = outcome(self._folder, PARTS), self._data
+        print(f"\n{tables.verdict(found)}")
+        if data.caveat:
+            print(f"All of this on {data.name}, {data.caveat}: no figure here is to be compared with the paper's.")
+        print(f"Tables: {self._folder / 'results.csv'}, {self._folder / 'curves.csv'}")
+        try:
+            drawn = figures.draw(found, self._folder / "figures", LIBRARY.plots(self.recipe))
+            print("Figures: " + ", ".join(str(path) for path in drawn if path.suffix == ".png"), flush=True)
+        except ImportError:
+            print("Figures skipped: matplotlib is not installed (pip install matplotlib)", flush=True)
+
+
 def run(args: Namespace, recipe: Recipe, find_winning_tickets: Callable[[Dataset, Journal], None]) -> int:
     """Load the data, find winning tickets, say what was found and draw it; return the exit status.
 
@@ -70,19 +125,16 @@ def run(args: Namespace, recipe: Recipe, find_winning_tickets: Callable[[Dataset
 
     def work() -> int:
         backend.load(args.backend)
-        data = load_data(recipe, LIBRARY.parts, args.data)
-        means = Means(args.jobs, array_module=args.backend, engine=args.engine)
-        with Journal(recipe, LIBRARY, data, args.out, means) as journal:
+        data = load_data(recipe, PARTS, args.data)
+        with closing(Journal(recipe, data, args)) as journal:
             journals.append(journal)
             find_winning_tickets(data, journal)
         journal.conclude()
         return 0
 
     def stopped() -> None:
-        kept = any(map(len, journals))
-        print(
-            f"\nStopped. {f'The rounds shown above are in {args.out}' if kept else 'No round was finished.'}",
-            flush=True,
-        )
+        kept = any(len(journal.store) for journal in journals)
+        where = f"The rounds shown above are in {args.out}" if kept else "No round was finished."
+        print(f"\nStopped. {where}", flush=True)
 
     return status_of(work, stopped)

@@ -7,14 +7,12 @@ row. The pickled versions are never read: loading a pickle runs whatever is in i
 import tarfile
 import zlib
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
-from npticket.datasets.download import OutOfReach, download
-from npticket.datasets.find import find, read_caveat
+from npticket.datasets.download import OutOfReach, find, read_caveat
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 MEAN, STD = 0.473, 0.251  # of CIFAR-10's pixels / 255, all three channels together
@@ -22,24 +20,19 @@ MEAN, STD = 0.473, 0.251  # of CIFAR-10's pixels / 255, all three channels toget
 
 @dataclass(frozen=True)
 class _Format:
-    """One of the two datasets: its archive, the members that count, and the records that they consist of."""
+    """One of the two datasets: its archive, and the records that its members consist of."""
 
     name: str
     slug: str
     md5: str  # of the archive
     inside: str  # the folder in the archive
-    train: tuple[str, ...]
-    test: str
+    members: tuple[str, ...]  # that count; the last one is for testing
     label_bytes: int  # the last one is the class
     classes: int
 
     @property
     def archive(self) -> str:
         return f"{self.slug}-binary.tar.gz"
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        return (*self.train, self.test)
 
     def missing(self, folder: Path) -> str:
         """What `folder` lacks, or nothing: it needs the archive or all members."""
@@ -55,36 +48,19 @@ class _Format:
         return None
 
 
-CIFAR_10 = _Format(
-    name="CIFAR-10",
-    slug="cifar-10",
-    md5="c32a1d4ab5d03f1284b67883e8d87530",
-    inside="cifar-10-batches-bin",
-    train=tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
-    test="test_batch.bin",
-    label_bytes=1,
-    classes=10,
-)
-CIFAR_100 = _Format(
-    name="CIFAR-100",
-    slug="cifar-100",
-    md5="03b5dce01913d631647c71ecec9e9cb8",
-    inside="cifar-100-binary",
-    train=("train.bin",),
-    test="test.bin",
-    label_bytes=2,
-    classes=100,
-)
+SIX = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
+CIFAR_10 = _Format("CIFAR-10", "cifar-10", "c32a1d4ab5d03f1284b67883e8d87530", "cifar-10-batches-bin", SIX, 1, 10)
+TWO = ("train.bin", "test.bin")
+CIFAR_100 = _Format("CIFAR-100", "cifar-100", "03b5dce01913d631647c71ecec9e9cb8", "cifar-100-binary", TWO, 2, 100)
 
 
 def cifar10(folder: str | Path | None = None, seed: int = 0) -> Dataset:
     """Return CIFAR-10, split 45,000 / 5,000 / 10,000; `seed` chooses the validation images.
 
-    Looks in `folder`; else in $NPTICKET_DATA; else in the user's cache folder; else downloads 162 MB into it. A folder
-    may hold the archive cifar-10-binary.tar.gz or the six .bin files, itself or in a subfolder "cifar-10" or
-    "cifar-10-batches-bin". Raises DataError if it is nowhere: there is no bundled subset. Pixels enter a network with
-    mean 0 and standard deviation 1: the paper does not say how its did, and with this Conv-2 stops early nearer to
-    the iteration that it reports (docs/results/input_scaling.md).
+    Looks in `folder`; else in $NPTICKET_DATA; else in the user's cache folder; else downloads 162 MB into it, or raises
+    DataError. A folder may hold the archive cifar-10-binary.tar.gz or the six .bin files, itself or in a subfolder
+    "cifar-10" or "cifar-10-batches-bin". Pixels enter a network with mean 0 and standard deviation 1: the paper does
+    not say how, and so Conv-2 stops early nearer to the iteration that it reports (docs/results/input_scaling.md).
     """
     return _load(CIFAR_10, folder, seed)
 
@@ -95,53 +71,50 @@ def cifar100(folder: str | Path | None = None, seed: int = 0) -> Dataset:
 
 
 def _load(kind: _Format, folder: str | Path | None, seed: int) -> Dataset:
-    fetch = partial(download, {kind.archive: f"md5:{kind.md5}"}, MIRRORS)
     try:
-        found, source = find(kind.slug, folder, kind.missing, fetch)
+        found, source = find(kind.slug, folder, kind.missing, {kind.archive: f"md5:{kind.md5}"}, MIRRORS)
     except OutOfReach as error:
         raise DataError(
             f"{kind.name} is not on this machine, and {error}. Fetch {MIRRORS[0]}{kind.archive} where there is "
             "network, put it into a folder, and name that folder as the argument (--data) or in NPTICKET_DATA"
         ) from error
     unpacked = kind.unpacked(found)
-    members = _from_archive(kind, found / kind.archive) if unpacked is None else _from_folder(kind, unpacked)
-    full = _records(kind, [members[name] for name in kind.train], 50_000)
-    train, validation = split_off(full, 5_000, seed)
-    test = _records(kind, [members[kind.test]], 10_000)
+    if unpacked is None:
+        *for_training, for_testing = _from_archive(kind, found / kind.archive)
+    else:
+        *for_training, for_testing = ((unpacked / name).read_bytes() for name in kind.members)
+    train, validation = split_off(_records(kind, for_training, 50_000), 5_000, seed)
+    test = _records(kind, [for_testing], 10_000)
     caveat = read_caveat(found) or read_caveat(unpacked or found)
     scaling = {"scale": 1 / 255 / STD, "shift": -MEAN / STD}
     return Dataset(kind.name, train, validation, test, kind.classes, source, caveat, **scaling)
 
 
-def _from_folder(kind: _Format, folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in kind.members}
-
-
-def _from_archive(kind: _Format, path: Path) -> dict[str, bytes]:
-    """The bytes of each member, by its exact name; nothing is unpacked to the disk."""
-    wanted, members = {f"{kind.inside}/{name}": name for name in kind.members}, dict[str, bytes]()
+def _from_archive(kind: _Format, path: Path) -> list[bytes]:
+    """The bytes of each member that counts, found by its exact name; nothing is unpacked to the disk."""
+    wanted, found = {f"{kind.inside}/{name}": name for name in kind.members}, dict[str, bytes]()
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 file = archive.extractfile(member) if member.name in wanted and member.isfile() else None
                 if file is not None:
-                    members[wanted[member.name]] = file.read()
+                    found[wanted[member.name]] = file.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path} is not a complete archive ({error}); delete it and fetch it again") from error
-    lacking = [name for name in kind.members if name not in members]
+    lacking = [name for name in kind.members if name not in found]
     if lacking:
         raise DataError(f"{path} does not contain {', '.join(lacking)}: is it another version of {kind.name}?")
-    return members
+    return [found[name] for name in kind.members]
 
 
 def _records(kind: _Format, parts: list[bytes], count: int) -> Split:
     """Images (N, 32, 32, 3) and labels (N,) from members that hold `count` records in equal parts."""
-    record = kind.label_bytes + 3 * 32 * 32
+    record, each = kind.label_bytes + 3 * 32 * 32, count // len(parts)
     for part in parts:
-        if len(part) != record * count // len(parts):
+        if len(part) != record * each:
             raise DataError(
-                f"{kind.name}: a file of {count // len(parts):,} records has {record * count // len(parts):,} bytes, "
-                f"this one {len(part):,}; delete it and fetch it again"
+                f"{kind.name}: a file of {each:,} records has {record * each:,} bytes, this one {len(part):,}; "
+                "delete it and fetch it again"
             )
     table = np.frombuffer(b"".join(parts), np.uint8).reshape(count, record)
     images = table[:, kind.label_bytes :].reshape(count, 3, 32, 32).transpose(0, 2, 3, 1)

@@ -9,6 +9,8 @@ import numpy as np
 from npticket.backend import Array, Dtype, array_module, to_device
 from npticket.streams import stream
 
+SPLITS = ("train", "validation", "test")
+
 
 class DataError(ValueError):
     """Data that is missing, damaged or not what was asked for; the message says which and what to do."""
@@ -49,14 +51,14 @@ class Dataset:
     shift: float = 0.0
 
     def __post_init__(self) -> None:
-        for what in ("train", "validation", "test"):
+        for what in SPLITS:
             _check(f"{self.name} {what}", getattr(self, what), self.classes)
-        shapes = {what: getattr(self, what).inputs.shape[1:] for what in ("train", "validation", "test")}
+        shapes = {what: getattr(self, what).inputs.shape[1:] for what in SPLITS}
         if len(set(shapes.values())) != 1:
             raise DataError(f"{self.name} has images of different shapes: {shapes}")
 
     def to(self, xp: ModuleType) -> "Dataset":
-        """The same data as arrays of module `xp`, still uint8."""
+        """The same data as arrays of module `xp`."""
         return self._each(lambda split: Split(to_device(split.inputs, xp), to_device(split.targets, xp)))
 
     def seen(self, see: Callable[[Array], Array]) -> "Dataset":
@@ -89,9 +91,8 @@ def _check(what: str, split: Split, classes: int | None) -> None:
     inputs, targets = split.inputs, split.targets
     xp = array_module(inputs, targets)
     if inputs.ndim < 2 or len(inputs) != len(targets) or (classes is not None and targets.ndim != 1):
-        raise DataError(
-            f"{what}: {inputs.shape} images do not go with {targets.shape} labels; expected (N, ...) and (N,)"
-        )
+        shapes = f"{inputs.shape} images do not go with {targets.shape} labels"
+        raise DataError(f"{what}: {shapes}; expected (N, ...) and (N,)")
     if not len(targets):
         raise DataError(f"{what} is empty")
     if classes is not None:

@@ -1,11 +1,16 @@
-"""Fetching dataset files: mirrors in turn, checksums, and never a half-written file under its final name."""
+"""Where a dataset's files are: a folder that was named, $NPTICKET_DATA, the user's cache, or a download into it.
 
+Downloads try mirrors in turn, check what they get, and never leave a half-written file under its final name.
+"""
+
+import os
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from npticket.datasets.dataset import DataError
@@ -17,7 +22,40 @@ class OutOfReach(Exception):
     """No mirror answers: this machine has no way to the network, or none to them."""
 
 
-def download(files: Mapping[str, str], mirrors: Sequence[str], folder: Path) -> None:
+def find(
+    name: str, folder: str | Path | None, missing: Callable[[Path], str], files: dict[str, str], mirrors: Sequence[str]
+) -> tuple[Path, str]:
+    """Return the folder that holds the files of dataset `name`, and a phrase that says how it was found.
+
+    `missing(folder)` names what a folder lacks, or returns ""; `files` and `mirrors` are as in `download`. A folder
+    that the user named, by `folder` or by NPTICKET_DATA, must hold the files, itself or in its subfolder `name`.
+    """
+    named, source = folder, str(folder)
+    if folder is None and (named := os.environ.get("NPTICKET_DATA") or None):
+        source = f"{named} (NPTICKET_DATA)"
+    if named is not None:
+        root = Path(named)
+        if not root.is_dir():
+            raise DataError(f"the data folder {source} does not exist")
+        for candidate in (root / name, root):
+            if not missing(candidate):
+                return candidate, source
+        raise DataError(
+            f"neither {source} nor its subfolder {name}/ holds all files; in {root} missing: {missing(root)}"
+        )
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npticket" / name
+    if missing(cache):
+        download(files, mirrors, cache)
+    return cache, str(cache)
+
+
+def read_caveat(folder: Path) -> str:
+    """What the data's owner wants to be said beside every result: the first line of CAVEAT.txt, if there is one."""
+    path = folder / "CAVEAT.txt"
+    return path.read_text().strip().partition("\n")[0] if path.is_file() else ""
+
+
+def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> None:
     """Put `files` (name -> "md5:..." or "sha256:...") from the first mirror that delivers each into `folder`.
 
     Raises OutOfReach within seconds if no mirror answers at all, DataError if mirrors answer but none delivers a
@@ -31,15 +69,15 @@ def download(files: Mapping[str, str], mirrors: Sequence[str], folder: Path) -> 
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutOfReach(f"the cache folder {folder} cannot be made ({error}); XDG_CACHE_HOME names another") from error
-    alive = _reachable([mirror + next(iter(files)) for mirror in mirrors])
-    mirrors = [mirror for mirror, answers in zip(mirrors, alive, strict=True) if answers]
+    mirrors = _reachable(mirrors, next(iter(files)))
     if not mirrors:
         raise OutOfReach("no mirror can be reached from here")
+    shows_bar = sys.stderr.isatty() and find_spec("tqdm") is not None
     for name, checksum in files.items():
         failures = []
         for mirror in mirrors:
             try:
-                fetch = pooch.HTTPDownloader(timeout=20, progressbar=_has_tqdm() and sys.stderr.isatty())
+                fetch = pooch.HTTPDownloader(timeout=20, progressbar=shows_bar)
                 # pooch writes to a temporary file beside the goal, checks it, and only then renames it.
                 pooch.retrieve(mirror + name, checksum, fname=name, path=folder, downloader=fetch)
                 break
@@ -50,34 +88,26 @@ def download(files: Mapping[str, str], mirrors: Sequence[str], folder: Path) -> 
             raise DataError(f"no mirror delivered {name} intact; fetch it yourself and name its folder:\n  {listing}")
 
 
-def _reachable(urls: Sequence[str]) -> list[bool]:
-    """Ask all `urls` at once; whoever answers in time, with whatever, can be reached.
+def _reachable(mirrors: Sequence[str], file: str) -> list[str]:
+    """Ask all mirrors at once for `file`; who answers in time, with whatever, can be reached.
 
     In threads, because looking up a name can hang for much longer than any time limit that a request takes.
     """
-    answers = [False] * len(urls)
+    answered = set()
 
-    def ask(i: int) -> None:
+    def ask(mirror: str) -> None:
         try:
-            urllib.request.urlopen(urllib.request.Request(urls[i], method="HEAD"), timeout=PATIENCE).close()
-            answers[i] = True
+            urllib.request.urlopen(urllib.request.Request(mirror + file, method="HEAD"), timeout=PATIENCE).close()
+            answered.add(mirror)
         except urllib.error.HTTPError:
-            answers[i] = True
+            answered.add(mirror)
         except OSError:
             pass
 
-    threads = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(len(urls))]
+    threads = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in mirrors]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + PATIENCE
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return list(answers)
-
-
-def _has_tqdm() -> bool:
-    try:
-        import tqdm  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return [mirror for mirror in mirrors if mirror in answered]

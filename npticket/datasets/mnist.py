@@ -1,9 +1,11 @@
 """MNIST and Fashion-MNIST: 55,000 training, 5,000 validation and 10,000 test images of 28 x 28 pixels.
 
-Pixels enter the network divided by 255 and nothing else; docs/results/input_scaling.md says why.
+Pixels enter the network divided by 255 and nothing else; docs/results/input_scaling.md says why. Files are in IDX
+format: two zero bytes, type 0x08, number of axes, big-endian sizes, then the bytes themselves.
 """
 
-from functools import partial
+import gzip
+import zlib
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,13 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
-from npticket.datasets.download import OutOfReach, download
-from npticket.datasets.find import find, read_caveat
-from npticket.datasets.idx import read_idx
+from npticket.datasets.download import OutOfReach, find, read_caveat
 
-_TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
-_TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-
+TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
+TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -48,19 +47,16 @@ def mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
     dataset's `caveat` then says. A folder may hold the four IDX files, raw or .gz, or a subfolder "mnist" with them.
     """
     try:
-        found, source = find("mnist", folder, _missing, partial(download, MNIST_FILES, MNIST_MIRRORS))
+        found, source = find("mnist", folder, _missing, MNIST_FILES, MNIST_MIRRORS)
     except OutOfReach as error:
         return _bundled_subset(seed, str(error))
     return _from_folder("MNIST", found, source, seed)
 
 
 def fashion_mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
-    """Return Fashion-MNIST, which has MNIST's format, from the same places (subfolder "fashion-mnist"), but no subset.
-
-    Raises DataError if it is nowhere and cannot be downloaded.
-    """
+    """Return Fashion-MNIST from the same places (subfolder "fashion-mnist"), or raise DataError: there is no subset."""
     try:
-        found, source = find("fashion-mnist", folder, _missing, partial(download, FASHION_FILES, FASHION_MIRRORS))
+        found, source = find("fashion-mnist", folder, _missing, FASHION_FILES, FASHION_MIRRORS)
     except OutOfReach as error:
         raise DataError(
             f"Fashion-MNIST is not on this machine, and {error}. Put its four IDX files into a folder and name it "
@@ -76,52 +72,65 @@ def _file(folder: Path, stem: str) -> Path:
 
 
 def _missing(folder: Path) -> str:
-    """What `folder` lacks of the four files, or nothing."""
-    missing = [stem for stem in _TRAIN + _TEST if not _file(folder, stem).is_file()]
+    missing = [stem for stem in TRAIN + TEST if not _file(folder, stem).is_file()]
     return f"{', '.join(missing)} (raw or .gz)" if missing else ""
 
 
 def _from_folder(name: str, folder: Path, source: str, seed: int) -> Dataset:
-    def read(images: str, labels: str) -> Split:
+    def read(images: str, labels: str, expected: int, what: str) -> Split:
         split = Split(read_idx(_file(folder, images), 3), read_idx(_file(folder, labels), 1))
-        if len(split.inputs) != len(split.targets):
-            raise DataError(
-                f"{folder}: {len(split.inputs)} images in {images}, {len(split.targets)} labels in {labels}"
-            )
-        if split.inputs.shape[1:] != (28, 28):
-            raise DataError(f"{folder}: {images} holds images of {split.inputs.shape[1:]} pixels, expected (28, 28)")
+        count, shape = len(split.inputs), split.inputs.shape[1:]
+        if count != len(split):
+            raise DataError(f"{folder}: {count} images in {images}, {len(split)} labels in {labels}")
+        if shape != (28, 28):
+            raise DataError(f"{folder}: {images} holds images of {shape} pixels, expected (28, 28)")
+        if count != expected:
+            raise DataError(f"{folder}: {count} {what} images, {name} has {expected}")
         return split
 
-    full, test = read(*_TRAIN), read(*_TEST)
-    for split, expected, what in ((full, 60_000, "training"), (test, 10_000, "test")):
-        if len(split) != expected:
-            raise DataError(f"{folder}: {len(split)} {what} images, {name} has {expected}")
+    full, test = read(*TRAIN, 60_000, "training"), read(*TEST, 10_000, "test")
     train, validation = split_off(full, 5_000, seed)
     return Dataset(name, train, validation, test, classes=10, source=source, caveat=read_caveat(folder))
 
 
+def read_idx(path: Path, ndim: int) -> np.ndarray:
+    """Return the uint8 array in an IDX file, raw or gzipped (.gz); DataError says what is wrong with the file."""
+    raw = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path} is not a complete gzip file ({error}); delete it and fetch it again") from error
+    header = 4 * (1 + ndim)
+    if len(raw) < header:
+        raise DataError(f"{path} is cut off: {len(raw)} bytes do not even hold the header")
+    expected = bytes([0, 0, 8, ndim])
+    if raw[:4] != expected:
+        raise DataError(
+            f"{path} starts with {raw[:4].hex()}, an IDX file of {ndim}-d bytes with {expected.hex()}: "
+            "is it another file, or (1f8b) gzipped without the ending .gz?"
+        )
+    shape = tuple(np.frombuffer(raw, ">i4", ndim, offset=4))
+    size, body = int(np.prod(shape, dtype=np.int64)), len(raw) - header
+    if body != size:
+        sizes = "x".join(map(str, shape))
+        raise DataError(f"{path} announces {sizes} = {size} bytes and holds {body}; delete it and fetch it again")
+    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+
+
 def _bundled_subset(seed: int, reason: str) -> Dataset:
-    with _bundled_file().open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        images, labels = file["images"], file["labels"].astype(np.uint8)
-    rank = np.zeros(len(labels), int)  # the how-manieth of its class each image is
-    for digit in range(10):
-        rank[labels == digit] = np.arange((labels == digit).sum())
-    everything = Split(images, labels)
-    train, validation = split_off(everything.take(rank < 400), 500, seed)
-    return Dataset(
-        "MNIST",
-        train,
-        validation,
-        everything.take(rank >= 400),
-        classes=10,
-        source=f"the 5,000 images that come with npticket, because {reason}",
-        caveat="bundled subset of 5,000 images",
-    )
-
-
-def _bundled_file() -> Traversable:
-    """The subset as installed (in npticket.bundled) or, in a source tree that is not installed, in data/."""
+    bundled: Traversable
     try:
-        return resources.files("npticket.bundled") / "mnist5k.npz"
+        bundled = resources.files("npticket.bundled")  # as installed
     except ModuleNotFoundError:
-        return Path(__file__).parents[2] / "data" / "mnist5k.npz"
+        bundled = Path(__file__).parents[2] / "data"  # in a source tree
+    with (bundled / "mnist5k.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        everything = Split(file["images"], file["labels"].astype(np.uint8))
+    rank = np.zeros(len(everything), int)  # the how-manieth of its class each image is
+    for digit in range(10):
+        of_it = everything.targets == digit
+        rank[of_it] = np.arange(of_it.sum())
+    train, validation = split_off(everything.take(rank < 400), 500, seed)
+    source = f"the 5,000 images that come with npticket, because {reason}"
+    caveat = "bundled subset of 5,000 images"
+    return Dataset("MNIST", train, validation, everything.take(rank >= 400), 10, source, caveat)

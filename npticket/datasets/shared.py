@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.datasets.dataset import Dataset, Split
-
-SPLITS = ("train", "validation", "test")
+from npticket.datasets.dataset import SPLITS, Dataset, Split
 
 
 class Shared:
@@ -20,9 +18,8 @@ class Shared:
         self._folder = str(folder)
         self._rest = (data.name, data.classes, data.source, data.caveat, data.scale, data.shift)
         for name in SPLITS:
-            split = getattr(data, name)
             for what in ("inputs", "targets"):
-                np.save(Path(folder) / f"{name}-{what}.npy", getattr(split, what), allow_pickle=False)
+                np.save(Path(folder) / f"{name}-{what}.npy", getattr(getattr(data, name), what), allow_pickle=False)
 
     def __call__(self) -> Dataset:
         return _open(self._folder, self._rest)
@@ -30,12 +27,9 @@ class Shared:
 
 @lru_cache(maxsize=1)
 def _open(folder: str, rest: tuple) -> Dataset:
+    def read(name: str) -> np.ndarray:
+        return np.asarray(np.load(Path(folder) / f"{name}.npy", mmap_mode="r", allow_pickle=False))
+
+    train, validation, test = (Split(read(f"{name}-inputs"), read(f"{name}-targets")) for name in SPLITS)
     name, *others = rest
-    train, validation, test = (
-        Split(*(_map(Path(folder) / f"{split}-{what}.npy") for what in ("inputs", "targets"))) for split in SPLITS
-    )
     return Dataset(name, train, validation, test, *others)
-
-
-def _map(path: Path) -> np.ndarray:
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))

@@ -1,9 +1,9 @@
-"""Engines run a net from given parameters and masks; `train` drives them and knows none of them by name.
+"""Engines run a net from given parameters and masks, as npticket.protocols.Engine says; `train` knows none by name.
 
-All of them are as npticket.protocols.Engine says. "plain" calls the layers and is the oracle; "fast" leaves out what is
-pruned, and equals it up to rounding.
+"plain" calls the layers and is the oracle; "fast" leaves out what is pruned, and equals it up to rounding.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -11,13 +11,13 @@ import numpy as np
 from npticket.backend import array_module
 from npticket.engine.conv import ConvNet, supports
 from npticket.engine.dense import DenseNet
-from npticket.engine.gpu import Gpu
-from npticket.engine.living import is_dense
+from npticket.engine.gpu.lockstep import Gpu
+from npticket.engine.living import dense_layers
 from npticket.engine.packed import packed
 from npticket.engine.plain import Plain
-from npticket.engine.several import Several
 from npticket.params import Params
-from npticket.protocols import Engine, Loss, MakeOptimizer, Net
+from npticket.protocols import Engine, MakeOptimizer, Net
+from npticket.streams import TrainingStep
 from npticket.task import Task
 
 ENGINES = ("fast", "plain")
@@ -45,23 +45,40 @@ def plan(
         return Plain(net, task.loss, start, masks, optimizer)
     if array_module(start.flat, masks.flat) is not np:
         return Gpu(net, task.loss, start, masks, optimizer)
-    one = partial(_fast, net, task.loss, optimizer, shown, threads)
-    trials = [one(start.trial(t), masks.trial(t)) for t in range(start.trials)]
+
+    def fast(start: Params, masks: Params) -> Engine:
+        """For one trial. Of networks that nobody knows it runs the layers, and only packs survivors."""
+        if dense_layers(net.body):
+            return DenseNet(net, task.loss, start, masks, optimizer, shown)
+        if supports(net):
+            return ConvNet(net, task.loss, start, masks, optimizer, min(threads, 2))
+        return Plain(net, task.loss, start, masks, partial(packed, optimizer, dtype=start.flat.dtype))
+
+    trials = [fast(start.trial(t), masks.trial(t)) for t in range(start.trials)]
     return trials[0] if len(trials) == 1 else Several(trials)
 
 
-def _fast(
-    net: Net,
-    loss: Loss,
-    optimizer: MakeOptimizer,
-    shown: np.ndarray | None,
-    threads: int,
-    start: Params,
-    masks: Params,
-) -> Engine:
-    """The fast engine for one trial: of networks that it does not know it runs the layers, and only packs survivors."""
-    if is_dense(net.body):
-        return DenseNet(net, loss, start, masks, optimizer, shown)
-    if supports(net):
-        return ConvNet(net, loss, start, masks, optimizer, min(threads, 2))
-    return Plain(net, loss, start, masks, partial(packed, optimizer, dtype=start.flat.dtype))
+class Several:
+    """Runs trial t with engine t, because each has other weights left: it is, bit for bit, trial t alone."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self._engines = engines
+
+    def see(self, inputs: np.ndarray) -> np.ndarray:
+        """Return `inputs` as they are: which of them matter differs from trial to trial."""
+        return inputs
+
+    def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
+        losses = [
+            engine.step(engine.see(x[t : t + 1]), targets[t : t + 1], TrainingStep(step.place.of([trial]), step.number))
+            for t, (engine, trial) in enumerate(zip(self._engines, step.place.trials, strict=True))
+        ]
+        return np.concatenate(losses)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        shown = [x[t : t + 1] if len(x) > 1 else x for t in range(len(self._engines))]
+        return np.concatenate([e.predict(e.see(x)) for e, x in zip(self._engines, shown, strict=True)])
+
+    def read(self, out: Params) -> None:
+        for t, engine in enumerate(self._engines):
+            engine.read(out.trial(t))

@@ -1,23 +1,25 @@
 """Dense networks for one trial, in memory that is made once: units that cannot matter are left out for the round."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
-from npticket.engine.grouped import SPARSE, UNITS, WORTH_IT, Grouped, groups
-from npticket.engine.inputs import AllInputs, OftenLit, Product, often_lit_first
-from npticket.engine.living import dense_layers, is_dense, living_units, places
+from npticket.engine.living import dense_layers, living_units, places
 from npticket.engine.loss import in_place
 from npticket.engine.packed import packed
+from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, often_lit_first
 from npticket.engine.whole import Scattered
-from npticket.layers import Chain
-from npticket.params import Params
-from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
+from npticket.params import Params, Tree
+from npticket.protocols import Layer, Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
 from npticket.streams import TrainingStep
+
+SPARSE = 0.06  # of the weights: from here on it is worth looking for groups
+WORTH_IT = 0.5  # of the multiplications of the other way
 
 
 class DenseNet:
-    """Runs one trial of a dense `net` from `start` under `masks`; `start` itself is not written.
+    """Runs one trial of a `net` of dense layers from `start` under `masks`; `start` itself is not written.
 
     `shown` are some of the images that it will see, as floats (N, *input_shape): pixels that are 0 in nearly all of
     them get a place where they can be skipped. Under weight decay, which moves weights without gradient, no unit is
@@ -25,23 +27,15 @@ class DenseNet:
     """
 
     def __init__(
-        self,
-        net: Net,
-        loss: Loss,
-        start: Params,
-        masks: Params,
-        optimizer: MakeOptimizer,
-        shown: np.ndarray | None = None,
+        self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer, shown: np.ndarray | None
     ) -> None:
-        if not is_dense(net.body):
-            raise ValueError(f"{net.name} is not made of dense layers with a ReLU between each two")
         body, one = net.body, optimizer(masks)
         alive = living_units(body, start, masks)
         units = [np.arange(len(a)) if does_decay(one) else np.flatnonzero(a) for a in alive]
         often = len(units[0])
         if shown is not None:
             units[0], often = often_lit_first(shown.reshape(len(shown), -1), units[0])
-        self._first_layer, index = _first_layer(body, masks, units, often, start.flat.dtype)
+        self._first_product, index = _first_layer(body, masks, units, often, start.flat.dtype)
         self._example, self._inputs, self._start = net.input_shape, units[0], start
 
         shapes = {name: numbers.shape for name, numbers in index.items()}
@@ -51,72 +45,85 @@ class DenseNet:
         kept = Params(shapes, masks.flat[:, flat] & (flat >= 0))
         self._theta = Params(shapes, np.where(kept.flat, start.flat[:, flat], 0))
         self._grads = self._theta.like(np.zeros_like(self._theta.flat))
-        self._layers = [_Layer(*(p.tree[name] for p in (self._theta, self._grads))) for name in dense_layers(body)]
         self._optimizer: Optimizer
         if is_elementwise(one):
             self._optimizer = packed(optimizer, kept, start.flat.dtype)
         else:
             self._optimizer = Scattered(optimizer, start, masks, self._index, self._kept)
-        self._loss = loss
-        self._memory: dict[int, _Memory] = {}
+        self._names, self._loss = dense_layers(body), in_place(loss)
+        self._memory: dict[int, list[_Layer]] = {}
 
     def see(self, inputs: np.ndarray) -> np.ndarray:
-        """Return what `step` and `predict` want to be given of inputs (..., *input_shape): (..., I)."""
+        """Return the pixels that matter, (..., I), in the order of the first layer's weights."""
         flat = inputs.reshape(*inputs.shape[: inputs.ndim - len(self._example)], -1)
-        if len(self._inputs) == flat.shape[-1] and (self._inputs == np.arange(len(self._inputs))).all():
+        if np.array_equal(self._inputs, np.arange(flat.shape[-1])):
             return flat
         return flat.take(self._inputs, axis=-1)
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
-        """Take one optimizer step; return the loss before it, (1,).     x (1, B, I)   targets (1, B, ...)"""
-        memory = self._memory_for(x.shape[1])
-        loss = self._backward(x[0], targets[0], self._forward(x[0], memory), memory)
+        layers = self._layers(x.shape[1])
+        loss = self._loss(self._forward(x[0]), targets[0], layers[-1].dz)
+        for below, layer in reversed(list(pairwise(layers))):
+            layer.backward(below.h)
+            np.matmul(layer.dz, layer.w.T, out=below.dz)
+            np.greater(below.h, 0, out=below.open)
+            below.dz *= below.open
+        layers[0].backward(x[0])
         self._optimizer.step(self._theta, self._grads)
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return y (1, B, O).     x (1, B, I)"""
-        return self._forward(x[0], self._memory_for(x.shape[1]))[None].copy()
+        return self._forward(x[0])[None].copy()
 
     def read(self, out: Params) -> None:
-        """Copy the present parameters, pruned ones 0, into `out`."""
         out.flat[...] = self._start.flat
         out.flat[:, self._index] = self._theta.flat[:, self._kept]
 
-    def _memory_for(self, batch: int) -> "_Memory":
-        if batch not in self._memory:
-            self._memory[batch] = _Memory(batch, self._layers, self._first_layer(batch), self._loss)
-        return self._memory[batch]
-
-    def _forward(self, x: np.ndarray, memory: "_Memory") -> np.ndarray:
-        """Return y (B, O), leaving the layers' outputs in `memory`."""
-        h = x
-        for layer, work in zip(self._layers, memory.layers, strict=True):
-            work.product.forward(h, layer.w, work.h)
-            work.h += layer.b
-            if work.zeros is not None:
-                np.maximum(work.h, work.zeros, out=work.h)
-            h = work.h
+    def _forward(self, h: np.ndarray) -> np.ndarray:
+        for layer in self._layers(len(h)):
+            h = layer.forward(h)
         return h
 
-    def _backward(self, x: np.ndarray, targets: np.ndarray, y: np.ndarray, memory: "_Memory") -> np.ndarray:
-        """Write all gradients; return the loss (1,)."""
-        layers, works = self._layers, memory.layers
-        loss = memory.loss(y, targets, works[-1].dz)
-        for i in reversed(range(len(layers))):
-            layer, work = layers[i], works[i]
-            work.product.gradient(works[i - 1].h if i else x, work.dz, layer.dw)
-            np.matmul(memory.ones, work.dz, out=layer.db)
-            if i:
-                below = works[i - 1]
-                np.matmul(work.dz, layer.w.T, out=below.dz)
-                np.greater(below.h, 0, out=below.open)
-                below.dz *= below.open
-        return loss
+    def _layers(self, batch: int) -> list["_Layer"]:
+        """The layers, with memory for batches of this size."""
+        if batch not in self._memory:
+            trees = [(self._theta.tree[name], self._grads.tree[name]) for name in self._names]
+            shapes = (p["W"].shape[1:] for p, _ in trees[1:])
+            others = (AllInputs(batch, inputs, outputs, self._theta.flat.dtype) for inputs, outputs in shapes)
+            products = [self._first_product(batch), *others]
+            self._memory[batch] = [_Layer(batch, *tree, p) for tree, p in zip(trees, products, strict=True)]
+            self._memory[batch][-1].zeros = None  # behind the last one is no ReLU
+        return self._memory[batch]
+
+
+class _Layer:
+    """A dense layer and the ReLU behind it, with memory for a batch: outputs h, and gradients dz in front of the ReLU.
+
+    w, dw (I, O)   b, db (O,)   h, dz (B, O)
+    """
+
+    def __init__(self, batch: int, p: Tree, grad: Tree, product: Product) -> None:
+        self.w, self.dw = p["W"][0], grad["W"][0]
+        self.b, self.db = p["b"][0, 0], grad["b"][0, 0]
+        self.product, self._ones = product, np.ones(batch, self.b.dtype)
+        self.h, self.dz = np.empty((2, batch, len(self.b)), self.b.dtype)
+        self.open = np.empty(self.h.shape, bool)
+        self.zeros: np.ndarray | None = np.zeros_like(self.b)  # a ReLU of two arrays is faster than of one
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        self.product.forward(x, self.w, self.h)
+        self.h += self.b
+        if self.zeros is not None:
+            np.maximum(self.h, self.zeros, out=self.h)
+        return self.h
+
+    def backward(self, x: np.ndarray) -> None:
+        self.product.gradient(x, self.dz, self.dw)
+        np.matmul(self._ones, self.dz, out=self.db)
 
 
 def _first_layer(
-    body: Chain, masks: Params, units: list[np.ndarray], often: int, dtype: np.dtype
+    body: Layer, masks: Params, units: list[np.ndarray], often: int, dtype: np.dtype
 ) -> tuple[Callable[[int], Product], dict[str, np.ndarray]]:
     """Decide how the first layer is run: return (batch size -> what runs it, where the parameters stand).
 
@@ -139,32 +146,3 @@ def _first_layer(
     if often < inputs:
         return (lambda batch: OftenLit(batch, often, outputs, dtype)), places(body, units)
     return (lambda batch: AllInputs(batch, inputs, outputs, dtype)), places(body, units)
-
-
-class _Layer:
-    """The parameters of one layer and their gradients: w, dw (I, O)   b, db (O,)"""
-
-    def __init__(self, p: dict[str, np.ndarray], grad: dict[str, np.ndarray]) -> None:
-        self.w, self.dw = p["W"][0], grad["W"][0]
-        self.b, self.db = p["b"][0, 0], grad["b"][0, 0]
-
-
-class _Work:
-    """What one layer needs for a batch of a certain size: outputs h and their gradients dz (B, O)."""
-
-    def __init__(self, batch: int, layer: _Layer, product: Product, is_last: bool) -> None:
-        self.product = product
-        self.h, self.dz = np.empty((2, batch, len(layer.b)), layer.b.dtype)
-        self.zeros = None if is_last else np.zeros_like(layer.b)  # a ReLU of two arrays is faster than of one
-        self.open = np.empty(self.h.shape, bool)
-
-
-class _Memory:
-    """What the layers need for a batch of a certain size."""
-
-    def __init__(self, batch: int, layers: list[_Layer], first: Product, loss: Loss) -> None:
-        dtype = layers[0].b.dtype
-        products = [first, *(AllInputs(batch, len(layer.w), len(layer.b), dtype) for layer in layers[1:])]
-        self.layers = [_Work(batch, layer, p, layer is layers[-1]) for layer, p in zip(layers, products, strict=True)]
-        self.ones = np.ones(batch, dtype)
-        self.loss = in_place(loss, batch)

@@ -26,12 +26,11 @@ def fastest_product(rows: int, inner: int, columns: int, dtype: np.dtype, transp
     if transposed:
         a = np.ascontiguousarray(a.T).T
     out = np.empty((rows, columns), dtype)
-    ways: list[Product] = [whole]
+    ways: list[Product] = [np.matmul]
     for size, cut in ((rows, in_rows), (columns, in_columns)):
         if rows * inner * columns > SMALL and (block := block_size(size, rows * inner * columns // size)) >= NARROW:
             ways.append(partial(cut, block=block))
-    whole(a, b, out)
-    expected = out.tobytes()
+    expected = np.matmul(a, b, out).tobytes()
 
     def agrees(way: Product) -> bool:
         way(a, b, out)
@@ -44,24 +43,20 @@ def fastest(ways: Sequence[Callable], *arguments: object) -> Callable:
     """The one of `ways` that took the least time, taking turns; a lone one is not timed."""
     if len(ways) == 1:
         return ways[0]
-    seconds = np.full((REPEATS, len(ways)), np.inf)
-    for repeat in range(REPEATS):
-        for i, way in enumerate(ways):
-            began = time.perf_counter()
-            way(*arguments)
-            seconds[repeat, i] = time.perf_counter() - began
-    return ways[int(seconds.min(axis=0).argmin())]
+
+    def seconds(way: Callable) -> float:
+        began = time.perf_counter()
+        way(*arguments)
+        return time.perf_counter() - began
+
+    turns = [[seconds(way) for way in ways] for _ in range(REPEATS)]
+    return ways[int(np.min(turns, axis=0).argmin())]
 
 
 def block_size(size: int, others: int) -> int:
     """Into blocks of how many an axis of `size` is cut, all about equal, for products of at most SMALL; maybe 0."""
     most = SMALL // others
     return most and -(-size // -(-size // most))
-
-
-def whole(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """The product in one piece."""
-    np.matmul(a, b, out=out)
 
 
 def in_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray, block: int) -> None:

@@ -6,8 +6,8 @@ found. What is left is a smaller dense network; one index vector leads from its 
 taken out never moves, so the training trajectory is the same up to the rounding of shorter sums.
 """
 
+import math
 from collections.abc import Sequence
-from typing import TypeGuard
 
 import numpy as np
 
@@ -16,24 +16,22 @@ from npticket.params import Params
 from npticket.protocols import Layer
 
 
-def is_dense(body: Layer) -> TypeGuard[Chain]:
-    """Whether a network is dense layers with a ReLU between each two, perhaps after flattening."""
+def dense_layers(body: Layer) -> list[str]:
+    """The names of dense layers, if a network is these with a ReLU between each two, perhaps after a Flatten; or []."""
     if type(body) is not Chain:  # what is derived from it, or from a layer, may do something else
-        return False
+        return []
     kinds = [type(layer) for layer in body.layers.values()]
     kinds = kinds[kinds[:1] == [Flatten] :]
-    return kinds == [Dense, ReLU] * (len(kinds) // 2) + [Dense]
+    if kinds != [Dense, ReLU] * (len(kinds) // 2) + [Dense]:
+        return []
+    return [name for name, layer in body.layers.items() if type(layer) is Dense]
 
 
-def dense_layers(body: Chain) -> list[str]:
-    """The names of the dense layers of a network, in order."""
-    return [name for name, layer in body.layers.items() if isinstance(layer, Dense)]
-
-
-def living_units(body: Chain, start: Params, masks: Params) -> list[np.ndarray]:
+def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:
     """Which units matter, (I,) for the inputs and each dense layer's outputs; in every layer at least one is left."""
-    weights = [masks[f"{name}/W"][0] for name in dense_layers(body)]
-    may_fire = [start[f"{name}/b"][0, 0] > 0 for name in dense_layers(body)]
+    names = dense_layers(body)
+    weights = [masks[f"{name}/W"][0] for name in names]
+    may_fire = [start[f"{name}/b"][0, 0] > 0 for name in names]
     alive = [np.ones(len(weights[0]), bool), *(np.ones(w.shape[1], bool) for w in weights)]
     before = -1
     while before != (before := sum(map(np.count_nonzero, alive))):
@@ -47,14 +45,13 @@ def living_units(body: Chain, start: Params, masks: Params) -> list[np.ndarray]:
     return alive
 
 
-def places(body: Chain, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def places(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """Where the parameters of the network of these `units` stand in the flat array of the whole: indices by name.
 
     `units` are index vectors, of the inputs and of each dense layer's outputs, in the order that they shall have.
     """
-    size = sum(int(np.prod(shape)) for shape in body.layout.values())
-    numbers = Params(dict(body.layout), np.arange(size)[None])
-    found = {}
+    size = sum(map(math.prod, body.layout.values()))
+    numbers, found = Params(body.layout, np.arange(size)[None]), {}
     for i, name in enumerate(dense_layers(body)):
         found[f"{name}/W"] = numbers[f"{name}/W"][0][np.ix_(units[i], units[i + 1])]
         found[f"{name}/b"] = numbers[f"{name}/b"][0][:, units[i + 1]]

@@ -15,12 +15,10 @@ from npticket.protocols import MakeOptimizer, Optimizer, is_elementwise
 class Packed:
     """Steps the survivors of one trial as one packed vector; exactly what `optimizer` does among the zeros.
 
-    Every step picks the survivors' gradients out of the flat array, and puts their parameters into the other. These
-    are read once, at the first step: from then on nobody else may change them.
+    Parameters are read once, at the first step: from then on nobody else may change them.
     """
 
-    elementwise = True
-    decays = True
+    elementwise, decays = True, True
 
     def __init__(self, optimizer: MakeOptimizer, masks: Params) -> None:
         self._index = np.flatnonzero(moving(masks).flat[0])
@@ -30,7 +28,6 @@ class Packed:
         self._memory: tuple[Params, Params] | None = None  # the survivors' parameters and gradients
 
     def step(self, theta: Params, grads: Params) -> None:
-        """Update theta.flat in place."""
         if self._memory is None:
             survivors = Params(self._shapes, theta.flat[:, self._index])
             self._memory = survivors, survivors.copy()
@@ -41,13 +38,13 @@ class Packed:
 
 
 def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:
-    """Return the optimizer for one trial's `masks`, packed where that is faster here.
+    """Return the optimizer for one trial's `masks`, packed where that is faster, which is timed; the bits are the same.
 
-    Which way is faster is timed; the bits are the same. One that is not elementwise is not packed.
+    One that is not elementwise is not packed.
     """
-    ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
     if masks.flat.all() or not is_elementwise(optimizer(masks)):
         return made(optimizer, masks)
+    ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
     theta, grads = (masks.like(np.zeros(masks.flat.shape, dtype)) for _ in range(2))
     steps = [way(masks).step for way in ways]
     return ways[steps.index(fastest(steps, theta, grads))](masks)

@@ -17,11 +17,9 @@ class Plain:
         self.optimizer = made(optimizer, masks)
 
     def see(self, inputs: Array) -> Array:
-        """Return what `step` and `predict` want to be given of `inputs`: them."""
         return inputs
 
     def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:
-        """Take one optimizer step; return the loss before it, per trial (T,).     x, targets (T, B, ...)"""
         y, backward = self.net.forward(self.theta, x, step)
         loss, dy = self.loss(y, targets)
         backward(dy, self.grads.tree, need_dx=False)
@@ -29,9 +27,7 @@ class Plain:
         return loss
 
     def predict(self, x: Array) -> Array:
-        """Return y (T, B, ...).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
         return self.net.predict(self.theta, x)
 
     def read(self, out: Params) -> None:
-        """Copy the present parameters, pruned ones 0, into `out`."""
         out.flat[...] = self.theta.flat

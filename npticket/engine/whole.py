@@ -21,28 +21,25 @@ class Whole:
     every engine, and no other trial's.
     """
 
-    elementwise = False
-    decays = True
+    elementwise, decays = False, True
 
     def __init__(self, optimizer: MakeOptimizer, masks: Params) -> None:
         self._optimizers = [optimizer(masks.trial(t)) for t in range(masks.trials)]
         self._moves = moving(masks).flat
 
     def step(self, theta: Params, grads: Params) -> None:
-        """Update theta.flat in place; grads.flat is overwritten."""
         grads.flat[...] = array_module(grads.flat).where(self._moves, grads.flat, 0)
         for t, optimizer in enumerate(self._optimizers):
             optimizer.step(theta.trial(t), grads.trial(t))
 
 
 class Scattered:
-    """The same for an engine that keeps a part of one trial's parameters: those at `index` of the flat array.
+    """The same for an engine that keeps a part of one trial's parameters.
 
-    Of what the engine keeps, `kept` says which numbers are parameters.
+    What stands at `kept` of the engine's flat array is what stands at `index` of the whole one.
     """
 
-    elementwise = False
-    decays = True
+    elementwise, decays = False, True
 
     def __init__(
         self, optimizer: MakeOptimizer, start: Params, masks: Params, index: np.ndarray, kept: np.ndarray

@@ -1,4 +1,4 @@
-"""A recipe in, a directory of results out: trials x series x rounds of training runs, resumed, side by side.
+"""A recipe in, a directory of results out, and read back: trials x series x rounds of training runs, side by side.
 
 Every run is a function of the recipe and its place, so the results do not depend on who trained what, or when.
 """
@@ -15,11 +15,11 @@ import numpy as np
 
 from npticket.datasets import Dataset
 from npticket.datasets.shared import Shared
-from npticket.experiments import machine, training
-from npticket.experiments.outcome import outcome
+from npticket.experiments import machine, tables, training
+from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment, Parts, check
 from npticket.experiments.progress import Progress, percent
-from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.experiments.recipe import Recipe, RecipeError, from_json, reduced
 from npticket.experiments.schedule import Schedule
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
@@ -105,3 +105,35 @@ def _note(experiment: Experiment, store: Store, progress: Progress, say: bool, k
         line = f"{key.series:20} {percent(latest['density']):>8}   early stop {stop:9,.0f}"
         line += f"   test {measure.words} {measure.text(best)}"
         progress.say(line)
+
+
+def outcome(folder: str | Path, parts: Parts) -> Outcome:
+    """Read what an experiment left in `folder`, with its title and its note."""
+    recipe, folder = read_recipe(folder), Path(folder)
+    experiment = Experiment(recipe, parts)
+    task = experiment.task
+    try:
+        results = tables.read(folder / "results.csv", tables.result_columns(task))
+        curves = tables.read(folder / "curves.csv", tables.curve_columns(task))
+    except FileNotFoundError as error:
+        raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+    manifest = read_json(folder / "manifest.json")
+    data = manifest["data"]
+    title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
+    if not results:
+        raise StoreError(f"{folder} has no finished run yet: run the same command again")
+    trials = len({row["trial"] for row in results})
+    note = f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps"
+    tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
+    note = "; ".join(filter(None, (note, reduced(recipe, parts.published), tf32)))
+    return Outcome(recipe, manifest, results, curves, title, note, task, parts.series)
+
+
+def read_recipe(folder: str | Path) -> Recipe:
+    """Return the recipe of a directory; StoreError if it is no experiment's, RecipeError for a wrong field."""
+    path = Path(folder) / "recipe.json"
+    if not path.is_file():
+        raise StoreError(f"{folder} is not an experiment's directory: it has no recipe.json")
+    return from_json(read_json(path))

@@ -1,5 +1,5 @@
-"""Ways out of the package and in: trained tickets in files of their own."""
+"""Ways out for tickets: a network for prediction that keeps only what survives."""
 
-from npticket.export.sparse import load_sparse, to_sparse
+from npticket.export.sparse import SparseNet, load_sparse, to_sparse
 
-__all__ = ["load_sparse", "to_sparse"]
+__all__ = ["SparseNet", "load_sparse", "to_sparse"]

@@ -1,4 +1,4 @@
-"""A ticket for prediction: a network that keeps only what survives, in a small file and in a form that is fast.
+"""A ticket for prediction: it keeps only what survives, in a small file and in a form that is fast.
 
 A file holds a bit per parameter, compressed, and the values of those that are not 0. There is no CSR form, on purpose:
 NumPy needs about a hundred times as long for one of its multiplications as BLAS does in a dense matrix, and its files
@@ -7,56 +7,48 @@ are of the same size. What pays at low densities is `Grouped`.
 
 import zipfile
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from npticket.engine.grouped import UNITS, groups
-from npticket.engine.living import dense_layers, is_dense, living_units
-from npticket.layers import Chain
+from npticket.engine.living import dense_layers, living_units
+from npticket.engine.products import UNITS, groups
 from npticket.params import Params, check_masks
-from npticket.protocols import Net
+from npticket.protocols import Layer, Net
 
 SPARSE = 0.05  # density of a matrix below which `Grouped` is faster than `Compact`
 DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch pays
-_KEYS = {"layout", "kept", "values"}
 
 
 class SparseNet:
     """f(x; kept * theta) for one trial, for prediction only.
 
-    A dense network runs without its dead units, faster the fewer weights are left below 5 %. Any other network runs
-    through the plain layers: its file is smaller, its prediction as fast as before.
+    A dense network runs without its dead units, faster the fewer weights are left below 5 %; any other one through the
+    plain layers, as fast as before.
     """
 
     def __init__(self, net: Net, theta: Params, kept: Params) -> None:
         self.net, self._kept = net, kept
         self._theta = theta.like(np.where(kept.flat, theta.flat, 0))
-        self._stages = _stages(net.body, self._theta, kept) if is_dense(net.body) else []
+        self._stages = _stages(net.body, self._theta, kept) if dense_layers(net.body) else []
         self._chunk = min((product.chunk for product, _ in self._stages), default=Grouped.chunk)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return y (B, *output_shape).     x (B, *input_shape), floats as in training: see `Dataset.floats`
-
-        Raises ValueError for images of another shape, TypeError for bytes.
-        """
+        """Return y (B, *output_shape).     x (B, *input_shape), floats as in training: see `Dataset.floats`"""
         if x.shape[1:] != self.net.input_shape:
             raise ValueError(f"{self.net.name} takes images (B, *{self.net.input_shape}), got {x.shape}")
         if x.dtype.kind != "f":
             raise TypeError(f"images are {x.dtype}, expected floats, scaled as in training: data.floats(images, dtype)")
         if not len(x):
             return np.empty((0, *self.net.output_shape), self._theta.flat.dtype)
-        if len(x) <= self._chunk:
-            return self._predict(x)
         return np.concatenate([self._predict(x[i : i + self._chunk]) for i in range(0, len(x), self._chunk)])
 
     def save(self, path: str | Path) -> None:
         """Write a file that `load_sparse` reads."""
-        values = self._theta.flat[self._kept.flat]
+        bits, values = np.packbits(self._kept.flat), self._theta.flat[self._kept.flat]
         with open(path, "wb") as file:
-            np.savez_compressed(
-                file, layout=_layout(self.net), kept=np.packbits(self._kept.flat), values=values, allow_pickle=False
-            )
+            np.savez_compressed(file, layout=_layout(self.net), kept=bits, values=values, allow_pickle=False)
 
     def _predict(self, x: np.ndarray) -> np.ndarray:
         if not self._stages:
@@ -82,15 +74,11 @@ class Compact:
         self.order = np.arange(w.shape[1])
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Return x W (B, O)."""
         return (x if self._inputs is None else x.take(self._inputs, axis=1)) @ self._w
 
 
 class Grouped:
-    """x W[:, order] for a sparse matrix as a stack of small dense ones.     W (I, O)   x (B, I)
-
-    Units with similar inputs stand together in groups; a group multiplies the inputs that any of its units has.
-    """
+    """x W[:, order] for a sparse matrix as a stack of small dense ones: see engine.products.     W (I, O)   x (B, I)"""
 
     chunk = 125  # smaller: each input is gathered for several groups
 
@@ -103,7 +91,6 @@ class Grouped:
         self._inputs = np.minimum(inputs, len(w) - 1)  # what fills a group up has weights of 0, so any input will do
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Return x W[:, order] (B, O)."""
         rows = np.ascontiguousarray(x.T)  # an input's values for the whole batch, which are gathered together
         product = self._w @ rows.take(self._inputs, axis=0)
         return product.reshape(-1, len(x))[: len(self.order)].T
@@ -119,8 +106,11 @@ def to_sparse(net: Net, theta: Params, masks: Params) -> SparseNet:
     if not np.isfinite(theta.flat).all():
         raise ValueError("there are parameters that are not finite: did the training run diverge?")
     kept = masks.like(masks.flat & (theta.flat != 0))
-    if is_dense(net.body):
-        _forget_the_dead(net.body, theta, kept)
+    if dense_layers(net.body):  # nothing is kept of units that cannot matter
+        alive = living_units(net.body, theta, kept)
+        for name, (before, after) in zip(dense_layers(net.body), pairwise(alive), strict=True):
+            kept[f"{name}/W"][0] &= before[:, None] & after
+            kept[f"{name}/b"][0] &= after
     return SparseNet(net, theta, kept)
 
 
@@ -134,18 +124,13 @@ def load_sparse(path: str | Path, net: Net) -> SparseNet:
     except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
             zipfile.BadZipFile) as error:  # fmt: skip
         raise ValueError(f"{path} cannot be read as a sparse ticket: {error}") from error
-    theta, kept = _checked(path, found, net)
-    return SparseNet(net, theta, kept)
-
-
-def _checked(path: str | Path, found: dict[str, np.ndarray], net: Net) -> tuple[Params, Params]:
-    """Return theta and what is kept of it, or raise ValueError if a file holds something else."""
 
     def need(holds: bool, what: str) -> None:
         if not holds:
             raise ValueError(f"{path} is not a sparse ticket of {net.name}: {what}")
 
-    need(found.keys() == _KEYS, f"it holds {sorted(found)}, expected {sorted(_KEYS)}")
+    keys = {"layout", "kept", "values"}
+    need(found.keys() == keys, f"it holds {sorted(found)}, expected {sorted(keys)}")
     layout, bits, values = found["layout"], found["kept"], found["values"]
     need(layout.dtype.kind == "U" and layout.tolist() == _layout(net), "its parameters are others")
     kept = Params.empty(net.body.layout, 1, bool)
@@ -159,18 +144,10 @@ def _checked(path: str | Path, found: dict[str, np.ndarray], net: Net) -> tuple[
     need(bool(np.isfinite(values).all()), "there are values that are not finite")
     theta = kept.like(np.zeros(kept.flat.shape, values.dtype))
     theta.flat[kept.flat] = values
-    return theta, kept
+    return SparseNet(net, theta, kept)
 
 
-def _forget_the_dead(body: Chain, theta: Params, kept: Params) -> None:
-    """Keep nothing of units that cannot matter."""
-    alive = living_units(body, theta, kept)
-    for name, before, after in zip(dense_layers(body), alive, alive[1:], strict=False):
-        kept[f"{name}/W"][0] &= before[:, None] & after
-        kept[f"{name}/b"][0] &= after
-
-
-def _stages(body: Chain, theta: Params, kept: Params) -> list[tuple[Compact | Grouped, np.ndarray]]:
+def _stages(body: Layer, theta: Params, kept: Params) -> list[tuple[Compact | Grouped, np.ndarray]]:
     """Each layer of a dense network as a product and a bias, in an order of units that suits the products."""
     names, alive = dense_layers(body), living_units(body, theta, kept)
     order = np.arange(len(alive[0]))
@@ -186,5 +163,4 @@ def _stages(body: Chain, theta: Params, kept: Params) -> list[tuple[Compact | Gr
 
 
 def _layout(net: Net) -> list[str]:
-    """Names and shapes of the parameters, in order."""
     return [f"{name} {shape}" for name, shape in net.body.layout.items()]

@@ -1,11 +1,16 @@
 """Layers made of layers."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import numpy as np
 
 from npticket.backend import Array
 from npticket.params import Tree
 from npticket.protocols import Backward, Layer
 from npticket.streams import TrainingStep
+
+V = TypeVar("V")
 
 
 class Chain:
@@ -15,20 +20,14 @@ class Chain:
         if not layers:
             raise ValueError("a chain needs at least one layer")
         self.layers = layers
-        self.layout = {
-            f"{name}/{local}": shape for name, layer in layers.items() for local, shape in layer.layout.items()
-        }
+        self.layout = _joined({name: layer.layout for name, layer in layers.items()})
         with_parameters = [i for i, layer in enumerate(layers.values()) if layer.layout]
         self.first = with_parameters[0] if with_parameters else len(layers)  # below it, no gradient is for anything
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw one trial's parameters, layer by layer in order."""
-        return {
-            f"{name}/{local}": value for name, layer in self.layers.items() for local, value in layer.init(rng).items()
-        }
+        return _joined({name: layer.init(rng) for name, layer in self.layers.items()})
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return the last layer's output and the function that runs the backward passes in reverse."""
         backwards = []
         for name, layer in self.layers.items():
             x, layer_backward = layer.forward(p.get(name, {}), x, step)
@@ -61,30 +60,26 @@ class Residual:
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         self.body, self.shortcut = body, shortcut
-        self.layout = {f"body/{local}": shape for local, shape in body.layout.items()}
-        if shortcut is not None:
-            self.layout |= {f"shortcut/{local}": shape for local, shape in shortcut.layout.items()}
+        self._parts = {"body": body} | ({} if shortcut is None else {"shortcut": shortcut})
+        self.layout = _joined({name: layer.layout for name, layer in self._parts.items()})
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw one trial's parameters, the body's first."""
-        values = {f"body/{local}": value for local, value in self.body.init(rng).items()}
-        if self.shortcut is not None:
-            values |= {f"shortcut/{local}": value for local, value in self.shortcut.init(rng).items()}
-        return values
+        return _joined({name: layer.init(rng) for name, layer in self._parts.items()})
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and the backward pass: dL/dy flows into both branches, and dL/dx is the sum of what they return."""
         y, body_backward = self.body.forward(p.get("body", {}), x, step)
-        shortcut_backward = None
-        if self.shortcut is None:
-            y = y + x
-        else:
+        around, shortcut_backward = x, None
+        if self.shortcut is not None:
             around, shortcut_backward = self.shortcut.forward(p.get("shortcut", {}), x, step)
-            y = y + around
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             dx = body_backward(dy, grad.get("body", {}), need_dx)
-            around = dy if shortcut_backward is None else shortcut_backward(dy, grad.get("shortcut", {}), need_dx)
-            return dx + around if need_dx else None
+            d_around = dy if shortcut_backward is None else shortcut_backward(dy, grad.get("shortcut", {}), need_dx)
+            return dx + d_around if need_dx else None
 
-        return y, backward
+        return y + around, backward
+
+
+def _joined(parts: Mapping[str, Mapping[str, V]]) -> dict[str, V]:
+    """What belongs to each part, under the part's name: {"fc1": {"W": ...}} -> {"fc1/W": ...}."""
+    return {f"{name}/{local}": value for name, part in parts.items() for local, value in part.items()}

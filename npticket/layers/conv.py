@@ -5,12 +5,12 @@ cache, and made again in the backward pass. dx needs no second algorithm: it is 
 between its pixels where the stride was larger than 1, with W turned by half a turn and its channels exchanged.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from npticket.backend import Array, array_module
-from npticket.initializers import glorot_normal
 from npticket.params import Tree
 from npticket.protocols import Backward
 from npticket.streams import TrainingStep
@@ -24,6 +24,8 @@ class Conv2D:
     """y[h, w] = sum over i, j of x[h s + i - p, w s + j - p] W[i, j] + b, with zeros outside of x.
 
     W (T, K, K, C, O)   b (T, 1, 1, 1, O)   x (T, B, H, W, C)   y (T, B, H', W', O),   H' = (H + 2 p - K) // s + 1
+
+    Weights start as Gaussian Glorot, N(0, 2 / (K^2 (C + O))), biases at 0.
     """
 
     def __init__(
@@ -40,14 +42,11 @@ class Conv2D:
             self.layout["b"] = (1, 1, 1, filters)
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw one trial's parameters: Gaussian Glorot weights (fans are channels times K^2), zero biases."""
-        kernel, _, channels, filters = self.layout["W"]
-        fans = kernel * kernel * channels, kernel * kernel * filters
+        kernel, _, channels, filters = shape = self.layout["W"]
         zeros = {name: np.zeros(shape) for name, shape in self.layout.items()}
-        return zeros | {"W": glorot_normal(rng, self.layout["W"], *fans)}
+        return zeros | {"W": rng.standard_normal(shape) * np.sqrt(2 / (kernel**2 * (channels + filters)))}
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         kernel, pad, (height, width) = p["W"].shape[1], self.padding, x.shape[2:4]
         if min(height, width) + 2 * pad < kernel:
             raise ValueError(f"a {height} x {width} map with padding {pad} is smaller than a kernel of size {kernel}")
@@ -68,14 +67,11 @@ class Conv2D:
 
 
 def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int], spread: int = 1) -> Array:
-    """Slide w (T, K, K, C, O) over x (T, B, H, W, C).
-
-    x lies at `pad` from the top and left of a frame of zeros of `padded` height and width, its pixels `spread` apart.
-    """
+    """Slide w (T, K, K, C, O) over x (T, B, H, W, C), its pixels `spread` apart in zeros of `padded` size."""
     xp = array_module(x, w)
-    trials, kernel, _, channels, filters = w.shape
+    trials, kernel, *_, filters = w.shape
     out = [(size - kernel) // stride + 1 for size in padded]
-    matrix = w.reshape(trials, kernel * kernel * channels, filters)
+    matrix = w.reshape(trials, -1, filters)
     y = xp.empty((max(trials, len(x)), x.shape[1], *out, filters), x.dtype)
     flat = y.reshape(len(y), -1, filters)
     for rows, columns in im2col(x, kernel, stride, pad, padded, spread, matrix[0].nbytes):
@@ -86,10 +82,9 @@ def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int],
 def weight_gradient(x: Array, dy: Array, stride: int, pad: int, out: Array) -> None:
     """Write the sum over all windows of x^T dy into `out` (T, K, K, C, O)."""
     xp = array_module(x, dy, out)
-    trials, kernel, _, channels, filters = out.shape
-    total = out.reshape(trials, kernel * kernel * channels, filters)
+    trials, kernel, *_, filters = out.shape
+    total, flat = out.reshape(trials, -1, filters), dy.reshape(trials, -1, filters)
     part = xp.empty_like(total)
-    flat = dy.reshape(trials, -1, filters)
     padded = (x.shape[2] + 2 * pad, x.shape[3] + 2 * pad)
     for i, (rows, columns) in enumerate(im2col(x, kernel, stride, pad, padded, 1, total[0].nbytes)):
         xp.matmul(columns.swapaxes(-1, -2), flat[:, rows], out=part if i else total)
@@ -102,16 +97,17 @@ def im2col(
 ) -> Iterator[tuple[slice, Array]]:
     """Yield (rows, columns (T, n H' W', K K C)) for n images at a time; `columns` is the same memory every time.
 
-    `rows` says which rows of the whole batch's matrix (T, B H' W', ...) these are.
+    `rows` says which rows of the whole batch's matrix (T, B H' W', ...) these are. x lies at `pad` from the top and
+    left of its frame.
     """
     xp = array_module(x)
     trials, batch, height, width, channels = x.shape
-    rows_out, cols_out = ((size - kernel) // stride + 1 for size in padded)
-    image_bytes = trials * rows_out * cols_out * kernel * kernel * channels * x.dtype.itemsize
-    n = min(batch, max(1, max(COLUMN_BYTES, 4 * trials * w_bytes) // image_bytes))
+    out = [(size - kernel) // stride + 1 for size in padded]
+    area, window = math.prod(out), kernel * kernel * channels
+    n = min(batch, max(1, max(COLUMN_BYTES, 4 * trials * w_bytes) // (trials * area * window * x.dtype.itemsize)))
     frame = xp.zeros((trials, n, *padded, channels), x.dtype)
     inside = frame[:, :, pad : pad + (height - 1) * spread + 1 : spread, pad : pad + (width - 1) * spread + 1 : spread]
-    shape = (trials, n, rows_out, cols_out, kernel, kernel, channels)
+    shape = (trials, n, *out, kernel, kernel, channels)
     a, b, h, w, c = frame.strides
     windows = xp.lib.stride_tricks.as_strided(frame, shape, (a, b, h * stride, w * stride, h, w, c))  # a view
     columns = xp.empty(shape, x.dtype)
@@ -119,5 +115,4 @@ def im2col(
         count = min(n, batch - first)
         inside[:, :count] = x[:, first : first + count]
         columns[:, :count] = windows[:, :count]
-        matrix = columns[:, :count].reshape(trials, count * rows_out * cols_out, kernel * kernel * channels)
-        yield slice(first * rows_out * cols_out, (first + count) * rows_out * cols_out), matrix
+        yield slice(first * area, (first + count) * area), columns[:, :count].reshape(trials, count * area, window)

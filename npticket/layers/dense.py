@@ -5,14 +5,16 @@ from operator import index
 import numpy as np
 
 from npticket.backend import Array, array_module
-from npticket.initializers import glorot_normal, normal
 from npticket.params import Tree
 from npticket.protocols import Backward
 from npticket.streams import TrainingStep
 
 
 class Dense:
-    """y = x W + b.     W (T, I, O)   b (T, 1, O)   x (T, B, I)   y (T, B, O)"""
+    """y = x W + b.     W (T, I, O)   b (T, 1, O)   x (T, B, I)   y (T, B, O)
+
+    Weights start as N(0, std^2), or Gaussian Glorot, 2 / (I + O) for std^2 (Glorot & Bengio 2010), and biases at 0.
+    """
 
     def __init__(self, inputs: int, outputs: int, std: float | None = None) -> None:
         inputs, outputs = index(inputs), index(outputs)
@@ -21,16 +23,12 @@ class Dense:
         if std is not None and not std > 0:
             raise ValueError(f"the standard deviation of initial weights is positive, got {std}")
         self.layout = {"W": (inputs, outputs), "b": (1, outputs)}
-        self.std = std
+        self.std = np.sqrt(2 / (inputs + outputs)) if std is None else std
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw one trial's parameters: weights from N(0, std^2), or Gaussian Glorot if none was given; zero biases."""
-        inputs, outputs = shape = self.layout["W"]
-        weights = glorot_normal(rng, shape, inputs, outputs) if self.std is None else normal(rng, shape, self.std)
-        return {"W": weights, "b": np.zeros((1, outputs))}
+        return {"W": rng.standard_normal(self.layout["W"]) * self.std, "b": np.zeros(self.layout["b"])}
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         y = x @ p["W"]
         y += p["b"]
 

@@ -23,11 +23,9 @@ class BatchNorm:
         self.layout = dict.fromkeys(("scale", "shift", "running_mean", "running_var"), (channels,))
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Scale and running variance 1, shift and running mean 0; nothing is drawn."""
         return {name: np.full(shape, name in ("scale", "running_var"), float) for name, shape in self.layout.items()}
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and the backward pass; in training (with a `step`), also move the running statistics in `p`."""
         count = x[0, ..., 0].size
         mean = p["running_mean"] if step is None else _sum(x) / count
         centred = _affine(x, mean * 0 + 1, -mean)  # first of all: where |mean| is large, nothing else is precise

@@ -12,16 +12,12 @@ def lenet_300_100(hidden: Sequence[int] = (300, 100), std: float | None = None) 
     For the paper's sweeps (appendices G.5 and G.6): other numbers of `hidden` units, weights drawn from N(0, std^2).
     """
     first, second = hidden
-    return Net(
-        name=f"LeNet-{first}-{second}",
-        body=Chain(
-            flatten=Flatten(),
-            fc1=Dense(784, first, std),
-            relu1=ReLU(),
-            fc2=Dense(first, second, std),
-            relu2=ReLU(),
-            out=Dense(second, 10, std),
-        ),
-        input_shape=(28, 28),
-        output_shape=(10,),
+    body = Chain(
+        flatten=Flatten(),
+        fc1=Dense(784, first, std),
+        relu1=ReLU(),
+        fc2=Dense(first, second, std),
+        relu2=ReLU(),
+        out=Dense(second, 10, std),
     )
+    return Net(f"LeNet-{first}-{second}", body, (28, 28), (10,))

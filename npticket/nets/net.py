@@ -14,11 +14,11 @@ from npticket.streams import TrainingStep
 
 @dataclass(frozen=True)
 class Net:
-    """A network as a function f(x; theta): it owns no arrays, and follows npticket.protocols.Net."""
+    """A network as a function f(x; theta), as npticket.protocols.Net says."""
 
     name: str
     body: Layer
-    input_shape: tuple[int, ...]  # of one example, without trials and batch axes
+    input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
 
     def init(self, rngs: Sequence[np.random.Generator], dtype: Dtype = np.float32) -> Params:
@@ -30,12 +30,7 @@ class Net:
         return theta
 
     def forward(self, theta: Params, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y (T, B, *output_shape) and the backward pass.     x (T, B, *input_shape), or (1, B, ...) for all
-
-        With `step` the network is in training, which matters to batch normalisation and dropout; without, it predicts.
-        """
         return self.body.forward(theta.tree, x, step)
 
     def predict(self, theta: Params, x: Array) -> Array:
-        """Return the y that `forward` would return, in less memory: without a way back."""
         return predict(self.body, theta.tree, x)

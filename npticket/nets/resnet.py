@@ -6,26 +6,17 @@ from npticket.protocols import Layer
 
 
 def resnet(depth: int = 20, width: int = 16, classes: int = 10) -> Net:
-    """The residual network of He et al. 2016, section 4.2: 6 n + 2 layers, `width` filters at first.
-
-    Where the map shrinks, a strided 1 x 1 convolution makes the shortcut.
-    """
+    """A network of 6 n + 2 layers, `width` filters at first; where the map shrinks, a strided shortcut goes around."""
     n, left_over = divmod(depth - 2, 6)
     if left_over or n < 1:
         raise ValueError(f"the depth of this residual network is 6 n + 2 (8, 14, 20 ...), got {depth}")
-    layers: dict[str, Layer] = {
-        "conv": Conv2D(3, width, padding=1, bias=False),
-        "norm": BatchNorm(width),
-        "relu": ReLU(),
-    }
+    layers: dict[str, Layer] = {"conv": Conv2D(3, width, padding=1, bias=False), "norm": BatchNorm(width)}
+    layers["relu"] = ReLU()
     channels = width
     for stage in range(3):
         for block in range(n):
             filters, stride = width << stage, 2 if stage and not block else 1
-            layers[f"stage{stage + 1}_block{block + 1}"] = Chain(
-                sum=_residual(channels, filters, stride),
-                relu=ReLU(),
-            )
+            layers[f"stage{stage + 1}_block{block + 1}"] = Chain(sum=_residual(channels, filters, stride), relu=ReLU())
             channels = filters
     body = Chain(**layers, pool=GlobalAveragePool(), out=Dense(channels, classes))
     return Net(f"ResNet-{depth}", body, (32, 32, 3), (classes,))

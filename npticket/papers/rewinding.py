@@ -5,64 +5,36 @@ them: that is the winning ticket with a rewind step. Learning-rate rewinding kee
 the schedule from that step on. Fine-tuning keeps them, too, and trains for as long at the last learning rate.
 """
 
-from collections.abc import Callable
-
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
-from npticket.experiments.series import Done, Run, Runs, Series
-from npticket.papers.lottery_ticket.series import TICKET, trained_on
+from npticket.experiments.series import Series
+from npticket.papers.lottery_ticket.series import TICKET, look, retrained
 from npticket.report.paper import Paper
 
 EPOCH = 391  # steps of 128 examples
 LAST = 182 * EPOCH
 
-
-def retrained(rate_at: Callable[[Recipe], int | None]) -> Callable[[Recipe], Runs]:
-    """Return a series that prunes round after round and trains on, for as long as weight rewinding does."""
-
-    def series(recipe: Recipe) -> Runs:
-        left = yield Done(TICKET, 0)
-        for round in range(1, recipe.rounds):
-            given = {"end": left["end"], "masks": left["next_masks"]}
-            left = yield Run(round, trained_on, given, first_step=recipe.rewind_step, rate_at=rate_at(recipe))
-
-    return series
-
-
 SERIES = {
     "learning_rate_rewinding": Series(
-        retrained(lambda recipe: None),
-        "learning-rate rewinding",
-        {"color": "#009e73", "linestyle": "-", "marker": "D"},
-    ),
+        lambda recipe: retrained(recipe, recipe.rewind_step, None),
+        "learning-rate rewinding", look("#009e73", "-", "D")),
     "last_rate_fine_tuning": Series(
-        retrained(lambda recipe: recipe.steps - 1),
-        "fine-tuning at the last rate",
-        {"color": "#e69f00", "linestyle": "-.", "marker": "P"},
-    ),
-}
+        lambda recipe: retrained(recipe, recipe.rewind_step, recipe.steps - 1),
+        "fine-tuning at the last rate", look("#e69f00", "-.", "P")),
+}  # fmt: skip
 
 RESNET_20 = Recipe(
-    name="rewinding-resnet20",
-    source="Renda et al. 2020, Figures 1 and 2",
-    net=Part("resnet", depth=20),
-    data=Part("cifar10"),
+    name="rewinding-resnet20", source="Renda et al. 2020, Figures 1 and 2", net=Part("resnet", depth=20),
+    data=Part("cifar10"), augment=Part("flip_and_crop"),
     optimizer=Part("sgd", lr=0.1, momentum=0.9, weight_decay=2e-4),
     schedule=Part("step_drops", drops=[[91 * EPOCH, 0.01], [136 * EPOCH, 0.001]]),
     prune=Part("magnitude", scope="globally", rates={"*/W": 0.2}),
-    augment=Part("flip_and_crop"),
-    batch=128,
-    steps=LAST,
-    rounds=11,  # to 10.7 % of the weights
-    trials=3,
-    validate_every=EPOCH,
-    rewind_step=LAST // 10,
-    series=(TICKET, *SERIES, "random_reinit"),
-)
+    batch=128, steps=LAST, rounds=11, trials=3, validate_every=EPOCH,  # to 10.7 % of the weights
+    rewind_step=LAST // 10, series=(TICKET, *SERIES, "random_reinit"),
+)  # fmt: skip
 
 PAPER = Paper(
-    key="rewinding",
-    citation="Renda, Frankle & Carbin: Comparing Rewinding and Fine-tuning in Neural Network Pruning, ICLR 2020",
-    recipes={RESNET_20.name: RESNET_20},
-    parts=Parts(series=SERIES),
-)
+    "rewinding",
+    "Renda, Frankle & Carbin: Comparing Rewinding and Fine-tuning in Neural Network Pruning, ICLR 2020",
+    {RESNET_20.name: RESNET_20}, Parts(series=SERIES),
+)  # fmt: skip

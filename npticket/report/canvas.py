@@ -11,8 +11,7 @@ import numpy as np
 
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
-from npticket.report.quantities import Quantity
-from npticket.report.words import legend
+from npticket.report.quantities import Quantity, legend
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -24,7 +23,6 @@ DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no c
 _GREY = "h8pHd"  # markers of series without a look
 
 Points = Mapping[str, Sequence[Point]]  # by series
-Numbers = Sequence[float] | np.ndarray
 
 
 class Picture(NamedTuple):
@@ -46,8 +44,8 @@ class Pen:
     markerfacecolor: str = ""
 
     def draw(
-        self, axes: "Axes", x: Numbers, values: Sequence[np.ndarray] | np.ndarray, opacity: float = 0.15,
-        every: tuple[int, int] | None = None,
+        self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Sequence[np.ndarray] | np.ndarray,
+        opacity: float, every: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
         """Draw the means of `values`, (n,) for each of `x`, and behind them the range.
 
@@ -87,9 +85,11 @@ def line(axes: "Axes", points: Sequence[Point], quantity: Quantity, pen: Pen, op
     pen.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
 
 
-def dense_network(axes: "Axes", value: float) -> None:
-    """A line through all densities."""
-    axes.axhline(value, color="0.55", linewidth=0.8, zorder=0, label="dense network")
+def dense_network(axes: "Axes", dense: Point, quantity: Quantity) -> float:
+    """Draw a line through all densities; return where."""
+    level = float(quantity.drawn(dense).mean())
+    axes.axhline(level, color="0.55", linewidth=0.8, zorder=0, label="dense network")
+    return level
 
 
 def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:
@@ -104,20 +104,19 @@ def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:
         axes.set_ylim(low, best + 0.05 * (best - low))
 
 
-def weights_remaining(axes: "Axes", densities: Iterable[float], linear: bool = False) -> None:
+def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bool = False) -> None:
     """An axis that runs from 100 % down: logarithmic with a tick at about every third round as in the paper."""
     axes.set_xlabel("weights remaining (%)")
     if linear:
         axes.set_xlim(103, 0)
         return
-    falling = sorted({100 * density for density in densities}, reverse=True)
+    falling = sorted({100 * point.density for points in lines for point in points}, reverse=True)
     most, least = falling[0], falling[-1]
     margin = max(most / least, 1.5) ** 0.04
     axes.set_xscale("log")
     axes.set_xlim(most * margin, least / margin)
-    every = 3 if len(falling) > 13 else 2 if len(falling) > 7 else 1
     ticks: list[float] = []
-    for density in falling[::every]:
+    for density in falling[:: 3 if len(falling) > 13 else 2 if len(falling) > 7 else 1]:
         if not ticks or ticks[-1] / density > (most / least) ** 0.095:  # closer texts would collide
             ticks.append(density)
     axes.set_xticks(ticks, [percent(tick / 100).removesuffix(" %") for tick in ticks], fontsize=8)
@@ -125,7 +124,12 @@ def weights_remaining(axes: "Axes", densities: Iterable[float], linear: bool = F
 
 
 def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
-    """Add title, thin grid and one legend below all panels, as high as these need; write it as PNG and as SVG."""
+    """Add title, thin grid and one legend below all panels, as high as these need; write it as PNG and as SVG.
+
+    The same data give the same bytes.
+    """
+    import matplotlib
+
     figure, entries = picture.figure, dict[str, "Artist"]()
     for axes in figure.axes:
         axes.grid(axis="y", color="0.9", linewidth=0.6)
@@ -134,13 +138,17 @@ def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
             entries.setdefault(text, handle)
     width = figure.get_figwidth()
     rows = math.ceil(len(entries) / (width // (0.8 + 0.075 * max(map(len, entries)))))  # inches that an entry takes
-    columns = math.ceil(len(entries) / rows)
-    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns, frameon=False,
-                  fontsize=9, title=picture.legend, handlelength=3.2)  # fmt: skip
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, fontsize=9,
+                  ncols=math.ceil(len(entries) / rows), title=picture.legend, handlelength=3.2)  # fmt: skip
     lines = [line for text in (title, note) for line in _wrapped(text, round(12 * width))]
     figure.suptitle("\n".join(lines), fontsize=10)
     figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(picture.legend)))  # the panels keep theirs
-    return _save(figure, folder, picture.stem)
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg = folder / f"{picture.stem}.png", folder / f"{picture.stem}.svg"
+    figure.savefig(png, dpi=150, metadata={"Software": None})
+    with matplotlib.rc_context({"svg.hashsalt": "npticket"}):
+        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    return [png, svg]
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -150,15 +158,3 @@ def _wrapped(text: str, width: int) -> list[str]:
         joined = f"{lines[-1]} {phrase}".strip()
         lines[-1:] = [joined] if len(joined) <= width or not lines[-1] else [lines[-1], phrase]
     return [part for line in lines for part in textwrap.wrap(line, width)]
-
-
-def _save(figure: "Figure", folder: Path, stem: str) -> list[Path]:
-    """Write both files; the same data give the same bytes."""
-    import matplotlib
-
-    folder.mkdir(parents=True, exist_ok=True)
-    png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
-    figure.savefig(png, dpi=150, metadata={"Software": None})
-    with matplotlib.rc_context({"svg.hashsalt": "npticket"}):
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
-    return [png, svg]

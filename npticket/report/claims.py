@@ -1,9 +1,8 @@
-"""How a claim of a paper is judged by what an experiment left behind: value, interval over trials, verdict.
+"""How a claim of a paper is judged by what an experiment left behind, and how the verdicts are printed.
 
-A claim's number is computed from means over trials. Its interval is a bootstrap: 2,000 times, as many trials as there
-are, drawn with replacement, a trial bringing all its series and draws with it; two experiments are resampled apart. A
-claim about an optimum takes the optimum anew in each resample; a best of many rounds is a little too good all the same,
-here as in the paper.
+A claim's number is computed from means over trials. Its interval is a bootstrap: 2,000 times as many trials as there
+are, drawn with replacement, each with all its series and draws; two experiments are resampled apart. An optimum is
+taken anew in each resample; a best of many rounds is a little too good all the same, here as in the paper.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from npticket.backend import Json
 from npticket.experiments.tables import Outcome
 from npticket.report.views import Missing, View, trials_of
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "too little data"
-RESAMPLES = 2_000
+HEADER = ("paper says", "holds if", "measured", "95 % interval", "certainty", "trials")
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Claim:
 
     recipes: tuple[str, ...]
     id: str
-    source: str
     sentence: str
+    source: str
     quantity: Callable[..., np.ndarray]
     expected: str
     form: str
@@ -45,7 +45,7 @@ class Claim:
     @property
     def asked(self) -> str:
         """What the number must be, in words."""
-        low, high = (self.form.format(bound) for bound in (self.low, self.high))
+        low, high = self.form.format(self.low), self.form.format(self.high)
         if np.isinf(self.high):
             return f"more than {low}" if self.strict else f"at least {low}"
         if np.isinf(self.low):
@@ -65,6 +65,15 @@ class Verdict:
     certainty: float | None = None
     reason: str = ""
 
+    @property
+    def cells(self) -> list[str]:
+        """What stands below HEADER, a dash where nothing could be measured."""
+        cells = [self.claim.expected, self.claim.asked, "-", "-", "-", str(self.trials)]
+        if self.value is not None and self.interval is not None:
+            value, low, high = (self.claim.form.format(x) for x in (self.value, *self.interval))
+            cells[2:5] = [value, f"{low} to {high}", f"{self.certainty:.0%}"]
+        return cells
+
 
 def judge(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> list[Verdict]:
     """Judge those claims that are about at least one of `outcomes`, by name of recipe."""
@@ -73,25 +82,58 @@ def judge(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> list[Verd
 
 def _judge(claim: Claim, outcomes: Mapping[str, Outcome]) -> Verdict:
     there = [outcomes[name] for name in claim.recipes if name in outcomes]
-    trials = min(len(trials_of(outcome)) for outcome in there)
     absent = [name for name in claim.recipes if name not in outcomes]
-    if absent:
-        return Verdict(claim, UNKNOWN, trials, reason=f"{' and '.join(absent)} is not here")
-    if trials < 2:
-        return Verdict(claim, UNKNOWN, trials, reason="one trial says nothing about another")
-    rng = np.random.default_rng(0)
-    views = []
-    for outcome in there:
-        count = len(trials_of(outcome))
-        views.append(View(outcome, np.vstack([np.arange(count), rng.integers(0, count, (RESAMPLES, count))])))
+    trials = min(len(trials_of(outcome)) for outcome in there)
     try:
+        if absent:
+            raise Missing(f"{' and '.join(absent)} is not here")
+        if trials < 2:
+            raise Missing("one trial says nothing about another")
+        rng = np.random.default_rng(0)
+        number = claim.quantity(*(View(outcome, rng) for outcome in there))
         # Means of the same numbers in another order differ in the last bits; no claim is about those.
-        value, *resampled = np.round(claim.quantity(*views), 9).tolist()
+        value, *resampled = np.round(number, 9).tolist()
+        if not np.isfinite([value, *resampled]).all():
+            raise Missing("some of the values measured are not numbers")
     except Missing as missing:
         return Verdict(claim, UNKNOWN, trials, reason=str(missing))
-    if not np.isfinite([value, *resampled]).all():
-        return Verdict(claim, UNKNOWN, trials, reason="some of the values measured are not numbers")
     low, high = np.percentile(resampled, [2.5, 97.5]).tolist()
     certainty = float(np.mean([claim.holds(v) for v in resampled]))
-    status = HOLDS if claim.holds(value) else FAILS
-    return Verdict(claim, status, trials, value, (low, high), certainty)
+    return Verdict(claim, HOLDS if claim.holds(value) else FAILS, trials, value, (low, high), certainty)
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """The verdicts as aligned text, two lines each, and their count."""
+    widths = [max((len(v.cells[i]) for v in verdicts), default=0) for i in range(len(HEADER))]
+    lines = []
+    for v in verdicts:
+        columns = (f"{name} {cell:{width}}" for name, cell, width in zip(HEADER, v.cells, widths, strict=True))
+        lines.append(f"{v.status:15}  {v.claim.id}: {v.claim.sentence} [{v.claim.source}]")
+        lines += [f"{'':15}  {line}".rstrip() for line in ("; ".join(columns), v.reason) if line]
+    return "\n".join([*lines, "", _count(verdicts)])
+
+
+def markdown(verdicts: Sequence[Verdict]) -> str:
+    """The verdicts as a table for a document."""
+    lines = [f"| verdict | claim | {' | '.join(HEADER)} | source |", "|---" * (len(HEADER) + 3) + "|"]
+    for v in verdicts:
+        status = (v.status if v.status == HOLDS else f"**{v.status}**") + (f": {v.reason}" if v.reason else "")
+        lines.append(f"| {' | '.join([status, f'`{v.claim.id}`: {v.claim.sentence}', *v.cells, v.claim.source])} |")
+    return "\n".join([*lines, "", f"{_count(verdicts)}."])
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    return ", ".join(f"{sum(v.status == s for v in verdicts)} {s}" for s in (HOLDS, FAILS, UNKNOWN))
+
+
+def as_json(verdicts: Sequence[Verdict]) -> list[dict[str, Json]]:
+    """The verdicts as JSON can hold them."""
+    return [
+        {
+            "id": c.id, "source": c.source, "sentence": c.sentence, "recipes": list(c.recipes), "expected": c.expected,
+            "holds_from": None if np.isinf(c.low) else c.low, "holds_to": None if np.isinf(c.high) else c.high,
+            "strict": c.strict, "status": v.status, "value": v.value, "interval": v.interval and list(v.interval),
+            "certainty": v.certainty, "trials": v.trials, "reason": v.reason,
+        }
+        for v in verdicts for c in [v.claim]
+    ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Figures with a line for each density against training steps."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,23 +10,21 @@ import numpy as np
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome
 from npticket.report.canvas import COLORS, MARKERS, Pen, Picture, Points, panels
-from npticket.report.quantities import STOP, said
-from npticket.report.words import first, legend
+from npticket.report.quantities import STOP, first, legend, said
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 Key = tuple[str, int]  # series and round
-Found = Mapping[Key, tuple[np.ndarray, np.ndarray]]  # steps in thousands (V,), values (V, n)
+Line = tuple[Pen, np.ndarray, np.ndarray]  # its pen, steps in thousands (V,), values (V, n)
 
 
 @dataclass(frozen=True)
 class Curves:
     """The headline measure and, in another file, the validation loss of the first series, near each of `densities`.
 
-    One panel has the first three, another the first and the others, and a third the first three again beside a control
-    (which the legend calls `called`): the series of that name, or the second. Rounds are shown once if one is nearest
-    to several, and a panel only if it has something new.
+    One panel has the first three, another the first and the others, and a third the first three again beside `control`
+    (or the second series; the legend calls it `called`). Rounds and panels that show nothing new are left out.
     """
 
     densities: tuple[float, ...] = (1.0, 0.5, 0.2, 0.07, 0.035, 0.02)
@@ -44,10 +42,8 @@ class Curves:
         shown = {(s, p.round): p for s in points for p in points[s] if any((s, p.round) in group for group in groups)}
         until = min(1.5 * max(STOP.drawn(point).mean() for point in shown.values()), tickets[0].steps / 1000)
         ending = {ours: "", control: f", {self.called or legend(outcome, control)}"}
-        pens = {
-            (s, r): _pen(percent(point.density) + ending[s], nearest.index(r), s == control)
-            for (s, r), point in shown.items()
-        }
+        pens = {key: _pen(percent(point.density) + ending[key[0]], nearest.index(point.round), key[0] == control)
+                for key, point in shown.items()}  # fmt: skip
         rows = [row for row in outcome.curves if (outcome.line(row["series"]), row["round"]) in shown]
         few = replace(outcome, curves=rows)  # of many, read many times
         tested = all(row[f"test_{measure.name}"] != "" for row in rows)
@@ -57,9 +53,10 @@ class Curves:
             ("validation_loss", "val_loss", "validation loss", 1),
         ):
             read = {key: few.curve(*key, column) for key in shown}
-            found = {key: (steps / 1000, scale * values.T) for key, (steps, values) in read.items()}
-            figure = _draw(groups, found, pens, until)
-            figure.axes[0].set_ylabel(text)
+            found = {key: (pens[key], steps / 1000, scale * values.T) for key, (steps, values) in read.items()}
+            figure, axes_of = panels(len(groups), sharey=True)
+            axes_of[0].set_ylabel(text)
+            _draw(axes_of, [[found[key] for key in group] for group in groups], until)
             yield Picture(stem, figure, "weights remaining")
 
 
@@ -80,23 +77,21 @@ def _pen(name: str, i: int, control: bool) -> Pen:
     return Pen(name, COLORS[i % len(COLORS)], dash, MARKERS[i % len(MARKERS)], face)
 
 
-def _draw(groups: Sequence[Sequence[Key]], found: Found, pens: Mapping[Key, Pen], until: float) -> "Figure":
-    """A panel per group of (series, round).
+def _draw(axes_of: Sequence["Axes"], groups: Sequence[Sequence[Line]], until: float) -> None:
+    """Draw a group of lines per panel.
 
     The horizontal axis ends at `until`, the vertical one leaves out how bad everything is in the first tenth of it.
     """
-    figure, axes_of = panels(len(groups), sharey=True)
+    late = [np.empty(0)]
     for axes, group in zip(axes_of, groups, strict=True):
-        for i, key in enumerate(group):
-            steps, values = found[key]
+        for i, (pen, steps, values) in enumerate(group):
             every = max(1, int((steps <= until).sum()) // 6)  # markers lie apart from those of other lines
-            pens[key].draw(axes, steps, values, 0.1, (i * every // len(group), every))
+            pen.draw(axes, steps, values, 0.1, (i * every // len(group), every))
+            late.append(values.mean(axis=1)[(0.1 * until <= steps) & (steps <= until)])
         axes.set_xlabel("training steps (thousands)")
         axes.set_xlim(0, 1.02 * until)
-    late = [values.mean(axis=1)[(0.1 * until <= steps) & (steps <= until)] for steps, values in found.values()]
     means = np.concatenate(late)
     if means.size:
         low, high = means.min(), means.max()
         margin = 0.1 * (high - low) or 0.1 * abs(high) or 0.1
         axes_of[0].set_ylim(low - margin, high + margin)
-    return figure

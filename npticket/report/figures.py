@@ -1,19 +1,22 @@
 """Figures in the form of the papers', from what experiments left behind.
 
 Means are lines, with bands from the smallest to the largest run. Every line has its own colour, dash and marker, so
-that figures can be read in grey and by the colour-blind.
+that figures can be read in grey and by the colour-blind. Drawing raises ImportError without matplotlib.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
+from npticket.experiments.recipe import Recipe
 from npticket.experiments.tables import Outcome
-from npticket.report.canvas import Picture, Points, finish
+from npticket.report import canvas
+from npticket.report.canvas import DASHES, MARKERS, Pen, Picture, Points
 from npticket.report.curves import Curves
-from npticket.report.lines import FixedSteps, Lines
-from npticket.report.quantities import at_early_stop, at_the_end, early_stop
-from npticket.report.words import first
+from npticket.report.quantities import STOP, Made, after, at_early_stop, at_the_end, early_stop, first
 
 NOTE = "line: mean, band: min-max"
 
@@ -22,29 +25,119 @@ class Plot(Protocol):
     """What an experiment is drawn as: Lines, FixedSteps, Curves, or whatever else a paper brings."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw the figures that the outcome has the data for; `points` are those of all its series.
+        """Draw what the outcome has the data for; of all series' `points` the first one's have the dense network."""
 
-        The first series has at least the dense network.
-        """
-        ...
+
+@dataclass(frozen=True)
+class Lines:
+    """A panel for each of `quantities` against weights remaining.
+
+    The lines are `beside`, then `series`; without `series`, all that the experiment has and `elsewhere` does not show.
+    What is not there is left out; without at least `needs` of `series` there is no figure. A `linear` axis leaves out
+    what it cannot show, the last 3 %.
+    """
+
+    stem: str
+    quantities: tuple[Made, ...]
+    series: tuple[str, ...] | None = None
+    beside: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    needs: int = 1
+    linear: bool = False
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw it."""
+        others = [one for one in points if one not in {*self.beside, *self.elsewhere}]
+        own = others if self.series is None else [one for one in self.series if one in points]
+        if len(own) < self.needs:
+            return
+        series = [*(one for one in self.beside if one in points), *own]
+        figure, axes_of = canvas.panels(len(self.quantities))
+        for axes, make in zip(axes_of, self.quantities, strict=True):
+            quantity = make(outcome.task.headline)
+            for one in series:
+                shown = [point for point in points[one] if point.density >= 0.03 or not self.linear]
+                canvas.line(axes, shown, quantity, canvas.pen(outcome, one), 0.15 if len(series) < 6 else 0.07)
+            canvas.upright(axes, quantity, canvas.dense_network(axes, points[first(outcome)][0], quantity))
+            canvas.weights_remaining(axes, [points[one] for one in series], self.linear)
+        yield Picture(self.stem, figure)
+
+
+@dataclass(frozen=True)
+class FixedSteps:
+    """What is measured on the test set after each step of `test_at`: a panel each, with those of `series`, or all."""
+
+    series: tuple[str, ...] | None = None
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw it, if there are curves."""
+        steps = outcome.recipe.test_at
+        series = [one for one in (points if self.series is None else self.series) if one in points]
+        if not steps or not outcome.curves or not series:
+            return
+        figure, axes_of = canvas.panels(len(steps), sharey=True)
+        levels = []
+        for axes, step in zip(axes_of, steps, strict=True):
+            tested = after(step, outcome)
+            for one in series:
+                canvas.line(axes, points[one], tested, canvas.pen(outcome, one))
+            levels.append(canvas.dense_network(axes, points[first(outcome)][0], tested))
+            axes.set_title(f"after {step:,} steps", fontsize=10)
+            canvas.weights_remaining(axes, [points[one] for one in series])
+        canvas.upright(axes_of[0], tested, min(levels))
+        yield Picture("fixed_steps", figure)
 
 
 DEFAULT: tuple[Plot, ...] = (
-    Lines("early_stopping", (early_stop, at_early_stop)),
-    Lines("at_the_end", (at_the_end,)),
-    Curves(),
-    FixedSteps(),
-)
+    Lines("early_stopping", (early_stop, at_early_stop)), Lines("at_the_end", (at_the_end,)), Curves(), FixedSteps()
+)  # fmt: skip
 
 
-def draw(outcome: Outcome, folder: str | Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
-    """Draw every one of some figures that the outcome has the data for, as PNG and SVG; return the files.
-
-    Raises ImportError without matplotlib.
-    """
+def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
+    """Draw those figures that the outcome has the data for, as PNG and SVG; return the files."""
     points = {series: outcome.points(series) for series in outcome.series}
     if first(outcome) not in points:
         return []
     pictures = (picture for plot in plots for picture in plot.pictures(outcome, points))
     note = f"{outcome.note}; {NOTE}"
-    return [path for picture in pictures for path in finish(picture, outcome.title, note, Path(folder))]
+    return [path for picture in pictures for path in canvas.finish(picture, outcome.title, note, folder)]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One experiment at several values of one setting: a recipe each, by what the figure says of it under `legend`."""
+
+    name: str
+    source: str
+    legend: str
+    recipes: Mapping[str, Recipe]
+
+
+def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
+    """Draw the first series of a sweep's experiments that have begun, a line each; return the files.
+
+    `outcomes` are by name of recipe; there must be at least two of the sweep's. The file is called like the sweep.
+    """
+    there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
+    begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}
+    if len(there) < 2 or not begun:
+        return []
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    shades = [to_hex(shade) for shade in colormaps["viridis"](np.linspace(0, 0.88, len(begun)))]
+    opacity = 0.15 if len(begun) < 4 else 0
+    one = next(iter(there.values()))
+    figure, axes_of = canvas.panels(2)
+    for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
+        for i, (key, points) in enumerate(begun.items()):
+            pen = Pen(key, shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+            canvas.line(axes, points, quantity, pen, opacity)
+        canvas.upright(axes, quantity, min(quantity.drawn(points[0]).mean() for points in begun.values()))
+        canvas.weights_remaining(axes, begun.values())
+    notes: dict[str, list[str]] = {}
+    for key in begun:
+        notes.setdefault(there[key].note, []).append(key)
+    each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
+    note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
+    return canvas.finish(Picture(sweep.name, figure, sweep.legend), f"{one.title}: {sweep.legend}", note, folder)

@@ -8,22 +8,9 @@ from typing import TypeVar
 from npticket.experiments.parts import BUILT_IN, Parts, merged
 from npticket.experiments.recipe import Recipe
 from npticket.report.claims import Claim
-from npticket.report.figures import DEFAULT, Plot
+from npticket.report.figures import DEFAULT, Plot, Sweep
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """One experiment at several values of one setting: a recipe each, by what the figure's legend says of it.
-
-    `legend` is the title of that legend.
-    """
-
-    name: str
-    source: str
-    legend: str
-    recipes: Mapping[str, Recipe]
 
 
 @dataclass(frozen=True)
@@ -45,15 +32,20 @@ class Paper:
         return _once("recipes", ((recipe.name, recipe) for recipe in (*self.recipes.values(), *swept)))
 
 
-@dataclass(frozen=True)
 class Library:
-    """Papers put together; ValueError where two things of a kind have the same name."""
+    """Papers put together: everything of theirs by name; ValueError where two things of a kind have the same.
 
-    papers: tuple[Paper, ...]
+    `recipes` are without those of sweeps, `published` are all; claims are in the order of the papers.
+    """
 
-    def __post_init__(self) -> None:
-        _once("papers", ((paper.key, paper) for paper in self.papers))
+    def __init__(self, papers: Sequence[Paper]) -> None:
+        self.papers = tuple(papers)
+        _once("papers", ((paper.key, paper) for paper in papers))
+        self.recipes = _once("recipes", (item for paper in papers for item in paper.recipes.items()))
+        self.sweeps = _once("sweeps", (item for paper in papers for item in paper.sweeps.items()))
+        self.published = _once("recipes", (item for paper in papers for item in paper.published.items()))
         _once("recipes or sweeps", (*self.recipes.items(), *self.sweeps.items()))  # both are run by name
+        self.claims = [claim for paper in papers for claim in paper.claims]
         _once("claims", ((claim.id, claim) for claim in self.claims))
         _ = self.parts
 
@@ -61,26 +53,6 @@ class Library:
     def parts(self) -> Parts:
         """Everything that recipes can name: what the papers bring, and what is built in."""
         return replace(merged(*(paper.parts for paper in self.papers), BUILT_IN), published=self.published)
-
-    @cached_property
-    def recipes(self) -> dict[str, Recipe]:
-        """The recipes by name, without those of sweeps."""
-        return _once("recipes", (item for paper in self.papers for item in paper.recipes.items()))
-
-    @cached_property
-    def sweeps(self) -> dict[str, Sweep]:
-        """The sweeps by name."""
-        return _once("sweeps", (item for paper in self.papers for item in paper.sweeps.items()))
-
-    @cached_property
-    def published(self) -> dict[str, Recipe]:
-        """Every recipe by name, those of sweeps included."""
-        return _once("recipes", (item for paper in self.papers for item in paper.published.items()))
-
-    @property
-    def claims(self) -> list[Claim]:
-        """All claims, in the order of the papers."""
-        return [claim for paper in self.papers for claim in paper.claims]
 
     def plots(self, recipe: Recipe) -> Sequence[Plot]:
         """As what a recipe's outcome is drawn: as in the paper that has it, or else that brings its first series."""

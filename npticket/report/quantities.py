@@ -1,7 +1,8 @@
-"""Numbers that every training run has, and how people read them: on an axis, in a column, in a claim."""
+"""What people read of training runs: numbers on axes, in columns and in claims, and what series are called."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 
@@ -30,26 +31,21 @@ class Quantity:
 
     @property
     def form(self) -> str:
-        """How a value that people are shown is printed: to a hundredth of a percent, or as exactly."""
+        """How a value is printed: to a hundredth of a percent, or as exactly."""
         return "{:,.0f}" if self.steps else "{:.2f}" if self.scale > 1 else "{:.4f}"
-
-    def shown(self, point: Point) -> np.ndarray:
-        """Return what tables show of each run (n,)."""
-        return self.scale * self.of(point)
 
     def drawn(self, point: Point) -> np.ndarray:
         """Return what an axis shows of each run (n,)."""
-        return self.shown(point) / 1000 if self.steps else self.shown(point)
-
-    def spread(self, point: Point) -> str:
-        """Print the mean over the runs, and from where to where they lie."""
-        values = self.shown(point)
-        mean, low, high = (self.form.format(value) for value in (values.mean(), values.min(), values.max()))
-        return f"{mean} ({low}-{high})"
+        return self.scale * self.of(point) / (1000 if self.steps else 1)
 
     def mean(self, point: Point) -> str:
         """Print the mean over the runs."""
-        return self.form.format(self.shown(point).mean())
+        return self.form.format((self.scale * self.of(point)).mean())
+
+    def spread(self, point: Point) -> str:
+        """Print the mean over the runs, and from where to where they lie."""
+        values = self.scale * self.of(point)
+        return f"{self.mean(point)} ({self.form.format(values.min())}-{self.form.format(values.max())})"
 
     def gained(self, point: Point, other: Point) -> str:
         """Print how much more it is in the mean than in another point: +0.45 percentage points."""
@@ -65,32 +61,26 @@ STOP = Quantity(
 Made = Callable[[Measure], Quantity]  # from what a task measures
 
 
-def early_stop(_: Measure) -> Quantity:
-    """The step of the lowest validation loss, whatever is measured."""
-    return STOP
-
-
 def said(text: str, measure: Measure) -> str:
     """Fill in {words}, {short} and {unit}, which is in parentheses or not there at all."""
     return text.format(words=measure.words, short=measure.short, unit=f" ({measure.unit})" if measure.unit else "")
 
 
-def measured(measure: Measure, of: Values, title: str, heading: str = "") -> Quantity:
-    """A quantity in the unit of a measure, which is filled in to both texts."""
-    texts = said(title, measure), said(heading, measure)
-    return Quantity(of, *texts, measure.scale, measure.unit, measure.difference)
+def _measured(measure: Measure, of: Values, title: str, heading: str = "") -> Quantity:
+    return Quantity(of, said(title, measure), said(heading, measure), measure.scale, measure.unit, measure.difference)
 
 
-def after(step: int, outcome: Outcome, series: str) -> Quantity:
-    """The headline measure of the test set after a step; KeyError if nobody looked."""
-    found = outcome.tested_at(step, series)
-    return measured(outcome.task.headline, lambda point: found[point.round], "test {words}{unit}")
+def after(step: int, outcome: Outcome) -> Quantity:
+    """The headline measure of the test set after a step; its values raise KeyError if nobody looked."""
+    tested = cache(partial(outcome.tested_at, step))
+    return _measured(outcome.task.headline, lambda point: tested(point.series)[point.round], "test {words}{unit}")
 
 
 def _column(column: str, title: str, heading: str) -> Made:
-    return lambda measure: measured(measure, lambda point: point[f"{column}_{measure.name}"], title, heading)
+    return lambda measure: _measured(measure, lambda point: point[f"{column}_{measure.name}"], title, heading)
 
 
+early_stop: Made = lambda _: STOP  # noqa: E731 - whatever is measured
 at_early_stop = _column("early_stop_test", "test {words} at early stop{unit}", "test {short} there{unit}")
 at_the_end = _column("final_test", "test {words} at the end{unit}", "test {short} at the end")
 trained = _column("final_train", "training {words} at the end{unit}", "train {short}")
@@ -98,6 +88,16 @@ trained = _column("final_train", "training {words} at the end{unit}", "train {sh
 
 def gap(measure: Measure) -> Quantity:
     """How much more a measure is of the training set than of the test set at the end of training."""
-    train, test = trained(measure).of, at_the_end(measure).of
-    title, unit = "training minus test {words}{unit}", replace(measure, unit=measure.difference)
-    return measured(unit, lambda point: train(point) - test(point), title, "train minus test {short}{unit}")
+    train, test, apart = trained(measure).of, at_the_end(measure).of, replace(measure, unit=measure.difference)
+    return _measured(apart, lambda point: train(point) - test(point), "training minus test {words}{unit}")
+
+
+def first(outcome: Outcome) -> str:
+    """Name the series whose round 0 is the dense network, and against which the others are held."""
+    return outcome.line(outcome.recipe.series[0])
+
+
+def legend(outcome: Outcome, series: str) -> str:
+    """Say what a series is called: by its legend or, if it has none, by its name."""
+    known = outcome.known.get(series)
+    return (known.legend if known else "") or series.replace("_", " ")

@@ -1,11 +1,10 @@
-"""An experiment as aligned text: a table for each series, or a line a round with two series side by side."""
+"""An experiment as text: a table for each series, a line a round with series side by side, a verdict in words."""
 
 from collections.abc import Iterable, Sequence
 
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
-from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, said, trained
-from npticket.report.words import legend
+from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, first, legend, said, trained
 
 
 def tables(outcome: Outcome) -> str:
@@ -36,17 +35,14 @@ def header(outcome: Outcome, series: Sequence[str]) -> str:
 
 
 def row(outcome: Outcome, series: Sequence[str], round: int) -> str:
-    """One round as an aligned line, for each of the series: early stop and what is measured there.
-
-    If the recipe looks at the test set at certain steps, the means of what is measured after these.
-    """
+    """One round as an aligned line, for each of the series: early stop and what is measured there, or after test_at."""
     points = {one: point for one in series for point in outcome.points(one) if point.round == round}
+    tested = [after(step, outcome) for step in outcome.recipe.test_at]
     quantities, cells = (STOP, at_early_stop(outcome.task.headline)), ""
     for one in series:
         if one not in points:  # not every series has the dense network
             cells += " " * len(_headings(quantities))
-        elif outcome.recipe.test_at:
-            tested = (after(step, outcome, one) for step in outcome.recipe.test_at)
+        elif tested:
             cells += "  " + "".join(f"{quantity.mean(points[one]):>9}" for quantity in tested)
         else:
             cells += _cells(quantities, points[one])
@@ -63,3 +59,88 @@ def _cells(quantities: Iterable[Quantity], point: Point) -> str:
 
 def _width(quantity: Quantity) -> int:
     return max(22 if quantity.steps else 21, len(quantity.heading))
+
+
+def verdict(outcome: Outcome) -> str:
+    """Say whether pruned networks of the first series match the dense one, which, and how the other series fare.
+
+    By early stopping or, if the recipe has test_at, by the end of training: so the first paper judges deep networks,
+    for which early stopping says little (Frankle & Carbin 2019, section 4).
+    """
+    dense, *tickets = outcome.points(first(outcome))
+    trials = f"{dense.trials} trial{'s' * (dense.trials > 1)}"
+    if not tickets:
+        return f"No verdict: only the dense network was trained ({trials})."
+    return (_by_the_end if outcome.recipe.test_at else _by_early_stop)(outcome, dense, tickets, trials)
+
+
+def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials: str) -> str:
+    """A ticket wins that stops early no later than the dense network and is at least as good there (section 1).
+
+    Here in the mean over the trials. A network whose validation loss was still falling when training ended has no known
+    early-stopping iteration: it cannot win, and if it is the dense one, nothing can be said.
+    """
+    name, measure, good = legend(outcome, first(outcome)), outcome.task.headline, at_early_stop(outcome.task.headline)
+    if dense.cut_short:
+        return (f"Too short for a verdict: after {dense.steps:,} steps the dense network's validation loss was still "
+                f"falling, so there is nothing to compare with yet ({trials}).")  # fmt: skip
+    as_fast = [p for p in tickets if not p.cut_short and _mean(STOP, p) <= _mean(STOP, dense)]
+    winners = [p for p in as_fast if _mean(good, p) >= _mean(good, dense)]
+    if not winners:
+        return (f"No {name} here: of {len(tickets)} pruned networks none was, in the mean over {trials}, "
+                "both as fast and as good as the dense one.")  # fmt: skip
+    smallest, best = min(winners, key=lambda p: p.density), max(winners, key=lambda p: _mean(good, p))
+    fastest = min(winners, key=lambda p: _mean(STOP, p))
+    alone = (STOP.of(smallest) <= STOP.of(dense)) & (good.of(smallest) >= good.of(dense))
+    fast, slow = _mean(STOP, fastest), _mean(STOP, dense)
+    said = f"early stop after {fast:,.0f} steps, the dense network after {slow:,.0f} ({fast / slow - 1:+.0%})"
+    amounts = f"{_amount(good, best)} on the test set, the dense network {_amount(good, dense)}"
+    lines = [
+        f"There are {name}s (mean over {trials}), down to {percent(smallest.density)} of the weights: subnetworks that",
+        f"stop early no later than the dense network, with at least its test {measure.words} there. At that smallest",
+        f"size it is so in {alone.sum()} of {dense.trials} trials, each against its own dense network.",
+        _line("fastest", fastest, said),
+        _line(f"best {measure.short}", best, f"{amounts} ({good.gained(best, dense)})"),
+    ]
+    for ticket in {point.round: point for point in (fastest, smallest)}.values():
+        for control, point in _beside(outcome, ticket):
+            times = f"{'at least ' * point.cut_short}{_mean(STOP, point) / _mean(STOP, ticket):.2f} times"
+            said = f"{times} the ticket's steps, {good.gained(point, ticket)} against the ticket"
+            lines.append(_line(control, ticket, said + " so far" * point.cut_short))
+    return "\n".join(lines)
+
+
+def _by_the_end(outcome: Outcome, dense: Point, tickets: list[Point], trials: str) -> str:
+    """A ticket wins that is at least as good as the dense network after the same number of steps."""
+    name, measure, good = legend(outcome, first(outcome)), outcome.task.headline, at_the_end(outcome.task.headline)
+    known = f"after {dense.steps:,} steps the dense network has a test {measure.words} of {_amount(good, dense)}"
+    winners = [point for point in tickets if _mean(good, point) >= _mean(good, dense)]
+    best = max(tickets, key=lambda p: _mean(good, p))
+    if not winners:
+        return (f"No {name} here (mean over {trials}): {known}, the best\nof {len(tickets)} pruned ones, at "
+                f"{percent(best.density)} of the weights, {_amount(good, best)}.")  # fmt: skip
+    smallest = min(winners, key=lambda p: p.density)
+    lines = [f"There are {name}s (mean over {trials}), down to {percent(smallest.density)} of the weights:\n{known}."]
+    for word, ticket in (("smallest", smallest), (f"best {measure.short}", best)):
+        beside = [f"{control} {_amount(good, point)}" for control, point in _beside(outcome, ticket)]
+        lines.append(_line(word, ticket, ", ".join([_amount(good, ticket), *beside])))
+    return "\n".join(lines)
+
+
+def _beside(outcome: Outcome, ticket: Point) -> list[tuple[str, Point]]:
+    """What the other series are called and have in the ticket's round."""
+    others = [series for series in outcome.series if series != first(outcome)]
+    found = [point for series in others for point in outcome.points(series) if point.round == ticket.round]
+    return [(legend(outcome, point.series), point) for point in found]
+
+
+def _line(word: str, point: Point, said: str) -> str:
+    return f"  {word:13}  {percent(point.density):>7}: {said}"
+
+
+def _amount(quantity: Quantity, point: Point) -> str:
+    return quantity.mean(point) + quantity.unit
+
+
+def _mean(quantity: Quantity, point: Point) -> float:
+    return float(quantity.of(point).mean())

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from npticket.experiments.tables import Outcome, Point
-from npticket.report.quantities import STOP, Quantity
-from npticket.report.words import first
+from npticket.report.quantities import STOP, Quantity, first
 
 NEAR = 0.08  # a round stands for a density that is at most this part away
+RESAMPLES = 2_000
 
 
 class Missing(LookupError):
@@ -18,35 +18,32 @@ class Missing(LookupError):
 class View:
     """One experiment as claims see it: means over trials, for the trials as they are and for every resample (R,).
 
-    `first` is the series whose round 0 is the dense network. Values are as in results.csv, weights remaining in
-    percent.
+    Values are as in results.csv, weights remaining in percent; `first` is the series whose round 0 is dense.
     """
 
-    def __init__(self, outcome: Outcome, draws: np.ndarray) -> None:
-        self.first = first(outcome)
-        self._name = outcome.recipe.name
-        self._trials = trials_of(outcome)
-        self._draws = draws  # (R, T) row numbers of trials
+    def __init__(self, outcome: Outcome, rng: np.random.Generator) -> None:
+        self.first, self._name, self._trials = first(outcome), outcome.recipe.name, trials_of(outcome)
+        count = len(self._trials)
+        self._draws = np.vstack([np.arange(count), rng.integers(0, count, (RESAMPLES, count))])  # rows of trials (R, T)
         self._points = {series: outcome.points(series) for series in outcome.series}
 
     def __call__(self, quantity: Quantity, series: str, percent: float) -> np.ndarray:
         """Return the mean of a quantity at the round whose weights remaining are near `percent`."""
         nearest = min(self._rounds(series), key=lambda point: abs(100 * point.density - percent))
         if abs(100 * nearest.density - percent) > NEAR * percent:
-            raise Missing(f"{self._name} has no round of {series} near {percent:g} % of the weights")
+            raise self._missing(series, percent)
         return self._mean(quantity, nearest)
 
-    def all(self, quantity: Quantity, series: str, low: float = 0, high: float = 99) -> np.ndarray:
+    def all(self, quantity: Quantity, series: str, low: float, high: float = 99) -> np.ndarray:
         """Return the same for all rounds with weights remaining from `low` to `high` percent (rounds, R)."""
-        points = [point for point in self._rounds(series) if low <= 100 * point.density <= high]
-        reaches = min((100 * point.density for point in points), default=np.inf)
+        points = {point.round: point for point in self._rounds(series) if low <= 100 * point.density <= high}
+        reaches = min((100 * point.density for point in points.values()), default=np.inf)
         if reaches > max(low, 1) * 1.25:  # a round that prunes 20 % steps over no more than that
-            raise Missing(f"{self._name} has no round of {series} near {low:g} % of the weights")
-        known = {point.round for point in points}
+            raise self._missing(series, low)
         for ticket in self._rounds(self.first):
-            if low <= 100 * ticket.density <= high and ticket.round not in known:
-                raise Missing(f"{self._name} has no round of {series} near {100 * ticket.density:.3g} % of the weights")
-        return np.stack([self._mean(quantity, point) for point in points])
+            if low <= 100 * ticket.density <= high and ticket.round not in points:
+                raise self._missing(series, 100 * ticket.density)
+        return np.stack([self._mean(quantity, point) for point in points.values()])
 
     def best(self, quantity: Quantity, series: str) -> np.ndarray:
         """Return the best of all pruned networks, anew in each resample."""
@@ -75,17 +72,17 @@ class View:
             raise Missing(f"{self._name} has no runs of {series}")
         return self._points[series]
 
+    def _missing(self, series: str, percent: float) -> Missing:
+        return Missing(f"{self._name} has no round of {series} near {percent:.3g} % of the weights")
+
     def _mean(self, quantity: Quantity, point: Point, at_least: bool = False) -> np.ndarray:
+        where = f"round {point.round} of {point.series}"
         if quantity.steps and point.cut_short and not at_least:
-            raise Missing(
-                f"{self._name}: in round {point.round} of {point.series} the validation loss was still falling when "
-                "training ended"
-            )
-        values = quantity.of(point)
+            raise Missing(f"{self._name}: in {where} the validation loss was still falling when training ended")
         if set(point.trial.tolist()) != set(self._trials):
-            raise Missing(f"{self._name}: round {point.round} of {point.series} lacks trials")
-        by_trial = np.array([values[point.trial == t].mean() for t in self._trials])
-        return by_trial[self._draws].mean(axis=1)
+            raise Missing(f"{self._name}: {where} lacks trials")
+        values = quantity.of(point)
+        return np.array([values[point.trial == t].mean() for t in self._trials])[self._draws].mean(axis=1)
 
 
 Number = Callable[[View], np.ndarray]  # (R,), what a claim about one experiment is about
@@ -110,11 +107,6 @@ def gain(quantity: Quantity, series: str, percent: float, other: str = "", at: f
 def times(series: str, percent: float, other: str = "", at: float | None = None) -> Number:
     """How many times as many steps until early stopping."""
     return lambda v: v(STOP, series, percent) / v(STOP, other or v.first, percent if at is None else at)
-
-
-def earlier(percent: float) -> Number:
-    """By how many percent the first series stops earlier than the dense network."""
-    return lambda v: 100 * (1 - times(v.first, percent, at=100)(v))
 
 
 def best_gain(quantity: Quantity) -> Number:

@@ -1,5 +1,1 @@
 """Networks in lock-step on a GPU: the layers, with one kernel where their own code would launch many."""
-
-from npticket.engine.gpu.lockstep import Gpu
-
-__all__ = ["Gpu"]

@@ -10,8 +10,7 @@ from functools import cache
 
 from npticket import layers
 from npticket.backend import Array, array_module
-from npticket.engine.gpu.activation import add_bias, relu_gradient
-from npticket.engine.gpu.kernels import Source, kernel, sum_rows
+from npticket.engine.gpu.kernels import Source, add_bias, kernel, relu_gradient, sum_rows
 from npticket.params import Tree
 from npticket.protocols import Backward
 from npticket.streams import TrainingStep
@@ -54,7 +53,6 @@ class Conv2D:
         self._stride, self._pad = conv.stride, conv.padding
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         stride, pad, relu, weights = self._stride, self._pad, self._relu, p["W"]
         xp, kernel_size = array_module(x, weights), weights.shape[1]
         (height, width), filters = x.shape[2:4], weights.shape[-1]
@@ -114,6 +112,5 @@ def im2col(
         images = x[first : first + at_once]
         columns = xp.empty((len(images) * area, window), x.dtype)
         pixels = len(images) * area * shape[-1]
-        source = im2col_source(size, stride, pad, spread)
-        kernel(xp, source)(images, *shape, *out, columns, size=pixels)
+        kernel(xp, im2col_source(size, stride, pad, spread))(images, *shape, *out, columns, size=pixels)
         yield slice(first * area, (first + len(images)) * area), columns

@@ -35,11 +35,25 @@ SUM_ROWS: Source = (
     "sum_rows",
 )
 
+# NaN stays NaN in both, as in layers.ReLU.
+BIAS: Source = ("T b, bool relu", "T y", "y += b; if (relu && y < 0) y = 0;", "bias")
+RELU_GRADIENT: Source = ("T y, T dy", "T dz", "dz = y > 0 ? dy : T(0);", "relu_gradient")
+
 
 @cache
 def kernel(xp: ModuleType, source: Source) -> Callable:
     """Return the kernel of module `xp`, compiled when it is first called with arrays of a type."""
     return xp.ElementwiseKernel(*source)
+
+
+def add_bias(b: Array, y: Array, relu: bool) -> None:
+    """y becomes y + b or, with `relu`, max(y + b, 0)."""
+    kernel(array_module(b, y), BIAS)(b, relu, y)
+
+
+def relu_gradient(y: Array, dy: Array) -> Array:
+    """Turn dL/dy into dL/dz for y = max(z, 0); the gradient at 0 is 0."""
+    return kernel(array_module(y, dy), RELU_GRADIENT)(y, dy)
 
 
 def parts_of(rows: int) -> int:

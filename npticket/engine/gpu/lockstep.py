@@ -4,16 +4,49 @@ A product of arrays (T, ...) copies what is not contiguous, and views into param
 parameters of all trials stand layer by layer instead, so that each layer's are one block.
 """
 
+from collections.abc import Callable
+
 from npticket.backend import Array, array_module
-from npticket.engine.gpu.fusion import fused_layers
-from npticket.engine.gpu.loss import on_device
-from npticket.engine.gpu.optimizers import fused
+from npticket.engine.gpu.kernels import Source, kernel
+from npticket.engine.gpu.layers import fused_layers
+from npticket.engine.gpu.loss import cross_entropy
 from npticket.engine.whole import Whole
 from npticket.layers import predict
-from npticket.optimizers import moving
+from npticket.loss import softmax_cross_entropy
+from npticket.optimizers import FLUSH_EVERY, SGD, Adam, moving, tiny
 from npticket.params import Params, Tree
-from npticket.protocols import Loss, MakeOptimizer, Net
+from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer
 from npticket.streams import TrainingStep
+
+# optimizers.Adam, with its `scales` as eps and rate, and now and then its `flush`: m up to `drop` becomes 0. What is
+# pruned is not even read.
+ADAM_STEP: Source = (
+    "T g, bool alive, T beta1, T beta2, T eps, T rate, T drop",
+    "T p, T m, T v",
+    """
+    if (alive) {
+        if (fabs(m) <= drop) m = 0;
+        m = beta1 * m + g;
+        v = beta2 * v + g * g;
+        p -= m / (sqrt(v) + eps) * rate;
+    }
+    """,
+    "masked_adam",
+)
+
+# optimizers.SGD
+SGD_STEP: Source = (
+    "T g, bool alive, T momentum, T weight_decay, T lr, T drop",
+    "T p, T v",
+    """
+    if (alive) {
+        if (fabs(v) <= drop) v = 0;
+        v = momentum * v + (g + weight_decay * p);
+        p -= lr * v;
+    }
+    """,
+    "masked_sgd",
+)
 
 
 class Gpu:
@@ -25,18 +58,16 @@ class Gpu:
 
     def __init__(self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer) -> None:
         xp = array_module(start.flat, masks.flat)
-        self._body, self._loss = fused_layers(net.body), on_device(loss)
-        self._theta = ByLayer(start)
-        self._grads = ByLayer(start.like(xp.zeros_like(start.flat)))
+        self._body = fused_layers(net.body)
+        self._loss = cross_entropy if loss is softmax_cross_entropy else loss
+        self._theta, self._grads = ByLayer(start), ByLayer(start.like(xp.zeros_like(start.flat)))
         kernels = fused(optimizer(masks), ByLayer(moving(masks)).flat)
         self._optimizer = Unfused(optimizer, start, masks) if kernels is None else kernels
 
     def see(self, inputs: Array) -> Array:
-        """Return what `step` and `predict` want to be given of `inputs`: them."""
         return inputs
 
     def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:
-        """Take one optimizer step; return the loss before it, per trial (T,).     x, targets (T, B, ...)"""
         y, backward = self._body.forward(self._theta.tree, x, step)
         loss, dy = self._loss(y, targets)
         backward(dy, self._grads.tree, need_dx=False)
@@ -44,16 +75,17 @@ class Gpu:
         return loss
 
     def predict(self, x: Array) -> Array:
-        """Return y (T, B, ...).     x (T, B, ...), or (1, B, ...) to show every trial the same"""
         return predict(self._body, self._theta.tree, x)
 
     def read(self, out: Params) -> None:
-        """Copy the present parameters, pruned ones 0, into `out`."""
         self._theta.read(out)
 
 
 class ByLayer:
-    """A copy of Params in which each parameter of all trials is one block: views (T, ...) into flat (1, T P)."""
+    """A copy of Params in which each parameter of all trials is one block: views (T, ...) into flat (1, T P).
+
+    `read` copies all of them into Params, `write` takes them from there.
+    """
 
     def __init__(self, params: Params) -> None:
         shapes = {name: (params.trials, *shape) for name, shape in params.shapes.items()}
@@ -63,12 +95,10 @@ class ByLayer:
         self.tree = _first(self._blocks.tree)
 
     def read(self, out: Params) -> None:
-        """Copy all parameters into `out`, where they stand trial by trial."""
         for name in out:
             out[name][...] = self._blocks[name][0]
 
     def write(self, params: Params) -> None:
-        """Take over all parameters."""
         for name in params:
             self._blocks[name][0][...] = params[name]
 
@@ -81,11 +111,40 @@ class Unfused:
         self._optimizer = Whole(optimizer, masks)
 
     def step(self, theta: ByLayer, grads: ByLayer) -> None:
-        """Update theta in place."""
         theta.read(self._theta)  # the layers have moved its running statistics
         grads.read(self._grads)
         self._optimizer.step(self._theta, self._grads)
         theta.write(self._theta)
+
+
+def fused(plain: Optimizer, alive: Array) -> "Fused | None":
+    """Return what does the same as a fresh optimizer in one pass, or None; `alive` says what may move."""
+    if type(plain) is Adam:  # and nothing derived from it, which may do something else
+        return Fused(plain, alive, ADAM_STEP, 2, lambda: (plain.beta1, plain.beta2, *plain.scales()))
+    if type(plain) is SGD:
+        return Fused(
+            plain, alive, SGD_STEP, 1, lambda: (plain.momentum, plain.weight_decay, plain.schedule(plain.steps))
+        )
+    return None
+
+
+class Fused:
+    """Takes the steps of `plain`, which it counts there, by a kernel that keeps `count` moments of each parameter."""
+
+    def __init__(
+        self, plain: Adam | SGD, alive: Array, source: Source, count: int, factors: Callable[[], tuple[float, ...]]
+    ) -> None:
+        self._plain, self._alive, self._source, self._factors = plain, alive, source, factors
+        self._moments: list[Array] = [None] * count
+
+    def step(self, theta: ByLayer, grads: ByLayer) -> None:
+        p, g, steps = theta.flat, grads.flat, self._plain.steps
+        xp = array_module(p, g)
+        if self._moments[0] is None:
+            self._moments = [xp.zeros_like(p) for _ in self._moments]
+        drop = tiny(p) if steps % FLUSH_EVERY == 0 else 0.0  # as optimizers.flush does
+        kernel(xp, self._source)(g, self._alive, *self._factors(), drop, p, *self._moments)
+        self._plain.steps += 1
 
 
 def _first(tree: Tree) -> dict[str, Array]:

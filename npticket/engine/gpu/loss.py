@@ -2,8 +2,6 @@
 
 from npticket.backend import Array, array_module
 from npticket.engine.gpu.kernels import Source, kernel, sum_rows
-from npticket.loss import softmax_cross_entropy
-from npticket.protocols import Loss
 
 # loss.softmax_cross_entropy, one example at a time: its part of the mean over a batch, and of that one's gradient.
 CROSS_ENTROPY: Source = (
@@ -23,11 +21,6 @@ CROSS_ENTROPY: Source = (
     """,
     "cross_entropy",
 )
-
-
-def on_device(loss: Loss) -> Loss:
-    """Return what computes `loss` in few launches: a kernel where there is one."""
-    return cross_entropy if loss is softmax_cross_entropy else loss
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:

@@ -109,7 +109,6 @@ class BatchNorm:
         self._momentum, self._eps = norm.momentum, norm.eps
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y and, in training (with a `step`), the function that turns dL/dy into dL/dx."""
         xp = array_module(x)
         rows, relu = x.reshape(len(x), -1, x.shape[-1]), self._relu
         if step is None:

@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from npticket.experiments.recipe import Part, Recipe
-from npticket.report.paper import Sweep
+from npticket.report.figures import Sweep
 
 TICKET = "winning_ticket"
-REINITS = ("random_reinit", "random_reinit_2", "random_reinit_3")
-RANDOM_MASKS = ("random_mask", "random_mask_2")
-
-
-def _layerwise(rates: Mapping[str, float]) -> Part:
-    return Part("magnitude", rates=dict(rates))
+BOTH = (TICKET, "random_reinit")
+CONTINUED = (TICKET, "fine_tuning", "continued_training")
+INITS = (*BOTH, "noise_0.5", "noise_1", "noise_2", "noise_3", "survivor_reinit", "shuffled", "pruned_at_init")
+CONTROLS = (*BOTH, "random_reinit_2", "random_reinit_3", "random_mask", "random_mask_2")
 
 
 def _dense_layers(rate: float) -> dict[str, float]:
@@ -20,137 +18,16 @@ def _dense_layers(rate: float) -> dict[str, float]:
     return {"fc*/W": rate, "out/W": rate / 2}
 
 
-def _convolutions(rate: float) -> dict[str, float]:
-    """A rate for convolutions, what the paper prunes of dense layers otherwise."""
-    return {"conv*/W": rate, **_dense_layers(0.2)}
+def _convolutions(rate: float) -> Part:
+    """Prune convolutions at a rate, and what the paper prunes of dense layers otherwise."""
+    return Part("magnitude", rates={"conv*/W": rate, **_dense_layers(0.2)})
 
 
-# All convolutions together, without the output layer and the shortcuts (section 4).
-_GLOBALLY = Part("magnitude", scope="globally", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2})
-
-
-LENET = Recipe(
-    name="lenet-mnist",
-    source="Figures 1, 3, 4a, 4b, 11, 12, 14",
-    net=Part("lenet_300_100"),
-    data=Part("mnist"),
-    optimizer=Part("adam", lr=1.2e-3),
-    prune=_layerwise(_dense_layers(0.2)),
-    batch=60,
-    steps=50_000,
-    rounds=29,
-    series=(TICKET, *REINITS, *RANDOM_MASKS),
-)
-LENET_ONE_SHOT = replace(
-    LENET,
-    name="lenet-one-shot",
-    source="Figure 4c",
-    series=(TICKET, "random_reinit", "one_shot", "one_shot_reinit"),
-)
-CONTINUED = (TICKET, "fine_tuning", "continued_training")
-LENET_CONTINUED = replace(LENET, name="lenet-continued", source="Figure 9", series=CONTINUED)
-LENET_INITS = replace(
-    LENET,
-    name="lenet-inits",
-    source="Figures 17, 18, 25",
-    series=(
-        TICKET, "random_reinit", "noise_0.5", "noise_1", "noise_2", "noise_3", "survivor_reinit", "shuffled",
-        "pruned_at_init",
-    ),
-)  # fmt: skip
-
-CONV_2 = Recipe(
-    name="conv2-cifar10",
-    source="Figures 1, 5, 13, 14",
-    net=Part("conv_2"),
-    data=Part("cifar10"),
-    optimizer=Part("adam", lr=2e-4),
-    prune=_layerwise(_convolutions(0.1)),
-    batch=60,
-    steps=20_000,
-    rounds=22,
-    series=(TICKET, *REINITS, *RANDOM_MASKS),
-)
-CONV_4 = replace(
-    CONV_2, name="conv4-cifar10", net=Part("conv_4"), optimizer=Part("adam", lr=3e-4), steps=25_000, rounds=25
-)
-CONV_6 = replace(CONV_4, name="conv6-cifar10", net=Part("conv_6"), prune=_layerwise(_convolutions(0.15)), steps=30_000)
-
-
-def _sgd(lr: float) -> Part:
-    return Part("sgd", lr=lr, momentum=0.9, weight_decay=1e-4)
-
-
-def _drops(lr: float, first: int, second: int, warmup: int = 0) -> Part:
-    """A tenth of the learning rate from one step on, a hundredth from another."""
-    return Part("step_drops", drops=[[first, lr / 10], [second, lr / 100]], warmup=warmup)
-
-
-RESNET_18_HIGH = Recipe(
-    name="resnet18-high",
-    source="Figure 8, left",
-    net=Part("resnet_18"),
-    data=Part("cifar10"),
-    optimizer=_sgd(0.1),
-    schedule=_drops(0.1, 20_000, 25_000),
-    prune=_GLOBALLY,
-    augment=Part("flip_and_crop"),
-    batch=128,
-    steps=30_000,
-    rounds=15,
-    validate_every=500,
-    test_at=(10_000, 20_000, 30_000),
-    series=(TICKET, "random_reinit"),
-)
-RESNET_18_LOW = replace(
-    RESNET_18_HIGH,
-    name="resnet18-low",
-    source="Figure 8, middle",
-    optimizer=_sgd(0.01),
-    schedule=_drops(0.01, 20_000, 25_000),
-)
-RESNET_18_WARMUP = replace(
-    RESNET_18_HIGH,
-    name="resnet18-warmup",
-    source="Figure 8, right",
-    optimizer=_sgd(0.03),
-    schedule=_drops(0.03, 20_000, 25_000, warmup=20_000),
-)
-VGG_19_HIGH = replace(
-    RESNET_18_HIGH,
-    name="vgg19-high",
-    source="Figure 7, left",
-    net=Part("vgg_19"),
-    schedule=_drops(0.1, 56_240, 84_360),
-    prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/W": 0.2}),
-    batch=64,
-    steps=112_480,  # 160 epochs
-    rounds=31,
-    test_at=(30_000, 60_000, 112_480),
-)
-VGG_19_LOW = replace(
-    VGG_19_HIGH,
-    name="vgg19-low",
-    source="Figure 7, middle",
-    optimizer=_sgd(0.01),
-    schedule=_drops(0.01, 56_240, 84_360),
-)
-VGG_19_WARMUP = replace(
-    VGG_19_HIGH, name="vgg19-warmup", source="Figure 7, right", schedule=_drops(0.1, 56_240, 84_360, warmup=10_000)
-)
-
-
-def _dropout(recipe: Recipe, name: str, lr: float) -> Recipe:
-    """Figure 6: dropout at 0.5, three times the steps, another learning rate (appendix H.5)."""
-    return replace(
-        recipe,
-        name=name,
-        source="Figure 6",
-        net=recipe.net.having(dropout=0.5),
-        optimizer=Part("adam", lr=lr),
-        steps=3 * recipe.steps,
-        series=(TICKET, "random_reinit"),
-    )
+def _deep(recipe: Recipe, name: str, source: str, lr: float, drops: tuple[int, int], warmup: int = 0) -> Recipe:
+    """The recipe with SGD at `lr`, a tenth of it from the first of `drops` on, a hundredth from the second."""
+    schedule = Part("step_drops", drops=[[drops[0], lr / 10], [drops[1], lr / 100]], warmup=warmup)
+    optimizer = Part("sgd", lr=lr, momentum=0.9, weight_decay=1e-4)
+    return replace(recipe, name=name, source=source, optimizer=optimizer, schedule=schedule)
 
 
 def _sweep(name: str, source: str, label: str, values: Mapping[str, Recipe]) -> Sweep:
@@ -162,103 +39,86 @@ def _sweep(name: str, source: str, label: str, values: Mapping[str, Recipe]) -> 
     return Sweep(name, source, label, recipes)
 
 
-def _rounds(rate: float, density: float = 0.01) -> int:
-    """How many rounds at this rate reach this density, the dense network included."""
-    rounds, left = 1, 1.0
-    while left > density:
-        left *= 1 - rate
-        rounds += 1
-    return rounds
+# fmt: off
+LENET = Recipe(
+    name="lenet-mnist", source="Figures 1, 3, 4a, 4b, 11, 12, 14", net=Part("lenet_300_100"), data=Part("mnist"),
+    optimizer=Part("adam", lr=1.2e-3), prune=Part("magnitude", rates=_dense_layers(0.2)),
+    batch=60, steps=50_000, rounds=29, series=CONTROLS,
+)
+CONV_2 = Recipe(
+    name="conv2-cifar10", source="Figures 1, 5, 13, 14", net=Part("conv_2"), data=Part("cifar10"),
+    optimizer=Part("adam", lr=2e-4), prune=_convolutions(0.1),
+    batch=60, steps=20_000, rounds=22, series=CONTROLS,
+)
+CONV_4 = replace(CONV_2, name="conv4-cifar10", net=Part("conv_4"),
+    optimizer=Part("adam", lr=3e-4), steps=25_000, rounds=25)
+CONV_6 = replace(CONV_4, name="conv6-cifar10", net=Part("conv_6"), prune=_convolutions(0.15), steps=30_000)
+CONVS = {2: CONV_2, 4: CONV_4, 6: CONV_6}
 
+RESNET_18 = replace(
+    CONV_2, net=Part("resnet_18"), augment=Part("flip_and_crop"),
+    # All convolutions together, without the output layer and the shortcuts (section 4).
+    prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}),
+    batch=128, steps=30_000, rounds=15, validate_every=500, test_at=(10_000, 20_000, 30_000), series=BOTH)
+RESNET_18_HIGH = _deep(RESNET_18, "resnet18-high", "Figure 8, left", 0.1, (20_000, 25_000))
+RESNET_18_LOW = _deep(RESNET_18, "resnet18-low", "Figure 8, middle", 0.01, (20_000, 25_000))
+RESNET_18_WARMUP = _deep(RESNET_18, "resnet18-warmup", "Figure 8, right", 0.03, (20_000, 25_000), warmup=20_000)
+VGG_19 = replace(
+    RESNET_18, net=Part("vgg_19"), prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/W": 0.2}),
+    batch=64, steps=112_480, rounds=31, test_at=(30_000, 60_000, 112_480))  # 160 epochs
+VGG_19_HIGH = _deep(VGG_19, "vgg19-high", "Figure 7, left", 0.1, (56_240, 84_360))
+VGG_19_LOW = _deep(VGG_19, "vgg19-low", "Figure 7, middle", 0.01, (56_240, 84_360))
+VGG_19_WARMUP = _deep(VGG_19, "vgg19-warmup", "Figure 7, right", 0.1, (56_240, 84_360), warmup=10_000)
 
-def _with_sgd(lr: float, **options: float) -> Recipe:
-    return replace(LENET, optimizer=Part("sgd", lr=lr, **options))
+RECIPES = {recipe.name: recipe for recipe in (
+    LENET,
+    replace(LENET, name="lenet-one-shot", source="Figure 4c", series=(*BOTH, "one_shot", "one_shot_reinit")),
+    replace(LENET, name="lenet-continued", source="Figure 9", series=CONTINUED),
+    replace(LENET, name="lenet-inits", source="Figures 17, 18, 25", series=INITS),
+    *CONVS.values(),
+    *(replace(conv, name=f"conv{depth}-continued", source="Figure 10", series=CONTINUED)
+      for depth, conv in CONVS.items()),
+    *(replace(conv, name=f"conv{depth}-dropout", source="Figure 6", net=conv.net.having(dropout=0.5),  # appendix H.5
+              optimizer=Part("adam", lr=3e-4 if depth == 2 else 2e-4), steps=3 * conv.steps, series=BOTH)
+      for depth, conv in CONVS.items()),
+    RESNET_18_LOW, RESNET_18_HIGH, RESNET_18_WARMUP,
+    VGG_19_LOW, VGG_19_HIGH, VGG_19_WARMUP,
+)}
 
-
-def _warmed_up(recipe: Recipe, steps: int) -> Recipe:
-    return replace(recipe, schedule=recipe.schedule.having(warmup=steps))
-
-
-_FIRST, _SECOND = (25, 50, 100, 150, 200, 300, 400, 500, 700, 900), (9, 17, 34, 50, 67, 100, 134, 167, 233, 300)
-_CONVS = (CONV_2, CONV_4, CONV_6)
-
-SWEEPS = {
-    sweep.name: sweep
-    for sweep in (
-        _sweep("lenet-adam", "Figure 26", "Adam's learning rate", {
-            f"{lr:g}": replace(LENET, optimizer=Part("adam", lr=lr))
-            for lr in (2.5e-5, 5e-5, 2e-4, 8e-4, 1.2e-3, 2e-3, 3.2e-3, 6.4e-3)
-        }),
-        _sweep("lenet-sgd", "Figure 27", "SGD's learning rate", {
-            f"{lr:g}": _with_sgd(lr) for lr in (0.003125, 0.00625, 0.0125, 0.025, 0.1, 0.4, 0.8, 1.2)
-        }),
-        _sweep("lenet-momentum", "Figure 28", "learning rate at momentum 0.9", {
-            f"{lr:g}": _with_sgd(lr, momentum=0.9) for lr in (0.003125, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
-        }),
-        _sweep("lenet-prune-rate", "Figure 29", "pruned per round", {
-            f"{rate:g}": replace(LENET, prune=_layerwise(_dense_layers(rate)), rounds=_rounds(rate))
-            for rate in (0.1, 0.2, 0.4, 0.6, 0.8)
-        }),
-        _sweep("lenet-init", "Figure 30", "initial standard deviation", {
-            "Glorot": LENET,
-            **{f"{s:g}": replace(LENET, net=LENET.net.having(std=s)) for s in (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)},
-        }),
-        _sweep("lenet-width", "Figure 31", "hidden units", {
-            f"{a} {b}": replace(LENET, net=LENET.net.having(hidden=[a, b]))
-            for a, b in zip(_FIRST, _SECOND, strict=True)
-        }),
-        *(
-            _sweep(f"{recipe.net.name.replace('_', '')}-rate", "Figure 35", "pruned per round in convolutions", {
-                f"{rate:g}": replace(recipe, prune=_layerwise(_convolutions(rate)))
-                for rate in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
-            })
-            for recipe in _CONVS
-        ),
-        *(
-            _sweep(f"{recipe.net.name.replace('_', '')}-layers", "Figure 37", "layers pruned", {
-                "both": recipe,
-                "convolutions": replace(recipe, prune=_layerwise({"conv*/W": 0.15 if recipe is CONV_6 else 0.1})),
-                "dense": replace(recipe, prune=_layerwise(_dense_layers(0.2))),
-            })
-            for recipe in _CONVS
-        ),
-        *(
-            _sweep(f"{recipe.net.name.replace('_', '')}-scope", source, "pruned", {
-                "globally": recipe, "layer by layer": replace(recipe, prune=recipe.prune.having(scope="layerwise"))
-            })
-            for recipe, source in ((VGG_19_WARMUP, "Figure 38"), (RESNET_18_WARMUP, "Figure 39"))
-        ),
-        _sweep("resnet18-warmup-length", "Figure 44", "steps of warm-up", {
-            f"{k}": _warmed_up(RESNET_18_WARMUP, k) for k in (0, 500, 1_000, 5_000, 10_000, 20_000)
-        }),
-        _sweep("vgg19-warmup-length", "Figure 45", "steps of warm-up", {
-            f"{k}": _warmed_up(VGG_19_WARMUP, k) for k in (0, 1_000, 5_000, 10_000, 20_000, 50_000)
-        }),
-    )
-}  # fmt: skip
-
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        LENET,
-        LENET_ONE_SHOT,
-        LENET_CONTINUED,
-        LENET_INITS,
-        CONV_2,
-        CONV_4,
-        CONV_6,
-        *(
-            replace(conv, name=conv.name.replace("cifar10", "continued"), source="Figure 10", series=CONTINUED)
-            for conv in (CONV_2, CONV_4, CONV_6)
-        ),
-        _dropout(CONV_2, "conv2-dropout", 3e-4),
-        _dropout(CONV_4, "conv4-dropout", 2e-4),
-        _dropout(CONV_6, "conv6-dropout", 2e-4),
-        RESNET_18_LOW,
-        RESNET_18_HIGH,
-        RESNET_18_WARMUP,
-        VGG_19_LOW,
-        VGG_19_HIGH,
-        VGG_19_WARMUP,
-    )
-}
+SWEEPS = {sweep.name: sweep for sweep in (
+    _sweep("lenet-adam", "Figure 26", "Adam's learning rate", {
+        f"{lr:g}": replace(LENET, optimizer=Part("adam", lr=lr))
+        for lr in (2.5e-5, 5e-5, 2e-4, 8e-4, 1.2e-3, 2e-3, 3.2e-3, 6.4e-3)}),
+    _sweep("lenet-sgd", "Figure 27", "SGD's learning rate", {
+        f"{lr:g}": replace(LENET, optimizer=Part("sgd", lr=lr))
+        for lr in (0.003125, 0.00625, 0.0125, 0.025, 0.1, 0.4, 0.8, 1.2)}),
+    _sweep("lenet-momentum", "Figure 28", "learning rate at momentum 0.9", {
+        f"{lr:g}": replace(LENET, optimizer=Part("sgd", lr=lr, momentum=0.9))
+        for lr in (0.003125, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)}),
+    _sweep("lenet-prune-rate", "Figure 29", "pruned per round", {
+        f"{rate:g}": replace(LENET, prune=Part("magnitude", rates=_dense_layers(rate)), rounds=rounds)
+        for rate, rounds in ((0.1, 45), (0.2, 22), (0.4, 11), (0.6, 7), (0.8, 4))}),  # to 1 % of the weights
+    _sweep("lenet-init", "Figure 30", "initial standard deviation", {
+        "Glorot": LENET,
+        **{f"{s:g}": replace(LENET, net=LENET.net.having(std=s)) for s in (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)}}),
+    _sweep("lenet-width", "Figure 31", "hidden units", {
+        f"{a} {b}": replace(LENET, net=LENET.net.having(hidden=[a, b]))
+        for a, b in ((25, 9), (50, 17), (100, 34), (150, 50), (200, 67), (300, 100), (400, 134), (500, 167),
+                     (700, 233), (900, 300))}),
+    *(_sweep(f"conv{depth}-rate", "Figure 35", "pruned per round in convolutions", {
+        f"{rate:g}": replace(conv, prune=_convolutions(rate)) for rate in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)})
+      for depth, conv in CONVS.items()),
+    *(_sweep(f"conv{depth}-layers", "Figure 37", "layers pruned", {
+        "both": conv,
+        "convolutions": replace(conv, prune=Part("magnitude", rates={"conv*/W": 0.15 if depth == 6 else 0.1})),
+        "dense": replace(conv, prune=Part("magnitude", rates=_dense_layers(0.2)))})
+      for depth, conv in CONVS.items()),
+    *(_sweep(f"{net}-scope", source, "pruned", {
+        "globally": deep, "layer by layer": replace(deep, prune=deep.prune.having(scope="layerwise"))})
+      for net, source, deep in (("vgg19", "Figure 38", VGG_19_WARMUP), ("resnet18", "Figure 39", RESNET_18_WARMUP))),
+    *(_sweep(f"{net}-warmup-length", source, "steps of warm-up", {
+        f"{k}": replace(deep, schedule=deep.schedule.having(warmup=k)) for k in steps})
+      for net, source, deep, steps in (
+        ("resnet18", "Figure 44", RESNET_18_WARMUP, (0, 500, 1_000, 5_000, 10_000, 20_000)),
+        ("vgg19", "Figure 45", VGG_19_WARMUP, (0, 1_000, 5_000, 10_000, 20_000, 50_000)))),
+)}

@@ -1,4 +1,4 @@
-"""Random flips and crops (He et al. 2016, section 4.2): pad by 4 black pixels, cut out 32 x 32, mirror half of them."""
+"""What an epoch shows: the order of its minibatches, and how its examples are flipped and cropped."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +13,26 @@ from npticket.streams import Place
 PAD = 4
 
 
+def epoch_order(n: int, batch: int, place: Place, epoch: int) -> np.ndarray:
+    """Return the example numbers of one epoch's minibatches (T, n // batch, batch), each trial in its own order.
+
+    All batches are full: the n % batch examples left over at the end of an epoch wait for the next one's shuffle.
+    """
+    count = n // batch
+    orders = [rng.permutation(n)[: count * batch] for rng in place.rngs("order", epoch)]
+    return np.stack(orders).reshape(len(orders), count, batch)
+
+
 class Changes(Protocol):
-    """How the inputs of one epoch are changed, example by example."""
+    """How the inputs of one epoch are changed, example by example.
 
-    def to(self, xp: ModuleType) -> "Changes":
-        """The same with arrays of module `xp`."""
-        ...
+    `apply` returns changed copies of `images` (T, B, ...), which are the epoch's `examples`; `to` the same changes with
+    arrays of module `xp`.
+    """
 
-    def apply(self, images: Array, examples: slice) -> Array:
-        """Return changed copies of `images` (T, B, ...), which are the epoch's `examples`."""
-        ...
+    def to(self, xp: ModuleType) -> "Changes": ...
+
+    def apply(self, images: Array, examples: slice) -> Array: ...
 
 
 Augment = Callable[[int, Place, int], Changes]  # of so many examples per epoch, where, in which epoch
@@ -30,7 +40,10 @@ Augment = Callable[[int, Place, int], Changes]  # of so many examples per epoch,
 
 @dataclass(frozen=True)
 class FlipAndCrop:
-    """The draws of one epoch: where each example is cut out (T, n, 2), and whether it is mirrored (T, n)."""
+    """Pad by 4 black pixels, cut out the old size, mirror half of them (He et al. 2016, section 4.2).
+
+    The draws of one epoch: where each example is cut out (T, n, 2), and whether it is mirrored (T, n).
+    """
 
     corners: Array
     mirrored: Array
@@ -43,11 +56,9 @@ class FlipAndCrop:
         return cls(np.stack(corners), np.stack([rng.random(n) < 0.5 for rng in rngs]))
 
     def to(self, xp: ModuleType) -> "FlipAndCrop":
-        """The same draws as arrays of module `xp`."""
         return FlipAndCrop(to_device(self.corners, xp), to_device(self.mirrored, xp))
 
     def apply(self, images: Array, examples: slice) -> Array:
-        """Return changed copies of `images` (T, B, H, W, C), which are the epoch's `examples`."""
         xp = array_module(images, self.corners, self.mirrored)
         trials, batch, height, width, channels = images.shape
         padded = xp.zeros((trials, batch, height + 2 * PAD, width + 2 * PAD, channels), images.dtype)

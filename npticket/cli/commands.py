@@ -1,0 +1,156 @@
+"""What the command does: list and run experiments, show and draw what came out, and judge the papers' claims by it."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from npticket import backend
+from npticket.experiments import machine, progress
+from npticket.experiments.files import StoreError, read_json, write, write_json
+from npticket.experiments.parts import Experiment, Parts, check, load_data
+from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
+from npticket.experiments.run import Means, outcome, run
+from npticket.experiments.series import planned
+from npticket.experiments.tables import Outcome
+from npticket.experiments.workers import default_jobs
+from npticket.report import claims, figures
+from npticket.report.paper import Library
+from npticket.report.tables import tables
+from npticket.train import DivergedError
+
+
+def costs(parts: Parts, engine: str = "fast") -> Callable[[Recipe], float]:
+    """Return what tells the seconds of all runs of a recipe on one core, as if all networks were dense."""
+    timed: dict[str, tuple[float, float]] = {}  # networks of the same size are timed once
+
+    def seconds(recipe: Recipe) -> float:
+        key = f"{recipe.net} {recipe.optimizer.name} {recipe.batch}"
+        if key not in timed:
+            e = Experiment(recipe, parts)
+            timed[key] = progress.step_and_example(e.net, e.task, e.optimizer(), recipe.batch, engine)
+        step, example = timed[key]
+        looked_at = progress.looked_at(recipe.steps, recipe.validate_every, len(recipe.test_at))
+        return len(planned(recipe, parts.series)) * (recipe.steps * step + looked_at * example)
+
+    return seconds
+
+
+def list_recipes(args: Namespace, library: Library) -> int:
+    """Print all recipes and sweeps, a line each."""
+    seconds_of = costs(library.parts)
+    print(f"{'name':24} {'paper':28} {'network':16} {'trials x rounds x steps':>24} {'runs':>6}  cost on one core")
+    for name, source, recipes in (
+        *((r.name, r.source, [r]) for r in library.recipes.values()),
+        *((s.name, s.source, list(s.recipes.values())) for s in library.sweeps.values()),
+    ):
+        first = recipes[0]
+        net = Experiment(first, library.parts).net.name if len({r.net.name for r in recipes}) == 1 else ""
+        size = f"{first.trials} x {first.rounds} x {first.steps:,}"
+        count = sum(len(planned(r, library.parts.series)) for r in recipes)
+        seconds = "" if args.no_cost else progress.words(sum(map(seconds_of, recipes)))
+        print(f"{name:24} {source:28} {net:16} {size:>24} {count:6,}  {seconds}", flush=True)
+    return 0
+
+
+def run_recipe(args: Namespace, library: Library) -> int:
+    """Run a recipe or a sweep, and print its tables."""
+    parts, (chosen, folder) = library.parts, _chosen(args, library)
+    jobs = args.jobs if args.jobs is not None else 1 if args.backend == "cupy" or args.lock_step else default_jobs()
+    if jobs < 1:
+        raise RecipeError(f"--jobs must be at least 1, got {jobs}")
+    if jobs > 1 and args.backend == "cupy":
+        raise RecipeError("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
+    means = Means(jobs, args.scheduler, args.backend, args.engine, args.lock_step)
+    backend.load(args.backend)
+    data = load_data(next(iter(chosen.values())), parts, args.data)
+    print(machine.blas_hint(), end="")
+    seconds_of, status = costs(parts, args.engine), 0
+    for name, recipe in chosen.items():
+        out = folder / name if len(chosen) > 1 else folder
+        size = f"{len(planned(recipe, parts.series))} runs of {recipe.steps:,} steps"
+        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {size}")
+        if args.scheduler:
+            print(f"On the cluster at {args.scheduler}.", flush=True)
+        elif args.backend == "numpy":
+            time = progress.words(seconds_of(recipe) / jobs)
+            print(f"From the beginning this takes {time} or less with {jobs} processes.", flush=True)
+        try:
+            result = run(recipe, parts, out, data, means, say=True)
+            print(f"\n{tables(result)}\nResults: {out}", flush=True)
+        except DivergedError as error:  # a sweep goes on with its other values
+            print(f"error: {error}", file=sys.stderr)
+            status = 2
+    return status
+
+
+def _chosen(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]:
+    """The recipes to run, by the name of their directory, with what the flags change; and the directory of all."""
+    name = args.recipe
+    if name in library.sweeps:
+        chosen = dict(library.sweeps[name].recipes)
+    elif name in library.recipes:
+        chosen = {name: library.recipes[name]}
+    elif Path(name).suffix == ".json" and Path(name).is_file():
+        recipe = from_json(read_json(Path(name)))
+        chosen, name = {recipe.name: recipe}, recipe.name
+    else:
+        raise RecipeError(f"there is no recipe {name!r}: `npticket list` shows what there is, or name a .json file")
+    changes = {what: getattr(args, what) for what in ("trials", "rounds", "seed") if getattr(args, what) is not None}
+    if args.series:
+        changes["series"] = tuple(args.series.split(","))
+    if args.steps is not None:
+        if args.steps < 1:
+            raise RecipeError(f"--steps must be at least 1, got {args.steps}")
+        chosen = {key: scaled(recipe, args.steps) for key, recipe in chosen.items()}
+    chosen = {key: replace(recipe, **changes) for key, recipe in chosen.items()}
+    for recipe in chosen.values():
+        check(recipe, library.parts)
+    return chosen, args.out or Path("runs") / name
+
+
+def show(args: Namespace, library: Library) -> int:
+    """Print the tables of all experiments in a directory."""
+    for result in _outcomes(args.folder, library).values():
+        print(tables(result), end="\n\n")
+    return 0
+
+
+def draw(args: Namespace, library: Library) -> int:
+    """Draw the figures of all experiments in a directory, and of the sweeps that these are parts of."""
+    found = _outcomes(args.folder, library)
+    for folder, result in found.items():
+        for path in figures.draw(result, folder / "figures", library.plots(result.recipe)):
+            print(path)
+    by_recipe = {result.recipe.name: result for result in found.values()}
+    for sweep in library.sweeps.values():
+        for path in figures.draw_sweep(sweep, by_recipe, args.folder / "figures"):
+            print(path)
+    return 0
+
+
+def verify(args: Namespace, library: Library) -> int:
+    """Judge the claims that are about the experiments in a directory; status 1 if one does not hold."""
+    found = {result.recipe.name: result for result in _outcomes(args.folder, library).values()}
+    verdicts = claims.judge(library.claims, found)
+    made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
+    print(f"{made_from}\n\n{claims.table(verdicts)}")
+    write_json(args.folder / "claims.json", claims.as_json(verdicts))
+    write(args.folder / "claims.md", f"{made_from}\n\n{claims.markdown(verdicts)}\n".encode())
+    print(f"\nWritten: {args.folder / 'claims.json'}, {args.folder / 'claims.md'}")
+    return int(any(verdict.status == claims.FAILS for verdict in verdicts))
+
+
+def _outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
+    """The experiments in a directory, by their own: it, or its subdirectories."""
+    if (folder / "recipe.json").is_file():
+        return {folder: outcome(folder, library.parts)}
+    found = {path.parent: outcome(path.parent, library.parts) for path in sorted(folder.glob("*/recipe.json"))}
+    if not found:
+        raise StoreError(f"{folder} holds no experiment: there is no recipe.json in it or in its subdirectories")
+    names = [result.recipe.name for result in found.values()]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise StoreError(f"{folder} holds {', '.join(sorted(twice))} more than once: name one of the directories")
+    return found
