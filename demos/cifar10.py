@@ -18,8 +18,8 @@ from itertools import count, islice
 from npticket import backend, datasets
 from npticket.cli.commands import costs
 from npticket.cli.demos import Journal, arguments, run, smaller
-from npticket.experiments.cost import words
-from npticket.experiments.parts import make_augment, make_net, make_optimizer, make_rule
+from npticket.experiments.parts import Experiment
+from npticket.experiments.progress import words
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.workers import Workers, fit_trials
 from npticket.papers import LIBRARY, PARTS
@@ -27,7 +27,7 @@ from npticket.prune import dense_masks
 from npticket.streams import Place
 from npticket.task import CLASSIFY
 from npticket.tickets import find_tickets, rewind
-from npticket.train import Setting, fit
+from npticket.train import fit
 
 RECIPES = {
     "conv2": "conv2-cifar10",
@@ -54,16 +54,9 @@ def sizes(args: argparse.Namespace) -> dict[str, dict[str, int]]:
 
 def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: datasets.Dataset, journal: Journal) -> None:
     """The four steps of the paper, round after round, with a random reinitialisation as control."""
-    net, prune, rounds, fits = make_net(recipe, PARTS), make_rule(recipe, PARTS), count(), {}
-    setting = Setting(
-        make_optimizer(recipe, PARTS),
-        recipe.steps,
-        recipe.batch,
-        recipe.validate_every,
-        test_at=recipe.test_at,
-        augment=make_augment(recipe, PARTS),
-        engine=args.engine,
-    )
+    asked, rounds, fits = Experiment(recipe, PARTS), count(), {}
+    net, prune = asked.net, asked.rule
+    setting = asked.setting(args.engine)
 
     def initialise(place: Place, purpose: str):
         theta = net.init(place.rngs(purpose))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from npticket.experiments import tables
-from npticket.experiments.outcome import read_recipe
+from npticket.experiments.run import read_recipe
 from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket.claims import ACC, CLAIMS

@@ -14,10 +14,10 @@ from test_experiment import data
 
 from npticket import cli, nets
 from npticket.cli import commands
-from npticket.experiments import cost, machine
+from npticket.experiments import machine, progress
 from npticket.experiments.files import write_json
-from npticket.experiments.outcome import outcome
 from npticket.experiments.recipe import Part, to_json
+from npticket.experiments.run import outcome
 from npticket.optimizers import Adam
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
@@ -72,7 +72,7 @@ def test_list_names_every_recipe_and_sweep_with_its_source(capsys):
 
 
 def test_list_estimates_the_cost(capsys, monkeypatch):
-    monkeypatch.setattr(cost, "step_and_example", lambda *_, **__: (36 / 50_000, 0.0))
+    monkeypatch.setattr(progress, "step_and_example", lambda *_, **__: (36 / 50_000, 0.0))
     one = Library((replace(LIBRARY.papers[0], recipes={"lenet-mnist": LENET}, sweeps={}, claims=()),))
     assert cli.main(["list"], one) == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("845  8.4 hours")  # 5 + 28 x 6 x 5 runs of 36 s
@@ -226,11 +226,11 @@ def test_help_is_enough_to_use_it():
 
 
 def test_an_estimate_counts_what_is_evaluated_and_speaks_as_people_do():
-    assert cost.looked_at(1_000, 100, tests=1) == 50_000 + 30_000 + 55_000
-    assert [cost.words(s) for s in (3, 300, 7_200, 86_400 * 12)] == ["1 min", "5 min", "2.0 hours", "12 days"]
+    assert progress.looked_at(1_000, 100, tests=1) == 50_000 + 30_000 + 55_000
+    assert [progress.words(s) for s in (3, 300, 7_200, 86_400 * 12)] == ["1 min", "5 min", "2.0 hours", "12 days"]
 
 
 def test_an_estimate_times_real_steps():
     adam = lambda masks: Adam(masks, lr=1e-3)  # noqa: E731
-    step, example = cost.step_and_example(nets.lenet_300_100(), CLASSIFY, adam, 60)
+    step, example = progress.step_and_example(nets.lenet_300_100(), CLASSIFY, adam, 60)
     assert 0 < example < step < 1

@@ -17,9 +17,8 @@ import pytest
 from npticket import nets
 from npticket.cli import demos
 from npticket.experiments import tables
-from npticket.experiments.outcome import read_recipe
-from npticket.experiments.parts import load_data, make_optimizer, make_rule
-from npticket.experiments.run import run
+from npticket.experiments.parts import Experiment, load_data
+from npticket.experiments.run import read_recipe, run
 from npticket.layers import Chain, Dense, GlobalAveragePool
 from npticket.papers import LIBRARY, PARTS
 from npticket.params import Params
@@ -232,7 +231,7 @@ def test_the_network_spelled_out_in_the_demo_is_the_librarys(monkeypatch):
     ours, theirs = (net.init(streams(0, [0], "init")) for net in (module.LENET, nets.lenet_300_100()))
     assert ours.shapes == theirs.shapes
     assert (ours.flat == theirs.flat).all()
-    rule = make_rule(LIBRARY.recipes["lenet-mnist"], PARTS)
+    rule = Experiment(LIBRARY.recipes["lenet-mnist"], PARTS).rule
     assert rule.scope.names(ours) == list(module.PRUNING_RATES)
     for name, rate in module.PRUNING_RATES.items():
         left = rule(ours, dense_masks(ours))[name].mean()
@@ -347,7 +346,7 @@ def test_the_conv_demos_know_the_papers_settings(net, steps, monkeypatch):
 )
 def test_the_deep_demos_know_the_papers_settings(name, setting, rates, monkeypatch):
     args, recipe = asked_for(monkeypatch, "--net", name, "--setting", setting)
-    optimizer = make_optimizer(recipe, PARTS)(dense_masks(Params.empty({"a/W": (1,)}, 1)))
+    optimizer = Experiment(recipe, PARTS).optimizer()(dense_masks(Params.empty({"a/W": (1,)}, 1)))
     assert {step: optimizer.schedule(step) for step in rates} == pytest.approx(rates)
     assert (args.trials, recipe.prune.options["scope"]) == (5, "globally")
     assert recipe.test_at == ((10_000, 20_000, 30_000) if name == "resnet18" else (30_000, 60_000, 112_480))

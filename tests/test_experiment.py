@@ -17,12 +17,12 @@ from conftest import NOWHERE
 
 from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.datasets.shared import Shared
-from npticket.experiments import cluster, machine, run, store, training
+from npticket.experiments import machine, run, store, training, workers
 from npticket.experiments.files import StoreError, write_json
-from npticket.experiments.outcome import outcome as read_outcome
-from npticket.experiments.parts import make_net, make_optimizer, make_rule
+from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, RecipeError, to_json
 from npticket.experiments.run import Means
+from npticket.experiments.run import outcome as read_outcome
 from npticket.experiments.series import Key
 from npticket.optimizers import SGD, step_drops
 from npticket.papers import PARTS
@@ -96,23 +96,23 @@ def test_every_series_has_its_rounds(whole):
 def test_the_trunk_is_iterative_magnitude_pruning(whole):
     """Against the loop that the README shows."""
     folder, outcome = whole
-    net, noise = make_net(SMALL, PARTS), data()
+    net, noise = Experiment(SMALL, PARTS).net, data()
     theta0 = net.init(streams(0, range(2), "init"))
     fits = []
 
     def train(start, masks):
-        setting = Setting(make_optimizer(SMALL, PARTS), steps=12, batch=8, validate_every=5, test_at=(3, 12))
+        setting = Setting(Experiment(SMALL, PARTS).optimizer(), steps=12, batch=8, validate_every=5, test_at=(3, 12))
         fits.append(fit(net, CLASSIFY, start, masks, noise, setting, Place(0, range(2), len(fits))))
         return fits[-1].end
 
-    prune = make_rule(SMALL, PARTS)
+    prune = Experiment(SMALL, PARTS).rule
     for round in islice(find_tickets(theta0, dense_masks(theta0), train=train, prune=prune), 3):
         for t in range(2):
             saved = np.load(folder / "runs" / Key("winning_ticket", round.index, t).file, allow_pickle=False)
             assert (saved["masks"] == np.packbits(round.masks.flat[t])).all()
             assert (saved["val_loss"] == fits[-1]["val_loss"][t]).all()
     reinit = rewind(net.init(streams(0, range(2), "reinit", 2)), round.masks)
-    setting = Setting(make_optimizer(SMALL, PARTS), steps=12, batch=8, validate_every=5)
+    setting = Setting(Experiment(SMALL, PARTS).optimizer(), steps=12, batch=8, validate_every=5)
     control = fit(net, CLASSIFY, reinit, round.masks, noise, setting, Place(0, range(2), 2))
     row = next(r for r in outcome.results if (r["series"], r["round"], r["trial"]) == ("random_reinit", 2, 1))
     assert row["early_stop_val_loss"] == control["early_stop_val_loss"][1]
@@ -141,7 +141,7 @@ def test_continued_training_has_the_masks_of_fine_tuning(whole):
 
 
 def size():
-    return sum(int(np.prod(shape)) for shape in make_net(SMALL, PARTS).body.layout.values())
+    return sum(int(np.prod(shape)) for shape in Experiment(SMALL, PARTS).net.body.layout.values())
 
 
 @pytest.mark.parametrize("options", [{"jobs": 2}, {"lock_step": True}], ids=str)
@@ -175,7 +175,7 @@ def test_results_of_a_cluster_are_the_same(whole, tmp_path):
 
 def test_no_cluster_is_an_error_in_words(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(cluster, "CONNECT", "1s")
+    monkeypatch.setattr(workers, "CONNECT", "1s")
     with pytest.raises((RuntimeError, OSError), match=r"127\.0\.0\.1:9"):
         experiment(SMALL, tmp_path, data(), scheduler="tcp://127.0.0.1:9")
 
@@ -216,12 +216,12 @@ def test_processes_share_the_cores(jobs, threads, tmp_path, monkeypatch):
     class Enough(Exception):
         pass
 
-    def workers(call, jobs):
+    def no_workers(call, jobs):
         asked.append(call.args[-1].threads)
         raise Enough
 
     monkeypatch.setattr(run, "default_jobs", lambda: 5)
-    monkeypatch.setattr(run, "Workers", workers)
+    monkeypatch.setattr(run, "Workers", no_workers)
     with pytest.raises(Enough):
         experiment(SMALL, tmp_path / "new", data(), jobs=jobs)
     assert asked == [threads]
@@ -288,10 +288,11 @@ def test_a_run_that_diverges_stops_only_those_that_need_it(lock_step, tmp_path, 
     two = replace(SMALL, series=("winning_ticket", "random_reinit", "pruned_at_init"), rounds=2)
     real = training.train_runs
 
-    def too_hot(recipe, parts, data, how, asked):
-        keys = [one.key for one in asked]
-        hot = replace(recipe, optimizer=Part("sgd", lr=1e30)) if Key("winning_ticket", 0, 1) in keys else recipe
-        return real(hot, parts, data, how, asked)
+    def too_hot(experiment, data, means, asked):
+        if Key("winning_ticket", 0, 1) in [one.key for one in asked]:
+            hot = replace(experiment.recipe, optimizer=Part("sgd", lr=1e30))
+            experiment = replace(experiment, recipe=hot)
+        return real(experiment, data, means, asked)
 
     monkeypatch.setattr(training, "train_runs", too_hot)
     with pytest.raises(DivergedError, match=r"trial 1 .* in round 0.* 3 of 8 runs are missing"):  # noqa: SIM117
@@ -315,7 +316,7 @@ def test_what_is_finished_is_kept_whatever_happens_beside_it(tmp_path, monkeypat
             if [one.key for one in arguments["asked"]] == [Key("winning_ticket", 0, 0)]:
                 future.set_exception(outcomes[0])
             else:
-                future.set_result(training.train_runs(few, PARTS, data(), training.How(), **arguments))
+                future.set_result(training.train_runs(Experiment(few, PARTS), data(), Means(), **arguments))
             return future
 
         __enter__ = lambda self: self  # noqa: E731
@@ -357,7 +358,7 @@ def test_a_convolutional_recipe_is_trained_as_it_says(tmp_path):
     splits = [Split(rng.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8), rng.integers(0, 10, 12)) for _ in range(3)]
     pictures = Dataset("noise", *splits, classes=10, source="a test")
     outcome = experiment(recipe, tmp_path, pictures)
-    net, prune = make_net(recipe, PARTS), make_rule(recipe, PARTS)
+    net, prune = Experiment(recipe, PARTS).net, Experiment(recipe, PARTS).rule
     masks = dense_masks(theta0 := net.init(streams(3, [0], "init")))
     setting = Setting(
         lambda m: SGD(m, step_drops(0.01, {2: 0.001}), momentum=0.9, weight_decay=1e-4), steps=4, batch=4,
@@ -396,10 +397,10 @@ def test_an_experiment_without_runs_has_no_outcome(tmp_path):
 def test_with_a_rewind_step_survivors_go_back_to_it_and_train_from_it(tmp_path):
     late = replace(SMALL, rewind_step=4, rounds=2, trials=1, series=("winning_ticket", "random_reinit", "noise_0.5"))
     outcome = experiment(late, tmp_path, data())
-    net, prune, noise = make_net(late, PARTS), make_rule(late, PARTS), data()
+    net, prune, noise = Experiment(late, PARTS).net, Experiment(late, PARTS).rule, data()
     theta0 = net.init(streams(0, [0], "init"))
     masks = dense_masks(theta0)
-    setting = Setting(make_optimizer(late, PARTS), steps=12, batch=8, validate_every=5)
+    setting = Setting(Experiment(late, PARTS).optimizer(), steps=12, batch=8, validate_every=5)
     point = fit(net, CLASSIFY, theta0, masks, noise, replace(setting, steps=4)).end
     dense = fit(net, CLASSIFY, theta0, masks, noise, setting)
     masks = prune(dense.end, masks)

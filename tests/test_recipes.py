@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from npticket.experiments import parts
-from npticket.experiments.parts import Parts, check, load_data, make_net, make_optimizer, make_rule, merged
+from npticket.experiments.parts import Experiment, Parts, check, load_data, merged
 from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json, reduced, scaled, to_json
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket import recipes
@@ -19,11 +19,11 @@ ALL = {**recipes.RECIPES, **{r.name: r for sweep in recipes.SWEEPS.values() for 
 
 
 def net_of(recipe):
-    return make_net(recipe, PARTS)
+    return Experiment(recipe, PARTS).net
 
 
 def rates_of(recipe):
-    return rates_by_name(make_rule(recipe, PARTS).scope.rates, Params.empty(net_of(recipe).body.layout, 1))
+    return rates_by_name(Experiment(recipe, PARTS).rule.scope.rates, Params.empty(net_of(recipe).body.layout, 1))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -93,15 +93,15 @@ def rate_of(optimizer, step):
 
 def test_schedules_begin_where_a_run_begins():
     r = ALL["resnet18-warmup"]
-    optimizer = make_optimizer(r, PARTS)
+    optimizer = Experiment(r, PARTS).optimizer()
     rates = {0: 0.03 / 20_000, 9_999: 0.015, 19_999: 0.03, 20_000: 0.003, 25_000: 0.0003}
     assert {step: rate_of(optimizer, step) for step in rates} == pytest.approx(rates)
-    later = make_optimizer(r, PARTS, first_step=5_000)
+    later = Experiment(r, PARTS).optimizer(first_step=5_000)
     assert {step: rate_of(later, step - 5_000) for step in rates if step > 5_000} == pytest.approx(
         {step: value for step, value in rates.items() if step > 5_000}
     )
-    assert rate_of(make_optimizer(LENET, PARTS), 49_999) == 1.2e-3
-    last = make_optimizer(r, PARTS, first_step=5_000, rate_at=29_999)
+    assert rate_of(Experiment(LENET, PARTS).optimizer(), 49_999) == 1.2e-3
+    last = Experiment(r, PARTS).optimizer(first_step=5_000, rate_at=29_999)
     assert {rate_of(last, step) for step in (0, 9_999, 24_999)} == {0.03 / 100}
 
 

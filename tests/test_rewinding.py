@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_experiment import SMALL, data, experiment
 
-from npticket.experiments.parts import check, make_net, make_optimizer, make_rule
+from npticket.experiments.parts import Experiment, check
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key, planned
 from npticket.papers import LIBRARY, PARTS
@@ -30,10 +30,10 @@ def outcome(tmp_path_factory):
 
 def by_hand(start, masks, round, **rates):
     """Train from step 4 on, and prune."""
-    optimizer = make_optimizer(RECIPE, PARTS, first_step=4, **rates)
+    optimizer = Experiment(RECIPE, PARTS).optimizer(first_step=4, **rates)
     setting = Setting(optimizer, steps=12, batch=8, validate_every=5, first_step=4)
-    trained = fit(make_net(RECIPE, PARTS), CLASSIFY, start, masks, data(), setting, Place(round=round))
-    return trained, make_rule(RECIPE, PARTS)(trained.end, masks)
+    trained = fit(Experiment(RECIPE, PARTS).net, CLASSIFY, start, masks, data(), setting, Place(round=round))
+    return trained, Experiment(RECIPE, PARTS).rule(trained.end, masks)
 
 
 def losses(outcome, series, round):
@@ -44,11 +44,11 @@ def losses(outcome, series, round):
     ("series", "rates"), [("learning_rate_rewinding", {}), ("last_rate_fine_tuning", {"rate_at": 11})]
 )
 def test_both_keep_the_trained_values_and_train_as_long_as_the_rewound_ticket(series, rates, outcome):
-    net = make_net(RECIPE, PARTS)
+    net = Experiment(RECIPE, PARTS).net
     theta0 = net.init(Place().rngs("init"))
-    whole = Setting(make_optimizer(RECIPE, PARTS), steps=12, batch=8, validate_every=5)
+    whole = Setting(Experiment(RECIPE, PARTS).optimizer(), steps=12, batch=8, validate_every=5)
     end = fit(net, CLASSIFY, theta0, dense_masks(theta0), data(), whole).end
-    masks = make_rule(RECIPE, PARTS)(end, dense_masks(theta0))
+    masks = Experiment(RECIPE, PARTS).rule(end, dense_masks(theta0))
     for round in (1, 2):
         trained, next_masks = by_hand(rewind(end, masks), masks, round, **rates)
         assert losses(outcome, series, round) == trained["val_loss"][0].tolist()
@@ -65,8 +65,8 @@ def test_they_differ_from_each_other_and_from_weight_rewinding(outcome):
 
 
 def test_learning_rates_are_replayed_or_the_last_one():
-    masks = dense_masks(make_net(RECIPE, PARTS).init(Place().rngs("init")))
-    replayed, last = (make_optimizer(RECIPE, PARTS, 4, at)(masks).schedule for at in (None, 11))
+    masks = dense_masks(Experiment(RECIPE, PARTS).net.init(Place().rngs("init")))
+    replayed, last = (Experiment(RECIPE, PARTS).optimizer(4, at)(masks).schedule for at in (None, 11))
     assert [replayed(step) for step in range(8)] == [1.2e-3, *[3e-4] * 4, *[1e-4] * 3]
     assert [last(step) for step in range(8)] == [1e-4] * 8
 
@@ -74,10 +74,9 @@ def test_learning_rates_are_replayed_or_the_last_one():
 def test_the_papers_recipe_is_its_setting():
     check(RESNET_20, PARTS)
     assert LIBRARY.recipes["rewinding-resnet20"] is RESNET_20
-    assert (make_net(RESNET_20, PARTS).name, RESNET_20.batch, RESNET_20.steps) == ("ResNet-20", 128, 71_162)
-    schedule = make_optimizer(RESNET_20, PARTS)(
-        dense_masks(make_net(RESNET_20, PARTS).init(Place().rngs("init")))
-    ).schedule
+    assert (Experiment(RESNET_20, PARTS).net.name, RESNET_20.batch, RESNET_20.steps) == ("ResNet-20", 128, 71_162)
+    theta0 = Experiment(RESNET_20, PARTS).net.init(Place().rngs("init"))
+    schedule = Experiment(RESNET_20, PARTS).optimizer()(dense_masks(theta0)).schedule
     epochs = [schedule(epoch * 391) for epoch in (0, 90, 91, 135, 136, 181)]
     assert epochs == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
     runs = planned(RESNET_20, PARTS.series)

@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from npticket import backend
-from npticket.experiments import cost, machine
+from npticket.experiments import machine, progress
 from npticket.experiments.files import StoreError, read_json, write, write_json
-from npticket.experiments.outcome import outcome
-from npticket.experiments.parts import Parts, check, load_data, make_net, make_optimizer, make_task
+from npticket.experiments.parts import Experiment, Parts, check, load_data
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
-from npticket.experiments.run import Means, run
+from npticket.experiments.run import Means, outcome, run
 from npticket.experiments.series import planned
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
@@ -29,10 +28,10 @@ def costs(parts: Parts, engine: str = "fast") -> Callable[[Recipe], float]:
     def seconds(recipe: Recipe) -> float:
         key = f"{recipe.net} {recipe.optimizer.name} {recipe.batch}"
         if key not in timed:
-            net, task, optimizer = make_net(recipe, parts), make_task(recipe, parts), make_optimizer(recipe, parts)
-            timed[key] = cost.step_and_example(net, task, optimizer, recipe.batch, engine=engine)
+            e = Experiment(recipe, parts)
+            timed[key] = progress.step_and_example(e.net, e.task, e.optimizer(), recipe.batch, engine)
         step, example = timed[key]
-        looked_at = cost.looked_at(recipe.steps, recipe.validate_every, len(recipe.test_at))
+        looked_at = progress.looked_at(recipe.steps, recipe.validate_every, len(recipe.test_at))
         return len(planned(recipe, parts.series)) * (recipe.steps * step + looked_at * example)
 
     return seconds
@@ -47,10 +46,10 @@ def list_recipes(args: Namespace, library: Library) -> int:
         *((s.name, s.source, list(s.recipes.values())) for s in library.sweeps.values()),
     ):
         first = recipes[0]
-        net = make_net(first, library.parts).name if len({r.net.name for r in recipes}) == 1 else ""
+        net = Experiment(first, library.parts).net.name if len({r.net.name for r in recipes}) == 1 else ""
         size = f"{first.trials} x {first.rounds} x {first.steps:,}"
         count = sum(len(planned(r, library.parts.series)) for r in recipes)
-        seconds = "" if args.no_cost else cost.words(sum(map(seconds_of, recipes)))
+        seconds = "" if args.no_cost else progress.words(sum(map(seconds_of, recipes)))
         print(f"{name:24} {source:28} {net:16} {size:>24} {count:6,}  {seconds}", flush=True)
     return 0
 
@@ -75,10 +74,10 @@ def run_recipe(args: Namespace, library: Library) -> int:
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         elif args.backend == "numpy":
-            time = cost.words(seconds_of(recipe) / jobs)
+            time = progress.words(seconds_of(recipe) / jobs)
             print(f"From the beginning this takes {time} or less with {jobs} processes.", flush=True)
         try:
-            result = run(recipe, parts, out, data, means, say=print)
+            result = run(recipe, parts, out, data, means, say=True)
             print(f"\n{tables(result)}\nResults: {out}", flush=True)
         except DivergedError as error:  # a sweep goes on with its other values
             print(f"error: {error}", file=sys.stderr)

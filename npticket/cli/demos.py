@@ -11,10 +11,10 @@ from npticket.cli import status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
 from npticket.experiments import files, machine
-from npticket.experiments.outcome import outcome
-from npticket.experiments.parts import load_data, make_net, make_task
+from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.progress import Progress
 from npticket.experiments.recipe import Recipe, scaled
+from npticket.experiments.run import outcome
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
 from npticket.experiments.training import record
@@ -73,7 +73,8 @@ class Journal:
 
     def __init__(self, recipe: Recipe, data: Dataset, args: Namespace) -> None:
         self.recipe, self._data, self._folder = recipe, data, args.out
-        self._task, net = make_task(recipe, PARTS), make_net(recipe, PARTS)
+        experiment = Experiment(recipe, PARTS)
+        self._task, net = experiment.task, experiment.net
         moved = files.set_aside(args.out)
         size = Params.empty(net.body.layout, 1, bool).flat.size
         described = machine.describe(data, args.jobs, args.backend, args.engine)

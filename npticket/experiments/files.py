@@ -1,14 +1,19 @@
-"""Files that are complete under their name or not there at all, and folders that one process has for itself."""
+"""Files that are complete or not there at all, what a run's must hold, and folders that one process has for itself."""
 
 import io
 import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+
 from npticket.backend import Json
+from npticket.experiments.tables import INTEGERS, WHO, curves_measured, result_columns
+from npticket.task import Task
 
 EXPERIMENT = ("recipe.json", "manifest.json", "results.csv", "curves.csv", "runs", "figures", "claims.json")
 
@@ -43,31 +48,63 @@ def read_json(path: Path) -> dict[str, Json]:
     return value
 
 
+def check_run(path: Path, run: Mapping[str, np.ndarray], size: int, task: Task) -> None:
+    """Raise StoreError, naming `path`, if `run` is not what a run should be: on its way to the disk, and back.
+
+    It has masks, packed bits of `size` parameters; at_steps and curves as in curves.csv (V,); scalars as in
+    results.csv; and perhaps next_masks, which only shrink, and end (size,).
+    """
+    numbers, curves = result_columns(task)[len(WHO) :], curves_measured(task)
+
+    def need(holds: bool, what: str) -> None:
+        if not holds:
+            raise StoreError(f"{path}: {what}; delete it to train this run again")
+
+    needed = {"masks", "at_steps", *curves, *numbers}
+    lacking, extra = needed - run.keys(), run.keys() - needed - {"next_masks", "end"}
+    need(not lacking and not extra, f"lacks {sorted(lacking)}" if lacking else f"has the unknown {sorted(extra)}")
+    for name in numbers:
+        kind = "i" if name in INTEGERS else "f"
+        need(run[name].shape == () and run[name].dtype.kind == kind, f"{name} is not a single {kind} number")
+    validations = run["at_steps"].shape
+    need(len(validations) == 1 and run["at_steps"].dtype.kind == "i", "at_steps is not a list of integers")
+    need(bool((np.diff(run["at_steps"]) > 0).all()), "at_steps does not grow")
+    for name in curves:
+        need(run[name].shape == validations and run[name].dtype.kind == "f", f"{name} does not go with at_steps")
+        need(name.startswith("test_") or bool(np.isfinite(run[name]).all()), f"{name} is not finite")
+    for name in sorted({"masks", "next_masks"} & run.keys()):
+        packed = run[name]
+        need(packed.dtype == np.uint8 and packed.shape == (-(-size // 8),), f"{name} are not {size} packed bits")
+        need(not np.unpackbits(packed)[size:].any(), f"{name} have bits beyond {size}")
+    if "next_masks" in run:
+        need(not (run["next_masks"] & ~run["masks"]).any(), "next_masks bring a pruned weight back")
+    if "end" in run:
+        end = run["end"]
+        need(end.shape == (size,) and end.dtype in (np.float32, np.float64), f"end is not {size} floats")
+        need(bool(np.isfinite(end).all()), "end is not finite")
+        need(not end[~np.unpackbits(run["masks"])[:size].astype(bool)].any(), "end is not 0 where pruned")
+
+
 def lock(path: Path) -> io.TextIOWrapper:
     """Hold the directory for this process; the system lets go of it when the process ends, however it ends."""
     file = open(path, "a")  # noqa: SIM115 - stays open as long as the store does
     try:
-        _lock_file(file)
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
         raise StoreError(f"another process is at work in {path.parent}; wait for it, or choose another") from error
     return file
 
 
-def _lock_file(file: io.TextIOWrapper) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def set_aside(folder: str | Path) -> Path | None:
+def set_aside(folder: Path) -> Path | None:
     """Move what an earlier experiment left in `folder` into a subfolder `earlier-<time>`; return it, or None."""
-    folder = Path(folder)
     old = [folder / name for name in EXPERIMENT if (folder / name).exists()]
     if not old:
         return None

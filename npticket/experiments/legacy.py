@@ -16,7 +16,7 @@ RATES: Mapping[str, Mapping[str, float]] = {  # what a network prescribed, which
     "vgg_19": {"out/W": 0, "*/W": 0.2},
 }
 GLOBALLY = ("resnet", "resnet_18", "vgg_19")
-OLD = ("net_options", "lr", "momentum", "weight_decay", "drops", "warmup", "rates", "pruned_globally")
+OLD = {"net_options", "lr", "momentum", "weight_decay", "drops", "warmup", "rates", "pruned_globally"}
 
 
 def converted(values: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -27,11 +27,9 @@ def converted(values: Mapping[str, Json]) -> Mapping[str, Json]:
         return values
     optimizer: dict[str, Json] = {"name": given("optimizer"), "lr": given("lr")}
     optimizer |= {name: given(name) for name in ("momentum", "weight_decay") if given(name)}
-    schedule: dict[str, Json] = {"name": "constant"}
+    schedule = {"name": "constant"} | ({"warmup": given("warmup")} if given("warmup") else {})
     if given("drops"):
         schedule = {"name": "step_drops", "drops": given("drops"), "warmup": given("warmup", 0)}
-    elif given("warmup"):
-        schedule["warmup"] = given("warmup")
     prune: dict[str, Json] = {"name": "magnitude", "rates": rates or dict(RATES.get(net, {}))}
     globally = net in GLOBALLY if given("pruned_globally") is None else given("pruned_globally")
     if globally or net in GLOBALLY:

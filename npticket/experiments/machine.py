@@ -14,39 +14,27 @@ from npticket.datasets import Dataset
 
 def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[str, Json]:
     """Return {"machine": ..., "data": ...} as JSON can hold it."""
-    return {
-        "machine": {
-            "npticket": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "blas": blas(),
-            "blas_threads": 1 if jobs > 1 else _threads(),
-            "jobs": jobs,
-            "backend": array_module,
-            **backend.described(array_module),
-            "engine": engine,
-            "cpu": _cpu(),
-            "cores": os.cpu_count(),
-            "system": platform.platform(terse=True),
-        },
-        "data": {
-            "name": data.name,
-            "source": data.source,
-            "caveat": data.caveat,
-            "sha256": sha256(data),
-            "examples": [len(data.train), len(data.validation), len(data.test)],
-        },
+    machine = {
+        "npticket": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": _blas(),
+        "blas_threads": 1 if jobs > 1 else _blas_threads(),
+        "jobs": jobs,
+        "backend": array_module,
+        **backend.described(array_module),
+        "engine": engine,
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(terse=True),
     }
-
-
-def _threads() -> int | None:
-    """How many threads BLAS will really use in training; None where nothing tells."""
-    with backend.one_blas_thread():
-        return backend.blas_threads()
+    examples = [len(data.train), len(data.validation), len(data.test)]
+    about = {"name": data.name, "source": data.source, "caveat": data.caveat, "sha256": sha256(data)}
+    return {"machine": machine, "data": {**about, "examples": examples}}
 
 
 def sha256(data: Dataset) -> str:
-    """The SHA-256 of all inputs and targets as split: training, validation, test."""
+    """Return the SHA-256 of all inputs and targets as split: training, validation, test."""
     total = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
         total.update(np.ascontiguousarray(split.inputs).data)
@@ -54,19 +42,8 @@ def sha256(data: Dataset) -> str:
     return total.hexdigest()
 
 
-def blas() -> str:
-    """The BLAS that NumPy calls, with the kernels that it chose where threadpoolctl can tell."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        return f"{built['name']} {built['version']}"
-    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return ", ".join(f"{p['internal_api']} {p['version']} ({p.get('architecture', 'unknown')})" for p in pools)
-
-
 def blas_hint() -> str:
-    """A hint where OpenBLAS leaves half of the CPU's speed unused, because it was told to or does not know the CPU."""
+    """Give a hint where OpenBLAS leaves half of the CPU's speed unused: it was told to, or does not know the CPU."""
     try:
         from threadpoolctl import threadpool_info
 
@@ -79,11 +56,26 @@ def blas_hint() -> str:
     return "Hint: this CPU has AVX-512 and OpenBLAS does not use it; with OPENBLAS_CORETYPE=SkylakeX set, it does.\n"
 
 
+def _blas() -> str:
+    """The BLAS that NumPy calls, with the kernels that it chose where threadpoolctl can tell."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        return f"{built['name']} {built['version']}"
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return ", ".join(f"{p['internal_api']} {p['version']} ({p.get('architecture', 'unknown')})" for p in pools)
+
+
+def _blas_threads() -> int | None:
+    with backend.one_blas_thread():  # as in training
+        return backend.blas_threads()
+
+
 def _cpu() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    pairs = (line.split(":", 1) for line in lines if ":" in line)
-    named = {name.strip(): value.strip() for name, value in pairs}
+    named = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
     return f"{named.get('model name', platform.machine())} (family {named.get('cpu family', '?')})"

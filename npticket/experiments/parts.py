@@ -1,8 +1,8 @@
-"""What recipes can name, and how a recipe becomes a network, a rule, an optimizer, data."""
+"""What recipes can name, and what a recipe becomes: a network, a task, a rule, an optimizer, data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from npticket.params import Params
 from npticket.protocols import MakeOptimizer, Net, Optimizer
 from npticket.prune import SCOPES, Rule, Score, magnitude
 from npticket.task import CLASSIFY, Task
+from npticket.train import Setting
 
 T = TypeVar("T")
 
@@ -61,22 +62,10 @@ def _step_drops(lr: float, drops: list[tuple[int, float]], warmup: int = 0) -> S
     return linear_warmup(schedule, warmup) if warmup else schedule
 
 
+_NETS = ("lenet_300_100", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
 BUILT_IN = Parts(
-    nets={
-        "lenet_300_100": nets.lenet_300_100,
-        "conv_2": nets.conv_2,
-        "conv_4": nets.conv_4,
-        "conv_6": nets.conv_6,
-        "resnet": nets.resnet,
-        "resnet_18": nets.resnet_18,
-        "vgg_19": nets.vgg_19,
-    },
-    data={
-        "mnist": datasets.mnist,
-        "fashion_mnist": datasets.fashion_mnist,
-        "cifar10": datasets.cifar10,
-        "cifar100": datasets.cifar100,
-    },
+    nets={name: getattr(nets, name) for name in _NETS},
+    data={name: getattr(datasets, name) for name in ("mnist", "fashion_mnist", "cifar10", "cifar100")},
     tasks={CLASSIFY.name: CLASSIFY},
     optimizers={"adam": Adam, "sgd": SGD},
     schedules={"constant": _constant, "step_drops": _step_drops},
@@ -86,67 +75,83 @@ BUILT_IN = Parts(
 )
 
 
-def make_net(recipe: Recipe, parts: Parts) -> Net:
-    """The network."""
-    return _made("net", recipe.net, parts.nets)
+@dataclass(frozen=True)
+class Experiment:
+    """What a recipe becomes. Each part is made when it is first asked for, or RecipeError says why it cannot be."""
 
+    recipe: Recipe
+    parts: Parts
 
-def make_task(recipe: Recipe, parts: Parts) -> Task:
-    """What the network is trained for."""
-    return _made("task", recipe.task, {name: partial(_same, task) for name, task in parts.tasks.items()})
+    @cached_property
+    def net(self) -> Net:
+        return _made("net", self.recipe.net, self.parts.nets)
 
+    @cached_property
+    def task(self) -> Task:
+        return _made("task", self.recipe.task, {name: partial(_same, task) for name, task in self.parts.tasks.items()})
 
-def make_rule(recipe: Recipe, parts: Parts) -> Rule:
-    """How it is pruned; the rule's patterns are held against a network's parameters by `check`."""
-    score = _known("prune", recipe.prune.name, parts.scores)
-    options = {"scope": "layerwise", "rates": {}, **recipe.prune.options}
-    if extra := options.keys() - {"scope", "rates"}:
-        raise RecipeError(f"prune has the options scope and rates, got {', '.join(sorted(extra))}")
-    scope = _known("prune's scope", options["scope"], SCOPES)
-    if not isinstance(options["rates"], Mapping):
-        raise RecipeError(f"prune's rates must be an object of numbers, got {options['rates']!r}")
-    for name, rate in options["rates"].items():
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise RecipeError(f"prune's rates are fractions of the survivors in [0, 1), got {rate!r} for {name}")
-    try:
-        return Rule(score, scope(options["rates"]))
-    except ValueError as error:
-        raise RecipeError(str(error)) from error
+    @cached_property
+    def rule(self) -> Rule:
+        """How it is pruned; the rule's patterns are held against the network's parameters by `check`."""
+        score = _known("prune", self.recipe.prune.name, self.parts.scores)
+        options = {"scope": "layerwise", "rates": {}, **self.recipe.prune.options}
+        if extra := options.keys() - {"scope", "rates"}:
+            raise RecipeError(f"prune has the options scope and rates, got {', '.join(sorted(extra))}")
+        scope, rates = _known("prune's scope", options["scope"], SCOPES), options["rates"]
+        if not isinstance(rates, Mapping):
+            raise RecipeError(f"prune's rates must be an object of numbers, got {rates!r}")
+        for name, rate in rates.items():
+            if not _is_number(rate) or not 0 <= rate < 1:
+                raise RecipeError(f"prune's rates are fractions of the survivors in [0, 1), got {rate!r} for {name}")
+        try:
+            return Rule(score, scope(rates))
+        except ValueError as error:
+            raise RecipeError(str(error)) from error
 
+    def optimizer(self, first_step: int = 0, rate_at: int | None = None) -> MakeOptimizer:
+        """Return what makes optimizers; their schedule begins at `first_step`, or stands still at `rate_at`."""
+        part = self.recipe.optimizer
+        make, options = _known("optimizer", part.name, self.parts.optimizers), dict(part.options)
+        lr = options.pop("lr", None)
+        if not _is_number(lr) or not lr > 0:
+            raise RecipeError(f"the optimizer's lr must be a positive number, got {lr!r}")
+        schedule: Schedule = _made("schedule", self.recipe.schedule.having(lr=lr), self.parts.schedules)
+        at = constant(schedule(rate_at)) if rate_at is not None else lambda step: schedule(first_step + step)
+        return partial(make, lr=at, **options)
 
-def make_optimizer(recipe: Recipe, parts: Parts, first_step: int = 0, rate_at: int | None = None) -> MakeOptimizer:
-    """What makes a fresh optimizer from masks; its schedule begins at `first_step`, or stands still at `rate_at`."""
-    make = _known("optimizer", recipe.optimizer.name, parts.optimizers)
-    options = dict(recipe.optimizer.options)
-    lr = options.pop("lr", None)
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not lr > 0:
-        raise RecipeError(f"the optimizer's lr must be a positive number, got {lr!r}")
-    schedule: Schedule = _made("schedule", recipe.schedule.having(lr=lr), parts.schedules)
-    at = constant(schedule(rate_at)) if rate_at is not None else lambda step: schedule(first_step + step)
-    return partial(make, lr=at, **options)
-
-
-def make_augment(recipe: Recipe, parts: Parts) -> Augment | None:
-    """How inputs are changed from epoch to epoch."""
-    if recipe.augment is None:
-        return None
-    return _known("augment", recipe.augment.name, parts.augments)
+    def setting(
+        self, engine: str, threads: int = 1, first_step: int = 0, steps: int | None = None, rate_at: int | None = None
+    ) -> Setting:
+        """Return how to train from `first_step` to `steps` (None: the recipe's); `rate_at` is as for the optimizer."""
+        recipe, steps = self.recipe, steps or self.recipe.steps
+        return Setting(
+            optimizer=self.optimizer(first_step, rate_at),
+            steps=steps,
+            batch=recipe.batch,
+            validate_every=recipe.validate_every,
+            first_step=first_step,
+            test_at=[step for step in recipe.test_at if first_step < step <= steps],
+            augment=_known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None,
+            engine=engine,
+            threads=threads,
+        )
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
-    """The dataset, from `folder` or where it is found; its split is a function of the recipe's seed."""
+    """Load the data from `folder`, or where they are found; their split is a function of the recipe's seed."""
     make = _known("data", recipe.data.name, parts.data)
     return make(folder, seed=recipe.seed, **recipe.data.options)
 
 
 def check(recipe: Recipe, parts: Parts) -> None:
     """Raise RecipeError if the recipe names what is not there, or options that do not suit what they are for."""
-    net, rule = make_net(recipe, parts), make_rule(recipe, parts)
-    make_task(recipe, parts), make_augment(recipe, parts), _known("data", recipe.data.name, parts.data)
+    experiment = Experiment(recipe, parts)
+    net, rule, _ = experiment.net, experiment.rule, experiment.task
+    _known("data", recipe.data.name, parts.data)
     layout = Params.empty(net.body.layout, 1, bool)
     try:
         rule.scope.names(layout)
-        make_optimizer(recipe, parts)(layout)
+        experiment.setting("fast").optimizer(layout)
     except (TypeError, ValueError) as error:
         raise RecipeError(str(error)) from error
     planned(recipe, parts.series)
@@ -154,6 +159,10 @@ def check(recipe: Recipe, parts: Parts) -> None:
 
 def _same(thing: T) -> T:
     return thing
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _known(field: str, name: str, known: Mapping[str, T]) -> T:

@@ -1,8 +1,9 @@
 """What an experiment is made of, as data that is JSON both ways: parts that have names, and numbers."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 from npticket.backend import Json
 from npticket.experiments.legacy import converted
@@ -24,7 +25,7 @@ class Part:
         object.__setattr__(self, "options", options)
 
     def having(self, **options: Json) -> "Part":
-        """The same with other options."""
+        """Return the same with other options."""
         return Part(self.name, **{**self.options, **options})
 
 
@@ -75,15 +76,15 @@ class Recipe:
 
 
 def scaled(recipe: Recipe, steps: int) -> Recipe:
-    """The recipe with fewer (or more) steps; whatever is to happen at some step happens earlier in proportion."""
+    """Return the recipe with fewer (or more) steps; what is to happen at some step is moved in proportion."""
 
     def at(step: int) -> int:
         return step * steps // recipe.steps
 
     def moved(option: Json) -> Json:
-        if _is(option, list, tuple):
+        if isinstance(option, list | tuple):
             return [[at(step), value] for step, value in option]
-        return at(option) if _is(option, int) else option
+        return at(option) if _fits(int, option) else option
 
     return replace(
         recipe,
@@ -100,11 +101,8 @@ def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
     paper = published.get(recipe.name)
     if paper is None:
         return ""
-    smaller = [
-        f"{getattr(recipe, what):,} of {getattr(paper, what):,} {what}"
-        for what in ("steps", "rounds", "trials")
-        if getattr(recipe, what) < getattr(paper, what)
-    ]
+    sizes = ((what, getattr(recipe, what), getattr(paper, what)) for what in ("steps", "rounds", "trials"))
+    smaller = [f"{ours:,} of {theirs:,} {what}" for what, ours, theirs in sizes if ours < theirs]
     if len(recipe.series) < len(paper.series):
         smaller.append(f"{len(recipe.series)} of {len(paper.series)} series")
     same = scaled(paper, recipe.steps)
@@ -115,68 +113,56 @@ def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
 
 
 def to_json(recipe: Recipe) -> dict[str, Json]:
-    """The recipe as what JSON can hold: what differs from the defaults, a part as {"name": ..., its options}."""
+    """Return what differs from the defaults, as what JSON can hold: a part is {"name": ..., its options}."""
     differing = {f.name for f in fields(Recipe) if getattr(recipe, f.name) != f.default}
     return {name: value for name, value in in_full(recipe).items() if name in differing}
 
 
 def in_full(recipe: Recipe) -> dict[str, Json]:
-    """All fields as what JSON can hold, those that are as by default, too."""
-    return {f.name: _plain(getattr(recipe, f.name)) for f in fields(Recipe)}
+    """Return all fields as what JSON can hold, those that are as by default, too."""
+    values = {f.name: getattr(recipe, f.name) for f in fields(Recipe)}
+    return json.loads(json.dumps(values, default=lambda part: {"name": part.name, **part.options}))
 
 
 def from_json(values: Json) -> Recipe:
     """Read a recipe back, of an earlier form, too; RecipeError names a field that is unknown, missing or ill-typed."""
     if not isinstance(values, Mapping):
         raise RecipeError(f"a recipe is an object with named fields, got {type(values).__name__}")
-    values, known = converted(values), {f.name: f for f in fields(Recipe)}
+    values, kinds = converted(values), get_type_hints(Recipe)
     for name in values:
-        if name not in known:
-            raise RecipeError(f"a recipe has no field {name!r}; it has {', '.join(known)}")
-    lacking = [name for name, f in known.items() if f.default is MISSING and name not in values]
+        if name not in kinds:
+            raise RecipeError(f"a recipe has no field {name!r}; it has {', '.join(kinds)}")
+    lacking = [f.name for f in fields(Recipe) if f.default is MISSING and f.name not in values]
     if lacking:
         raise RecipeError(f"the recipe lacks {', '.join(lacking)}")
-    kinds = get_type_hints(Recipe)
-    return Recipe(**{name: _typed(name, kinds[name], value) for name, value in values.items()})
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, Part):
-        return {"name": value.name, **{name: _plain(option) for name, option in value.options.items()}}
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return {name: _plain(item) for name, item in value.items()} if isinstance(value, Mapping) else value
-
-
-def _is(value: Json, *types: type) -> bool:
-    """Whether a value has one of the types; true and false are no numbers."""
-    return isinstance(value, types) and (bool in types or not isinstance(value, bool))
-
-
-def _are(values: Json, *types: type) -> bool:
-    return _is(values, list, tuple) and all(_is(value, *types) for value in values)
-
-
-def _is_part(value: Json) -> bool:
-    return _is(value, Part) or (_is(value, Mapping) and _is(value.get("name"), str) and _are(list(value), str))
+    for name, value in values.items():
+        if not _fits(kinds[name], value):
+            raise RecipeError(f"{name} must be {_WORDS[kinds[name]]}, got {value!r}")
+    return Recipe(**{name: _python(value) for name, value in values.items()})
 
 
 _PART = 'an object with a name, such as {"name": "sgd", "lr": 0.1}'
-_KINDS: dict[object, tuple[str, Callable[[Json], bool]]] = {  # by annotation: what is expected, in words and as a test
-    str: ("a text", lambda v: _is(v, str)),
-    int: ("an integer", lambda v: _is(v, int)),
-    Part: (_PART, _is_part),
-    Part | None: (f"null or {_PART}", lambda v: v is None or _is_part(v)),
-    tuple[str, ...]: ("a list of texts", lambda v: _are(v, str)),
-    tuple[int, ...]: ("a list of integers", lambda v: _are(v, int)),
+_WORDS: dict[Json, str] = {  # what is expected, by annotation
+    str: "a text",
+    int: "an integer",
+    Part: _PART,
+    Part | None: f"null or {_PART}",
+    tuple[str, ...]: "a list of texts",
+    tuple[int, ...]: "a list of integers",
 }
 
 
-def _typed(name: str, kind: object, value: Json) -> Json:
-    """Check a field that came from JSON against its annotation; lists become tuples, objects parts."""
-    expected, is_right = _KINDS[kind]
-    if not is_right(value):
-        raise RecipeError(f"{name} must be {expected}, got {value!r}")
+def _fits(kind: Json, value: Json) -> bool:
+    if kind in (str, int):
+        return isinstance(value, kind) and not isinstance(value, bool)  # true and false are no numbers
+    if kind == Part | None:
+        return value is None or _fits(Part, value)
+    if kind is Part:
+        return isinstance(value, Mapping) and _fits(str, value.get("name"))
+    return isinstance(value, list | tuple) and all(_fits(get_args(kind)[0], item) for item in value)
+
+
+def _python(value: Json) -> Json:
     if isinstance(value, Mapping):
         return Part(**value)
     return tuple(value) if isinstance(value, list) else value

@@ -1,13 +1,13 @@
-"""A recipe in, a directory of results out: trials x series x rounds of training runs, resumed, side by side.
+"""A recipe in, a directory of results out, and read back: trials x series x rounds of training runs, side by side.
 
 Every run is a function of the recipe and its place, so the results do not depend on who trained what, or when.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,87 +15,75 @@ import numpy as np
 
 from npticket.datasets import Dataset
 from npticket.datasets.shared import Shared
-from npticket.experiments import machine, training
-from npticket.experiments.cluster import Cluster
-from npticket.experiments.outcome import outcome
-from npticket.experiments.parts import Parts, check, make_net, make_task
+from npticket.experiments import machine, tables, training
+from npticket.experiments.files import StoreError, read_json
+from npticket.experiments.parts import Experiment, Parts, check
 from npticket.experiments.progress import Progress, percent
-from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.experiments.recipe import Recipe, RecipeError, from_json, reduced
 from npticket.experiments.schedule import Schedule
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
 from npticket.experiments.tables import Outcome
-from npticket.experiments.training import How
-from npticket.experiments.workers import Workers, default_jobs
-from npticket.task import Task, misfit
+from npticket.experiments.training import Means
+from npticket.experiments.workers import Cluster, Workers, default_jobs
+from npticket.task import misfit
 from npticket.train import DivergedError
 
 LOST = 3  # times that all workers may be lost without a run being finished in between
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Means:
-    """What an experiment is run with, on which its results do not depend.
-
-    Runs go to `jobs` processes, or to the dask `scheduler` at an address. With `lock_step`, and always on a GPU, the
-    trials of all series of a round train together in one process, as far as memory suffices.
-    """
-
-    jobs: int = 1
-    scheduler: str = ""
-    array_module: str = "numpy"
-    engine: str = "fast"
-    lock_step: bool = False
 
 
 def run(
-    recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: Say | None = None
+    recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: bool = False
 ) -> Outcome:
     """Train what is missing in `folder` and return the whole outcome.
 
-    `say` gets a line for every round of a series that is complete. Raises StoreError for a directory that holds
+    With `say`, print a line for every round of a series that is complete. Raises StoreError for a directory that holds
     something else or is in use, RecipeError, DivergedError.
     """
-    means = means or Means()
+    means, experiment = means or Means(), Experiment(recipe, parts)
     check(recipe, parts)
-    _check_data(recipe, parts, data)
-    task, net = make_task(recipe, parts), make_net(recipe, parts)
-    size = sum(int(np.prod(shape)) for shape in net.body.layout.values())
+    if wrong := misfit(experiment.net, experiment.task, data):  # before anything is written or trained
+        raise RecipeError(wrong)
+    if recipe.batch > len(data.train):
+        raise RecipeError(f"a batch of {recipe.batch} does not fit into {len(data.train)} training examples")
+    size = sum(int(np.prod(shape)) for shape in experiment.net.body.layout.values())
     described = machine.describe(data, means.jobs, means.array_module, means.engine)
     with ExitStack() as stack:
-        store = stack.enter_context(Store(folder, recipe, task, described, size))
-        schedule = Schedule(recipe, parts, store)
+        store = stack.enter_context(Store(folder, recipe, experiment.task, described, size))
+        schedule = Schedule(experiment, store)
         schedule.check_masks()
         total, missing = len(schedule.runs), len(schedule.missing)
         progress = stack.enter_context(Progress(total, total - missing))
-        failed = _train(recipe, parts, data, means, schedule, partial(_note, recipe, task, store, progress, say))
+        _train(experiment, data, means, schedule, partial(_note, experiment, store, progress, say))
         schedule.check_masks()
-        if failed:
-            raise DivergedError(
-                f"{failed[0]}. {len(schedule.missing)} of {total} runs are missing for it; all others are kept"
-            ) from failed[0]
+        if schedule.failed:
+            error, left = next(iter(schedule.failed.values())), f"{len(schedule.missing)} of {total} runs are missing"
+            raise DivergedError(f"{error}. {left} for it; all others are kept") from error
     return outcome(folder, parts)
 
 
 def _train(
-    recipe: Recipe, parts: Parts, data: Dataset, means: Means, schedule: Schedule, note: Callable[[Key], None]
-) -> list[DivergedError]:
-    """Work off the schedule with workers, and with new ones if they die; return what diverging runs said."""
+    experiment: Experiment, data: Dataset, means: Means, schedule: Schedule, note: Callable[[Key], None]
+) -> None:
+    """Work off the schedule with workers, and with new ones if they die."""
     jobs, scheduler = means.jobs, means.scheduler
-    threads = 1 if scheduler else max(1, default_jobs() // jobs)
-    how = How(means.array_module, means.engine, threads)
+    means = replace(means, threads=1 if scheduler else max(1, default_jobs() // jobs))
+    light = replace(experiment, parts=replace(experiment.parts, series={}, published={}))
     with ExitStack() as stack:
         sent: Dataset | Shared = data
         if jobs > 1 and not scheduler:  # processes of this machine share one copy of the data
-            sent = Shared(data, stack.enter_context(_folder_for_data(schedule.folder)))
-        call = partial(training.train_runs, recipe, replace(parts, series={}, published={}), sent, how)
-        lost, failed = 0, list[DivergedError]()
+            folder = schedule.store.folder / ".data"
+            shutil.rmtree(folder, ignore_errors=True)  # what a killed process left there
+            folder.mkdir()
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            sent = Shared(data, folder)
+        call, lost = partial(training.train_runs, light, sent, means), 0
         while schedule.missing:
             before = len(schedule.missing)
             try:
                 with Cluster(call, scheduler) if scheduler else Workers(call, jobs) as workers:
-                    return schedule.work_off(workers, means.lock_step or means.array_module != "numpy", note)
+                    schedule.work_off(workers, means.lock_step or means.array_module != "numpy", note)
+                    return
             except BrokenExecutor as error:  # a worker died; what it was doing is done again
                 lost = lost + 1 if len(schedule.missing) == before else 0
                 if lost == LOST:
@@ -103,38 +91,49 @@ def _train(
                         f"the processes died {LOST} times in a row ({error}); finished runs are kept. Is the memory "
                         "sufficient? Fewer jobs need less"
                     ) from error
-    return failed
 
 
-def _check_data(recipe: Recipe, parts: Parts, data: Dataset) -> None:
-    """Raise RecipeError if network or batch do not go with the data: before anything is written or trained."""
-    wrong = misfit(make_net(recipe, parts), make_task(recipe, parts), data)
-    if wrong:
-        raise RecipeError(wrong)
-    if recipe.batch > len(data.train):
-        raise RecipeError(f"a batch of {recipe.batch} does not fit into {len(data.train)} training examples")
-
-
-@contextmanager
-def _folder_for_data(folder: Path) -> Iterator[Path]:
-    """A folder inside the experiment's, which is locked: what a killed process left there is cleared away."""
-    shared = folder / ".data"
-    shutil.rmtree(shared, ignore_errors=True)
-    shared.mkdir()
-    try:
-        yield shared
-    finally:
-        shutil.rmtree(shared, ignore_errors=True)
-
-
-def _note(recipe: Recipe, task: Task, store: Store, progress: Progress, say: Say | None, key: Key) -> None:
+def _note(experiment: Experiment, store: Store, progress: Progress, say: bool, key: Key) -> None:
     """Show the latest result, and a line once all trials of a round are there."""
-    column, measure = f"early_stop_test_{task.headline.name}", task.headline
-    rows = [row for row in store.results() if (row["series"], row["round"]) == (key.series, key.round)]
-    latest = next(row for row in rows if row["trial"] == key.trial)
+    measure, latest = experiment.task.headline, store.result(key)
+    column = f"early_stop_test_{measure.name}"
     progress.advance(f"{key.series} {percent(latest['density'])}: {measure.text(latest[column])}")
-    if say is not None and len(rows) == recipe.trials:
+    trials = [key._replace(trial=trial) for trial in range(experiment.recipe.trials)]
+    if say and all(trial in store for trial in trials):
+        rows = [store.result(trial) for trial in trials]
         stop, best = (np.mean([row[name] for row in rows]) for name in ("early_stop_step", column))
         line = f"{key.series:20} {percent(latest['density']):>8}   early stop {stop:9,.0f}"
         line += f"   test {measure.words} {measure.text(best)}"
-        progress.say(line) if say is print else say(line)
+        progress.say(line)
+
+
+def outcome(folder: str | Path, parts: Parts) -> Outcome:
+    """Read what an experiment left in `folder`, with its title and its note."""
+    recipe, folder = read_recipe(folder), Path(folder)
+    experiment = Experiment(recipe, parts)
+    task = experiment.task
+    try:
+        results = tables.read(folder / "results.csv", tables.result_columns(task))
+        curves = tables.read(folder / "curves.csv", tables.curve_columns(task))
+    except FileNotFoundError as error:
+        raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+    manifest = read_json(folder / "manifest.json")
+    data = manifest["data"]
+    title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
+    if not results:
+        raise StoreError(f"{folder} has no finished run yet: run the same command again")
+    trials = len({row["trial"] for row in results})
+    note = f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps"
+    tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
+    note = "; ".join(filter(None, (note, reduced(recipe, parts.published), tf32)))
+    return Outcome(recipe, manifest, results, curves, title, note, task, parts.series)
+
+
+def read_recipe(folder: str | Path) -> Recipe:
+    """Return the recipe of a directory; StoreError if it is no experiment's, RecipeError for a wrong field."""
+    path = Path(folder) / "recipe.json"
+    if not path.is_file():
+        raise StoreError(f"{folder} is not an experiment's directory: it has no recipe.json")
+    return from_json(read_json(path))

@@ -12,6 +12,7 @@ an experiment are known before the first is trained, and a run that is in the st
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from npticket.params import Params
 from npticket.protocols import Net
 
 REWIND_POINT = "rewind_point"
+LEFT = ("end", "masks", "next_masks")  # what a run leaves: its parameters, its masks, and these once they were pruned
 
 
 class Key(NamedTuple):
@@ -38,22 +40,13 @@ class Key(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """An array that a run leaves: "end", its parameters, or "next_masks", those pruned from it, packed."""
+    """An array that a run leaves, one of LEFT."""
 
     key: Key
     what: str
 
 
-@dataclass(frozen=True)
-class Left:
-    """What a run leaves: left["end"], its parameters, and left["next_masks"], what pruning leaves of its masks."""
-
-    key: Key
-
-    def __getitem__(self, what: str) -> Stored:
-        return Stored(self.key, what)
-
-
+Left = Mapping[str, Stored]
 Given = Mapping[str, Stored]  # what a run takes along from others: "masks", an "end", another "theta0"
 Start = tuple[Params, Params]  # where a run starts, and its masks
 
@@ -69,8 +62,8 @@ class Done(NamedTuple):
 class At:
     """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks) and an earlier run's end.
 
-    `prune(params, masks)` is the recipe's rule, `prunable` names the parameters that it prunes. There is one trial, and
-    a random generator for it.
+    `prune(end, masks)` is the recipe's rule, which may be shown the start of that training, too; `prunable` names the
+    parameters that it prunes. There is one trial, and a random generator for it.
     """
 
     net: Net
@@ -78,7 +71,7 @@ class At:
     theta0: Params
     masks: Params
     given_end: Params | None
-    prune: Callable[[Params, Params], Params]
+    prune: Callable[..., Params]
     prunable: Sequence[str]
     rngs: Sequence[np.random.Generator]
 
@@ -151,18 +144,16 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run]:
 
 def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Done, Key]]:
     """Go through one series of one trial, answering at once."""
-    try:
+    with suppress(StopIteration):
         asked = next(runs)
         while True:
             key = Key(name if isinstance(asked, Run) else asked.series, asked.round, trial)
             yield asked, key
-            asked = runs.send(Left(key))
-    except StopIteration:
-        return
+            asked = runs.send({what: Stored(key, what) for what in LEFT})
 
 
 def kept(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
-    """Which arrays of each run others take along."""
+    """Return which arrays of each run others take along."""
     wanted: dict[Key, set[str]] = {key: set() for key in runs}
     for run in runs.values():
         for stored in run.given.values():
@@ -172,7 +163,7 @@ def kept(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
 
 def to_the_rewind_point(recipe: Recipe) -> Runs:
     """The dense network's first steps, of which other series take the end."""
-    yield Run(0, as_given, steps=recipe.rewind_step)
+    yield Run(0, lambda at: (at.theta0, at.masks), steps=recipe.rewind_step)
 
 
 def rewind_point(recipe: Recipe) -> Generator[Done, Left, Given]:
@@ -181,8 +172,3 @@ def rewind_point(recipe: Recipe) -> Generator[Done, Left, Given]:
         return {}
     left = yield Done(REWIND_POINT, 0)
     return {"theta0": left["end"]}
-
-
-def as_given(at: At) -> Start:
-    """Everything, as it was first initialised."""
-    return at.theta0.copy(), at.masks

@@ -9,35 +9,39 @@ killed goes on from its finished runs, and ends with the tables that it would ha
 import hashlib
 import io
 import json
+import re
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 
 from npticket.backend import Array, Json
 from npticket.experiments import tables
-from npticket.experiments.files import StoreError, lock, read_json, write, write_json
+from npticket.experiments.files import StoreError, check_run, lock, read_json, write, write_json
 from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
-from npticket.experiments.runfile import check_run, single_numbers
 from npticket.experiments.series import Key
 from npticket.task import Task
 
 TABLES_EVERY = 10.0  # seconds between writings of the tables: they grow with every run, the runs' files do not
+UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
+              zipfile.BadZipFile)  # fmt: skip
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """The directory of one experiment, locked against other processes until `close`.
 
     A directory of another `recipe` is refused. `task` has the names of what is measured, `manifest` describes this
-    machine and the data, `size` is the number of parameters of a network. A run is a mapping of arrays: see runfile.py.
+    machine and the data, `size` is the number of a network's parameters. A run is a mapping of arrays: see `check_run`.
     """
 
     def __init__(self, folder: str | Path, recipe: Recipe, task: Task, manifest: Mapping[str, Json], size: int) -> None:
-        self.folder = Path(folder)
-        self.task, self.size = task, size
+        self.folder, self._task, self._size = Path(folder), task, size
+        self._order = {series: i for i, series in enumerate(recipe.series)}
+        self._written = 0.0
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.folder / ".lock")
         try:
@@ -47,37 +51,26 @@ class Store:
         except BaseException:
             self._lock.close()
             raise
-        self._order = {series: i for i, series in enumerate(recipe.series)}
-        self._written = 0.0
-
-    def __enter__(self) -> "Store":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __contains__(self, key: Key) -> bool:
         return key in self._runs
-
-    def __iter__(self) -> Iterator[Key]:
-        return iter(self._runs)
 
     def __len__(self) -> int:
         return len(self._runs)
 
     def holds(self, key: Key, what: str) -> bool:
-        """Whether the run is there and has the array `what`."""
-        return key in self._runs and what in self._runs[key]["holds"]
+        """Say whether the run is there and has the array `what`."""
+        return what in self._runs.get(key, {})
 
     def digest(self, key: Key, what: str) -> bytes:
-        """What tells the masks or next_masks of a run from others, without reading them again."""
+        """Return what tells the masks or next_masks of a run from others, without reading them again."""
         return self._runs[key][what]
 
     def add(self, key: Key, run: Mapping[str, Array]) -> None:
         """Keep a finished run, and now and then bring the tables up to date."""
         path = self.folder / "runs" / key.file
         run = {name: np.asarray(value) for name, value in run.items()}
-        check_run(path, run, self.size, self.task)
+        check_run(path, run, self._size, self._task)
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, **run)
         write(path, file.getvalue())
@@ -91,26 +84,21 @@ class Store:
         try:
             with np.load(path, allow_pickle=False) as file:
                 run = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
-                zipfile.BadZipFile) as error:  # fmt: skip
+        except UNREADABLE as error:
             raise StoreError(f"{path} cannot be read ({error}); delete it to train this run again") from error
-        check_run(path, run, self.size, self.task)
+        check_run(path, run, self._size, self._task)
         return run
 
     def write_tables(self) -> None:
         """Write results.csv and curves.csv from all runs, ordered by round, series and trial."""
         keys = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
-        results = [self._result(key) for key in keys]
-        curves = [row for key in keys for row in self._curve(key)]
-        write(self.folder / "results.csv", tables.text(tables.result_columns(self.task), results).encode())
-        write(self.folder / "curves.csv", tables.text(tables.curve_columns(self.task), curves).encode())
+        results = tables.text(tables.result_columns(self._task), map(self.result, keys))
+        curves = tables.text(tables.curve_columns(self._task), (row for key in keys for row in self._curve(key)))
+        write(self.folder / "results.csv", results.encode())
+        write(self.folder / "curves.csv", curves.encode())
         self._written = time.monotonic()
 
-    def results(self) -> list[dict[str, Json]]:
-        """The rows of results.csv so far, in no particular order."""
-        return [self._result(key) for key in self._runs]
-
-    def close(self) -> None:
+    def close(self, *_: object) -> None:
         """Bring the tables up to date and let other processes in."""
         if not self._lock.closed:
             try:
@@ -118,26 +106,24 @@ class Store:
             finally:
                 self._lock.close()
 
-    def _result(self, key: Key) -> dict[str, Json]:
+    __exit__ = close
+
+    def result(self, key: Key) -> dict[str, Json]:
+        """Return a run's row of results.csv."""
         run = self._runs[key]
-        return _who(key) | {name: run[name].item() for name in single_numbers(self.task)}
+        return key._asdict() | {name: run[name].item() for name in tables.result_columns(self._task)[len(tables.WHO) :]}
 
     def _curve(self, key: Key) -> list[dict[str, Json]]:
-        run, who = self._runs[key], _who(key)
-        curves = []
-        for v, step in enumerate(run["at_steps"].tolist()):
-            values = {name: run[name][v].item() for name in tables.curves_measured(self.task)}
-            curves.append(who | {"step": step} | {name: "" if np.isnan(v) else v for name, v in values.items()})
-        return curves
+        columns = {"step": "at_steps"} | {name: name for name in tables.curves_measured(self._task)}
+        values = zip(*(self._runs[key][name].tolist() for name in columns.values()), strict=True)
+        rows = ({name: "" if v != v else v for name, v in zip(columns, row, strict=True)} for row in values)
+        return [key._asdict() | row for row in rows]
 
     def _present(self) -> list[Key]:
         keys = []
         for path in sorted((self.folder / "runs").glob("*.npz")):
-            try:
-                series, round, trial = path.stem.rsplit("-", 2)
-                key = Key(series, int(round.removeprefix("round")), int(trial.removeprefix("trial")))
-            except ValueError:
-                key = None
+            named = re.fullmatch(r"(.+)-round(\d+)-trial(\d+)", path.stem)
+            key = Key(named[1], int(named[2]), int(named[3])) if named else None
             if key is None or key.file != path.name:
                 raise StoreError(f"{path} is not named like a run, <series>-round<r>-trial<t>.npz; move it away")
             keys.append(key)
@@ -162,30 +148,24 @@ class Store:
                 "or ask for the same again to go on"
             )
 
-    def _describe(self, manifest: Mapping[str, Array]) -> None:
-        """Note this machine; results go on on another one, but only with the same data."""
+    def _describe(self, manifest: Mapping[str, Json]) -> None:
+        """Note this machine; results go on on another one, but only with the same data, wherever these come from."""
         path = self.folder / "manifest.json"
         now = json.loads(json.dumps(manifest))
         there = read_json(path) if path.exists() else {"data": now["data"], "machines": []}
         if not isinstance(there.get("data"), dict) or not isinstance(there.get("machines"), list):
             raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
-        if {k: v for k, v in there["data"].items() if k != "source"} != {
-            k: v for k, v in now["data"].items() if k != "source"
-        }:
+        if there["data"] | {"source": ""} != now["data"] | {"source": ""}:
             raise StoreError(f"{self.folder} was made from other data: {there['data']} there, {now['data']} now")
         if now["machine"] not in there["machines"]:
             there["machines"].append(now["machine"])
             write_json(path, there)
 
 
-def _who(key: Key) -> dict[str, Json]:
-    return {"trial": key.trial, "series": key.series, "round": key.round}
-
-
 def _light(run: Mapping[str, np.ndarray]) -> dict[str, Json]:
-    """A run without its large arrays, which stay on the disk; of masks, a digest."""
-    digests = {name: hashlib.sha256(run[name].data).digest() for name in ("masks", "next_masks") if name in run}
-    return {name: value for name, value in run.items() if name != "end"} | digests | {"holds": set(run)}
+    """A run with digests in the place of its large arrays, which stay on the disk."""
+    large = {"masks", "next_masks", "end"} & run.keys()
+    return {**run, **{name: hashlib.sha256(run[name].data).digest() for name in large}}
 
 
 def _flat(values: Json, name: str = "") -> dict[str, Json]:

@@ -1,8 +1,7 @@
 """The two tables of an experiment, results.csv and curves.csv: their columns, and how they are read and summarised.
 
-A row of results is one training run; its rows of curves are the run's validations. `series` says what was trained: the
-winning ticket, say, or one of its controls. Several draws of one control are summarised together. Which measures there
-are is the task's business: for one that measures loss and acc, the columns are val_loss, val_acc, test_acc ...
+A row of results is one training run; its rows of curves are the run's validations. Several draws of one control are
+summarised together. For a task that measures loss and acc, the columns are val_loss, val_acc, test_acc ...
 """
 
 import csv
@@ -25,26 +24,26 @@ Row = Mapping[str, Json]
 
 
 def measured_columns(task: Task) -> tuple[str, ...]:
-    """The columns of results.csv that come from early stopping and from the end."""
+    """Name the columns of results.csv that come from early stopping and from the end."""
     names = [measure.name for measure in task.measures[1:] or task.measures]
     when = ("early_stop_test", "final_test", "final_train")
     return ("early_stop_step", "early_stop_val_loss", *(f"{w}_{name}" for w in when for name in names))
 
 
 def result_columns(task: Task) -> tuple[str, ...]:
-    """All columns of results.csv."""
+    """Name all columns of results.csv."""
     return (*WHO, "density", *measured_columns(task), "steps", "seconds")
 
 
 def curves_measured(task: Task) -> tuple[str, ...]:
-    """The columns of curves.csv that are measured at validations."""
+    """Name the columns of curves.csv that are measured at validations."""
     names = [measure.name for measure in task.measures[1:]]
     tested = [f"test_{name}" for name in names or task.names]
     return ("train_loss", "val_loss", *(f"val_{name}" for name in names), *tested)
 
 
 def curve_columns(task: Task) -> tuple[str, ...]:
-    """All columns of curves.csv."""
+    """Name all columns of curves.csv."""
     return (*WHO, "step", *curves_measured(task))
 
 
@@ -107,43 +106,39 @@ class Outcome:
 
     def points(self, series: str) -> list[Point]:
         """Gather the results of one series, all its draws, by round; runs in order of draw, then trial."""
-        rounds: dict[int, list[Row]] = {}
-        for row in self.results:
-            if self.line(row["series"]) == series:
-                rounds.setdefault(row["round"], []).append(row)
         points = []
-        for index, rows in sorted(rounds.items()):
+        for (index,), rows in self._rows(self.results, series, "round"):
             rows.sort(key=lambda row: (row["series"], row["trial"]))
-            trial, *columns = (
-                np.array([row[name] for row in rows]) for name in ("trial", *measured_columns(self.task))
-            )
-            named = dict(zip(measured_columns(self.task), columns, strict=True))
-            points.append(Point(series, index, rows[0]["density"], rows[0]["steps"], trial, named))
+            columns = {name: np.array([row[name] for row in rows]) for name in ("trial", *measured_columns(self.task))}
+            points.append(Point(series, index, rows[0]["density"], rows[0]["steps"], columns.pop("trial"), columns))
         return points
 
     def curve(self, series: str, round: int, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the steps (V,) and the values (n, V) of one column of a series in one round; NaN where it is empty."""
-        runs: dict[tuple[str, int], list[Row]] = {}
-        for row in self.curves:
-            if row["round"] == round and self.line(row["series"]) == series:
-                runs.setdefault((row["series"], row["trial"]), []).append(row)
+        runs = self._rows((row for row in self.curves if row["round"] == round), series, "series", "trial")
         if not runs:
             raise KeyError(f"there are no curves of {series} in round {round}")
-        ordered = [sorted(rows, key=lambda row: row["step"]) for _, rows in sorted(runs.items())]
+        ordered = [sorted(rows, key=lambda row: row["step"]) for _, rows in runs]
         values = [[np.nan if row[column] == "" else row[column] for row in rows] for rows in ordered]
         return np.array([row["step"] for row in ordered[0]]), np.array(values)
 
     def tested_at(self, step: int, series: str) -> dict[int, np.ndarray]:
         """Gather the headline measure on the test set after `step` steps, (n,), by round; KeyError if nobody looked."""
-        column, found = f"test_{self.task.headline.name}", dict[int, dict[tuple[str, int], float]]()
-        for row in self.curves:
+        column, found = f"test_{self.task.headline.name}", dict[int, np.ndarray]()
+        for (round,), rows in self._rows(self.curves, series, "round"):
+            rows.sort(key=lambda row: (row["series"], row["trial"]))
+            found[round] = np.array([row[column] for row in rows if row["step"] == step and row[column] != ""])
+            if not found[round].size:
+                raise KeyError(f"the test set was not looked at after {step:,} steps of {series}")
+        return found
+
+    def _rows(self, table: Iterable[Row], series: str, *by: str) -> list[tuple[tuple, list[Row]]]:
+        """The rows of a series and its other draws, put together and ordered by the values of some columns."""
+        found: dict[tuple, list[Row]] = {}
+        for row in table:
             if self.line(row["series"]) == series:
-                runs = found.setdefault(row["round"], {})
-                if row["step"] == step and row[column] != "":
-                    runs[row["series"], row["trial"]] = row[column]
-        if not all(found.values()):
-            raise KeyError(f"the test set was not looked at after {step:,} steps of {series}")
-        return {round: np.array([runs[key] for key in sorted(runs)]) for round, runs in sorted(found.items())}
+                found.setdefault(tuple(row[name] for name in by), []).append(row)
+        return sorted(found.items())
 
 
 def text(columns: Sequence[str], rows: Iterable[Row]) -> str:

@@ -1,62 +1,54 @@
-"""Training runs side by side: in this process or in several, behind one `submit`.
-
-Trials never touch each other and their random streams are a function of their numbers, so it does not matter which
-process trains which, or how many there are.
-"""
+"""Training runs side by side: in this process, in several, or on a cluster, behind one `submit`."""
 
 import multiprocessing
+import operator
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, wait
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from itertools import chain
 from multiprocessing import resource_tracker
-from types import TracebackType
 
 import numpy as np
 
 from npticket.backend import THREAD_VARIABLES, array_module, one_blas_thread
+from npticket.experiments.series import Start
 from npticket.params import Params
 from npticket.record import Fit, join_trials
 from npticket.streams import Place
+
+CONNECT = "20s"  # how long a cluster's scheduler may take to answer
 
 _call: Callable[..., object]  # in a worker process: what it was started for, with the data
 
 
 def fit_trials(
-    workers: "Workers",
-    starts: Sequence[tuple[Params, Params]],
-    place: Place,
-    on_done: Callable[[], object] = lambda: None,
+    workers: "Workers", starts: Sequence[Start], place: Place, on_done: Callable[[], object] = lambda: None
 ) -> list[Fit]:
     """Train networks from several (start, masks), every trial of each at the same time if there are so many workers.
 
     The workers' call is `fit` with everything but start, masks and place. On a GPU the trials of one start train in one
     call. `on_done` is called as each call ends. Raises what the first failed one raised.
     """
-    rows = [slice(t, t + 1) for t in range(len(place.trials))]
-    if array_module(starts[0][0].flat) is not np:
-        rows = [slice(None)]
-    futures = [
-        [
-            workers.submit(
-                start=start.like(start.flat[row]), masks=masks.like(masks.flat[row]), place=place.of(place.trials[row])
-            )
-            for row in rows
-        ]
-        for start, masks in starts
-    ]
+    on_host = array_module(starts[0][0].flat) is np
+    rows = [slice(t, t + 1) for t in range(len(place.trials))] if on_host else [slice(None)]
+
+    def train(start: Params, masks: Params, row: slice) -> Future:
+        start, masks = (params.like(params.flat[row]) for params in (start, masks))
+        return workers.submit(start=start, masks=masks, place=place.of(place.trials[row]))
+
+    futures = [[train(start, masks, row) for row in rows] for start, masks in starts]
     for future in chain(*futures):
         future.add_done_callback(lambda _: on_done())
     return [join_trials([future.result() for future in parts]) for parts in futures]
 
 
 def default_jobs() -> int:
-    """The number of cores this process may use, or 1 without joblib, which starts the processes."""
+    """Return the number of cores this process may use, or 1 without joblib, which starts the processes."""
     try:
         import joblib
     except ImportError:
@@ -74,9 +66,8 @@ class Workers:
     def __init__(self, call: Callable[..., object], jobs: int) -> None:
         if jobs < 1:
             raise ValueError(f"at least 1 job is needed, got {jobs}")
-        self.jobs = jobs
+        self.jobs, self._call = jobs, call
         self.lost: tuple[type[BaseException], ...] = (BrokenExecutor,)  # what a future raises whose worker died
-        self._call = call
         self._executor: Executor | None = None
         self._kill: Callable[[], object] = lambda: None
         self._others: set = set()  # child processes that are none of ours
@@ -88,15 +79,10 @@ class Workers:
             return self
         try:
             self._start_processes()
-        except BaseException:
-            self._stop(at_once=True)
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop(at_once=kind is not None)
 
     def _start_processes(self) -> None:
         try:
@@ -107,15 +93,14 @@ class Workers:
         self._others = set(multiprocessing.active_children())
         resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
         with _interrupts_held_back():
-            pool = ProcessPoolExecutor(
-                self.jobs, timeout=None, initializer=_prepare, initargs=(self._call, os.getpid()), env=threads
-            )
+            start = {"initializer": _prepare, "initargs": (self._call, os.getpid())}
+            pool = ProcessPoolExecutor(self.jobs, timeout=None, env=threads, **start)
             self._executor, self._kill = pool, partial(pool.shutdown, kill_workers=True)
-            wait([pool.submit(_ready) for _ in range(self.jobs)])
+            wait([pool.submit(os.getpid) for _ in range(self.jobs)])  # until all of them have started
 
-    def _stop(self, at_once: bool) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stack.close()
-        if not at_once:
+        if kind is None:
             if self._executor is not None:
                 self._executor.shutdown()
             return
@@ -131,7 +116,7 @@ class Workers:
     def submit(self, **arguments: object) -> Future:
         """Make the call with these arguments, now or when a process is free."""
         if self._executor is not None:
-            return self._executor.submit(_make_call, arguments)
+            return self._executor.submit(_make_call, **arguments)
         future: Future = Future()
         try:
             future.set_result(self._call(**arguments))
@@ -154,8 +139,8 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _ready() -> None:
-    """What a worker does first, so that it is known to have started."""
+def _make_call(**arguments: object) -> object:
+    return _call(**arguments)
 
 
 @contextmanager
@@ -171,5 +156,29 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _make_call(arguments: Mapping[str, object]) -> object:
-    return _call(**arguments)
+class Cluster(AbstractContextManager["Cluster"]):
+    """What Workers are, on the workers of a dask.distributed scheduler at `address`, such as "tcp://host:8786".
+
+    `call` is sent to every worker once. What a lost worker was doing, the scheduler gives to another.
+    """
+
+    def __init__(self, call: Callable[..., object], address: str) -> None:
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError as error:
+            raise ImportError("a cluster needs dask.distributed: pip install npticket[cluster]") from error
+        try:
+            self._client = Client(address, timeout=CONNECT)
+        except (OSError, ValueError) as error:
+            raise RuntimeError(f"there is no cluster to be reached at {address}: {error}") from error
+        self.jobs = max(1, sum(self._client.nthreads().values()))
+        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor, CancelledError, KilledWorker)
+        self._sent = self._client.scatter(call, broadcast=True, hash=False)
+        self._executor = self._client.get_executor(pure=False, retries=3)
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def submit(self, **arguments: object) -> Future:
+        """Make the call with these arguments when a worker is free."""
+        return self._executor.submit(operator.call, self._sent, **arguments)
