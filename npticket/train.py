@@ -1,6 +1,6 @@
 """Step 2, training: minibatch steps, and validation at intervals.
 
-Training always runs its full budget. The test set is looked at for that step, at the end, and where it is asked for; it
+Training always runs its full budget. The test set is looked at for early stopping, at the end and where asked for; it
 decides nothing. What is measured is the task's business; its names are parts of the names here: val_loss, test_acc.
 """
 
