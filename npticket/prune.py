@@ -41,13 +41,12 @@ Score = Callable[[Evidence], Params]  # the lowest go
 
 
 class Scope(Protocol):
-    """Among whom weights are ranked, and how many go."""
+    """Among whom weights are ranked, and how many go: returns new masks without the lowest-scored survivors."""
 
     def names(self, params: Params) -> list[str]:
         """The parameters that may be pruned, in the order of the layout."""
 
-    def __call__(self, scores: Params, masks: Params) -> Params:
-        """Return new masks without the lowest-scored survivors."""
+    def __call__(self, scores: Params, masks: Params) -> Params: ...
 
 
 @dataclass(frozen=True)
@@ -137,13 +136,7 @@ def random_scores(params: Params, rngs: Sequence[np.random.Generator]) -> Params
 
 def prune_layerwise(scores: Params, masks: Params, rates: Mapping[str, float]) -> Params:
     """Return new masks: each parameter named in `rates` loses that fraction of its lowest-scored survivors."""
-    for name, rate in rates.items():
-        _check(scores, masks, [name], rate)
-    pruned = masks.like(to_host(masks.flat).copy())
-    for t in range(masks.trials):
-        for name, rate in rates.items():
-            pruned[name][t] = _drop_lowest(to_host(scores[name][t]), pruned[name][t], rate)
-    return masks.like(to_device(pruned.flat, array_module(masks.flat)))
+    return _pruned(scores, masks, [([name], rate) for name, rate in rates.items()])
 
 
 def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[str]) -> Params:
@@ -151,24 +144,25 @@ def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[s
     names = list(dict.fromkeys(names))
     if not names:
         raise ValueError("global pruning needs at least one parameter name")
-    _check(scores, masks, names, rate)
+    return _pruned(scores, masks, [(names, rate)])
+
+
+def _pruned(scores: Params, masks: Params, groups: Sequence[tuple[Sequence[str], float]]) -> Params:
+    """Return new masks without the round(rate * survivors) lowest-scored of each group; a stable sort settles ties."""
+    for names, rate in groups:
+        _check(scores, masks, names, rate)
     pruned = masks.like(to_host(masks.flat).copy())
     for t in range(masks.trials):
-        together = np.concatenate([to_host(scores[name][t]).ravel() for name in names])
-        alive = np.concatenate([pruned[name][t].ravel() for name in names])
-        kept = _drop_lowest(together, alive, rate)
-        for name, part in zip(names, np.split(kept, np.cumsum([pruned[n][t].size for n in names])[:-1]), strict=True):
-            pruned[name][t] = part.reshape(pruned[name][t].shape)
+        for names, rate in groups:
+            together = np.concatenate([to_host(scores[name][t]).ravel() for name in names])
+            alive = np.concatenate([pruned[name][t].ravel() for name in names])
+            survivors = np.flatnonzero(alive)
+            order = np.argsort(together[survivors], kind="stable")
+            alive[survivors[order[: round(rate * len(survivors))]]] = False
+            ends = np.cumsum([pruned[name][t].size for name in names])
+            for name, kept in zip(names, np.split(alive, ends[:-1]), strict=True):
+                pruned[name][t] = kept.reshape(pruned[name][t].shape)
     return masks.like(to_device(pruned.flat, array_module(masks.flat)))
-
-
-def _drop_lowest(scores: np.ndarray, alive: np.ndarray, rate: float) -> np.ndarray:
-    """Return `alive` without its round(rate * survivors) lowest-scored entries; a stable sort settles ties."""
-    survivors = np.flatnonzero(alive)
-    order = np.argsort(scores.ravel()[survivors], kind="stable")
-    kept = alive.copy()
-    kept.ravel()[survivors[order[: round(rate * len(survivors))]]] = False
-    return kept
 
 
 def _check(scores: Params, masks: Params, names: Sequence[str], rate: float) -> None:
