@@ -11,9 +11,9 @@ from npticket.engine.conv.stack import ConvStack
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
 from npticket.engine.conv.weights import FilterBank
 from npticket.engine.whole import Whole
-from npticket.layers import Chain, Dense, Flatten, Layer
+from npticket.layers import Chain, Dense, Flatten
 from npticket.params import Params
-from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
+from npticket.protocols import Loss, MakeOptimizer, Net, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
 CHUNK = 64  # images predicted at a time
@@ -31,20 +31,25 @@ class ConvNet:
         self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer, threads: int = 1
     ) -> None:
         self._blueprint = recognise(net.body, net.input_shape)
-        self._theta = start.copy()
-        self._grads = start.like(np.zeros_like(start.flat))
+        self._theta, self._grads = start.copy(), start.like(np.zeros_like(start.flat))
         self._loss, self._team, one = loss, Team(threads), optimizer(masks)
-        self._optimizer: Optimizer
-        if is_elementwise(one):
-            self._optimizer = Pieces(optimizer, masks, start.flat.dtype, self._team)
-        else:
-            self._optimizer = Whole(optimizer, masks)
-        tail = {name: _halved(layer, self._team) for name, layer in self._blueprint.tail.items()}
-        self._tail = Chain(**tail or {"features": Flatten()})
+        self._optimizer = (
+            Pieces(optimizer, masks, start.flat.dtype, self._team) if is_elementwise(one) else Whole(optimizer, masks)
+        )
+        tail = self._blueprint.tail or {"features": Flatten()}
+        self._tail = Chain(
+            **{
+                name: HalvedDense(layer, self._team)
+                if isinstance(layer, Dense) and math.prod(layer.layout["W"]) >= LARGE
+                else layer
+                for name, layer in tail.items()
+            }
+        )
         scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
         living = living_channels(self._blueprint, start, masks, does_decay(one))
-        self._bank = FilterBank(self._theta, self._grads, living)
+        self._bank = FilterBank(self._blueprint.units, self._theta, self._grads, living)
+        self._team.each(self._bank.prepare)
         self._stacks: dict[int, ConvStack] = {}
 
     def see(self, inputs: np.ndarray) -> np.ndarray:
@@ -54,12 +59,12 @@ class ConvNet:
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
         """Take one optimizer step; return the loss before it, (1,).     x (1, B, H, W, C)   targets (1, B, ...)"""
         stack = self._stack(x.shape[1])
-        features = stack.forward(self._team, x[0], training=True)
+        features = stack.forward(x[0], training=True)
         y, backward = self._tail.forward(self._theta.tree, features[None], step)
         loss, dy = self._loss(y, targets)
-        stack.backward(self._team, backward(dy, self._grads.tree)[0])
+        stack.backward(backward(dy, self._grads.tree)[0])
         self._optimizer.step(self._theta, self._grads)
-        self._bank.changed()
+        self._team.each(self._bank.prepare)  # for all filters at once: waking the other thread takes time
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -72,7 +77,7 @@ class ConvNet:
         begins = [min(first, count - size) for first in range(0, count, size)]
         parts = []
         for begin, end in zip(begins, [*begins[1:], count], strict=True):
-            features = self._stack(size).forward(self._team, x[0, begin : begin + size], training=False)
+            features = self._stack(size).forward(x[0, begin : begin + size], training=False)
             y, _ = self._tail.forward(self._theta.tree, features[None])
             parts.append(y[:, : end - begin])
         return np.concatenate(parts, axis=1)
@@ -83,12 +88,5 @@ class ConvNet:
 
     def _stack(self, batch: int) -> ConvStack:
         if batch not in self._stacks:
-            self._stacks[batch] = ConvStack(self._blueprint, Halves(batch, self._scratch), self._bank)
+            self._stacks[batch] = ConvStack(self._blueprint, Halves(batch, self._scratch, self._team), self._bank)
         return self._stacks[batch]
-
-
-def _halved(layer: Layer, team: Team) -> Layer:
-    """Return a layer that two threads share, if it is worth it, or the layer itself."""
-    if isinstance(layer, Dense) and math.prod(layer.layout["W"]) >= LARGE:
-        return HalvedDense(layer, team)
-    return layer

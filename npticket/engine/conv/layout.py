@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from npticket.engine.conv.threads import Half, Team
+
 BAND = 4  # rows that are made at a time; a map of 2 x 2 has only two
 
 
@@ -41,15 +43,17 @@ class Scratch:
 class Halves:
     """A batch in two halves, in one if it is a single image, with scratch memory for each.     counts[half_batch]
 
-    There are always two scratch memories, which may be the same: halves of the weights, too, need them.
+    There are always two scratch memories, which may be the same: halves of the weights, too, need them. The `team`
+    does the work on both.
     """
 
-    def __init__(self, batch: int, scratch: Sequence[Scratch]) -> None:
-        self.batch, self.scratch, self.dtype = batch, scratch, scratch[0].dtype
+    def __init__(self, batch: int, scratch: Sequence[Scratch], team: Team) -> None:
+        self.batch, self.scratch, self.team, self.dtype = batch, scratch, team, scratch[0].dtype
         self.counts = [count for count in (batch - batch // 2, batch // 2) if count]
 
-    def __len__(self) -> int:
-        return len(self.counts)
+    def each(self, function: Half) -> None:
+        """Call function(half_batch) for each half."""
+        self.team.each(function, len(self.counts))
 
     def images(self, half_batch: int) -> slice:
         """Say which images of the batch are in that half."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from npticket.engine.conv.layout import max_pool, max_pool_gradient
 from npticket.engine.conv.outputs import Normalised, Output, tile
-from npticket.engine.conv.threads import Team
 
 ROUNDING = 32  # roundings, of a channel's largest value, that Winograd's convolution may be away from an exact 0
 
@@ -28,10 +27,10 @@ class Convolution(Protocol):
         """Take scratch memory, if any; called once, when all convolutions have reserved theirs."""
         return  # most kinds need none
 
-    def forward(self, team: Team, images: np.ndarray) -> None:
+    def forward(self, images: np.ndarray) -> None:
         """Write y of `out`, and tell it when rows are final.     images (B, H, W, C), for the first convolution only"""
 
-    def backward(self, team: Team) -> None:
+    def backward(self) -> None:
         """Write dw, dbias and dx of the source, unless another reader has: then add to it; pass on what is final."""
 
 
@@ -47,7 +46,7 @@ class Map:
         self, terms: Sequence[Output], around: Optional["Map"] = None, relu: bool = False, pooled: bool = False
     ) -> None:
         first = terms[0]
-        self.size, self.living, self.halves = first.size // 2 if pooled else first.size, first.living, first.halves
+        self.size, self.halves = first.size // 2 if pooled else first.size, first.halves
         self.channels = first.channels
         self._terms, self._around, self._relu, self._pooled = terms, around, relu, pooled
         for term in terms:
@@ -73,7 +72,7 @@ class Map:
 
     def begin(self, training: bool) -> None:
         """Forget the last batch; in training, have memory for gradients."""
-        self._made, self._passed = [0] * len(self.halves), [0] * len(self.halves)  # rows
+        self._made, self._passed = [0] * len(self.halves.counts), [0] * len(self.halves.counts)  # rows
         self._largest = [np.zeros_like(zeros) for zeros in self._zeros]  # values seen, by image and channel
         self._limits = [*self._largest]
         if training and not self.dx:

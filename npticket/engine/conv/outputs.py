@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 
 from npticket.engine.conv.layout import Halves, inside
-from npticket.engine.conv.threads import Team
 from npticket.engine.conv.weights import Local
 from npticket.layers import BatchNorm
 
@@ -23,12 +22,11 @@ class Reader(Protocol):
 
 
 class Output:
-    """y of a convolution and dL/dy.     y[half_batch]: maps of the `living` channels, `size` pixels high and wide"""
+    """y of a convolution and dL/dy.     y[half_batch]: maps of so many `channels`, `size` pixels high and wide"""
 
-    def __init__(self, size: int, living: np.ndarray, halves: Halves) -> None:
-        self.size, self.living, self.halves = size, living, halves
-        self.channels = len(living)
-        self.y = halves.maps(size, self.channels)
+    def __init__(self, size: int, channels: int, halves: Halves) -> None:
+        self.size, self.channels, self.halves = size, channels, halves
+        self.y = halves.maps(size, channels)
         self._reader: Reader
 
     def read_by(self, reader: Reader) -> None:
@@ -41,7 +39,7 @@ class Output:
     def written(self, half_batch: int, rows: slice) -> None:
         """Called when these rows of y are final."""
 
-    def finish(self, team: Team) -> None:
+    def finish(self) -> None:
         """Called when all rows of y are final in both halves."""
 
     def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
@@ -69,8 +67,8 @@ class Normalised(Output):
     """
 
     def __init__(self, size: int, living: np.ndarray, halves: Halves, layer: BatchNorm, p: Local, grad: Local) -> None:
-        super().__init__(size, living, halves)
-        self._layer, self._p, self._grad = layer, p, grad
+        super().__init__(size, len(living), halves)
+        self._living, self._layer, self._p, self._grad = living, layer, p, grad
         self._count = halves.batch * size * size
         self._sums = [np.zeros((2, count * self.channels), halves.dtype) for count in halves.counts]
         self._training = False
@@ -87,7 +85,7 @@ class Normalised(Output):
             y = _lines(self.y[half_batch][rows])
             self._add(half_batch, y, y)
 
-    def finish(self, team: Team) -> None:
+    def finish(self) -> None:
         if not self._training:
             return
         mean, var = self._mean_and_variance()
@@ -95,14 +93,14 @@ class Normalised(Output):
         if (mean * mean > UNCERTAIN * var).any():
             shift = mean.astype(self._p["scale"].dtype)  # as it will be subtracted
             tiled = self._tile(shift)
-            team.each(lambda half_batch: self._centre(half_batch, tiled[half_batch]), len(self.halves))
+            self.halves.each(lambda half_batch: self._centre(half_batch, tiled[half_batch]))
             mean, var = self._mean_and_variance()
         self._set_scale(mean, var)
         batch_mean = mean if shift is None else mean + shift
         unbiased = var * (self._count / max(1, self._count - 1))
         for name, batch in (("running_mean", batch_mean), ("running_var", unbiased)):
             whole = np.zeros(self._p[name].shape)
-            whole[0, self.living] = batch
+            whole[0, self._living] = batch
             self._p[name] += self._layer.momentum * (whole - self._p[name])
 
     def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
@@ -120,7 +118,7 @@ class Normalised(Output):
         dscale = (product - self._mean * total) * self._inverse
         for name, gradient in (("shift", total), ("scale", dscale)):
             self._grad[name][...] = 0
-            self._grad[name][0, self.living] = gradient
+            self._grad[name][0, self._living] = gradient
         slope = -self._scale * self._inverse * dscale / self._count
         offset = -self._scale * total / self._count - slope * self._mean
         self._slope, self._offset = self._tile(slope), self._tile(offset)
@@ -166,7 +164,7 @@ class Normalised(Output):
         self._a, self._b = self._tile(self._scale), self._tile(self._of_living("shift") - mean * self._scale)
 
     def _of_living(self, name: str) -> np.ndarray:
-        return self._p[name][0, self.living].astype(np.float64)
+        return self._p[name][0, self._living].astype(np.float64)
 
     def _tile(self, values: np.ndarray) -> list[np.ndarray]:
         """Return values per channel as values per image and channel, for each half."""

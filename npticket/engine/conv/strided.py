@@ -7,29 +7,27 @@ import numpy as np
 from npticket.engine.conv.layout import BAND, bands
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.threads import Team
 from npticket.engine.conv.weights import Filters
 
 
 class Strided(Convolution):
     """y = x * w with stride 1 or 2: what each tap sees is gathered, (taps, quarters of rows, pixels, C)."""
 
-    def __init__(self, filters: Filters, stride: int, source: Map, out: Output) -> None:
-        self.out, self._filters, self._stride, self._source = out, filters, stride, source
+    def __init__(self, filters: Filters, source: Map, out: Output, stride: int) -> None:
+        self.out, self._filters, self._source, self._stride = out, filters, source, stride
         source.read_by(self)
         kernel = len(filters.w)
         self._taps = [(i - kernel // 2, j - kernel // 2) for i, j in np.ndindex(kernel, kernel)]
         self._height = min(BAND, out.size)
-        self._dw = [np.empty((len(self._taps), *filters.w.shape[2:]), filters.w.dtype) for _ in out.halves.counts]
+        shape = len(out.halves.counts), kernel**2, filters.channels, filters.filters
+        self._dw = np.empty(shape, filters.w.dtype)
 
-    def forward(self, team: Team, images: np.ndarray) -> None:
-        """Write y."""
-        team.each(self._forward, len(self.out.halves))
+    def forward(self, images: np.ndarray) -> None:
+        self.out.halves.each(self._forward)
 
-    def backward(self, team: Team) -> None:
-        """Write dw and add this convolution's part to dx."""
-        team.each(self._backward, len(self.out.halves))
-        self._filters.dw[...] = sum(self._dw, np.zeros_like(self._dw[0])).reshape(self._filters.dw.shape)
+    def backward(self) -> None:
+        self.out.halves.each(self._backward)
+        self._filters.dw[...] = self._dw.sum(axis=0).reshape(self._filters.dw.shape)
 
     def _forward(self, half_batch: int) -> None:
         w = self._filters.w.reshape(len(self._taps), 1, *self._filters.w.shape[2:])

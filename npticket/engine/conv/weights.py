@@ -1,19 +1,18 @@
 """The weights of convolutions as the engine's kernels want them, and their gradients put back where they belong."""
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from npticket.engine.conv.blueprint import Unit
-from npticket.engine.conv.threads import Team, half_of
+from npticket.engine.conv.threads import half_of
 from npticket.engine.conv.winograd import POINTS, G
+from npticket.layers import Layer
 from npticket.params import Params
 
 TURNED = 128 * 256  # up to so many weights per tap, a transposed copy is worth making
 
 Local = dict[str, np.ndarray]  # a layer's parameters, or their gradients, by their local names
-Kind = TypeVar("Kind", bound="Filters")
 
 
 class Filters:
@@ -90,46 +89,31 @@ class WinogradFilters(Filters):
 
 
 class FilterBank:
-    """The filters of all convolutions, for stacks of several batch sizes to share; made when first asked for.
+    """The filters of all convolutions, by their prefix, for stacks of several batch sizes to share.
 
-    `living` are the numbers of the channels that each convolution writes, by its prefix.
+    `living` are the numbers of the channels that each convolution writes.
     """
 
-    def __init__(self, theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, units: Sequence[Unit], theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> None:
         self._theta, self._grads, self.living = theta, grads, living
-        self._filters: dict[str, Filters] = {}
-        self._stale = True
+        self.filters: dict[str, Filters] = {}
+        for unit in units:
+            inputs = living[unit.source.prefix] if unit.source else np.arange(unit.shape[2])
+            winograd = unit.source and unit.size > 2 and (unit.shape[0], unit.conv.stride) == (3, 1)
+            kind = WinogradFilters if winograd else Filters
+            self.filters[unit.prefix] = kind(*self.local(unit.prefix, unit.conv), inputs, living[unit.prefix])
 
-    def local(self, prefix: str, names: Iterable[str]) -> tuple[Local, Local]:
+    def local(self, prefix: str, layer: Layer) -> tuple[Local, Local]:
         """Return the parameters of a layer, and their gradients, by their local names."""
-        p, grad = ({v: params[f"{prefix}{v}"] for v in names} for params in (self._theta, self._grads))
+        p, grad = ({v: params[f"{prefix}{v}"] for v in layer.layout} for params in (self._theta, self._grads))
         return p, grad
 
-    def filters(self, unit: Unit, inputs: np.ndarray, kind: type[Kind]) -> Kind:
-        """Return the filters of a convolution that reads the channels `inputs`."""
-        if unit.prefix not in self._filters:
-            p, grad = self.local(unit.prefix, unit.conv.layout)
-            self._filters[unit.prefix] = kind(p, grad, inputs, self.living[unit.prefix])
-            self._stale = True
-        filters = self._filters[unit.prefix]
-        assert isinstance(filters, kind), "a convolution is of the same kind for every batch size"
-        return filters
-
-    def changed(self) -> None:
-        """Say that the parameters have changed."""
-        self._stale = True
-
-    def prepare(self, team: Team) -> None:
-        """Have all filters follow the parameters."""
-        if self._stale:
-            team.each(self._prepare)  # once for all: waking the other thread takes time
-            self._stale = False
-
-    def _prepare(self, half_weights: int) -> None:
-        for filters in self._filters.values():
+    def prepare(self, half_weights: int) -> None:
+        """Have half of all filters follow the parameters."""
+        for filters in self.filters.values():
             filters.prepare(half_weights)
 
     def put_back(self) -> None:
         """Put all filters' gradients where they belong; call it when they are final."""
-        for filters in self._filters.values():
+        for filters in self.filters.values():
             filters.put_back()

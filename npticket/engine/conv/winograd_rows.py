@@ -8,7 +8,6 @@ import numpy as np
 from npticket.engine.conv.layout import bands
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.threads import Team
 from npticket.engine.conv.weights import WinogradFilters
 from npticket.engine.conv.winograd import CENTRE, POINTS, TILE, InputTiles, OutputTiles, reserve_tiles
 from npticket.engine.gemm import SMALL
@@ -22,28 +21,24 @@ class WinogradRows(Convolution):
     def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
         self.out, self._filters, self._source = out, filters, source
         source.read_by(self)
-        self._kernels: list[_Kernel] = []
         for half_batch, images in enumerate(out.halves.counts):
             scratch = out.halves.scratch[half_batch]
             scratch.reserve(**_Kernel.shapes(filters, out, half_batch))
             reserve_tiles(scratch, out.size // TILE, images * filters.channels, images * filters.filters)
 
     def bind(self) -> None:
-        """Take the scratch memory that was reserved."""
-        self._kernels = [_Kernel(self._filters, self.out, half_batch) for half_batch in range(len(self.out.halves))]
+        self._kernels = [_Kernel(self._filters, self.out, half) for half in range(len(self.out.halves.counts))]
 
-    def forward(self, team: Team, images: np.ndarray) -> None:
-        """Write y."""
-        team.each(self._forward, len(self._kernels))
+    def forward(self, images: np.ndarray) -> None:
+        self.out.halves.each(self._forward)
 
-    def backward(self, team: Team) -> None:
-        """Write dw, dbias and dx; other readers of x, which come before this one, add to dx later."""
-        team.each(self._backward, len(self._kernels))
+    def backward(self) -> None:
+        self.out.halves.each(self._backward)
         du = [kernel.du for kernel in self._kernels]
-        team.each(lambda half_weights: self._filters.finish(half_weights, du), is_small=du[0].size < SMALL_DU)
+        finish = partial(self._filters.finish, du=du)
+        self.out.halves.team.each(finish, is_small=du[0].size < SMALL_DU)
         if self._filters.db is not None:
-            dbias = [kernel.dbias for kernel in self._kernels]
-            self._filters.db[...] = sum(dbias, np.zeros_like(dbias[0]))
+            np.sum([kernel.dbias for kernel in self._kernels], axis=0, out=self._filters.db)
 
     def _forward(self, half_batch: int) -> None:
         kernel, x, y = self._kernels[half_batch], self._source.x[half_batch], self.out.y[half_batch]
