@@ -108,10 +108,10 @@ def test_a_halved_dense_layer_is_the_layer(batch, inputs, outputs, seed, threads
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
-def test_scratch_memory_is_shared_and_as_large_as_reserved():
+def test_scratch_memory_is_shared_and_as_large_as_the_largest():
     scratch = Scratch(np.dtype(np.float32))
-    scratch.reserve(a=(3, 4))
-    scratch.reserve(a=(2, 2))
+    alone = scratch.array("a", (2, 2)), scratch.array("a", (3, 4))
+    assert not np.shares_memory(*alone)
     first, second = scratch.array("a", (2, 5)), scratch.array("a", (12,))
     assert np.shares_memory(first, second)
     assert not np.shares_memory(first, scratch.array("b", (2, 5)))

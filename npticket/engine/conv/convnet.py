@@ -33,18 +33,14 @@ class ConvNet:
         self._blueprint = recognise(net.body, net.input_shape)
         self._theta, self._grads = start.copy(), start.like(np.zeros_like(start.flat))
         self._loss, self._team, one = loss, Team(threads), optimizer(masks)
-        self._optimizer = (
-            Pieces(optimizer, masks, start.flat.dtype, self._team) if is_elementwise(one) else Whole(optimizer, masks)
-        )
-        tail = self._blueprint.tail or {"features": Flatten()}
-        self._tail = Chain(
-            **{
-                name: HalvedDense(layer, self._team)
-                if isinstance(layer, Dense) and math.prod(layer.layout["W"]) >= LARGE
-                else layer
-                for name, layer in tail.items()
-            }
-        )
+        self._optimizer: Pieces | Whole = Whole(optimizer, masks)
+        if is_elementwise(one):
+            self._optimizer = Pieces(optimizer, masks, start.flat.dtype, self._team)
+        tail = {**self._blueprint.tail} or {"features": Flatten()}
+        for name, layer in tail.items():
+            if isinstance(layer, Dense) and math.prod(layer.layout["W"]) >= LARGE:
+                tail[name] = HalvedDense(layer, self._team)
+        self._tail = Chain(**tail)
         scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
         living = living_channels(self._blueprint, start, masks, does_decay(one))
@@ -88,5 +84,7 @@ class ConvNet:
 
     def _stack(self, batch: int) -> ConvStack:
         if batch not in self._stacks:
-            self._stacks[batch] = ConvStack(self._blueprint, Halves(batch, self._scratch, self._team), self._bank)
+            halves = Halves(batch, self._scratch, self._team)
+            for _ in range(2):  # the first makes scratch memory as large as it has to be, the second shares it
+                self._stacks[batch] = ConvStack(self._blueprint, halves, self._bank)
         return self._stacks[batch]

@@ -6,38 +6,31 @@ channels) without copying. "Rows" are a part of a map, (h, W, images * channels)
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from npticket.engine.conv.threads import Half, Team
 
-BAND = 4  # rows that are made at a time; a map of 2 x 2 has only two
+BAND = 4  # rows that are made at a time, as many as a tile of Winograd's has; a map of 2 x 2 has only two
 
 
 class Scratch:
-    """Named pieces of memory that layers use in turn, so that it stays in the cache.
-
-    Each piece is as large as the largest that was reserved or asked for under its name.
-    """
+    """Named pieces of memory that layers use in turn, so that it stays in the cache."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
-        self._sizes: Counter[str] = Counter()
         self._memory: dict[str, np.ndarray] = {}
 
-    def reserve(self, **shapes: tuple[int, ...]) -> None:
-        """Say what will be asked for: those who keep what they are given should all do so before the first asks."""
-        self._sizes |= Counter({name: math.prod(shape) for name, shape in shapes.items()})
-
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the beginning of a piece of memory, of that shape; others may have written to it meanwhile."""
+        """Return the beginning of a piece of memory, of that shape; others may write to it meanwhile.
+
+        It is as large as the largest that was asked for by that name: who keeps what was too small keeps it alone.
+        """
         size = math.prod(shape)
-        memory = self._memory.get(name)
-        if memory is None or len(memory) < size:
-            memory = self._memory[name] = np.empty(max(size, self._sizes[name]), self.dtype)
-        return memory[:size].reshape(shape)
+        if name not in self._memory or len(self._memory[name]) < size:
+            self._memory[name] = np.empty(size, self.dtype)
+        return self._memory[name][:size].reshape(shape)
 
 
 class Halves:
@@ -80,10 +73,10 @@ def as_images(rows: np.ndarray, images: int) -> np.ndarray:
     return rows.reshape(*rows.shape[:2], images, -1).transpose(2, 0, 1, 3)
 
 
-def bands(size: int, height: int = BAND) -> Iterator[slice]:
-    """Yield all rows of a map, at most `height` at a time."""
-    for start in range(1, size + 1, height):
-        yield slice(start, min(start + height, size + 1))
+def bands(size: int) -> Iterator[slice]:
+    """Yield all rows of a map, a few at a time."""
+    for start in range(1, size + 1, BAND):
+        yield slice(start, min(start + BAND, size + 1))
 
 
 def corners(rows: np.ndarray) -> Iterator[np.ndarray]:

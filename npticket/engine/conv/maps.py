@@ -23,10 +23,6 @@ class Convolution(Protocol):
 
     out: Output
 
-    def bind(self) -> None:
-        """Take scratch memory, if any; called once, when all convolutions have reserved theirs."""
-        return  # most kinds need none
-
     def forward(self, images: np.ndarray) -> None:
         """Write y of `out`, and tell it when rows are final.     images (B, H, W, C), for the first convolution only"""
 
@@ -42,42 +38,35 @@ class Map:
     beginning, x would be 0 without.
     """
 
-    def __init__(
-        self, terms: Sequence[Output], around: Optional["Map"] = None, relu: bool = False, pooled: bool = False
-    ) -> None:
+    def __init__(self, terms: Sequence[Output], around: Optional["Map"], relu: bool, pooled: bool) -> None:
         first = terms[0]
         self.size, self.halves = first.size // 2 if pooled else first.size, first.halves
-        self.channels = first.channels
         self._terms, self._around, self._relu, self._pooled = terms, around, relu, pooled
-        for term in terms:
-            term.read_by(self)
+        self._channels = first.channels
         self._readers: list[Convolution] = []  # in the order in which they go forwards
         self._added_to: Map | None = None  # the later map to which this one is added as it is
         if around is not None:
-            around.added_to(self)
+            around._added_to = self
         alone = not (pooled or around or len(terms) > 1 or isinstance(first, Normalised))
-        self.x = first.y if alone else self.halves.maps(self.size, self.channels)
+        self.x = first.y if alone else self.halves.maps(self.size, first.channels)
         self.dx: list[np.ndarray] = []
         self.dz: list[np.ndarray] = []
-        self._zeros = [np.zeros(count * self.channels, self.halves.dtype) for count in self.halves.counts]
-        self.begin(training=False)
+        for term in terms:
+            term.read_by(self.dz)
+        self._zeros = [np.zeros(count * first.channels, self.halves.dtype) for count in self.halves.counts]
 
     def read_by(self, reader: Convolution) -> None:
         """Take note of a convolution that reads x; called when it is made."""
         self._readers.append(reader)
 
-    def added_to(self, later: "Map") -> None:
-        """Take note that x goes around convolutions and is added to their outputs."""
-        self._added_to = later
-
     def begin(self, training: bool) -> None:
         """Forget the last batch; in training, have memory for gradients."""
-        self._made, self._passed = [0] * len(self.halves.counts), [0] * len(self.halves.counts)  # rows
+        self._made, self._passed = [0] * len(self._zeros), [0] * len(self._zeros)  # rows
         self._largest = [np.zeros_like(zeros) for zeros in self._zeros]  # values seen, by image and channel
         self._limits = [*self._largest]
         if training and not self.dx:
-            self.dx = self.halves.maps(self.size, self.channels)
-            self.dz = self.halves.maps(2 * self.size, self.channels) if self._pooled else self.dx
+            self.dx += self.halves.maps(self.size, self._channels)
+            self.dz += self.halves.maps(2 * self.size, self._channels) if self._pooled else self.dx
 
     def make_rows(self, half_batch: int, upto: int) -> None:
         """Make the rows of x before row `upto` that have not been made yet."""
@@ -91,7 +80,11 @@ class Map:
             max_pool(self._terms[0].value(half_batch, slice(1 + 2 * first, 1 + 2 * upto), "value"), x)
             value = x
         else:
-            value = self._sum(half_batch, rows)
+            value = self._terms[0].value(half_batch, rows, "value")
+            for term in self._terms[1:]:
+                value += term.value(half_batch, rows, "term")
+            if self._around is not None:
+                value += self._around.x[half_batch][rows]
         if self._relu:
             some, largest = value[0], self._largest[half_batch]  # one row tells enough
             np.maximum(largest, np.maximum.reduce(some, axis=0), out=largest)
@@ -120,7 +113,10 @@ class Map:
             dx += self._added_to.dx[half_batch][rows]
         if self._relu:
             if first == 0:  # of this batch: all of x has been seen
-                self._limits[half_batch] = self._limit(self._largest[half_batch])
+                largest = self._largest[half_batch].reshape(-1, self._channels).max(axis=0)
+                rounding = ROUNDING * np.finfo(largest.dtype).eps * largest
+                few = min(4, self.size) * self.halves.counts[half_batch]  # pixels at once, which is faster
+                self._limits[half_batch] = tile(rounding, few)
             limit = self._limits[half_batch]
             dx *= (x.reshape(-1, len(limit)) > limit).reshape(x.shape)
         if self._pooled:
@@ -128,16 +124,3 @@ class Map:
             max_pool_gradient(self._terms[0].value(half_batch, rows, "value"), x, dx, self.dz[half_batch][rows])
         for term in self._terms:
             term.gradient_written(half_batch, rows)
-
-    def _limit(self, largest: np.ndarray) -> np.ndarray:
-        """Return the most that may be rounding, for a few pixels at once, which is faster.     largest (images C,)"""
-        per_channel = ROUNDING * np.finfo(largest.dtype).eps * largest.reshape(-1, self.channels).max(axis=0)
-        return tile(per_channel, min(4, self.size) * len(largest) // self.channels)
-
-    def _sum(self, half_batch: int, rows: slice) -> np.ndarray:
-        value = self._terms[0].value(half_batch, rows, "value")
-        for term in self._terms[1:]:
-            value += term.value(half_batch, rows, "term")
-        if self._around is not None:
-            value += self._around.x[half_batch][rows]
-        return value

@@ -3,11 +3,10 @@
 import numpy as np
 
 from npticket.engine.conv.blueprint import Blueprint, Unit
-from npticket.engine.conv.im2col import Im2col
+from npticket.engine.conv.gathered import Im2col, Strided
 from npticket.engine.conv.layout import Halves, as_images, inside
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Normalised, Output
-from npticket.engine.conv.strided import Strided
 from npticket.engine.conv.weights import FilterBank, WinogradFilters
 from npticket.engine.conv.whole_batch import TwoByTwo, WinogradWhole
 from npticket.engine.conv.winograd import TILE
@@ -34,10 +33,8 @@ class ConvStack:
                 terms = [outputs[term] for term in (unit, unit.shortcut) if term]
                 maps[unit] = Map(terms, maps.get(unit.around), unit.relu, unit.pooled)
         self._maps, self._last = list(maps.values()), maps[blueprint.units[-1]]
-        living, self._channels = bank.living[unit.prefix], unit.shape[-1]
+        living, self._channels = bank.filters[unit.prefix].outputs, unit.shape[-1]
         self._kept = slice(None) if len(living) == self._channels else living  # a slice is much faster
-        for convolution in self._convolutions:
-            convolution.bind()
 
     def forward(self, images: np.ndarray, training: bool) -> np.ndarray:
         """Return features (B, F).     images (B, H, W, C)"""
@@ -81,16 +78,16 @@ class ConvStack:
 
     def _convolution(self, unit: Unit, source: Map | None) -> Convolution:
         """Make the kind of convolution that suits a unit, which reads `source` or, the first, images."""
-        filters, living = self._bank.filters[unit.prefix], self._bank.living[unit.prefix]
+        filters = self._bank.filters[unit.prefix]
         if unit.norm is None:
-            out = Output(unit.size, len(living), self._halves)
+            out = Output(unit.size, filters.filters, self._halves)
         else:
-            prefix, norm = unit.norm
-            out = Normalised(unit.size, living, self._halves, norm, *self._bank.local(prefix, norm))
+            parameters = self._bank.local(*unit.norm)
+            out = Normalised(unit.size, filters.outputs, self._halves, unit.norm[1], *parameters)
         if source is None:
             return Im2col(filters, out)
         if isinstance(filters, WinogradFilters):
             return (WinogradWhole if unit.size == TILE else WinogradRows)(filters, source, out)
         if unit.conv.stride == 1 and unit.shape[0] == 3:
             return TwoByTwo(filters, source, out)
-        return Strided(filters, source, out, unit.conv.stride)
+        return Strided(filters, source, out)

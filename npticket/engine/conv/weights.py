@@ -24,7 +24,7 @@ class Filters:
     """
 
     def __init__(self, p: Local, grad: Local, inputs: np.ndarray, outputs: np.ndarray) -> None:
-        self._p, self._grad, self._inputs, self._outputs = p, grad, inputs, outputs
+        self._p, self._grad, self._inputs, self.outputs = p, grad, inputs, outputs
         self.channels, self.filters = len(inputs), len(outputs)
         self.w, self.dw, self.b, self.db = p["W"][0], grad["W"][0], None, None
         if "b" in p:
@@ -40,19 +40,19 @@ class Filters:
         if self._is_whole:
             return
         inputs = half_of(self.channels, half_weights)
-        self.w[:, :, inputs] = self._p["W"][0][:, :, self._inputs[inputs, None], self._outputs]
+        self.w[:, :, inputs] = self._p["W"][0][:, :, self._inputs[inputs, None], self.outputs]
         if self.b is not None and half_weights == 0:
-            self.b[...] = self._p["b"].reshape(-1)[self._outputs]
+            self.b[...] = self._p["b"].reshape(-1)[self.outputs]
 
     def put_back(self) -> None:
         """Put dw and db, which are final, among all gradients: what is not left has none."""
         if self._is_whole:
             return
         self._grad["W"][...] = 0
-        self._grad["W"][0][:, :, self._inputs[:, None], self._outputs] = self.dw
+        self._grad["W"][0][:, :, self._inputs[:, None], self.outputs] = self.dw
         if self.db is not None:
             self._grad["b"][...] = 0
-            self._grad["b"].reshape(-1)[self._outputs] = self.db
+            self._grad["b"].reshape(-1)[self.outputs] = self.db
 
 
 class WinogradFilters(Filters):
@@ -95,7 +95,7 @@ class FilterBank:
     """
 
     def __init__(self, units: Sequence[Unit], theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> None:
-        self._theta, self._grads, self.living = theta, grads, living
+        self._theta, self._grads = theta, grads
         self.filters: dict[str, Filters] = {}
         for unit in units:
             inputs = living[unit.source.prefix] if unit.source else np.arange(unit.shape[2])

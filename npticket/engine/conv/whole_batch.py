@@ -10,7 +10,7 @@ from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.threads import half_of
 from npticket.engine.conv.weights import Filters, WinogradFilters
-from npticket.engine.conv.winograd import CENTRE, POINTS, InputTiles, OutputTiles, reserve_tiles
+from npticket.engine.conv.winograd import CENTRE, POINTS, InputTiles, OutputTiles
 
 SEEN = slice(0, 1), slice(0, 2), slice(1, 2)  # pixels i, of two, that a tap connects with outputs o = i - tap + 1
 
@@ -21,15 +21,9 @@ class WinogradWhole(Convolution):
     def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
         self.out, self._filters, self._source = out, filters, source
         source.read_by(self)
-        batch, c, k = out.halves.batch, filters.channels, filters.filters
-        self._shapes = {"all_v": (POINTS**2, batch, c), "all_m": (POINTS**2, batch, k), "all_du": (POINTS**2, c, k)}
-        out.halves.scratch[0].reserve(**self._shapes)
-        for images, scratch in zip(out.halves.counts, out.halves.scratch, strict=False):
-            reserve_tiles(scratch, 1, images * c, images * k)
-
-    def bind(self) -> None:
-        halves = self.out.halves
-        self._v, self._m, self._du = (halves.scratch[0].array(*item) for item in self._shapes.items())
+        halves, c, k = out.halves, filters.channels, filters.filters
+        shapes = {"all v": (halves.batch, c), "all m": (halves.batch, k), "all du": (c, k)}
+        self._v, self._m, self._du = (halves.scratch[0].array(v, (POINTS**2, *shapes[v])) for v in shapes)
         self._input, self._output = [], []
         for half_batch in range(len(halves.counts)):
             v, m = (a[:, halves.images(half_batch)].reshape(POINTS, POINTS, 1, -1) for a in (self._v, self._m))
@@ -92,11 +86,8 @@ class TwoByTwo(Convolution):
         shape, strides = (2, 2, 2, 2, *filters.w.shape[2:]), (down, right, -down, -right, *others)
         self._pairs = np.lib.stride_tricks.as_strided(filters.w[1:, 1:], shape, strides)
         x, y = ((2, 2, out.halves.batch, channels) for channels in (filters.channels, filters.filters))
-        self._shapes = {"all x": x, "all dx": x, "all y": y}
-        out.halves.scratch[0].reserve(**self._shapes)
-
-    def bind(self) -> None:
-        self._x, self._dx, self._y = (self.out.halves.scratch[0].array(*item) for item in self._shapes.items())
+        shapes = {"all x": x, "all dx": x, "all y": y}
+        self._x, self._dx, self._y = (out.halves.scratch[0].array(*item) for item in shapes.items())
 
     def forward(self, images: np.ndarray) -> None:
         self.out.halves.each(self._gather)

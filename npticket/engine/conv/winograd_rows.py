@@ -9,7 +9,7 @@ from npticket.engine.conv.layout import bands
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.weights import WinogradFilters
-from npticket.engine.conv.winograd import CENTRE, POINTS, TILE, InputTiles, OutputTiles, reserve_tiles
+from npticket.engine.conv.winograd import CENTRE, POINTS, TILE, InputTiles, OutputTiles
 from npticket.engine.gemm import SMALL
 
 SMALL_DU = 1 << 18  # values to add up and to transform, for which the other thread is not worth waking
@@ -21,13 +21,7 @@ class WinogradRows(Convolution):
     def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
         self.out, self._filters, self._source = out, filters, source
         source.read_by(self)
-        for half_batch, images in enumerate(out.halves.counts):
-            scratch = out.halves.scratch[half_batch]
-            scratch.reserve(**_Kernel.shapes(filters, out, half_batch))
-            reserve_tiles(scratch, out.size // TILE, images * filters.channels, images * filters.filters)
-
-    def bind(self) -> None:
-        self._kernels = [_Kernel(self._filters, self.out, half) for half in range(len(self.out.halves.counts))]
+        self._kernels = [_Kernel(filters, out, half_batch) for half_batch in range(len(out.halves.counts))]
 
     def forward(self, images: np.ndarray) -> None:
         self.out.halves.each(self._forward)
@@ -35,14 +29,13 @@ class WinogradRows(Convolution):
     def backward(self) -> None:
         self.out.halves.each(self._backward)
         du = [kernel.du for kernel in self._kernels]
-        finish = partial(self._filters.finish, du=du)
-        self.out.halves.team.each(finish, is_small=du[0].size < SMALL_DU)
+        self.out.halves.team.each(partial(self._filters.finish, du=du), is_small=du[0].size < SMALL_DU)
         if self._filters.db is not None:
             np.sum([kernel.dbias for kernel in self._kernels], axis=0, out=self._filters.db)
 
     def _forward(self, half_batch: int) -> None:
         kernel, x, y = self._kernels[half_batch], self._source.x[half_batch], self.out.y[half_batch]
-        for rows in bands(self.out.size, TILE):
+        for rows in bands(self.out.size):
             self._source.make_rows(half_batch, rows.stop)
             kernel.input.to_domain(x[rows.start - 1 : rows.stop + 1])
             kernel.multiply()
@@ -55,7 +48,7 @@ class WinogradRows(Convolution):
         kernel, x, dx = self._kernels[half_batch], self._source.x[half_batch], self._source.dx[half_batch]
         dx[:2] = 0
         kernel.dbias[...] = 0
-        for rows in bands(self.out.size, TILE):
+        for rows in bands(self.out.size):
             seen, end = slice(rows.start - 1, rows.stop + 1), rows.stop - 1
             kernel.output.from_domain_gradient(self.out.gradient(half_batch, rows))
             if self._filters.b is not None:
@@ -74,23 +67,18 @@ class _Kernel:
     """
 
     def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
-        scratch, across = out.halves.scratch[half_batch], out.size // TILE
-        v, m, self.du, self._part = (scratch.array(*item) for item in self.shapes(filters, out, half_batch).items())
+        scratch, c, k, across = out.halves.scratch[half_batch], filters.channels, filters.filters, out.size // TILE
+        tiles = across * out.halves.counts[half_batch]
+        v, m = scratch.array("v", (POINTS**2, tiles, c)), scratch.array("m", (POINTS**2, tiles, k))
+        self.du, self._part = (scratch.array(name, (POINTS**2, c, k)) for name in (f"du {half_batch}", "part"))
         self.input = InputTiles(v.reshape(POINTS, POINTS, across, -1), scratch)
         self.output = OutputTiles(m.reshape(POINTS, POINTS, across, -1), scratch)
-        self.centre, self.ones, self.dbias = m[CENTRE], np.ones(m.shape[1], m.dtype), np.zeros(m.shape[2], m.dtype)
+        self.centre, self.ones, self.dbias = m[CENTRE], np.ones(tiles, m.dtype), np.zeros(k, m.dtype)
         turned = v.transpose(0, 2, 1)
         self.multiply = blocked_product(v, filters.u, m)
         self.input_gradient = blocked_product(m, filters.turned, v)
         self._weight_gradient = blocked_product(turned, m, self.du)
         self._more_weight_gradient = blocked_product(turned, m, self._part)
-
-    @staticmethod
-    def shapes(filters: WinogradFilters, out: Output, half_batch: int) -> dict[str, tuple[int, ...]]:
-        """Return the scratch memory that is needed: V, M, dU of this half, and what is added to it."""
-        c, k, tiles = filters.channels, filters.filters, out.size // TILE * out.halves.counts[half_batch]
-        du = POINTS**2, c, k
-        return {"v": (POINTS**2, tiles, c), "m": (POINTS**2, tiles, k), f"du {half_batch}": du, "part": du}
 
     def weight_gradient(self, is_first: bool) -> None:
         """Write dU = V^T dM, or add it to what is there."""
