@@ -13,7 +13,7 @@ from npticket.engine.conv import layout, winograd
 from npticket.engine.conv.layout import Scratch
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
 from npticket.engine.conv.winograd import InputTiles, OutputTiles
-from npticket.engine.conv.winograd_rows import blocked_product
+from npticket.engine.conv.winograd_maps import blocked_product
 from npticket.layers import Dense, MaxPool
 from npticket.tickets import rewind
 

@@ -74,13 +74,11 @@ def recognise(body: Layer, input_shape: tuple[int, ...]) -> Blueprint:
     """Return the blueprint of a network for images of `input_shape`; NotSupported if it is of another kind."""
     if type(body) is not Chain or len(input_shape) != 3 or input_shape[0] != input_shape[1]:
         raise NotSupported("expected a chain of layers for square images")
-    layers, size = list(_flat("", body)), input_shape[0]
-    units: list[Unit] = []
-    while layers and isinstance(layers[0][1], Conv2D | Residual if units else Conv2D):
-        units += _block_or_unit(layers, units[-1] if units else None, size)
-        size = units[-1].map_size
+    layers = list(_flat("", body))
+    units = _units(layers, None, input_shape[0], blocks=True) if isinstance(layers[0][1], Conv2D) else []
     if not units or (units[0].shape[0], units[0].conv.stride) != (3, 1):
         raise NotSupported("expected a 3 x 3 convolution with padding 1 first")
+    size = units[-1].map_size
     head = layers.pop(0)[1] if layers else None
     averaged = isinstance(head, GlobalAveragePool) or (isinstance(head, AveragePool) and head.size == size)
     if not averaged and not isinstance(head, Flatten):
@@ -99,7 +97,9 @@ def supports(net: Net) -> bool:
     return True
 
 
-def _flat(prefix: str, chain: Chain) -> Iterator[Named]:
+def _flat(prefix: str, chain: Layer) -> Iterator[Named]:
+    if type(chain) is not Chain:
+        raise NotSupported("expected a chain of layers")
     for name, layer in chain.layers.items():
         if isinstance(layer, KNOWN) and type(layer) not in KNOWN:
             raise NotSupported(f"{type(layer).__name__} may do something else than what it is derived from")
@@ -109,14 +109,24 @@ def _flat(prefix: str, chain: Chain) -> Iterator[Named]:
             yield f"{prefix}{name}/", layer
 
 
-def _block_or_unit(layers: list[Named], source: Unit | None, size: int) -> list[Unit]:
-    """Take a block, with the ReLU of its sum, or a unit off the beginning of `layers`."""
-    prefix, residual = layers[0]
-    if not isinstance(residual, Residual):
-        return [_unit(layers, source, size)]
-    del layers[0]
-    body = _units(f"{prefix}body/", residual.body, source, size)
-    shortcut = _units(f"{prefix}shortcut/", residual.shortcut, source, size)
+def _units(layers: list[Named], source: Unit | None, size: int, blocks: bool = False) -> list[Unit]:
+    """Take all units off `layers`, to the end; or all units and blocks, as long as there are some."""
+    units: list[Unit] = []
+    while layers and (not blocks or isinstance(layers[0][1], Conv2D | Residual)):
+        if blocks and isinstance(layers[0][1], Residual):
+            units += _block(layers, source, size)
+        else:
+            units.append(_unit(layers, source, size))
+        source, size = units[-1], units[-1].map_size
+    return units
+
+
+def _block(layers: list[Named], source: Unit | None, size: int) -> list[Unit]:
+    """Take a block, with the ReLU of its sum, off the beginning of `layers`."""
+    prefix, residual = layers.pop(0)
+    assert isinstance(residual, Residual)
+    ways = ("body", residual.body), ("shortcut", residual.shortcut)
+    body, shortcut = (_units(list(_flat(f"{prefix}{name}/", way)) if way else [], source, size) for name, way in ways)
     if not body or len(shortcut) > 1 or any(unit.relu or unit.pooled for unit in (body[-1], *shortcut)):
         raise NotSupported("expected convolutions to be summed, with one at most in the shortcut")
     if shortcut and shortcut[0].shape[0] != 1:
@@ -127,20 +137,6 @@ def _block_or_unit(layers: list[Named], source: Unit | None, size: int) -> list[
     if layers and isinstance(layers[0][1], ReLU):
         body[-1].relu = bool(layers.pop(0))
     return shortcut + body
-
-
-def _units(prefix: str, chain: Layer | None, source: Unit | None, size: int) -> list[Unit]:
-    """Return the units of a chain that consists of nothing else."""
-    if chain is None:
-        return []
-    if type(chain) is not Chain:
-        raise NotSupported("expected a chain of layers")
-    layers, units = list(_flat(prefix, chain)), []
-    while layers:
-        source = _unit(layers, source, size)
-        size = source.map_size
-        units.append(source)
-    return units
 
 
 def _unit(layers: list[Named], source: Unit | None, size: int) -> Unit:

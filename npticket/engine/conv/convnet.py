@@ -49,11 +49,9 @@ class ConvNet:
         self._stacks: dict[int, ConvStack] = {}
 
     def see(self, inputs: np.ndarray) -> np.ndarray:
-        """Return `inputs` as they are."""
         return inputs
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
-        """Take one optimizer step; return the loss before it, (1,).     x (1, B, H, W, C)   targets (1, B, ...)"""
         stack = self._stack(x.shape[1])
         features = stack.forward(x[0], training=True)
         y, backward = self._tail.forward(self._theta.tree, features[None], step)
@@ -64,10 +62,7 @@ class ConvNet:
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return y (1, B, O).     x (1, B, H, W, C)
-
-        A few images at a time, always equally many, so that memory is made once: the last may overlap those before.
-        """
+        """A few images at a time, always equally many, so that memory is made once: the last may overlap others."""
         count = x.shape[1]
         size = -(-count // -(-count // CHUNK))
         begins = [min(first, count - size) for first in range(0, count, size)]
@@ -79,7 +74,6 @@ class ConvNet:
         return np.concatenate(parts, axis=1)
 
     def read(self, out: Params) -> None:
-        """Copy the present parameters, pruned ones 0, into `out`."""
         out.flat[...] = self._theta.flat
 
     def _stack(self, batch: int) -> ConvStack:

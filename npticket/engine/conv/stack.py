@@ -3,14 +3,13 @@
 import numpy as np
 
 from npticket.engine.conv.blueprint import Blueprint, Unit
-from npticket.engine.conv.gathered import Im2col, Strided
 from npticket.engine.conv.layout import Halves, as_images, inside
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Normalised, Output
+from npticket.engine.conv.taps import Im2col, Strided, TwoByTwo
 from npticket.engine.conv.weights import FilterBank, WinogradFilters
-from npticket.engine.conv.whole_batch import TwoByTwo, WinogradWhole
 from npticket.engine.conv.winograd import TILE
-from npticket.engine.conv.winograd_rows import WinogradRows
+from npticket.engine.conv.winograd_maps import WinogradRows, WinogradWhole
 
 
 class ConvStack:

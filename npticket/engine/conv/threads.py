@@ -79,7 +79,6 @@ class HalvedDense:
         self.layout, self.init, self._team = dense.layout, dense.init, team
 
     def forward(self, p: Tree, x: np.ndarray, step: TrainingStep | None = None) -> tuple[np.ndarray, Backward]:
-        """Return y and the backward pass."""
         w, x = p["W"][0], x[0]
         y = np.empty((len(x), w.shape[1]), x.dtype)
 

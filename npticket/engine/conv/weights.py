@@ -62,13 +62,10 @@ class WinogradFilters(Filters):
         super().__init__(p, grad, inputs, outputs)
         self._g = np.kron(G, G).astype(self.w.dtype)
         self.u = np.empty((POINTS**2, self.channels, self.filters), self.w.dtype)
-        self._copies = self.channels * self.filters <= TURNED
-        self.turned = self.u.transpose(0, 2, 1)
-        if self._copies:
-            self.turned = np.empty(self.turned.shape, self.w.dtype)
+        self._copies, turned = self.channels * self.filters <= TURNED, self.u.transpose(0, 2, 1)
+        self.turned = np.empty(turned.shape, turned.dtype) if self._copies else turned
 
     def prepare(self, half_weights: int) -> None:
-        """Transform half of the weights."""
         super().prepare(half_weights)
         inputs = half_of(self.channels, half_weights)
         np.matmul(self._g, self._by_input(self.w, inputs), out=self._by_input(self.u, inputs))
@@ -89,10 +86,7 @@ class WinogradFilters(Filters):
 
 
 class FilterBank:
-    """The filters of all convolutions, by their prefix, for stacks of several batch sizes to share.
-
-    `living` are the numbers of the channels that each convolution writes.
-    """
+    """The filters of all convolutions, by their prefix, for stacks of several batch sizes to share."""
 
     def __init__(self, units: Sequence[Unit], theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> None:
         self._theta, self._grads = theta, grads

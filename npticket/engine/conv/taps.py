@@ -1,23 +1,20 @@
-"""Convolutions that gather what each tap of the kernel sees, for products with its weights, a few rows at a time.
-
-The first has too few input channels for Winograd's to pay; Winograd's cannot have a stride, or a kernel of 1 x 1.
-"""
+"""Convolutions by the taps of their kernels, where Winograd's does not pay, or has no stride and no kernel of 1 x 1."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from npticket.engine.conv.layout import BAND, bands
+from npticket.engine.conv.layout import BAND, bands, inside
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
+from npticket.engine.conv.threads import half_of
 from npticket.engine.conv.weights import Filters
+
+SEEN = slice(0, 1), slice(0, 2), slice(1, 2)  # pixels i, of two, that a tap connects with outputs o = i - tap + 1
 
 
 class Im2col(Convolution):
-    """y = images * w + b, 3 x 3 with pad 1: windows become columns, kept for the weight gradient; there is no dx.
-
-    The columns are (9 C, pixels); a last row of ones makes the bias one more weight.
-    """
+    """y = images * w + b, 3 x 3 with pad 1: windows become columns (9 C, pixels), with a row of ones for the bias."""
 
     def __init__(self, filters: Filters, out: Output) -> None:
         self.out, self._filters = out, filters
@@ -70,11 +67,9 @@ class Strided(Convolution):
     def __init__(self, filters: Filters, source: Map, out: Output) -> None:
         self.out, self._filters, self._source, self._stride = out, filters, source, source.size // out.size
         source.read_by(self)
-        kernel = len(filters.w)
+        self._height, kernel = min(BAND, out.size), len(filters.w)
         self._taps = [(i - kernel // 2, j - kernel // 2) for i, j in np.ndindex(kernel, kernel)]
-        self._height = min(BAND, out.size)
-        shape = len(out.halves.counts), kernel**2, filters.channels, filters.filters
-        self._dw = np.empty(shape, filters.w.dtype)
+        self._dw = np.empty((len(out.halves.counts), kernel**2, *filters.w.shape[2:]), filters.w.dtype)
 
     def forward(self, images: np.ndarray) -> None:
         self.out.halves.each(self._forward)
@@ -112,11 +107,10 @@ class Strided(Convolution):
             source.pass_on(half_batch, end if end == source.size else end - 1, self)
 
     def _gather(self, half_batch: int, rows: slice) -> np.ndarray:
-        """Return what the taps see of x for some rows of y."""
-        halves, width, channels = self.out.halves, self.out.size, self._filters.channels
-        shape = len(self._taps), self._height, width, halves.counts[half_batch] * channels
-        seen = halves.scratch[half_batch].array("seen", shape)
-        for part, (of_x, columns) in zip(seen, self._windows(self._source.x[half_batch], rows), strict=True):
+        x, width, channels = self._source.x[half_batch], self.out.size, self._filters.channels
+        shape = len(self._taps), self._height, width, x.shape[2]
+        seen = self.out.halves.scratch[half_batch].array("seen", shape)
+        for part, (of_x, columns) in zip(seen, self._windows(x, rows), strict=True):
             part[:, 0] = 0
             part[:, columns] = of_x
         # As matrices (taps, quarters of rows, W / 4 images, C), small enough for BLAS's small kernels.
@@ -127,8 +121,73 @@ class Strided(Convolution):
         stride = self._stride
         for down, right in self._taps:
             first = stride * (rows.start - 1) + 1 + down
-            lines = x[first : first + stride * self._height : stride]
-            if right < 0:
-                yield lines[:, stride - 1 : -1 : stride], slice(1, None)
-            else:
-                yield lines[:, right::stride], slice(None)
+            lines, columns = x[first : first + stride * self._height : stride], slice(int(right < 0), None)
+            yield lines[:, stride - 1 : -1 : stride] if right < 0 else lines[:, right::stride], columns
+
+
+class TwoByTwo(Convolution):
+    """y = x * w, 3 x 3 with pad 1, of 2 x 2 maps: every output pixel sees every input pixel through one tap.
+
+    y[o] = sum over i of x[i] w[i - o + 1], with pixels i, o in {0, 1}^2: 16 products without a zero, of all images and
+    half of the channels: x (2, 2, B, C), w as a view (2, 2, 2, 2, C, K), y (2, 2, B, K).
+    """
+
+    def __init__(self, filters: Filters, source: Map, out: Output) -> None:
+        self.out, self._filters, self._source = out, filters, source
+        source.read_by(self)
+        down, right, *others = filters.w.strides
+        shape, strides = (2, 2, 2, 2, *filters.w.shape[2:]), (down, right, -down, -right, *others)
+        self._pairs = np.lib.stride_tricks.as_strided(filters.w[1:, 1:], shape, strides)
+        x, y = ((2, 2, out.halves.batch, channels) for channels in (filters.channels, filters.filters))
+        shapes = {"all x": x, "all dx": x, "all y": y}
+        self._x, self._dx, self._y = (out.halves.scratch[0].array(*item) for item in shapes.items())
+
+    def forward(self, images: np.ndarray) -> None:
+        self.out.halves.each(self._gather)
+        self.out.halves.team.each(self._multiply)
+        self.out.halves.each(self._collect)
+
+    def backward(self) -> None:
+        self.out.halves.each(self._gather_gradient)
+        self.out.halves.team.each(self._multiply_gradient)
+        self.out.halves.each(self._spread)
+
+    def _gather(self, half_batch: int) -> None:
+        self._source.make_rows(half_batch, 2)
+        x = self._x[:, :, self.out.halves.images(half_batch)]
+        x[...] = inside(self._source.x[half_batch]).reshape(x.shape)
+
+    def _multiply(self, half_weights: int) -> None:
+        filters = half_of(self._filters.filters, half_weights)
+        products = self._products(half_weights, filters)
+        np.matmul(self._x[:, :, None, None], self._pairs[..., filters], out=products)
+        np.add.reduce(products, axis=(0, 1), out=self._y[..., filters])
+
+    def _collect(self, half_batch: int) -> None:
+        y = inside(self.out.y[half_batch])
+        y[...] = self._y[:, :, self.out.halves.images(half_batch)].reshape(y.shape)
+        self.out.written(half_batch, slice(1, -1))
+
+    def _gather_gradient(self, half_batch: int) -> None:
+        self._gather(half_batch)
+        dy = self._y[:, :, self.out.halves.images(half_batch)]
+        dy[...] = self.out.gradient(half_batch, slice(1, -1)).reshape(dy.shape)
+
+    def _multiply_gradient(self, half_weights: int) -> None:
+        x, dy, channels = self._x, self._y, half_of(self._filters.channels, half_weights)
+        for i, j in np.ndindex(3, 3):
+            by = dy[SEEN[2 - i], SEEN[2 - j]].reshape(-1, dy.shape[-1])
+            seen = x[SEEN[i], SEEN[j], :, channels].reshape(len(by), -1)
+            np.matmul(seen.T, by, out=self._filters.dw[i, j, channels])
+        products = self._products(half_weights, channels)
+        np.matmul(dy, self._pairs[..., channels, :].swapaxes(-1, -2), out=products)
+        np.add.reduce(products, axis=(2, 3), out=self._dx[..., channels])
+
+    def _spread(self, half_batch: int) -> None:
+        dx = inside(self._source.dx[half_batch])
+        dx[...] = self._dx[:, :, self.out.halves.images(half_batch)].reshape(dx.shape)
+        self._source.pass_on(half_batch, 2, self)
+
+    def _products(self, half_weights: int, channels: slice) -> np.ndarray:
+        shape = 2, 2, 2, 2, self.out.halves.batch, channels.stop - channels.start
+        return self.out.halves.scratch[half_weights].array("work", shape)
