@@ -184,7 +184,7 @@ def test_a_pruned_network_really_gets_smaller():
             start["conv1/b"][...] = 0
         engine = ConvNet(net, LOSS, rewind(start, masks), masks, sgd)
         engine.predict(np.zeros((1, 1, 32, 32, 3)))
-        assert [filters.filters for filters in engine._bank.filters.values()][: len(left)] == left
+        assert [filters.filters for filters in engine._filters.values()][: len(left)] == left
 
 
 def test_the_same_channels_live_under_decay_unless_a_bias_would_move():

@@ -9,7 +9,7 @@ from npticket.engine.conv.channels import living_channels
 from npticket.engine.conv.layout import Halves, Scratch
 from npticket.engine.conv.stack import ConvStack
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
-from npticket.engine.conv.weights import FilterBank
+from npticket.engine.conv.weights import filters_of
 from npticket.engine.whole import Whole
 from npticket.layers import Chain, Dense, Flatten
 from npticket.params import Params
@@ -43,9 +43,9 @@ class ConvNet:
         self._tail = Chain(**tail)
         scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
-        living = living_channels(self._blueprint, start, masks, does_decay(one))
-        self._bank = FilterBank(self._blueprint.units, self._theta, self._grads, living)
-        self._team.each(self._bank.prepare)
+        living, units = living_channels(self._blueprint, start, masks, does_decay(one)), self._blueprint.units
+        self._filters = {unit: filters_of(unit, self._theta, self._grads, living) for unit in units}
+        self._team.each(self._prepare)
         self._stacks: dict[int, ConvStack] = {}
 
     def see(self, inputs: np.ndarray) -> np.ndarray:
@@ -57,8 +57,10 @@ class ConvNet:
         y, backward = self._tail.forward(self._theta.tree, features[None], step)
         loss, dy = self._loss(y, targets)
         stack.backward(backward(dy, self._grads.tree)[0])
+        for filters in self._filters.values():
+            filters.put_back()
         self._optimizer.step(self._theta, self._grads)
-        self._team.each(self._bank.prepare)  # for all filters at once: waking the other thread takes time
+        self._team.each(self._prepare)
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -76,9 +78,13 @@ class ConvNet:
     def read(self, out: Params) -> None:
         out.flat[...] = self._theta.flat
 
+    def _prepare(self, half_weights: int) -> None:
+        for filters in self._filters.values():  # of all at once: waking the other thread takes time
+            filters.prepare(half_weights)
+
     def _stack(self, batch: int) -> ConvStack:
         if batch not in self._stacks:
             halves = Halves(batch, self._scratch, self._team)
             for _ in range(2):  # the first makes scratch memory as large as it has to be, the second shares it
-                self._stacks[batch] = ConvStack(self._blueprint, halves, self._bank)
+                self._stacks[batch] = ConvStack(self._blueprint, halves, self._filters, self._theta, self._grads)
         return self._stacks[batch]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from npticket.engine.conv.threads import Half, Team
+from npticket.engine.conv.threads import Half, Team, half_of
 
 BAND = 4  # rows that are made at a time, as many as a tile of Winograd's has; a map of 2 x 2 has only two
 
@@ -34,43 +34,28 @@ class Scratch:
 
 
 class Halves:
-    """A batch in two halves, in one if it is a single image, with scratch memory for each.     counts[half_batch]
+    """A batch in two halves, in one if it is a single image: which `images` they have, how many, memory and a team.
 
-    There are always two scratch memories, which may be the same: halves of the weights, too, need them. The `team`
-    does the work on both.
+    There are always two scratch memories, which may be the same: halves of the weights, too, need them.
     """
 
     def __init__(self, batch: int, scratch: Sequence[Scratch], team: Team) -> None:
         self.batch, self.scratch, self.team, self.dtype = batch, scratch, team, scratch[0].dtype
-        self.counts = [count for count in (batch - batch // 2, batch // 2) if count]
+        self.images = [half_of(batch, half_batch) for half_batch in range(min(batch, 2))]
+        self.counts = [images.stop - images.start for images in self.images]
 
     def each(self, function: Half) -> None:
         """Call function(half_batch) for each half."""
         self.team.each(function, len(self.counts))
 
-    def images(self, half_batch: int) -> slice:
-        """Say which images of the batch are in that half."""
-        first = sum(self.counts[:half_batch])
-        return slice(first, first + self.counts[half_batch])
-
     def maps(self, size: int, channels: int) -> list[np.ndarray]:
-        """Return a map of zeros for each half."""
-        return [blank(size, count, channels, self.dtype) for count in self.counts]
+        """Return a map of zeros, `size` pixels high and wide, for each half."""
+        return [np.zeros((size + 2, size, count * channels), self.dtype) for count in self.counts]
 
 
-def blank(size: int, images: int, channels: int, dtype: np.dtype) -> np.ndarray:
-    """Return a map of zeros, `size` pixels high and wide."""
-    return np.zeros((size + 2, size, images * channels), dtype)
-
-
-def inside(a: np.ndarray) -> np.ndarray:
-    """View all rows of a map but the zeros around it."""
-    return a[1:-1]
-
-
-def as_images(rows: np.ndarray, images: int) -> np.ndarray:
-    """View rows as (images, h, W, channels)."""
-    return rows.reshape(*rows.shape[:2], images, -1).transpose(2, 0, 1, 3)
+def as_images(a: np.ndarray, count: int) -> np.ndarray:
+    """View a map, without the zeros around it, as so many images (count, H, W, channels)."""
+    return a[1:-1].reshape(len(a) - 2, a.shape[1], count, -1).transpose(2, 0, 1, 3)
 
 
 def bands(size: int) -> Iterator[slice]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npticket.engine.conv.layout import BAND, bands, inside
+from npticket.engine.conv.layout import BAND, bands
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.threads import half_of
@@ -42,7 +42,7 @@ class Im2col(Convolution):
     def _forward(self, half_batch: int, images: np.ndarray) -> None:
         size, channels = self.out.size, self._filters.channels
         frame, columns = self._frames[half_batch], self._columns[half_batch]
-        frame[:, 1:-1, 1:-1] = images[self.out.halves.images(half_batch)].transpose(3, 1, 2, 0)
+        frame[:, 1:-1, 1:-1] = images[self.out.halves.images[half_batch]].transpose(3, 1, 2, 0)
         for i, j in np.ndindex(3, 3):
             first = (3 * i + j) * channels
             columns[first : first + channels] = frame[:, i : i + size, j : j + size]
@@ -154,8 +154,8 @@ class TwoByTwo(Convolution):
 
     def _gather(self, half_batch: int) -> None:
         self._source.make_rows(half_batch, 2)
-        x = self._x[:, :, self.out.halves.images(half_batch)]
-        x[...] = inside(self._source.x[half_batch]).reshape(x.shape)
+        x = self._x[:, :, self.out.halves.images[half_batch]]
+        x[...] = self._source.x[half_batch][1:-1].reshape(x.shape)
 
     def _multiply(self, half_weights: int) -> None:
         filters = half_of(self._filters.filters, half_weights)
@@ -164,13 +164,13 @@ class TwoByTwo(Convolution):
         np.add.reduce(products, axis=(0, 1), out=self._y[..., filters])
 
     def _collect(self, half_batch: int) -> None:
-        y = inside(self.out.y[half_batch])
-        y[...] = self._y[:, :, self.out.halves.images(half_batch)].reshape(y.shape)
+        y = self.out.y[half_batch][1:-1]
+        y[...] = self._y[:, :, self.out.halves.images[half_batch]].reshape(y.shape)
         self.out.written(half_batch, slice(1, -1))
 
     def _gather_gradient(self, half_batch: int) -> None:
         self._gather(half_batch)
-        dy = self._y[:, :, self.out.halves.images(half_batch)]
+        dy = self._y[:, :, self.out.halves.images[half_batch]]
         dy[...] = self.out.gradient(half_batch, slice(1, -1)).reshape(dy.shape)
 
     def _multiply_gradient(self, half_weights: int) -> None:
@@ -184,8 +184,8 @@ class TwoByTwo(Convolution):
         np.add.reduce(products, axis=(2, 3), out=self._dx[..., channels])
 
     def _spread(self, half_batch: int) -> None:
-        dx = inside(self._source.dx[half_batch])
-        dx[...] = self._dx[:, :, self.out.halves.images(half_batch)].reshape(dx.shape)
+        dx = self._source.dx[half_batch][1:-1]
+        dx[...] = self._dx[:, :, self.out.halves.images[half_batch]].reshape(dx.shape)
         self._source.pass_on(half_batch, 2, self)
 
     def _products(self, half_weights: int, channels: slice) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The weights of convolutions as the engine's kernels want them, and their gradients put back where they belong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -85,29 +85,14 @@ class WinogradFilters(Filters):
         return a.reshape(-1, self.channels, self.filters)[:, inputs].swapaxes(0, 1)
 
 
-class FilterBank:
-    """The filters of all convolutions, by their prefix, for stacks of several batch sizes to share."""
+def filters_of(unit: Unit, theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> Filters:
+    """Return the filters of a unit's convolution, in Winograd's domain if it has tiles."""
+    inputs = living[unit.source.prefix] if unit.source else np.arange(unit.shape[2])
+    has_tiles = unit.source and unit.size > 2 and (unit.shape[0], unit.conv.stride) == (3, 1)
+    p, grad = (local(params, unit.prefix, unit.conv) for params in (theta, grads))
+    return (WinogradFilters if has_tiles else Filters)(p, grad, inputs, living[unit.prefix])
 
-    def __init__(self, units: Sequence[Unit], theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> None:
-        self._theta, self._grads = theta, grads
-        self.filters: dict[str, Filters] = {}
-        for unit in units:
-            inputs = living[unit.source.prefix] if unit.source else np.arange(unit.shape[2])
-            winograd = unit.source and unit.size > 2 and (unit.shape[0], unit.conv.stride) == (3, 1)
-            kind = WinogradFilters if winograd else Filters
-            self.filters[unit.prefix] = kind(*self.local(unit.prefix, unit.conv), inputs, living[unit.prefix])
 
-    def local(self, prefix: str, layer: Layer) -> tuple[Local, Local]:
-        """Return the parameters of a layer, and their gradients, by their local names."""
-        p, grad = ({v: params[f"{prefix}{v}"] for v in layer.layout} for params in (self._theta, self._grads))
-        return p, grad
-
-    def prepare(self, half_weights: int) -> None:
-        """Have half of all filters follow the parameters."""
-        for filters in self.filters.values():
-            filters.prepare(half_weights)
-
-    def put_back(self) -> None:
-        """Put all filters' gradients where they belong; call it when they are final."""
-        for filters in self.filters.values():
-            filters.put_back()
+def local(params: Params, prefix: str, layer: Layer) -> Local:
+    """Return the parameters of a layer, or their gradients, by their local names."""
+    return {name: params[f"{prefix}{name}"] for name in layer.layout}

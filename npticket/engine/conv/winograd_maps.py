@@ -119,8 +119,7 @@ class WinogradWhole(_Winograd):
         halves, c, k = out.halves, filters.channels, filters.filters
         shapes = {"all v": (halves.batch, c), "all m": (halves.batch, k), "all du": (c, k)}
         self._v, self._m, self._du = (halves.scratch[0].array(name, (POINTS**2, *shapes[name])) for name in shapes)
-        images = [halves.images(half_batch) for half_batch in range(len(halves.counts))]
-        super().__init__(filters, source, out, [(self._v[:, half], self._m[:, half]) for half in images])
+        super().__init__(filters, source, out, [(self._v[:, half], self._m[:, half]) for half in halves.images])
 
     def forward(self, images: np.ndarray) -> None:
         self.out.halves.each(partial(self._gather, rows=WHOLE))
