@@ -38,15 +38,12 @@ def living_channels(blueprint: Blueprint, start: Params, masks: Params, decays: 
 
 @dataclass
 class _Link:
-    """A map that one convolution, `unit`, writes and one layer reads: `below`, if it is a convolution, too.
-
-    w_in (C, K) and w_out (K, O) say which channels are connected.
-    """
+    """A map that `unit` writes and one layer reads, `below` or a dense one, with which channels they connect."""
 
     unit: Unit
     below: Unit | None
-    w_in: np.ndarray
-    w_out: np.ndarray
+    w_in: np.ndarray  # (C, K)
+    w_out: np.ndarray  # (K, O)
 
     def matters(self, alive: dict[str, np.ndarray], start: Params, decays: bool) -> np.ndarray:
         """Say which channels can matter, as long as those of the other maps do that are `alive`."""
@@ -69,25 +66,19 @@ class _Link:
 
 def _links(blueprint: Blueprint, masks: Params) -> Iterator[_Link]:
     """Yield the maps that are written by one convolution and read, once, by one layer."""
+    layers = [(name, layer) for name, layer in blueprint.tail.items() if not isinstance(layer, Flatten)]
     for unit in blueprint.units:
         readers = [other for other in blueprint.units for read in (other.source, other.around) if read is unit]
         if unit.shortcut or unit.around:
             continue
         if len(readers) == 1:
             yield _Link(unit, readers[0], _connected(unit, masks), _connected(readers[0], masks))
-        elif unit is blueprint.units[-1] and (w_out := _features(blueprint, masks)) is not None:
+        elif unit is blueprint.units[-1] and layers and isinstance(layers[0][1], Dense):
+            w = masks[f"{layers[0][0]}/W"][0]  # of each pixel and channel, or each channel's average
+            w_out = w.reshape(-1, unit.shape[-1], w.shape[-1]).any(axis=0)
             yield _Link(unit, None, _connected(unit, masks), w_out)
 
 
 def _connected(unit: Unit, masks: Params) -> np.ndarray:
     """Say which input channels a convolution connects with which filters, (C, K)."""
     return masks[f"{unit.prefix}W"][0].any(axis=(0, 1))
-
-
-def _features(blueprint: Blueprint, masks: Params) -> np.ndarray | None:
-    """Say which channels of the last map are connected with which units (C, O); None if something is between them."""
-    layers = [(name, layer) for name, layer in blueprint.tail.items() if not isinstance(layer, Flatten)]
-    if not layers or not isinstance(layers[0][1], Dense):
-        return None
-    w = masks[f"{layers[0][0]}/W"][0]
-    return w.reshape(-1, blueprint.units[-1].shape[-1], w.shape[-1]).any(axis=0)

@@ -16,17 +16,14 @@ BAND = 4  # rows that are made at a time, as many as a tile of Winograd's has; a
 
 
 class Scratch:
-    """Named pieces of memory that layers use in turn, so that it stays in the cache."""
+    """Named pieces of memory, as large as the largest asked for, that layers use in turn: so it stays in the cache."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
         self._memory: dict[str, np.ndarray] = {}
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the beginning of a piece of memory, of that shape; others may write to it meanwhile.
-
-        It is as large as the largest that was asked for by that name: who keeps what was too small keeps it alone.
-        """
+        """Return the beginning of a piece, in that shape; others write to it, too, unless it was too small for them."""
         size = math.prod(shape)
         if name not in self._memory or len(self._memory[name]) < size:
             self._memory[name] = np.empty(size, self.dtype)

@@ -99,10 +99,7 @@ class Map:
             self.dx[half_batch][...] = 0
 
     def pass_on(self, half_batch: int, upto: int, reader: Convolution | None = None) -> None:
-        """Pass on the rows of dx before row `upto` that have not been, if they are final.
-
-        Called when `reader` has done its part of them: they are final if it is the last to go back.
-        """
+        """Pass on what has not been of dx before row `upto`, done by `reader`, if that is the last to go back."""
         first, upto = self._passed[half_batch], min(upto, self.size)
         if upto <= first or (self._readers and reader is not self._readers[0]):
             return
