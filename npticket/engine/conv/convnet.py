@@ -118,8 +118,9 @@ class ConvStack:
                 terms = [outputs[term] for term in (unit, unit.shortcut) if term]
                 maps[unit] = Map(terms, maps.get(unit.around), unit.relu, unit.pooled)
         self._maps, self._last = list(maps.values()), maps[blueprint.units[-1]]
-        living, self._channels = filters[unit].outputs, unit.shape[-1]
-        self._kept = slice(None) if len(living) == self._channels else living  # a slice is much faster
+        living, channels, size = filters[unit].outputs, unit.shape[-1], 1 if self._averaged else self._last.size
+        self._kept = slice(None) if len(living) == channels else living  # a slice is much faster
+        self._shape = halves.batch, size, size, channels  # of the features, seen as images
 
     def forward(self, images: np.ndarray, training: bool) -> np.ndarray:
         """Return features (B, F).     images (B, H, W, C)"""
@@ -129,14 +130,14 @@ class ConvStack:
             convolution.out.begin(training)
             convolution.forward(images)
             convolution.out.finish()
-        area = 1 if self._averaged else self._last.size**2
-        features = np.zeros((len(images), area * self._channels), images.dtype)
-        self._halves.each(lambda half_batch: self._leave(half_batch, features))
-        return features
+        features = np.zeros(self._shape, images.dtype)
+        self._halves.each(lambda half_batch: self._leave(half_batch, features[self._halves.images[half_batch]]))
+        return features.reshape(len(images), -1)
 
     def backward(self, dfeatures: np.ndarray) -> None:
         """Write the gradients of all parameters, given that of the features (B, F) of the last training batch."""
-        self._halves.each(lambda half_batch: self._enter(half_batch, dfeatures))
+        given = dfeatures.reshape(self._shape)
+        self._halves.each(lambda half_batch: self._enter(half_batch, given[self._halves.images[half_batch]]))
         for convolution in reversed(self._convolutions):
             convolution.out.finish_gradient()
             convolution.backward()
@@ -147,18 +148,13 @@ class ConvStack:
         x = as_images(last.x[half_batch], self._halves.counts[half_batch])
         if self._averaged:
             x = np.add.reduce(x, axis=(1, 2), keepdims=True) / last.size**2
-        self._as_images(half_batch, features)[..., self._kept] = x
+        features[..., self._kept] = x
 
     def _enter(self, half_batch: int, dfeatures: np.ndarray) -> None:
-        last, given = self._last, self._as_images(half_batch, dfeatures)[..., self._kept]
+        last, given = self._last, dfeatures[..., self._kept]
         dx = as_images(last.dx[half_batch], self._halves.counts[half_batch])
         dx[...] = given / last.size**2 if self._averaged else given
         last.pass_on(half_batch, last.size)
-
-    def _as_images(self, half_batch: int, features: np.ndarray) -> np.ndarray:
-        """View the features of half of the batch as images (n, H, W, C), of 1 x 1 if they are averages."""
-        size = 1 if self._averaged else self._last.size
-        return features[self._halves.images[half_batch]].reshape(-1, size, size, self._channels)
 
     def _convolution(self, unit: Unit, source: Map | None) -> Convolution:
         """Make the kind of convolution that suits a unit, which reads `source` or, the first, images."""

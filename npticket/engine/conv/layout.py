@@ -23,7 +23,7 @@ class Scratch:
         self._memory: dict[str, np.ndarray] = {}
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the beginning of a piece, in that shape; others write to it, too, unless it was too small for them."""
+        """Return the beginning of a piece, in that shape; whoever else asks for it may write to it meanwhile."""
         size = math.prod(shape)
         if name not in self._memory or len(self._memory[name]) < size:
             self._memory[name] = np.empty(size, self.dtype)

@@ -38,7 +38,7 @@ class Team:
             weakref.finalize(self, self._jobs.put, None)
 
     def each(self, function: Half, parts: int = 2, is_small: bool = False) -> None:
-        """Call function(0) and, if there are two parts, function(1): at once, unless these are small, tens of us."""
+        """Call function(0) and, if there are two parts, function(1): at once, unless they are small: tens of us."""
         if self.threads == 1 or parts == 1 or is_small:
             for half in range(parts):
                 function(half)
