@@ -184,7 +184,16 @@ def test_a_pruned_network_really_gets_smaller():
             start["conv1/b"][...] = 0
         engine = ConvNet(net, LOSS, rewind(start, masks), masks, sgd)
         engine.predict(np.zeros((1, 1, 32, 32, 3)))
-        assert [filters.filters for filters in engine._bank._filters.values()][: len(left)] == left
+        assert [filters.filters for filters in engine._filters.values()][: len(left)] == left
+
+
+def test_channels_that_no_dense_layer_reads_are_left_out():
+    """A large one, too, whose products two threads share."""
+    net = nets.conv_2()
+    start, masks = pruned(net, 0, rate=0)
+    masks["fc1/W"][0].reshape(-1, 64, 256)[:, :5] = False
+    engine = ConvNet(net, LOSS, rewind(start, masks), masks, sgd)
+    assert [filters.filters for filters in engine._filters.values()] == [64, 59]
 
 
 def test_the_same_channels_live_under_decay_unless_a_bias_would_move():

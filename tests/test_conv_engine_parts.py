@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from strategies import optimizers, seeds, thetas
 
 from npticket.engine.conv import layout, winograd
-from npticket.engine.conv.layout import Scratch
+from npticket.engine.conv.layout import Halves, Scratch
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
 from npticket.engine.conv.winograd import InputTiles, OutputTiles
-from npticket.engine.conv.winograd_rows import blocked_product
+from npticket.engine.conv.winograd_maps import blocked_product
 from npticket.layers import Dense, MaxPool
 from npticket.tickets import rewind
 
@@ -55,11 +55,16 @@ def test_tiles_go_to_the_domain_and_back_as_the_matrices_say(across, slot, seed)
         np.testing.assert_allclose(m[:, :, t], two_dimensional(winograd.AT.T, y[:, columns]), atol=1e-11)
 
 
+def blank(size, count, channels):
+    """A map of the first half of a batch."""
+    return Halves(2 * count, [Scratch(np.dtype(float))] * 2, Team()).maps(size, channels)[0]
+
+
 @given(st.sampled_from([2, 4, 8, 12]), st.integers(1, 3), st.integers(1, 3), seeds)
 def test_maps_hold_images(size, count, channels, seed):
     x = np.random.default_rng(seed).normal(size=(count, size, size, channels))
-    a = layout.blank(size, count, channels, x.dtype)
-    layout.as_images(layout.inside(a), count)[...] = x
+    a = blank(size, count, channels)
+    layout.as_images(a, count)[...] = x
     for n, h, w, c in np.ndindex(x.shape):
         assert a[h + 1, w, n * channels + c] == x[n, h, w, c]
     assert not a[[0, -1]].any()
@@ -69,21 +74,18 @@ def test_maps_hold_images(size, count, channels, seed):
 def test_pooling_is_the_layer_ties_included(size, count, seed):
     rng = np.random.default_rng(seed)
     x = rng.integers(-1, 2, (count, size, size, 2)).astype(float)  # most squares have several largest pixels
-    a = layout.blank(size, count, 2, x.dtype)
-    pooled, dpooled = (layout.blank(size // 2, count, 2, x.dtype) for _ in range(2))
+    a = blank(size, count, 2)
+    pooled, dpooled = (blank(size // 2, count, 2) for _ in range(2))
     da = np.full_like(a, np.nan)
 
-    def view(a):
-        return layout.as_images(layout.inside(a), count)
-
-    view(a)[...] = x
-    layout.max_pool(layout.inside(a), layout.inside(pooled))
+    layout.as_images(a, count)[...] = x
+    layout.max_pool(a[1:-1], pooled[1:-1])
     y, backward = MaxPool(2).forward({}, x[None])
-    np.testing.assert_array_equal(view(pooled), y[0])
+    np.testing.assert_array_equal(layout.as_images(pooled, count), y[0])
     dy = rng.normal(size=y.shape)
-    view(dpooled)[...] = dy[0]
-    layout.max_pool_gradient(*map(layout.inside, (a, pooled, dpooled, da)))
-    np.testing.assert_array_equal(view(da), backward(dy, {})[0])
+    layout.as_images(dpooled, count)[...] = dy[0]
+    layout.max_pool_gradient(*(rows[1:-1] for rows in (a, pooled, dpooled, da)))
+    np.testing.assert_array_equal(layout.as_images(da, count), backward(dy, {})[0])
 
 
 @given(st.integers(1, 300), st.integers(1, 200), st.sampled_from([7, 32, 64, 128, 192]))
@@ -108,10 +110,10 @@ def test_a_halved_dense_layer_is_the_layer(batch, inputs, outputs, seed, threads
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
-def test_scratch_memory_is_shared_and_as_large_as_reserved():
+def test_scratch_memory_is_shared_and_as_large_as_the_largest():
     scratch = Scratch(np.dtype(np.float32))
-    scratch.reserve(a=(3, 4))
-    scratch.reserve(a=(2, 2))
+    alone = scratch.array("a", (2, 2)), scratch.array("a", (3, 4))
+    assert not np.shares_memory(*alone)
     first, second = scratch.array("a", (2, 5)), scratch.array("a", (12,))
     assert np.shares_memory(first, second)
     assert not np.shares_memory(first, scratch.array("b", (2, 5)))

@@ -13,9 +13,8 @@ rows are written. Backwards, it asks its output for the gradient, and has its so
 batch-normalise, maps add, pool and rectify, all on rows that are still in the cache.
 
 To read from the idea to the whole: `winograd` (the arithmetic) and `layout` (memory); `outputs` and `maps`, where the
-protocol of convolutions stands; its kinds, `winograd_rows`, `winograd_whole`, `two_by_two`, `strided` and `im2col`, and
-their `weights`; `blueprint` says what a network consists of, `channels` which of its channels live, `stack` builds its
-convolutional part for a batch size, `convnet` trains it. `threads` are one or two.
+protocol of convolutions stands; its kinds, `winograd_maps` and `taps`, and their `weights`; `blueprint` says what a
+network consists of, `channels` which of its channels live, `convnet` builds it and trains it. `threads` are one or two.
 """
 
 from npticket.engine.conv.blueprint import supports

@@ -10,13 +10,12 @@ What a block reads and adds to is left whole. Only maps are made smaller: optimi
 weight decay, too, does what it would do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import numpy as np
 
-from npticket.engine.conv.blueprint import Block, Blueprint, Unit
+from npticket.engine.conv.blueprint import Blueprint, Unit
 from npticket.layers import Dense, Flatten
 from npticket.params import Params
 
@@ -26,8 +25,8 @@ def living_channels(blueprint: Blueprint, start: Params, masks: Params, decays: 
 
     `decays` says that the optimizer moves biases that have no gradient.
     """
-    links = list(_links(blueprint.units, masks, _features(blueprint, masks)))
-    alive = {unit.prefix: np.ones(unit.conv.layout["W"][-1], bool) for unit in blueprint.convolutions}
+    links = list(_links(blueprint, masks))
+    alive = {unit.prefix: np.ones(unit.shape[-1], bool) for unit in blueprint.units}
     before = -1
     while before != (before := sum(map(np.count_nonzero, alive.values()))):
         for link in links:
@@ -39,60 +38,47 @@ def living_channels(blueprint: Blueprint, start: Params, masks: Params, decays: 
 
 @dataclass
 class _Link:
-    """A map that one convolution writes and one layer reads.
-
-    w_in (C, K) and w_out (K, O) say which channels are connected; `above` and `below` are the convolutions before and
-    after, if what they are connected with is a map of theirs and not images or features.
-    """
+    """A map that `unit` writes and one layer reads, `below` or a dense one, with which channels they connect."""
 
     unit: Unit
-    above: Unit | None
     below: Unit | None
-    w_in: np.ndarray
-    w_out: np.ndarray
+    w_in: np.ndarray  # (C, K)
+    w_out: np.ndarray  # (K, O)
 
     def matters(self, alive: dict[str, np.ndarray], start: Params, decays: bool) -> np.ndarray:
         """Say which channels can matter, as long as those of the other maps do that are `alive`."""
-        w_in = self.w_in if self.above is None else self.w_in & alive[self.above.prefix][:, None]
-        w_out, has_bias = self.w_out, self.unit.has_bias
-        if self.unit.norm is None and self.below is not None and self.below.norm is None:
+        unit, w_in, w_out = self.unit, self.w_in, self.w_out
+        if unit.source is not None:
+            w_in = w_in & alive[unit.source.prefix][:, None]
+        if unit.norm is None and self.below is not None and self.below.norm is None:
             w_out = w_out & alive[self.below.prefix]
         has_in: np.ndarray = np.logical_or.reduce(w_in, axis=0)
         has_out: np.ndarray = np.logical_or.reduce(w_out, axis=1)
-        if self.unit.norm is not None:
-            return np.full_like(has_in, True) if has_bias else has_in | has_out
-        if not self.unit.relu:
+        if unit.norm is not None:
+            return np.full_like(has_in, True) if unit.has_bias else has_in | has_out
+        if not unit.relu:
             return has_out
-        if has_bias:
-            bias = start[f"{self.unit.prefix}b"].ravel()
+        if unit.has_bias:
+            bias = start[f"{unit.prefix}b"].ravel()
             has_in = has_in | ((bias != 0) if decays else (bias > 0))
         return has_in & has_out
 
 
-def _links(units: Sequence[Unit | Block], masks: Params, features: np.ndarray | None) -> Iterator[_Link]:
-    """Yield the maps that are written by one convolution and read by one layer, the last by `features`, if given."""
-    above = None  # the convolution that wrote the present map, if it may lose channels
-    for unit, following in zip_longest(units, units[1:]):
-        if isinstance(unit, Block):
-            yield from _links(unit.body, masks, None)
-            above = None
+def _links(blueprint: Blueprint, masks: Params) -> Iterator[_Link]:
+    """Yield the maps that are written by one convolution and read, once, by one layer."""
+    layers = [(name, layer) for name, layer in blueprint.tail.items() if not isinstance(layer, Flatten)]
+    for unit in blueprint.units:
+        readers = [other for other in blueprint.units for read in (other.source, other.around) if read is unit]
+        if unit.shortcut or unit.around:
             continue
-        below = following if isinstance(following, Unit) else None
-        w_out = _connected(below, masks) if below else features if following is None else None
-        if w_out is not None:
-            yield _Link(unit, above, below, _connected(unit, masks), w_out)
-        above = unit if w_out is not None else None
+        if len(readers) == 1:
+            yield _Link(unit, readers[0], _connected(unit, masks), _connected(readers[0], masks))
+        elif unit is blueprint.units[-1] and layers and isinstance(layers[0][1], Dense):
+            w = masks[f"{layers[0][0]}/W"][0]  # of each pixel and channel, or each channel's average
+            w_out = w.reshape(-1, unit.shape[-1], w.shape[-1]).any(axis=0)
+            yield _Link(unit, None, _connected(unit, masks), w_out)
 
 
 def _connected(unit: Unit, masks: Params) -> np.ndarray:
     """Say which input channels a convolution connects with which filters, (C, K)."""
     return masks[f"{unit.prefix}W"][0].any(axis=(0, 1))
-
-
-def _features(blueprint: Blueprint, masks: Params) -> np.ndarray | None:
-    """Say which channels of the last map are connected with which units (C, O); None if something is between them."""
-    last, layers = blueprint.units[-1], [item for item in blueprint.tail.items() if not isinstance(item[1], Flatten)]
-    if isinstance(last, Block) or not layers or not isinstance(layers[0][1], Dense):
-        return None
-    w = masks[f"{layers[0][0]}/W"][0]
-    return w.reshape(-1, last.conv.layout["W"][-1], w.shape[-1]).any(axis=0)

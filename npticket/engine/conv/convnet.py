@@ -1,19 +1,24 @@
 """Convolutional networks for one trial: Winograd's convolution, memory made once, one or two threads."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from npticket.engine.conv.blueprint import recognise
+from npticket.engine.conv.blueprint import Blueprint, Unit, recognise
 from npticket.engine.conv.channels import living_channels
-from npticket.engine.conv.layout import Halves, Scratch
-from npticket.engine.conv.stack import ConvStack
+from npticket.engine.conv.layout import Halves, Scratch, as_images
+from npticket.engine.conv.maps import Convolution, Map
+from npticket.engine.conv.outputs import Normalised, Output
+from npticket.engine.conv.taps import Im2col, Strided, TwoByTwo
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
-from npticket.engine.conv.weights import FilterBank
+from npticket.engine.conv.weights import Filters, WinogradFilters, filters_of, local
+from npticket.engine.conv.winograd import TILE
+from npticket.engine.conv.winograd_maps import WinogradRows, WinogradWhole
 from npticket.engine.whole import Whole
-from npticket.layers import Chain, Dense, Flatten, Layer
+from npticket.layers import Chain, Dense, Flatten
 from npticket.params import Params
-from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
+from npticket.protocols import Loss, MakeOptimizer, Net, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
 CHUNK = 64  # images predicted at a time
@@ -31,64 +36,138 @@ class ConvNet:
         self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer, threads: int = 1
     ) -> None:
         self._blueprint = recognise(net.body, net.input_shape)
-        self._theta = start.copy()
-        self._grads = start.like(np.zeros_like(start.flat))
-        self._loss, self._team, one = loss, Team(threads), optimizer(masks)
-        self._optimizer: Optimizer
-        if is_elementwise(one):
-            self._optimizer = Pieces(optimizer, masks, start.flat.dtype, self._team)
-        else:
-            self._optimizer = Whole(optimizer, masks)
-        tail = {name: _halved(layer, self._team) for name, layer in self._blueprint.tail.items()}
-        self._tail = Chain(**tail or {"features": Flatten()})
-        scratch = [Scratch(start.flat.dtype) for _ in range(threads)]
+        self._theta, self._grads = start.copy(), start.like(np.zeros_like(start.flat))
+        self._loss, self._team, one, dtype = loss, Team(threads), optimizer(masks), start.flat.dtype
+        elementwise = is_elementwise(one)
+        self._optimizer = Pieces(optimizer, masks, dtype, self._team) if elementwise else Whole(optimizer, masks)
+        tail = {**self._blueprint.tail} or {"features": Flatten()}
+        for name, layer in tail.items():
+            if isinstance(layer, Dense) and math.prod(layer.layout["W"]) >= LARGE:
+                tail[name] = HalvedDense(layer, self._team)
+        self._tail = Chain(**tail)
+        scratch = [Scratch(dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
-        living = living_channels(self._blueprint, start, masks, does_decay(one))
-        self._bank = FilterBank(self._theta, self._grads, living)
+        living, units = living_channels(self._blueprint, start, masks, does_decay(one)), self._blueprint.units
+        self._filters = {unit: filters_of(unit, self._theta, self._grads, living) for unit in units}
+        self._team.each(self._prepare)
         self._stacks: dict[int, ConvStack] = {}
 
     def see(self, inputs: np.ndarray) -> np.ndarray:
-        """Return `inputs` as they are."""
         return inputs
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
-        """Take one optimizer step; return the loss before it, (1,).     x (1, B, H, W, C)   targets (1, B, ...)"""
         stack = self._stack(x.shape[1])
-        features = stack.forward(self._team, x[0], training=True)
+        features = stack.forward(x[0], training=True)
         y, backward = self._tail.forward(self._theta.tree, features[None], step)
         loss, dy = self._loss(y, targets)
-        stack.backward(self._team, backward(dy, self._grads.tree)[0])
+        stack.backward(backward(dy, self._grads.tree)[0])
+        for filters in self._filters.values():
+            filters.put_back()
         self._optimizer.step(self._theta, self._grads)
-        self._bank.changed()
+        self._team.each(self._prepare)
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return y (1, B, O).     x (1, B, H, W, C)
-
-        A few images at a time, always equally many, so that memory is made once: the last may overlap those before.
-        """
+        """A few images at a time, always equally many, so that memory is made once: the last may overlap others."""
         count = x.shape[1]
         size = -(-count // -(-count // CHUNK))
         begins = [min(first, count - size) for first in range(0, count, size)]
         parts = []
         for begin, end in zip(begins, [*begins[1:], count], strict=True):
-            features = self._stack(size).forward(self._team, x[0, begin : begin + size], training=False)
+            features = self._stack(size).forward(x[0, begin : begin + size], training=False)
             y, _ = self._tail.forward(self._theta.tree, features[None])
             parts.append(y[:, : end - begin])
         return np.concatenate(parts, axis=1)
 
     def read(self, out: Params) -> None:
-        """Copy the present parameters, pruned ones 0, into `out`."""
         out.flat[...] = self._theta.flat
 
-    def _stack(self, batch: int) -> ConvStack:
+    def _prepare(self, half_weights: int) -> None:
+        for filters in self._filters.values():  # of all at once: waking the other thread takes time
+            filters.prepare(half_weights)
+
+    def _stack(self, batch: int) -> "ConvStack":
         if batch not in self._stacks:
-            self._stacks[batch] = ConvStack(self._blueprint, Halves(batch, self._scratch), self._bank)
+            halves = Halves(batch, self._scratch, self._team)
+            for _ in range(2):  # the first makes scratch memory as large as it has to be, the second shares it
+                self._stacks[batch] = ConvStack(self._blueprint, halves, self._filters, self._theta, self._grads)
         return self._stacks[batch]
 
 
-def _halved(layer: Layer, team: Team) -> Layer:
-    """Return a layer that two threads share, if it is worth it, or the layer itself."""
-    if isinstance(layer, Dense) and math.prod(layer.layout["W"]) >= LARGE:
-        return HalvedDense(layer, team)
-    return layer
+class ConvStack:
+    """From images to features, which are the last map averaged or flattened, and back, for batches of a certain size.
+
+    The `filters` of its units, and the scratch memory of the batch's `halves`, are shared with stacks for other batch
+    sizes; `theta` and `grads` hold the parameters of batch normalisation and their gradients.
+    """
+
+    def __init__(
+        self, blueprint: Blueprint, halves: Halves, filters: Mapping[Unit, Filters], theta: Params, grads: Params
+    ) -> None:
+        self._halves, self._averaged = halves, blueprint.averaged
+        self._filters, self._theta, self._grads = filters, theta, grads
+        self._convolutions: list[Convolution] = []
+        maps: dict[Unit | None, Map] = {}
+        outputs: dict[Unit | None, Output] = {}
+        shortcuts = {unit.shortcut for unit in blueprint.units}
+        for unit in blueprint.units:
+            convolution = self._convolution(unit, maps.get(unit.source))
+            self._convolutions.append(convolution)
+            outputs[unit] = convolution.out
+            if unit not in shortcuts:
+                terms = [outputs[term] for term in (unit, unit.shortcut) if term]
+                maps[unit] = Map(terms, maps.get(unit.around), unit.relu, unit.pooled)
+        self._maps, self._last = list(maps.values()), maps[blueprint.units[-1]]
+        living, channels, size = filters[unit].outputs, unit.shape[-1], 1 if self._averaged else self._last.size
+        self._kept = slice(None) if len(living) == channels else living  # a slice is much faster
+        self._shape = halves.batch, size, size, channels  # of the features, seen as images
+
+    def forward(self, images: np.ndarray, training: bool) -> np.ndarray:
+        """Return features (B, F).     images (B, H, W, C)"""
+        for map_ in self._maps:
+            map_.begin(training)
+        for convolution in self._convolutions:
+            convolution.out.begin(training)
+            convolution.forward(images)
+            convolution.out.finish()
+        features = np.zeros(self._shape, images.dtype)
+        self._halves.each(lambda half_batch: self._leave(half_batch, features[self._halves.images[half_batch]]))
+        return features.reshape(len(images), -1)
+
+    def backward(self, dfeatures: np.ndarray) -> None:
+        """Write the gradients of all parameters, given that of the features (B, F) of the last training batch."""
+        given = dfeatures.reshape(self._shape)
+        self._halves.each(lambda half_batch: self._enter(half_batch, given[self._halves.images[half_batch]]))
+        for convolution in reversed(self._convolutions):
+            convolution.out.finish_gradient()
+            convolution.backward()
+
+    def _leave(self, half_batch: int, features: np.ndarray) -> None:
+        last = self._last
+        last.make_rows(half_batch, last.size)
+        x = as_images(last.x[half_batch], self._halves.counts[half_batch])
+        if self._averaged:
+            x = np.add.reduce(x, axis=(1, 2), keepdims=True) / last.size**2
+        features[..., self._kept] = x
+
+    def _enter(self, half_batch: int, dfeatures: np.ndarray) -> None:
+        last, given = self._last, dfeatures[..., self._kept]
+        dx = as_images(last.dx[half_batch], self._halves.counts[half_batch])
+        dx[...] = given / last.size**2 if self._averaged else given
+        last.pass_on(half_batch, last.size)
+
+    def _convolution(self, unit: Unit, source: Map | None) -> Convolution:
+        """Make the kind of convolution that suits a unit, which reads `source` or, the first, images."""
+        filters = self._filters[unit]
+        if unit.norm is None:
+            out = Output(unit.size, filters.filters, self._halves)
+        else:
+            p, grad = (local(params, *unit.norm) for params in (self._theta, self._grads))
+            out = Normalised(unit.size, filters.outputs, self._halves, unit.norm[1], p, grad)
+        if source is None:
+            return Im2col(filters, out)
+        if isinstance(filters, WinogradFilters):
+            return (WinogradWhole if unit.size == TILE else WinogradRows)(filters, source, out)
+        if unit.conv.stride == 1 and unit.shape[0] == 3:
+            return TwoByTwo(filters, source, out)
+        return Strided(filters, source, out)

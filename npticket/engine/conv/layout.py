@@ -6,80 +6,59 @@ channels) without copying. "Rows" are a part of a map, (h, W, images * channels)
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-BAND = 4  # rows that are made at a time; a map of 2 x 2 has only two
+from npticket.engine.conv.threads import Half, Team, half_of
+
+BAND = 4  # rows that are made at a time, as many as a tile of Winograd's has; a map of 2 x 2 has only two
 
 
 class Scratch:
-    """Named pieces of memory that layers use in turn, so that it stays in the cache.
-
-    Each piece is as large as the largest that was reserved or asked for under its name.
-    """
+    """Named pieces of memory, as large as the largest asked for, that layers use in turn: so it stays in the cache."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
-        self._sizes: Counter[str] = Counter()
         self._memory: dict[str, np.ndarray] = {}
 
-    def reserve(self, **shapes: tuple[int, ...]) -> None:
-        """Say what will be asked for: those who keep what they are given should all do so before the first asks."""
-        self._sizes |= Counter({name: math.prod(shape) for name, shape in shapes.items()})
-
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the beginning of a piece of memory, of that shape; others may have written to it meanwhile."""
+        """Return the beginning of a piece, in that shape; whoever else asks for it may write to it meanwhile."""
         size = math.prod(shape)
-        memory = self._memory.get(name)
-        if memory is None or len(memory) < size:
-            memory = self._memory[name] = np.empty(max(size, self._sizes[name]), self.dtype)
-        return memory[:size].reshape(shape)
+        if name not in self._memory or len(self._memory[name]) < size:
+            self._memory[name] = np.empty(size, self.dtype)
+        return self._memory[name][:size].reshape(shape)
 
 
 class Halves:
-    """A batch in two halves, in one if it is a single image, with scratch memory for each.     counts[half_batch]
+    """A batch in two halves, in one if it is a single image: which `images` they have, how many, memory and a team.
 
     There are always two scratch memories, which may be the same: halves of the weights, too, need them.
     """
 
-    def __init__(self, batch: int, scratch: Sequence[Scratch]) -> None:
-        self.batch, self.scratch, self.dtype = batch, scratch, scratch[0].dtype
-        self.counts = [count for count in (batch - batch // 2, batch // 2) if count]
+    def __init__(self, batch: int, scratch: Sequence[Scratch], team: Team) -> None:
+        self.batch, self.scratch, self.team, self.dtype = batch, scratch, team, scratch[0].dtype
+        self.images = [half_of(batch, half_batch) for half_batch in range(min(batch, 2))]
+        self.counts = [images.stop - images.start for images in self.images]
 
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    def images(self, half_batch: int) -> slice:
-        """Say which images of the batch are in that half."""
-        first = sum(self.counts[:half_batch])
-        return slice(first, first + self.counts[half_batch])
+    def each(self, function: Half) -> None:
+        """Call function(half_batch) for each half."""
+        self.team.each(function, len(self.counts))
 
     def maps(self, size: int, channels: int) -> list[np.ndarray]:
-        """Return a map of zeros for each half."""
-        return [blank(size, count, channels, self.dtype) for count in self.counts]
+        """Return a map of zeros, `size` pixels high and wide, for each half."""
+        return [np.zeros((size + 2, size, count * channels), self.dtype) for count in self.counts]
 
 
-def blank(size: int, images: int, channels: int, dtype: np.dtype) -> np.ndarray:
-    """Return a map of zeros, `size` pixels high and wide."""
-    return np.zeros((size + 2, size, images * channels), dtype)
+def as_images(a: np.ndarray, count: int) -> np.ndarray:
+    """View a map, without the zeros around it, as so many images (count, H, W, channels)."""
+    return a[1:-1].reshape(len(a) - 2, a.shape[1], count, -1).transpose(2, 0, 1, 3)
 
 
-def inside(a: np.ndarray) -> np.ndarray:
-    """View all rows of a map but the zeros around it."""
-    return a[1:-1]
-
-
-def as_images(rows: np.ndarray, images: int) -> np.ndarray:
-    """View rows as (images, h, W, channels)."""
-    return rows.reshape(*rows.shape[:2], images, -1).transpose(2, 0, 1, 3)
-
-
-def bands(size: int, height: int = BAND) -> Iterator[slice]:
-    """Yield all rows of a map, at most `height` at a time."""
-    for start in range(1, size + 1, height):
-        yield slice(start, min(start + height, size + 1))
+def bands(size: int) -> Iterator[slice]:
+    """Yield all rows of a map, a few at a time."""
+    for start in range(1, size + 1, BAND):
+        yield slice(start, min(start + BAND, size + 1))
 
 
 def corners(rows: np.ndarray) -> Iterator[np.ndarray]:

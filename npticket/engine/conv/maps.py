@@ -11,7 +11,6 @@ import numpy as np
 
 from npticket.engine.conv.layout import max_pool, max_pool_gradient
 from npticket.engine.conv.outputs import Normalised, Output, tile
-from npticket.engine.conv.threads import Team
 
 ROUNDING = 32  # roundings, of a channel's largest value, that Winograd's convolution may be away from an exact 0
 
@@ -24,14 +23,10 @@ class Convolution(Protocol):
 
     out: Output
 
-    def bind(self) -> None:
-        """Take scratch memory, if any; called once, when all convolutions have reserved theirs."""
-        return  # most kinds need none
-
-    def forward(self, team: Team, images: np.ndarray) -> None:
+    def forward(self, images: np.ndarray) -> None:
         """Write y of `out`, and tell it when rows are final.     images (B, H, W, C), for the first convolution only"""
 
-    def backward(self, team: Team) -> None:
+    def backward(self) -> None:
         """Write dw, dbias and dx of the source, unless another reader has: then add to it; pass on what is final."""
 
 
@@ -43,42 +38,35 @@ class Map:
     beginning, x would be 0 without.
     """
 
-    def __init__(
-        self, terms: Sequence[Output], around: Optional["Map"] = None, relu: bool = False, pooled: bool = False
-    ) -> None:
+    def __init__(self, terms: Sequence[Output], around: Optional["Map"], relu: bool, pooled: bool) -> None:
         first = terms[0]
-        self.size, self.living, self.halves = first.size // 2 if pooled else first.size, first.living, first.halves
-        self.channels = first.channels
+        self.size, self.halves = first.size // 2 if pooled else first.size, first.halves
         self._terms, self._around, self._relu, self._pooled = terms, around, relu, pooled
-        for term in terms:
-            term.read_by(self)
+        self._channels = first.channels
         self._readers: list[Convolution] = []  # in the order in which they go forwards
         self._added_to: Map | None = None  # the later map to which this one is added as it is
         if around is not None:
-            around.added_to(self)
+            around._added_to = self
         alone = not (pooled or around or len(terms) > 1 or isinstance(first, Normalised))
-        self.x = first.y if alone else self.halves.maps(self.size, self.channels)
+        self.x = first.y if alone else self.halves.maps(self.size, first.channels)
         self.dx: list[np.ndarray] = []
         self.dz: list[np.ndarray] = []
-        self._zeros = [np.zeros(count * self.channels, self.halves.dtype) for count in self.halves.counts]
-        self.begin(training=False)
+        for term in terms:
+            term.read_by(self.dz)
+        self._zeros = [np.zeros(count * first.channels, self.halves.dtype) for count in self.halves.counts]
 
     def read_by(self, reader: Convolution) -> None:
         """Take note of a convolution that reads x; called when it is made."""
         self._readers.append(reader)
 
-    def added_to(self, later: "Map") -> None:
-        """Take note that x goes around convolutions and is added to their outputs."""
-        self._added_to = later
-
     def begin(self, training: bool) -> None:
         """Forget the last batch; in training, have memory for gradients."""
-        self._made, self._passed = [0] * len(self.halves), [0] * len(self.halves)  # rows
+        self._made, self._passed = [0] * len(self._zeros), [0] * len(self._zeros)  # rows
         self._largest = [np.zeros_like(zeros) for zeros in self._zeros]  # values seen, by image and channel
         self._limits = [*self._largest]
         if training and not self.dx:
-            self.dx = self.halves.maps(self.size, self.channels)
-            self.dz = self.halves.maps(2 * self.size, self.channels) if self._pooled else self.dx
+            self.dx += self.halves.maps(self.size, self._channels)
+            self.dz += self.halves.maps(2 * self.size, self._channels) if self._pooled else self.dx
 
     def make_rows(self, half_batch: int, upto: int) -> None:
         """Make the rows of x before row `upto` that have not been made yet."""
@@ -92,7 +80,11 @@ class Map:
             max_pool(self._terms[0].value(half_batch, slice(1 + 2 * first, 1 + 2 * upto), "value"), x)
             value = x
         else:
-            value = self._sum(half_batch, rows)
+            value = self._terms[0].value(half_batch, rows, "value")
+            for term in self._terms[1:]:
+                value += term.value(half_batch, rows, "term")
+            if self._around is not None:
+                value += self._around.x[half_batch][rows]
         if self._relu:
             some, largest = value[0], self._largest[half_batch]  # one row tells enough
             np.maximum(largest, np.maximum.reduce(some, axis=0), out=largest)
@@ -107,10 +99,7 @@ class Map:
             self.dx[half_batch][...] = 0
 
     def pass_on(self, half_batch: int, upto: int, reader: Convolution | None = None) -> None:
-        """Pass on the rows of dx before row `upto` that have not been, if they are final.
-
-        Called when `reader` has done its part of them: they are final if it is the last to go back.
-        """
+        """Pass on what has not been of dx before row `upto`, done by `reader`, if that is the last to go back."""
         first, upto = self._passed[half_batch], min(upto, self.size)
         if upto <= first or (self._readers and reader is not self._readers[0]):
             return
@@ -121,7 +110,10 @@ class Map:
             dx += self._added_to.dx[half_batch][rows]
         if self._relu:
             if first == 0:  # of this batch: all of x has been seen
-                self._limits[half_batch] = self._limit(self._largest[half_batch])
+                largest = self._largest[half_batch].reshape(-1, self._channels).max(axis=0)
+                rounding = ROUNDING * np.finfo(largest.dtype).eps * largest
+                few = min(4, self.size) * self.halves.counts[half_batch]  # pixels at once, which is faster
+                self._limits[half_batch] = tile(rounding, few)
             limit = self._limits[half_batch]
             dx *= (x.reshape(-1, len(limit)) > limit).reshape(x.shape)
         if self._pooled:
@@ -129,16 +121,3 @@ class Map:
             max_pool_gradient(self._terms[0].value(half_batch, rows, "value"), x, dx, self.dz[half_batch][rows])
         for term in self._terms:
             term.gradient_written(half_batch, rows)
-
-    def _limit(self, largest: np.ndarray) -> np.ndarray:
-        """Return the most that may be rounding, for a few pixels at once, which is faster.     largest (images C,)"""
-        per_channel = ROUNDING * np.finfo(largest.dtype).eps * largest.reshape(-1, self.channels).max(axis=0)
-        return tile(per_channel, min(4, self.size) * len(largest) // self.channels)
-
-    def _sum(self, half_batch: int, rows: slice) -> np.ndarray:
-        value = self._terms[0].value(half_batch, rows, "value")
-        for term in self._terms[1:]:
-            value += term.value(half_batch, rows, "term")
-        if self._around is not None:
-            value += self._around.x[half_batch][rows]
-        return value

@@ -4,36 +4,25 @@ Batch normalisation needs sums over the whole batch, one before anyone can read 
 back. They are added up as rows come in, while these are in the cache.
 """
 
-from typing import Protocol
-
 import numpy as np
 
-from npticket.engine.conv.layout import Halves, inside
-from npticket.engine.conv.threads import Team
+from npticket.engine.conv.layout import Halves
 from npticket.engine.conv.weights import Local
 from npticket.layers import BatchNorm
 
 UNCERTAIN = 100  # where mean^2 is more than so many variances, the variance is computed again from centred values
 
 
-class Reader(Protocol):
-    """What reads an output: it has the memory for the gradient of what `value` returns.     dz[half_batch]: maps"""
-
-    dz: list[np.ndarray]
-
-
 class Output:
-    """y of a convolution and dL/dy.     y[half_batch]: maps of the `living` channels, `size` pixels high and wide"""
+    """y of a convolution and dL/dy.     y[half_batch]: maps of so many `channels`, `size` pixels high and wide"""
 
-    def __init__(self, size: int, living: np.ndarray, halves: Halves) -> None:
-        self.size, self.living, self.halves = size, living, halves
-        self.channels = len(living)
-        self.y = halves.maps(size, self.channels)
-        self._reader: Reader
+    def __init__(self, size: int, channels: int, halves: Halves) -> None:
+        self.size, self.channels, self.halves = size, channels, halves
+        self.y = halves.maps(size, channels)
 
-    def read_by(self, reader: Reader) -> None:
-        """Take dz from this one reader; called once, when it is made."""
-        self._reader = reader
+    def read_by(self, dz: list[np.ndarray]) -> None:
+        """Take the gradient of what `value` returns from these maps of its one reader, which may still be to come."""
+        self._dz = dz
 
     def begin(self, training: bool) -> None:
         """Forget the last batch."""
@@ -41,7 +30,7 @@ class Output:
     def written(self, half_batch: int, rows: slice) -> None:
         """Called when these rows of y are final."""
 
-    def finish(self, team: Team) -> None:
+    def finish(self) -> None:
         """Called when all rows of y are final in both halves."""
 
     def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
@@ -56,7 +45,7 @@ class Output:
 
     def gradient(self, half_batch: int, rows: slice) -> np.ndarray:
         """Return rows of dL/dy; call it when all of dz is final."""
-        return self._reader.dz[half_batch][rows]
+        return self._dz[half_batch][rows]
 
 
 class Normalised(Output):
@@ -65,15 +54,14 @@ class Normalised(Output):
     With centred y, inv = 1 / sqrt(var + eps) and N values per channel, dscale = inv sum dz y, dshift = sum dz and
     dy = a dz + slope y + offset with slope = -a inv dscale / N, offset = -a dshift / N - slope mean.
     `p` and `grad` hold the layer's parameters and their gradients, (1, C) each, of all channels: of those that are not
-    living, y is 0.
+    `living`, y is 0.
     """
 
     def __init__(self, size: int, living: np.ndarray, halves: Halves, layer: BatchNorm, p: Local, grad: Local) -> None:
-        super().__init__(size, living, halves)
-        self._layer, self._p, self._grad = layer, p, grad
+        super().__init__(size, len(living), halves)
+        self._living, self._layer, self._p, self._grad = living, layer, p, grad
         self._count = halves.batch * size * size
         self._sums = [np.zeros((2, count * self.channels), halves.dtype) for count in halves.counts]
-        self._training = False
 
     def begin(self, training: bool) -> None:
         self._training = training
@@ -84,25 +72,24 @@ class Normalised(Output):
 
     def written(self, half_batch: int, rows: slice) -> None:
         if self._training:
-            y = _lines(self.y[half_batch][rows])
-            self._add(half_batch, y, y)
+            self._add(half_batch, self.y[half_batch][rows], self.y[half_batch][rows])
 
-    def finish(self, team: Team) -> None:
+    def finish(self) -> None:
         if not self._training:
             return
         mean, var = self._mean_and_variance()
-        shift = None
+        batch_mean = mean
         if (mean * mean > UNCERTAIN * var).any():
-            shift = mean.astype(self._p["scale"].dtype)  # as it will be subtracted
+            shift = mean.astype(self.halves.dtype)  # as it will be subtracted
             tiled = self._tile(shift)
-            team.each(lambda half_batch: self._centre(half_batch, tiled[half_batch]), len(self.halves))
+            self.halves.each(lambda half_batch: self._centre(half_batch, tiled[half_batch]))
             mean, var = self._mean_and_variance()
+            batch_mean = mean + shift
         self._set_scale(mean, var)
-        batch_mean = mean if shift is None else mean + shift
         unbiased = var * (self._count / max(1, self._count - 1))
         for name, batch in (("running_mean", batch_mean), ("running_var", unbiased)):
             whole = np.zeros(self._p[name].shape)
-            whole[0, self.living] = batch
+            whole[0, self._living] = batch
             self._p[name] += self._layer.momentum * (whole - self._p[name])
 
     def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
@@ -113,33 +100,33 @@ class Normalised(Output):
         return z
 
     def gradient_written(self, half_batch: int, rows: slice) -> None:
-        self._add(half_batch, _lines(self._reader.dz[half_batch][rows]), _lines(self.y[half_batch][rows]))
+        self._add(half_batch, self._dz[half_batch][rows], self.y[half_batch][rows])
 
     def finish_gradient(self) -> None:
         total, product = self._totals()
         dscale = (product - self._mean * total) * self._inverse
         for name, gradient in (("shift", total), ("scale", dscale)):
             self._grad[name][...] = 0
-            self._grad[name][0, self.living] = gradient
+            self._grad[name][0, self._living] = gradient
         slope = -self._scale * self._inverse * dscale / self._count
         offset = -self._scale * total / self._count - slope * self._mean
         self._slope, self._offset = self._tile(slope), self._tile(offset)
 
     def gradient(self, half_batch: int, rows: slice) -> np.ndarray:
-        y, dz, scratch = self.y[half_batch][rows], self._reader.dz[half_batch][rows], self.halves.scratch[half_batch]
+        y, scratch = self.y[half_batch][rows], self.halves.scratch[half_batch]
         dy, product = scratch.array("dy", y.shape), scratch.array("work", y.shape)
-        np.multiply(dz, self._a[half_batch], out=dy)
+        np.multiply(self._dz[half_batch][rows], self._a[half_batch], out=dy)
         np.multiply(y, self._slope[half_batch], out=product)
         dy += product
         dy += self._offset[half_batch]
         return dy
 
     def _add(self, half_batch: int, values: np.ndarray, factors: np.ndarray) -> None:
-        """Add up values and values * factors, (lines, images * channels) each."""
-        sums = self._sums[half_batch]
-        sums[0] += np.add.reduce(values, axis=0)
-        product = self.halves.scratch[half_batch].array("work", values.shape)
-        np.multiply(values, factors, out=product)
+        """Add up values and values * factors, rows of maps."""
+        sums, lines = self._sums[half_batch], values.reshape(-1, values.shape[-1])
+        sums[0] += np.add.reduce(lines, axis=0)
+        product = self.halves.scratch[half_batch].array("work", lines.shape)
+        np.multiply(lines, factors.reshape(lines.shape), out=product)
         sums[1] += np.add.reduce(product, axis=0)
 
     def _totals(self) -> np.ndarray:
@@ -156,7 +143,7 @@ class Normalised(Output):
 
     def _centre(self, half_batch: int, shift: np.ndarray) -> None:
         """Subtract `shift` (images C,) from y: then it is precise where the mean is much larger than the deviation."""
-        y = _lines(inside(self.y[half_batch]))
+        y = self.y[half_batch][1:-1]
         y -= shift
         self._add(half_batch, y, y)
 
@@ -166,7 +153,7 @@ class Normalised(Output):
         self._a, self._b = self._tile(self._scale), self._tile(self._of_living("shift") - mean * self._scale)
 
     def _of_living(self, name: str) -> np.ndarray:
-        return self._p[name][0, self.living].astype(np.float64)
+        return self._p[name][0, self._living].astype(np.float64)
 
     def _tile(self, values: np.ndarray) -> list[np.ndarray]:
         """Return values per channel as values per image and channel, for each half."""
@@ -176,7 +163,3 @@ class Normalised(Output):
 def tile(values: np.ndarray, images: int) -> np.ndarray:
     """Return values per channel (C,) as values per image and channel (images C,)."""
     return np.broadcast_to(values, (images, len(values))).ravel()  # np.tile is slower
-
-
-def _lines(rows: np.ndarray) -> np.ndarray:
-    return rows.reshape(-1, rows.shape[-1])

@@ -11,11 +11,11 @@ from npticket.backend import Dtype
 from npticket.engine.packed import packed
 from npticket.layers import Dense
 from npticket.optimizers import moving
-from npticket.params import Params, Shapes, Tree
+from npticket.params import Params, Tree
 from npticket.protocols import Backward, MakeOptimizer
 from npticket.streams import TrainingStep
 
-PIECE = 1 << 18
+PIECE = 1 << 18  # parameters
 
 Half = Callable[[int], object]
 
@@ -38,10 +38,7 @@ class Team:
             weakref.finalize(self, self._jobs.put, None)
 
     def each(self, function: Half, parts: int = 2, is_small: bool = False) -> None:
-        """Call function(0) and, if there are two parts, function(1); return when both are done.
-
-        What is small, tens of microseconds, is done faster than the other thread wakes up.
-        """
+        """Call function(0) and, if there are two parts, function(1): at once, unless they are small: tens of us."""
         if self.threads == 1 or parts == 1 or is_small:
             for half in range(parts):
                 function(half)
@@ -76,11 +73,9 @@ class HalvedDense:
     """y = x W + b as npticket.layers.Dense, for one trial: forward half of the outputs each, backward of the inputs."""
 
     def __init__(self, dense: Dense, team: Team) -> None:
-        self.layout: Shapes = dense.layout
-        self.init, self._team = dense.init, team
+        self.layout, self.init, self._team = dense.layout, dense.init, team
 
     def forward(self, p: Tree, x: np.ndarray, step: TrainingStep | None = None) -> tuple[np.ndarray, Backward]:
-        """Return y and the function that turns dL/dy into dL/dx, writing dL/dW and dL/db on its way."""
         w, x = p["W"][0], x[0]
         y = np.empty((len(x), w.shape[1]), x.dtype)
 
@@ -107,13 +102,7 @@ class HalvedDense:
 
 
 class Pieces:
-    """Exactly what `optimizer(masks)` does to one trial, in pieces that stay in the cache, shared out to a team.
-
-    Each parameter is treated alone, so many optimizers of few do what one does.
-    """
-
-    elementwise = True
-    decays = True
+    """Exactly what an elementwise `optimizer(masks)` does to one trial, in pieces that stay in the cache, by a team."""
 
     def __init__(self, optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> None:
         moves, size = moving(masks).flat, masks.flat.shape[1]

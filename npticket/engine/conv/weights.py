@@ -1,19 +1,18 @@
 """The weights of convolutions as the engine's kernels want them, and their gradients put back where they belong."""
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 import numpy as np
 
 from npticket.engine.conv.blueprint import Unit
-from npticket.engine.conv.threads import Team, half_of
+from npticket.engine.conv.threads import half_of
 from npticket.engine.conv.winograd import POINTS, G
+from npticket.layers import Layer
 from npticket.params import Params
 
 TURNED = 128 * 256  # up to so many weights per tap, a transposed copy is worth making
 
 Local = dict[str, np.ndarray]  # a layer's parameters, or their gradients, by their local names
-Kind = TypeVar("Kind", bound="Filters")
 
 
 class Filters:
@@ -25,7 +24,7 @@ class Filters:
     """
 
     def __init__(self, p: Local, grad: Local, inputs: np.ndarray, outputs: np.ndarray) -> None:
-        self._p, self._grad, self._inputs, self._outputs = p, grad, inputs, outputs
+        self._p, self._grad, self._inputs, self.outputs = p, grad, inputs, outputs
         self.channels, self.filters = len(inputs), len(outputs)
         self.w, self.dw, self.b, self.db = p["W"][0], grad["W"][0], None, None
         if "b" in p:
@@ -41,19 +40,19 @@ class Filters:
         if self._is_whole:
             return
         inputs = half_of(self.channels, half_weights)
-        self.w[:, :, inputs] = self._p["W"][0][:, :, self._inputs[inputs, None], self._outputs]
+        self.w[:, :, inputs] = self._p["W"][0][:, :, self._inputs[inputs, None], self.outputs]
         if self.b is not None and half_weights == 0:
-            self.b[...] = self._p["b"].reshape(-1)[self._outputs]
+            self.b[...] = self._p["b"].reshape(-1)[self.outputs]
 
     def put_back(self) -> None:
         """Put dw and db, which are final, among all gradients: what is not left has none."""
         if self._is_whole:
             return
         self._grad["W"][...] = 0
-        self._grad["W"][0][:, :, self._inputs[:, None], self._outputs] = self.dw
+        self._grad["W"][0][:, :, self._inputs[:, None], self.outputs] = self.dw
         if self.db is not None:
             self._grad["b"][...] = 0
-            self._grad["b"].reshape(-1)[self._outputs] = self.db
+            self._grad["b"].reshape(-1)[self.outputs] = self.db
 
 
 class WinogradFilters(Filters):
@@ -63,13 +62,10 @@ class WinogradFilters(Filters):
         super().__init__(p, grad, inputs, outputs)
         self._g = np.kron(G, G).astype(self.w.dtype)
         self.u = np.empty((POINTS**2, self.channels, self.filters), self.w.dtype)
-        self._copies = self.channels * self.filters <= TURNED
-        self.turned = self.u.transpose(0, 2, 1)
-        if self._copies:
-            self.turned = np.empty(self.turned.shape, self.w.dtype)
+        self._copies, turned = self.channels * self.filters <= TURNED, self.u.transpose(0, 2, 1)
+        self.turned = np.empty(turned.shape, turned.dtype) if self._copies else turned
 
     def prepare(self, half_weights: int) -> None:
-        """Transform half of the weights."""
         super().prepare(half_weights)
         inputs = half_of(self.channels, half_weights)
         np.matmul(self._g, self._by_input(self.w, inputs), out=self._by_input(self.u, inputs))
@@ -89,47 +85,14 @@ class WinogradFilters(Filters):
         return a.reshape(-1, self.channels, self.filters)[:, inputs].swapaxes(0, 1)
 
 
-class FilterBank:
-    """The filters of all convolutions, for stacks of several batch sizes to share; made when first asked for.
+def filters_of(unit: Unit, theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> Filters:
+    """Return the filters of a unit's convolution, in Winograd's domain if it has tiles."""
+    inputs = living[unit.source.prefix] if unit.source else np.arange(unit.shape[2])
+    has_tiles = unit.source and unit.size > 2 and (unit.shape[0], unit.conv.stride) == (3, 1)
+    p, grad = (local(params, unit.prefix, unit.conv) for params in (theta, grads))
+    return (WinogradFilters if has_tiles else Filters)(p, grad, inputs, living[unit.prefix])
 
-    `living` are the numbers of the channels that each convolution writes, by its prefix.
-    """
 
-    def __init__(self, theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> None:
-        self._theta, self._grads, self.living = theta, grads, living
-        self._filters: dict[str, Filters] = {}
-        self._stale = True
-
-    def local(self, prefix: str, names: Iterable[str]) -> tuple[Local, Local]:
-        """Return the parameters of a layer, and their gradients, by their local names."""
-        p, grad = ({v: params[f"{prefix}{v}"] for v in names} for params in (self._theta, self._grads))
-        return p, grad
-
-    def filters(self, unit: Unit, inputs: np.ndarray, kind: type[Kind]) -> Kind:
-        """Return the filters of a convolution that reads the channels `inputs`."""
-        if unit.prefix not in self._filters:
-            p, grad = self.local(unit.prefix, unit.conv.layout)
-            self._filters[unit.prefix] = kind(p, grad, inputs, self.living[unit.prefix])
-            self._stale = True
-        filters = self._filters[unit.prefix]
-        assert isinstance(filters, kind), "a convolution is of the same kind for every batch size"
-        return filters
-
-    def changed(self) -> None:
-        """Say that the parameters have changed."""
-        self._stale = True
-
-    def prepare(self, team: Team) -> None:
-        """Have all filters follow the parameters."""
-        if self._stale:
-            team.each(self._prepare)  # once for all: waking the other thread takes time
-            self._stale = False
-
-    def _prepare(self, half_weights: int) -> None:
-        for filters in self._filters.values():
-            filters.prepare(half_weights)
-
-    def put_back(self) -> None:
-        """Put all filters' gradients where they belong; call it when they are final."""
-        for filters in self._filters.values():
-            filters.put_back()
+def local(params: Params, prefix: str, layer: Layer) -> Local:
+    """Return the parameters of a layer, or their gradients, by their local names."""
+    return {name: params[f"{prefix}{name}"] for name in layer.layout}

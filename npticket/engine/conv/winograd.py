@@ -63,12 +63,6 @@ TILE = 4  # outputs per dimension
 CENTRE = 7  # of the 36: the product at the points (1, 1), of which A^T M A adds the same to every output of a tile
 
 
-def reserve_tiles(scratch: Scratch, across: int, *slots: int) -> None:
-    """Say how much scratch memory input and output tiles need."""
-    for slot in slots:
-        scratch.reserve(between=(POINTS, TILE * across + 2, slot), work=(POINTS, across, 2, slot))
-
-
 class InputTiles:
     """Tiles of 6 x 6 input pixels; `domain` (6, 6, across, slot) is V or its gradient."""
 
