@@ -3,14 +3,14 @@
 The early-stopping iteration is the step of minimum validation loss (Frankle & Carbin 2019, section 1, footnote 2).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from npticket.params import Params, stack
 from npticket.protocols import Engine
-from npticket.task import Task
+from npticket.task import Measured, Task
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Fit:
     end: Params
     best: Params
     at_steps: np.ndarray  # (V,)
-    curves: Mapping[str, np.ndarray]
-    results: Mapping[str, np.ndarray]
+    curves: Measured
+    results: Measured
 
     def __getitem__(self, name: str) -> np.ndarray:
         for measured in (self.curves, self.results):
@@ -58,7 +58,7 @@ class Record:
         self.best = start.copy()
         self._present = start.copy()
 
-    def add(self, engine: Engine, found: Mapping[str, np.ndarray]) -> None:
+    def add(self, engine: Engine, found: Measured) -> None:
         """Note what the next validation found; of equal losses the first is the best."""
         for name, values in found.items():
             self._curves[name][:, self._count] = values
@@ -70,19 +70,13 @@ class Record:
                 self.best.flat[t] = self._present.flat[t]
         self._count += 1
 
-    def fit(
-        self,
-        end: Params,
-        stopped: Mapping[str, np.ndarray],
-        final: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]],
-        seconds: np.ndarray,
-    ) -> Fit:
+    def fit(self, end: Params, stopped: Measured, tested: Measured, trained: Measured, seconds: np.ndarray) -> Fit:
         """Put everything together: also what `best` gives on the test set, and `end` on test and training set."""
-        trials, (tested, trained), at_steps = np.arange(end.trials), final, np.array(self.at_steps)
+        at_steps = np.array(self.at_steps)
         for name, values in tested.items():
             self._curves[name][:, -1] = values
         for name, values in named("test", stopped).items():
-            self._curves[name][trials, self._stop] = values
+            self._curves[name][np.arange(end.trials), self._stop] = values
         results = {
             "early_stop_step": at_steps[self._stop],
             "early_stop_val_loss": self._lowest,
@@ -93,6 +87,6 @@ class Record:
         return Fit(end, self.best, at_steps, self._curves, results)
 
 
-def named(when: str, measured: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def named(when: str, measured: Measured) -> dict[str, np.ndarray]:
     """Put when it was measured before the names of measures: val_loss."""
     return {f"{when}_{name}": values for name, values in measured.items()}

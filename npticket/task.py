@@ -11,6 +11,7 @@ from npticket.loss import score, softmax_cross_entropy
 from npticket.protocols import Loss, Net
 
 Predict = Callable[[Array], Array]  # of a batch: y (T, B, ...)
+Measured = Mapping[str, np.ndarray]  # by name, for each trial
 Examples = Iterable[tuple[Array, Array]]  # a split in batches: inputs (1, B, ...) and targets (1, B, ...)
 
 
@@ -50,7 +51,7 @@ class Task:
 
     name: str
     loss: Loss
-    evaluate: Callable[[Predict, Examples], Mapping[str, np.ndarray]]
+    evaluate: Callable[[Predict, Examples], Measured]
     measures: tuple[Measure, ...]
     output_shape: Callable[[Dataset], tuple[int | None, ...]]
     blank: Callable[[int], np.ndarray] = _zeros
@@ -75,7 +76,7 @@ def mean_over_examples(sums: Iterable[tuple[Array, ...]], count: int) -> list[np
     return [np.asarray(sum(total)) / count for total in totals]
 
 
-def _loss_and_accuracy(predict: Predict, examples: Examples) -> Mapping[str, np.ndarray]:
+def _loss_and_accuracy(predict: Predict, examples: Examples) -> Measured:
     """Mean cross-entropy and the fraction of examples whose class is the one predicted."""
     sums, count = [], 0
     for x, classes in examples:
@@ -100,10 +101,5 @@ def _classes(data: Dataset) -> tuple[int | None, ...]:
 
 
 LOSS = Measure("loss", "loss", "loss")
-CLASSIFY = Task(
-    name="classify",
-    loss=softmax_cross_entropy,
-    evaluate=_loss_and_accuracy,
-    measures=(LOSS, Measure("acc", "accuracy", "acc.", unit="%", difference="points", scale=100)),
-    output_shape=_classes,
-)
+ACCURACY = Measure("acc", "accuracy", "acc.", unit="%", difference="points", scale=100)
+CLASSIFY = Task("classify", softmax_cross_entropy, _loss_and_accuracy, (LOSS, ACCURACY), _classes)

@@ -12,6 +12,8 @@ import numpy as np
 from npticket.backend import array_module, to_host
 from npticket.params import Params
 
+Step = Callable[[Params, Params], Params]  # train(start, masks) -> end, or prune(end, masks) -> masks
+
 
 @dataclass(frozen=True)
 class Round:
@@ -23,13 +25,7 @@ class Round:
     end: Params
 
 
-def find_tickets(
-    theta0: Params,
-    masks: Params,
-    *,
-    train: Callable[[Params, Params], Params],
-    prune: Callable[[Params, Params], Params],
-) -> Iterator[Round]:
+def find_tickets(theta0: Params, masks: Params, *, train: Step, prune: Step) -> Iterator[Round]:
     """Yield rounds of iterative magnitude pruning for ever; the caller decides when to stop.
 
     `train(start, masks)` returns the end of a training run that leaves pruned weights at 0; `prune(end, masks)`

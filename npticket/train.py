@@ -6,7 +6,7 @@ decides nothing. What is measured is the task's business; its names are parts of
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -20,7 +20,7 @@ from npticket.params import Params, check_masks
 from npticket.protocols import Engine, MakeOptimizer, Net
 from npticket.record import Fit, Record, join_trials, named
 from npticket.streams import Place, TrainingStep
-from npticket.task import Predict, Task, misfit
+from npticket.task import Measured, Predict, Task, misfit
 
 CHUNK = 250  # examples evaluated at a time: few enough that a convolutional network's maps stay small
 SHOWN = 1000  # training examples, at most, that an engine may look at before it begins
@@ -141,9 +141,10 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
     stopped = evaluate(task, partial(net.predict, record.best), data, data.test, dtype)
-    final = look("test", seen.test), look("train", seen.train)
-    seconds = np.full(start.trials, (time.perf_counter() - began) / start.trials)
-    return record.fit(end, stopped, final, seconds)
+    tested, trained = look("test", seen.test), look("train", seen.train)
+    return record.fit(
+        end, stopped, tested, trained, np.full(start.trials, (time.perf_counter() - began) / start.trials)
+    )
 
 
 def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) -> Iterator[tuple[Array, Array]]:
@@ -161,9 +162,7 @@ def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) ->
             yield data.floats(inputs, dtype), data.train.targets.take(order[:, k], axis=0)
 
 
-def evaluate(
-    task: Task, predict: Predict, data: Dataset, split: Split, dtype: Dtype = np.float32
-) -> Mapping[str, np.ndarray]:
+def evaluate(task: Task, predict: Predict, data: Dataset, split: Split, dtype: Dtype = np.float32) -> Measured:
     """Return what the task measures on `split`, by name, (T,) each, for `predict(inputs) -> y`."""
     starts = range(0, len(split), CHUNK)
     parts = ((split.inputs[None, i : i + CHUNK], split.targets[None, i : i + CHUNK]) for i in starts)
@@ -194,6 +193,5 @@ def _check(net: Net, task: Task, start: Params, masks: Params, data: Dataset) ->
     check_masks(start, masks)
     if array_module(start.flat, masks.flat).any(start.flat[~masks.flat]):
         raise ValueError("a pruned weight does not start at 0: use rewind(theta0, masks)")
-    wrong = misfit(net, task, data)
-    if wrong:
+    if wrong := misfit(net, task, data):
         raise ValueError(wrong)
