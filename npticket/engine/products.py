@@ -1,10 +1,8 @@
 """How the layers of a dense network are multiplied: z = x W, and dL/dW = x^T dz for the same x.
 
-They differ in what they leave out of a first layer, whose inputs are pixels: most of them are black, and most of its
-weights go. A pixel that is 0 in a whole batch adds nothing to z, and the gradient of its weights is exactly 0. At a few
-percent of the weights a hidden unit sees a few dozen of the inputs, but a product with scattered single weights is
-slower than one with all the zeros. Between the two: groups of a few units with similar inputs, each group a dense block
-over the union of them. The blocks hold a third of the layer at 3 % of its weights, and are multiplied in one call.
+A pixel that is 0 in a whole batch adds nothing to z, and the gradient of its weights is exactly 0. At a few percent of
+the weights a product with scattered single weights is slower than one with all the zeros. Between the two: groups of a
+few units with similar inputs, each a dense block over the union of them; at 3 % the blocks hold a third of the layer.
 """
 
 from typing import Protocol
@@ -54,9 +52,8 @@ class OftenLit:
         self._z = np.empty((batch, outputs), dtype)
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
-        often = self._often
+        often, rest = self._often, x[:, self._often :]
         self._always.forward(x[:, :often], w[:often], out)
-        rest = x[:, often:]
         self._lit = np.bitwise_or.reduce(rest.view(f"i{x.itemsize}"), axis=0).nonzero()[0]
         if len(self._lit):
             self._x = rest.take(self._lit, axis=1)
@@ -83,10 +80,7 @@ def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, 
 
 
 class Grouped:
-    """W in blocks (G, K, UNITS), whose units stand in the order of the groups; inputs (G, K) as from `groups`.
-
-    There are `count` inputs and `units` hidden units in all.
-    """
+    """W in blocks (G, K, UNITS), units in the order of the groups; inputs (G, K) of all `count`, as from `groups`."""
 
     def __init__(self, batch: int, inputs: np.ndarray, count: int, units: int, dtype: np.dtype) -> None:
         self._inputs, self._units = inputs, units

@@ -10,7 +10,7 @@ from npticket.engine.conv.layout import Halves, Scratch
 from npticket.engine.conv.stack import ConvStack
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
 from npticket.engine.conv.weights import FilterBank
-from npticket.engine.whole import Whole
+from npticket.engine.optimizers import Whole
 from npticket.layers import Chain, Dense, Flatten, Layer
 from npticket.params import Params
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
