@@ -1,6 +1,7 @@
 """Dense networks for one trial, in memory that is made once: units that cannot matter are left out for the round."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from npticket.engine.loss import in_place
 from npticket.engine.optimizers import Scattered, packed
 from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, often_lit_first
 from npticket.params import Params, Tree
-from npticket.protocols import Layer, Loss, MakeOptimizer, Net, does_decay, is_elementwise
+from npticket.protocols import Layer, Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
 SPARSE = 0.06  # of the weights: from here on it is worth looking for groups
@@ -42,8 +43,8 @@ class DenseNet:
         kept = Params(shapes, masks.flat[:, flat] & (flat >= 0))
         self._theta = Params(shapes, np.where(kept.flat, start.flat[:, flat], 0))
         self._grads = self._theta.like(np.zeros_like(self._theta.flat))
-        own = packed(optimizer, kept, start.flat.dtype) if is_elementwise(one) else None
-        self._optimizer = own or Scattered(optimizer, start, masks, self._index, self._kept)
+        whole = partial(Scattered, optimizer, start, masks, self._index, self._kept)
+        self._optimizer: Optimizer = packed(optimizer, kept, start.flat.dtype) if is_elementwise(one) else whole()
         self._names, self._loss = dense_layers(body), in_place(loss)
         self._memory: dict[int, list[_Layer]] = {}
 
@@ -89,10 +90,7 @@ class DenseNet:
 
 
 class _Layer:
-    """A dense layer and the ReLU behind it, with memory for a batch: outputs h, and gradients dz in front of the ReLU.
-
-    w, dw (I, O)   b, db (O,)   h, dz (B, O)
-    """
+    """A dense layer, the ReLU between dz and h, and memory for a batch.     w, dw (I, O)   b, db (O,)   h, dz (B, O)"""
 
     def __init__(self, batch: int, p: Tree, grad: Tree, product: Product) -> None:
         self.w, self.dw = p["W"][0], grad["W"][0]
@@ -119,8 +117,7 @@ def _first_layer(
 ) -> tuple[Callable[[int], Product], dict[str, np.ndarray]]:
     """Decide how the first layer is run: return (batch size -> what runs it, where the parameters stand).
 
-    May put `units` of the first layer into another order. The decision depends on masks, start and the images shown,
-    never on timing: sums that leave out other zeros are rounded in another way.
+    May reorder units[1]. Never decides by timing: sums that leave out other zeros are rounded in another way.
     """
     name = dense_layers(body)[0]
     inputs, outputs = len(units[0]), len(units[1])

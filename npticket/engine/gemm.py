@@ -1,13 +1,13 @@
 """Matrix products as stacks of small ones, where that is faster on this machine and gives the same bits.
 
-On processors with AVX-512 OpenBLAS multiplies up to 100^3 numbers without packing the operands first, which is faster.
-So a product a little too large for that is cut into a stack of blocks, all views, in one call. Which way is faster is
+On processors with AVX-512 OpenBLAS has faster kernels, which do not pack the operands, up to 100^3 multiplications. So
+a product a little too large for them is cut into a stack of blocks, all views, in one call. Which way is faster is
 timed; as timing must never decide about results, only ways that agree with the whole product bit for bit take part.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from timeit import timeit
 
 import numpy as np
 
@@ -42,13 +42,7 @@ def fastest(ways: Sequence[Callable], *arguments: object) -> Callable:
     """The one of `ways` that took the least time, taking turns; a lone one is not timed."""
     if len(ways) == 1:
         return ways[0]
-
-    def seconds(way: Callable) -> float:
-        began = time.perf_counter()
-        way(*arguments)
-        return time.perf_counter() - began
-
-    turns = [[seconds(way) for way in ways] for _ in range(REPEATS)]
+    turns = [[timeit(partial(way, *arguments), number=1) for way in ways] for _ in range(REPEATS)]
     return ways[int(np.min(turns, axis=0).argmin())]
 
 

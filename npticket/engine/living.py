@@ -44,10 +44,7 @@ def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:
 
 
 def places(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Where the parameters of the network of these `units` stand in the flat array of the whole: indices by name.
-
-    `units` are index vectors, of the inputs and of each dense layer's outputs, in the order that they shall have.
-    """
+    """Where the parameters of the network of these units (index vectors, inputs first) stand in the whole's flat."""
     numbers, found = Params.empty(body.layout, 1, int), {}
     numbers.flat[0] = np.arange(numbers.flat.size)
     for i, name in enumerate(dense_layers(body)):

@@ -21,11 +21,9 @@ class Product(Protocol):
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
         """Write x w.     x (B, I)   w as the layer's parameters are kept, (I, O) or in blocks   out (B, O)"""
-        ...
 
     def gradient(self, x: np.ndarray, dz: np.ndarray, out: np.ndarray) -> None:
         """Write x^T dz as w is kept, x being the same as in `forward`.     dz (B, O)"""
-        ...
 
 
 class AllInputs:
@@ -69,10 +67,7 @@ class OftenLit:
 
 
 def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return `inputs` with the often lit ones before the others, and how many these are; as they were if most are.
-
-    shown (N, I) some of the images     inputs (n,) numbers of pixels
-    """
+    """Return `inputs` (n,), those often lit in `shown` (N, I) first, and how many these are; unchanged if most are."""
     often = np.count_nonzero(shown, axis=0)[inputs] >= LIT * len(shown)
     if often.mean() > MOST or not often.any():
         return inputs, len(inputs)
@@ -105,8 +100,8 @@ class Grouped:
 def groups(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Put units with similar inputs into groups of UNITS; the last may have fewer.
 
-    mask (I, H) bool. Returns the units (H,), group after group, and each group's inputs (G, K), ascending and filled up
-    with I. A group begins with the unit that has most inputs, and takes, one by one, what adds the fewest.
+    mask (I, H) bool. Returns the units (H,), by group, and each group's inputs (G, K), ascending and filled up with I.
+    A group begins with the unit that has most inputs, and takes, one by one, what adds the fewest.
     """
     left = list(np.argsort(-mask.sum(axis=0), kind="stable"))
     units, unions = [], []

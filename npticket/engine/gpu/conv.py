@@ -74,8 +74,7 @@ class Conv2D:
 
 def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int], spread: int = 1) -> Array:
     """Slide w (T, K, K, C, O) over x (T or 1, B, H, W, C); the rest as in layers.conv."""
-    xp = array_module(x, w)
-    size, filters = w.shape[1], w.shape[-1]
+    xp, size, filters = array_module(x, w), w.shape[1], w.shape[-1]
     out_height, out_width = ((frame - size) // stride + 1 for frame in padded)
     y = xp.empty((len(w), x.shape[1], out_height, out_width, filters), x.dtype)
     for t, matrix in enumerate(w.reshape(len(w), -1, filters)):
@@ -87,8 +86,7 @@ def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int],
 
 def weight_gradient(x: Array, dy: Array, stride: int, pad: int, out: Array) -> None:
     """Write the sum over all windows of x^T dy into `out` (T, K, K, C, O)."""
-    xp = array_module(x, dy, out)
-    size, filters = out.shape[1], out.shape[-1]
+    xp, size, filters = array_module(x, dy, out), out.shape[1], out.shape[-1]
     for t, total in enumerate(out.reshape(len(out), -1, filters)):
         rows_of_dy = dy[t].reshape(-1, filters)
         for rows, columns in im2col(x[t], size, stride, pad, dy.shape[2:4]):

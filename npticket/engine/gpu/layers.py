@@ -14,10 +14,7 @@ from npticket.streams import TrainingStep
 
 
 def fused_layers(layer: Layer, relu: bool = False) -> Layer:
-    """The same network with the same parameters, at its end a ReLU if asked for; unknown layers stay what they are.
-
-    What is derived from a known one is unknown: it may do something else.
-    """
+    """The same network with the same parameters, a ReLU at its end if asked for; what is unknown, or derived, stays."""
     if type(layer) is layers.Chain:
         return _fused_chain(layer)
     if type(layer) is layers.Residual:
@@ -76,8 +73,7 @@ WITH_RELU: dict[type, Callable] = {layers.Dense: Dense, layers.Conv2D: Conv2D, l
 def stacked_product(a: Array, b: Array, out: Array = None) -> Array:
     """a @ b, trial by trial.     a (T or 1, N, K)   b (T or 1, K, M)   out (T, N, M)
 
-    One product takes its factors in any order; a stack of them copies those that are not contiguous: then it is done
-    here, where it can be seen.
+    One product takes its factors in any order; a stack copies those that are not contiguous: here it can be seen.
     """
     xp = array_module(a, b)
     if len(a) == len(b) == 1:

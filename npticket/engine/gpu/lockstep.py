@@ -1,7 +1,7 @@
 """Networks in lock-step on a GPU: the layers, with one kernel where their own code would launch many.
 
-A product of arrays (T, ...) copies what is not contiguous, and views into parameters (T, P) are not: here the
-parameters of all trials stand layer by layer instead, so that each layer's are one block.
+A product of arrays (T, ...) copies what is not contiguous, as views into parameters (T, P) are not: here the parameters
+of all trials stand layer by layer instead.
 """
 
 from collections.abc import Callable
