@@ -18,7 +18,7 @@ from npticket.datasets import Dataset, Split
 from npticket.engine import ENGINES, Several, dense, gemm, plan, products
 from npticket.engine.dense import DenseNet
 from npticket.engine.living import dense_layers, living_units
-from npticket.engine.packed import Packed
+from npticket.engine.optimizers import Packed
 from npticket.engine.products import Grouped, groups
 from npticket.layers import Chain, Dense, Dropout, Flatten, ReLU
 from npticket.optimizers import SGD, Adam

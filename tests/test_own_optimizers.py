@@ -17,8 +17,7 @@ from npticket import nets as library
 from npticket.engine import dense, gemm, plan
 from npticket.engine.dense import DenseNet
 from npticket.engine.gpu.lockstep import Unfused
-from npticket.engine.packed import Packed
-from npticket.engine.whole import Whole
+from npticket.engine.optimizers import Packed, Whole
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam

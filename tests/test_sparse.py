@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import pruned_nets, rates, seeds
 
-from npticket import export
 from npticket import nets as library
+from npticket.export import sparse as export
 from npticket.export.sparse import Compact, Grouped, load_sparse, to_sparse
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, ReLU
 from npticket.prune import dense_masks, prune_layerwise, random_scores

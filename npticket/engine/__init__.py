@@ -13,7 +13,7 @@ from npticket.engine.conv import ConvNet, supports
 from npticket.engine.dense import DenseNet
 from npticket.engine.gpu.lockstep import Gpu
 from npticket.engine.living import dense_layers
-from npticket.engine.packed import packed
+from npticket.engine.optimizers import packed
 from npticket.engine.plain import Plain
 from npticket.params import Params
 from npticket.protocols import Engine, MakeOptimizer, Net
@@ -35,9 +35,8 @@ def plan(
 ) -> Engine:
     """Return the engine called `engine`, ready to train `start`, which is 0 where pruned, under `masks`.
 
-    `optimizer` is called several times, and some of what it returns takes steps without effect, to be timed. `shown`
-    are some of the inputs that it will see, as floats (N, *input_shape). `threads` is how many it may use, on which its
-    results do not depend. On a GPU "fast" runs all trials in lock-step, pruned weights included.
+    `optimizer` is called several times, and some of what it returns only takes steps to be timed. `shown` are some of
+    the inputs to come, as floats (N, *input_shape). Results do not depend on `threads`, the most that it may use.
     """
     if engine not in ENGINES:
         raise ValueError(f"there is no engine {engine!r}; there is {', '.join(ENGINES)}")
@@ -47,11 +46,11 @@ def plan(
         return Gpu(net, task.loss, start, masks, optimizer)
 
     def fast(start: Params, masks: Params) -> Engine:
-        """For one trial. Of networks that nobody knows it runs the layers, and only packs survivors."""
         if dense_layers(net.body):
             return DenseNet(net, task.loss, start, masks, optimizer, shown)
         if supports(net):
             return ConvNet(net, task.loss, start, masks, optimizer, min(threads, 2))
+        # Of networks that nobody knows, the layers are run, and only survivors packed.
         return Plain(net, task.loss, start, masks, partial(packed, optimizer, dtype=start.flat.dtype))
 
     trials = [fast(start.trial(t), masks.trial(t)) for t in range(start.trials)]

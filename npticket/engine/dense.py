@@ -1,15 +1,15 @@
 """Dense networks for one trial, in memory that is made once: units that cannot matter are left out for the round."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from npticket.engine.living import dense_layers, living_units, places
 from npticket.engine.loss import in_place
-from npticket.engine.packed import packed
+from npticket.engine.optimizers import Scattered, packed
 from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, often_lit_first
-from npticket.engine.whole import Scattered
 from npticket.params import Params, Tree
 from npticket.protocols import Layer, Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
 from npticket.streams import TrainingStep
@@ -21,9 +21,8 @@ WORTH_IT = 0.5  # of the multiplications of the other way
 class DenseNet:
     """Runs one trial of a `net` of dense layers from `start` under `masks`; `start` itself is not written.
 
-    `shown` are some of the images that it will see, as floats (N, *input_shape): pixels that are 0 in nearly all of
-    them get a place where they can be skipped. Under weight decay, which moves weights without gradient, no unit is
-    taken out.
+    `shown` are some of the images that it will see, as floats (N, *input_shape): pixels almost always 0 are put where
+    they can be skipped. Under weight decay, which moves weights without gradient, no unit is taken out.
     """
 
     def __init__(
@@ -37,7 +36,6 @@ class DenseNet:
             units[0], often = often_lit_first(shown.reshape(len(shown), -1), units[0])
         self._first_product, index = _first_layer(body, masks, units, often, start.flat.dtype)
         self._example, self._inputs, self._start = net.input_shape, units[0], start
-
         shapes = {name: numbers.shape for name, numbers in index.items()}
         flat = np.concatenate([numbers.ravel() for numbers in index.values()])
         self._kept = np.flatnonzero(flat >= 0)  # the others are no parameters and only fill blocks up
@@ -45,20 +43,16 @@ class DenseNet:
         kept = Params(shapes, masks.flat[:, flat] & (flat >= 0))
         self._theta = Params(shapes, np.where(kept.flat, start.flat[:, flat], 0))
         self._grads = self._theta.like(np.zeros_like(self._theta.flat))
-        self._optimizer: Optimizer
-        if is_elementwise(one):
-            self._optimizer = packed(optimizer, kept, start.flat.dtype)
-        else:
-            self._optimizer = Scattered(optimizer, start, masks, self._index, self._kept)
+        whole = partial(Scattered, optimizer, start, masks, self._index, self._kept)
+        self._optimizer: Optimizer = packed(optimizer, kept, start.flat.dtype) if is_elementwise(one) else whole()
         self._names, self._loss = dense_layers(body), in_place(loss)
         self._memory: dict[int, list[_Layer]] = {}
 
     def see(self, inputs: np.ndarray) -> np.ndarray:
         """Return the pixels that matter, (..., I), in the order of the first layer's weights."""
         flat = inputs.reshape(*inputs.shape[: inputs.ndim - len(self._example)], -1)
-        if np.array_equal(self._inputs, np.arange(flat.shape[-1])):
-            return flat
-        return flat.take(self._inputs, axis=-1)
+        everything = np.array_equal(self._inputs, np.arange(flat.shape[-1]))
+        return flat if everything else flat.take(self._inputs, axis=-1)
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
         layers = self._layers(x.shape[1])
@@ -88,8 +82,7 @@ class DenseNet:
         """The layers, with memory for batches of this size."""
         if batch not in self._memory:
             trees = [(self._theta.tree[name], self._grads.tree[name]) for name in self._names]
-            shapes = (p["W"].shape[1:] for p, _ in trees[1:])
-            others = (AllInputs(batch, inputs, outputs, self._theta.flat.dtype) for inputs, outputs in shapes)
+            others = (AllInputs(batch, p["W"].shape[1], p["W"].shape[2], self._theta.flat.dtype) for p, _ in trees[1:])
             products = [self._first_product(batch), *others]
             self._memory[batch] = [_Layer(batch, *tree, p) for tree, p in zip(trees, products, strict=True)]
             self._memory[batch][-1].zeros = None  # behind the last one is no ReLU
@@ -97,10 +90,7 @@ class DenseNet:
 
 
 class _Layer:
-    """A dense layer and the ReLU behind it, with memory for a batch: outputs h, and gradients dz in front of the ReLU.
-
-    w, dw (I, O)   b, db (O,)   h, dz (B, O)
-    """
+    """A dense layer, the ReLU between dz and h, and memory for a batch.     w, dw (I, O)   b, db (O,)   h, dz (B, O)"""
 
     def __init__(self, batch: int, p: Tree, grad: Tree, product: Product) -> None:
         self.w, self.dw = p["W"][0], grad["W"][0]
@@ -127,8 +117,7 @@ def _first_layer(
 ) -> tuple[Callable[[int], Product], dict[str, np.ndarray]]:
     """Decide how the first layer is run: return (batch size -> what runs it, where the parameters stand).
 
-    May put `units` of the first layer into another order. The decision depends on masks, start and the images shown,
-    never on timing: sums that leave out other zeros are rounded in another way.
+    May reorder units[1]. Never decides by timing: sums that leave out other zeros are rounded in another way.
     """
     name = dense_layers(body)[0]
     inputs, outputs = len(units[0]), len(units[1])
@@ -138,10 +127,9 @@ def _first_layer(
         if picked.size * UNITS < WORTH_IT * often * outputs:
             units[1] = units[1][order]
             index = places(body, units)
-            padded = np.full((inputs + 1, picked.shape[0] * UNITS), -1)
+            padded = np.full((inputs + 1, len(picked) * UNITS), -1)
             padded[:-1, :outputs] = index[f"{name}/W"]
-            blocks = padded.reshape(inputs + 1, -1, UNITS)
-            index[f"{name}/W"] = blocks[picked, np.arange(len(picked))[:, None]]
+            index[f"{name}/W"] = padded.reshape(inputs + 1, -1, UNITS)[picked, np.arange(len(picked))[:, None]]
             return (lambda batch: Grouped(batch, picked, inputs, outputs, dtype)), index
     if often < inputs:
         return (lambda batch: OftenLit(batch, often, outputs, dtype)), places(body, units)

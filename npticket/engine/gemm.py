@@ -1,14 +1,13 @@
 """Matrix products as stacks of small ones, where that is faster on this machine and gives the same bits.
 
-OpenBLAS has kernels for small matrices on processors with AVX-512: up to 100^3 multiplications it multiplies without
-first packing the operands, and is faster per multiplication. So a product that is a little too large for them is cut
-into a stack of blocks, views all of them, in one call. Which way is faster depends on the machine and is timed. The
-timing must never decide about results: only ways that agree with the whole product bit for bit take part.
+On processors with AVX-512 OpenBLAS has faster kernels, which do not pack the operands, up to 100^3 multiplications. So
+a product a little too large for them is cut into a stack of blocks, all views, in one call. Which way is faster is
+timed; as timing must never decide about results, only ways that agree with the whole product bit for bit take part.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from timeit import timeit
 
 import numpy as np
 
@@ -25,10 +24,10 @@ def fastest_product(rows: int, inner: int, columns: int, dtype: np.dtype, transp
     a, b = (rng.standard_normal(shape).astype(dtype) for shape in ((rows, inner), (inner, columns)))
     if transposed:
         a = np.ascontiguousarray(a.T).T
-    out = np.empty((rows, columns), dtype)
+    out, work = np.empty((rows, columns), dtype), rows * inner * columns
     ways: list[Product] = [np.matmul]
     for size, cut in ((rows, in_rows), (columns, in_columns)):
-        if rows * inner * columns > SMALL and (block := block_size(size, rows * inner * columns // size)) >= NARROW:
+        if work > SMALL and (block := block_size(size, work // size)) >= NARROW:
             ways.append(partial(cut, block=block))
     expected = np.matmul(a, b, out).tobytes()
 
@@ -43,13 +42,7 @@ def fastest(ways: Sequence[Callable], *arguments: object) -> Callable:
     """The one of `ways` that took the least time, taking turns; a lone one is not timed."""
     if len(ways) == 1:
         return ways[0]
-
-    def seconds(way: Callable) -> float:
-        began = time.perf_counter()
-        way(*arguments)
-        return time.perf_counter() - began
-
-    turns = [[seconds(way) for way in ways] for _ in range(REPEATS)]
+    turns = [[timeit(partial(way, *arguments), number=1) for way in ways] for _ in range(REPEATS)]
     return ways[int(np.min(turns, axis=0).argmin())]
 
 

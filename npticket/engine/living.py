@@ -2,11 +2,9 @@
 
 A hidden unit without a way in (no surviving weight from a unit that is left, and a bias that is not positive) is 0 for
 every input and has no gradient; one without a way out changes nothing. Both can go, with their weights, until none is
-found. What is left is a smaller dense network; one index vector leads from its flat parameters to the whole's. What was
-taken out never moves, so the training trajectory is the same up to the rounding of shorter sums.
+found. What was taken out never moves, so training is the same up to the rounding of shorter sums.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,12 +44,9 @@ def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:
 
 
 def places(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Where the parameters of the network of these `units` stand in the flat array of the whole: indices by name.
-
-    `units` are index vectors, of the inputs and of each dense layer's outputs, in the order that they shall have.
-    """
-    size = sum(map(math.prod, body.layout.values()))
-    numbers, found = Params(body.layout, np.arange(size)[None]), {}
+    """Where the parameters of the network of these units (index vectors, inputs first) stand in the whole's flat."""
+    numbers, found = Params.empty(body.layout, 1, int), {}
+    numbers.flat[0] = np.arange(numbers.flat.size)
     for i, name in enumerate(dense_layers(body)):
         found[f"{name}/W"] = numbers[f"{name}/W"][0][np.ix_(units[i], units[i + 1])]
         found[f"{name}/b"] = numbers[f"{name}/b"][0][:, units[i + 1]]

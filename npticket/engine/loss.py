@@ -25,8 +25,7 @@ def in_place(loss: Loss) -> InPlace:
 
 def _softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, dz: np.ndarray) -> np.ndarray:
     """As npticket.loss.softmax_cross_entropy.     logits, dz (B, C)   labels (B,)"""
-    batch = len(logits)
-    rows = np.arange(batch)
+    batch, rows = len(logits), np.arange(len(logits))
     logits -= logits.max(axis=1, keepdims=True)
     np.exp(logits, out=dz)
     total = dz.sum(axis=1, keepdims=True)

@@ -1,7 +1,7 @@
 """The readable engine: it calls the layers, and is the oracle for every faster one."""
 
 from npticket.backend import Array, array_module
-from npticket.engine.whole import made
+from npticket.engine.optimizers import made
 from npticket.params import Params
 from npticket.protocols import Loss, MakeOptimizer, Net
 from npticket.streams import TrainingStep

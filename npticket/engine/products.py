@@ -1,10 +1,8 @@
 """How the layers of a dense network are multiplied: z = x W, and dL/dW = x^T dz for the same x.
 
-They differ in what they leave out of a first layer, whose inputs are pixels: most of them are black, and most of its
-weights go. A pixel that is 0 in a whole batch adds nothing to z, and the gradient of its weights is exactly 0. At a few
-percent of the weights a hidden unit sees a few dozen of the inputs, but a product with scattered single weights is
-slower than one with all the zeros. Between the two: groups of a few units with similar inputs, each group a dense block
-over the union of them. The blocks hold a third of the layer at 3 % of its weights, and are multiplied in one call.
+A pixel that is 0 in a whole batch adds nothing to z, and the gradient of its weights is exactly 0. At a few percent of
+the weights a product with scattered single weights is slower than one with all the zeros. Between the two: groups of a
+few units with similar inputs, each a dense block over the union of them; at 3 % the blocks hold a third of the layer.
 """
 
 from typing import Protocol
@@ -23,11 +21,9 @@ class Product(Protocol):
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
         """Write x w.     x (B, I)   w as the layer's parameters are kept, (I, O) or in blocks   out (B, O)"""
-        ...
 
     def gradient(self, x: np.ndarray, dz: np.ndarray, out: np.ndarray) -> None:
         """Write x^T dz as w is kept, x being the same as in `forward`.     dz (B, O)"""
-        ...
 
 
 class AllInputs:
@@ -54,9 +50,8 @@ class OftenLit:
         self._z = np.empty((batch, outputs), dtype)
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
-        often = self._often
+        often, rest = self._often, x[:, self._often :]
         self._always.forward(x[:, :often], w[:often], out)
-        rest = x[:, often:]
         self._lit = np.bitwise_or.reduce(rest.view(f"i{x.itemsize}"), axis=0).nonzero()[0]
         if len(self._lit):
             self._x = rest.take(self._lit, axis=1)
@@ -72,10 +67,7 @@ class OftenLit:
 
 
 def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return `inputs` with the often lit ones before the others, and how many these are; as they were if most are.
-
-    shown (N, I) some of the images     inputs (n,) numbers of pixels
-    """
+    """Return `inputs` (n,), those often lit in `shown` (N, I) first, and how many these are; unchanged if most are."""
     often = np.count_nonzero(shown, axis=0)[inputs] >= LIT * len(shown)
     if often.mean() > MOST or not often.any():
         return inputs, len(inputs)
@@ -83,10 +75,7 @@ def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, 
 
 
 class Grouped:
-    """W in blocks (G, K, UNITS), whose units stand in the order of the groups; inputs (G, K) as from `groups`.
-
-    There are `count` inputs and `units` hidden units in all.
-    """
+    """W in blocks (G, K, UNITS), units in the order of the groups; inputs (G, K) of all `count`, as from `groups`."""
 
     def __init__(self, batch: int, inputs: np.ndarray, count: int, units: int, dtype: np.dtype) -> None:
         self._inputs, self._units = inputs, units
@@ -111,8 +100,8 @@ class Grouped:
 def groups(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Put units with similar inputs into groups of UNITS; the last may have fewer.
 
-    mask (I, H) bool. Returns the units (H,), group after group, and each group's inputs (G, K), ascending and filled up
-    with I. A group begins with the unit that has most inputs, and takes, one by one, what adds the fewest.
+    mask (I, H) bool. Returns the units (H,), by group, and each group's inputs (G, K), ascending and filled up with I.
+    A group begins with the unit that has most inputs, and takes, one by one, what adds the fewest.
     """
     left = list(np.argsort(-mask.sum(axis=0), kind="stable"))
     units, unions = [], []

@@ -51,8 +51,8 @@ def read_json(path: Path) -> dict[str, Json]:
 def check_run(path: Path, run: Mapping[str, np.ndarray], size: int, task: Task) -> None:
     """Raise StoreError, naming `path`, if `run` is not what a run should be: on its way to the disk, and back.
 
-    It has masks, packed bits of `size` parameters; at_steps and curves as in curves.csv (V,); scalars as in
-    results.csv; and perhaps next_masks, which only shrink, and end (size,).
+    It has masks, packed bits of `size` parameters; at_steps and curves (V,); scalars as in results.csv; and perhaps
+    next_masks, which only shrink, and end (size,).
     """
     numbers, curves = result_columns(task)[len(WHO) :], curves_measured(task)
 
@@ -108,11 +108,10 @@ def set_aside(folder: Path) -> Path | None:
     old = [folder / name for name in EXPERIMENT if (folder / name).exists()]
     if not old:
         return None
-    held = lock(folder / ".lock")  # not under the feet of a process that is at work there
-    name = time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(old[0].stat().st_mtime))
-    goal = next(g for n in count() if not (g := folder / (f"{name}-{n}" if n else name)).exists())
-    goal.mkdir()
-    for path in old:
-        path.replace(goal / path.name)
-    held.close()
+    with lock(folder / ".lock"):  # not under the feet of a process that is at work there
+        name = time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(old[0].stat().st_mtime))
+        goal = next(g for n in count() if not (g := folder / (f"{name}-{n}" if n else name)).exists())
+        goal.mkdir()
+        for path in old:
+            path.replace(goal / path.name)
     return goal

@@ -14,12 +14,14 @@ from npticket.datasets import Dataset
 
 def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[str, Json]:
     """Return {"machine": ..., "data": ...} as JSON can hold it."""
+    with backend.one_blas_thread():  # as in training
+        threads = backend.blas_threads()
     machine = {
         "npticket": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": _blas(),
-        "blas_threads": 1 if jobs > 1 else _blas_threads(),
+        "blas_threads": 1 if jobs > 1 else threads,
         "jobs": jobs,
         "backend": array_module,
         **backend.described(array_module),
@@ -28,9 +30,9 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
         "cores": os.cpu_count(),
         "system": platform.platform(terse=True),
     }
-    examples = [len(data.train), len(data.validation), len(data.test)]
     about = {"name": data.name, "source": data.source, "caveat": data.caveat, "sha256": sha256(data)}
-    return {"machine": machine, "data": {**about, "examples": examples}}
+    examples = [len(split) for split in (data.train, data.validation, data.test)]
+    return {"machine": machine, "data": about | {"examples": examples}}
 
 
 def sha256(data: Dataset) -> str:
@@ -65,11 +67,6 @@ def _blas() -> str:
         return f"{built['name']} {built['version']}"
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     return ", ".join(f"{p['internal_api']} {p['version']} ({p.get('architecture', 'unknown')})" for p in pools)
-
-
-def _blas_threads() -> int | None:
-    with backend.one_blas_thread():  # as in training
-        return backend.blas_threads()
 
 
 def _cpu() -> str:

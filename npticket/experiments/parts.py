@@ -23,10 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Parts:
-    """Things by the names that recipes have for them; those that take options are functions of these.
-
-    `published` are recipes as the papers have them: what smaller ones are said to be smaller than.
-    """
+    """Things by the names that recipes have for them; `published` are recipes as the papers have them."""
 
     nets: Mapping[str, Callable[..., Net]] = field(default_factory=dict)
     data: Mapping[str, Callable[..., Dataset]] = field(default_factory=dict)
@@ -44,8 +41,7 @@ def merged(*many: Parts) -> Parts:
     found: dict[str, dict[str, Json]] = {f.name: {} for f in fields(Parts)}
     for parts in many:
         for kind, named in found.items():
-            twice = named.keys() & getattr(parts, kind).keys()
-            if twice:
+            if twice := named.keys() & getattr(parts, kind).keys():
                 raise ValueError(f"there are two {kind} called {' and two called '.join(sorted(twice))}")
             named.update(getattr(parts, kind))
     return Parts(**found)
@@ -139,8 +135,7 @@ class Experiment:
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
     """Load the data from `folder`, or where they are found; their split is a function of the recipe's seed."""
-    make = _known("data", recipe.data.name, parts.data)
-    return make(folder, seed=recipe.seed, **recipe.data.options)
+    return _known("data", recipe.data.name, parts.data)(folder, seed=recipe.seed, **recipe.data.options)
 
 
 def check(recipe: Recipe, parts: Parts) -> None:

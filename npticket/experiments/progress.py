@@ -1,8 +1,9 @@
 """How long training runs will take on this machine, and how far they are: a bar on a terminal, silence elsewhere."""
 
 import sys
-import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from timeit import timeit
 
 import numpy as np
 
@@ -25,19 +26,15 @@ def step_and_example(
     net: Net, task: Task, optimizer: MakeOptimizer, batch: int, engine: str = "fast"
 ) -> tuple[float, float]:
     """Return the seconds of a training step and of predicting an example, on random data with one BLAS thread."""
-    place = Place()
-    theta = net.init(place.rngs("init"))
+    theta = net.init((place := Place()).rngs("init"))
     inputs = np.random.default_rng(0).random((1, max(batch, EXAMPLES), *net.input_shape), np.float32)
     with one_blas_thread():
         runner = plan(net, task, theta, dense_masks(theta), optimizer, engine)
-        inputs, targets, seconds = runner.see(inputs), task.blank(batch), []
-        for i in range(STEPS + 1):  # the first one is slower
-            began = time.perf_counter()
-            runner.step(inputs[:, :batch], targets, TrainingStep(place, i))
-            seconds.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        runner.predict(inputs[:, :EXAMPLES])
-        return float(np.median(seconds[1:])), (time.perf_counter() - began) / EXAMPLES
+        inputs = runner.see(inputs)
+        step = partial(runner.step, inputs[:, :batch], task.blank(batch))
+        seconds = [timeit(partial(step, TrainingStep(place, i)), number=1) for i in range(STEPS + 1)]
+        example = timeit(partial(runner.predict, inputs[:, :EXAMPLES]), number=1) / EXAMPLES
+        return float(np.median(seconds[1:])), example  # the first step is slower
 
 
 def words(seconds: float) -> str:
@@ -75,8 +72,5 @@ class Progress(AbstractContextManager["Progress"]):
 
     def say(self, text: str) -> None:
         """Print to stdout at once, above the bar if there is one."""
-        if self._bar is not None:
-            self._bar.clear()
-        print(text, flush=True)
-        if self._bar is not None:
-            self._bar.refresh()
+        with self._bar.external_write_mode() if self._bar is not None else nullcontext():
+            print(text, flush=True)

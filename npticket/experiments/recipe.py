@@ -37,9 +37,8 @@ class Recipe:
     """One experiment: trials x series x rounds of training runs. Steps are optimizer steps, rates fractions.
 
     `optimizer` has the option lr, from which `schedule` starts; options of a schedule that are integers are steps.
-    `prune` names a score; its options are scope ("layerwise", "globally") and rates, by patterns of parameter names
-    such as "conv*/W". `rewind_step` is the step whose parameters survivors are reset to (0: theta0). Round 0 of the
-    first series is the dense network; the other series begin with round 1.
+    `prune` names a score; its options are scope ("layerwise", "globally") and rates, by patterns such as "conv*/W".
+    `rewind_step` is the step whose parameters survivors are reset to. Round 0 of the first series is the dense network.
     """
 
     name: str
@@ -98,8 +97,7 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
 
 def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
     """Say where a recipe is smaller than the paper's of the same name, or differs from it; or nothing."""
-    paper = published.get(recipe.name)
-    if paper is None:
+    if (paper := published.get(recipe.name)) is None:
         return ""
     sizes = ((what, getattr(recipe, what), getattr(paper, what)) for what in ("steps", "rounds", "trials"))
     smaller = [f"{ours:,} of {theirs:,} {what}" for what, ours, theirs in sizes if ours < theirs]
@@ -132,8 +130,7 @@ def from_json(values: Json) -> Recipe:
     for name in values:
         if name not in kinds:
             raise RecipeError(f"a recipe has no field {name!r}; it has {', '.join(kinds)}")
-    lacking = [f.name for f in fields(Recipe) if f.default is MISSING and f.name not in values]
-    if lacking:
+    if lacking := [f.name for f in fields(Recipe) if f.default is MISSING and f.name not in values]:
         raise RecipeError(f"the recipe lacks {', '.join(lacking)}")
     for name, value in values.items():
         if not _fits(kinds[name], value):

@@ -23,7 +23,6 @@ from npticket.experiments.recipe import Recipe, RecipeError, from_json, reduced
 from npticket.experiments.schedule import Schedule
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
-from npticket.experiments.tables import Outcome
 from npticket.experiments.training import Means
 from npticket.experiments.workers import Cluster, Workers, default_jobs
 from npticket.task import misfit
@@ -34,11 +33,10 @@ LOST = 3  # times that all workers may be lost without a run being finished in b
 
 def run(
     recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: bool = False
-) -> Outcome:
-    """Train what is missing in `folder` and return the whole outcome.
+) -> tables.Outcome:
+    """Train what is missing in `folder` and return the whole outcome; with `say`, print a line per complete round.
 
-    With `say`, print a line for every round of a series that is complete. Raises StoreError for a directory that holds
-    something else or is in use, RecipeError, DivergedError.
+    Raises StoreError for a directory that holds something else or is in use, RecipeError, DivergedError.
     """
     means, experiment = means or Means(), Experiment(recipe, parts)
     check(recipe, parts)
@@ -102,16 +100,14 @@ def _note(experiment: Experiment, store: Store, progress: Progress, say: bool, k
     if say and all(trial in store for trial in trials):
         rows = [store.result(trial) for trial in trials]
         stop, best = (np.mean([row[name] for row in rows]) for name in ("early_stop_step", column))
-        line = f"{key.series:20} {percent(latest['density']):>8}   early stop {stop:9,.0f}"
-        line += f"   test {measure.words} {measure.text(best)}"
-        progress.say(line)
+        tested = f"test {measure.words} {measure.text(best)}"
+        progress.say(f"{key.series:20} {percent(latest['density']):>8}   early stop {stop:9,.0f}   {tested}")
 
 
-def outcome(folder: str | Path, parts: Parts) -> Outcome:
+def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
     """Read what an experiment left in `folder`, with its title and its note."""
     recipe, folder = read_recipe(folder), Path(folder)
-    experiment = Experiment(recipe, parts)
-    task = experiment.task
+    task = (experiment := Experiment(recipe, parts)).task
     try:
         results = tables.read(folder / "results.csv", tables.result_columns(task))
         curves = tables.read(folder / "curves.csv", tables.curve_columns(task))
@@ -119,16 +115,15 @@ def outcome(folder: str | Path, parts: Parts) -> Outcome:
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except ValueError as error:
         raise StoreError(str(error)) from error
-    manifest = read_json(folder / "manifest.json")
-    data = manifest["data"]
+    data = (manifest := read_json(folder / "manifest.json"))["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:
         raise StoreError(f"{folder} has no finished run yet: run the same command again")
     trials = len({row["trial"] for row in results})
-    note = f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps"
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
-    note = "; ".join(filter(None, (note, reduced(recipe, parts.published), tf32)))
-    return Outcome(recipe, manifest, results, curves, title, note, task, parts.series)
+    said = (f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps", reduced(recipe, parts.published), tf32)
+    note = "; ".join(filter(None, said))
+    return tables.Outcome(recipe, manifest, results, curves, title, note, task, parts.series)
 
 
 def read_recipe(folder: str | Path) -> Recipe:

@@ -34,10 +34,9 @@ class Schedule:
                 )
 
     def work_off(self, workers: Workers | Cluster, lock_step: bool, note: Callable[[Key], None]) -> None:
-        """Train all missing runs, those first on which others wait; each is no longer missing once it is in the store.
+        """Train all missing runs, those first on which others wait; with `lock_step`, those of one round together.
 
-        With `lock_step`, runs of one round and length train together. A run that diverges is noted in `failed` and
-        stops only those that need it. Raises BrokenExecutor if a worker is lost.
+        One that diverges is noted in `failed`, and stops only those that need it. BrokenExecutor if a worker is lost.
         """
         running: dict[Future, list[Key]] = {}
         while True:
@@ -51,27 +50,21 @@ class Schedule:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             lost: BaseException | None = None
             for future in done:  # all that is finished is kept before anything is said of what is not
+                group = running.pop(future)
                 try:
-                    self._take(running.pop(future), future, note)
+                    for key, result in zip(group, future.result(), strict=True):
+                        self.store.add(key, result)
+                        self.missing.discard(key)
+                        note(key)
+                except DivergedError as error:
+                    if len(group) > 1:
+                        self._alone.update(group)
+                    else:
+                        self.failed[group[0]] = error
                 except workers.lost as error:
                     lost = error
             if lost is not None:
                 raise BrokenExecutor(str(lost)) from lost
-
-    def _take(self, group: list[Key], future: Future, note: Callable[[Key], None]) -> None:
-        """Keep what a group of runs left; raises whatever else but divergence went wrong."""
-        try:
-            results = future.result()
-        except DivergedError as error:
-            if len(group) > 1:
-                self._alone.update(group)
-            else:
-                self.failed[group[0]] = error
-            return
-        for key, result in zip(group, results, strict=True):
-            self.store.add(key, result)
-            self.missing.discard(key)
-            note(key)
 
     def _groups(self, missing: set[Key], alone: set[Key]) -> list[list[Key]]:
         """What of `missing` can be trained now, in the order in which it should be; `alone` not with others."""

@@ -1,8 +1,7 @@
 """How a line of a figure comes about: a series is a generator of the training runs of one trial.
 
 It yields a Run, to have it trained, or a Done, to wait for a run of another series, and is sent what that left: names
-of arrays in the store, of which it hands on what the next run takes along. It never sees a number, so that all runs of
-an experiment are known before the first is trained, and a run that is in the store already needs no code of its own.
+of arrays in the store, to hand on. It never sees a number: all runs are known before the first is trained.
 
     def winning_ticket(recipe):
         masks, point = {}, {}
@@ -62,8 +61,8 @@ class Done(NamedTuple):
 class At:
     """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks) and an earlier run's end.
 
-    `prune(end, masks)` is the recipe's rule, which may be shown the start of that training, too; `prunable` names the
-    parameters that it prunes. There is one trial, and a random generator for it.
+    `prune(end, masks)` is the recipe's rule, perhaps shown the start of that training, too; `prunable` names what it
+    prunes. There is one trial, and a random generator for it.
     """
 
     net: Net
@@ -85,12 +84,10 @@ class At:
 
 @dataclass(frozen=True)
 class Run:
-    """A training run that a series asks for.
+    """A training run that a series asks for, from `first_step` to `steps` (None: the recipe's).
 
-    `start(at)` says where it starts, and is called where it trains; `given` is what it takes along. Unless `own_masks`
-    says that `start` makes others of them, it trains under the masks given. It takes the steps from `first_step` to
-    `steps` (None: the recipe's). The learning rate follows the recipe's schedule or, with `rate_at`, is the one that
-    the schedule has at that step, all the time.
+    `start(at)` says where it starts, and is called where it trains, under the masks given unless `own_masks` says that
+    it makes others of them. With `rate_at` the learning rate is always the one that the schedule has at that step.
     """
 
     round: int
@@ -109,8 +106,8 @@ Runs = Generator[Run | Done, Left, None]
 class Series:
     """A line of a figure: `runs(recipe)` generates the runs of one trial, `legend` and `look` are the line's.
 
-    `draw_of` names the series of which this one is another draw: both are summarised as one line. `stream` names the
-    random stream that starts draw from, if it is not called like the series.
+    `draw_of` names the series that this is another draw of, and part of one line with; `stream` is the random stream
+    that starts draw from, if it is not called like the series.
     """
 
     runs: Callable[[Recipe], Runs]
@@ -121,10 +118,7 @@ class Series:
 
 
 def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run]:
-    """Return all runs of an experiment, in the order of series, trials and rounds.
-
-    Raises RecipeError for a series that is unknown, or that waits for a run which is not among them.
-    """
+    """Return all runs by series, trial and round; RecipeError for a series that is unknown, or needs one not asked."""
     runs, awaited = dict[Key, Run](), dict[Key, str]()
     for name in [REWIND_POINT] * bool(recipe.rewind_step) + list(recipe.series):
         if name not in known:
@@ -170,5 +164,4 @@ def rewind_point(recipe: Recipe) -> Generator[Done, Left, Given]:
     """{"theta0": the parameters after `rewind_step` steps}, or nothing for a reset to theta0 itself."""
     if not recipe.rewind_step:
         return {}
-    left = yield Done(REWIND_POINT, 0)
-    return {"theta0": left["end"]}
+    return {"theta0": (yield Done(REWIND_POINT, 0))["end"]}

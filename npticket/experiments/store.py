@@ -2,8 +2,7 @@
 
     recipe.json   manifest.json   results.csv   curves.csv   runs/<series>-round<r>-trial<t>.npz
 
-A file is complete or absent. The runs are the truth and the tables are made from them, so an experiment that was
-killed goes on from its finished runs, and ends with the tables that it would have had.
+A file is complete or absent. The tables are made from the runs, so an experiment that was killed goes on from these.
 """
 
 import hashlib
@@ -34,8 +33,7 @@ UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeEr
 class Store(AbstractContextManager["Store"]):
     """The directory of one experiment, locked against other processes until `close`.
 
-    A directory of another `recipe` is refused. `task` has the names of what is measured, `manifest` describes this
-    machine and the data, `size` is the number of a network's parameters. A run is a mapping of arrays: see `check_run`.
+    `manifest` describes this machine and the data, `size` counts a network's parameters; a run is as `check_run` says.
     """
 
     def __init__(self, folder: str | Path, recipe: Recipe, task: Task, manifest: Mapping[str, Json], size: int) -> None:
@@ -101,10 +99,8 @@ class Store(AbstractContextManager["Store"]):
     def close(self, *_: object) -> None:
         """Bring the tables up to date and let other processes in."""
         if not self._lock.closed:
-            try:
+            with self._lock:
                 self.write_tables()
-            finally:
-                self._lock.close()
 
     __exit__ = close
 
@@ -137,21 +133,16 @@ class Store(AbstractContextManager["Store"]):
             write_json(path, to_json(recipe))
             return
         there, now = (_flat(in_full(r)) for r in (from_json(read_json(path)), recipe))
-        different = [
-            f"{name}: {there.get(name, '(nothing)')!r} there, {now.get(name, '(nothing)')!r} now"
-            for name in dict.fromkeys((*there, *now))
-            if there.get(name) != now.get(name)
-        ]
-        if different:
-            raise StoreError(
-                f"{self.folder} holds another experiment: {'; '.join(different)}. Choose another directory, "
-                "or ask for the same again to go on"
-            )
+        names = [name for name in dict.fromkeys((*there, *now)) if there.get(name) != now.get(name)]
+        if names:
+            values = ((name, there.get(name, "(nothing)"), now.get(name, "(nothing)")) for name in names)
+            other = "; ".join(f"{name}: {old!r} there, {new!r} now" for name, old, new in values)
+            what_to_do = "Choose another directory, or ask for the same again to go on"
+            raise StoreError(f"{self.folder} holds another experiment: {other}. {what_to_do}")
 
     def _describe(self, manifest: Mapping[str, Json]) -> None:
         """Note this machine; results go on on another one, but only with the same data, wherever these come from."""
-        path = self.folder / "manifest.json"
-        now = json.loads(json.dumps(manifest))
+        path, now = self.folder / "manifest.json", json.loads(json.dumps(manifest))
         there = read_json(path) if path.exists() else {"data": now["data"], "machines": []}
         if not isinstance(there.get("data"), dict) or not isinstance(there.get("machines"), list):
             raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")

@@ -1,7 +1,6 @@
 """The two tables of an experiment, results.csv and curves.csv: their columns, and how they are read and summarised.
 
-A row of results is one training run; its rows of curves are the run's validations. Several draws of one control are
-summarised together. For a task that measures loss and acc, the columns are val_loss, val_acc, test_acc ...
+A row of results is one training run, one of curves a validation of it; columns are called val_loss, test_acc ...
 """
 
 import csv
@@ -49,11 +48,7 @@ def curve_columns(task: Task) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Point:
-    """One series at one round, over its n runs: trials, times the draws of a control.
-
-    `point["early_stop_step"]` takes a column by name, (n,). Steps are numbers of updates, densities fractions in
-    [0, 1], losses means per example.
-    """
+    """One series at one round, over its n runs: trials, times the draws of a control; point[name] is a column (n,)."""
 
     series: str
     round: int
@@ -80,9 +75,8 @@ class Point:
 class Outcome:
     """Everything that one experiment left behind.
 
-    `recipe` is what was asked, `manifest` what it ran on, as its JSON says. `title` names network and data; `note` is a
-    phrase that every table and figure must show: trials and steps, what was run smaller than in the paper, what the
-    data are not. `known` are all series by name.
+    `manifest` is what it ran on, `title` names network and data; `note` is a phrase that every table and figure must
+    show: trials and steps, what was run smaller than in the paper. `known` are all series by name.
     """
 
     recipe: Recipe
@@ -108,7 +102,6 @@ class Outcome:
         """Gather the results of one series, all its draws, by round; runs in order of draw, then trial."""
         points = []
         for (index,), rows in self._rows(self.results, series, "round"):
-            rows.sort(key=lambda row: (row["series"], row["trial"]))
             columns = {name: np.array([row[name] for row in rows]) for name in ("trial", *measured_columns(self.task))}
             points.append(Point(series, index, rows[0]["density"], rows[0]["steps"], columns.pop("trial"), columns))
         return points
@@ -126,18 +119,17 @@ class Outcome:
         """Gather the headline measure on the test set after `step` steps, (n,), by round; KeyError if nobody looked."""
         column, found = f"test_{self.task.headline.name}", dict[int, np.ndarray]()
         for (round,), rows in self._rows(self.curves, series, "round"):
-            rows.sort(key=lambda row: (row["series"], row["trial"]))
             found[round] = np.array([row[column] for row in rows if row["step"] == step and row[column] != ""])
             if not found[round].size:
                 raise KeyError(f"the test set was not looked at after {step:,} steps of {series}")
         return found
 
     def _rows(self, table: Iterable[Row], series: str, *by: str) -> list[tuple[tuple, list[Row]]]:
-        """The rows of a series and its other draws, put together and ordered by the values of some columns."""
+        """The rows of a series and its other draws, by draw and trial, put together by the values of some columns."""
         found: dict[tuple, list[Row]] = {}
-        for row in table:
-            if self.line(row["series"]) == series:
-                found.setdefault(tuple(row[name] for name in by), []).append(row)
+        mine = (row for row in table if self.line(row["series"]) == series)
+        for row in sorted(mine, key=lambda row: (row["series"], row["trial"])):
+            found.setdefault(tuple(row[name] for name in by), []).append(row)
         return sorted(found.items())
 
 
@@ -151,10 +143,7 @@ def text(columns: Sequence[str], rows: Iterable[Row]) -> str:
 
 
 def read(path: str | Path, columns: Sequence[str]) -> list[dict[str, Json]]:
-    """Read a table back, numbers as numbers; ValueError names the file if its columns or values are not right.
-
-    A measure of the test set is "" where nobody looked at it.
-    """
+    """Read a table back, numbers as numbers; ValueError names the file if its columns or values are not right."""
     with open(path, newline="") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != tuple(columns):
@@ -166,6 +155,6 @@ def read(path: str | Path, columns: Sequence[str]) -> list[dict[str, Json]]:
 
 
 def _value(name: str, text: str) -> Json:
-    if name == "series" or (name.startswith("test_") and text == ""):
+    if name == "series" or (name.startswith("test_") and text == ""):  # where nobody looked at the test set
         return text
     return int(text) if name in INTEGERS else float(text)

@@ -21,10 +21,9 @@ from npticket.train import fit
 
 @dataclass(frozen=True)
 class Means:
-    """What an experiment is run with, on which its results do not depend.
+    """What an experiment is run with, on which its results do not depend: `jobs` processes, or a dask `scheduler`.
 
-    Runs go to `jobs` processes, or to the dask `scheduler` at an address; each trains with `threads`. In `lock_step`,
-    and always on a GPU, the trials of all series of a round train together in one process, as far as memory suffices.
+    In `lock_step`, and always on a GPU, the trials of all series of a round train together, as far as memory suffices.
     """
 
     jobs: int = 1
@@ -60,14 +59,12 @@ def train_runs(
     setting = experiment.setting(means.engine, means.threads, run.first_step, run.steps, run.rate_at)
     result = fit(experiment.net, experiment.task, there[0], there[1], data, setting, place)
     end = start.like(backend.to_host(result.end.flat))
-    kept = []
-    for t, one in enumerate(asked):
-        left = record(experiment.task, result, t, masks.trial(t))
+    kept = [record(experiment.task, result, t, masks.trial(t)) for t in range(len(asked))]
+    for t, (one, left) in enumerate(zip(asked, kept, strict=True)):
         if "next_masks" in one.keep:
             left["next_masks"] = pack(at[t].prune(end.trial(t), masks.trial(t), start.trial(t)))
         if "end" in one.keep:
             left["end"] = end.flat[t]
-        kept.append(left)
     return kept
 
 

@@ -31,8 +31,8 @@ def fit_trials(
 ) -> list[Fit]:
     """Train networks from several (start, masks), every trial of each at the same time if there are so many workers.
 
-    The workers' call is `fit` with everything but start, masks and place. On a GPU the trials of one start train in one
-    call. `on_done` is called as each call ends. Raises what the first failed one raised.
+    Their call is `fit` with all but start, masks and place; on a GPU, for all trials of a start. `on_done` is called as
+    each call ends. Raises what the first failed one raised.
     """
     on_host = array_module(starts[0][0].flat) is np
     rows = [slice(t, t + 1) for t in range(len(place.trials))] if on_host else [slice(None)]
@@ -57,11 +57,7 @@ def default_jobs() -> int:
 
 
 class Workers:
-    """`jobs` processes with one BLAS thread each that all make the same `call`, with different arguments.
-
-    With jobs=1 everything happens in this process, one call after the other. A context manager: leaving it by an
-    exception (Ctrl-C) stops all processes at once.
-    """
+    """`jobs` processes of one BLAS thread that make the same `call` (1: this one); an exception stops all at once."""
 
     def __init__(self, call: Callable[..., object], jobs: int) -> None:
         if jobs < 1:
@@ -74,11 +70,11 @@ class Workers:
         self._stack = ExitStack()
 
     def __enter__(self) -> "Workers":
-        if self.jobs == 1:
-            self._stack.enter_context(one_blas_thread())
-            return self
         try:
-            self._start_processes()
+            if self.jobs > 1:
+                self._start_processes()
+            else:
+                self._stack.enter_context(one_blas_thread())
         except BaseException as error:
             self.__exit__(type(error))
             raise
@@ -89,12 +85,11 @@ class Workers:
             from joblib.externals.loky import ProcessPoolExecutor
         except ImportError as error:
             raise ImportError(f"{self.jobs} jobs need joblib (pip install joblib); 1 job does not") from error
-        threads = dict.fromkeys(THREAD_VARIABLES, "1")
         self._others = set(multiprocessing.active_children())
         resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
         with _interrupts_held_back():
             start = {"initializer": _prepare, "initargs": (self._call, os.getpid())}
-            pool = ProcessPoolExecutor(self.jobs, timeout=None, env=threads, **start)
+            pool = ProcessPoolExecutor(self.jobs, timeout=None, env=dict.fromkeys(THREAD_VARIABLES, "1"), **start)
             self._executor, self._kill = pool, partial(pool.shutdown, kill_workers=True)
             wait([pool.submit(os.getpid) for _ in range(self.jobs)])  # until all of them have started
 
@@ -157,10 +152,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 class Cluster(AbstractContextManager["Cluster"]):
-    """What Workers are, on the workers of a dask.distributed scheduler at `address`, such as "tcp://host:8786".
-
-    `call` is sent to every worker once. What a lost worker was doing, the scheduler gives to another.
-    """
+    """What Workers are, on those of a dask.distributed scheduler at `address`, such as "tcp://host:8786"."""
 
     def __init__(self, call: Callable[..., object], address: str) -> None:
         try:

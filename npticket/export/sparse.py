@@ -1,8 +1,7 @@
 """A ticket for prediction: it keeps only what survives, in a small file and in a form that is fast.
 
-A file holds a bit per parameter, compressed, and the values of those that are not 0. There is no CSR form, on purpose:
-NumPy needs about a hundred times as long for one of its multiplications as BLAS does in a dense matrix, and its files
-are of the same size. What pays at low densities is `Grouped`.
+A file holds a bit per parameter, compressed, and the values of those that are not 0. There is no CSR form: NumPy needs
+a hundred times as long for one of its multiplications as BLAS does in a dense matrix. What pays is `Grouped`.
 """
 
 import zipfile
@@ -22,11 +21,7 @@ DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch
 
 
 class SparseNet:
-    """f(x; kept * theta) for one trial, for prediction only.
-
-    A dense network runs without its dead units, faster the fewer weights are left below 5 %; any other one through the
-    plain layers, as fast as before.
-    """
+    """f(x; kept * theta) for one trial: a dense network without its dead units, any other one by the plain layers."""
 
     def __init__(self, net: Net, theta: Params, kept: Params) -> None:
         self.net, self._kept = net, kept
@@ -133,8 +128,7 @@ def load_sparse(path: str | Path, net: Net) -> SparseNet:
     need(found.keys() == keys, f"it holds {sorted(found)}, expected {sorted(keys)}")
     layout, bits, values = found["layout"], found["kept"], found["values"]
     need(layout.dtype.kind == "U" and layout.tolist() == _layout(net), "its parameters are others")
-    kept = Params.empty(net.body.layout, 1, bool)
-    size = kept.flat.shape[1]
+    size = (kept := Params.empty(net.body.layout, 1, bool)).flat.size
     need(bits.dtype == np.uint8 and bits.shape == (-(-size // 8),), f"kept are not {size} packed bits")
     need(not np.unpackbits(bits)[size:].any(), f"kept have bits beyond {size}")
     kept.flat[0] = np.unpackbits(bits, count=size)

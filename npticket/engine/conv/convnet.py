@@ -15,7 +15,7 @@ from npticket.engine.conv.threads import HalvedDense, Pieces, Team
 from npticket.engine.conv.weights import Filters, WinogradFilters, filters_of, local
 from npticket.engine.conv.winograd import TILE
 from npticket.engine.conv.winograd_maps import WinogradRows, WinogradWhole
-from npticket.engine.whole import Whole
+from npticket.engine.optimizers import Whole
 from npticket.layers import Chain, Dense, Flatten
 from npticket.params import Params
 from npticket.protocols import Loss, MakeOptimizer, Net, does_decay, is_elementwise

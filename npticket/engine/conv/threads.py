@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from npticket.backend import Dtype
-from npticket.engine.packed import packed
+from npticket.engine.optimizers import packed
 from npticket.layers import Dense
 from npticket.optimizers import moving
 from npticket.params import Params, Tree

@@ -1,8 +1,7 @@
 """Convolution by im2col, as in layers.Conv2D, with the bias and the ReLU behind it.
 
-A trial's windows are gathered by one kernel, for as many images at a time as fit into COLUMN_BYTES, and multiplied
-right away: one trial's product is large enough for a GPU, and a single product, unlike a stack of them, takes its
-factors in any order.
+A trial's windows are gathered by one kernel, for as many images at a time as fit into COLUMN_BYTES, and multiplied: one
+trial's product is large enough for a GPU and, unlike a stack of products, takes its factors in any order.
 """
 
 from collections.abc import Iterator
@@ -31,8 +30,7 @@ IM2COL = """
         const int h = row / spread, w = column / spread;
         const bool inside = row >= 0 && row % spread == 0 && h < height
             && column >= 0 && column % spread == 0 && w < width;
-        columns[start + ptrdiff_t(k) * channels] =
-            inside ? x[((image * height + h) * width + w) * channels + c] : T(0);
+        columns[start + ptrdiff_t(k) * channels] = inside ? x[((image * height + h) * width + w) * channels + c] : T(0);
     }}
 """
 
@@ -76,8 +74,7 @@ class Conv2D:
 
 def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int], spread: int = 1) -> Array:
     """Slide w (T, K, K, C, O) over x (T or 1, B, H, W, C); the rest as in layers.conv."""
-    xp = array_module(x, w)
-    size, filters = w.shape[1], w.shape[-1]
+    xp, size, filters = array_module(x, w), w.shape[1], w.shape[-1]
     out_height, out_width = ((frame - size) // stride + 1 for frame in padded)
     y = xp.empty((len(w), x.shape[1], out_height, out_width, filters), x.dtype)
     for t, matrix in enumerate(w.reshape(len(w), -1, filters)):
@@ -89,8 +86,7 @@ def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int],
 
 def weight_gradient(x: Array, dy: Array, stride: int, pad: int, out: Array) -> None:
     """Write the sum over all windows of x^T dy into `out` (T, K, K, C, O)."""
-    xp = array_module(x, dy, out)
-    size, filters = out.shape[1], out.shape[-1]
+    xp, size, filters = array_module(x, dy, out), out.shape[1], out.shape[-1]
     for t, total in enumerate(out.reshape(len(out), -1, filters)):
         rows_of_dy = dy[t].reshape(-1, filters)
         for rows, columns in im2col(x[t], size, stride, pad, dy.shape[2:4]):
@@ -104,8 +100,7 @@ def im2col(
     x: Array, size: int, stride: int, pad: int, out: tuple[int, int], spread: int = 1
 ) -> Iterator[tuple[slice, Array]]:
     """Yield (rows, columns (n H' W', K K C)), rows being their place among those of all images.     x (B, H, W, C)"""
-    xp = array_module(x)
-    batch, *shape = x.shape
+    xp, (batch, *shape) = array_module(x), x.shape
     area, window = out[0] * out[1], size * size * shape[-1]
     at_once = max(1, min(batch, COLUMN_BYTES // (area * window * x.dtype.itemsize)))
     for first in range(0, batch, at_once):

@@ -1,8 +1,7 @@
 """Fused loops for a GPU, in the terms of cupy.ElementwiseKernel: inputs, outputs, loop body, name.
 
-A body is run for every i, and reads and writes what its arrays have there; a `raw` array is read and written anywhere,
-as if it had one axis. Outputs may be read, too: they are updated in place. No two i write to the same place, and none
-adds up what others find, so that everything repeats bit for bit.
+A body is run for every i and sees its arrays there; a `raw` array is read and written anywhere, as if it had one axis.
+Outputs may be updated in place. No two i write to the same place, nor add up what others find: all repeats bit for bit.
 """
 
 from collections.abc import Callable
@@ -28,8 +27,7 @@ SUM_ROWS: Source = (
     PART
     + """
     T sum = 0;
-    for (int r = first; r < last; ++r)
-        sum += x[start + ptrdiff_t(r) * channels];
+    for (int r = first; r < last; ++r) sum += x[start + ptrdiff_t(r) * channels];
     total = sum;
     """,
     "sum_rows",
@@ -66,8 +64,7 @@ def sum_rows(x: Array, out: Array) -> None:
 
     A library sums over an axis in the middle with as many threads as there are sums, which are few here.
     """
-    xp = array_module(x, out)
-    trials, rows, channels = x.shape
+    xp, (trials, rows, channels) = array_module(x, out), x.shape
     while (parts := parts_of(rows)) > 1:
         total = xp.empty((trials, parts, channels), x.dtype)
         kernel(xp, SUM_ROWS)(x, rows, parts, channels, total)

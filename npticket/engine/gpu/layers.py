@@ -1,5 +1,6 @@
 """From a network's layers to those that have kernels, joined with the ReLU behind them; and the smaller of these."""
 
+from collections.abc import Callable
 from functools import cache
 
 from npticket import layers
@@ -11,24 +12,15 @@ from npticket.params import Tree
 from npticket.protocols import Backward, Layer
 from npticket.streams import TrainingStep
 
-WITH_RELU = (layers.Dense, layers.Conv2D, layers.BatchNorm)
-
 
 def fused_layers(layer: Layer, relu: bool = False) -> Layer:
-    """The same network with the same parameters, at its end a ReLU if asked for; unknown layers stay what they are.
-
-    What is derived from a known one is unknown: it may do something else.
-    """
+    """The same network with the same parameters, a ReLU at its end if asked for; what is unknown, or derived, stays."""
     if type(layer) is layers.Chain:
         return _fused_chain(layer)
     if type(layer) is layers.Residual:
         return layers.Residual(fused_layers(layer.body), layer.shortcut and fused_layers(layer.shortcut))
-    if type(layer) is layers.Dense:
-        return Dense(layer, relu)
-    if type(layer) is layers.Conv2D:
-        return Conv2D(layer, relu)
-    if type(layer) is layers.BatchNorm:
-        return BatchNorm(layer, relu)
+    if type(layer) in WITH_RELU:
+        return WITH_RELU[type(layer)](layer, relu)
     if type(layer) is layers.MaxPool:
         return MaxPool(layer.size)
     return ReLU() if type(layer) is layers.ReLU else layer
@@ -40,9 +32,7 @@ def _fused_chain(chain: layers.Chain) -> layers.Chain:
         name, layer = rest.pop(0)
         ends_with_offset = type(layer) in WITH_RELU and not {"b", "shift"}.isdisjoint(layer.layout)
         relu = ends_with_offset and bool(rest) and type(rest[0][1]) is layers.ReLU
-        found[name] = fused_layers(layer, relu)
-        if relu:
-            rest.pop(0)
+        rest, found[name] = rest[relu:], fused_layers(layer, relu)
     return layers.Chain(**found)
 
 
@@ -77,11 +67,13 @@ class Dense:
         return y, backward
 
 
+WITH_RELU: dict[type, Callable] = {layers.Dense: Dense, layers.Conv2D: Conv2D, layers.BatchNorm: BatchNorm}
+
+
 def stacked_product(a: Array, b: Array, out: Array = None) -> Array:
     """a @ b, trial by trial.     a (T or 1, N, K)   b (T or 1, K, M)   out (T, N, M)
 
-    One product takes its factors in any order; a stack of them copies those that are not contiguous: then it is done
-    here, where it can be seen.
+    One product takes its factors in any order; a stack copies those that are not contiguous: here it can be seen.
     """
     xp = array_module(a, b)
     if len(a) == len(b) == 1:
@@ -102,10 +94,7 @@ SQUARE = """
     for (int k = 1; k < size * size; ++k) {{
         const ptrdiff_t at = corner + (ptrdiff_t(k / size) * width + k % size) * channels;
         const T value = x[at];
-        if (value > top || (value != value && top == top)) {{
-            best = at;
-            top = value;
-        }}
+        if (value > top || (value != value && top == top)) best = at, top = value;
     }}
 """
 GRADIENT = """
@@ -130,8 +119,7 @@ class MaxPool(layers.MaxPool):
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         xp, size = array_module(x), self.size
         trials, batch, height, width, channels = x.shape
-        out = height // size, width // size
-        shapes = height, width, channels, *out
+        shapes = height, width, channels, *(out := (height // size, width // size))
         over_squares, gradient = max_pool(size)
         y = xp.empty((trials, batch, *out, channels), x.dtype)
         kernel(xp, over_squares)(x, *shapes, y)

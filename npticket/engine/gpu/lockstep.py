@@ -1,7 +1,7 @@
 """Networks in lock-step on a GPU: the layers, with one kernel where their own code would launch many.
 
-A product of arrays (T, ...) copies what is not contiguous, and views into parameters (T, P) are not: here the
-parameters of all trials stand layer by layer instead, so that each layer's are one block.
+A product of arrays (T, ...) copies what is not contiguous, as views into parameters (T, P) are not: here the parameters
+of all trials stand layer by layer instead.
 """
 
 from collections.abc import Callable
@@ -10,13 +10,15 @@ from npticket.backend import Array, array_module
 from npticket.engine.gpu.kernels import Source, kernel
 from npticket.engine.gpu.layers import fused_layers
 from npticket.engine.gpu.loss import cross_entropy
-from npticket.engine.whole import Whole
+from npticket.engine.optimizers import Whole
 from npticket.layers import predict
 from npticket.loss import softmax_cross_entropy
 from npticket.optimizers import FLUSH_EVERY, SGD, Adam, moving, tiny
 from npticket.params import Params, Tree
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer
 from npticket.streams import TrainingStep
+
+Factors = Callable[[], tuple[float, ...]]  # what the next step multiplies by
 
 # optimizers.Adam, with its `scales` as eps and rate, and now and then its `flush`: m up to `drop` becomes 0. What is
 # pruned is not even read.
@@ -52,8 +54,7 @@ SGD_STEP: Source = (
 class Gpu:
     """Runs T nets from `start` under `masks` in one batched step; `start` itself is not written.
 
-    What is pruned must start at 0, and is not touched. Once built, nothing here waits for the device. An optimizer for
-    which there is no kernel steps the network as it is, trial by trial.
+    What is pruned must start at 0, and is not touched. Once built, nothing here waits for the device.
     """
 
     def __init__(self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer) -> None:
@@ -62,7 +63,7 @@ class Gpu:
         self._loss = cross_entropy if loss is softmax_cross_entropy else loss
         self._theta, self._grads = ByLayer(start), ByLayer(start.like(xp.zeros_like(start.flat)))
         kernels = fused(optimizer(masks), ByLayer(moving(masks)).flat)
-        self._optimizer = Unfused(optimizer, start, masks) if kernels is None else kernels
+        self._optimizer = kernels or Unfused(optimizer, start, masks)
 
     def see(self, inputs: Array) -> Array:
         return inputs
@@ -82,17 +83,13 @@ class Gpu:
 
 
 class ByLayer:
-    """A copy of Params in which each parameter of all trials is one block: views (T, ...) into flat (1, T P).
-
-    `read` copies all of them into Params, `write` takes them from there.
-    """
+    """A copy of Params in which each parameter of all trials is one block: views (T, ...) into flat (1, T P)."""
 
     def __init__(self, params: Params) -> None:
         shapes = {name: (params.trials, *shape) for name, shape in params.shapes.items()}
         parts = [params[name].reshape(1, -1) for name in params]
         self._blocks = Params(shapes, array_module(params.flat).concatenate(parts, axis=1))
-        self.flat = self._blocks.flat
-        self.tree = _first(self._blocks.tree)
+        self.flat, self.tree = self._blocks.flat, _first(self._blocks.tree)
 
     def read(self, out: Params) -> None:
         for name in out:
@@ -117,34 +114,29 @@ class Unfused:
         theta.write(self._theta)
 
 
-def fused(plain: Optimizer, alive: Array) -> "Fused | None":
+def fused(own: Optimizer, alive: Array) -> "Fused | None":
     """Return what does the same as a fresh optimizer in one pass, or None; `alive` says what may move."""
-    if type(plain) is Adam:  # and nothing derived from it, which may do something else
-        return Fused(plain, alive, ADAM_STEP, 2, lambda: (plain.beta1, plain.beta2, *plain.scales()))
-    if type(plain) is SGD:
-        return Fused(
-            plain, alive, SGD_STEP, 1, lambda: (plain.momentum, plain.weight_decay, plain.schedule(plain.steps))
-        )
+    if type(own) is Adam:  # and nothing derived from it, which may do something else
+        return Fused(own, alive, ADAM_STEP, 2, lambda: (own.beta1, own.beta2, *own.scales()))
+    if type(own) is SGD:
+        return Fused(own, alive, SGD_STEP, 1, lambda: (own.momentum, own.weight_decay, own.schedule(own.steps)))
     return None
 
 
 class Fused:
-    """Takes the steps of `plain`, which it counts there, by a kernel that keeps `count` moments of each parameter."""
+    """Takes the steps of `own`, which it counts there, by a kernel that keeps `count` moments of each parameter."""
 
-    def __init__(
-        self, plain: Adam | SGD, alive: Array, source: Source, count: int, factors: Callable[[], tuple[float, ...]]
-    ) -> None:
-        self._plain, self._alive, self._source, self._factors = plain, alive, source, factors
+    def __init__(self, own: Adam | SGD, alive: Array, source: Source, count: int, factors: Factors) -> None:
+        self._own, self._alive, self._source, self._factors = own, alive, source, factors
         self._moments: list[Array] = [None] * count
 
     def step(self, theta: ByLayer, grads: ByLayer) -> None:
-        p, g, steps = theta.flat, grads.flat, self._plain.steps
-        xp = array_module(p, g)
+        p, g, xp = theta.flat, grads.flat, array_module(theta.flat, grads.flat)
         if self._moments[0] is None:
             self._moments = [xp.zeros_like(p) for _ in self._moments]
-        drop = tiny(p) if steps % FLUSH_EVERY == 0 else 0.0  # as optimizers.flush does
+        drop = tiny(p) if self._own.steps % FLUSH_EVERY == 0 else 0.0  # as optimizers.flush does
         kernel(xp, self._source)(g, self._alive, *self._factors(), drop, p, *self._moments)
-        self._plain.steps += 1
+        self._own.steps += 1
 
 
 def _first(tree: Tree) -> dict[str, Array]:

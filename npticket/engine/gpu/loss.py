@@ -12,8 +12,7 @@ CROSS_ENTROPY: Source = (
     T top = z[first], total = 0;
     for (int c = 1; c < classes; ++c)
         if (z[first + c] > top) top = z[first + c];
-    for (int c = 0; c < classes; ++c)
-        total += exp(z[first + c] - top);
+    for (int c = 0; c < classes; ++c) total += exp(z[first + c] - top);
     const T log_total = log(total);
     for (int c = 0; c < classes; ++c)
         dz[first + c] = (exp(z[first + c] - top - log_total) - (c == int(label))) / batch;
@@ -25,9 +24,8 @@ CROSS_ENTROPY: Source = (
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     """Return the loss of each trial (T,) and its gradient (T, B, C).     logits (T, B, C)   labels (T, B)"""
-    xp = array_module(logits, labels)
+    xp, (trials, batch, classes) = array_module(logits, labels), logits.shape
     logits = xp.ascontiguousarray(logits)
-    trials, batch, classes = logits.shape
     each, gradient = xp.empty((trials, batch), logits.dtype), xp.empty_like(logits)
     kernel(xp, CROSS_ENTROPY)(logits, labels, classes, batch, each, gradient)
     loss = xp.empty(trials, logits.dtype)

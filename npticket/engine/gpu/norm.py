@@ -15,8 +15,7 @@ MOMENTS: Source = (
     PART
     + """
     T sum = 0, squares = 0;
-    for (int r = first; r < last; ++r)
-        sum += x[start + ptrdiff_t(r) * channels];
+    for (int r = first; r < last; ++r) sum += x[start + ptrdiff_t(r) * channels];
     const T middle = sum / (last - first);
     for (int r = first; r < last; ++r) {
         const T apart = x[start + ptrdiff_t(r) * channels] - middle;
@@ -115,8 +114,7 @@ class BatchNorm:
             mean, inverse = p["running_mean"], 1 / xp.sqrt(p["running_var"] + self._eps)
         else:
             mean, m2 = moments(rows)
-            inverse = xp.empty_like(mean)
-            running = p["running_mean"], p["running_var"]
+            inverse, running = xp.empty_like(mean), (p["running_mean"], p["running_var"])
             kernel(xp, STATISTICS)(mean, m2, rows.shape[1], self._momentum, self._eps, inverse, *running)
         around = [part[:, None] for part in (mean, inverse, p["scale"])]
         y = kernel(xp, NORMALISE)(rows, *around, p["shift"][:, None], relu)
@@ -135,8 +133,7 @@ class BatchNorm:
 
 def moments(x: Array) -> tuple[Array, Array]:
     """Mean over the rows and sum of squared deviations from it, (T, C) and (T, C).     x (T, N, C)"""
-    xp = array_module(x)
-    trials, rows, channels = x.shape
+    xp, (trials, rows, channels) = array_module(x), x.shape
     count, each, parts = rows, ROWS, parts_of(rows)
     mean, m2 = (xp.empty((trials, parts, channels), x.dtype) for _ in range(2))
     kernel(xp, MOMENTS)(x, rows, parts, channels, mean, m2)
@@ -150,12 +147,9 @@ def moments(x: Array) -> tuple[Array, Array]:
 
 def gradient_sums(x: Array, dy: Array, y: Array, mean: Array, inverse: Array, relu: bool) -> Array:
     """What shift and scale are to receive, (T, 2, C).     x, dy, y (T, N, C)   mean, inverse (T, C)"""
-    xp = array_module(x, dy, y)
-    trials, rows, channels = x.shape
-    parts = parts_of(rows)
-    sums = xp.empty((trials, parts, 2 * channels), x.dtype)
+    xp, (trials, rows, channels), parts = array_module(x, dy, y), x.shape, parts_of(x.shape[1])
+    sums, total = (xp.empty(shape, x.dtype) for shape in ((trials, parts, 2 * channels), (trials, 2 * channels)))
     work = trials * parts * channels
     kernel(xp, GRADIENT_SUMS)(x, dy, y, mean, inverse, rows, parts, channels, relu, sums, size=work)
-    total = xp.empty((trials, 2 * channels), x.dtype)
     sum_rows(sums, total)
     return total.reshape(trials, 2, channels)

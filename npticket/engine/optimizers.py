@@ -1,0 +1,86 @@
+"""How engines run an optimizer: over the whole network, trial by trial, or with work proportional to the survivors."""
+
+from functools import partial
+
+import numpy as np
+
+from npticket.backend import Dtype, array_module
+from npticket.engine.gemm import fastest
+from npticket.optimizers import moving
+from npticket.params import Params
+from npticket.protocols import MakeOptimizer, Optimizer, is_elementwise
+
+
+def made(optimizer: MakeOptimizer, masks: Params) -> Optimizer:
+    """Return an optimizer for `masks` that may be stepped over all parameters of all trials."""
+    one = optimizer(masks)
+    return one if is_elementwise(one) else Whole(optimizer, masks)
+
+
+class Whole:
+    """One optimizer per trial, each over all parameters under their true names and shapes.
+
+    It is shown gradients of exactly 0 where nothing may move, so that a norm over all of them is the same everywhere.
+    """
+
+    elementwise, decays = False, True
+
+    def __init__(self, optimizer: MakeOptimizer, masks: Params) -> None:
+        self._optimizers = [optimizer(masks.trial(t)) for t in range(masks.trials)]
+        self._moves = moving(masks).flat
+
+    def step(self, theta: Params, grads: Params) -> None:
+        grads.flat[...] = array_module(grads.flat).where(self._moves, grads.flat, 0)
+        for t, optimizer in enumerate(self._optimizers):
+            optimizer.step(theta.trial(t), grads.trial(t))
+
+
+class Scattered(Whole):
+    """The same for an engine that keeps, at `kept` of its flat array, what stands at `index` of one whole trial's."""
+
+    def __init__(
+        self, optimizer: MakeOptimizer, start: Params, masks: Params, index: np.ndarray, kept: np.ndarray
+    ) -> None:
+        super().__init__(optimizer, masks)
+        self._theta, self._grads, self._index, self._kept = start.copy(), start.copy(), index, kept
+
+    def step(self, theta: Params, grads: Params) -> None:
+        """Update theta.flat in place, which nobody else may change."""
+        self._grads.flat[...] = 0
+        self._grads.flat[:, self._index] = grads.flat[:, self._kept]
+        super().step(self._theta, self._grads)
+        theta.flat[:, self._kept] = self._theta.flat[:, self._index]
+
+
+class Packed:
+    """Steps the survivors of one trial as one packed vector; exactly what `optimizer` does among the zeros.
+
+    Parameters are read once, at the first step: from then on nobody else may change them.
+    """
+
+    elementwise, decays = True, True
+
+    def __init__(self, optimizer: MakeOptimizer, masks: Params) -> None:
+        self._index = np.flatnonzero(moving(masks).flat[0])
+        self._everyone = Params({"packed/W": self._index.shape}, np.ones((1, len(self._index)), bool))
+        self._optimizer = optimizer(self._everyone)
+        self._memory: tuple[Params, Params] | None = None  # the survivors' parameters and gradients
+
+    def step(self, theta: Params, grads: Params) -> None:
+        if self._memory is None:
+            survivors = self._everyone.like(theta.flat[:, self._index])
+            self._memory = survivors, survivors.copy()
+        mine, gradients = self._memory
+        grads.flat[0].take(self._index, out=gradients.flat[0], mode="wrap")  # with the default mode it would copy
+        self._optimizer.step(mine, gradients)
+        theta.flat[0, self._index] = mine.flat[0]
+
+
+def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:
+    """Return the optimizer for one trial's `masks`, packed if elementwise and faster so: timed, with the same bits."""
+    if masks.flat.all() or not is_elementwise(optimizer(masks)):
+        return made(optimizer, masks)
+    ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
+    theta, grads = (masks.like(np.zeros(masks.flat.shape, dtype)) for _ in range(2))
+    steps = [way(masks).step for way in ways]
+    return ways[steps.index(fastest(steps, theta, grads))](masks)
