@@ -88,12 +88,7 @@ class Adam:
     decays = False
 
     def __init__(
-        self,
-        masks: Params,
-        lr: float | Schedule,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
+        self, masks: Params, lr: float | Schedule, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
     ) -> None:
         self.schedule = _schedule(lr)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps

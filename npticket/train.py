@@ -69,13 +69,7 @@ class Setting:
 
 
 def fit(
-    net: Net,
-    task: Task,
-    start: Params,
-    masks: Params,
-    data: Dataset,
-    setting: Setting,
-    place: Place | None = None,
+    net: Net, task: Task, start: Params, masks: Params, data: Dataset, setting: Setting, place: Place | None = None
 ) -> Fit:
     """Train `start` under `masks` and return what was measured; neither is written to.
 

@@ -50,14 +50,7 @@ BT = np.array(
         [0, 4, 0, -5, 0, 1],
     ]
 )
-AT = np.array(
-    [
-        [1, 1, 1, 1, 1, 0],
-        [0, 1, -1, 2, -2, 0],
-        [0, 1, 1, 4, 4, 0],
-        [0, 1, -1, 8, -8, 1],
-    ]
-)
+AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 POINTS = 6  # per dimension
 TILE = 4  # outputs per dimension
 CENTRE = 7  # of the 36: the product at the points (1, 1), of which A^T M A adds the same to every output of a tile
