@@ -43,10 +43,8 @@ class SGD:
     elementwise = True
 
     def __init__(self, masks: Params, lr: float | Schedule, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
-        self.schedule = _schedule(lr)
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.steps = 0
+        self.schedule = lr if callable(lr) else constant(lr)
+        self.momentum, self.weight_decay, self.steps = momentum, weight_decay, 0
         self._survivors = _Survivors(masks)
         self._v: Array = None
 
@@ -90,9 +88,8 @@ class Adam:
     def __init__(
         self, masks: Params, lr: float | Schedule, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
     ) -> None:
-        self.schedule = _schedule(lr)
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
-        self.steps = 0
+        self.schedule = lr if callable(lr) else constant(lr)
+        self.beta1, self.beta2, self.eps, self.steps = beta1, beta2, eps, 0
         self._survivors = _Survivors(masks)
         self._m: Array = None
         self._v: Array = None
@@ -179,7 +176,3 @@ class _Survivors:
         bits = gradients.view(integer)
         xp.bitwise_and(bits, self._bits, out=bits)
         return gradients
-
-
-def _schedule(lr: float | Schedule) -> Schedule:
-    return lr if callable(lr) else constant(lr)

@@ -17,7 +17,7 @@ from npticket.backend import Array, Dtype, array_module, one_blas_thread, to_dev
 from npticket.datasets import Augment, Dataset, Split, epoch_order
 from npticket.engine import plan
 from npticket.params import Params, check_masks
-from npticket.protocols import Engine, MakeOptimizer, Net
+from npticket.protocols import MakeOptimizer, Net
 from npticket.record import Fit, Record, join_trials, named
 from npticket.streams import Place, TrainingStep
 from npticket.task import Measured, Predict, Task, misfit
@@ -117,7 +117,11 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     engine = plan(net, task, start, masks, setting.optimizer, setting.engine, data.floats(some, dtype), setting.threads)
     seen = data.seen(engine.see)
     record = Record(task, start, setting.at_steps)
-    look, validations = partial(_look, task, engine, seen, dtype), set(record.at_steps)
+    validations = set(record.at_steps)
+
+    def look(when: str, split: Split) -> Measured:
+        return named(when, evaluate(task, engine.predict, seen, split, dtype))
+
     losses = []  # kept on the device: looking at one would wait for it
     batches = _minibatches(data if setting.augment else seen, setting, dtype, place)
     for step, (inputs, targets) in zip(range(setting.first_step, setting.steps), batches, strict=False):
@@ -128,9 +132,9 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
             since = to_host(xp.stack(losses))
             losses.clear()
             _check_finite("training", since, step + 1, place)
-            found = {"train_loss": since.mean(axis=0, dtype=np.float64)} | look("val", seen.validation)
+            found = {"train_loss": since.mean(axis=0, dtype=np.float64), **look("val", seen.validation)}
             _check_finite("validation", found["val_loss"][None], step + 1, place)
-            record.add(engine, found | (look("test", seen.test) if step + 1 in setting.test_at else {}))
+            record.add(engine, {**found, **(look("test", seen.test) if step + 1 in setting.test_at else {})})
 
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
@@ -161,11 +165,6 @@ def evaluate(task: Task, predict: Predict, data: Dataset, split: Split, dtype: D
     starts = range(0, len(split), CHUNK)
     parts = ((split.inputs[None, i : i + CHUNK], split.targets[None, i : i + CHUNK]) for i in starts)
     return task.evaluate(predict, ((data.floats(inputs, dtype), targets) for inputs, targets in parts))
-
-
-def _look(task: Task, engine: Engine, seen: Dataset, dtype: Dtype, when: str, split: Split) -> dict[str, np.ndarray]:
-    """What the engine's present parameters give on a split, by names like val_loss."""
-    return named(when, evaluate(task, engine.predict, seen, split, dtype))
 
 
 def _check_finite(what: str, losses: np.ndarray, step: int, place: Place) -> None:

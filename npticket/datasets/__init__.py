@@ -6,14 +6,5 @@ from npticket.datasets.epoch import Augment, FlipAndCrop, epoch_order
 from npticket.datasets.mnist import fashion_mnist, mnist
 
 __all__ = [
-    "Augment",
-    "DataError",
-    "Dataset",
-    "FlipAndCrop",
-    "Split",
-    "cifar10",
-    "cifar100",
-    "epoch_order",
-    "fashion_mnist",
-    "mnist",
-]
+    "Augment", "DataError", "Dataset", "FlipAndCrop", "Split", "cifar10", "cifar100", "epoch_order", "fashion_mnist", "mnist",
+]  # fmt: skip

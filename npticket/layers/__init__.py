@@ -8,17 +8,6 @@ from npticket.layers.parameterless import AveragePool, Dropout, Flatten, GlobalA
 from npticket.protocols import Layer
 
 __all__ = [
-    "AveragePool",
-    "BatchNorm",
-    "Chain",
-    "Conv2D",
-    "Dense",
-    "Dropout",
-    "Flatten",
-    "GlobalAveragePool",
-    "Layer",
-    "MaxPool",
-    "ReLU",
-    "Residual",
-    "predict",
-]
+    "AveragePool", "BatchNorm", "Chain", "Conv2D", "Dense", "Dropout", "Flatten", "GlobalAveragePool", "Layer",
+    "MaxPool", "ReLU", "Residual", "predict",
+]  # fmt: skip
