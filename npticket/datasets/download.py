@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,9 +41,8 @@ def find(
         for candidate in (root / name, root):
             if not missing(candidate):
                 return candidate, source
-        raise DataError(
-            f"neither {source} nor its subfolder {name}/ holds all files; in {root} missing: {missing(root)}"
-        )
+        lacking = missing(root)
+        raise DataError(f"neither {source} nor its subfolder {name}/ holds all files; in {root} missing: {lacking}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npticket" / name
     if missing(cache):
         download(files, mirrors, cache)
@@ -56,10 +56,9 @@ def read_caveat(folder: Path) -> str:
 
 
 def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> None:
-    """Put `files` (name -> "md5:..." or "sha256:...") from the first mirror that delivers each into `folder`.
+    """Put `files` (name -> "md5:..." or "sha256:..."), if they are not there, from the first mirror that delivers each.
 
-    Raises OutOfReach within seconds if no mirror answers at all, DataError if mirrors answer but none delivers a
-    file with the right checksum. What is there already and right is not fetched again.
+    Raises OutOfReach within seconds if no mirror answers, DataError if none delivers a file with the right checksum.
     """
     try:
         import pooch
@@ -96,13 +95,10 @@ def _reachable(mirrors: Sequence[str], file: str) -> list[str]:
     answered = set()
 
     def ask(mirror: str) -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(mirror + file, method="HEAD"), timeout=PATIENCE).close()
+        with suppress(OSError):
+            with suppress(urllib.error.HTTPError):  # that is an answer, too
+                urllib.request.urlopen(urllib.request.Request(mirror + file, method="HEAD"), timeout=PATIENCE).close()
             answered.add(mirror)
-        except urllib.error.HTTPError:
-            answered.add(mirror)
-        except OSError:
-            pass
 
     threads = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in mirrors]
     for thread in threads:

@@ -24,11 +24,7 @@ def epoch_order(n: int, batch: int, place: Place, epoch: int) -> np.ndarray:
 
 
 class Changes(Protocol):
-    """How the inputs of one epoch are changed, example by example.
-
-    `apply` returns changed copies of `images` (T, B, ...), which are the epoch's `examples`; `to` the same changes with
-    arrays of module `xp`.
-    """
+    """How inputs of one epoch are changed: `apply` copies and changes `images` (T, B, ...), the epoch's `examples`."""
 
     def to(self, xp: ModuleType) -> "Changes": ...
 
@@ -51,9 +47,8 @@ class FlipAndCrop:
     @classmethod
     def draw(cls, n: int, place: Place, epoch: int) -> "FlipAndCrop":
         """Draw for the n examples that each trial sees in an epoch, from the trial's own stream."""
-        rngs = place.rngs("augment", epoch)
-        corners = [rng.integers(0, 2 * PAD + 1, (n, 2)) for rng in rngs]
-        return cls(np.stack(corners), np.stack([rng.random(n) < 0.5 for rng in rngs]))
+        draws = [(rng.integers(0, 2 * PAD + 1, (n, 2)), rng.random(n) < 0.5) for rng in place.rngs("augment", epoch)]
+        return cls(*map(np.stack, zip(*draws, strict=True)))
 
     def to(self, xp: ModuleType) -> "FlipAndCrop":
         return FlipAndCrop(to_device(self.corners, xp), to_device(self.mirrored, xp))
@@ -64,8 +59,7 @@ class FlipAndCrop:
         padded = xp.zeros((trials, batch, height + 2 * PAD, width + 2 * PAD, channels), images.dtype)
         padded[:, :, PAD : PAD + height, PAD : PAD + width] = images
         corners, mirrored = self.corners[:, examples], self.mirrored[:, examples, None]
-        across = xp.arange(width)
-        rows = corners[..., 0, None] + xp.arange(height)
+        rows, across = corners[..., 0, None] + xp.arange(height), xp.arange(width)
         columns = corners[..., 1, None] + xp.where(mirrored, across[::-1], across)
         t, b = xp.arange(trials)[:, None, None, None], xp.arange(batch)[:, None, None]
         return padded[t, b, rows[..., :, None], columns[..., None, :]]
