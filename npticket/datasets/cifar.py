@@ -53,10 +53,9 @@ CIFAR_100 = _Format("CIFAR-100", "cifar-100", "03b5dce01913d631647c71ecec9e9cb8"
 def cifar10(folder: str | Path | None = None, seed: int = 0) -> Dataset:
     """Return CIFAR-10, split 45,000 / 5,000 / 10,000; `seed` chooses the validation images.
 
-    Looks in `folder`; else in $NPTICKET_DATA; else in the user's cache folder; else downloads 162 MB into it, or raises
-    DataError. A folder may hold the archive cifar-10-binary.tar.gz or the six .bin files, itself or in a subfolder
-    "cifar-10" or "cifar-10-batches-bin". Pixels enter a network with mean 0 and standard deviation 1: the paper does
-    not say how, and so Conv-2 stops early nearer to the iteration that it reports (docs/results/input_scaling.md).
+    Looks where `mnist` does, else downloads 162 MB or raises DataError. A folder may hold cifar-10-binary.tar.gz or its
+    six .bin files, itself or in a subfolder "cifar-10" or "cifar-10-batches-bin". Pixels enter a network with mean 0
+    and standard deviation 1: so Conv-2 stops early nearer to where the paper does (docs/results/input_scaling.md).
     """
     return _load(CIFAR_10, folder, seed)
 
@@ -94,8 +93,7 @@ def _from_archive(kind: _Format, path: Path) -> list[bytes]:
                     found[wanted[member.name]] = file.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DataError(f"{path} is not a complete archive ({error}); delete it and fetch it again") from error
-    lacking = [name for name in kind.members if name not in found]
-    if lacking:
+    if lacking := [name for name in kind.members if name not in found]:
         raise DataError(f"{path} does not contain {', '.join(lacking)}: is it another version of {kind.name}?")
     return [found[name] for name in kind.members]
 

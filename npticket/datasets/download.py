@@ -1,7 +1,4 @@
-"""Where a dataset's files are: a folder that was named, $NPTICKET_DATA, the user's cache, or a download into it.
-
-Downloads try mirrors in turn, check what they get, and never leave a half-written file under its final name.
-"""
+"""Where a dataset's files are: a folder that was named, $NPTICKET_DATA, the user's cache, or a download into it."""
 
 import os
 import sys
@@ -31,11 +28,11 @@ def find(
     `missing(folder)` names what a folder lacks, or returns ""; `files` and `mirrors` are as in `download`. A folder
     that the user named, by `folder` or by NPTICKET_DATA, must hold the files, itself or in its subfolder `name`.
     """
-    named, source = folder, str(folder)
-    if folder is None and (named := os.environ.get("NPTICKET_DATA") or None):
-        source = f"{named} (NPTICKET_DATA)"
-    if named is not None:
-        root = Path(named)
+    source = str(folder)
+    if folder is None and (folder := os.environ.get("NPTICKET_DATA") or None):
+        source = f"{folder} (NPTICKET_DATA)"
+    if folder is not None:
+        root = Path(folder)
         if not root.is_dir():
             raise DataError(f"the data folder {source} does not exist")
         for candidate in (root / name, root):
@@ -68,8 +65,7 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutOfReach(f"the cache folder {folder} cannot be made ({error}); XDG_CACHE_HOME names another") from error
-    mirrors = _reachable(mirrors, next(iter(files)))
-    if not mirrors:
+    if not (mirrors := _reachable(mirrors, next(iter(files)))):
         raise OutOfReach("no mirror can be reached from here")
     shows_bar = sys.stderr.isatty() and find_spec("tqdm") is not None
     for name, checksum in files.items():
@@ -88,10 +84,7 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
 
 
 def _reachable(mirrors: Sequence[str], file: str) -> list[str]:
-    """Ask all mirrors at once for `file`; who answers in time, with whatever, can be reached.
-
-    In threads, because looking up a name can hang for much longer than any time limit that a request takes.
-    """
+    """Ask all mirrors for `file`, in threads as looking up a name outlasts any timeout; return who answers in time."""
     answered = set()
 
     def ask(mirror: str) -> None:

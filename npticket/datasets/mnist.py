@@ -6,6 +6,7 @@ format: two zero bytes, type 0x08, number of axes, big-endian sizes, then the by
 
 import gzip
 import zlib
+from contextlib import suppress
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -109,17 +110,13 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
 
 
 def _bundled_subset(seed: int, reason: str) -> Dataset:
-    bundled: Traversable
-    try:
+    bundled: Traversable = Path(__file__).parents[2] / "data"  # in a source tree
+    with suppress(ModuleNotFoundError):
         bundled = resources.files("npticket.bundled")  # as installed
-    except ModuleNotFoundError:
-        bundled = Path(__file__).parents[2] / "data"  # in a source tree
     with (bundled / "mnist5k.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         everything = Split(file["images"], file["labels"].astype(np.uint8))
-    rank = np.zeros(len(everything), int)  # the how-manieth of its class each image is
-    for digit in range(10):
-        of_it = everything.targets == digit
-        rank[of_it] = np.arange(of_it.sum())
-    train, validation = split_off(everything.take(rank < 400), 500, seed)
+    is_digit = everything.targets[:, None] == np.arange(10)
+    rank = is_digit.cumsum(axis=0)[is_digit]  # the how-manieth of its class each image is, from 1
+    train, validation = split_off(everything.take(rank <= 400), 500, seed)
     source, caveat = f"the 5,000 images that come with npticket, because {reason}", "bundled subset of 5,000 images"
-    return Dataset("MNIST", train, validation, everything.take(rank >= 400), 10, source, caveat)
+    return Dataset("MNIST", train, validation, everything.take(rank > 400), 10, source, caveat)

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +23,7 @@ DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no c
 _GREY = "h8pHd"  # markers of series without a look
 
 Points = Mapping[str, Sequence[Point]]  # by series
+Panels = Sequence["Axes"]  # side by side
 
 
 class Picture(NamedTuple):
@@ -43,10 +44,8 @@ class Pen:
     marker: str = "h"
     markerfacecolor: str = ""
 
-    def draw(
-        self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Sequence[np.ndarray] | np.ndarray,
-        opacity: float, every: tuple[int, int] | None = None,
-    ) -> None:  # fmt: skip
+    def draw(self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Collection[np.ndarray], opacity: float,
+             every: tuple[int, int] | None = None) -> None:  # fmt: skip
         """Draw the means of `values`, (n,) for each of `x`, and behind them the range.
 
         Markers stand at each of `x`; on a thinner line at some, if `every` has the first of these and their distance.
@@ -69,8 +68,8 @@ def pen(outcome: Outcome, series: str) -> Pen:
     return Pen(legend(outcome, series), linestyle=DASHES[(i + 2) % len(DASHES)], marker=_GREY[i % len(_GREY)])
 
 
-def panels(count: int, sharey: bool = False) -> tuple["Figure", Sequence["Axes"]]:
-    """A figure that needs no screen, and its panels side by side."""
+def panels(count: int, sharey: bool = False) -> tuple["Figure", Panels]:
+    """A figure that needs no screen, and its panels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -95,11 +94,10 @@ def dense_network(axes: "Axes", dense: Point, quantity: Quantity) -> float:
 def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:
     """The vertical axis: steps from 0 on; percentages not far below the dense network, where others break down."""
     axes.set_ylabel(quantity.title)
-    low, _ = axes.get_ylim()
     if quantity.steps:
         axes.set_ylim(bottom=0)
     elif quantity.unit == "%":
-        low = max(low, dense - 1.5 * max(100 - dense, 2.5))  # for 98 % at least 94 %, as in the paper
+        low = max(axes.get_ylim()[0], dense - 1.5 * max(100 - dense, 2.5))  # for 98 % at least 94 %, as in the paper
         best = max(each.dataLim.y1 for each in axes.get_shared_y_axes().get_siblings(axes))
         axes.set_ylim(low, best + 0.05 * (best - low))
 
@@ -115,19 +113,16 @@ def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bo
     margin = max(most / least, 1.5) ** 0.04
     axes.set_xscale("log")
     axes.set_xlim(most * margin, least / margin)
-    ticks: list[float] = []
+    ticks = [most]
     for density in falling[:: 3 if len(falling) > 13 else 2 if len(falling) > 7 else 1]:
-        if not ticks or ticks[-1] / density > (most / least) ** 0.095:  # closer texts would collide
+        if ticks[-1] / density > (most / least) ** 0.095:  # closer texts would collide
             ticks.append(density)
     axes.set_xticks(ticks, [percent(tick / 100).removesuffix(" %") for tick in ticks], fontsize=8)
     axes.minorticks_off()
 
 
 def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
-    """Add title, thin grid and one legend below all panels, as high as these need; write it as PNG and as SVG.
-
-    The same data give the same bytes.
-    """
+    """Add title, grid and one legend, as high as these need; write PNG and SVG: the same data give the same bytes."""
     import matplotlib
 
     figure, entries = picture.figure, dict[str, "Artist"]()

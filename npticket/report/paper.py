@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TypeVar
 
 from npticket.experiments.parts import BUILT_IN, Parts, merged
@@ -35,7 +34,7 @@ class Paper:
 class Library:
     """Papers put together: everything of theirs by name; ValueError where two things of a kind have the same.
 
-    `recipes` are without those of sweeps, `published` are all; claims are in the order of the papers.
+    `recipes` are without those of sweeps, `published` all; `parts` are what recipes can name, built in or brought.
     """
 
     def __init__(self, papers: Sequence[Paper]) -> None:
@@ -47,18 +46,13 @@ class Library:
         _once("recipes or sweeps", (*self.recipes.items(), *self.sweeps.items()))  # both are run by name
         self.claims = [claim for paper in papers for claim in paper.claims]
         _once("claims", ((claim.id, claim) for claim in self.claims))
-        _ = self.parts
-
-    @cached_property
-    def parts(self) -> Parts:
-        """Everything that recipes can name: what the papers bring, and what is built in."""
-        return replace(merged(*(paper.parts for paper in self.papers), BUILT_IN), published=self.published)
+        self.parts = replace(merged(*(paper.parts for paper in papers), BUILT_IN), published=self.published)
 
     def plots(self, recipe: Recipe) -> Sequence[Plot]:
         """As what a recipe's outcome is drawn: as in the paper that has it, or else that brings its first series."""
-        having = [paper for paper in self.papers if recipe.name in paper.published]
-        bringing = [paper for paper in self.papers if recipe.series[0] in paper.parts.series]
-        return next((paper.plots for paper in (*having, *bringing)), DEFAULT)
+        having = [paper.plots for paper in self.papers if recipe.name in paper.published]
+        bringing = [paper.plots for paper in self.papers if recipe.series[0] in paper.parts.series]
+        return [*having, *bringing, DEFAULT][0]
 
 
 def _once(kind: str, items: Iterable[tuple[str, T]]) -> dict[str, T]:
