@@ -65,9 +65,8 @@ def run_recipe(args: Namespace, library: Library) -> int:
     print(machine.blas_hint(), end="")
     seconds_of, status = costs(parts, args.engine), 0
     for name, recipe in chosen.items():
-        out = folder / name if len(chosen) > 1 else folder
-        size = f"{len(planned(recipe, parts.series))} runs of {recipe.steps:,} steps"
-        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {size}")
+        out, runs = folder / name if len(chosen) > 1 else folder, f"{len(planned(recipe, parts.series))} runs"
+        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {runs} of {recipe.steps:,} steps")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         elif args.backend == "numpy":
@@ -97,13 +96,11 @@ def _chosen(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]
     changes = {what: getattr(args, what) for what in ("trials", "rounds", "seed") if getattr(args, what) is not None}
     if args.series:
         changes["series"] = tuple(args.series.split(","))
-    if args.steps is not None:
-        if args.steps < 1:
-            raise RecipeError(f"--steps must be at least 1, got {args.steps}")
-        chosen = {key: scaled(recipe, args.steps) for key, recipe in chosen.items()}
-    chosen = {key: replace(recipe, **changes) for key, recipe in chosen.items()}
-    for recipe in chosen.values():
-        check(recipe, library.parts)
+    if args.steps is not None and args.steps < 1:
+        raise RecipeError(f"--steps must be at least 1, got {args.steps}")
+    for key, recipe in chosen.items():
+        chosen[key] = replace(recipe if args.steps is None else scaled(recipe, args.steps), **changes)
+        check(chosen[key], library.parts)
     return chosen, args.out or Path("runs") / name
 
 

@@ -63,10 +63,7 @@ def smaller(recipe: Recipe, args: Namespace) -> Recipe:
 
 
 class Journal:
-    """Keeps the rounds of a loop in `args.out`, as the runner would keep those of `recipe`, and shows its series.
-
-    What an earlier experiment left there is moved aside. Close it in the end: then the tables are up to date.
-    """
+    """Keeps the rounds of a loop in `args.out`, as the runner would keep those of `recipe`, and shows its series."""
 
     def __init__(self, recipe: Recipe, data: Dataset, args: Namespace) -> None:
         self.recipe, self._data, self._folder = recipe, data, args.out
@@ -83,6 +80,7 @@ class Journal:
             print(f"Earlier results moved to {moved}")
 
     def close(self) -> None:
+        """Bring the tables up to date, in the end."""
         with self.progress:
             self.store.close()
 

@@ -108,10 +108,7 @@ def _check(what: str, split: Split, classes: int | None) -> None:
 
 
 class Shared:
-    """Stands for `data` wherever it is sent to; calling it maps the dataset into memory, once per process.
-
-    All processes share one copy and none can write. `folder` holds the arrays as long as anybody uses them.
-    """
+    """Stands for `data` wherever it is sent to; called, it maps into memory, once per process, what `folder` holds."""
 
     def __init__(self, data: Dataset, folder: str | Path) -> None:
         self._folder = str(folder)

@@ -14,11 +14,8 @@ PAD = 4
 
 
 def epoch_order(n: int, batch: int, place: Place, epoch: int) -> np.ndarray:
-    """Return the example numbers of one epoch's minibatches (T, n // batch, batch), each trial in its own order.
-
-    All batches are full: the n % batch examples left over at the end of an epoch wait for the next one's shuffle.
-    """
-    count = n // batch
+    """Return the example numbers of one epoch's minibatches (T, n // batch, batch), each trial in its own order."""
+    count = n // batch  # all are full: the examples left over wait for the next epoch's shuffle
     orders = [rng.permutation(n)[: count * batch] for rng in place.rngs("order", epoch)]
     return np.stack(orders).reshape(len(orders), count, batch)
 
@@ -36,13 +33,10 @@ Augment = Callable[[int, Place, int], Changes]  # of so many examples per epoch,
 
 @dataclass(frozen=True)
 class FlipAndCrop:
-    """Pad by 4 black pixels, cut out the old size, mirror half of them (He et al. 2016, section 4.2).
+    """Pad by 4 black pixels, cut out the old size, mirror half of them (He et al. 2016, section 4.2), for one epoch."""
 
-    The draws of one epoch: where each example is cut out (T, n, 2), and whether it is mirrored (T, n).
-    """
-
-    corners: Array
-    mirrored: Array
+    corners: Array  # (T, n, 2), where each example is cut out
+    mirrored: Array  # (T, n), whether it is mirrored
 
     @classmethod
     def draw(cls, n: int, place: Place, epoch: int) -> "FlipAndCrop":

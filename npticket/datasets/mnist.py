@@ -94,11 +94,9 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path} is not a complete gzip file ({error}); delete it and fetch it again") from error
-    header = 4 * (1 + ndim)
-    if len(raw) < header:
+    if len(raw) < (header := 4 * (1 + ndim)):
         raise DataError(f"{path} is cut off: {len(raw)} bytes do not even hold the header")
-    expected = bytes([0, 0, 8, ndim])
-    if raw[:4] != expected:
+    if raw[:4] != (expected := bytes([0, 0, 8, ndim])):
         raise DataError(f"{path} starts with {raw[:4].hex()}, an IDX file of {ndim}-d bytes with {expected.hex()}: "
                         "is it another file, or (1f8b) gzipped without the ending .gz?")  # fmt: skip
     shape = tuple(np.frombuffer(raw, ">i4", ndim, offset=4))

@@ -46,10 +46,7 @@ class Pen:
 
     def draw(self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Collection[np.ndarray], opacity: float,
              every: tuple[int, int] | None = None) -> None:  # fmt: skip
-        """Draw the means of `values`, (n,) for each of `x`, and behind them the range.
-
-        Markers stand at each of `x`; on a thinner line at some, if `every` has the first of these and their distance.
-        """
+        """Draw mean and range of `values`, (n,) for each `x`; `every`: first and distance of markers on thin lines."""
         size, width = (5, 1.2) if every else (4, 1.4)
         axes.plot(x, [v.mean() for v in values], label=self.name, color=self.color, linestyle=self.linestyle,
                   linewidth=width, marker=self.marker, markerfacecolor=self.markerfacecolor or self.color,
@@ -58,13 +55,17 @@ class Pen:
             low, high = [v.min() for v in values], [v.max() for v in values]
             axes.fill_between(x, low, high, color=self.color, alpha=opacity, linewidth=0)
 
+    def line(self, axes: "Axes", points: Sequence[Point], quantity: Quantity, opacity: float = 0.15) -> None:
+        """Draw a line through a series' points, against weights remaining."""
+        self.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
+
 
 def pen(outcome: Outcome, series: str) -> Pen:
     """The legend and look of a series; those that have no look are grey, each with a dash and a marker of its own."""
-    look = {name: known.look for name, known in outcome.known.items() if known.look}
-    if series in look:
-        return Pen(legend(outcome, series), **look[series])
-    i = [name for name in outcome.series if name not in look].index(series)
+    looks = {name: known.look for name, known in outcome.known.items() if known.look}
+    if series in looks:
+        return Pen(legend(outcome, series), **looks[series])
+    i = [name for name in outcome.series if name not in looks].index(series)
     return Pen(legend(outcome, series), linestyle=DASHES[(i + 2) % len(DASHES)], marker=_GREY[i % len(_GREY)])
 
 
@@ -77,11 +78,6 @@ def panels(count: int, sharey: bool = False) -> tuple["Figure", Panels]:
     figure = Figure(figsize=(max(6.4, 4.6 * count), 4.5), layout=ConstrainedLayoutEngine(w_pad=0.08))
     FigureCanvasAgg(figure)
     return figure, figure.subplots(1, count, squeeze=False, sharey=sharey)[0]
-
-
-def line(axes: "Axes", points: Sequence[Point], quantity: Quantity, pen: Pen, opacity: float = 0.15) -> None:
-    """Draw a line through a series' points."""
-    pen.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
 
 
 def dense_network(axes: "Axes", dense: Point, quantity: Quantity) -> float:

@@ -1,8 +1,8 @@
 """How a claim of a paper is judged by what an experiment left behind, and how the verdicts are printed.
 
-A claim's number is computed from means over trials. Its interval is a bootstrap: 2,000 times as many trials as there
-are, drawn with replacement, each with all its series and draws; two experiments are resampled apart. An optimum is
-taken anew in each resample; a best of many rounds is a little too good all the same, here as in the paper.
+A number is of means over trials. Its interval is a bootstrap: 2,000 times as many trials as there are, drawn with
+replacement, each with all its series and draws; two experiments are resampled apart, and an optimum is taken anew. A
+best of many rounds is a little too good all the same, here as in the paper.
 """
 
 from collections.abc import Callable, Mapping, Sequence

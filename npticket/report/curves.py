@@ -45,11 +45,9 @@ class Curves:
         rows = [row for row in outcome.curves if (outcome.line(row["series"]), row["round"]) in shown]
         few = replace(outcome, curves=rows)  # of many, read many times
         tested = all(row[f"test_{measure.name}"] != "" for row in rows)
-        split, title = ("test", "test {words}{unit}") if tested else ("val", "validation {words}{unit}")
-        for stem, column, text, scale in (
-            ("curves", f"{split}_{measure.name}", said(title, measure), measure.scale),
-            ("validation_loss", "val_loss", "validation loss", 1),
-        ):
+        split, word = ("test", "test") if tested else ("val", "validation")
+        good = ("curves", f"{split}_{measure.name}", said(word + " {words}{unit}", measure), measure.scale)
+        for stem, column, text, scale in (good, ("validation_loss", "val_loss", "validation loss", 1)):
             read = {key: few.curve(*key, column) for key in shown}
             found = {key: (pens[key], steps / 1000, scale * values.T) for key, (steps, values) in read.items()}
             figure, axes_of = panels(len(groups), sharey=True)

@@ -54,7 +54,7 @@ class Lines:
             quantity = make(outcome.task.headline)
             for one in series:
                 shown = [point for point in points[one] if point.density >= 0.03 or not self.linear]
-                canvas.line(axes, shown, quantity, canvas.pen(outcome, one), 0.15 if len(series) < 6 else 0.07)
+                canvas.pen(outcome, one).line(axes, shown, quantity, 0.15 if len(series) < 6 else 0.07)
             canvas.upright(axes, quantity, canvas.dense_network(axes, points[first(outcome)][0], quantity))
             canvas.weights_remaining(axes, [points[one] for one in series], self.linear)
         yield Picture(self.stem, figure)
@@ -76,7 +76,7 @@ class FixedSteps:
         for axes, step in zip(axes_of, steps, strict=True):
             tested = after(step, outcome)
             for one in series:
-                canvas.line(axes, points[one], tested, canvas.pen(outcome, one))
+                canvas.pen(outcome, one).line(axes, points[one], tested)
             levels.append(canvas.dense_network(axes, points[first(outcome)][0], tested))
             axes.set_title(f"after {step:,} steps", fontsize=10)
             canvas.weights_remaining(axes, [points[one] for one in series])
@@ -109,10 +109,7 @@ class Sweep:
 
 
 def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
-    """Draw the first series of a sweep's experiments that have begun, a line each; return the files, named like it.
-
-    `outcomes` are by name of recipe; there must be at least two of the sweep's.
-    """
+    """Draw the first series of a sweep's experiments, a line each, if two are in `outcomes`, by name of recipe."""
     there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
     begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}
     if len(there) < 2 or not begun:
@@ -125,7 +122,7 @@ def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> l
     for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
         for i, (key, points) in enumerate(begun.items()):
             pen = Pen(key, shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
-            canvas.line(axes, points, quantity, pen, opacity)
+            pen.line(axes, points, quantity, opacity)
         canvas.upright(axes, quantity, min(quantity.drawn(points[0]).mean() for points in begun.values()))
         canvas.weights_remaining(axes, begun.values())
     notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}

@@ -9,8 +9,6 @@ import numpy as np
 from npticket.experiments.tables import Outcome, Point
 from npticket.task import Measure
 
-Values = Callable[[Point], np.ndarray]  # one per run, (n,)
-
 
 @dataclass(frozen=True)
 class Quantity:
@@ -20,7 +18,7 @@ class Quantity:
     until something happened is unknown where training ended before; axes show it in thousands from 0 on.
     """
 
-    of: Values
+    of: Callable[[Point], np.ndarray]
     title: str
     heading: str
     scale: float = 1
@@ -63,7 +61,7 @@ def said(text: str, measure: Measure) -> str:
     return text.format(words=measure.words, short=measure.short, unit=f" ({measure.unit})" if measure.unit else "")
 
 
-def _measured(measure: Measure, of: Values, title: str, heading: str = "") -> Quantity:
+def _measured(measure: Measure, of: Callable[[Point], np.ndarray], title: str, heading: str = "") -> Quantity:
     return Quantity(of, said(title, measure), said(heading, measure), measure.scale, measure.unit, measure.difference)
 
 

@@ -53,14 +53,12 @@ def _cells(quantities: Iterable[Quantity], text: Callable[[Quantity], str]) -> s
 
 
 def verdict(outcome: Outcome) -> str:
-    """Say whether pruned networks of the first series match the dense one, which, and how the other series fare.
-
-    With test_at it is by the end of training: of deep networks early stopping says little (Frankle & Carbin 2019, 4).
-    """
+    """Say whether pruned networks of the first series match the dense one, which, and how the other series fare."""
     dense, *tickets = outcome.points(first(outcome))
     trials = f"{dense.trials} trial{'s' * (dense.trials > 1)}"
     if not tickets:
         return f"No verdict: only the dense network was trained ({trials})."
+    # Of deep networks, which have test_at, early stopping says little (Frankle & Carbin 2019, section 4).
     return (_by_the_end if outcome.recipe.test_at else _by_early_stop)(outcome, dense, tickets, trials)
 
 

@@ -16,10 +16,7 @@ class Missing(LookupError):
 
 
 class View:
-    """One experiment as claims see it: means over trials as they are and over every resample of them (R,).
-
-    Values are as in results.csv, weights remaining in percent; `first` is the series whose round 0 is dense.
-    """
+    """One experiment as claims see it: means, as in results.csv, of the trials and of every resample of them (R,)."""
 
     def __init__(self, outcome: Outcome, rng: np.random.Generator) -> None:
         self.first, self._name, self._trials = first(outcome), outcome.recipe.name, trials_of(outcome)
