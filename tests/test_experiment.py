@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from conftest import NOWHERE
 
-from npticket.datasets import Dataset, FlipAndCrop, Split
-from npticket.datasets.shared import Shared
+from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
 from npticket.experiments import machine, run, store, training, workers
 from npticket.experiments.files import StoreError, write_json
 from npticket.experiments.parts import Experiment

@@ -26,8 +26,7 @@ EXIT_CODES = """exit status:
 
 def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
     """Run one command on the recipes and claims of a library; return the exit status."""
-    args = parser().parse_args(argv)
-    text = "\nStopped. Finished runs are kept: the same command goes on from them."
+    args, text = parser().parse_args(argv), "\nStopped. Finished runs are kept: the same command goes on from them."
     return status_of(lambda: args.command(args, library), lambda: print(text, file=sys.stderr))
 
 
@@ -48,29 +47,17 @@ def status_of(work: Callable[[], int], on_interrupt: Callable[[], None]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What the command understands."""
-    papers = "the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after)"
-    whole = argparse.ArgumentParser(
-        prog="npticket", description=f"The experiments of {papers} on your own machine.",
-        epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    text = ("The experiments of the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after) "
+            "on your own machine.")  # fmt: skip
+    layout = argparse.RawDescriptionHelpFormatter
+    whole = argparse.ArgumentParser(prog="npticket", description=text, epilog=EXIT_CODES, formatter_class=layout)
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser("list", help="what can be run, with its source and its cost on this machine")
     add.add_argument("--no-cost", action="store_true", help="do not time the networks first")
     add.set_defaults(command=list_recipes)
     text = "Run an experiment or a sweep. The same command again goes on from the runs that are finished."
-    _add_run(commands.add_parser("run", help="run an experiment, or go on with it", description=text))
-    for name, command, text in (
-        ("show", show, "print the tables of an experiment"),
-        ("figures", draw, "draw its figures, PNG and SVG, into DIR/figures"),
-        ("verify", verify, "judge the papers' claims by it; writes DIR/claims.json and claims.md"),
-    ):
-        add = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-        add.add_argument("folder", type=Path, metavar="DIR", help="of an experiment, or of several side by side")
-        add.set_defaults(command=command)
-    return whole
-
-
-def _add_run(add: argparse.ArgumentParser) -> None:
+    add = commands.add_parser("run", help="run an experiment, or go on with it", description=text)
+    add.set_defaults(command=run_recipe)
     add.add_argument("recipe", metavar="RECIPE", help="a name that `npticket list` shows, or a recipe.json")
     add.add_argument("--out", type=Path, help="directory of the results (runs/RECIPE)")
     add.add_argument("--trials", type=int, help="networks per series")
@@ -84,4 +71,12 @@ def _add_run(add: argparse.ArgumentParser) -> None:
     add.add_argument("--lock-step", action="store_true", help="train all runs of a round at once, in one process")
     add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
     add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a dask.distributed cluster: tcp://host:8786")
-    add.set_defaults(command=run_recipe)
+    for name, command, text in (
+        ("show", show, "print the tables of an experiment"),
+        ("figures", draw, "draw its figures, PNG and SVG, into DIR/figures"),
+        ("verify", verify, "judge the papers' claims by it; writes DIR/claims.json and claims.md"),
+    ):
+        add = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        add.add_argument("folder", type=Path, metavar="DIR", help="of an experiment, or of several side by side")
+        add.set_defaults(command=command)
+    return whole

@@ -7,17 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from npticket import backend
-from npticket.experiments import machine, progress
-from npticket.experiments.files import StoreError, read_json, write, write_json
+from npticket.experiments import files, machine, progress
 from npticket.experiments.parts import Experiment, Parts, check, load_data
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
 from npticket.experiments.run import Means, outcome, run
 from npticket.experiments.series import planned
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
-from npticket.report import claims, figures
+from npticket.report import claims, figures, tables
 from npticket.report.paper import Library
-from npticket.report.tables import tables
 from npticket.train import DivergedError
 
 
@@ -41,10 +39,9 @@ def list_recipes(args: Namespace, library: Library) -> int:
     """Print all recipes and sweeps, a line each."""
     seconds_of = costs(library.parts)
     print(f"{'name':24} {'paper':28} {'network':16} {'trials x rounds x steps':>24} {'runs':>6}  cost on one core")
-    for name, source, recipes in (
-        *((r.name, r.source, [r]) for r in library.recipes.values()),
-        *((s.name, s.source, list(s.recipes.values())) for s in library.sweeps.values()),
-    ):
+    singles = [(recipe.name, recipe.source, [recipe]) for recipe in library.recipes.values()]
+    sweeps = [(sweep.name, sweep.source, list(sweep.recipes.values())) for sweep in library.sweeps.values()]
+    for name, source, recipes in singles + sweeps:
         first = recipes[0]
         net = Experiment(first, library.parts).net.name if len({r.net.name for r in recipes}) == 1 else ""
         size = f"{first.trials} x {first.rounds} x {first.steps:,}"
@@ -68,9 +65,8 @@ def run_recipe(args: Namespace, library: Library) -> int:
     print(machine.blas_hint(), end="")
     seconds_of, status = costs(parts, args.engine), 0
     for name, recipe in chosen.items():
-        out = folder / name if len(chosen) > 1 else folder
-        size = f"{len(planned(recipe, parts.series))} runs of {recipe.steps:,} steps"
-        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {size}")
+        out, runs = folder / name if len(chosen) > 1 else folder, f"{len(planned(recipe, parts.series))} runs"
+        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {runs} of {recipe.steps:,} steps")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         elif args.backend == "numpy":
@@ -78,7 +74,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
             print(f"From the beginning this takes {time} or less with {jobs} processes.", flush=True)
         try:
             result = run(recipe, parts, out, data, means, say=True)
-            print(f"\n{tables(result)}\nResults: {out}", flush=True)
+            print(f"\n{tables.tables(result)}\nResults: {out}", flush=True)
         except DivergedError as error:  # a sweep goes on with its other values
             print(f"error: {error}", file=sys.stderr)
             status = 2
@@ -93,27 +89,25 @@ def _chosen(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]
     elif name in library.recipes:
         chosen = {name: library.recipes[name]}
     elif Path(name).suffix == ".json" and Path(name).is_file():
-        recipe = from_json(read_json(Path(name)))
+        recipe = from_json(files.read_json(Path(name)))
         chosen, name = {recipe.name: recipe}, recipe.name
     else:
         raise RecipeError(f"there is no recipe {name!r}: `npticket list` shows what there is, or name a .json file")
     changes = {what: getattr(args, what) for what in ("trials", "rounds", "seed") if getattr(args, what) is not None}
     if args.series:
         changes["series"] = tuple(args.series.split(","))
-    if args.steps is not None:
-        if args.steps < 1:
-            raise RecipeError(f"--steps must be at least 1, got {args.steps}")
-        chosen = {key: scaled(recipe, args.steps) for key, recipe in chosen.items()}
-    chosen = {key: replace(recipe, **changes) for key, recipe in chosen.items()}
-    for recipe in chosen.values():
-        check(recipe, library.parts)
+    if args.steps is not None and args.steps < 1:
+        raise RecipeError(f"--steps must be at least 1, got {args.steps}")
+    for key, recipe in chosen.items():
+        chosen[key] = replace(recipe if args.steps is None else scaled(recipe, args.steps), **changes)
+        check(chosen[key], library.parts)
     return chosen, args.out or Path("runs") / name
 
 
 def show(args: Namespace, library: Library) -> int:
     """Print the tables of all experiments in a directory."""
     for result in _outcomes(args.folder, library).values():
-        print(tables(result), end="\n\n")
+        print(tables.tables(result), end="\n\n")
     return 0
 
 
@@ -136,8 +130,8 @@ def verify(args: Namespace, library: Library) -> int:
     verdicts = claims.judge(library.claims, found)
     made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
     print(f"{made_from}\n\n{claims.table(verdicts)}")
-    write_json(args.folder / "claims.json", claims.as_json(verdicts))
-    write(args.folder / "claims.md", f"{made_from}\n\n{claims.markdown(verdicts)}\n".encode())
+    files.write_json(args.folder / "claims.json", claims.as_json(verdicts))
+    files.write(args.folder / "claims.md", f"{made_from}\n\n{claims.markdown(verdicts)}\n".encode())
     print(f"\nWritten: {args.folder / 'claims.json'}, {args.folder / 'claims.md'}")
     return int(any(verdict.status == claims.FAILS for verdict in verdicts))
 
@@ -148,9 +142,8 @@ def _outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
         return {folder: outcome(folder, library.parts)}
     found = {path.parent: outcome(path.parent, library.parts) for path in sorted(folder.glob("*/recipe.json"))}
     if not found:
-        raise StoreError(f"{folder} holds no experiment: there is no recipe.json in it or in its subdirectories")
+        raise files.StoreError(f"{folder} holds no experiment: there is no recipe.json in it or in its subdirectories")
     names = [result.recipe.name for result in found.values()]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise StoreError(f"{folder} holds {', '.join(sorted(twice))} more than once: name one of the directories")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise files.StoreError(f"{folder} holds {', '.join(sorted(twice))} more than once: name one of the directories")
     return found

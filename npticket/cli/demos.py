@@ -10,15 +10,12 @@ from npticket import backend
 from npticket.cli import status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
-from npticket.experiments import files, machine
+from npticket.experiments import files, machine, store, training, workers
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.progress import Progress
 from npticket.experiments.recipe import Recipe, scaled
 from npticket.experiments.run import outcome
 from npticket.experiments.series import Key
-from npticket.experiments.store import Store
-from npticket.experiments.training import record
-from npticket.experiments.workers import default_jobs
 from npticket.papers import LIBRARY, PARTS
 from npticket.params import Params
 from npticket.record import Fit
@@ -48,7 +45,7 @@ def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: 
         if getattr(args, name) is None:
             setattr(args, name, value)
     if args.jobs is None:
-        args.jobs = 1 if args.backend == "cupy" else min(default_jobs(), 2 * max(1, args.trials))
+        args.jobs = 1 if args.backend == "cupy" else min(workers.default_jobs(), 2 * max(1, args.trials))
     for name in ("trials", "rounds", "steps", "jobs"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
@@ -66,19 +63,15 @@ def smaller(recipe: Recipe, args: Namespace) -> Recipe:
 
 
 class Journal:
-    """Keeps the rounds of a loop in `args.out`, as the runner would keep those of `recipe`, and shows its series.
-
-    What an earlier experiment left there is moved aside. Close it in the end: then the tables are up to date.
-    """
+    """Keeps the rounds of a loop in `args.out`, as the runner would keep those of `recipe`, and shows its series."""
 
     def __init__(self, recipe: Recipe, data: Dataset, args: Namespace) -> None:
         self.recipe, self._data, self._folder = recipe, data, args.out
-        experiment = Experiment(recipe, PARTS)
+        experiment, moved = Experiment(recipe, PARTS), files.set_aside(args.out)
         self._task, net = experiment.task, experiment.net
-        moved = files.set_aside(args.out)
         size = Params.empty(net.body.layout, 1, bool).flat.size
         described = machine.describe(data, args.jobs, args.backend, args.engine)
-        self.store = Store(args.out, recipe, self._task, described, size)
+        self.store = store.Store(args.out, recipe, self._task, described, size)
         self.progress = Progress(len(recipe.series) * recipe.trials * recipe.rounds)
         print(f"{net.name} on {data.name}{f' ({data.caveat})' * bool(data.caveat)} from {data.source}")
         print(f"{recipe.trials} trials, {recipe.rounds} rounds, {recipe.steps:,} steps each, seed {recipe.seed}")
@@ -87,6 +80,7 @@ class Journal:
             print(f"Earlier results moved to {moved}")
 
     def close(self) -> None:
+        """Bring the tables up to date, in the end."""
         with self.progress:
             self.store.close()
 
@@ -95,7 +89,7 @@ class Journal:
         masks = masks.like(backend.to_host(masks.flat))
         for series, fit in fits.items():
             for t in range(masks.trials):
-                self.store.add(Key(series, round, t), record(self._task, fit, t, masks.trial(t)))
+                self.store.add(Key(series, round, t), training.record(self._task, fit, t, masks.trial(t)))
         self.store.write_tables()
         found = outcome(self._folder, PARTS)
         if not round:
@@ -117,10 +111,7 @@ class Journal:
 
 
 def run(args: Namespace, recipe: Recipe, find_winning_tickets: Callable[[Dataset, Journal], None]) -> int:
-    """Load the data, find winning tickets, say what was found and draw it; return the exit status.
-
-    `recipe` is what the loop in `find_winning_tickets` does, as the runner would be asked for it.
-    """
+    """Load the data, find winning tickets as `recipe` says, report and draw what was found; return the exit status."""
     journals: list[Journal] = []
 
     def work() -> int:

@@ -1,7 +1,9 @@
-"""A dataset as three splits of uint8 images, turned into floats only when a batch is made."""
+"""A dataset as three splits of uint8 images, turned into floats only when a batch is made; processes can share it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -27,7 +29,6 @@ class Split:
         return len(self.targets)
 
     def take(self, index: Array) -> "Split":
-        """The examples at `index`."""
         return Split(self.inputs[index], self.targets[index])
 
 
@@ -35,9 +36,8 @@ class Split:
 class Dataset:
     """Train, validation and test splits; a uint8 pixel p enters the network as p * scale + shift, a float as it is.
 
-    `classes` is how many classes integer targets tell apart, None for targets of another kind. `source` says where the
-    data came from; `caveat` is empty for the real thing, and otherwise a phrase that every table and figure made from
-    this data must show.
+    `classes` is how many classes integer targets tell apart, None for targets of another kind; `source` where the data
+    came from; `caveat` a phrase that every table and figure must show, empty for the real thing.
     """
 
     name: str
@@ -105,3 +105,26 @@ def _check(what: str, split: Split, classes: int | None) -> None:
             raise DataError(f"{what}: there are images with NaN or infinite pixels")
     elif inputs.dtype != np.uint8:
         raise DataError(f"{what}: images are {inputs.dtype}, expected uint8 or floating point")
+
+
+class Shared:
+    """Stands for `data` wherever it is sent to; called, it maps into memory, once per process, what `folder` holds."""
+
+    def __init__(self, data: Dataset, folder: str | Path) -> None:
+        self._folder = str(folder)
+        self._rest = (data.name, data.classes, data.source, data.caveat, data.scale, data.shift)
+        for name in SPLITS:
+            for what in ("inputs", "targets"):
+                np.save(Path(folder) / f"{name}-{what}.npy", getattr(getattr(data, name), what), allow_pickle=False)
+
+    def __call__(self) -> Dataset:
+        return _open(self._folder, self._rest)
+
+
+@lru_cache(maxsize=1)
+def _open(folder: str, rest: tuple) -> Dataset:
+    def read(name: str) -> np.ndarray:
+        return np.asarray(np.load(Path(folder) / f"{name}.npy", mmap_mode="r", allow_pickle=False))
+
+    train, validation, test = (Split(read(f"{name}-inputs"), read(f"{name}-targets")) for name in SPLITS)
+    return Dataset(rest[0], train, validation, test, *rest[1:])

@@ -1,7 +1,4 @@
-"""Where a dataset's files are: a folder that was named, $NPTICKET_DATA, the user's cache, or a download into it.
-
-Downloads try mirrors in turn, check what they get, and never leave a half-written file under its final name.
-"""
+"""Where a dataset's files are: a folder that was named, $NPTICKET_DATA, the user's cache, or a download into it."""
 
 import os
 import sys
@@ -10,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,19 +28,18 @@ def find(
     `missing(folder)` names what a folder lacks, or returns ""; `files` and `mirrors` are as in `download`. A folder
     that the user named, by `folder` or by NPTICKET_DATA, must hold the files, itself or in its subfolder `name`.
     """
-    named, source = folder, str(folder)
-    if folder is None and (named := os.environ.get("NPTICKET_DATA") or None):
-        source = f"{named} (NPTICKET_DATA)"
-    if named is not None:
-        root = Path(named)
+    source = str(folder)
+    if folder is None and (folder := os.environ.get("NPTICKET_DATA") or None):
+        source = f"{folder} (NPTICKET_DATA)"
+    if folder is not None:
+        root = Path(folder)
         if not root.is_dir():
             raise DataError(f"the data folder {source} does not exist")
         for candidate in (root / name, root):
             if not missing(candidate):
                 return candidate, source
-        raise DataError(
-            f"neither {source} nor its subfolder {name}/ holds all files; in {root} missing: {missing(root)}"
-        )
+        lacking = missing(root)
+        raise DataError(f"neither {source} nor its subfolder {name}/ holds all files; in {root} missing: {lacking}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npticket" / name
     if missing(cache):
         download(files, mirrors, cache)
@@ -56,10 +53,9 @@ def read_caveat(folder: Path) -> str:
 
 
 def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> None:
-    """Put `files` (name -> "md5:..." or "sha256:...") from the first mirror that delivers each into `folder`.
+    """Put `files` (name -> "md5:..." or "sha256:..."), if they are not there, from the first mirror that delivers each.
 
-    Raises OutOfReach within seconds if no mirror answers at all, DataError if mirrors answer but none delivers a
-    file with the right checksum. What is there already and right is not fetched again.
+    Raises OutOfReach within seconds if no mirror answers, DataError if none delivers a file with the right checksum.
     """
     try:
         import pooch
@@ -69,8 +65,7 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutOfReach(f"the cache folder {folder} cannot be made ({error}); XDG_CACHE_HOME names another") from error
-    mirrors = _reachable(mirrors, next(iter(files)))
-    if not mirrors:
+    if not (mirrors := _reachable(mirrors, next(iter(files)))):
         raise OutOfReach("no mirror can be reached from here")
     shows_bar = sys.stderr.isatty() and find_spec("tqdm") is not None
     for name, checksum in files.items():
@@ -89,20 +84,14 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
 
 
 def _reachable(mirrors: Sequence[str], file: str) -> list[str]:
-    """Ask all mirrors at once for `file`; who answers in time, with whatever, can be reached.
-
-    In threads, because looking up a name can hang for much longer than any time limit that a request takes.
-    """
+    """Ask all mirrors for `file`, in threads as looking up a name outlasts any timeout; return who answers in time."""
     answered = set()
 
     def ask(mirror: str) -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(mirror + file, method="HEAD"), timeout=PATIENCE).close()
+        with suppress(OSError):
+            with suppress(urllib.error.HTTPError):  # that is an answer, too
+                urllib.request.urlopen(urllib.request.Request(mirror + file, method="HEAD"), timeout=PATIENCE).close()
             answered.add(mirror)
-        except urllib.error.HTTPError:
-            answered.add(mirror)
-        except OSError:
-            pass
 
     threads = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in mirrors]
     for thread in threads:

@@ -14,21 +14,14 @@ PAD = 4
 
 
 def epoch_order(n: int, batch: int, place: Place, epoch: int) -> np.ndarray:
-    """Return the example numbers of one epoch's minibatches (T, n // batch, batch), each trial in its own order.
-
-    All batches are full: the n % batch examples left over at the end of an epoch wait for the next one's shuffle.
-    """
-    count = n // batch
+    """Return the example numbers of one epoch's minibatches (T, n // batch, batch), each trial in its own order."""
+    count = n // batch  # all are full: the examples left over wait for the next epoch's shuffle
     orders = [rng.permutation(n)[: count * batch] for rng in place.rngs("order", epoch)]
     return np.stack(orders).reshape(len(orders), count, batch)
 
 
 class Changes(Protocol):
-    """How the inputs of one epoch are changed, example by example.
-
-    `apply` returns changed copies of `images` (T, B, ...), which are the epoch's `examples`; `to` the same changes with
-    arrays of module `xp`.
-    """
+    """How inputs of one epoch are changed: `apply` copies and changes `images` (T, B, ...), the epoch's `examples`."""
 
     def to(self, xp: ModuleType) -> "Changes": ...
 
@@ -40,20 +33,16 @@ Augment = Callable[[int, Place, int], Changes]  # of so many examples per epoch,
 
 @dataclass(frozen=True)
 class FlipAndCrop:
-    """Pad by 4 black pixels, cut out the old size, mirror half of them (He et al. 2016, section 4.2).
+    """Pad by 4 black pixels, cut out the old size, mirror half of them (He et al. 2016, section 4.2), for one epoch."""
 
-    The draws of one epoch: where each example is cut out (T, n, 2), and whether it is mirrored (T, n).
-    """
-
-    corners: Array
-    mirrored: Array
+    corners: Array  # (T, n, 2), where each example is cut out
+    mirrored: Array  # (T, n), whether it is mirrored
 
     @classmethod
     def draw(cls, n: int, place: Place, epoch: int) -> "FlipAndCrop":
         """Draw for the n examples that each trial sees in an epoch, from the trial's own stream."""
-        rngs = place.rngs("augment", epoch)
-        corners = [rng.integers(0, 2 * PAD + 1, (n, 2)) for rng in rngs]
-        return cls(np.stack(corners), np.stack([rng.random(n) < 0.5 for rng in rngs]))
+        draws = [(rng.integers(0, 2 * PAD + 1, (n, 2)), rng.random(n) < 0.5) for rng in place.rngs("augment", epoch)]
+        return cls(*map(np.stack, zip(*draws, strict=True)))
 
     def to(self, xp: ModuleType) -> "FlipAndCrop":
         return FlipAndCrop(to_device(self.corners, xp), to_device(self.mirrored, xp))
@@ -64,8 +53,7 @@ class FlipAndCrop:
         padded = xp.zeros((trials, batch, height + 2 * PAD, width + 2 * PAD, channels), images.dtype)
         padded[:, :, PAD : PAD + height, PAD : PAD + width] = images
         corners, mirrored = self.corners[:, examples], self.mirrored[:, examples, None]
-        across = xp.arange(width)
-        rows = corners[..., 0, None] + xp.arange(height)
+        rows, across = corners[..., 0, None] + xp.arange(height), xp.arange(width)
         columns = corners[..., 1, None] + xp.where(mirrored, across[::-1], across)
         t, b = xp.arange(trials)[:, None, None, None], xp.arange(batch)[:, None, None]
         return padded[t, b, rows[..., :, None], columns[..., None, :]]

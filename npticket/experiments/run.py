@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.datasets import Dataset
-from npticket.datasets.shared import Shared
+from npticket.datasets import Dataset, Shared
 from npticket.experiments import machine, tables, training
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment, Parts, check

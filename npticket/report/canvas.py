@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +23,7 @@ DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no c
 _GREY = "h8pHd"  # markers of series without a look
 
 Points = Mapping[str, Sequence[Point]]  # by series
+Panels = Sequence["Axes"]  # side by side
 
 
 class Picture(NamedTuple):
@@ -43,14 +44,9 @@ class Pen:
     marker: str = "h"
     markerfacecolor: str = ""
 
-    def draw(
-        self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Sequence[np.ndarray] | np.ndarray,
-        opacity: float, every: tuple[int, int] | None = None,
-    ) -> None:  # fmt: skip
-        """Draw the means of `values`, (n,) for each of `x`, and behind them the range.
-
-        Markers stand at each of `x`; on a thinner line at some, if `every` has the first of these and their distance.
-        """
+    def draw(self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Collection[np.ndarray], opacity: float,
+             every: tuple[int, int] | None = None) -> None:  # fmt: skip
+        """Draw mean and range of `values`, (n,) for each `x`; `every`: first and distance of markers on thin lines."""
         size, width = (5, 1.2) if every else (4, 1.4)
         axes.plot(x, [v.mean() for v in values], label=self.name, color=self.color, linestyle=self.linestyle,
                   linewidth=width, marker=self.marker, markerfacecolor=self.markerfacecolor or self.color,
@@ -59,18 +55,22 @@ class Pen:
             low, high = [v.min() for v in values], [v.max() for v in values]
             axes.fill_between(x, low, high, color=self.color, alpha=opacity, linewidth=0)
 
+    def line(self, axes: "Axes", points: Sequence[Point], quantity: Quantity, opacity: float = 0.15) -> None:
+        """Draw a line through a series' points, against weights remaining."""
+        self.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
+
 
 def pen(outcome: Outcome, series: str) -> Pen:
     """The legend and look of a series; those that have no look are grey, each with a dash and a marker of its own."""
-    look = {name: known.look for name, known in outcome.known.items() if known.look}
-    if series in look:
-        return Pen(legend(outcome, series), **look[series])
-    i = [name for name in outcome.series if name not in look].index(series)
+    looks = {name: known.look for name, known in outcome.known.items() if known.look}
+    if series in looks:
+        return Pen(legend(outcome, series), **looks[series])
+    i = [name for name in outcome.series if name not in looks].index(series)
     return Pen(legend(outcome, series), linestyle=DASHES[(i + 2) % len(DASHES)], marker=_GREY[i % len(_GREY)])
 
 
-def panels(count: int, sharey: bool = False) -> tuple["Figure", Sequence["Axes"]]:
-    """A figure that needs no screen, and its panels side by side."""
+def panels(count: int, sharey: bool = False) -> tuple["Figure", Panels]:
+    """A figure that needs no screen, and its panels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -78,11 +78,6 @@ def panels(count: int, sharey: bool = False) -> tuple["Figure", Sequence["Axes"]
     figure = Figure(figsize=(max(6.4, 4.6 * count), 4.5), layout=ConstrainedLayoutEngine(w_pad=0.08))
     FigureCanvasAgg(figure)
     return figure, figure.subplots(1, count, squeeze=False, sharey=sharey)[0]
-
-
-def line(axes: "Axes", points: Sequence[Point], quantity: Quantity, pen: Pen, opacity: float = 0.15) -> None:
-    """Draw a line through a series' points."""
-    pen.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
 
 
 def dense_network(axes: "Axes", dense: Point, quantity: Quantity) -> float:
@@ -95,11 +90,10 @@ def dense_network(axes: "Axes", dense: Point, quantity: Quantity) -> float:
 def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:
     """The vertical axis: steps from 0 on; percentages not far below the dense network, where others break down."""
     axes.set_ylabel(quantity.title)
-    low, _ = axes.get_ylim()
     if quantity.steps:
         axes.set_ylim(bottom=0)
     elif quantity.unit == "%":
-        low = max(low, dense - 1.5 * max(100 - dense, 2.5))  # for 98 % at least 94 %, as in the paper
+        low = max(axes.get_ylim()[0], dense - 1.5 * max(100 - dense, 2.5))  # for 98 % at least 94 %, as in the paper
         best = max(each.dataLim.y1 for each in axes.get_shared_y_axes().get_siblings(axes))
         axes.set_ylim(low, best + 0.05 * (best - low))
 
@@ -115,19 +109,16 @@ def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bo
     margin = max(most / least, 1.5) ** 0.04
     axes.set_xscale("log")
     axes.set_xlim(most * margin, least / margin)
-    ticks: list[float] = []
+    ticks = [most]
     for density in falling[:: 3 if len(falling) > 13 else 2 if len(falling) > 7 else 1]:
-        if not ticks or ticks[-1] / density > (most / least) ** 0.095:  # closer texts would collide
+        if ticks[-1] / density > (most / least) ** 0.095:  # closer texts would collide
             ticks.append(density)
     axes.set_xticks(ticks, [percent(tick / 100).removesuffix(" %") for tick in ticks], fontsize=8)
     axes.minorticks_off()
 
 
 def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
-    """Add title, thin grid and one legend below all panels, as high as these need; write it as PNG and as SVG.
-
-    The same data give the same bytes.
-    """
+    """Add title, grid and one legend, as high as these need; write PNG and SVG: the same data give the same bytes."""
     import matplotlib
 
     figure, entries = picture.figure, dict[str, "Artist"]()

@@ -1,8 +1,8 @@
 """How a claim of a paper is judged by what an experiment left behind, and how the verdicts are printed.
 
-A claim's number is computed from means over trials. Its interval is a bootstrap: 2,000 times as many trials as there
-are, drawn with replacement, each with all its series and draws; two experiments are resampled apart. An optimum is
-taken anew in each resample; a best of many rounds is a little too good all the same, here as in the paper.
+A number is of means over trials. Its interval is a bootstrap: 2,000 times as many trials as there are, drawn with
+replacement, each with all its series and draws; two experiments are resampled apart, and an optimum is taken anew. A
+best of many rounds is a little too good all the same, here as in the paper.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +20,10 @@ HEADER = ("paper says", "holds if", "measured", "95 % interval", "certainty", "t
 
 @dataclass(frozen=True)
 class Claim:
-    """A number or an order that a paper states.
+    """A number or an order that a paper states: `expected` is what it says, `form` how the number is printed.
 
     `quantity(*views)` gives the number, of one View per name in `recipes`. The claim holds if it lies from `low` to
-    `high`, without these two themselves if it is `strict`, as an order is: a tie is not faster. `expected` is what the
-    paper says, `form` how the number is printed.
+    `high`, without these two themselves if it is `strict`, as an order is: a tie is not faster.
     """
 
     recipes: tuple[str, ...]
@@ -39,7 +38,6 @@ class Claim:
     strict: bool = False
 
     def holds(self, value: float) -> bool:
-        """Whether the claim holds for this number."""
         return self.low < value < self.high if self.strict else self.low <= value <= self.high
 
     @property
@@ -82,10 +80,9 @@ def judge(claims: Sequence[Claim], outcomes: Mapping[str, Outcome]) -> list[Verd
 
 def _judge(claim: Claim, outcomes: Mapping[str, Outcome]) -> Verdict:
     there = [outcomes[name] for name in claim.recipes if name in outcomes]
-    absent = [name for name in claim.recipes if name not in outcomes]
     trials = min(len(trials_of(outcome)) for outcome in there)
     try:
-        if absent:
+        if absent := [name for name in claim.recipes if name not in outcomes]:
             raise Missing(f"{' and '.join(absent)} is not here")
         if trials < 2:
             raise Missing("one trial says nothing about another")

@@ -3,19 +3,14 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome
-from npticket.report.canvas import COLORS, MARKERS, Pen, Picture, Points, panels
+from npticket.report.canvas import COLORS, MARKERS, Panels, Pen, Picture, Points, panels
 from npticket.report.quantities import STOP, first, legend, said
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-Key = tuple[str, int]  # series and round
 Line = tuple[Pen, np.ndarray, np.ndarray]  # its pen, steps in thousands (V,), values (V, n)
 
 
@@ -41,17 +36,18 @@ class Curves:
         groups = _groups(nearest, ours, control, {point.round for point in points.get(control, ())})
         shown = {(s, p.round): p for s in points for p in points[s] if any((s, p.round) in group for group in groups)}
         until = min(1.5 * max(STOP.drawn(point).mean() for point in shown.values()), tickets[0].steps / 1000)
-        ending = {ours: "", control: f", {self.called or legend(outcome, control)}"}
-        pens = {key: _pen(percent(point.density) + ending[key[0]], nearest.index(point.round), key[0] == control)
-                for key, point in shown.items()}  # fmt: skip
+        looks = {ours: ("", "-", ""), control: (f", {self.called or legend(outcome, control)}", "--", "white")}
+        pens = {}  # a colour and marker per density; the control is dashed and hollow
+        for (series, round), point in shown.items():
+            i, (ending, dash, face) = nearest.index(round), looks[series]
+            name = percent(point.density) + ending
+            pens[series, round] = Pen(name, COLORS[i % len(COLORS)], dash, MARKERS[i % len(MARKERS)], face)
         rows = [row for row in outcome.curves if (outcome.line(row["series"]), row["round"]) in shown]
         few = replace(outcome, curves=rows)  # of many, read many times
         tested = all(row[f"test_{measure.name}"] != "" for row in rows)
-        split, title = ("test", "test {words}{unit}") if tested else ("val", "validation {words}{unit}")
-        for stem, column, text, scale in (
-            ("curves", f"{split}_{measure.name}", said(title, measure), measure.scale),
-            ("validation_loss", "val_loss", "validation loss", 1),
-        ):
+        split, word = ("test", "test") if tested else ("val", "validation")
+        good = ("curves", f"{split}_{measure.name}", said(word + " {words}{unit}", measure), measure.scale)
+        for stem, column, text, scale in (good, ("validation_loss", "val_loss", "validation loss", 1)):
             read = {key: few.curve(*key, column) for key in shown}
             found = {key: (pens[key], steps / 1000, scale * values.T) for key, (steps, values) in read.items()}
             figure, axes_of = panels(len(groups), sharey=True)
@@ -60,8 +56,8 @@ class Curves:
             yield Picture(stem, figure, "weights remaining")
 
 
-def _groups(nearest: Sequence[int], ours: str, control: str, there: set[int]) -> list[list[Key]]:
-    """What stands in each panel; `there` are the rounds that the control has."""
+def _groups(nearest: Sequence[int], ours: str, control: str, there: set[int]) -> list[list[tuple[str, int]]]:
+    """The series and rounds in each panel; `there` are the rounds that the control has."""
     wanted = [
         [(ours, r) for r in nearest[:3]],  # faster and faster
         [(ours, r) for r in (nearest[0], *nearest[2:])],  # and slower again
@@ -71,25 +67,15 @@ def _groups(nearest: Sequence[int], ours: str, control: str, there: set[int]) ->
     return [g for i, g in enumerate(groups) if not any(set(g) <= set(before) for before in groups[:i])]
 
 
-def _pen(name: str, i: int, control: bool) -> Pen:
-    """One colour and marker per density; the control is dashed and hollow."""
-    dash, face = ("--", "white") if control else ("-", "")
-    return Pen(name, COLORS[i % len(COLORS)], dash, MARKERS[i % len(MARKERS)], face)
-
-
-def _draw(axes_of: Sequence["Axes"], groups: Sequence[Sequence[Line]], until: float) -> None:
-    """Draw a group of lines per panel.
-
-    The horizontal axis ends at `until`, the vertical one leaves out how bad everything is in the first tenth of it.
-    """
+def _draw(axes_of: Panels, groups: Sequence[Sequence[Line]], until: float) -> None:
+    """Draw a group of lines per panel, to the height that they need after the first tenth of the axis to `until`."""
     late = [np.empty(0)]
     for axes, group in zip(axes_of, groups, strict=True):
         for i, (pen, steps, values) in enumerate(group):
             every = max(1, int((steps <= until).sum()) // 6)  # markers lie apart from those of other lines
             pen.draw(axes, steps, values, 0.1, (i * every // len(group), every))
             late.append(values.mean(axis=1)[(0.1 * until <= steps) & (steps <= until)])
-        axes.set_xlabel("training steps (thousands)")
-        axes.set_xlim(0, 1.02 * until)
+        axes.set(xlabel="training steps (thousands)", xlim=(0, 1.02 * until))
     means = np.concatenate(late)
     if means.size:
         low, high = means.min(), means.max()

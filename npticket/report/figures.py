@@ -1,7 +1,6 @@
-"""Figures in the form of the papers', from what experiments left behind.
+"""Figures in the form of the papers', from what experiments left behind; drawing needs matplotlib, or ImportError.
 
-Means are lines, with bands from the smallest to the largest run. Every line has its own colour, dash and marker, so
-that figures can be read in grey and by the colour-blind. Drawing raises ImportError without matplotlib.
+Every line has its own colour, dash and marker, so that figures can be read in grey and by the colour-blind.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,11 +29,10 @@ class Plot(Protocol):
 
 @dataclass(frozen=True)
 class Lines:
-    """A panel for each of `quantities` against weights remaining.
+    """A panel for each of `quantities` against weights remaining; on a `linear` axis without the last 3 %.
 
     The lines are `beside`, then `series`; without `series`, all that the experiment has and `elsewhere` does not show.
-    What is not there is left out; without at least `needs` of `series` there is no figure. A `linear` axis leaves out
-    what it cannot show, the last 3 %.
+    What is not there is left out; without at least `needs` of `series` there is no figure.
     """
 
     stem: str
@@ -46,7 +44,6 @@ class Lines:
     linear: bool = False
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw it."""
         others = [one for one in points if one not in {*self.beside, *self.elsewhere}]
         own = others if self.series is None else [one for one in self.series if one in points]
         if len(own) < self.needs:
@@ -57,7 +54,7 @@ class Lines:
             quantity = make(outcome.task.headline)
             for one in series:
                 shown = [point for point in points[one] if point.density >= 0.03 or not self.linear]
-                canvas.line(axes, shown, quantity, canvas.pen(outcome, one), 0.15 if len(series) < 6 else 0.07)
+                canvas.pen(outcome, one).line(axes, shown, quantity, 0.15 if len(series) < 6 else 0.07)
             canvas.upright(axes, quantity, canvas.dense_network(axes, points[first(outcome)][0], quantity))
             canvas.weights_remaining(axes, [points[one] for one in series], self.linear)
         yield Picture(self.stem, figure)
@@ -70,7 +67,6 @@ class FixedSteps:
     series: tuple[str, ...] | None = None
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw it, if there are curves."""
         steps = outcome.recipe.test_at
         series = [one for one in (points if self.series is None else self.series) if one in points]
         if not steps or not outcome.curves or not series:
@@ -80,7 +76,7 @@ class FixedSteps:
         for axes, step in zip(axes_of, steps, strict=True):
             tested = after(step, outcome)
             for one in series:
-                canvas.line(axes, points[one], tested, canvas.pen(outcome, one))
+                canvas.pen(outcome, one).line(axes, points[one], tested)
             levels.append(canvas.dense_network(axes, points[first(outcome)][0], tested))
             axes.set_title(f"after {step:,} steps", fontsize=10)
             canvas.weights_remaining(axes, [points[one] for one in series])
@@ -98,8 +94,7 @@ def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> lis
     points = {series: outcome.points(series) for series in outcome.series}
     if first(outcome) not in points:
         return []
-    pictures = (picture for plot in plots for picture in plot.pictures(outcome, points))
-    note = f"{outcome.note}; {NOTE}"
+    pictures, note = (drawn for plot in plots for drawn in plot.pictures(outcome, points)), f"{outcome.note}; {NOTE}"
     return [path for picture in pictures for path in canvas.finish(picture, outcome.title, note, folder)]
 
 
@@ -114,30 +109,23 @@ class Sweep:
 
 
 def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
-    """Draw the first series of a sweep's experiments that have begun, a line each; return the files.
-
-    `outcomes` are by name of recipe; there must be at least two of the sweep's. The file is called like the sweep.
-    """
+    """Draw the first series of a sweep's experiments, a line each, if two are in `outcomes`, by name of recipe."""
     there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
     begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}
     if len(there) < 2 or not begun:
         return []
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
+    from matplotlib import colormaps, colors
 
-    shades = [to_hex(shade) for shade in colormaps["viridis"](np.linspace(0, 0.88, len(begun)))]
-    opacity = 0.15 if len(begun) < 4 else 0
-    one = next(iter(there.values()))
+    shades = list(map(colors.to_hex, colormaps["viridis"](np.linspace(0, 0.88, len(begun)))))
+    opacity, one = 0.15 if len(begun) < 4 else 0, next(iter(there.values()))
     figure, axes_of = canvas.panels(2)
     for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
         for i, (key, points) in enumerate(begun.items()):
             pen = Pen(key, shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
-            canvas.line(axes, points, quantity, pen, opacity)
+            pen.line(axes, points, quantity, opacity)
         canvas.upright(axes, quantity, min(quantity.drawn(points[0]).mean() for points in begun.values()))
         canvas.weights_remaining(axes, begun.values())
-    notes: dict[str, list[str]] = {}
-    for key in begun:
-        notes.setdefault(there[key].note, []).append(key)
+    notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
     note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
     return canvas.finish(Picture(sweep.name, figure, sweep.legend), f"{one.title}: {sweep.legend}", note, folder)

@@ -33,10 +33,7 @@ class Paper:
 
 
 class Library:
-    """Papers put together: everything of theirs by name; ValueError where two things of a kind have the same.
-
-    `recipes` are without those of sweeps, `published` are all; claims are in the order of the papers.
-    """
+    """Papers put together: everything of theirs by name; ValueError where two things of a kind have the same."""
 
     def __init__(self, papers: Sequence[Paper]) -> None:
         self.papers = tuple(papers)
@@ -56,9 +53,9 @@ class Library:
 
     def plots(self, recipe: Recipe) -> Sequence[Plot]:
         """As what a recipe's outcome is drawn: as in the paper that has it, or else that brings its first series."""
-        having = [paper for paper in self.papers if recipe.name in paper.published]
-        bringing = [paper for paper in self.papers if recipe.series[0] in paper.parts.series]
-        return next((paper.plots for paper in (*having, *bringing)), DEFAULT)
+        having = [paper.plots for paper in self.papers if recipe.name in paper.published]
+        bringing = [paper.plots for paper in self.papers if recipe.series[0] in paper.parts.series]
+        return [*having, *bringing, DEFAULT][0]
 
 
 def _once(kind: str, items: Iterable[tuple[str, T]]) -> dict[str, T]:

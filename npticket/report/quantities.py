@@ -9,19 +9,16 @@ import numpy as np
 from npticket.experiments.tables import Outcome, Point
 from npticket.task import Measure
 
-Values = Callable[[Point], np.ndarray]  # one per run, (n,)
-
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number that every run has.
+    """A number that every run has: `of(point)`, (n,), as results.csv has it; people are shown `scale` times that.
 
-    `of(point)` returns it for each run (n,) as results.csv has it; people are shown `scale` times that. `title` is that
-    of an axis, `heading` that of a column; `difference` is the unit of a difference. A number of `steps` until
-    something happened is unknown where training ended before; axes show it in thousands from 0 on.
+    `title` is that of an axis, `heading` of a column; `difference` is the unit of a difference. A number of `steps`
+    until something happened is unknown where training ended before; axes show it in thousands from 0 on.
     """
 
-    of: Values
+    of: Callable[[Point], np.ndarray]
     title: str
     heading: str
     scale: float = 1
@@ -50,14 +47,12 @@ class Quantity:
     def gained(self, point: Point, other: Point) -> str:
         """Print how much more it is in the mean than in another point: +0.45 percentage points."""
         more = self.scale * (self.of(point).mean() - self.of(other).mean())
-        words = [self.form.replace(":", ":+").format(more), "percentage" * (self.unit == "%"), self.difference]
+        words = (self.form.replace(":", ":+").format(more), "percentage" * (self.unit == "%"), self.difference)
         return " ".join(filter(None, words))
 
 
-STOP = Quantity(
-    lambda point: point["early_stop_step"], "early-stopping iteration (thousands)", "early stop at step", steps=True
-)
-
+STOP = Quantity(lambda point: point["early_stop_step"], "early-stopping iteration (thousands)", "early stop at step",
+                steps=True)  # fmt: skip
 Made = Callable[[Measure], Quantity]  # from what a task measures
 
 
@@ -66,7 +61,7 @@ def said(text: str, measure: Measure) -> str:
     return text.format(words=measure.words, short=measure.short, unit=f" ({measure.unit})" if measure.unit else "")
 
 
-def _measured(measure: Measure, of: Values, title: str, heading: str = "") -> Quantity:
+def _measured(measure: Measure, of: Callable[[Point], np.ndarray], title: str, heading: str = "") -> Quantity:
     return Quantity(of, said(title, measure), said(heading, measure), measure.scale, measure.unit, measure.difference)
 
 

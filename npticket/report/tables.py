@@ -1,6 +1,6 @@
 """An experiment as text: a table for each series, a line a round with series side by side, a verdict in words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
@@ -10,27 +10,26 @@ from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_
 def tables(outcome: Outcome) -> str:
     """All series of an experiment, a table each: means over its runs with (minimum-maximum)."""
     measure = outcome.task.headline
-    columns = (STOP, at_early_stop(measure), at_the_end(measure))
-    fitted = trained(measure)
-    header = f"{'round':>5}  {'weights':>8}{_headings(columns)}  {fitted.heading:>10}  {'runs':>4}"
+    columns, fitted = (STOP, at_early_stop(measure), at_the_end(measure)), trained(measure)
+    width = max(10, len(fitted.heading))
+    header = f"{'round':>5}  {'weights':>8}{_cells(columns, lambda q: q.heading)}  {fitted.heading:>10}  {'runs':>4}"
     lines = [f"{outcome.title}; {outcome.note}"]
     for series in outcome.series:
         lines += ["", series, header]
         for point in outcome.points(series):
-            cells = f"{_cells(columns, point)}  {fitted.mean(point):>{max(10, len(fitted.heading))}}"
-            lines.append(f"{point.round:5}  {percent(point.density):>8}{cells}  {len(point.trial):4}")
+            cells, mean = _cells(columns, lambda q: q.spread(point)), fitted.mean(point)
+            lines.append(f"{point.round:5}  {percent(point.density):>8}{cells}  {mean:>{width}}  {len(point.trial):4}")
     return "\n".join(lines)
 
 
 def header(outcome: Outcome, series: Sequence[str]) -> str:
     """Two lines above those of `row`, with the columns that the recipe of the outcome asks for."""
-    names = [legend(outcome, one) for one in series]
     if outcome.recipe.test_at:
         columns = "  " + "".join(f"{step:>9,}" for step in outcome.recipe.test_at)
         end = said("  test {short}{unit} after these steps", outcome.task.headline)
     else:
-        columns, end = _headings((STOP, at_early_stop(outcome.task.headline))), ""
-    above = "".join(f"  {name:^{len(columns) - 2}}" for name in names)
+        columns, end = _cells((STOP, at_early_stop(outcome.task.headline)), lambda q: q.heading), ""
+    above = "".join(f"  {legend(outcome, one):^{len(columns) - 2}}" for one in series)
     return f"{'':5}  {'weights':>9}{above}\n{'round':>5}  {'remaining':>9}{columns * len(series)}{end}"
 
 
@@ -41,36 +40,25 @@ def row(outcome: Outcome, series: Sequence[str], round: int) -> str:
     quantities, cells = (STOP, at_early_stop(outcome.task.headline)), ""
     for one in series:
         if one not in points:  # not every series has the dense network
-            cells += " " * len(_headings(quantities))
+            cells += " " * len(_cells(quantities, lambda q: q.heading))
         elif tested:
             cells += "  " + "".join(f"{quantity.mean(points[one]):>9}" for quantity in tested)
         else:
-            cells += _cells(quantities, points[one])
+            cells += _cells(quantities, lambda q: q.spread(points[one]))
     return f"{round:5}  {percent(next(iter(points.values())).density):>9}{cells}".rstrip()
 
 
-def _headings(quantities: Iterable[Quantity]) -> str:
-    return "".join(f"  {quantity.heading:>{_width(quantity)}}" for quantity in quantities)
-
-
-def _cells(quantities: Iterable[Quantity], point: Point) -> str:
-    return "".join(f"  {quantity.spread(point):>{_width(quantity)}}" for quantity in quantities)
-
-
-def _width(quantity: Quantity) -> int:
-    return max(22 if quantity.steps else 21, len(quantity.heading))
+def _cells(quantities: Iterable[Quantity], text: Callable[[Quantity], str]) -> str:
+    return "".join(f"  {text(q):>{max(22 if q.steps else 21, len(q.heading))}}" for q in quantities)
 
 
 def verdict(outcome: Outcome) -> str:
-    """Say whether pruned networks of the first series match the dense one, which, and how the other series fare.
-
-    By early stopping or, if the recipe has test_at, by the end of training: so the first paper judges deep networks,
-    for which early stopping says little (Frankle & Carbin 2019, section 4).
-    """
+    """Say whether pruned networks of the first series match the dense one, which, and how the other series fare."""
     dense, *tickets = outcome.points(first(outcome))
     trials = f"{dense.trials} trial{'s' * (dense.trials > 1)}"
     if not tickets:
         return f"No verdict: only the dense network was trained ({trials})."
+    # Of deep networks, which have test_at, early stopping says little (Frankle & Carbin 2019, section 4).
     return (_by_the_end if outcome.recipe.test_at else _by_early_stop)(outcome, dense, tickets, trials)
 
 
@@ -129,9 +117,8 @@ def _by_the_end(outcome: Outcome, dense: Point, tickets: list[Point], trials: st
 
 def _beside(outcome: Outcome, ticket: Point) -> list[tuple[str, Point]]:
     """What the other series are called and have in the ticket's round."""
-    others = [series for series in outcome.series if series != first(outcome)]
-    found = [point for series in others for point in outcome.points(series) if point.round == ticket.round]
-    return [(legend(outcome, point.series), point) for point in found]
+    others = (point for series in outcome.series if series != first(outcome) for point in outcome.points(series))
+    return [(legend(outcome, point.series), point) for point in others if point.round == ticket.round]
 
 
 def _line(word: str, point: Point, said: str) -> str:

@@ -16,10 +16,7 @@ class Missing(LookupError):
 
 
 class View:
-    """One experiment as claims see it: means over trials, for the trials as they are and for every resample (R,).
-
-    Values are as in results.csv, weights remaining in percent; `first` is the series whose round 0 is dense.
-    """
+    """One experiment as claims see it: means, as in results.csv, of the trials and of every resample of them (R,)."""
 
     def __init__(self, outcome: Outcome, rng: np.random.Generator) -> None:
         self.first, self._name, self._trials = first(outcome), outcome.recipe.name, trials_of(outcome)
@@ -50,22 +47,18 @@ class View:
         return np.max([self._mean(quantity, point) for point in self._pruned(series)], axis=0)
 
     def fastest(self, series: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return steps and weights remaining of the pruned network that stops earliest, anew in each resample.
-
-        A run that was cut short stops later than is known, which matters only where it seems to be the earliest.
-        """
+        """Return steps and weights remaining of the pruned network that stops earliest, anew in each resample."""
         points = self._pruned(series)
         steps = np.array([self._mean(STOP, point, at_least=True) for point in points])
         earliest = steps.argmin(axis=0)
-        for index in np.unique(earliest):
+        for index in np.unique(earliest):  # a run cut short stops later than is known, which matters only here
             self._mean(STOP, points[index])
         return steps.min(axis=0), np.array([100 * point.density for point in points])[earliest]
 
     def _pruned(self, series: str) -> list[Point]:
-        points = [point for point in self._rounds(series) if point.round]
-        if not points:
-            raise Missing(f"{self._name} has no pruned network of {series}")
-        return points
+        if points := [point for point in self._rounds(series) if point.round]:
+            return points
+        raise Missing(f"{self._name} has no pruned network of {series}")
 
     def _rounds(self, series: str) -> list[Point]:
         if not self._points.get(series):
