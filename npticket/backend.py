@@ -16,6 +16,7 @@ Dtype = DTypeLike
 Json = Any  # what JSON can hold
 
 POOL = 0.95  # of a GPU's memory may go to arrays
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH, which CuPy has no name for
 
 _modules: dict[type, ModuleType] = {np.ndarray: np}
@@ -115,9 +116,6 @@ def to_device(array: np.ndarray, xp: ModuleType) -> Array:
 def to_host(array: Array) -> np.ndarray:
     """Return `array` as a NumPy array; no copy if it is one already."""
     return array if array_module(array) is np else array.get()
-
-
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 @contextmanager

@@ -45,13 +45,9 @@ class SGD:
     def __init__(self, masks: Params, lr: float | Schedule, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
         self.momentum, self.weight_decay, self.steps = momentum, weight_decay, 0
+        self.decays = bool(weight_decay)
         self._survivors = _Survivors(masks)
         self._v: Array = None
-
-    @property
-    def decays(self) -> bool:
-        """Whether parameters without a gradient move, too."""
-        return bool(self.weight_decay)
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat is overwritten."""

@@ -77,13 +77,8 @@ class Record:
             self._curves[name][:, -1] = values
         for name, values in named("test", stopped).items():
             self._curves[name][np.arange(end.trials), self._stop] = values
-        results = {
-            "early_stop_step": at_steps[self._stop],
-            "early_stop_val_loss": self._lowest,
-            **named("early_stop_test", stopped),
-            **named("final", {**tested, **trained}),
-            "seconds": seconds,
-        }
+        results = {"early_stop_step": at_steps[self._stop], "early_stop_val_loss": self._lowest, "seconds": seconds}
+        results |= named("early_stop_test", stopped) | named("final", {**tested, **trained})
         return Fit(end, self.best, at_steps, self._curves, results)
 
 

@@ -7,14 +7,10 @@ from npticket.backend import Json
 _CONV = {"conv*/W": 0.1, "fc*/W": 0.2, "out/W": 0.1}
 _RESIDUAL = {"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}
 RATES: Mapping[str, Mapping[str, float]] = {  # what a network prescribed, which a recipe did not repeat
-    "lenet_300_100": {"fc*/W": 0.2, "out/W": 0.1},
-    "conv_2": _CONV,
-    "conv_4": _CONV,
-    "conv_6": {**_CONV, "conv*/W": 0.15},
-    "resnet": _RESIDUAL,
-    "resnet_18": _RESIDUAL,
+    "lenet_300_100": {"fc*/W": 0.2, "out/W": 0.1}, "conv_2": _CONV, "conv_4": _CONV,
+    "conv_6": {**_CONV, "conv*/W": 0.15}, "resnet": _RESIDUAL, "resnet_18": _RESIDUAL,
     "vgg_19": {"out/W": 0, "*/W": 0.2},
-}
+}  # fmt: skip
 GLOBALLY = ("resnet", "resnet_18", "vgg_19")
 OLD = {"net_options", "lr", "momentum", "weight_decay", "drops", "warmup", "rates", "pruned_globally"}
 
@@ -37,9 +33,6 @@ def converted(values: Mapping[str, Json]) -> Mapping[str, Json]:
     return {
         **{name: value for name, value in values.items() if name not in OLD},
         "net": {"name": net, **options},
-        "data": {"name": given("data")},
-        "optimizer": optimizer,
-        "schedule": schedule,
-        "prune": prune,
+        "data": {"name": given("data")}, "optimizer": optimizer, "schedule": schedule, "prune": prune,
         "augment": {"name": "flip_and_crop"} if given("augment") else None,
-    }
+    }  # fmt: skip

@@ -120,17 +120,10 @@ class Experiment:
     ) -> Setting:
         """Return how to train from `first_step` to `steps` (None: the recipe's); `rate_at` is as for the optimizer."""
         recipe, steps = self.recipe, steps or self.recipe.steps
-        return Setting(
-            optimizer=self.optimizer(first_step, rate_at),
-            steps=steps,
-            batch=recipe.batch,
-            validate_every=recipe.validate_every,
-            first_step=first_step,
-            test_at=[step for step in recipe.test_at if first_step < step <= steps],
-            augment=_known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None,
-            engine=engine,
-            threads=threads,
-        )
+        optimizer, test_at = self.optimizer(first_step, rate_at), [s for s in recipe.test_at if first_step < s <= steps]
+        augment = _known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
+        batch, every = recipe.batch, recipe.validate_every
+        return Setting(optimizer, steps, batch, every, first_step, test_at, augment, engine, threads)
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:

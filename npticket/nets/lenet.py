@@ -13,11 +13,7 @@ def lenet_300_100(hidden: Sequence[int] = (300, 100), std: float | None = None) 
     """
     first, second = hidden
     body = Chain(
-        flatten=Flatten(),
-        fc1=Dense(784, first, std),
-        relu1=ReLU(),
-        fc2=Dense(first, second, std),
-        relu2=ReLU(),
+        flatten=Flatten(), fc1=Dense(784, first, std), relu1=ReLU(), fc2=Dense(first, second, std), relu2=ReLU(),
         out=Dense(second, 10, std),
-    )
+    )  # fmt: skip
     return Net(f"LeNet-{first}-{second}", body, (28, 28), (10,))

@@ -33,12 +33,9 @@ def resnet_18(classes: int = 10) -> Net:
 def _residual(channels: int, filters: int, stride: int) -> Residual:
     """Two 3 x 3 convolutions with batch normalisation, around which x goes as it is, or through a strided 1 x 1 one."""
     body = Chain(
-        conv1=Conv2D(channels, filters, stride=stride, padding=1, bias=False),
-        norm1=BatchNorm(filters),
-        relu=ReLU(),
-        conv2=Conv2D(filters, filters, padding=1, bias=False),
-        norm2=BatchNorm(filters),
-    )
+        conv1=Conv2D(channels, filters, stride=stride, padding=1, bias=False), norm1=BatchNorm(filters), relu=ReLU(),
+        conv2=Conv2D(filters, filters, padding=1, bias=False), norm2=BatchNorm(filters),
+    )  # fmt: skip
     if stride == 1 and channels == filters:
         return Residual(body)
     shortcut = Chain(conv=Conv2D(channels, filters, kernel=1, stride=stride, bias=False), norm=BatchNorm(filters))
