@@ -45,9 +45,12 @@ class SGD:
     def __init__(self, masks: Params, lr: float | Schedule, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
         self.momentum, self.weight_decay, self.steps = momentum, weight_decay, 0
-        self.decays = bool(weight_decay)
         self._survivors = _Survivors(masks)
         self._v: Array = None
+
+    @property
+    def decays(self) -> bool:
+        return bool(self.weight_decay)
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat is overwritten."""
@@ -78,8 +81,7 @@ class Adam:
         lr (1 - b1) / c1  m / (r sqrt(v) + eps)  =  [lr (1 - b1) / (c1 r)]  m / (sqrt(v) + eps / r).
     """
 
-    elementwise = True
-    decays = False
+    elementwise, decays = True, False
 
     def __init__(
         self, masks: Params, lr: float | Schedule, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
