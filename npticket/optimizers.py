@@ -125,9 +125,8 @@ def flush(moments: Array) -> None:
     """Set to 0 what is so small that multiplying it by 0.9 a few dozen times more would make it subnormal.
 
     A weight whose gradient has become 0 (that of a pixel almost never lit) has a first moment that decays to the
-    smallest subnormal number and stays there, since 0.9 of it is rounded to itself. Processors need some 20 ns for each
-    such number, up to half of a training step. What is dropped, 1.2e-30 at most in float32, moves no weight. A product,
-    unlike an assignment, keeps NaN.
+    smallest subnormal number, of which 0.9 is rounded to itself. Each costs a processor some 20 ns, all up to half of a
+    training step. What is dropped, 1.2e-30 at most in float32, moves no weight. A product keeps NaN.
     """
     moments *= abs(moments) > tiny(moments)
 

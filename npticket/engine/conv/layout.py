@@ -78,8 +78,10 @@ def max_pool(rows: np.ndarray, out: np.ndarray) -> None:
 def max_pool_gradient(rows: np.ndarray, pooled: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
     """Give dy to the first pixel of each square that is as large as the largest.     rows, out (2 h, 2 w, ...)"""
     hit, open_ = np.empty(pooled.shape, bool), np.ones(pooled.shape, bool)
-    for corner, d_corner in zip(corners(rows), corners(out), strict=True):
+    *others, (_, d_last) = zip(corners(rows), corners(out), strict=True)
+    for corner, d_corner in others:
         np.equal(corner, pooled, out=hit)
         hit &= open_
         open_ ^= hit
         np.multiply(dy, hit, out=d_corner)
+    np.multiply(dy, open_, out=d_last)  # it is the largest where no other is

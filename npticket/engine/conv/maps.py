@@ -111,9 +111,8 @@ class Map:
         if self._relu:
             if first == 0:  # of this batch: all of x has been seen
                 largest = self._largest[half_batch].reshape(-1, self._channels).max(axis=0)
-                rounding = ROUNDING * np.finfo(largest.dtype).eps * largest
                 few = min(4, self.size) * self.halves.counts[half_batch]  # pixels at once, which is faster
-                self._limits[half_batch] = tile(rounding, few)
+                self._limits[half_batch] = tile(ROUNDING * np.finfo(largest.dtype).eps * largest, few)
             limit = self._limits[half_batch]
             dx *= (x.reshape(-1, len(limit)) > limit).reshape(x.shape)
         if self._pooled:
