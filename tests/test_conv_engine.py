@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from npticket import nets
-from npticket.engine.conv import ConvNet, maps, supports, winograd
+from npticket.engine.conv import ConvNet, maps, supports, winograd_maps
 from npticket.engine.conv.blueprint import recognise
 from npticket.engine.conv.channels import living_channels
 from npticket.engine.plain import Plain
@@ -289,7 +289,7 @@ def test_the_comparison_of_engines_can_fail(monkeypatch):
     net = chain(**convs, flatten=Flatten(), out=Dense(128, 3))
     start, masks = pruned(net, 0)
     assert_equal(net, start, masks, sgd, 0)
-    monkeypatch.setattr(winograd, "AT", winograd.AT * (1 + 1e-7))
+    monkeypatch.setattr(winograd_maps, "AT", winograd_maps.AT * (1 + 1e-7))
     with pytest.raises(AssertionError):
         assert_equal(net, start, masks, sgd, 0)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from strategies import optimizers, seeds, thetas
 
 from npticket.engine.conv import layout, winograd
-from npticket.engine.conv.layout import Halves, Scratch
+from npticket.engine.conv.layout import Halves, Pooling, Scratch
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
-from npticket.engine.conv.winograd import InputTiles, OutputTiles
+from npticket.engine.conv.winograd import FromDomain, ToDomain
 from npticket.engine.conv.winograd_maps import blocked_product
 from npticket.layers import Dense, MaxPool
 from npticket.tickets import rewind
@@ -24,40 +24,50 @@ def test_six_products_make_four_outputs_of_three_taps(d, w):
     np.testing.assert_allclose(y, [np.dot(d[k : k + 3], w) for k in range(4)], atol=1e-11)
 
 
-@given(st.integers(1, 3), st.integers(1, 4), seeds)
-def test_tiles_go_to_the_domain_and_back_as_the_matrices_say(across, slot, seed):
-    rng, width = np.random.default_rng(seed), 4 * across
-    scratch = Scratch(np.dtype(float))
-    v, m = rng.normal(size=(2, 6, 6, across, slot))
-    kept_v, kept_m = v.copy(), m.copy()
-    inputs, outputs = InputTiles(v, scratch), OutputTiles(m, scratch)
-    x, y, dx = rng.normal(size=(6, width, slot)), rng.normal(size=(4, width, slot)), rng.normal(size=(6, width, slot))
+@given(st.integers(1, 3), st.integers(1, 4), st.sampled_from([1, 2, 6]), seeds)
+def test_tiles_go_to_the_domain_and_back_as_the_matrices_say(across, slot, together, seed):
+    rng, width, scratch = np.random.default_rng(seed), 4 * across, Scratch(np.dtype(float))
     frame = np.zeros((6, width + 2, slot))
-    frame[:, 1:-1] = x
+    frame[:, 1:-1] = rng.normal(size=(6, width, slot))
+
+    def there(matrix, rows):
+        way, domain = ToDomain(matrix, across, slot, scratch, "there"), np.empty((6, 6, across, slot))
+        way.begin(rows)
+        for i in range(0, 6, together):
+            way.write(slice(i, i + together), domain[i : i + together])
+        return domain
+
+    def back(matrix, domain):
+        way, rows = FromDomain(matrix, across, slot, scratch, "back"), np.empty((4, width, slot))
+        for i in range(0, 6, together):
+            way.read(slice(i, i + together), domain[i : i + together])
+        way.end(rows)
+        return rows
 
     def two_dimensional(matrix, tile):
         return np.einsum("ik,jl,kls->ijs", matrix, matrix, tile)
 
-    expected = np.zeros_like(frame)
-    expected[:2, 1:-1] = dx[:2]
+    overlapping, apart = there(winograd.BT, frame[:, 1:-1]), there(winograd.AT.T, frame[1:5, 1:-1])
+    domain = rng.normal(size=(6, 6, across, slot))
+    outputs, inner = back(winograd.AT, domain), back(winograd.BT.T[1:5], domain)
     for t in range(across):
-        expected[:, 4 * t : 4 * t + 6] += two_dimensional(winograd.BT.T, kept_v[:, :, t])
-    inputs.to_domain_gradient(dx)
-    np.testing.assert_allclose(dx, expected[:, 1:-1], atol=1e-11)
-    inputs.to_domain(x)
-    got = np.empty((4, width, slot))
-    outputs.from_domain(got)
-    outputs.from_domain_gradient(y)
-    for t in range(across):
-        tile, columns = frame[:, 4 * t : 4 * t + 6], slice(4 * t, 4 * t + 4)
-        np.testing.assert_allclose(v[:, :, t], two_dimensional(winograd.BT, tile), atol=1e-11)
-        np.testing.assert_allclose(got[:, columns], two_dimensional(winograd.AT, kept_m[:, :, t]), atol=1e-11)
-        np.testing.assert_allclose(m[:, :, t], two_dimensional(winograd.AT.T, y[:, columns]), atol=1e-11)
+        columns, close = slice(4 * t, 4 * t + 4), {"atol": 1e-11}
+        tile, inside = frame[:, 4 * t : 4 * t + 6], frame[1:5, 1:-1][:, columns]
+        np.testing.assert_allclose(overlapping[:, :, t], two_dimensional(winograd.BT, tile), **close)
+        np.testing.assert_allclose(apart[:, :, t], two_dimensional(winograd.AT.T, inside), **close)
+        np.testing.assert_allclose(outputs[:, columns], two_dimensional(winograd.AT, domain[:, :, t]), **close)
+        whole = two_dimensional(winograd.BT.T, domain[:, :, t])
+        np.testing.assert_allclose(inner[:, columns], whole[1:5, 1:5], **close)
+
+
+def halves_of(count):
+    """Two halves of so many images."""
+    return Halves(2 * count, [Scratch(np.dtype(float))] * 2, Team())
 
 
 def blank(size, count, channels):
     """A map of the first half of a batch."""
-    return Halves(2 * count, [Scratch(np.dtype(float))] * 2, Team()).maps(size, channels)[0]
+    return halves_of(count).maps(size, channels)[0]
 
 
 @given(st.sampled_from([2, 4, 8, 12]), st.integers(1, 3), st.integers(1, 3), seeds)
@@ -79,12 +89,13 @@ def test_pooling_is_the_layer_ties_included(size, count, seed):
     da = np.full_like(a, np.nan)
 
     layout.as_images(a, count)[...] = x
-    layout.max_pool(a[1:-1], pooled[1:-1])
+    pooling = Pooling(size // 2, 2, halves_of(count))
+    pooling.pool(0, slice(1, 1 + size // 2), a[1:-1], pooled[1:-1], training=True)
     y, backward = MaxPool(2).forward({}, x[None])
     np.testing.assert_array_equal(layout.as_images(pooled, count), y[0])
     dy = rng.normal(size=y.shape)
     layout.as_images(dpooled, count)[...] = dy[0]
-    layout.max_pool_gradient(*(rows[1:-1] for rows in (a, pooled, dpooled, da)))
+    pooling.gradient(0, slice(1, 1 + size // 2), dpooled[1:-1], da[1:-1])
     np.testing.assert_array_equal(layout.as_images(da, count), backward(dy, {})[0])
 
 

@@ -5,15 +5,15 @@
                                            '-- around a block: x as it is, or Strided -'
 
     dw, db <- Im2col <-dy-- Output <-dz-- Map <-dx-- Convolution <-dy-- Output <-dz-- Map <-dx-- dfeatures <- tail, loss
-                   gradient()               pass_on()          gradient()               pass_on()
+                   gradient()               pass_on()          window()                 pass_on()
                                                         '--> dw, db
 
 Forwards, a convolution asks its source, a map, to make the rows that it is about to read, and tells its output which
 rows are written. Backwards, it asks its output for the gradient, and has its source pass on what is final. Outputs
-batch-normalise, maps add, pool and rectify, all on rows that are still in the cache.
+batch-normalise and pool, maps add and rectify, all on rows that are still in the cache.
 
-To read from the idea to the whole: `winograd` (the arithmetic) and `layout` (memory); `outputs` and `maps`, where the
-protocol of convolutions stands; its kinds, `winograd_maps` and `taps`, and their `weights`; `blueprint` says what a
+To read from the idea to the whole: `winograd` (the arithmetic) and `layout` (memory); `outputs`, `normalised` and
+`maps`, where the protocol of convolutions stands; its kinds, `winograd_maps` and `taps`, and their `weights`; `blueprint` says what a
 network consists of, `channels` which of its channels live, `convnet` builds it and trains it. `threads` are one or two.
 """
 

@@ -9,12 +9,14 @@ from npticket.engine.conv.blueprint import Blueprint, Unit, recognise
 from npticket.engine.conv.channels import living_channels
 from npticket.engine.conv.layout import Halves, Scratch, as_images
 from npticket.engine.conv.maps import Convolution, Map
-from npticket.engine.conv.outputs import Normalised, Output
+from npticket.engine.conv.normalised import Normalised
+from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.taps import Im2col, Strided, TwoByTwo
 from npticket.engine.conv.threads import HalvedDense, Pieces, Team
 from npticket.engine.conv.weights import Filters, WinogradFilters, filters_of, local
 from npticket.engine.conv.winograd import TILE
 from npticket.engine.conv.winograd_maps import WinogradRows, WinogradWhole
+from npticket.engine.memory import aligned_zeros
 from npticket.engine.optimizers import Whole
 from npticket.layers import Chain, Dense, Flatten
 from npticket.params import Params
@@ -36,7 +38,8 @@ class ConvNet:
         self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer, threads: int = 1
     ) -> None:
         self._blueprint = recognise(net.body, net.input_shape)
-        self._theta, self._grads = start.copy(), start.like(np.zeros_like(start.flat))
+        self._theta, self._grads = (start.like(aligned_zeros(start.flat.shape, start.flat.dtype)) for _ in range(2))
+        self._theta.flat[...] = start.flat
         self._loss, self._team, one, dtype = loss, Team(threads), optimizer(masks), start.flat.dtype
         elementwise = is_elementwise(one)
         self._optimizer = Pieces(optimizer, masks, dtype, self._team) if elementwise else Whole(optimizer, masks)
@@ -116,7 +119,7 @@ class ConvStack:
             outputs[unit] = convolution.out
             if unit not in shortcuts:
                 terms = [outputs[term] for term in (unit, unit.shortcut) if term]
-                maps[unit] = Map(terms, maps.get(unit.around), unit.relu, unit.pooled)
+                maps[unit] = Map(terms, maps.get(unit.around), unit.relu)
         self._maps, self._last = list(maps.values()), maps[blueprint.units[-1]]
         living, channels, size = filters[unit].outputs, unit.shape[-1], 1 if self._averaged else self._last.size
         self._kept = slice(None) if len(living) == channels else living  # a slice is much faster
@@ -160,10 +163,10 @@ class ConvStack:
         """Make the kind of convolution that suits a unit, which reads `source` or, the first, images."""
         filters = self._filters[unit]
         if unit.norm is None:
-            out = Output(unit.size, filters.filters, self._halves)
+            out = Output(unit.size, filters.filters, self._halves, unit.pooled)
         else:
             p, grad = (local(params, *unit.norm) for params in (self._theta, self._grads))
-            out = Normalised(unit.size, filters.outputs, self._halves, unit.norm[1], p, grad)
+            out = Normalised(unit, filters.outputs, self._halves, p, grad)
         if source is None:
             return Im2col(filters, out)
         if isinstance(filters, WinogradFilters):

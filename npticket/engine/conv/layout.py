@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from npticket.engine.conv.threads import Half, Team, half_of
+from npticket.engine.memory import aligned_zeros
 
 BAND = 4  # rows that are made at a time, as many as a tile of Winograd's has; a map of 2 x 2 has only two
 
@@ -26,7 +27,7 @@ class Scratch:
         """Return the beginning of a piece, in that shape; whoever else asks for it may write to it meanwhile."""
         size = math.prod(shape)
         if name not in self._memory or len(self._memory[name]) < size:
-            self._memory[name] = np.empty(size, self.dtype)
+            self._memory[name] = aligned_zeros((size,), self.dtype)
         return self._memory[name][:size].reshape(shape)
 
 
@@ -47,7 +48,7 @@ class Halves:
 
     def maps(self, size: int, channels: int) -> list[np.ndarray]:
         """Return a map of zeros, `size` pixels high and wide, for each half."""
-        return [np.zeros((size + 2, size, count * channels), self.dtype) for count in self.counts]
+        return [aligned_zeros((size + 2, size, count * channels), self.dtype) for count in self.counts]
 
 
 def as_images(a: np.ndarray, count: int) -> np.ndarray:
@@ -61,27 +62,49 @@ def bands(size: int) -> Iterator[slice]:
         yield slice(start, min(start + BAND, size + 1))
 
 
+def tile(values: np.ndarray, images: int) -> np.ndarray:
+    """Return values per channel (C,) as values per image and channel (images C,)."""
+    return np.broadcast_to(values, (images, len(values))).ravel()  # np.tile is slower
+
+
 def corners(rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the four views of rows that hold one pixel of every 2 x 2 square, row by row."""
     for i, j in np.ndindex(2, 2):
         yield rows[i::2, j::2]
 
 
-def max_pool(rows: np.ndarray, out: np.ndarray) -> None:
-    """Write the largest of each 2 x 2 square.     rows (2 h, 2 w, ...)   out (h, w, ...)"""
-    first, second, *others = corners(rows)
-    np.maximum(first, second, out=out)
-    for corner in others:
-        np.maximum(out, corner, out=out)
+def doubled(rows: slice) -> slice:
+    """Return the rows of a map that rows of the pooled map come from."""
+    return slice(2 * rows.start - 1, 2 * rows.stop - 1)
 
 
-def max_pool_gradient(rows: np.ndarray, pooled: np.ndarray, dy: np.ndarray, out: np.ndarray) -> None:
-    """Give dy to the first pixel of each square that is as large as the largest.     rows, out (2 h, 2 w, ...)"""
-    hit, open_ = np.empty(pooled.shape, bool), np.ones(pooled.shape, bool)
-    *others, (_, d_last) = zip(corners(rows), corners(out), strict=True)
-    for corner, d_corner in others:
-        np.equal(corner, pooled, out=hit)
-        hit &= open_
-        open_ ^= hit
-        np.multiply(dy, hit, out=d_corner)
-    np.multiply(dy, open_, out=d_last)  # it is the largest where no other is
+def halved(rows: slice) -> slice:
+    """Return the rows of the pooled map that come from rows of a map, an even number from an odd one on."""
+    return slice((rows.start + 1) // 2, (rows.stop + 1) // 2)
+
+
+class Pooling:
+    """2 x 2 max-pooling, by pooled rows of a map; which pixel of a square was the largest, or the first of several.
+
+    The pooled map has `size` x `size` pixels of so many `channels`.
+    """
+
+    def __init__(self, size: int, channels: int, halves: Halves) -> None:
+        shapes = [(4, size + 1, size, count * channels) for count in halves.counts]
+        self._largest = [np.zeros(shape, bool) for shape in shapes]
+
+    def pool(self, half_batch: int, rows: slice, x: np.ndarray, out: np.ndarray, training: bool) -> None:
+        """Write pooled rows of x, (2 h, 2 W, slot), to out, (h, W, slot)."""
+        np.maximum.reduce(x.reshape(len(out), 2, out.shape[1], 2, -1), axis=(1, 3), out=out)
+        if training:
+            *largest, left = self._largest[half_batch][:, rows]
+            left[...] = True
+            for here, corner in zip(largest, corners(x), strict=False):
+                np.equal(corner, out, out=here)
+                here &= left
+                left ^= here  # in the end it is the last where it is no other
+
+    def gradient(self, half_batch: int, rows: slice, dy: np.ndarray, out: np.ndarray) -> None:
+        """Write dx, (2 h, 2 W, slot), of the pooled rows whose gradient is dy (h, W, slot)."""
+        for here, corner in zip(self._largest[half_batch][:, rows], corners(out), strict=True):
+            np.multiply(dy, here, out=corner)

@@ -9,8 +9,8 @@ from typing import Optional, Protocol
 
 import numpy as np
 
-from npticket.engine.conv.layout import max_pool, max_pool_gradient
-from npticket.engine.conv.outputs import Normalised, Output, tile
+from npticket.engine.conv.layout import tile
+from npticket.engine.conv.outputs import Output
 
 ROUNDING = 32  # roundings, of a channel's largest value, that Winograd's convolution may be away from an exact 0
 
@@ -31,28 +31,26 @@ class Convolution(Protocol):
 
 
 class Map:
-    """x = pool(relu(sum of outputs and, around them, an earlier map)), and dL/dx.     x, dx[half_batch]: maps
+    """x = relu(sum of outputs and, around them, an earlier map), and dL/dx.     x, dx[half_batch]: maps
 
-    dz[half_batch] is the gradient of that sum. Only the sum of a single output is ever pooled. A ReLU lets no gradient
-    through where x is 0 but for rounding: where a filter sees nothing but zeros, and its bias is 0 as it is in the
-    beginning, x would be 0 without.
+    In the end dx is the gradient of that sum. A ReLU lets no gradient through where x is 0 but for rounding: where a
+    filter sees nothing but zeros, and its bias is 0 as it is in the beginning, x would be 0 without.
     """
 
-    def __init__(self, terms: Sequence[Output], around: Optional["Map"], relu: bool, pooled: bool) -> None:
+    def __init__(self, terms: Sequence[Output], around: Optional["Map"], relu: bool) -> None:
         first = terms[0]
-        self.size, self.halves = first.size // 2 if pooled else first.size, first.halves
-        self._terms, self._around, self._relu, self._pooled = terms, around, relu, pooled
+        self.size, self.halves = first.map_size, first.halves
+        self._terms, self._around, self._relu = terms, around, relu
         self._channels = first.channels
         self._readers: list[Convolution] = []  # in the order in which they go forwards
         self._added_to: Map | None = None  # the later map to which this one is added as it is
         if around is not None:
             around._added_to = self
-        alone = not (pooled or around or len(terms) > 1 or isinstance(first, Normalised))
-        self.x = first.y if alone else self.halves.maps(self.size, first.channels)
+        alone = first.keeps_z and len(terms) == 1 and not around
+        self.x = first.kept if alone else self.halves.maps(self.size, first.channels)
         self.dx: list[np.ndarray] = []
-        self.dz: list[np.ndarray] = []
         for term in terms:
-            term.read_by(self.dz)
+            term.read_by(self.dx)
         self._zeros = [np.zeros(count * first.channels, self.halves.dtype) for count in self.halves.counts]
 
     def read_by(self, reader: Convolution) -> None:
@@ -66,7 +64,6 @@ class Map:
         self._limits = [*self._largest]
         if training and not self.dx:
             self.dx += self.halves.maps(self.size, self._channels)
-            self.dz += self.halves.maps(2 * self.size, self._channels) if self._pooled else self.dx
 
     def make_rows(self, half_batch: int, upto: int) -> None:
         """Make the rows of x before row `upto` that have not been made yet."""
@@ -76,15 +73,11 @@ class Map:
         self._made[half_batch] = upto
         rows = slice(1 + first, 1 + upto)
         x = self.x[half_batch][rows]
-        if self._pooled:
-            max_pool(self._terms[0].value(half_batch, slice(1 + 2 * first, 1 + 2 * upto), "value"), x)
-            value = x
-        else:
-            value = self._terms[0].value(half_batch, rows, "value")
-            for term in self._terms[1:]:
-                value += term.value(half_batch, rows, "term")
-            if self._around is not None:
-                value += self._around.x[half_batch][rows]
+        value = self._terms[0].value(half_batch, rows, "value")
+        for term in self._terms[1:]:
+            value += term.value(half_batch, rows, "term")
+        if self._around is not None:
+            value += self._around.x[half_batch][rows]
         if self._relu:
             some, largest = value[0], self._largest[half_batch]  # one row tells enough
             np.maximum(largest, np.maximum.reduce(some, axis=0), out=largest)
@@ -115,8 +108,5 @@ class Map:
                 self._limits[half_batch] = tile(ROUNDING * np.finfo(largest.dtype).eps * largest, few)
             limit = self._limits[half_batch]
             dx *= (x.reshape(-1, len(limit)) > limit).reshape(x.shape)
-        if self._pooled:
-            rows = slice(1 + 2 * first, 1 + 2 * upto)
-            max_pool_gradient(self._terms[0].value(half_batch, rows, "value"), x, dx, self.dz[half_batch][rows])
         for term in self._terms:
             term.gradient_written(half_batch, rows)

@@ -1,165 +1,93 @@
-"""Outputs of convolutions, as they are or batch-normalised.
-
-Batch normalisation needs sums over the whole batch, one before anyone can read z and one before the convolution can go
-back. They are added up as rows come in, while these are in the cache.
-"""
+"""Outputs of convolutions, as they are or pooled."""
 
 import numpy as np
 
-from npticket.engine.conv.layout import Halves
-from npticket.engine.conv.weights import Local
-from npticket.layers import BatchNorm
-
-UNCERTAIN = 100  # where mean^2 is more than so many variances, the variance is computed again from centred values
+from npticket.engine.conv.layout import BAND, Halves, Pooling, halved
 
 
 class Output:
-    """y of a convolution and dL/dy.     y[half_batch]: maps of so many `channels`, `size` pixels high and wide"""
+    """y of a convolution, `size` pixels high and wide, z = y or, if `pooled`, z = max_pool(y), and dL/dy.
 
-    def __init__(self, size: int, channels: int, halves: Halves) -> None:
+    kept[half_batch]: maps of z, of so many `channels`, `map_size` pixels high and wide. Of y that is pooled only the
+    rows exist that are written at the time.
+    """
+
+    keeps_z = True
+
+    def __init__(self, size: int, channels: int, halves: Halves, pooled: bool) -> None:
         self.size, self.channels, self.halves = size, channels, halves
-        self.y = halves.maps(size, channels)
+        self.map_size = size // 2 if pooled else size
+        self.kept = halves.maps(self.map_size, channels)
+        self._pooling = Pooling(self.map_size, channels, halves) if pooled else None
+        self._is_z = self.keeps_z and not pooled  # y, and so are their gradients
 
     def read_by(self, dz: list[np.ndarray]) -> None:
-        """Take the gradient of what `value` returns from these maps of its one reader, which may still be to come."""
+        """Find dL/dz in these maps, which may still be to come, of the one map that reads z."""
         self._dz = dz
 
     def begin(self, training: bool) -> None:
         """Forget the last batch."""
+        self._training = training
+
+    def rows(self, half_batch: int, rows: slice) -> np.ndarray:
+        """Return where a convolution is to write rows of y."""
+        if self._pooling is None:
+            return self.kept[half_batch][rows]
+        return self._scratch(half_batch, "y", rows)
 
     def written(self, half_batch: int, rows: slice) -> None:
         """Called when these rows of y are final."""
+        if self._pooling is not None:
+            pooled = halved(rows)
+            y, z = self.rows(half_batch, rows), self.kept[half_batch][pooled]
+            self._pooling.pool(half_batch, pooled, y, z, self._training)
 
     def finish(self) -> None:
         """Called when all rows of y are final in both halves."""
 
     def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
-        """Return rows of z, which the caller may write to: of y itself, or in scratch memory called `name`."""
-        return self.y[half_batch][rows]
+        """Return rows of z, which the caller may write to: of z itself, or in scratch memory called `name`."""
+        return self.kept[half_batch][rows]
 
     def gradient_written(self, half_batch: int, rows: slice) -> None:
-        """Called when these rows of dz are final."""
+        """Called when these rows of dL/dz are final."""
 
     def finish_gradient(self) -> None:
-        """Called when all rows of dz are final in both halves."""
+        """Called when all rows of dL/dz are final in both halves."""
 
     def gradient(self, half_batch: int, rows: slice) -> np.ndarray:
-        """Return rows of dL/dy; call it when all of dz is final."""
-        return self._dz[half_batch][rows]
-
-
-class Normalised(Output):
-    """The same, followed by batch normalisation (npticket.layers.BatchNorm): z = a y + b.
-
-    With centred y, inv = 1 / sqrt(var + eps) and N values per channel, dscale = inv sum dz y, dshift = sum dz and
-    dy = a dz + slope y + offset with slope = -a inv dscale / N, offset = -a dshift / N - slope mean.
-    `p` and `grad` hold the layer's parameters and their gradients, (1, C) each, of all channels: of those that are not
-    `living`, y is 0.
-    """
-
-    def __init__(self, size: int, living: np.ndarray, halves: Halves, layer: BatchNorm, p: Local, grad: Local) -> None:
-        super().__init__(size, len(living), halves)
-        self._living, self._layer, self._p, self._grad = living, layer, p, grad
-        self._count = halves.batch * size * size
-        self._sums = [np.zeros((2, count * self.channels), halves.dtype) for count in halves.counts]
-
-    def begin(self, training: bool) -> None:
-        self._training = training
-        if not training:
-            self._set_scale(self._of_living("running_mean"), self._of_living("running_var"))
-        for sums in self._sums:
-            sums[...] = 0
-
-    def written(self, half_batch: int, rows: slice) -> None:
-        if self._training:
-            self._add(half_batch, self.y[half_batch][rows], self.y[half_batch][rows])
-
-    def finish(self) -> None:
-        if not self._training:
-            return
-        mean, var = self._mean_and_variance()
-        batch_mean = mean
-        if (mean * mean > UNCERTAIN * var).any():
-            shift = mean.astype(self.halves.dtype)  # as it will be subtracted
-            tiled = self._tile(shift)
-            self.halves.each(lambda half_batch: self._centre(half_batch, tiled[half_batch]))
-            mean, var = self._mean_and_variance()
-            batch_mean = mean + shift
-        self._set_scale(mean, var)
-        unbiased = var * (self._count / max(1, self._count - 1))
-        for name, batch in (("running_mean", batch_mean), ("running_var", unbiased)):
-            whole = np.zeros(self._p[name].shape)
-            whole[0, self._living] = batch
-            self._p[name] += self._layer.momentum * (whole - self._p[name])
-
-    def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
-        y = self.y[half_batch][rows]
-        z = self.halves.scratch[half_batch].array(name, y.shape)
-        np.multiply(y, self._a[half_batch], out=z)
-        z += self._b[half_batch]
-        return z
-
-    def gradient_written(self, half_batch: int, rows: slice) -> None:
-        self._add(half_batch, self._dz[half_batch][rows], self.y[half_batch][rows])
-
-    def finish_gradient(self) -> None:
-        total, product = self._totals()
-        dscale = (product - self._mean * total) * self._inverse
-        for name, gradient in (("shift", total), ("scale", dscale)):
-            self._grad[name][...] = 0
-            self._grad[name][0, self._living] = gradient
-        slope = -self._scale * self._inverse * dscale / self._count
-        offset = -self._scale * total / self._count - slope * self._mean
-        self._slope, self._offset = self._tile(slope), self._tile(offset)
-
-    def gradient(self, half_batch: int, rows: slice) -> np.ndarray:
-        y, scratch = self.y[half_batch][rows], self.halves.scratch[half_batch]
-        dy, product = scratch.array("dy", y.shape), scratch.array("work", y.shape)
-        np.multiply(self._dz[half_batch][rows], self._a[half_batch], out=dy)
-        np.multiply(y, self._slope[half_batch], out=product)
-        dy += product
-        dy += self._offset[half_batch]
+        """Return rows of dL/dy; call it when all of dL/dz is final."""
+        if self._is_z:
+            return self._dz[half_batch][rows]
+        dy = self._scratch(half_batch, "dy", rows)
+        self._write_gradient(half_batch, rows, dy)
         return dy
 
-    def _add(self, half_batch: int, values: np.ndarray, factors: np.ndarray) -> None:
-        """Add up values and values * factors, rows of maps."""
-        sums, lines = self._sums[half_batch], values.reshape(-1, values.shape[-1])
-        sums[0] += np.add.reduce(lines, axis=0)
-        product = self.halves.scratch[half_batch].array("work", lines.shape)
-        np.multiply(lines, factors.reshape(lines.shape), out=product)
-        sums[1] += np.add.reduce(product, axis=0)
+    def window(self, half_batch: int, rows: slice) -> np.ndarray:
+        """Return a band of dL/dy with one row more above and below; call it for one band after the other."""
+        if self._is_z:
+            return self._dz[half_batch][rows.start - 1 : rows.stop + 1]
+        more = 1 if self._pooling is None else 2  # what is pooled comes by twos
+        window = self._scratch(half_batch, "window", slice(rows.start - more, rows.start + BAND + more))
+        if rows.start == 1:
+            window[:more] = 0  # above the map
+            known, first = more, 1
+        else:
+            window[: 2 * more] = window[BAND:]  # as the band before left it
+            known, first = 2 * more, rows.start + more
+        end = min(rows.start + BAND + more, 1 + self.size)
+        below = known + end - first
+        self._write_gradient(half_batch, slice(first, end), window[known:below])
+        window[below:] = 0
+        return window[more - 1 : more + BAND + 1]
 
-    def _totals(self) -> np.ndarray:
-        """Return both sums over the whole batch, (2, C); the next ones begin at 0."""
-        totals = np.zeros((2, self.channels))
-        for sums in self._sums:
-            totals += sums.reshape(2, -1, self.channels).sum(axis=1, dtype=np.float64)
-            sums[...] = 0
-        return totals
+    def _write_gradient(self, half_batch: int, rows: slice, out: np.ndarray) -> None:
+        """Write rows of dL/dy; of what is pooled, an even number from an odd one on."""
+        assert self._pooling is not None
+        pooled = halved(rows)
+        self._pooling.gradient(half_batch, pooled, self._dz[half_batch][pooled], out)
 
-    def _mean_and_variance(self) -> tuple[np.ndarray, np.ndarray]:
-        mean, square = self._totals() / self._count
-        return mean, np.maximum(square - mean * mean, 0)
-
-    def _centre(self, half_batch: int, shift: np.ndarray) -> None:
-        """Subtract `shift` (images C,) from y: then it is precise where the mean is much larger than the deviation."""
-        y = self.y[half_batch][1:-1]
-        y -= shift
-        self._add(half_batch, y, y)
-
-    def _set_scale(self, mean: np.ndarray, var: np.ndarray) -> None:
-        self._mean, self._inverse = mean, 1 / np.sqrt(var + self._layer.eps)
-        self._scale = self._of_living("scale") * self._inverse
-        self._a, self._b = self._tile(self._scale), self._tile(self._of_living("shift") - mean * self._scale)
-
-    def _of_living(self, name: str) -> np.ndarray:
-        return self._p[name][0, self._living].astype(np.float64)
-
-    def _tile(self, values: np.ndarray) -> list[np.ndarray]:
-        """Return values per channel as values per image and channel, for each half."""
-        return [tile(values.astype(self.halves.dtype), count) for count in self.halves.counts]
-
-
-def tile(values: np.ndarray, images: int) -> np.ndarray:
-    """Return values per channel (C,) as values per image and channel (images C,)."""
-    return np.broadcast_to(values, (images, len(values))).ravel()  # np.tile is slower
+    def _scratch(self, half_batch: int, name: str, rows: slice) -> np.ndarray:
+        """Memory for so many rows of y."""
+        slot = self.halves.counts[half_batch] * self.channels
+        return self.halves.scratch[half_batch].array(name, (rows.stop - rows.start, self.size, slot))

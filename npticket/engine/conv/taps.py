@@ -9,6 +9,7 @@ from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.threads import half_of
 from npticket.engine.conv.weights import Filters
+from npticket.engine.memory import aligned_zeros
 
 SEEN = slice(0, 1), slice(0, 2), slice(1, 2)  # pixels i, of two, that a tap connects with outputs o = i - tap + 1
 
@@ -20,8 +21,10 @@ class Im2col(Convolution):
         self.out, self._filters = out, filters
         size, channels, counts, dtype = out.size, filters.channels, out.halves.counts, filters.w.dtype
         rows = 9 * channels + (filters.b is not None)
-        self._frames = [np.zeros((channels, size + 2, size + 2, count), dtype) for count in counts]
-        self._columns = [np.ones((rows, size, size, count), dtype) for count in counts]
+        self._frames = [aligned_zeros((channels, size + 2, size + 2, count), dtype) for count in counts]
+        self._columns = [aligned_zeros((rows, size, size, count), dtype) for count in counts]
+        for columns in self._columns:
+            columns[9 * channels :] = 1
         self._w = np.empty((rows, filters.filters), dtype)
         self._dw = np.empty((len(counts), *self._w.shape), dtype)
 
@@ -49,7 +52,7 @@ class Im2col(Convolution):
         shape = len(columns), min(BAND, size) * min(4, size), -1  # one small product for each quarter of a row
         for rows in bands(size):
             quarters = columns[:, rows.start - 1 : rows.stop - 1].reshape(shape)
-            y = self.out.y[half_batch][rows].reshape(*quarters.shape[1:], -1)
+            y = self.out.rows(half_batch, rows).reshape(*quarters.shape[1:], -1)
             np.matmul(quarters.transpose(1, 2, 0), self._w, out=y)
             self.out.written(half_batch, rows)
 
@@ -83,7 +86,7 @@ class Strided(Convolution):
         for rows in bands(self.out.size):
             self._source.make_rows(half_batch, self._stride * (rows.stop - 1) + 1)
             seen = self._gather(half_batch, rows)
-            y = self.out.y[half_batch][rows].reshape(*seen.shape[1:3], -1)
+            y = self.out.rows(half_batch, rows).reshape(*seen.shape[1:3], -1)
             if len(seen) == 1:
                 np.matmul(seen[0], w[0], out=y)
             else:
@@ -104,6 +107,7 @@ class Strided(Convolution):
             for part, (of_dx, columns) in zip(dseen, self._windows(source.dx[half_batch], rows), strict=True):
                 of_dx += part[:, columns]
             end = self._stride * (rows.stop - 1)
+            source.dx[half_batch][0] = 0  # what taps that reach above the map added there
             source.pass_on(half_batch, end if end == source.size else end - 1, self)
 
     def _gather(self, half_batch: int, rows: slice) -> np.ndarray:
@@ -164,14 +168,14 @@ class TwoByTwo(Convolution):
         np.add.reduce(products, axis=(0, 1), out=self._y[..., filters])
 
     def _collect(self, half_batch: int) -> None:
-        y = self.out.y[half_batch][1:-1]
+        y = self.out.rows(half_batch, slice(1, 3))
         y[...] = self._y[:, :, self.out.halves.images[half_batch]].reshape(y.shape)
-        self.out.written(half_batch, slice(1, -1))
+        self.out.written(half_batch, slice(1, 3))
 
     def _gather_gradient(self, half_batch: int) -> None:
         self._gather(half_batch)
         dy = self._y[:, :, self.out.halves.images[half_batch]]
-        dy[...] = self.out.gradient(half_batch, slice(1, -1)).reshape(dy.shape)
+        dy[...] = self.out.gradient(half_batch, slice(1, 3)).reshape(dy.shape)
 
     def _multiply_gradient(self, half_weights: int) -> None:
         x, dy, channels = self._x, self._y, half_of(self._filters.channels, half_weights)

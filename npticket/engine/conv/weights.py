@@ -6,7 +6,8 @@ import numpy as np
 
 from npticket.engine.conv.blueprint import Unit
 from npticket.engine.conv.threads import half_of
-from npticket.engine.conv.winograd import POINTS, G
+from npticket.engine.conv.winograd import POINTS, TILE, G
+from npticket.engine.memory import aligned_zeros
 from npticket.layers import Layer
 from npticket.params import Params
 
@@ -56,29 +57,36 @@ class Filters:
 
 
 class WinogradFilters(Filters):
-    """u = G w G^T, the weights in Winograd's domain (36, C, O), and `turned`, the same transposed."""
+    """u = G w G^T, the weights in Winograd's domain (36, C, O), and `turned`, those that take dy to dx, (36, O, C).
 
-    def __init__(self, p: Local, grad: Local, inputs: np.ndarray, outputs: np.ndarray) -> None:
+    `reversed_taps` says in which of the two ways of npticket.engine.conv.winograd: if not, turned is u, transposed.
+    """
+
+    def __init__(self, p: Local, grad: Local, inputs: np.ndarray, outputs: np.ndarray, reversed_taps: bool) -> None:
         super().__init__(p, grad, inputs, outputs)
         self._g = np.kron(G, G).astype(self.w.dtype)
-        self.u = np.empty((POINTS**2, self.channels, self.filters), self.w.dtype)
-        self._copies, turned = self.channels * self.filters <= TURNED, self.u.transpose(0, 2, 1)
-        self.turned = np.empty(turned.shape, turned.dtype) if self._copies else turned
+        self._back = np.ascontiguousarray(self._g[:, ::-1]) if reversed_taps else self._g
+        self.u = aligned_zeros((POINTS**2, self.channels, self.filters), self.w.dtype)
+        self._u_back = aligned_zeros(self.u.shape, self.w.dtype) if reversed_taps else self.u
+        self._copies, turned = self.channels * self.filters <= TURNED, self._u_back.transpose(0, 2, 1)
+        self.turned = aligned_zeros(turned.shape, turned.dtype) if self._copies else turned
 
     def prepare(self, half_weights: int) -> None:
         super().prepare(half_weights)
         inputs = half_of(self.channels, half_weights)
         np.matmul(self._g, self._by_input(self.w, inputs), out=self._by_input(self.u, inputs))
+        if self._u_back is not self.u:
+            np.matmul(self._back, self._by_input(self.w, inputs), out=self._by_input(self._u_back, inputs))
         if self._copies:
-            self.turned[:, :, inputs] = self.u[:, inputs].transpose(0, 2, 1)
+            self.turned[:, :, inputs] = self._u_back[:, inputs].transpose(0, 2, 1)
 
     def finish(self, half_weights: int, du: list[np.ndarray]) -> None:
-        """Write dw = G^T du G for half of the weights; du is the sum of these, of which the first is overwritten."""
+        """Write dw for half of the weights; du is the sum of these, of which the first is overwritten."""
         inputs = half_of(self.channels, half_weights)
         total, *others = (self._by_input(d, inputs) for d in du)
         for other in others:
             total += other
-        np.matmul(self._g.T, total, out=self._by_input(self.dw, inputs))
+        np.matmul(self._back.T, total, out=self._by_input(self.dw, inputs))
 
     def _by_input(self, a: np.ndarray, inputs: slice) -> np.ndarray:
         """View a (..., C, O) as a stack of matrices (taps or points, O), one for each of these input channels."""
@@ -90,7 +98,9 @@ def filters_of(unit: Unit, theta: Params, grads: Params, living: Mapping[str, np
     inputs = living[unit.source.prefix] if unit.source else np.arange(unit.shape[2])
     has_tiles = unit.source and unit.size > 2 and (unit.shape[0], unit.conv.stride) == (3, 1)
     p, grad = (local(params, unit.prefix, unit.conv) for params in (theta, grads))
-    return (WinogradFilters if has_tiles else Filters)(p, grad, inputs, living[unit.prefix])
+    if has_tiles:
+        return WinogradFilters(p, grad, inputs, living[unit.prefix], reversed_taps=unit.size > TILE)
+    return Filters(p, grad, inputs, living[unit.prefix])
 
 
 def local(params: Params, prefix: str, layer: Layer) -> Local:

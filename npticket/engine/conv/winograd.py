@@ -13,17 +13,23 @@ rows and columns, y = A^T [(G w G^T) * (B^T d B)] A takes a tile d of 6 x 6 pixe
 two rows or columns, to 4 x 4 outputs, with 36 products. Summed over channels, each of the 36 is a matrix product of all
 tiles, V (T, C), with the transformed weights, U (C, K).
 
-The gradients are those of any bilinear map, with the transposes of the same matrices:
+The gradients are convolutions again. That of d is the convolution of dy with the taps reversed. That of the taps is,
+read from the other end, dw_2-a = sum over q of x_q dy_q+a-1: the same sum, in which x and dy change places. So with
+the tiles of 6 x 6 of dy, and those of 4 x 4 of x, which do not overlap,
 
-    dM = A dy A^T      dU = V^T dM      dw = G^T dU G      dV = dM U^T      dd = B dV B^T   (overlapping tiles add up)
+    Y = B^T dy B     X = A x A^T     dU' = X^T Y     dx = A^T (Y U') A     dw = J G^T dU' G J     U' = G J w J G^T
+
+where J reverses the order of the taps, and U' is transposed, (K, C). Where there is but one tile, and U' would be more
+work than the maps, the transposes of the same three matrices do, as for any bilinear map:
+
+    M' = A dy A^T     dU = V^T M'     dx = B (M' U^T) B^T     dw = G^T dU G
 
 A multiplication by A or B, 6 x 6 at most, costs little if it is one matrix product for very many tiles and channels:
 BLAS's kernels for small matrices, where it has them, make it several times faster than adding arrays up one by one.
 
 Here a row of tiles goes between a map and the domain, where it is 36 matrices (tiles, channels). Each transform is one
-product with a small matrix along the rows of the tiles and one along their columns. For these, the memory in the domain
-(6, 6, tiles across, slot) is seen as (6, tiles across, 6, slot), and each row of pixels between the two transforms as
-tiles. A slot is one pixel of all images, (images, channels).
+product with a small matrix along the rows of the tiles and six, one for each row of points, along their columns: so no
+more than a sixth of the domain need exist at a time. A slot is one pixel of all images, (images, channels).
 """
 
 import numpy as np
@@ -53,63 +59,48 @@ BT = np.array(
 AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 POINTS = 6  # per dimension
 TILE = 4  # outputs per dimension
-CENTRE = 7  # of the 36: the product at the points (1, 1), of which A^T M A adds the same to every output of a tile
+CENTRE = 1  # the point 1: what is added to M at (1, 1), A^T M A adds to every output of a tile
 
 
-class InputTiles:
-    """Tiles of 6 x 6 input pixels; `domain` (6, 6, across, slot) is V or its gradient."""
+class ToDomain:
+    """Takes a row of tiles to the domain: B^T d B for tiles of 6 x 6 pixels, which overlap, A d A^T for 4 x 4.
 
-    def __init__(self, domain: np.ndarray, scratch: Scratch) -> None:
-        _, _, across, slot = domain.shape
-        self._bt = BT.astype(domain.dtype)
-        self._b = np.ascontiguousarray(self._bt.T)
-        self._b_inside, self._b_outside = self._b[1:5].copy(), self._b[::5].copy()
-        self._domain = domain.swapaxes(1, 2)
-        between = scratch.array("between", (POINTS, TILE * across + 2, slot))  # the pixels beside the map, too
-        self._border, self._inside = between[:, :: TILE * across + 1], between[:, 1:-1].swapaxes(0, 1)
+    `matrix` (6, pixels of a tile in a row); `name` is that of the scratch memory between the two products.
+    """
+
+    def __init__(self, matrix: np.ndarray, across: int, slot: int, scratch: Scratch, name: str) -> None:
+        self._matrix = np.ascontiguousarray(matrix, scratch.dtype)
+        tile, width = matrix.shape[1], TILE * across
+        margin = (tile - TILE) // 2  # pixels beside the map
+        between = scratch.array(name, (POINTS, width + 2 * margin, slot))
+        self._inside = between[:, margin : margin + width].swapaxes(0, 1)
+        self._beside = between[:, :: width + 1][:, : 2 * margin]
         row, column, item = between.strides
-        shape = POINTS, across, POINTS, slot
-        self._seen = np.lib.stride_tricks.as_strided(between, shape, (row, TILE * column, column, item))
-        self._whole = scratch.array("between", (POINTS, across, TILE, slot))
-        self._outside = scratch.array("work", (POINTS, across, 2, slot))
-        self._above = scratch.array("work", (TILE * across, 2, slot))
+        shape = POINTS, across, tile, slot
+        self._tiles = np.lib.stride_tricks.as_strided(between, shape, (row, TILE * column, column, item))
 
-    def to_domain(self, rows: np.ndarray) -> None:
-        """V = B^T d B.     rows (6, W, slot)"""
-        np.matmul(self._bt, rows.swapaxes(0, 1), out=self._inside)
-        self._border[...] = 0
-        np.matmul(self._bt, self._seen, out=self._domain)
+    def begin(self, rows: np.ndarray) -> None:
+        """Read the pixels.     rows (6 or 4, W, slot)"""
+        np.matmul(self._matrix, rows.swapaxes(0, 1), out=self._inside)
+        self._beside[...] = 0
 
-    def to_domain_gradient(self, rows: np.ndarray) -> None:
-        """dd = B dV B^T: assigned to the last four rows, added to the first two, which the row of tiles above wrote."""
-        whole, outside = self._whole, self._outside
-        np.matmul(self._b_inside, self._domain, out=whole)
-        np.matmul(self._b_outside, self._domain, out=outside)
-        whole[:, :-1, 3] += outside[:, 1:, 0]
-        whole[:, 1:, 0] += outside[:, :-1, 1]
-        columns = whole.reshape(POINTS, -1, whole.shape[-1]).swapaxes(0, 1)
-        np.matmul(self._b[2:], columns, out=rows[2:].swapaxes(0, 1))
-        np.matmul(self._b[:2], columns, out=self._above)
-        rows[:2] += self._above.swapaxes(0, 1)
+    def write(self, points: slice, domain: np.ndarray) -> None:
+        """Write some rows of points.     domain (n, 6, across, slot)"""
+        np.matmul(self._matrix, self._tiles[points], out=domain.swapaxes(1, 2))
 
 
-class OutputTiles:
-    """Tiles of 4 x 4 output pixels; `domain` (6, 6, across, slot) is M or its gradient."""
+class FromDomain:
+    """Takes a row of tiles from the domain: A^T m A or, for the inner pixels of 6 x 6, B m B^T.     matrix (4, 6)"""
 
-    def __init__(self, domain: np.ndarray, scratch: Scratch) -> None:
-        _, _, across, slot = domain.shape
-        self._at = AT.astype(domain.dtype)
-        self._a = np.ascontiguousarray(self._at.T)
-        self._domain = domain.swapaxes(1, 2)
-        self._between = scratch.array("between", (POINTS, across, TILE, slot))
+    def __init__(self, matrix: np.ndarray, across: int, slot: int, scratch: Scratch, name: str) -> None:
+        self._matrix = np.ascontiguousarray(matrix, scratch.dtype)
+        self._between = scratch.array(name, (POINTS, across, TILE, slot))
         self._columns = self._between.reshape(POINTS, -1, slot).swapaxes(0, 1)
 
-    def from_domain(self, rows: np.ndarray) -> None:
-        """y = A^T M A.     rows (4, W, slot)"""
-        np.matmul(self._at, self._domain, out=self._between)
-        np.matmul(self._at, self._columns, out=rows.swapaxes(0, 1))
+    def read(self, points: slice, domain: np.ndarray) -> None:
+        """Read some rows of points.     domain (n, 6, across, slot)"""
+        np.matmul(self._matrix, domain.swapaxes(1, 2), out=self._between[points])
 
-    def from_domain_gradient(self, rows: np.ndarray) -> None:
-        """dM = A dy A^T.     rows (4, W, slot)"""
-        np.matmul(self._a, rows.swapaxes(0, 1), out=self._columns)
-        np.matmul(self._a, self._between, out=self._domain)
+    def end(self, rows: np.ndarray) -> None:
+        """Write the pixels.     rows (4, W, slot)"""
+        np.matmul(self._matrix, self._columns, out=rows.swapaxes(0, 1))

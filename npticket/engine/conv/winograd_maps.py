@@ -1,6 +1,6 @@
 """Winograd convolution of maps: of large ones by rows of tiles, of 4 x 4 ones, where a tile is an image, by weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,52 +10,24 @@ from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.threads import half_of
 from npticket.engine.conv.weights import WinogradFilters
-from npticket.engine.conv.winograd import CENTRE, POINTS, TILE, InputTiles, OutputTiles
+from npticket.engine.conv.winograd import AT, BT, CENTRE, POINTS, TILE, FromDomain, ToDomain
 from npticket.engine.gemm import SMALL
 
 WHOLE = slice(1, 1 + TILE)  # all rows of a map of one tile
+ROWS = {
+    1: 1,
+    2: POINTS,
+}  # of points in the domain at a time, by threads: one stays in L2, but two threads want few calls
 SMALL_DU = 1 << 18  # values to add up and to transform, for which the other thread is not worth waking
 
-VM = tuple[np.ndarray, np.ndarray]
 
-
-class _Winograd(Convolution):
-    """y = x * w + b with pad 1: how rows come to V, from M and back.     domains: V, M of each half, (36, tiles, C)"""
-
-    def __init__(self, filters: WinogradFilters, source: Map, out: Output, domains: Sequence[VM]) -> None:
-        self.out, self._filters, self._source = out, filters, source
-        source.read_by(self)
-        self._input, self._output, shape = [], [], (POINTS, POINTS, out.size // TILE, -1)
-        for (v, m), scratch in zip(domains, out.halves.scratch, strict=False):
-            self._input.append(InputTiles(v.reshape(shape), scratch))
-            self._output.append(OutputTiles(m.reshape(shape), scratch))
-
-    def _gather(self, half_batch: int, rows: slice) -> None:
-        self._source.make_rows(half_batch, rows.stop)
-        self._input[half_batch].to_domain(self._source.x[half_batch][rows.start - 1 : rows.stop + 1])
-
-    def _collect(self, half_batch: int, rows: slice) -> None:
-        self._output[half_batch].from_domain(self.out.y[half_batch][rows])
-        self.out.written(half_batch, rows)
-
-    def _gather_gradient(self, half_batch: int, rows: slice) -> None:
-        self._output[half_batch].from_domain_gradient(self.out.gradient(half_batch, rows))
-        self._gather(half_batch, rows)
-
-    def _spread(self, half_batch: int, rows: slice) -> None:
-        dx, end = self._source.dx[half_batch], rows.stop - 1
-        if rows.start == 1:
-            dx[:2] = 0
-        self._input[half_batch].to_domain_gradient(dx[rows.start - 1 : rows.stop + 1])
-        self._source.pass_on(half_batch, end if end == self.out.size else end - 1, self)
-
-
-class WinogradRows(_Winograd):
-    """Each half of the batch alone, one row of tiles at a time."""
+class WinogradRows(Convolution):
+    """y = x * w + b with pad 1: each half of the batch alone, one row of tiles, and of points, at a time."""
 
     def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
+        self.out, self._filters, self._source = out, filters, source
+        source.read_by(self)
         self._kernels = [_Kernel(filters, out, half_batch) for half_batch in range(len(out.halves.counts))]
-        super().__init__(filters, source, out, [(kernel.v, kernel.m) for kernel in self._kernels])
 
     def forward(self, images: np.ndarray) -> None:
         self.out.halves.each(self._forward)
@@ -68,82 +40,148 @@ class WinogradRows(_Winograd):
             np.sum([kernel.dbias for kernel in self._kernels], axis=0, out=self._filters.db)
 
     def _forward(self, half_batch: int) -> None:
-        kernel = self._kernels[half_batch]
+        kernel, x = self._kernels[half_batch], self._source.x[half_batch]
         for rows in bands(self.out.size):
-            self._gather(half_batch, rows)
-            kernel.multiply()
-            if self._filters.b is not None:
-                kernel.m[CENTRE] += self._filters.b
-            self._collect(half_batch, rows)
+            self._source.make_rows(half_batch, rows.stop)
+            kernel.forward(x[rows.start - 1 : rows.stop + 1], self.out.rows(half_batch, rows))
+            self.out.written(half_batch, rows)
 
     def _backward(self, half_batch: int) -> None:
-        kernel = self._kernels[half_batch]
-        kernel.dbias[...] = 0
+        kernel, source = self._kernels[half_batch], self._source
         for rows in bands(self.out.size):
-            self._gather_gradient(half_batch, rows)
-            if self._filters.b is not None:
-                kernel.dbias += kernel.ones @ kernel.m[CENTRE]
-            if rows.start == 1:
-                kernel.weight_gradient()
-            else:
-                kernel.part_of_it()
-                kernel.du += kernel.part
-            kernel.input_gradient()
-            self._spread(half_batch, rows)
+            dy = self.out.window(half_batch, rows)
+            kernel.backward(source.x[half_batch][rows], dy, source.dx[half_batch][rows], rows.start == 1)
+            source.pass_on(half_batch, rows.stop - 1, self)
 
 
 class _Kernel:
-    """V and M of a row of tiles of half of the batch, which also hold their own gradients; dU, and parts of it.
-
-    `multiply` writes M = V U, `weight_gradient` dU = V^T dM, and `part_of_it` a part of it that is to be added;
-    `input_gradient` dV = dM U^T in place of V.
-    """
+    """A row of tiles of half of the batch: V and M for some rows of points, and dU' of all rows of tiles so far."""
 
     def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
         scratch, c, k = out.halves.scratch[half_batch], filters.channels, filters.filters
-        tiles = out.size // TILE * out.halves.counts[half_batch]
-        shapes = {"v": (tiles, c), "m": (tiles, k), f"du {half_batch}": (c, k), "part": (c, k)}
-        self.v, self.m, self.du, self.part = (scratch.array(name, (POINTS**2, *shapes[name])) for name in shapes)
-        self.ones, self.dbias = np.ones(tiles, self.m.dtype), np.zeros(k, self.m.dtype)
-        self.multiply = blocked_product(self.v, filters.u, self.m)
-        self.input_gradient = blocked_product(self.m, filters.turned, self.v)
-        turned = self.v.transpose(0, 2, 1)
-        self.weight_gradient = blocked_product(turned, self.m, self.du)
-        self.part_of_it = blocked_product(turned, self.m, self.part)
+        across, count = out.size // TILE, out.halves.counts[half_batch]
+        tiles, together = across * count, ROWS[out.halves.team.threads]
+        v, m, part = (
+            scratch.array(name, (together * POINTS, *shape))
+            for name, shape in {"v": (tiles, c), "m": (tiles, k), "part": (c, k)}.items()
+        )
+        self._v, self._m = (a.reshape(together, POINTS, across, -1) for a in (v, m))
+        self._b, self._centre = filters.b, self._m[CENTRE % together, CENTRE].reshape(-1, k)
+        self._x_in = ToDomain(BT, across, count * c, scratch, "between 1")
+        self._y_out = FromDomain(AT, across, count * k, scratch, "between 2")
+        self._dy_in = ToDomain(BT, across, count * k, scratch, "between 1")
+        self._x_spread = ToDomain(AT.T, across, count * c, scratch, "between 2")
+        self._dx_out = FromDomain(AT, across, count * c, scratch, "between 3")
+        self.du, self._part = scratch.array(f"du {half_batch}", (POINTS**2, c, k)), part
+        self.dbias, self._ones = np.zeros(k, m.dtype), np.ones(TILE**2 * tiles, m.dtype)
+        turned = v.transpose(0, 2, 1)
+        self._points = [slice(i, i + together) for i in range(0, POINTS, together)]
+        planes = [slice(POINTS * p.start, POINTS * p.stop) for p in self._points]
+        self._multiply = [blocked_product(v, filters.u[p], m) for p in planes]
+        self._first_du = [blocked_product(turned, m, self.du[p]) for p in planes]
+        self._more_du, self._dus = blocked_product(turned, m, part), [self.du[p] for p in planes]
+        self._multiply_back = [blocked_product(m, filters.turned[p], v) for p in planes]
+
+    def forward(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Write y, (4, W, slot), of x, (6, W, slot)."""
+        self._x_in.begin(x)
+        for points, multiply in zip(self._points, self._multiply, strict=True):
+            self._x_in.write(points, self._v)
+            multiply()
+            if points.start <= CENTRE < points.stop and self._b is not None:
+                self._centre += self._b
+            self._y_out.read(points, self._m)
+        self._y_out.end(y)
+
+    def backward(self, x: np.ndarray, dy: np.ndarray, dx: np.ndarray, is_first: bool) -> None:
+        """Write dx; add to du and dbias, or begin anew.     x, dx (4, W, slot)   dy (6, W, slot)"""
+        if self._b is not None:
+            dbias = self._ones @ dy[1:-1].reshape(len(self._ones), -1)
+            self.dbias[...] = dbias if is_first else self.dbias + dbias
+        self._dy_in.begin(dy)
+        self._x_spread.begin(x)
+        for i, points in enumerate(self._points):
+            self._dy_in.write(points, self._m)
+            self._x_spread.write(points, self._v)
+            if is_first:
+                self._first_du[i]()
+            else:
+                self._more_du()
+                self._dus[i] += self._part
+            self._multiply_back[i]()
+            self._dx_out.read(points, self._v)
+        self._dx_out.end(dx)
 
 
-class WinogradWhole(_Winograd):
-    """All images at once, as the weights are more than these; each half multiplies 18 of the 36 matrices."""
+class WinogradWhole(Convolution):
+    """y = x * w + b with pad 1, of 4 x 4 maps: all images at once, as the weights are more than these.
+
+    Each half multiplies 18 of the 36 matrices.     V, M (36, B, C)
+    """
 
     def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
+        self.out, self._filters, self._source = out, filters, source
+        source.read_by(self)
         halves, c, k = out.halves, filters.channels, filters.filters
         shapes = {"all v": (halves.batch, c), "all m": (halves.batch, k), "all du": (c, k)}
         self._v, self._m, self._du = (halves.scratch[0].array(name, (POINTS**2, *shapes[name])) for name in shapes)
-        super().__init__(filters, source, out, [(self._v[:, half], self._m[:, half]) for half in halves.images])
+        self._domains = [
+            (self._v[:, half].reshape(POINTS, POINTS, 1, -1), self._m[:, half].reshape(POINTS, POINTS, 1, -1))
+            for half in halves.images
+        ]
 
     def forward(self, images: np.ndarray) -> None:
-        self.out.halves.each(partial(self._gather, rows=WHOLE))
+        self.out.halves.each(self._gather)
         self.out.halves.team.each(self._multiply)
         if self._filters.b is not None:
-            self._m[CENTRE] += self._filters.b
-        self.out.halves.each(partial(self._collect, rows=WHOLE))
+            self._m[(POINTS + 1) * CENTRE] += self._filters.b
+        self.out.halves.each(self._collect)
 
     def backward(self) -> None:
-        self.out.halves.each(partial(self._gather_gradient, rows=WHOLE))
+        self.out.halves.each(self._gather_gradient)
         if self._filters.db is not None:
-            np.sum(self._m[CENTRE], axis=0, out=self._filters.db)
+            np.sum(self._m[(POINTS + 1) * CENTRE], axis=0, out=self._filters.db)
         self.out.halves.team.each(self._multiply_gradient)
-        self.out.halves.each(partial(self._spread, rows=WHOLE))
+        self.out.halves.each(self._spread)
         self.out.halves.team.each(partial(self._filters.finish, du=[self._du]))
+
+    def _gather(self, half_batch: int) -> None:
+        self._source.make_rows(half_batch, TILE)
+        self._to_domain(BT, half_batch, self._source.x[half_batch], self._domains[half_batch][0])
 
     def _multiply(self, half_weights: int) -> None:
         planes = half_of(POINTS**2, half_weights)
         np.matmul(self._v[planes], self._filters.u[planes], out=self._m[planes])
 
+    def _collect(self, half_batch: int) -> None:
+        self._from_domain(AT, half_batch, self._domains[half_batch][1], self.out.rows(half_batch, WHOLE))
+        self.out.written(half_batch, WHOLE)
+
+    def _gather_gradient(self, half_batch: int) -> None:
+        self._to_domain(AT.T, half_batch, self.out.gradient(half_batch, WHOLE), self._domains[half_batch][1])
+        self._gather(half_batch)
+
     def _multiply_gradient(self, half_weights: int) -> None:
         planes = half_of(POINTS**2, half_weights)
         np.matmul(self._v[planes].swapaxes(1, 2), self._m[planes], out=self._du[planes])
         np.matmul(self._m[planes], self._filters.turned[planes], out=self._v[planes])
+
+    def _spread(self, half_batch: int) -> None:
+        dx = self._source.dx[half_batch][WHOLE]
+        self._from_domain(BT.T[1:5], half_batch, self._domains[half_batch][0], dx)
+        self._source.pass_on(half_batch, TILE, self)
+
+    def _to_domain(self, matrix: np.ndarray, half_batch: int, rows: np.ndarray, domain: np.ndarray) -> None:
+        scratch = self.out.halves.scratch[half_batch]
+        way = ToDomain(matrix, 1, domain.shape[-1], scratch, "between 1")
+        way.begin(rows)
+        way.write(slice(None), domain)
+
+    def _from_domain(self, matrix: np.ndarray, half_batch: int, domain: np.ndarray, rows: np.ndarray) -> None:
+        scratch = self.out.halves.scratch[half_batch]
+        way = FromDomain(matrix, 1, domain.shape[-1], scratch, "between 1")
+        way.read(slice(None), domain)
+        way.end(rows)
 
 
 def blocked_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[[], np.ndarray]:
