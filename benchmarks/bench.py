@@ -114,13 +114,13 @@ class Table:
 
     def __init__(self, title: str, columns: Mapping[str, str]) -> None:
         self.rows: list[dict[str, Any]] = []
-        self._columns = columns
+        self.columns = columns
         print(f"\n{title}\n" + "".join(f"{name.replace('_', ' '):>{_width(name)}}" for name in columns), flush=True)
 
     def add(self, **row: Any) -> None:
         """Keep and print a row."""
         self.rows.append(row)
-        cells = {name: format(row[name], form) if name in row else "-" for name, form in self._columns.items()}
+        cells = {name: format(row[name], form) if name in row else "-" for name, form in self.columns.items()}
         print("".join(f"{cell:>{_width(name)}}" for name, cell in cells.items()), flush=True)
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,6 +41,7 @@ def save(args: Namespace, data: Dataset, tables: Mapping[str, "Table"], processe
         "commit": _commit(),
         **described,
         "tables": {name: table.rows for name, table in tables.items()},
+        "columns": {name: table.columns for name, table in tables.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n")
@@ -49,6 +50,11 @@ def save(args: Namespace, data: Dataset, tables: Mapping[str, "Table"], processe
 def read(path: Path) -> dict[str, Any]:
     """Return what `save` wrote, by script and arguments."""
     return json.loads(path.read_text())
+
+
+def by_processor(paths: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
+    """Return the results of several files, by default of all that there are, by the name of the processor."""
+    return {path.stem: read(path) for path in paths or sorted(FOLDER.glob("*.json"))}
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -105,6 +105,56 @@ def test_a_processor_has_a_name(at_hand, tmp_path, monkeypatch, model_name, kern
     assert results.processor(tmp_path / "cpuinfo") == name
 
 
+def some_results():
+    """Results as they are read from a file, of a LeNet step at some densities."""
+    machine = dict.fromkeys(MACHINE, "some")
+    steps = [
+        {"density": 0.8**r, "after": after, "fast_ms": 0.9**r, "torch_ms": 2.0, "torch/fast": 2 / 0.9**r}
+        for r in range(0, 20, 5)
+        for after in (0, 2000)
+    ]
+    columns = {"density": ".1%", "after": ",d", "fast_ms": ".3f", "torch_ms": ".3f", "torch/fast": ".2f"}
+    rounds = [{"density": 0.8**r, "ours_s": 1.0, "steps_s": 0.5, "torch_s": 2.0, "torch/ours": 2.0} for r in range(21)]
+    about = {"machine": machine, "date": "2026-01-01T00:00", "commit": "abc", "arguments": {}}
+    return {
+        "lenet_step": about | {"benchmark": "lenet_step", "tables": {"steps": steps}, "columns": {"steps": columns}},
+        "imp_lenet": about | {"benchmark": "imp_lenet", "tables": {"rounds": rounds, "total": rounds[:1]},
+                              "columns": {"rounds": {"torch_s": ".1f"}, "total": {"torch/ours": ".2f"}}},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["step", "round"])
+def test_figures_have_a_panel_for_each_processor(tmp_path, what):
+    pytest.importorskip("matplotlib")
+    paths = [tmp_path / f"{name}.json" for name in ("one", "other")]
+    for path in paths:
+        path.write_text(json.dumps(some_results()))
+    call = [sys.executable, BENCHMARKS / "figure.py", what, tmp_path / "drawn.png", *paths]
+    environment = os.environ | {"PYTHONPATH": str(BENCHMARKS.parent)}
+    subprocess.run(call, check=True, env=environment)
+    assert (tmp_path / "drawn.png").stat().st_size > 20_000
+
+
+def test_tables_are_written_between_their_marks(at_hand):
+    """Each processor's one below the other; in the summary a column each. An unknown name says which there are."""
+    import tables
+
+    other = some_results()
+    del other["imp_lenet"]
+    made = tables.tables({"one": some_results(), "other": other})
+    page = "before\n<!-- speed: {} -->\nold\n<!-- end -->\nafter\n"
+    text = tables.filled(page.format("lenet_step: steps"), made)
+    assert text.startswith("before\n<!-- speed: lenet_step: steps -->\n\none: some, NumPy some")
+    assert "old" not in text and text.endswith("\n\n<!-- end -->\nafter\n")
+    assert text.count("| density | after | fast ms | torch/fast |\n") == 2
+    assert text.count("| 32.8% | 2,000 | 0.590 | 3.39 |\n") == 2
+    assert tables.filled(text, made) == text
+    assert "| LeNet step, dense, after 2,000 | 2.00 / - / - / - | 2.00 / - / - / - |" in made["summary"]
+    assert "| LeNet pruned to 1.2 %, rounds of 1,000 steps | 2.00 / - / - / - | - |" in made["summary"]
+    with pytest.raises(SystemExit, match="no results for lenet: x"):
+        tables.filled(page.format("lenet: x"), made)
+
+
 @pytest.fixture(params=["torch", "flushed", "compiled", "nchw", "jax"])
 def peer(request, at_hand):
     """What makes one of the peers, as it comes to float64."""
