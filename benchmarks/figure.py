@@ -26,23 +26,23 @@ SIDES = {  # dashes and markers tell the lines apart where colours do not
 
 def steps(found: Mapping[str, Any]) -> dict[str, Any] | None:
     """What a panel shows of a LeNet step: the last phase that was measured; None where there are no results."""
-    if "lenet_step" not in found:
+    runs = results.runs(found, "lenet_step")
+    if not runs:
         return None
-    rows = found["lenet_step"]["tables"]["steps"]
+    rows = [row for run in runs for row in run["tables"]["steps"]]
     after = max(row["after"] for row in rows)
-    rows = [row for row in rows if row["after"] == after]
+    rows = sorted((row for row in rows if row["after"] == after), key=lambda row: -row["density"])
     label = f"time of a step, after {after:,} steps (ms)"
-    return {"rows": rows, "unit": "ms", "label": label, "machine": found["lenet_step"]["machine"]}
+    return {"rows": rows, "unit": "ms", "label": label, "machine": runs[0]["machine"]}
 
 
 def rounds(found: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a panel shows of a round of pruning: the run with the longest rounds; None where there are no results."""
-    runs = [run for run in found.values() if run["benchmark"] == "imp_lenet" and "processes" not in run["arguments"]]
-    if not runs:
-        return None
-    run = max(runs, key=lambda run: run["arguments"].get("steps", 1000))
-    label = f"time of a round of {run['arguments'].get('steps', 1000):,} steps,\nwith its evaluations (s)"
-    return {"rows": run["tables"]["rounds"], "unit": "s", "label": label, "machine": run["machine"]}
+    """What a panel shows of a round of pruning: of the longest that were measured; None where there are no results."""
+    for steps, arguments in ((5000, {"steps": 5000}), (1000, {})):
+        for run in results.runs(found, "imp_lenet", **arguments):
+            label = f"time of a round of {steps:,} steps,\nwith its evaluations (s)"
+            return {"rows": run["tables"]["rounds"], "unit": "s", "label": label, "machine": run["machine"]}
+    return None
 
 
 def draw(panels: Mapping[str, Mapping[str, Any]]) -> Any:

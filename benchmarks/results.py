@@ -18,7 +18,9 @@ from npticket.experiments import machine
 if TYPE_CHECKING:
     from bench import Table
 
-FOLDER = Path(__file__).parents[1] / "docs" / "results" / "speed"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "results" / "speed"
+PARTS = ("nets", "densities", "only", "peers")  # arguments that say what to measure, not how
 SAYS_NOTHING = r"\((R|TM)\)|\b(CPU|Processor|\d+-Core)\b|@.*"  # of a processor's name
 
 
@@ -57,6 +59,12 @@ def by_processor(paths: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
     return {path.stem: read(path) for path in paths or sorted(FOLDER.glob("*.json"))}
 
 
+def runs(found: Mapping[str, Any], benchmark: str, **arguments: Any) -> list[dict[str, Any]]:
+    """Return the runs of a benchmark with just these arguments, whatever parts of its tables they were to measure."""
+    same = [run for run in found.values() if run["benchmark"] == benchmark]
+    return [run for run in same if {n: v for n, v in run["arguments"].items() if n not in PARTS} == arguments]
+
+
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Return a name for files: "amd-epyc-7763"; with family and model where the name has no number.
 
@@ -83,9 +91,15 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """The commit of the code, "-dirty" if files were changed since."""
-    call = ["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty"]
+    """The commit of the code, "-dirty" if it was changed since."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
     try:
-        return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+        changed = git("status", "--porcelain", "--", "npticket", "benchmarks")
+        return git("describe", "--always") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

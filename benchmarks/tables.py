@@ -19,18 +19,18 @@ import results
 MARKS = re.compile(r"(<!-- speed: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 LEFT_OUT = re.compile(r"_(low|high)$|^(?!fast).+_ms$")  # quartiles, and times of others than our fast engine
 NETS = {"conv_2": "Conv-2", "conv_4": "Conv-4", "conv_6": "Conv-6", "resnet_18": "Resnet-18", "vgg_19": "VGG-19"}
-SUMMARY = {  # what: script and arguments, table, and the row that comes nearest
-    "LeNet step, dense, first 600": ("lenet_step", "steps", {"density": 1, "after": 0}),
-    "LeNet step, dense, after 2,000": ("lenet_step", "steps", {"density": 1, "after": 2000}),
-    "LeNet step, 21 %, after 2,000": ("lenet_step", "steps", {"density": 0.21, "after": 2000}),
-    "LeNet step, 3.6 %, after 2,000": ("lenet_step", "steps", {"density": 0.036, "after": 2000}),
-    "LeNet step, 1.2 %, after 2,000": ("lenet_step", "steps", {"density": 0.012, "after": 2000}),
-    "LeNet pruned to 1.2 %, rounds of 1,000 steps": ("imp_lenet", "total", {}),
-    "LeNet pruned to 1.2 %, rounds of 5,000 steps": ("imp_lenet --steps 5000", "total", {}),
-    "evaluating 5,000 images, dense": ("evaluation", "evaluation", {"density": 1}),
-    "evaluating 5,000 images, 1.2 %": ("evaluation", "evaluation", {"density": 0.012}),
-    **{f"{NETS[net]} step": ("conv_step", "steps", {"net": net}) for net in NETS},
-    **{f"{NETS[net]} step, 2 threads": ("conv_step --threads 2", "steps", {"net": net}) for net in NETS},
+SUMMARY = {  # what: script, its arguments, table, and the row that comes nearest
+    "LeNet step, dense, first 600": ("lenet_step", {}, "steps", {"density": 1, "after": 0}),
+    "LeNet step, dense, after 2,000": ("lenet_step", {}, "steps", {"density": 1, "after": 2000}),
+    "LeNet step, 21 %, after 2,000": ("lenet_step", {}, "steps", {"density": 0.21, "after": 2000}),
+    "LeNet step, 3.6 %, after 2,000": ("lenet_step", {}, "steps", {"density": 0.036, "after": 2000}),
+    "LeNet step, 1.2 %, after 2,000": ("lenet_step", {}, "steps", {"density": 0.012, "after": 2000}),
+    "LeNet pruned to 1.2 %, rounds of 1,000 steps": ("imp_lenet", {}, "total", {}),
+    "LeNet pruned to 1.2 %, rounds of 5,000 steps": ("imp_lenet", {"steps": 5000}, "total", {}),
+    "evaluating 5,000 images, dense": ("evaluation", {}, "evaluation", {"density": 1}),
+    "evaluating 5,000 images, 1.2 %": ("evaluation", {}, "evaluation", {"density": 0.012}),
+    **{f"{NETS[net]} step": ("conv_step", {}, "steps", {"net": net}) for net in NETS},
+    **{f"{NETS[net]} step, 2 threads": ("conv_step", {"threads": 2}, "steps", {"net": net}) for net in NETS},
 }
 PEERS = {"torch": "PyTorch", "flushed": "flushed", "compiled": "compiled", "jax": "JAX"}
 
@@ -63,9 +63,9 @@ def summary(processors: Mapping[str, Found]) -> str:
     return markdown([" / ".join(PEERS.values()), *processors], [row for row in rows if set(row[1:]) != {"-"}])
 
 
-def _ratios(found: Found, run: str, table: str, wanted: Mapping[str, Any]) -> str:
-    rows = found.get(run, {"tables": {}})["tables"].get(table, [])
-    rows = [r for r in rows if all(r[n] == value for n, value in wanted.items() if n != "density")]
+def _ratios(found: Found, benchmark: str, arguments: Found, table: str, wanted: Mapping[str, Any]) -> str:
+    rows = [row for run in results.runs(found, benchmark, **arguments) for row in run["tables"][table]]
+    rows = [row for row in rows if all(row[name] == value for name, value in wanted.items() if name != "density")]
     if not rows:
         return "-"
     row = min(rows, key=lambda r: abs(r["density"] - wanted["density"]) if "density" in wanted else 0)

@@ -1,6 +1,6 @@
 """JAX: a whole step, from the gathering of the batch to the optimizer, as one function compiled by `jit`.
 
-Parameters and moments are donated, so that they are updated in place; images stand channels last, as ours do. XLA takes
+Parameters and moments are donated, so that they are updated in place; images stand channels last, as ours do; XLA takes
 as many threads as NPROC says, read when JAX first computes; its flags do not keep it to one. Dispatch waits for the
 result, so that Python does not run beside it on a second core.
 """
