@@ -74,7 +74,7 @@ def where_time_goes(name: str, data: Dataset) -> dict[str, float]:
     profile = cProfile.Profile(builtins=False)  # what NumPy takes counts for the line that calls it
     profile.runcall(turn)
     spent: Counter = Counter()
-    for (path, _, _), (_, _, seconds, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+    for (path, _, _), (_, _, seconds, _, _) in pstats.Stats(profile).stats.items():
         module = Path(path).stem
         spent[module if module in MODULES else "other"] += seconds
     return {module: seconds / spent.total() for module, seconds in spent.items()}

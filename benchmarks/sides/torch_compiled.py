@@ -21,4 +21,4 @@ class Training(torch_eager.Training):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         torch.compiler.reset()  # what was compiled for other networks counts against a limit
-        self.loss = torch.compile(self.loss, dynamic=False, fullgraph=True)  # type: ignore[method-assign]
+        self.loss = torch.compile(self.loss, dynamic=False, fullgraph=True)
