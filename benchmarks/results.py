@@ -33,6 +33,7 @@ def save(args: Namespace, data: Dataset, tables: Mapping[str, "Table"], processe
     if path is None:
         return
     described = machine.describe(data, processes, getattr(args, "backend", "numpy"), getattr(args, "engine", "all"))
+    del described["data"]["source"]  # a path; what the data are, the checksum says
     described["machine"] |= {peer: _version(peer) for peer in ("torch", "jax")}
     found = read(path) if path.exists() else {}
     script = Path(sys.argv[0]).stem
