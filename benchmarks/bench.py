@@ -1,15 +1,12 @@
-"""What the benchmarks share: one BLAS thread, sides that take turns, tables, JSON, and the tickets of a real LeNet.
+"""What the benchmarks share: one BLAS thread, options, sides that take turns, tables, and the tickets of a real LeNet.
 
 Import it before NumPy: it sets the number of threads.
 """
 
 import argparse
-import json
 import os
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,6 +19,7 @@ import numpy as np
 
 from npticket import nets
 from npticket.datasets import Dataset
+from npticket.engine import ENGINES
 from npticket.experiments import machine
 from npticket.optimizers import Adam
 from npticket.params import Params
@@ -39,9 +37,19 @@ PRUNE = Rule(magnitude, Layerwise({"fc*/W": 0.2, "out/W": 0.1}))  # LeNet in the
 def parser(doc: str) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
     made = argparse.ArgumentParser(description=doc.splitlines()[0])
-    made.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
-    made.add_argument("--quick", action="store_true", help="seconds instead of minutes; the figures mean nothing")
+    made.add_argument("--json", type=Path, metavar="FILE", help="also put the figures into this file")
+    either = made.add_mutually_exclusive_group()
+    either.add_argument("--save", action="store_true", help="... into the file of this processor in docs/results/speed")
+    either.add_argument("--quick", action="store_true", help="seconds instead of minutes; the figures mean nothing")
     return made
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the arguments; `chosen` are those, by name, that are not the defaults and matter to the figures."""
+    args = parser.parse_args()
+    given = {name: value for name, value in vars(args).items() if value != parser.get_default(name)}
+    args.chosen = {name: value for name, value in given.items() if name not in ("json", "save")}
+    return args
 
 
 def take_turns(sides: Mapping[str, Callable[[], Any]], pairs: int) -> dict[str, np.ndarray]:
@@ -71,6 +79,33 @@ def ratio(theirs: np.ndarray, ours: np.ndarray) -> dict[str, float]:
     return {"ratio": float(middle), "low": float(low), "high": float(high)}
 
 
+def compare(taken: Mapping[str, np.ndarray], steps: int = 1) -> dict[str, float]:
+    """Return a row: medians per step of all sides ("torch_ms"), and ratios of their times ("torch/fast").
+
+    Every other side is compared with our fast engine, with quartiles ("torch/fast_low"), and PyTorch with the plain.
+    """
+    row = {f"{side}_ms": 1e3 * float(np.median(seconds)) / steps for side, seconds in taken.items()}
+    for side in taken:
+        if side not in ENGINES:
+            found = ratio(taken[side], taken["fast"])
+            row |= {
+                f"{side}/fast": found["ratio"],
+                f"{side}/fast_low": found["low"],
+                f"{side}/fast_high": found["high"],
+            }
+    if {"torch", "plain"} <= taken.keys():
+        row["torch/plain"] = ratio(taken["torch"], taken["plain"])["ratio"]
+    return row
+
+
+def columns(sides: Iterable[str], digits: int = 3) -> dict[str, str]:
+    """The columns of such rows: times, ratios to PyTorch's time with quartiles, the other ratios."""
+    peers = [side for side in sides if side not in ENGINES]
+    ratios = [f"{peer}/fast{part}" for peer in peers for part in (("", "_low", "_high") if peer == "torch" else ("",))]
+    times = {f"{side}_ms": f".{digits}f" for side in sides}
+    return times | dict.fromkeys([*ratios, *(["torch/plain"] if {"torch", "plain"} <= {*sides} else [])], ".2f")
+
+
 class Table:
     """Rows of named figures, printed as they come.
 
@@ -79,43 +114,18 @@ class Table:
 
     def __init__(self, title: str, columns: Mapping[str, str]) -> None:
         self.rows: list[dict[str, Any]] = []
-        self._columns = columns
+        self.columns = columns
         print(f"\n{title}\n" + "".join(f"{name.replace('_', ' '):>{_width(name)}}" for name in columns), flush=True)
 
     def add(self, **row: Any) -> None:
         """Keep and print a row."""
         self.rows.append(row)
-        cells = {name: format(row[name], form) if name in row else "-" for name, form in self._columns.items()}
+        cells = {name: format(row[name], form) if name in row else "-" for name, form in self.columns.items()}
         print("".join(f"{cell:>{_width(name)}}" for name, cell in cells.items()), flush=True)
 
 
 def _width(name: str) -> int:
     return max(9, len(name) + 2)
-
-
-def save(args: argparse.Namespace, data: Dataset, tables: Mapping[str, Table], processes: int = 1) -> None:
-    """Write the tables with all that they depend on to the file that was asked for, if one was."""
-    if args.json is None:
-        return
-    described = machine.describe(data, processes, getattr(args, "backend", "numpy"), getattr(args, "engine", "all"))
-    described["machine"]["torch"] = torch_version()
-    found = {
-        "benchmark": Path(sys.argv[0]).stem,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "arguments": sys.argv[1:],
-        **described,
-        "tables": {name: table.rows for name, table in tables.items()},
-    }
-    args.json.write_text(json.dumps(found, indent=1) + "\n")
-
-
-def torch_version() -> str:
-    """The version of PyTorch, with which the benchmarks compare where it is installed."""
-    try:
-        import torch
-    except ImportError:
-        return "not installed"
-    return torch.__version__
 
 
 def lenet_tickets(data: Dataset, quick: bool = False) -> list[Round]:

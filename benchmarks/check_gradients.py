@@ -28,7 +28,7 @@ ENGINES = {"plain": Plain, "fast": ConvNet}
 def disagreements(net: nets.Net, batch: int) -> dict[str, float]:
     """Return by engine the largest relative difference over all parameters."""
     import torch
-    from torch_twin import Twin
+    from sides.torch_twin import Twin
 
     rng = np.random.default_rng(0)
     theta = net.init(streams(0, [0], "init"), np.float64)

@@ -1,6 +1,6 @@
 """Do the engines find the same tickets? Iterative pruning of LeNet-300-100 on MNIST, once with each, side by side.
 
-    python benchmarks/engines_agree.py [--rounds 6] [--steps 2000] [--trials 3] [--json FILE]
+    python benchmarks/engines_agree.py [--rounds 6] [--steps 2000] [--trials 3] [--save]
 
 The fast engine adds up in another order than the layers do, so that in float32 the last bit of a sum differs, and
 training enlarges that. Per round: how many of the parameters that survive with one were pruned with the other, and the
@@ -13,6 +13,7 @@ from itertools import islice
 
 import bench
 import numpy as np
+import results
 
 from npticket import datasets, nets
 from npticket.datasets import Dataset
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--steps", type=int, default=2000, help="per round")
     parser.add_argument("--trials", type=int, default=3)
-    args = parser.parse_args()
+    args = bench.parse(parser)
     if args.quick:
         args.rounds, args.steps, args.trials = 2, 3, 1
     data = datasets.mnist()
@@ -60,7 +61,7 @@ def main() -> None:
         of = int(np.count_nonzero(plain.masks.flat))
         row = {"round": fast.index, "density": density(fast.masks).mean(), "differ": differ, "of": of}
         table.add(**row, share=differ / of, fast_acc=fast_acc.mean(), plain_acc=plain_acc.mean())
-    bench.save(args, data, {"rounds": table})
+    results.save(args, data, {"rounds": table})
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 
 import bench
 import numpy as np
+import results
 
 from npticket import backend, datasets, nets
 from npticket.datasets import Dataset
@@ -230,7 +231,7 @@ def main() -> None:
     parser = bench.parser(__doc__)
     parser.add_argument("--backend", choices=("cupy", "numpy"), default="cupy", help="numpy tries the script itself")
     parser.add_argument("--tf32", action="store_true", help="float32 products in TF32, on both sides")
-    args = parser.parse_args()
+    args = bench.parse(parser)
     os.environ["CUPY_TF32"] = str(int(args.tf32))
     try:
         xp = backend.load(args.backend)
@@ -245,9 +246,9 @@ def main() -> None:
         pixels = on_device(data if name.startswith("lenet") else _noise(), xp)
         tables[name] = compare(name, MANY[name][:shorter], pixels, xp, wait, seconds)
         tables[f"{name}_shares"] = shares(name, pixels, xp, wait, 3 if args.quick else 20)
-        bench.save(args, data, tables)  # what is there is kept, whatever comes
+        results.save(args, data, tables)  # what is there is kept, whatever comes
     tables["agreement"] = agreement(on_device(data, xp), xp, 5 if args.quick else 200)
-    bench.save(args, data, tables)
+    results.save(args, data, tables)
 
 
 def on_device(data: Dataset, xp: Any) -> tuple[Any, Any]:

@@ -1,25 +1,29 @@
 """Iterative pruning of LeNet-300-100 on MNIST from end to end, ours against PyTorch eager, on one thread.
 
-    python benchmarks/imp_lenet.py [--rounds 21] [--steps 1000] [--engine fast] [--processes 1] [--json FILE]
+    python benchmarks/imp_lenet.py [--rounds 21] [--steps 1000] [--engine fast] [--processes 1] [--peers ...] [--save]
 
-20 rounds of pruning take 20 % of the hidden layers' weights and 10 % of the output layer's each, down to 1.2 %. Both
+20 rounds of pruning take 20 % of the hidden layers' weights and 10 % of the output layer's each, down to 1.2 %. All
 sides take the same number of steps (batch 60, Adam) from the same theta0, look at the 5,000 validation images every
 100 steps, make the same evaluations at the end of a round, and prune by the magnitudes that they trained themselves.
-Rounds take turns: ours, PyTorch's, PyTorch's, ours ... The ratio is time(PyTorch) / time(ours), so above 1 we are
-faster. Accuracies are those on the test set where validation loss was lowest. With --processes 2 two such experiments
-run side by side, at any time both on the same side. Without PyTorch it prints our time only.
+Rounds take turns: ours, the peers', the peers', ours ... Peers are PyTorch as it comes, and with subnormal numbers
+taken for 0 ("flushed"). Ratios are time(peer) / time(ours), so above 1 we are faster. Of our time, val_s are
+validations, end_s the evaluations at the end of a round, steps_s all else. Accuracies are those on the test set where
+validation loss was lowest. With --processes 2 two such experiments run side by side, at any time both on the same side.
 """
 
 import multiprocessing
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import bench
 import numpy as np
+import results
+import sides
 
 from npticket import datasets, nets
 from npticket.engine import ENGINES
@@ -31,15 +35,10 @@ from npticket.task import CLASSIFY
 from npticket.tickets import rewind
 from npticket.train import Setting, fit
 
-try:
-    import torch_lenet
-except ImportError:
-    torch_lenet = None
-
+PEERS = ("torch", "flushed")
 EVERY = 100  # steps between validations
 NET = nets.lenet_300_100()
-COLUMNS = {"round": "d", "density": ".1%", "ours_s": ".2f", "torch_s": ".2f", "ratio": ".2f", "ours_acc": ".2%",
-           "torch_acc": ".2%"}  # fmt: skip
+OPTIMIZER = partial(Adam, lr=bench.LR)
 
 
 class Job(NamedTuple):
@@ -58,36 +57,45 @@ class Job(NamedTuple):
 
 
 class Done(NamedTuple):
-    """How a round went."""
+    """How a round went; of our seconds, also the parts."""
 
     seconds: float
     end: Params
     test_acc: float
+    parts: dict[str, float]
 
 
 def ours(job: Job) -> Done:
     """Train a round with npticket."""
-    setting = Setting(partial(Adam, lr=bench.LR), job.steps, validate_every=EVERY, engine=job.engine)
-    place = Place(job.seed, round=job.round)
-    taken, found = bench.timed(lambda: fit(NET, CLASSIFY, job.start, job.masks, mnist(), setting, place))
-    return Done(taken, found.end, found["early_stop_test_acc"].item())
+    setting = Setting(OPTIMIZER, job.steps, validate_every=EVERY, engine=job.engine)
+    place, looks = Place(job.seed, round=job.round), []
+
+    def evaluate(*given: Any) -> Any:
+        taken, found = bench.timed(lambda: CLASSIFY.evaluate(*given))
+        looks.append(taken)
+        return found
+
+    task = replace(CLASSIFY, evaluate=evaluate)
+    taken, found = bench.timed(lambda: fit(NET, task, job.start, job.masks, mnist(), setting, place))
+    count = len(found.at_steps)
+    parts = {"steps_s": taken - sum(looks), "val_s": sum(looks[:count]), "end_s": sum(looks[count:])}
+    return Done(taken, found.end, found["early_stop_test_acc"].item(), parts)
 
 
-def theirs(job: Job) -> Done:
+def theirs(peer: str, job: Job) -> Done:
     """Train a round with PyTorch."""
-    train = partial(torch_lenet.fit, NET, job.start, job.masks, tensors(), lr=bench.LR)
-    seed = 1000 * job.seed + job.round  # an order of the minibatches for each round, as on our side
-    taken, found = bench.timed(lambda: train(steps=job.steps, validate_every=EVERY, seed=seed))
-    return Done(taken, found.end, found.early_stop_test_acc)
+    from sides.torch_fit import fit
+
+    make, seed = (
+        sides.installed([peer])[peer],
+        1000 * job.seed + job.round,
+    )  # its own order in each round, as on our side
+    train = partial(fit, make, NET, job.start, job.masks, mnist(), OPTIMIZER, (job.steps, EVERY), seed)
+    taken, found = bench.timed(train)
+    return Done(taken, found.end, found.early_stop_test_acc, {})
 
 
 mnist = cache(datasets.mnist)
-
-
-@cache
-def tensors() -> "torch_lenet.Tensors":
-    """The data as PyTorch wants them, once per process."""
-    return torch_lenet.Tensors(mnist())
 
 
 def at_once(pools: Sequence[ProcessPoolExecutor], train: Callable[[Job], Done], jobs: Sequence[Job]) -> list[Done]:
@@ -97,33 +105,45 @@ def at_once(pools: Sequence[ProcessPoolExecutor], train: Callable[[Job], Done], 
 
 
 def prune_and_compare(args: Namespace, pools: Sequence[ProcessPoolExecutor]) -> bench.Table:
-    """Both experiments, round by round; each row has the sums over the processes, and mean accuracies."""
-    sides: dict[str, Callable[[Job], Done]] = {"ours": ours} | ({"torch": theirs} if torch_lenet else {})
+    """All sides' experiments, round by round; each row has the sums over the processes, and mean accuracies."""
+    trains = {"ours": ours} | {peer: partial(theirs, peer) for peer in sides.installed(args.peers)}
     dense = dense_masks(NET.init(streams(0, [0], "init")))
-    masks = {side: [dense] * args.processes for side in sides}
-    for train in sides.values():  # warm-up
+    masks = {side: [dense] * args.processes for side in trains}
+    for train in trains.values():  # warm-up
         at_once(pools, train, [Job(dense, p, 0, min(args.steps, 100), args.engine) for p in range(args.processes)])
-    table = bench.Table(f"{args.rounds} rounds of {args.steps:,} steps, {args.processes} process(es)", COLUMNS)
+    table = bench.Table(f"{args.rounds} rounds of {args.steps:,} steps, {args.processes} process(es)", columns(trains))
     for round in range(args.rounds):
         row = {"round": round, "density": density(masks["ours"][0]).item()}
-        for side in list(sides) if round % 2 == 0 else reversed(sides):
+        for side in list(trains) if round % 2 == 0 else reversed(trains):
             jobs = [Job(mask, p, round, args.steps, args.engine) for p, mask in enumerate(masks[side])]
-            done = at_once(pools, sides[side], jobs)
+            done = at_once(pools, trains[side], jobs)
             row[f"{side}_s"] = sum(one.seconds for one in done)
+            row |= {part: sum(one.parts[part] for one in done) for part in done[0].parts}
             row[f"{side}_acc"] = float(np.mean([one.test_acc for one in done]))
             masks[side] = [bench.PRUNE(one.end, job.masks) for one, job in zip(done, jobs, strict=True)]
-        table.add(**row, **_ratio(row))
+        table.add(**row, **ratios(row))
     return table
 
 
-def total(rows: list[dict]) -> dict[str, float]:
-    """Seconds of all rounds, and their ratio."""
-    sums = {name: sum(row[name] for row in rows) for name in ("ours_s", "torch_s") if name in rows[0]}
-    return sums | _ratio(sums)
+def columns(trains: Iterable[str]) -> dict[str, str]:
+    """Of the table of rounds."""
+    peers = [side for side in trains if side != "ours"]
+    seconds = ["ours_s", "steps_s", "val_s", "end_s", *(f"{peer}_s" for peer in peers)]
+    accuracies = dict.fromkeys((f"{side}_acc" for side in trains), ".2%")
+    return (
+        {"round": "d", "density": ".1%"} | dict.fromkeys([*seconds, *map("{}/ours".format, peers)], ".2f") | accuracies
+    )
 
 
-def _ratio(row: dict[str, float]) -> dict[str, float]:
-    return {"ratio": row["torch_s"] / row["ours_s"]} if "torch_s" in row else {}
+def total(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Seconds of all rounds, and their ratios."""
+    sums = {name: sum(row[name] for row in rows) for name in rows[0] if name.endswith("_s")}
+    return sums | ratios(sums)
+
+
+def ratios(row: dict[str, float]) -> dict[str, float]:
+    """Of the peers' seconds to ours."""
+    return {f"{peer}/ours": row[f"{peer}_s"] / row["ours_s"] for peer in PEERS if f"{peer}_s" in row}
 
 
 def main() -> None:
@@ -132,15 +152,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="per round")
     parser.add_argument("--engine", choices=ENGINES, default="fast")
     parser.add_argument("--processes", type=int, default=1)
-    args = parser.parse_args()
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="those that are installed")
+    args = bench.parse(parser)
     if args.quick:
         args.rounds, args.steps = 2, 20
     with ExitStack() as stack:
         fresh = [ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) for _ in range(args.processes)]
         rounds = prune_and_compare(args, [stack.enter_context(pool) for pool in fresh])
-    in_all = bench.Table("in all", {name: COLUMNS[name] for name in ("ours_s", "torch_s", "ratio")})
-    in_all.add(**total(rounds.rows))
-    bench.save(args, mnist(), {"rounds": rounds, "total": in_all}, args.processes)
+    sums = total(rounds.rows)
+    in_all = bench.Table("in all", dict.fromkeys(sums, ".2f"))
+    in_all.add(**sums)
+    results.save(args, mnist(), {"rounds": rounds, "total": in_all}, args.processes)
 
 
 if __name__ == "__main__":

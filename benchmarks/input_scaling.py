@@ -1,6 +1,6 @@
 """Which input scaling reproduces the paper's dense LeNet-300-100?
 
-    python benchmarks/input_scaling.py [--trials 5] [--steps 20000] [--jobs 2] [--json FILE]
+    python benchmarks/input_scaling.py [--trials 5] [--steps 20000] [--jobs 2] [--save]
 
 The paper does not say how MNIST's pixels enter the network. Its dense network reaches 98.0 % on the test set at
 early stopping, near step 4,500 (Frankle & Carbin 2019, Figure 1, read by eye). Printed are mean, least and most over
@@ -11,6 +11,7 @@ import dataclasses
 from functools import partial
 
 import bench
+import results
 
 from npticket import datasets, nets
 from npticket.experiments.workers import Workers
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--jobs", type=int, default=2)
-    args = parser.parse_args()
+    args = bench.parse(parser)
     if args.quick:
         args.trials, args.steps, args.jobs = 1, 20, 1
     data, net = datasets.mnist(), nets.lenet_300_100()
@@ -55,7 +56,7 @@ def main() -> None:
             row |= {measure: values.mean().item(), f"{measure}_least": values.min().item()}
             row |= {f"{measure}_most": values.max().item()}
         table.add(network_input=name, **row)
-    bench.save(args, data, {"scalings": table}, args.jobs)
+    results.save(args, data, {"scalings": table}, args.jobs)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,27 @@
 """What LeNet-300-100's training costs as density, width, batch and the number of trials change, on one thread.
 
-    python benchmarks/scaling.py [--only rounds width batch memory] [--pairs 15] [--json FILE]
+    python benchmarks/scaling.py [--only rounds width batch memory] [--peers torch ...] [--pairs 15] [--save]
 
 rounds   a round of pruning at real tickets of falling density: steps of batch 60 and a validation on 5,000 images every
-         100 of them, by the plain engine, the fast one and PyTorch
+         100 of them, by the plain engine, the fast one and the peers
 width    a dense step with one to four times as many hidden units
 batch    a dense step with batches of 15 to 1,000
 memory   the most that NumPy holds while T trials train in lock-step, by its own account (tracemalloc), data apart; but
          for one trial the fast engine makes a copy of the images, 52 MiB, in the order in which it reads pixels
 
-Times are milliseconds per step, ratios time(PyTorch) / time(fast), so above 1 we are faster. Without PyTorch it prints
-our times only.
+Times are milliseconds per step, ratios time(peer) / time(fast), so above 1 we are faster. Without peers it prints our
+times only.
 """
 
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import bench
-import numpy as np
-import our_lenet
+import results
+import sides
+from sides.ours import minibatches
 
 from npticket import datasets, nets
 from npticket.datasets import Dataset
@@ -34,78 +34,57 @@ from npticket.task import CLASSIFY
 from npticket.tickets import Round
 from npticket.train import Setting, fit
 
-try:
-    import torch_lenet
-except ImportError:
-    torch_lenet = None
-
 DENSITIES = tuple(0.8**r for r in (0, 3, 7, 11, 15, 17, 20, 24))
 WIDTHS, BATCHES, TRIALS = (1, 2, 3, 4), (15, 60, 240, 1000), (1, 2, 5, 10)
-TIMES = {"plain_ms": ".3f", "fast_ms": ".3f", "torch_ms": ".3f", "ratio": ".2f", "low": ".2f", "high": ".2f"}
+PEERS = ("torch", "flushed", "compiled", "jax")
 MEMORY = {"trials": "d", "parameters_mib": ".1f", "plain_mib": ".1f", "fast_mib": ".1f"}
+OPTIMIZER = partial(Adam, lr=bench.LR)
 
 
 class Sides:
-    """Both our engines and PyTorch, training the same network on the same data in turns."""
+    """Both our engines and the peers, training the same network on the same data in turns."""
 
-    def __init__(self, data: Dataset, pairs: int) -> None:
-        self._data, self._pairs = data, pairs
-        self._tensors = torch_lenet.Tensors(data) if torch_lenet else None
+    def __init__(self, data: Dataset, peers: sides.Makers, pairs: int) -> None:
+        self._data, self._peers, self._pairs = data, peers, pairs
+        self.columns = bench.columns([*ENGINES, *peers])
 
     def compare(
         self, net: nets.Net, start: Params, masks: Params, batch: int = 60, steps: int = 40, validate: bool = False
     ) -> dict[str, float]:
         """Return medians of milliseconds per step, of turns of `steps` steps and perhaps a validation, and ratios."""
-        turns = {}
-        for engine in reversed(ENGINES):
-            training = our_lenet.Training(net, start, masks, self._data, bench.LR, engine)
-            turns[engine] = partial(
-                work, training, our_lenet.minibatches(len(self._data.train), batch), steps, validate
-            )
-        if torch_lenet:
-            training = torch_lenet.Training(net, start, masks, self._tensors, bench.LR)
-            order = torch_lenet.minibatches(len(self._data.train), batch, seed=0)
-            turns["torch"] = partial(work, training, order, steps, validate)
-        taken = bench.take_turns(turns, self._pairs)
-        row = {f"{side}_ms": 1e3 * float(np.median(times)) / steps for side, times in taken.items()}
-        return row | (bench.ratio(taken["torch"], taken["fast"]) if torch_lenet else {})
+        trainings = sides.trainings(self._peers, net, start, masks, self._data, OPTIMIZER)
+        order = list(islice(minibatches(len(self._data.train), batch), steps * (1 + self._pairs)))
+        turns = {name: sides.turn(training, order, steps, validate) for name, training in trainings.items()}
+        return bench.compare(bench.take_turns(turns, self._pairs), steps)
 
 
-def work(training: Any, order: Iterator[Any], steps: int, validate: bool) -> None:
-    """One turn."""
-    for index in islice(order, steps):
-        training.step(index)
-    if validate:
-        training.validate()
-
-
-def rounds(sides: Sides, tickets: list[Round]) -> bench.Table:
+def rounds(against: Sides, tickets: list[Round]) -> bench.Table:
     """A round against density."""
-    table = bench.Table("a step with its share of validation, against density", {"density": ".1%"} | TIMES)
+    table = bench.Table("a step with its share of validation, against density", {"density": ".1%"} | against.columns)
     for ticket in tickets:
-        row = sides.compare(nets.lenet_300_100(), ticket.start, ticket.masks, steps=100, validate=True)
+        row = against.compare(nets.lenet_300_100(), ticket.start, ticket.masks, steps=100, validate=True)
         table.add(density=density(ticket.masks).item(), **row)
     return table
 
 
-def width(sides: Sides, widths: Sequence[int]) -> bench.Table:
+def width(against: Sides, widths: Sequence[int]) -> bench.Table:
     """A dense step against the number of hidden units."""
-    table = bench.Table("a dense step, against width", {"hidden": "", "parameters": ",d"} | TIMES)
+    table = bench.Table("a dense step, against width", {"hidden": "", "parameters": ",d"} | against.columns)
     for times in widths:
         net = nets.lenet_300_100((300 * times, 100 * times))
         theta = net.init(streams(0, [0], "init"))
-        row = sides.compare(net, theta, dense_masks(theta), steps=40 // times)
+        row = against.compare(net, theta, dense_masks(theta), steps=40 // times)
         table.add(hidden=f"{300 * times}-{100 * times}", parameters=theta.flat.shape[1], **row)
     return table
 
 
-def batch(sides: Sides, sizes: Sequence[int]) -> bench.Table:
+def batch(against: Sides, sizes: Sequence[int]) -> bench.Table:
     """A dense step against the batch."""
     net = nets.lenet_300_100()
     theta = net.init(streams(0, [0], "init"))
-    table = bench.Table("a dense step, against batch", {"batch": ",d"} | TIMES)
+    table = bench.Table("a dense step, against batch", {"batch": ",d"} | against.columns)
     for size in sizes:
-        row = sides.compare(net, theta, dense_masks(theta), batch=size, steps=max(4, min(40, 2400 // size)))
+        row = against.compare(net, theta, dense_masks(theta), batch=size, steps=max(4, min(40, 2400 // size)))
         table.add(batch=size, **row)
     return table
 
@@ -124,7 +103,7 @@ def memory(data: Dataset, counts: Sequence[int]) -> bench.Table:
 def peak(net: nets.Net, theta: Params, data: Dataset, engine: str) -> int:
     """The most bytes that a short `fit` held at a time."""
     tracemalloc.start()
-    fit(net, CLASSIFY, theta, dense_masks(theta), data, Setting(partial(Adam, lr=bench.LR), steps=5, engine=engine))
+    fit(net, CLASSIFY, theta, dense_masks(theta), data, Setting(OPTIMIZER, steps=5, engine=engine))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most
@@ -134,20 +113,21 @@ def main() -> None:
     tables = ("rounds", "width", "batch", "memory")
     parser = bench.parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=tables, default=tables)
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=("torch", "flushed"), help="if installed")
     parser.add_argument("--pairs", type=int, default=15)
-    args = parser.parse_args()
+    args = bench.parse(parser)
     if args.quick:
         args.pairs = 1
     few = slice(2 if args.quick else None)
     data = datasets.mnist()
-    sides = Sides(data, args.pairs)
+    against = Sides(data, sides.installed(args.peers), args.pairs)
     makers = {
-        "rounds": lambda: rounds(sides, bench.at_densities(bench.lenet_tickets(data, args.quick), DENSITIES)),
-        "width": lambda: width(sides, WIDTHS[few]),
-        "batch": lambda: batch(sides, BATCHES[few]),
+        "rounds": lambda: rounds(against, bench.at_densities(bench.lenet_tickets(data, args.quick), DENSITIES)),
+        "width": lambda: width(against, WIDTHS[few]),
+        "batch": lambda: batch(against, BATCHES[few]),
         "memory": lambda: memory(data, TRIALS[few]),
     }
-    bench.save(args, data, {name: makers[name]() for name in args.only})
+    results.save(args, data, {name: makers[name]() for name in args.only})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Predicting with a pruned LeNet-300-100 as `to_sparse` exports it, against the dense network, on one thread.
 
-    python benchmarks/sparse_predict.py [--pairs 15] [--json FILE]
+    python benchmarks/sparse_predict.py [--pairs 15] [--save]
 
 The ratio is the time of the plain network, whose pruned weights are zeros among the others, by the time of the exported
 ticket, so above 1 the ticket is faster. Both predict up to 1,000 images of MNIST's test set at a time. Bytes are those
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import bench
 import numpy as np
+import results
 
 from npticket import datasets, nets
 from npticket.export import to_sparse
@@ -65,7 +66,7 @@ def compare(round: Round, images: np.ndarray, pairs: int, table: bench.Table) ->
 def main() -> None:
     parser = bench.parser(__doc__)
     parser.add_argument("--pairs", type=int, default=15)
-    args = parser.parse_args()
+    args = bench.parse(parser)
     if args.quick:
         args.pairs = 2
     data = datasets.mnist()
@@ -74,7 +75,7 @@ def main() -> None:
     table = bench.Table("prediction", COLUMNS)
     for round in tickets:
         compare(round, images, args.pairs, table)
-    bench.save(args, data, {"prediction": table})
+    results.save(args, data, {"prediction": table})
 
 
 if __name__ == "__main__":

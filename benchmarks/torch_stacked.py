@@ -8,9 +8,9 @@ from itertools import count
 from typing import Any
 
 import torch
+from sides.torch_twin import Twin
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
-from torch_twin import Twin
 
 from npticket import nets
 from npticket.streams import streams

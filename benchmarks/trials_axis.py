@@ -1,6 +1,6 @@
 """What the trials axis costs a single network: a step of LeNet with T = 1 and without the axis.
 
-    python benchmarks/trials_axis.py [--pairs 30] [--block 40] [--json FILE]
+    python benchmarks/trials_axis.py [--pairs 30] [--block 40] [--save]
 
 The step is written down once, without layers, and run on arrays (1, B, ...) and (B, ...); then once more by the plain
 engine, whose layers make the same calls. All must come to the same parameters bit for bit. The ratios are
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import bench
 import numpy as np
+import results
 
 from npticket import datasets, nets
 from npticket.engine.plain import Plain
@@ -81,7 +82,7 @@ def main() -> None:
     parser = bench.parser(__doc__)
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--block", type=int, default=40, help="steps in a turn")
-    args = parser.parse_args()
+    args = bench.parse(parser)
     if args.quick:
         args.pairs, args.block = 2, 2
     data, net = datasets.mnist(), nets.lenet_300_100()
@@ -107,7 +108,7 @@ def main() -> None:
     for side, seconds in taken.items():
         ms = 1e3 * float(np.median(seconds)) / args.block
         table.add(step=side, ms=ms, **bench.ratio(taken["without"], seconds))
-    bench.save(args, data, {"steps": table})
+    results.save(args, data, {"steps": table})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The benchmarks run and write what they promise, and PyTorch does the same work as we; no speed is asserted."""
+"""The benchmarks run and write what they promise, and the peers do the same work as we; no speed is asserted."""
 
 import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,96 +12,244 @@ import pytest
 
 from npticket import nets
 from npticket.datasets import Dataset, Split
+from npticket.optimizers import SGD, Adam
 from npticket.prune import dense_masks, prune_layerwise, random_scores
 from npticket.streams import streams
 from npticket.tickets import rewind
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-MACHINE = {"npticket", "python", "numpy", "torch", "blas", "blas_threads", "cpu", "cores", "system"}
+MACHINE = {"npticket", "python", "numpy", "torch", "jax", "blas", "blas_threads", "cpu", "cores", "system"}
+STEP = {"fast_ms", "plain_ms"}
 
 
 TABLES = {  # of each script, the tables and some columns of each
-    "lenet_step.py": {"steps": {"density", "plain_ms", "fast_ms"}},
-    "imp_lenet.py": {"rounds": {"round", "density", "ours_s", "ours_acc"}, "total": {"ours_s"}},
+    "lenet_step.py --peers": {"steps": {"density", "after"} | STEP},
+    "imp_lenet.py": {"rounds": {"round", "density", "ours_s", "val_s", "ours_acc"}, "total": {"ours_s", "steps_s"}},
     "scaling.py --only memory": {"memory": {"trials", "plain_mib", "fast_mib"}},
-    "evaluation.py": {"evaluation": {"density", "plain_ms", "fast_ms"}},
+    "evaluation.py": {"evaluation": {"density"} | STEP},
     "trials_axis.py": {"steps": {"step", "ms", "ratio"}},
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
     "sparse_predict.py": {"prediction": {"density", "batch", "ratio", "bytes", "labels"}},
 }
 
 
-def start(folder, command):
-    """Start a benchmark that writes its figures to a file in `folder`; return the process and the file."""
+def start(path, command):
+    """Start a benchmark that puts its figures into a file; return the process."""
     script, *arguments = command.split()
-    path = folder / f"{script}.json"
     call = [sys.executable, BENCHMARKS / script, "--quick", "--json", path, *arguments]
     environment = os.environ | {"PYTHONPATH": str(BENCHMARKS.parent)}
-    return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment), path
+    return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def test_benchmarks_write_their_tables_and_what_they_depend_on(tmp_path):
-    """All at once: most of their time goes by while they import PyTorch."""
-    running = {command: start(tmp_path, command) for command in TABLES}
-    for command, (process, path) in running.items():
+    """All at once: most of their time goes by while they import the peers."""
+    running = {command: start(tmp_path / f"{command}.json", command) for command in TABLES}
+    for command, process in running.items():
         _, errors = process.communicate()
         assert process.returncode == 0, f"{command}: {errors}"
-        found = json.loads(path.read_text())
+        ((key, found),) = json.loads((tmp_path / f"{command}.json").read_text()).items()
         assert f"{found['benchmark']}.py" == command.split()[0]
-        assert found["date"] and found["machine"].keys() >= MACHINE
+        assert key.split()[0] == found["benchmark"] and "--quick" in key and "--json" not in key
+        assert found["date"] and found["commit"] and found["machine"].keys() >= MACHINE
         assert found["data"]["caveat"]  # nobody takes figures from the bundled subset for MNIST's
         for name, columns in TABLES[command].items():
             assert found["tables"][name], (command, name)
             assert all(row.keys() >= columns for row in found["tables"][name]), (command, name)
 
 
-def test_the_figure_is_drawn(tmp_path):
-    pytest.importorskip("matplotlib")
-    rows = [{"density": 0.8**r, "plain_ms": 1.0, "fast_ms": 0.9**r, "torch_ms": 2.0} for r in range(0, 20, 5)]
-    machine = dict.fromkeys(MACHINE, "some")
-    (tmp_path / "step.json").write_text(json.dumps({"tables": {"steps": rows}, "machine": machine}))
-    call = [sys.executable, BENCHMARKS / "figure.py", tmp_path / "step.json", tmp_path / "step.png"]
-    subprocess.run(call, check=True)
-    assert (tmp_path / "step.png").stat().st_size > 10_000
-
-
 @pytest.fixture
-def torch(monkeypatch):
-    """PyTorch in float64, with the benchmarks' modules in reach."""
-    module = pytest.importorskip("torch")
+def at_hand(monkeypatch):
+    """The benchmarks' modules, in reach."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    before = module.get_default_dtype()
-    module.set_default_dtype(module.float64)
-    yield module
-    module.set_default_dtype(before)
 
 
-@pytest.mark.parametrize("rate", [0, 0.9])
-def test_pytorchs_side_takes_the_same_steps(torch, rate):
-    """From the same start with the same batches, both come to the same losses and parameters."""
-    import our_lenet
-    import torch_lenet
+def test_results_of_one_processor_share_a_file(at_hand, tmp_path, monkeypatch, capsys):
+    """A run replaces what the same script with the same arguments left, and nothing else."""
+    import bench
+    import results
 
-    net, data = nets.lenet_300_100((7, 5)), noise()
+    def run(*arguments, value):
+        monkeypatch.setattr(
+            sys, "argv", ["benchmarks/some_script.py", *arguments, "--json", str(tmp_path / "cpu.json")]
+        )
+        options = bench.parser("A script.")
+        options.add_argument("--threads", type=int, default=1)
+        options.add_argument("--nets", nargs="+", default=["a"])
+        table = bench.Table("some", {"value": "d"})
+        table.add(value=value)
+        results.save(bench.parse(options), noise(), {"some": table})
+
+    run(value=1)
+    run("--threads", "2", "--nets", "a", "b", value=2)
+    run("--threads", "1", value=3)
+    found = results.read(tmp_path / "cpu.json")
+    assert {key: run["tables"]["some"][0]["value"] for key, run in found.items()} == {
+        "some_script": 3, "some_script --threads 2 --nets a b": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model_name", "kernels", "name"),
+    [
+        ("Intel(R) Xeon(R) Processor", "", "intel-xeon-6-167"),
+        ("Intel(R) Xeon(R) Platinum 8488C", "", "intel-xeon-platinum-8488c"),
+        ("Intel(R) Core(TM) i7-8700 CPU @ 3.20GHz", "", "intel-core-i7-8700"),
+        ("AMD EPYC 7763 64-Core Processor", "Haswell", "amd-epyc-7763-haswell"),
+    ],
+)
+def test_a_processor_has_a_name(at_hand, tmp_path, monkeypatch, model_name, kernels, name):
+    import results
+
+    monkeypatch.setenv("OPENBLAS_CORETYPE", kernels)
+    (tmp_path / "cpuinfo").write_text(f"cpu family\t: 6\nmodel\t\t: 167\nmodel name\t: {model_name}\n")
+    assert results.processor(tmp_path / "cpuinfo") == name
+
+
+def some_results():
+    """Results as they are read from a file, of a LeNet step at some densities."""
+    machine = dict.fromkeys(MACHINE, "some")
+    steps = [
+        {"density": 0.8**r, "after": after, "fast_ms": 0.9**r, "torch_ms": 2.0, "torch/fast": 2 / 0.9**r}
+        for r in range(0, 20, 5)
+        for after in (0, 2000)
+    ]
+    columns = {"density": ".1%", "after": ",d", "fast_ms": ".3f", "torch_ms": ".3f", "torch/fast": ".2f"}
+    rounds = [{"density": 0.8**r, "ours_s": 1.0, "steps_s": 0.5, "torch_s": 2.0, "torch/ours": 2.0} for r in range(21)]
+    about = {"machine": machine, "date": "2026-01-01T00:00", "commit": "abc", "arguments": {}}
+    return {
+        "lenet_step": about | {"benchmark": "lenet_step", "tables": {"steps": steps}, "columns": {"steps": columns}},
+        "imp_lenet": about | {"benchmark": "imp_lenet", "tables": {"rounds": rounds, "total": rounds[:1]},
+                              "columns": {"rounds": {"torch_s": ".1f"}, "total": {"torch/ours": ".2f"}}},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["step", "round"])
+def test_figures_have_a_panel_for_each_processor(tmp_path, what):
+    pytest.importorskip("matplotlib")
+    paths = [tmp_path / f"{name}.json" for name in ("one", "other")]
+    for path in paths:
+        path.write_text(json.dumps(some_results()))
+    call = [sys.executable, BENCHMARKS / "figure.py", what, tmp_path / "drawn.png", *paths]
+    environment = os.environ | {"PYTHONPATH": str(BENCHMARKS.parent)}
+    subprocess.run(call, check=True, env=environment)
+    assert (tmp_path / "drawn.png").stat().st_size > 20_000
+
+
+def test_tables_are_written_between_their_marks(at_hand):
+    """Each processor's one below the other; in the summary a column each. An unknown name says which there are."""
+    import tables
+
+    other = some_results()
+    del other["imp_lenet"]
+    made = tables.tables({"one": some_results(), "other": other})
+    page = "before\n<!-- speed: {} -->\nold\n<!-- end -->\nafter\n"
+    text = tables.filled(page.format("lenet_step: steps"), made)
+    assert text.startswith("before\n<!-- speed: lenet_step: steps -->\n\none: some, NumPy some")
+    assert "old" not in text and text.endswith("\n\n<!-- end -->\nafter\n")
+    assert text.count("| density | after | fast ms | torch/fast |\n") == 2
+    assert text.count("| 32.8% | 2,000 | 0.590 | 3.39 |\n") == 2
+    assert tables.filled(text, made) == text
+    assert "| LeNet step, dense, after 2,000 | 2.00 / - / - / - | 2.00 / - / - / - |" in made["summary"]
+    assert "| LeNet pruned to 1.2 %, rounds of 1,000 steps | 2.00 / - / - / - | - |" in made["summary"]
+    with pytest.raises(SystemExit, match="no results for lenet: x"):
+        tables.filled(page.format("lenet: x"), made)
+
+
+@pytest.fixture(params=["torch", "flushed", "compiled", "nchw", "jax"])
+def peer(request, at_hand):
+    """What makes one of the peers, as it comes to float64."""
+    if request.param == "jax":
+        jax = pytest.importorskip("jax")
+        with jax.enable_x64(True):
+            yield load(request.param)
+    else:
+        torch = pytest.importorskip("torch")
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        yield load(request.param)
+        torch.set_default_dtype(before)
+
+
+def load(name):
+    import sides
+
+    found = sides.installed([name])
+    if not found:
+        pytest.skip(f"{name} lacks something here")
+    return found[name]
+
+
+NETS = {
+    "dense": (nets.lenet_300_100((7, 5)), partial(Adam, lr=0.01)),
+    "conv": (nets.conv_2(), partial(Adam, lr=1e-3)),
+    "residual": (nets.resnet(8, 4), partial(SGD, lr=0.01, momentum=0.9, weight_decay=1e-2)),
+    "vgg": (nets.vgg_19(width=2), partial(SGD, lr=0.01, momentum=0.9, weight_decay=1e-2)),
+}
+
+
+@pytest.mark.parametrize(("name", "rate"), [("dense", 0), ("dense", 0.9), ("conv", 0.5), ("residual", 0), ("vgg", 0.5)])
+def test_every_peer_takes_the_same_steps(peer, name, rate):
+    """From the same start with the same batches, both come to the same losses, parameters and running statistics."""
+    from sides import ours
+
+    net, optimizer = NETS[name]
+    data = noise(net.input_shape)
     theta0 = net.init(streams(0, [0], "init"), np.float64)
     scores = random_scores(theta0, [np.random.default_rng(0)])
     masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(theta0.weights, rate))
     start = rewind(theta0, masks)
-    ours = our_lenet.Training(net, start, masks, data, 0.01, "plain")
-    theirs = torch_lenet.Training(net, start, masks, torch_lenet.Tensors(data), 0.01)
-    assert all(keep.is_contiguous() for keep in theirs.keep)
-    for index in np.random.default_rng(1).integers(0, len(data.train), (5, 20)):
-        assert ours.step(index).item() == pytest.approx(theirs.step(torch.from_numpy(index)).item(), rel=1e-10)
+    sides = [make(net, start, masks, data, optimizer) for make in (partial(ours.Training, engine="plain"), peer)]
+    for numbers in np.random.default_rng(1).integers(0, len(data.train), (5, 20)):
+        our_loss, their_loss = (side.step(side.given(numbers)).item() for side in sides)
+        assert our_loss == pytest.approx(their_loss, rel=1e-9)
     ends = [start.copy(), start.copy()]
-    ours.runner.read(ends[0])
-    theirs.read(ends[1])
-    np.testing.assert_allclose(ends[1].flat, ends[0].flat, rtol=1e-8, atol=1e-10)
-    assert theirs.validate() == pytest.approx(ours.validate(), rel=1e-10)
-    assert abs(ends[1].flat - start.flat).max() > 0.01  # they did move
+    for side, end in zip(sides, ends, strict=True):
+        side.read(end)
+    np.testing.assert_allclose(ends[1].flat, ends[0].flat, rtol=1e-7, atol=1e-9)
+    assert sides[1].validate() == pytest.approx(sides[0].validate(), rel=1e-8)
+    assert abs(ends[1].flat - start.flat).max() > 0.005  # they did move
     assert not ends[1].flat[~masks.flat].any()
 
 
-def noise():
+def test_gradients_and_masks_of_pytorch_lie_alike_in_memory(at_hand):
+    """Or the product of the two is slow."""
+    pytest.importorskip("torch")
+    from sides import torch_eager
+
+    for name in ("dense", "conv"):
+        net, optimizer = NETS[name]
+        theta = net.init(streams(0, [0], "init"))
+        masks = prune_layerwise(theta.like(abs(theta.flat)), dense_masks(theta), dict.fromkeys(theta.weights, 0.5))
+        data = noise(net.input_shape)
+        training = torch_eager.Training(net, rewind(theta, masks), masks, data, optimizer)
+        training.step(training.given(np.arange(20)))
+        parameters = [parameter for name, parameter, _ in training.twin.pairs if name in masks.weights]
+        assert [keep.stride() for keep in training.keep] == [p.grad.stride() for p in parameters]
+
+
+def test_subnormal_numbers_are_flushed_in_the_calls_of_that_side_alone(at_hand):
+    torch = pytest.importorskip("torch")
+    from sides import torch_flushed
+
+    least = np.full(8, 1e-40, np.float32)
+    seen = []
+
+    class Watched(torch_flushed.Training):
+        def loss(self, given):
+            seen.append((least * np.float32(0.5)).any())
+            return super().loss(given)
+
+    net, optimizer = NETS["dense"]
+    theta = net.init(streams(0, [0], "init"))
+    training = Watched(net, theta, dense_masks(theta), noise(net.input_shape), optimizer)
+    training.step(torch.arange(20))
+    training.validate()
+    assert seen == [False]
+    assert (least * np.float32(0.5)).all()
+
+
+def noise(shape=(28, 28)):
+    """Sixty training images and labels that have nothing to do with them."""
     rng = np.random.default_rng(0)
-    splits = (Split(rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), rng.integers(0, 10, n)) for n in (60, 30, 10))
+    splits = (Split(rng.integers(0, 256, (n, *shape), dtype=np.uint8), rng.integers(0, 10, n)) for n in (60, 30, 10))
     return Dataset("noise", *splits, classes=10, source="a test")

@@ -1,5 +1,7 @@
 """The same network in PyTorch, with the same weights: the peer of the benchmarks, never a dependency of npticket."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import nn
@@ -14,12 +16,23 @@ class Twin:
 
     def __init__(self, net: Net, theta: Params) -> None:
         self.pairs: list[tuple[str, nn.Parameter, tuple[int, ...]]] = []
+        self._norms: list[tuple[str, nn.BatchNorm2d]] = []
+        self._shapes = net.body.layout
         self.dtype = torch.float64 if theta.flat.dtype == np.float64 else torch.float32
         self.module = self._build(net.body, "").to(self.dtype)
         with torch.no_grad():
             for name, parameter, axes in self.pairs:
                 ours = theta[name][0]
                 parameter.data = torch.from_numpy(ours.transpose(axes).reshape(parameter.shape).copy())
+
+    def values(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the name and the present value of each parameter and running statistic, in our layout."""
+        for name, parameter, axes in self.pairs:
+            ours = parameter.detach().numpy()
+            yield name, ours.transpose(np.argsort(axes)) if ours.ndim == len(axes) else ours.reshape(self._shapes[name])
+        for prefix, norm in self._norms:
+            for name in ("running_mean", "running_var"):
+                yield prefix + name, getattr(norm, name).numpy()
 
     def gradient(self, name: str) -> np.ndarray:
         """The gradient of our parameter `name`, in our layout."""
@@ -49,6 +62,7 @@ class Twin:
             case layers.BatchNorm():
                 module = nn.BatchNorm2d(layer.layout["scale"][0], layer.eps, layer.momentum)
                 self.pairs += [(f"{prefix}scale", module.weight, (0,)), (f"{prefix}shift", module.bias, (0,))]
+                self._norms.append((prefix, module))
                 return module
             case layers.MaxPool():
                 return nn.MaxPool2d(layer.size)

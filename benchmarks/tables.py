@@ -1,0 +1,104 @@
+"""Prints the tables of docs/performance.md, in Markdown, from the results in docs/results/speed.
+
+    python benchmarks/tables.py                                all of them
+    python benchmarks/tables.py --into docs/performance.md     each written between the marks that name it there,
+                                                               <!-- speed: lenet_step: steps --> ... <!-- end -->
+
+A table is named by script, arguments and table ("conv_step --threads 2: steps"); there is one for each processor, with
+our fast engine's times and all ratios. "summary" has a column for each processor.
+"""
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import results
+
+MARKS = re.compile(r"(<!-- speed: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+LEFT_OUT = re.compile(r"_(low|high)$|^(?!fast).+_ms$")  # quartiles, and times of others than our fast engine
+NETS = {"conv_2": "Conv-2", "conv_4": "Conv-4", "conv_6": "Conv-6", "resnet_18": "Resnet-18", "vgg_19": "VGG-19"}
+SUMMARY = {  # what: script, its arguments, table, and the row that comes nearest
+    "LeNet step, dense, first 600": ("lenet_step", {}, "steps", {"density": 1, "after": 0}),
+    "LeNet step, dense, after 2,000": ("lenet_step", {}, "steps", {"density": 1, "after": 2000}),
+    "LeNet step, 21 %, after 2,000": ("lenet_step", {}, "steps", {"density": 0.21, "after": 2000}),
+    "LeNet step, 3.6 %, after 2,000": ("lenet_step", {}, "steps", {"density": 0.036, "after": 2000}),
+    "LeNet step, 1.2 %, after 2,000": ("lenet_step", {}, "steps", {"density": 0.012, "after": 2000}),
+    "LeNet pruned to 1.2 %, rounds of 1,000 steps": ("imp_lenet", {}, "total", {}),
+    "LeNet pruned to 1.2 %, rounds of 5,000 steps": ("imp_lenet", {"steps": 5000}, "total", {}),
+    "evaluating 5,000 images, dense": ("evaluation", {}, "evaluation", {"density": 1}),
+    "evaluating 5,000 images, 1.2 %": ("evaluation", {}, "evaluation", {"density": 0.012}),
+    **{f"{NETS[net]} step": ("conv_step", {}, "steps", {"net": net}) for net in NETS},
+    **{f"{NETS[net]} step, 2 threads": ("conv_step", {"threads": 2}, "steps", {"net": net}) for net in NETS},
+}
+PEERS = {"torch": "PyTorch", "flushed": "flushed", "compiled": "compiled", "jax": "JAX"}
+
+Found = Mapping[str, Any]  # what results.read returned
+
+
+def tables(processors: Mapping[str, Found]) -> dict[str, str]:
+    """Return every table, in Markdown, by its name."""
+    parts: dict[str, list[str]] = {}
+    for processor, found in processors.items():
+        for run, entry in found.items():
+            for name in entry["tables"]:
+                parts.setdefault(f"{run}: {name}", []).append(one(processor, entry, name))
+    return {"summary": summary(processors)} | {title: "\n\n".join(several) for title, several in parts.items()}
+
+
+def one(processor: str, run: Found, name: str) -> str:
+    """The table of one processor, with the versions that it depends on."""
+    rows, machine = run["tables"][name], run["machine"]
+    columns = {column: form for column, form in run["columns"][name].items() if not LEFT_OUT.search(column)}
+    cells = [[format(row[c], form) if c in row else "-" for c, form in columns.items()] for row in rows]
+    about = f"{processor}: {machine['cpu']}, NumPy {machine['numpy']}, {machine['blas']}"
+    about += f", PyTorch {machine['torch']}, JAX {machine['jax']}; {run['date'][:10]}, commit {run['commit']}"
+    return f"{about}\n\n{markdown([column.replace('_', ' ') for column in columns], cells)}"
+
+
+def summary(processors: Mapping[str, Found]) -> str:
+    """The main ratios, a column for each processor."""
+    rows = [[what, *(_ratios(found, *where) for found in processors.values())] for what, where in SUMMARY.items()]
+    return markdown([" / ".join(PEERS.values()), *processors], [row for row in rows if set(row[1:]) != {"-"}])
+
+
+def _ratios(found: Found, benchmark: str, arguments: Found, table: str, wanted: Mapping[str, Any]) -> str:
+    rows = [row for run in results.runs(found, benchmark, **arguments) for row in run["tables"][table]]
+    rows = [row for row in rows if all(row[name] == value for name, value in wanted.items() if name != "density")]
+    if not rows:
+        return "-"
+    row = min(rows, key=lambda r: abs(r["density"] - wanted["density"]) if "density" in wanted else 0)
+    ratios = [row.get(f"{peer}/fast", row.get(f"{peer}/ours")) for peer in PEERS]
+    return " / ".join("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def filled(page: str, made: Mapping[str, str]) -> str:
+    """The page with the tables between their marks as they are now."""
+    missing = [name for _, name, _ in MARKS.findall(page) if name not in made]
+    if missing:
+        raise SystemExit(f"no results for {'; '.join(missing)}. There are:\n" + "\n".join(made))
+    return MARKS.sub(lambda mark: f"{mark[1]}\n{made[mark[2]]}\n\n{mark[3]}", page)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="one for each processor; by default all in docs/results/speed"
+    )
+    parser.add_argument("--into", type=Path, metavar="PAGE", help="write them into this page instead of printing them")
+    args = parser.parse_args()
+    made = tables(results.by_processor(args.files))
+    if args.into:
+        args.into.write_text(filled(args.into.read_text(), made))
+    else:
+        print("\n\n".join(f"## {name}\n\n{table}" for name, table in made.items()))
+
+
+if __name__ == "__main__":
+    main()
