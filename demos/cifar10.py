@@ -20,7 +20,7 @@ from npticket.cli.demos import Journal, arguments, run, smaller
 from npticket.experiments import costs
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe
-from npticket.experiments.workers import Workers, fit_trials
+from npticket.experiments.workers import Workers, fit_trials, threads_each
 from npticket.papers import LIBRARY, PARTS
 from npticket.prune import dense_masks
 from npticket.streams import Place
@@ -55,7 +55,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
     """The four steps of the paper, round after round, with a random reinitialisation as control."""
     asked, rounds, fits = Experiment(recipe, PARTS), count(), {}
     net, prune = asked.net, asked.rule
-    setting = asked.setting(args.engine)
+    setting = asked.setting(args.engine, threads_each(args.jobs))
 
     def initialise(place: Place, purpose: str):
         theta = net.init(place.rngs(purpose))
