@@ -16,12 +16,11 @@ from functools import partial
 from itertools import count, islice
 
 from npticket import backend, datasets
-from npticket.cli.commands import costs
 from npticket.cli.demos import Journal, arguments, run, smaller
+from npticket.experiments import costs
 from npticket.experiments.parts import Experiment
-from npticket.experiments.progress import words
 from npticket.experiments.recipe import Recipe
-from npticket.experiments.workers import Workers, fit_trials
+from npticket.experiments.workers import Workers, fit_trials, threads_each
 from npticket.papers import LIBRARY, PARTS
 from npticket.prune import dense_masks
 from npticket.streams import Place
@@ -56,7 +55,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
     """The four steps of the paper, round after round, with a random reinitialisation as control."""
     asked, rounds, fits = Experiment(recipe, PARTS), count(), {}
     net, prune = asked.net, asked.rule
-    setting = asked.setting(args.engine)
+    setting = asked.setting(args.engine, threads_each(args.jobs))
 
     def initialise(place: Place, purpose: str):
         theta = net.init(place.rngs(purpose))
@@ -69,7 +68,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
         fits.update(zip(recipe.series, both, strict=True))
         return both[0].end
 
-    print(f"This will take about {words(costs(PARTS, args.engine)(recipe) / args.jobs)} with {args.jobs} processes.")
+    print(costs.announcement(asked, args.jobs, args.engine, data), flush=True)
     with Workers(partial(fit, net, CLASSIFY, data=data, setting=setting), args.jobs) as workers:
         theta0 = initialise(Place(args.seed, range(args.trials)), "init")  # 1 initialise
         tickets = find_tickets(theta0, dense_masks(theta0), train=train, prune=prune)  # 3 prune, 4 reset, and again

@@ -1,7 +1,7 @@
 """Find winning tickets in LeNet-300-100 on MNIST, by iterative magnitude pruning (Frankle & Carbin, ICLR 2019).
 
     python demos/lenet_mnist.py            2 to 3 minutes on two cores
-    python demos/lenet_mnist.py --quick    20 seconds, to see it run
+    python demos/lenet_mnist.py --quick    15 seconds, to see it run
     python demos/lenet_mnist.py --paper    the paper's setting: hours
 
 Prints one row per round, the winning ticket beside its control, and writes results.csv, curves.csv and figures.
@@ -43,7 +43,7 @@ LEARNING_RATE = 1.2e-3  # of Adam
 
 SIZES = {  # round 0 is the dense network; round r has about 0.8^r of the weights
     "default": {"trials": 2, "rounds": 12, "steps": 5_000},
-    "quick": {"trials": 2, "rounds": 5, "steps": 1_000},
+    "quick": {"trials": 2, "rounds": 5, "steps": 500},
     "paper": {"trials": 5, "rounds": 29, "steps": 50_000},  # down to 0.2 %
 }
 

@@ -12,17 +12,15 @@ import numpy as np
 import pytest
 from test_experiment import data
 
-from npticket import cli, nets
+from npticket import cli
 from npticket.cli import commands
-from npticket.experiments import machine, progress
+from npticket.experiments import costs, machine
 from npticket.experiments.files import write_json
 from npticket.experiments.recipe import Part, to_json
 from npticket.experiments.run import outcome
-from npticket.optimizers import Adam
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
 from npticket.report.paper import Library
-from npticket.task import CLASSIFY
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,22 +58,36 @@ def small(monkeypatch, tmp_path):
     return lambda *arguments: cli.main(list(arguments), library)
 
 
+UNITS = ("s", "min", "hours", "days")
 FEW = ["--steps", "20", "--trials", "2", "--rounds", "2", "--jobs", "1"]
 
 
-def test_list_names_every_recipe_and_sweep_with_its_source(capsys):
-    assert cli.main(["list", "--no-cost"]) == 0
-    lines = capsys.readouterr().out.splitlines()[1:]
+def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):
+    monkeypatch.setattr(costs, "fit", None)  # nothing is timed
+    assert cli.main(["list"]) == 0
+    *lines, hint = capsys.readouterr().out.splitlines()[1:]
+    assert "--measure" in hint
     assert [line.split()[0] for line in lines] == [*LIBRARY.recipes, *LIBRARY.sweeps]
     assert lines[0].split()[1:8] == ["Figures", "1,", "3,", "4a,", "4b,", "11,", "12,"]
     assert "LeNet-300-100" in lines[0] and "5 x 29 x 50,000" in lines[0]
 
 
-def test_list_estimates_the_cost(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "step_and_example", lambda *_, **__: (36 / 50_000, 0.0))
-    one = Library((replace(LIBRARY.papers[0], recipes={"lenet-mnist": LENET}, sweeps={}, claims=()),))
-    assert cli.main(["list"], one) == 0
-    assert capsys.readouterr().out.splitlines()[1].endswith("845  8.4 hours")  # 5 + 28 x 6 x 5 runs of 36 s
+def test_list_shows_what_was_measured_on_demand_or_by_a_run(small, capsys, monkeypatch):
+    def listed(*flags):
+        assert cli.main(["list", *flags], library) == 0
+        return capsys.readouterr().out.splitlines()[1:]
+
+    two = {name: replace(shrunk(LENET), name=name, batch=batch) for name, batch in (("a", 8), ("b", 9))}
+    library = Small((replace(LIBRARY.papers[0], recipes=two, sweeps={}, claims=()),))
+    monkeypatch.setattr(commands, "default_jobs", lambda: 1)
+    monkeypatch.setattr(costs, "threads_each", lambda jobs: 1)
+    assert [line.split()[-1] for line in listed()[:2]] == ["845", "845"]
+    assert cli.main(["run", "a", *FEW[:4], "--rounds", "29", "--series", "winning_ticket", "--jobs", "1"], library) == 0
+    capsys.readouterr()
+    assert [line.split()[-1] in UNITS for line in listed()[:2]] == [True, False]
+    assert [line.split()[-1] in UNITS for line in listed("--measure")] == [True, True]  # and there is nothing to add
+    monkeypatch.setattr(costs, "fit", None)
+    assert [line.split()[-1] in UNITS for line in listed()] == [True, True]
 
 
 def test_run_show_figures_verify(small, capsys):
@@ -84,7 +96,7 @@ def test_run_show_figures_verify(small, capsys):
     output = capsys.readouterr().out
     output = output.removeprefix(machine.blas_hint())
     assert output.startswith("lenet-mnist (Figures 1, 3, 4a, 4b, 11, 12, 14) on noise from a test: 8 runs of 20 steps")
-    assert re.search(r"From the beginning this takes \d+ min or less with 1 processes\.", output)
+    assert re.search(r"From the beginning this takes about \d+ s with 1 process\.", output)
     assert "reduced: 20 of 50,000 steps, 2 of 29 rounds, 2 of 5 trials, 3 of 6 series" in output
     folder = Path("runs/lenet-mnist")
     table = output[output.index("LeNet-6-4 on noise") : output.index("Results:")].strip()
@@ -223,14 +235,3 @@ def test_help_is_enough_to_use_it():
     flags = "--out --trials --rounds --steps --series --seed --jobs --backend --data --scheduler --lock-step"
     assert all(flag in outputs[1].stdout for flag in flags.split())
     assert "claims.json" in outputs[2].stdout
-
-
-def test_an_estimate_counts_what_is_evaluated_and_speaks_as_people_do():
-    assert progress.looked_at(1_000, 100, tests=1) == 50_000 + 30_000 + 55_000
-    assert [progress.words(s) for s in (3, 300, 7_200, 86_400 * 12)] == ["1 min", "5 min", "2.0 hours", "12 days"]
-
-
-def test_an_estimate_times_real_steps():
-    adam = lambda masks: Adam(masks, lr=1e-3)  # noqa: E731
-    step, example = progress.step_and_example(nets.lenet_300_100(), CLASSIFY, adam, 60)
-    assert 0 < example < step < 1

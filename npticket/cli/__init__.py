@@ -52,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
     layout = argparse.RawDescriptionHelpFormatter
     whole = argparse.ArgumentParser(prog="npticket", description=text, epilog=EXIT_CODES, formatter_class=layout)
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    add = commands.add_parser("list", help="what can be run, with its source and its cost on this machine")
-    add.add_argument("--no-cost", action="store_true", help="do not time the networks first")
+    add = commands.add_parser("list", help="what can be run, with its source and its cost here")
+    add.add_argument("--measure", action="store_true", help="time what was not timed here before, on its data: minutes")
     add.set_defaults(command=list_recipes)
     text = "Run an experiment or a sweep. The same command again goes on from the runs that are finished."
     add = commands.add_parser("run", help="run an experiment, or go on with it", description=text)

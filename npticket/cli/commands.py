@@ -2,13 +2,12 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from npticket import backend
-from npticket.experiments import files, machine, progress
-from npticket.experiments.parts import Experiment, Parts, check, load_data
+from npticket.experiments import costs, files, machine, progress
+from npticket.experiments.parts import Experiment, check, load_data
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
 from npticket.experiments.run import Means, outcome, run
 from npticket.experiments.series import planned
@@ -19,36 +18,33 @@ from npticket.report.paper import Library
 from npticket.train import DivergedError
 
 
-def costs(parts: Parts, engine: str = "fast") -> Callable[[Recipe], float]:
-    """Return what tells the seconds of all runs of a recipe on one core, as if all networks were dense."""
-    timed: dict[str, tuple[float, float]] = {}  # networks of the same size are timed once
-
-    def seconds(recipe: Recipe) -> float:
-        key = f"{recipe.net} {recipe.optimizer.name} {recipe.batch}"
-        if key not in timed:
-            e = Experiment(recipe, parts)
-            timed[key] = progress.step_and_example(e.net, e.task, e.optimizer(), recipe.batch, engine)
-        step, example = timed[key]
-        looked_at = progress.looked_at(recipe.steps, recipe.validate_every, len(recipe.test_at))
-        return len(planned(recipe, parts.series)) * (recipe.steps * step + looked_at * example)
-
-    return seconds
-
-
 def list_recipes(args: Namespace, library: Library) -> int:
-    """Print all recipes and sweeps, a line each."""
-    seconds_of = costs(library.parts)
-    print(f"{'name':24} {'paper':28} {'network':16} {'trials x rounds x steps':>24} {'runs':>6}  cost on one core")
+    """Print all recipes and sweeps, a line each, with their costs as far as these are known."""
+    jobs, unknown = default_jobs(), False
+    heads = f"{'name':24} {'paper':35} {'network':13} {'trials x rounds x steps':>24} {'runs':>6}"
+    print(f"{heads}  cost with {jobs} processes")
     singles = [(recipe.name, recipe.source, [recipe]) for recipe in library.recipes.values()]
     sweeps = [(sweep.name, sweep.source, list(sweep.recipes.values())) for sweep in library.sweeps.values()]
     for name, source, recipes in singles + sweeps:
-        first = recipes[0]
-        net = Experiment(first, library.parts).net.name if len({r.net.name for r in recipes}) == 1 else ""
+        experiments, first = [Experiment(recipe, library.parts) for recipe in recipes], recipes[0]
+        net = experiments[0].net.name if len({recipe.net.name for recipe in recipes}) == 1 else ""
         size = f"{first.trials} x {first.rounds} x {first.steps:,}"
-        count = sum(len(planned(r, library.parts.series)) for r in recipes)
-        seconds = "" if args.no_cost else progress.words(sum(map(seconds_of, recipes)))
-        print(f"{name:24} {source:28} {net:16} {size:>24} {count:6,}  {seconds}", flush=True)
+        count = sum(len(planned(recipe, library.parts.series)) for recipe in recipes)
+        seconds = [_seconds(experiment, jobs, args.measure) for experiment in experiments]
+        cost = "" if None in seconds else progress.words(sum(filter(None, seconds)))
+        unknown |= not cost
+        print(f"{name:24} {source:35} {net:13} {size:>24} {count:6,}  {cost}".rstrip(), flush=True)
+    if unknown:
+        print("Where no cost is shown, none was measured here: `npticket run` does so as it begins, --measure for all.")
     return 0
+
+
+def _seconds(experiment: Experiment, jobs: int, measure: bool) -> float | None:
+    """What an experiment takes here if that is known, or is to be measured."""
+    seconds = costs.seconds(experiment, jobs)
+    if seconds is None and measure:
+        return costs.seconds(experiment, jobs, data=load_data(experiment.recipe, experiment.parts))
+    return seconds
 
 
 def run_recipe(args: Namespace, library: Library) -> int:
@@ -63,16 +59,15 @@ def run_recipe(args: Namespace, library: Library) -> int:
     backend.load(args.backend)
     data = load_data(next(iter(chosen.values())), parts, args.data)
     print(machine.blas_hint(), end="")
-    seconds_of, status = costs(parts, args.engine), 0
+    status = 0
     for name, recipe in chosen.items():
         out, runs = folder / name if len(chosen) > 1 else folder, f"{len(planned(recipe, parts.series))} runs"
         print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {runs} of {recipe.steps:,} steps")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
-        elif args.backend == "numpy":
-            time = progress.words(seconds_of(recipe) / jobs)
-            print(f"From the beginning this takes {time} or less with {jobs} processes.", flush=True)
         try:
+            if args.backend == "numpy" and not args.scheduler:
+                print(costs.announcement(Experiment(recipe, parts), jobs, args.engine, data), flush=True)
             result = run(recipe, parts, out, data, means, say=True)
             print(f"\n{tables.tables(result)}\nResults: {out}", flush=True)
         except DivergedError as error:  # a sweep goes on with its other values

@@ -40,10 +40,15 @@ def find(
                 return candidate, source
         lacking = missing(root)
         raise DataError(f"neither {source} nor its subfolder {name}/ holds all files; in {root} missing: {lacking}")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npticket" / name
+    cache = cache_folder() / name
     if missing(cache):
         download(files, mirrors, cache)
     return cache, str(cache)
+
+
+def cache_folder() -> Path:
+    """Return where npticket keeps what it can get anew: $XDG_CACHE_HOME/npticket, or ~/.cache/npticket."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npticket"
 
 
 def read_caveat(folder: Path) -> str:

@@ -17,14 +17,18 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
     with backend.one_blas_thread():  # as in training
         threads = backend.blas_threads()
     machine = {
-        "npticket": __version__, "python": platform.python_version(), "numpy": np.__version__, "blas": _blas(),
-        "blas_threads": 1 if jobs > 1 else threads, "jobs": jobs, "backend": array_module,
-        **backend.described(array_module), "engine": engine, "cpu": _cpu(), "cores": os.cpu_count(),
-        "system": platform.platform(terse=True),
+        **here(), "python": platform.python_version(), "blas_threads": 1 if jobs > 1 else threads,
+        "jobs": jobs, "backend": array_module, **backend.described(array_module), "engine": engine,
+        "cores": os.cpu_count(), "system": platform.platform(terse=True),
     }  # fmt: skip
     about = {"name": data.name, "source": data.source, "caveat": data.caveat, "sha256": sha256(data)}
     examples = [len(split) for split in (data.train, data.validation, data.test)]
     return {"machine": machine, "data": about | {"examples": examples}}
+
+
+def here() -> dict[str, str]:
+    """Return what the speed of all that is computed here depends on."""
+    return {"npticket": __version__, "numpy": np.__version__, "blas": _blas(), "cpu": _cpu()}
 
 
 def sha256(data: Dataset) -> str:

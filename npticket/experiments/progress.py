@@ -1,46 +1,15 @@
-"""How long training runs will take on this machine, and how far they are: a bar on a terminal, silence elsewhere."""
+"""How far training runs are, in words and as a bar: on a terminal, silence elsewhere."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
-from timeit import timeit
-
-import numpy as np
-
-from npticket.backend import one_blas_thread
-from npticket.engine import plan
-from npticket.protocols import MakeOptimizer, Net
-from npticket.prune import dense_masks
-from npticket.streams import Place, TrainingStep
-from npticket.task import Task
-
-STEPS, EXAMPLES = 3, 250  # that are timed: a few real steps and a piece of a validation
-
-
-def looked_at(steps: int, validate_every: int, tests: int = 0) -> int:
-    """Count the examples that a run evaluates: 5,000 a validation, 10,000 a test, the training set at the end."""
-    return steps // validate_every * 5_000 + (2 + tests) * 10_000 + 55_000
-
-
-def step_and_example(
-    net: Net, task: Task, optimizer: MakeOptimizer, batch: int, engine: str = "fast"
-) -> tuple[float, float]:
-    """Return the seconds of a training step and of predicting an example, on random data with one BLAS thread."""
-    theta = net.init((place := Place()).rngs("init"))
-    inputs = np.random.default_rng(0).random((1, max(batch, EXAMPLES), *net.input_shape), np.float32)
-    with one_blas_thread():
-        runner = plan(net, task, theta, dense_masks(theta), optimizer, engine)
-        inputs = runner.see(inputs)
-        step = partial(runner.step, inputs[:, :batch], task.blank(batch))
-        seconds = [timeit(partial(step, TrainingStep(place, i)), number=1) for i in range(STEPS + 1)]
-        example = timeit(partial(runner.predict, inputs[:, :EXAMPLES]), number=1) / EXAMPLES
-        return float(np.median(seconds[1:])), example  # the first step is slower
 
 
 def words(seconds: float) -> str:
-    """Say a time as people do: 5 min, 2.0 hours, 12 days."""
+    """Say a time as people do: 45 s, 5 min, 2.0 hours, 12 days."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
     if seconds < 100 * 60:
-        return f"{max(1, round(seconds / 60))} min"
+        return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} hours" if seconds < 48 * 3600 else f"{seconds / 86400:,.0f} days"
 
 

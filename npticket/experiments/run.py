@@ -23,7 +23,7 @@ from npticket.experiments.schedule import Schedule
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
 from npticket.experiments.training import Means
-from npticket.experiments.workers import Cluster, Workers, default_jobs
+from npticket.experiments.workers import Cluster, Workers, threads_each
 from npticket.task import misfit
 from npticket.train import DivergedError
 
@@ -64,7 +64,7 @@ def _train(
 ) -> None:
     """Work off the schedule with workers, and with new ones if they die."""
     jobs, scheduler = means.jobs, means.scheduler
-    means = replace(means, threads=1 if scheduler else max(1, default_jobs() // jobs))
+    means = replace(means, threads=1 if scheduler else threads_each(jobs))
     light = replace(experiment, parts=replace(experiment.parts, series={}, published={}))
     with ExitStack() as stack:
         sent: Dataset | Shared = data

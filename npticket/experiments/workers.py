@@ -56,6 +56,11 @@ def default_jobs() -> int:
     return joblib.cpu_count()
 
 
+def threads_each(jobs: int) -> int:
+    """Return how many threads each of `jobs` processes can use."""
+    return max(1, default_jobs() // jobs)
+
+
 class Workers:
     """`jobs` processes of one BLAS thread that make the same `call` (1: this one); an exception stops all at once."""
 

@@ -1,0 +1,179 @@
+"""How long experiments take on this machine: timed once by short trainings, and kept in the user's cache folder."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache, partial
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from npticket import engine as engines
+from npticket.backend import Json
+from npticket.datasets import Dataset, Split, cache_folder
+from npticket.experiments import files, machine
+from npticket.experiments.parts import Experiment
+from npticket.experiments.progress import words
+from npticket.experiments.recipe import in_full
+from npticket.experiments.series import Key, Run, planned
+from npticket.experiments.workers import threads_each
+from npticket.prune import dense_masks
+from npticket.streams import Place
+from npticket.task import Examples, Measured, Predict
+from npticket.tickets import rewind
+from npticket.train import fit
+
+LEFT = 0.2  # of the weights that are pruned fastest are left from one timed density to the next
+BLOCKS, BLOCK, MOST = 5, 0.03, 100  # blocks of steps that are timed, about so many seconds each, so many steps at most
+FEW = 250  # examples of each split that are timed
+EXAMPLES = 55_000, 5_000, 10_000  # for training, validation and testing, where no data are at hand to be counted
+
+
+class Cost(NamedTuple):
+    """Seconds of a training run at one density: once, for a step, for an example evaluated, and for one of the test.
+
+    At the end two networks are tested, and the one at early stopping by the layers themselves, which are slower.
+    """
+
+    once: float
+    step: float
+    example: float
+    tested: float
+
+
+def seconds(experiment: Experiment, jobs: int, engine: str = "fast", data: Dataset | None = None) -> float | None:
+    """Return how long all runs of an experiment take with `jobs` processes.
+
+    What was not timed before on this machine is timed with `data`; without data, None says that it is not known.
+    """
+    recipe = experiment.recipe
+    slowest = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
+    per_round = math.log(slowest) / math.log(LEFT)  # so many times only LEFT is left
+    threads, known, found = threads_each(jobs), _read(), list[Cost]()
+    for level in range(math.ceil((recipe.rounds - 1) * per_round) + 1):
+        key = _key(experiment, level, engine, threads)
+        cost = _cost(known.get(key))
+        if cost is None:
+            if data is None:
+                return None
+            cost = _timed(experiment, level / (per_round or 1), engine, threads, data)
+            _write(key, cost)
+        found.append(cost)
+    sizes = (len(data.train), len(data.validation), len(data.test)) if data else EXAMPLES
+    runs = planned(recipe, experiment.parts.series)
+
+    def taken(run: Run) -> float:
+        levels = np.arange(len(found))
+        cost = Cost(*(np.interp(run.round * per_round, levels, column) for column in zip(*found, strict=True)))
+        steps = (run.steps or recipe.steps) - run.first_step
+        looked_at = sizes[0] + steps // recipe.validate_every * sizes[1] + len(recipe.test_at) * sizes[2]
+        return cost.once + steps * cost.step + looked_at * cost.example + sizes[2] * cost.tested
+
+    return _together(runs, {key: taken(run) for key, run in runs.items()}, jobs)
+
+
+def announcement(experiment: Experiment, jobs: int, engine: str, data: Dataset) -> str:
+    """Say how long all runs take."""
+    time = words(seconds(experiment, jobs, engine, data) or 0)
+    return f"From the beginning this takes about {time} with {jobs} process{'es' * (jobs > 1)}."
+
+
+def _together(runs: Mapping[Key, Run], taken: Mapping[Key, float], jobs: int) -> float:
+    """The seconds of all runs side by side: those that take something from others wait for these."""
+    needed = {key: {stored.key for stored in run.given.values()} for key, run in runs.items()}
+    ends: dict[Key, float] = {}
+    for key in TopologicalSorter(needed).static_order():
+        ends[key] = taken[key] + max((ends[other] for other in needed[key]), default=0.0)
+    return max(sum(taken.values()) / jobs, max(ends.values()))
+
+
+def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, data: Dataset) -> Cost:
+    """Train a few steps of the network that is left after so many rounds, with a learning rate that moves nothing."""
+    recipe, place = experiment.recipe, Place()
+    rates = {name: 1 - (1 - rate) ** rounds for name, rate in recipe.prune.options.get("rates", {}).items()}
+    still = recipe.optimizer.having(lr=1e-9)
+    asked = replace(recipe, prune=recipe.prune.having(rates=rates), optimizer=still, test_at=())
+    experiment = Experiment(asked, experiment.parts)
+    theta0 = experiment.net.init(place.rngs("init"))
+    masks = experiment.rule.scope(theta0.like(abs(theta0.flat)), dense_masks(theta0))
+    start = rewind(theta0, masks)
+
+    few = partial(_some, count=max(FEW, recipe.batch))
+    some = replace(data, train=few(data.train), validation=few(data.validation), test=few(data.test))
+    spans: list[tuple[float, float]] = []  # of evaluations: of the validation set, then at the end as `fit` says
+
+    def evaluate(predict: Predict, examples: Examples) -> Measured:
+        began = time.perf_counter()
+        found = experiment.task.evaluate(predict, examples)
+        spans.append((began, time.perf_counter()))
+        return found
+
+    def trained(every: int, times: int) -> Cost:
+        spans.clear()
+        setting = replace(experiment.setting(engine, threads, steps=every * times), validate_every=every)
+        task, began = replace(experiment.task, evaluate=evaluate), time.perf_counter()
+        fit(experiment.net, task, start, masks, some, setting, place)
+        begins, ends = np.array(spans).T
+        step = np.median(begins[1:times] - ends[: times - 1]) / every
+        looks = (ends - begins) / len(some.test)
+        once = ends[-1] - began - every * times * step - len(some.test) * looks.sum()
+        return Cost(once, step, np.median(looks[:times]), looks[-3:-1].sum())  # the last but two and one are tests
+
+    roughly = trained(1, 2)
+    return trained(max(1, min(MOST, int(BLOCK / roughly.step))), BLOCKS)
+
+
+def _some(split: Split, count: int) -> Split:
+    """So many examples, the same again where there are fewer."""
+    return split.take(np.resize(np.arange(len(split)), count))
+
+
+@cache
+def _here() -> str:
+    """What all times depend on: this machine, and the code that computes."""
+    code = hashlib.sha256()
+    for path in sorted(Path(engines.__file__).parent.rglob("*.py")):
+        code.update(path.read_bytes())
+    return json.dumps({**machine.here(), "engine's code": code.hexdigest()[:16]})
+
+
+def _key(experiment: Experiment, level: int, engine: str, threads: int) -> str:
+    """What a time depends on: not on the learning rate, and on nothing but density of how it came about."""
+    recipe = in_full(experiment.recipe)
+    recipe["optimizer"].pop("lr")
+    what = {name: recipe[name] for name in ("net", "task", "data", "optimizer", "batch", "augment")}
+    return f"{_here()} {json.dumps({**what, 'engine': engine, 'threads': threads, 'level': level})}"
+
+
+def _path() -> Path:
+    return cache_folder() / "costs.json"
+
+
+def _read() -> dict[str, Json]:
+    """All that was timed; nothing where the file is missing, damaged or something else."""
+    with suppress(files.StoreError, RuntimeError):  # RuntimeError: no home folder, or JSON nested too deeply
+        return files.read_json(_path())
+    return {}
+
+
+def _cost(value: Json) -> Cost | None:
+    """What was read, if it is a cost."""
+    if not isinstance(value, list) or len(value) != len(Cost._fields):
+        return None
+    good = all(isinstance(number, float) and 0 <= number < math.inf for number in value)
+    return Cost(*value) if good else None
+
+
+def _write(key: str, cost: Cost) -> None:
+    """Keep a cost, unless the folder cannot be written to or another process is writing just now."""
+    with suppress(OSError, RuntimeError, files.StoreError):
+        path = _path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.lock(path.with_suffix(".lock")):
+            files.write_json(path, _read() | {key: cost})
