@@ -14,10 +14,7 @@ from npticket.engine.conv.winograd import AT, BT, CENTRE, POINTS, TILE, FromDoma
 from npticket.engine.gemm import SMALL
 
 WHOLE = slice(1, 1 + TILE)  # all rows of a map of one tile
-ROWS = {
-    1: 1,
-    2: POINTS,
-}  # of points in the domain at a time, by threads: one stays in L2, but two threads want few calls
+TOGETHER = {1: 1, 2: POINTS}  # rows of points, by threads: one stays in the L2 cache, but two threads want few calls
 SMALL_DU = 1 << 18  # values to add up and to transform, for which the other thread is not worth waking
 
 
@@ -48,9 +45,10 @@ class WinogradRows(Convolution):
 
     def _backward(self, half_batch: int) -> None:
         kernel, source = self._kernels[half_batch], self._source
+        kernel.du[...], kernel.dbias[...] = 0, 0
         for rows in bands(self.out.size):
             dy = self.out.window(half_batch, rows)
-            kernel.backward(source.x[half_batch][rows], dy, source.dx[half_batch][rows], rows.start == 1)
+            kernel.backward(source.x[half_batch][rows], dy, source.dx[half_batch][rows])
             source.pass_on(half_batch, rows.stop - 1, self)
 
 
@@ -60,11 +58,9 @@ class _Kernel:
     def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
         scratch, c, k = out.halves.scratch[half_batch], filters.channels, filters.filters
         across, count = out.size // TILE, out.halves.counts[half_batch]
-        tiles, together = across * count, ROWS[out.halves.team.threads]
-        v, m, part = (
-            scratch.array(name, (together * POINTS, *shape))
-            for name, shape in {"v": (tiles, c), "m": (tiles, k), "part": (c, k)}.items()
-        )
+        tiles, together = across * count, TOGETHER[out.halves.team.threads]
+        shapes = {"v": (tiles, c), "m": (tiles, k), "part": (c, k)}
+        v, m, self._part = (scratch.array(name, (together * POINTS, *shapes[name])) for name in shapes)
         self._v, self._m = (a.reshape(together, POINTS, across, -1) for a in (v, m))
         self._b, self._centre = filters.b, self._m[CENTRE % together, CENTRE].reshape(-1, k)
         self._x_in = ToDomain(BT, across, count * c, scratch, "between 1")
@@ -72,14 +68,12 @@ class _Kernel:
         self._dy_in = ToDomain(BT, across, count * k, scratch, "between 1")
         self._x_spread = ToDomain(AT.T, across, count * c, scratch, "between 2")
         self._dx_out = FromDomain(AT, across, count * c, scratch, "between 3")
-        self.du, self._part = scratch.array(f"du {half_batch}", (POINTS**2, c, k)), part
+        self.du = scratch.array(f"du {half_batch}", (POINTS**2, c, k))
         self.dbias, self._ones = np.zeros(k, m.dtype), np.ones(TILE**2 * tiles, m.dtype)
-        turned = v.transpose(0, 2, 1)
         self._points = [slice(i, i + together) for i in range(0, POINTS, together)]
         planes = [slice(POINTS * p.start, POINTS * p.stop) for p in self._points]
         self._multiply = [blocked_product(v, filters.u[p], m) for p in planes]
-        self._first_du = [blocked_product(turned, m, self.du[p]) for p in planes]
-        self._more_du, self._dus = blocked_product(turned, m, part), [self.du[p] for p in planes]
+        self._part_of_du, self._du = blocked_product(v.transpose(0, 2, 1), m, self._part), [self.du[p] for p in planes]
         self._multiply_back = [blocked_product(m, filters.turned[p], v) for p in planes]
 
     def forward(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -93,21 +87,17 @@ class _Kernel:
             self._y_out.read(points, self._m)
         self._y_out.end(y)
 
-    def backward(self, x: np.ndarray, dy: np.ndarray, dx: np.ndarray, is_first: bool) -> None:
-        """Write dx; add to du and dbias, or begin anew.     x, dx (4, W, slot)   dy (6, W, slot)"""
+    def backward(self, x: np.ndarray, dy: np.ndarray, dx: np.ndarray) -> None:
+        """Write dx, and add to du and dbias.     x, dx (4, W, slot)   dy (6, W, slot)"""
         if self._b is not None:
-            dbias = self._ones @ dy[1:-1].reshape(len(self._ones), -1)
-            self.dbias[...] = dbias if is_first else self.dbias + dbias
+            self.dbias += self._ones @ dy[1:-1].reshape(len(self._ones), -1)
         self._dy_in.begin(dy)
         self._x_spread.begin(x)
         for i, points in enumerate(self._points):
             self._dy_in.write(points, self._m)
             self._x_spread.write(points, self._v)
-            if is_first:
-                self._first_du[i]()
-            else:
-                self._more_du()
-                self._dus[i] += self._part
+            self._part_of_du()
+            self._du[i] += self._part
             self._multiply_back[i]()
             self._dx_out.read(points, self._v)
         self._dx_out.end(dx)
