@@ -78,7 +78,7 @@ class DenseNet:
             present = self._start.copy()
             self.read(present)
             present.flat[0].take(self._places, out=self._whole[0])
-        self._moved = False
+            self._moved = False
         return _forward(self._layers(x.shape[1]), x[0])[None].copy()
 
     def read(self, out: Params) -> None:
