@@ -1,6 +1,6 @@
 """Dense networks for one trial, in memory that is made once: units that cannot matter are left out for the round."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 
@@ -9,12 +9,12 @@ import numpy as np
 from npticket.engine.living import dense_layers, living_units, places
 from npticket.engine.loss import in_place
 from npticket.engine.optimizers import Scattered, packed
-from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, often_lit_first
+from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, in_blocks, often_lit_first
 from npticket.params import Params, Tree
-from npticket.protocols import Layer, Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
+from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
-SPARSE = 0.06  # of the weights: from here on it is worth looking for groups
+SPARSE = 0.03  # of the weights: from here on it is worth looking for groups
 WORTH_IT = 0.5  # of the multiplications of the other way
 
 
@@ -22,7 +22,8 @@ class DenseNet:
     """Runs one trial of a `net` of dense layers from `start` under `masks`; `start` itself is not written.
 
     `shown` are some of the images that it will see, as floats (N, *input_shape): pixels almost always 0 are put where
-    they can be skipped. Under weight decay, which moves weights without gradient, no unit is taken out.
+    they can be skipped. Under weight decay, which moves weights without gradient, no unit is taken out. Where little
+    of the first layer is left it is trained in groups, but predicts whole: groups of many images leave the cache.
     """
 
     def __init__(
@@ -34,8 +35,13 @@ class DenseNet:
         often = len(units[0])
         if shown is not None:
             units[0], often = often_lit_first(shown.reshape(len(shown), -1), units[0])
-        self._first_product, index = _first_layer(body, masks, units, often, start.flat.dtype)
-        self._example, self._inputs, self._start = net.input_shape, units[0], start
+        self._names, first = dense_layers(body), f"{dense_layers(body)[0]}/W"
+        self._groups = _groups(masks[first][0][np.ix_(*units[:2])], units, often)
+        index = places(body, units)
+        self._places, self._whole = index[first], np.empty((1, *index[first].shape), start.flat.dtype)
+        if self._groups is not None:
+            index[first] = in_blocks(index[first], self._groups)
+        self._example, self._inputs, self._often, self._start = net.input_shape, units[0], often, start
         shapes = {name: numbers.shape for name, numbers in index.items()}
         flat = np.concatenate([numbers.ravel() for numbers in index.values()])
         self._kept = np.flatnonzero(flat >= 0)  # the others are no parameters and only fill blocks up
@@ -45,8 +51,8 @@ class DenseNet:
         self._grads = self._theta.like(np.zeros_like(self._theta.flat))
         whole = partial(Scattered, optimizer, start, masks, self._index, self._kept)
         self._optimizer: Optimizer = packed(optimizer, kept, start.flat.dtype) if is_elementwise(one) else whole()
-        self._names, self._loss = dense_layers(body), in_place(loss)
-        self._memory: dict[int, list[_Layer]] = {}
+        self._loss, self._moved = in_place(loss), True
+        self._memory: dict[tuple[int, bool], list[_Layer]] = {}
 
     def see(self, inputs: np.ndarray) -> np.ndarray:
         """Return the pixels that matter, (..., I), in the order of the first layer's weights."""
@@ -55,38 +61,51 @@ class DenseNet:
         return flat if everything else flat.take(self._inputs, axis=-1)
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
-        layers = self._layers(x.shape[1])
-        loss = self._loss(self._forward(x[0]), targets[0], layers[-1].dz)
+        layers = self._layers(x.shape[1], self._groups)
+        loss = self._loss(_forward(layers, x[0]), targets[0], layers[-1].dz)
         for below, layer in reversed(list(pairwise(layers))):
             layer.backward(below.h)
             np.matmul(layer.dz, layer.w.T, out=below.dz)
-            np.greater(below.h, 0, out=below.open)
+            np.greater(below.h, below.zeros, out=below.open)
             below.dz *= below.open
         layers[0].backward(x[0])
         self._optimizer.step(self._theta, self._grads)
+        self._moved = True
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        return self._forward(x[0])[None].copy()
+        if self._groups is not None and self._moved:
+            present = self._start.copy()
+            self.read(present)
+            present.flat[0].take(self._places, out=self._whole[0])
+            self._moved = False
+        return _forward(self._layers(x.shape[1]), x[0])[None].copy()
 
     def read(self, out: Params) -> None:
         out.flat[...] = self._start.flat
-        out.flat[:, self._index] = self._theta.flat[:, self._kept]
+        out.flat[0][self._index] = self._theta.flat[0][self._kept]
 
-    def _forward(self, h: np.ndarray) -> np.ndarray:
-        for layer in self._layers(len(h)):
-            h = layer.forward(h)
-        return h
+    def _layers(self, batch: int, groups: np.ndarray | None = None) -> list["_Layer"]:
+        """The layers, with memory for batches of this size, the first in these groups or whole."""
+        key = batch, groups is not None
+        if key not in self._memory:
+            trees = [self._theta.tree[name] for name in self._names]
+            if groups is None and self._groups is not None:
+                trees[0] = {**trees[0], "W": self._whole}
+            first = self._first_product(batch, groups)
+            others = (AllInputs(batch, p["W"].shape[1], p["W"].shape[2], self._whole.dtype) for p in trees[1:])
+            grads = (self._grads.tree[name] for name in self._names)
+            self._memory[key] = [_Layer(batch, *of) for of in zip(trees, grads, [first, *others], strict=True)]
+            self._memory[key][-1].relu = False
+        return self._memory[key]
 
-    def _layers(self, batch: int) -> list["_Layer"]:
-        """The layers, with memory for batches of this size."""
-        if batch not in self._memory:
-            trees = [(self._theta.tree[name], self._grads.tree[name]) for name in self._names]
-            others = (AllInputs(batch, p["W"].shape[1], p["W"].shape[2], self._theta.flat.dtype) for p, _ in trees[1:])
-            products = [self._first_product(batch), *others]
-            self._memory[batch] = [_Layer(batch, *tree, p) for tree, p in zip(trees, products, strict=True)]
-            self._memory[batch][-1].zeros = None  # behind the last one is no ReLU
-        return self._memory[batch]
+    def _first_product(self, batch: int, groups: np.ndarray | None) -> Product:
+        (inputs, outputs), dtype = self._places.shape, self._whole.dtype
+        if groups is not None:
+            return Grouped(batch, groups, inputs, outputs, dtype)
+        if self._often < inputs:
+            return OftenLit(batch, self._often, outputs, dtype)
+        return AllInputs(batch, inputs, outputs, dtype)
 
 
 class _Layer:
@@ -96,15 +115,14 @@ class _Layer:
         self.w, self.dw = p["W"][0], grad["W"][0]
         self.b, self.db = p["b"][0, 0], grad["b"][0, 0]
         self.product, self._ones = product, np.ones(batch, self.b.dtype)
-        self.h, self.dz = np.empty((2, batch, len(self.b)), self.b.dtype)
-        self.open = np.empty(self.h.shape, bool)
-        self.zeros: np.ndarray | None = np.zeros_like(self.b)  # a ReLU of two arrays is faster than of one
+        self.h, self.dz, self.zeros = np.zeros((3, batch, len(self.b)), self.b.dtype)
+        self.open, self.relu = np.empty(self.h.shape, bool), True
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.product.forward(x, self.w, self.h)
         self.h += self.b
-        if self.zeros is not None:
-            np.maximum(self.h, self.zeros, out=self.h)
+        if self.relu:
+            np.maximum(self.h, self.zeros, out=self.h)  # of two arrays of one shape: the fastest
         return self.h
 
     def backward(self, x: np.ndarray) -> None:
@@ -112,25 +130,21 @@ class _Layer:
         np.matmul(self._ones, self.dz, out=self.db)
 
 
-def _first_layer(
-    body: Layer, masks: Params, units: list[np.ndarray], often: int, dtype: np.dtype
-) -> tuple[Callable[[int], Product], dict[str, np.ndarray]]:
-    """Decide how the first layer is run: return (batch size -> what runs it, where the parameters stand).
+def _forward(layers: Iterable[_Layer], h: np.ndarray) -> np.ndarray:
+    for layer in layers:
+        h = layer.forward(h)
+    return h
 
-    May reorder units[1]. Never decides by timing: sums that leave out other zeros are rounded in another way.
+
+def _groups(mask: np.ndarray, units: list[np.ndarray], often: int) -> np.ndarray | None:
+    """Return the inputs (G, K) of groups of units[1], which it puts in their order, or None if groups do not pay.
+
+    mask (I, H) is the first layer's. Never decides by timing: sums that leave out other zeros are rounded differently.
     """
-    name = dense_layers(body)[0]
-    inputs, outputs = len(units[0]), len(units[1])
-    mask = masks[f"{name}/W"][0][np.ix_(units[0], units[1])]
-    if len(units) > 2 and mask.mean() < SPARSE:
-        order, picked = groups(mask)
-        if picked.size * UNITS < WORTH_IT * often * outputs:
-            units[1] = units[1][order]
-            index = places(body, units)
-            padded = np.full((inputs + 1, len(picked) * UNITS), -1)
-            padded[:-1, :outputs] = index[f"{name}/W"]
-            index[f"{name}/W"] = padded.reshape(inputs + 1, -1, UNITS)[picked, np.arange(len(picked))[:, None]]
-            return (lambda batch: Grouped(batch, picked, inputs, outputs, dtype)), index
-    if often < inputs:
-        return (lambda batch: OftenLit(batch, often, outputs, dtype)), places(body, units)
-    return (lambda batch: AllInputs(batch, inputs, outputs, dtype)), places(body, units)
+    if len(units) == 2 or mask.mean() >= SPARSE:
+        return None
+    order, inputs = groups(mask)
+    if inputs.size * UNITS >= WORTH_IT * often * len(order):
+        return None
+    units[1] = units[1][order]
+    return inputs

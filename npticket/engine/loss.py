@@ -24,13 +24,14 @@ def in_place(loss: Loss) -> InPlace:
 
 
 def _softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray, dz: np.ndarray) -> np.ndarray:
-    """As npticket.loss.softmax_cross_entropy.     logits, dz (B, C)   labels (B,)"""
-    batch, rows = len(logits), np.arange(len(logits))
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=dz)
-    total = dz.sum(axis=1, keepdims=True)
-    loss = (np.log(total[:, 0]) - logits[rows, labels]).sum(keepdims=True) / batch
-    dz *= dz > negligible(dz) * total
-    dz /= total * batch
-    dz[rows, labels] -= 1 / batch
-    return loss
+    """As npticket.loss.softmax_cross_entropy, with long rows, which are faster.     logits, dz (B, C)   labels (B,)"""
+    z, columns = logits.T.copy(), np.arange(len(logits))
+    z -= np.maximum.reduce(z, axis=0)
+    p = np.exp(z)
+    total = np.add.reduce(p, axis=0)
+    loss = np.log(total) - z[labels, columns]
+    p *= p > negligible(p) * total
+    p /= total * len(logits)
+    p[labels, columns] -= 1 / len(logits)
+    dz[...] = p.T
+    return np.add.reduce(loss, keepdims=True) / len(logits)

@@ -73,7 +73,7 @@ class Packed:
         mine, gradients = self._memory
         grads.flat[0].take(self._index, out=gradients.flat[0], mode="wrap")  # with the default mode it would copy
         self._optimizer.step(mine, gradients)
-        theta.flat[0, self._index] = mine.flat[0]
+        theta.flat[0][self._index] = mine.flat[0]  # of one axis, which NumPy has a faster way for
 
 
 def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:

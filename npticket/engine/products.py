@@ -41,29 +41,26 @@ class AllInputs:
 
 
 class OftenLit:
-    """The first `often` inputs every time, of the others those that are not 0 in the batch at hand."""
+    """The first `often` inputs every time, of the others those that are not 0, in the examples where any is not."""
 
     def __init__(self, batch: int, often: int, outputs: int, dtype: np.dtype) -> None:
         self._often, self._always = often, AllInputs(batch, often, outputs, dtype)
-        self._lit = np.empty(0, int)  # those of the others that are not 0 in the batch
-        self._x = np.empty((batch, 0), dtype)
-        self._z = np.empty((batch, outputs), dtype)
+        self._bits = np.dtype(f"i{dtype.itemsize}")
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
-        often, rest = self._often, x[:, self._often :]
+        often, others = self._often, x[:, self._often :]
         self._always.forward(x[:, :often], w[:often], out)
-        self._lit = np.bitwise_or.reduce(rest.view(f"i{x.itemsize}"), axis=0).nonzero()[0]
-        if len(self._lit):
-            self._x = rest.take(self._lit, axis=1)
-            np.matmul(self._x, w[often:].take(self._lit, axis=0), out=self._z)
-            out += self._z
+        self._examples = np.bitwise_or.reduce(others.view(self._bits), axis=1).nonzero()[0]
+        found = others[self._examples]
+        lit = np.bitwise_or.reduce(found.view(self._bits), axis=0).nonzero()[0]
+        self._x, self._lit = found[:, lit], often + lit
+        out[self._examples] += self._x @ w[self._lit]
 
     def gradient(self, x: np.ndarray, dz: np.ndarray, out: np.ndarray) -> None:
         often = self._often
         self._always.gradient(x[:, :often], dz, out[:often])
         out[often:] = 0
-        if len(self._lit):
-            out[often + self._lit] = self._x.T @ dz
+        out[self._lit] = self._x.T @ dz[self._examples]
 
 
 def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, int]:
@@ -117,3 +114,10 @@ def groups(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for row, union in zip(inputs, unions, strict=True):
         row[: len(union)] = union
     return np.array(units), inputs
+
+
+def in_blocks(numbers: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Put numbers (I, H) into the blocks (G, K, UNITS) of groups with these inputs (G, K), filled up with -1."""
+    padded = np.full((len(numbers) + 1, len(inputs) * UNITS), -1)
+    padded[:-1, : numbers.shape[1]] = numbers
+    return padded.reshape(len(padded), -1, UNITS)[inputs, np.arange(len(inputs))[:, None]]
