@@ -23,7 +23,6 @@ from npticket.streams import Place, TrainingStep
 from npticket.task import Measured, Predict, Task, misfit
 
 CHUNK = 250  # examples evaluated at a time: few enough that a convolutional network's maps stay small
-SHOWN = 1000  # training examples, at most, that an engine may look at before it begins
 
 
 class DivergedError(ArithmeticError):
@@ -113,8 +112,8 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     began = time.perf_counter()
     xp, dtype = array_module(start.flat, masks.flat), start.flat.dtype
     data = data.to(xp)
-    some = data.train.inputs[:: len(data.train) // SHOWN + 1]
-    engine = plan(net, task, start, masks, setting.optimizer, setting.engine, data.floats(some, dtype), setting.threads)
+    shown = None if setting.augment else data.shown(dtype)  # else other inputs may be lit
+    engine = plan(net, task, start, masks, setting.optimizer, setting.engine, shown, setting.threads)
     seen = data.seen(engine.see)
     record = Record(task, start, setting.at_steps)
     validations = set(record.at_steps)

@@ -52,7 +52,7 @@ def compare(net, start, masks, optimizer, seed, looks_first):
     """Hold some steps of both engines against each other: losses, logits, parameters."""
     before, trials = start.flat.copy(), start.trials
     x, labels = batches(net, trials, seed)
-    shown = x[0, 0, :2] if looks_first else None
+    shown = x.reshape(-1, *net.input_shape) if looks_first else None
     engines = [plan(net, CLASSIFY, start, masks, optimizer, name, shown) for name in ENGINES]
     assert isinstance(engines[0], DenseNet if trials == 1 else Several)
     seen = [engine.see(x) for engine in engines]
@@ -63,8 +63,10 @@ def compare(net, start, masks, optimizer, seed, looks_first):
         step = TrainingStep(Place(0, range(trials), 0), i)
         losses = [e.step(s[i, :, :size], labels[i, :, :size], step) for e, s in zip(engines, seen, strict=True)]
         np.testing.assert_allclose(*losses, rtol=1e-10, atol=1e-12)
-    logits = [engine.predict(s[0]) for engine, s in zip(engines, seen, strict=True)]
-    np.testing.assert_allclose(*logits, rtol=1e-10, atol=1e-12)
+    lit = np.random.default_rng(seed).random(x[0].shape)  # also where no batch was
+    for inputs in (x[0], lit):
+        logits = [engine.predict(engine.see(inputs)) for engine in engines]
+        np.testing.assert_allclose(*logits, rtol=1e-10, atol=1e-12)
     ends = [start.like(np.full_like(start.flat, np.nan)) for _ in engines]
     for engine, end in zip(engines, ends, strict=True):
         engine.read(end)
@@ -83,7 +85,7 @@ def test_a_sparse_lenet_is_run_in_groups_and_is_plain(seed, optimizer, looks_fir
     start = rewind(theta0, masks)
     compare(net, start, masks, optimizer, seed, looks_first)
     engine = plan(net, CLASSIFY, start, masks, optimizer)
-    assert isinstance(engine._layers(7, engine._groups)[0].product, Grouped)
+    assert isinstance(engine._layers(7, training=True)[0].product, Grouped)
 
 
 def test_groups_by_hand():
@@ -232,10 +234,21 @@ def test_the_fastest_way_is_taken():
 def test_often_lit_pixels_come_first_by_hand():
     shown = np.zeros((200, 5))
     shown[:, 1] = shown[:2, 3] = shown[:1, 4] = 1  # 100 %, 1 % and 0.5 % of the images
-    order, often = products.often_lit_first(shown, np.array([0, 1, 3, 4]))
-    assert (order.tolist(), often) == ([1, 3, 0, 4], 2)
-    order, often = products.often_lit_first(np.ones((9, 5)), np.array([0, 3]))
-    assert (order.tolist(), often) == ([0, 3], 2), "nothing to skip"
+    order, often, ever = products.often_lit_first(shown, np.array([0, 1, 3, 4]))
+    assert (order.tolist(), often, ever) == ([1, 3, 4, 0], 2, 3)
+    order, often, ever = products.often_lit_first(np.ones((9, 5)), np.array([0, 3]))
+    assert (order.tolist(), often, ever) == ([0, 3], 2, 2), "nothing to skip"
+
+
+@given(st.booleans(), seeds)
+def test_what_is_shown_lights_all_that_training_does(whole, seed):
+    rng = np.random.default_rng(seed)
+    inputs = rng.integers(-1, 2, (2500, 40)) * (rng.random((2500, 40)) < rng.choice([0, 0.0005, 0.5], 40))
+    inputs = abs(inputs).astype(np.uint8) if whole else inputs.astype(float)
+    split = Split(inputs, np.zeros(2500, int))
+    shown = Dataset("some", split, split, split, 2, "a test").shown(np.float32)
+    assert len(shown) < 1010 and shown.dtype == np.float32
+    assert (shown.any(axis=0) == inputs.any(axis=0)).all()
 
 
 def test_which_units_live_by_hand():
@@ -281,7 +294,7 @@ def test_a_pruned_lenet_really_gets_smaller():
     start = rewind(theta, masks)
     engine = plan(net, CLASSIFY, start, masks, lambda m: Adam(m, lr=1e-3))
     assert engine.see(np.zeros((5, 28, 28))).shape == (5, 584)
-    assert [layer.w.shape for layer in engine._layers(5)] == [(584, 200), (200, 100), (100, 10)]
+    assert [layer.w.shape for layer in engine._layers(5, training=True)] == [(584, 200), (200, 100), (100, 10)]
     decayed = plan(net, CLASSIFY, start, masks, lambda m: SGD(m, lr=0.1, weight_decay=0.1))
     assert decayed.see(np.zeros((5, 28, 28))).shape == (5, 784)  # weight decay moves what has no gradient
 

@@ -134,7 +134,7 @@ def trained(net, start, masks, kind, engine="fast", *, steps=5, seed=0, trials=N
     rng, norms = np.random.default_rng(seed), []
     x = rng.random((steps, 2, 6, *net.input_shape)).astype(start.flat.dtype)
     x *= rng.random(x.shape) < rng.choice([0, 0.1, 0.5, 1], net.input_shape)
-    labels, shown = rng.integers(0, *net.output_shape, x.shape[:3]), x[0, 0]
+    labels, shown = rng.integers(0, *net.output_shape, x.shape[:3]), x.reshape(-1, *net.input_shape)
     trials = range(start.trials) if trials is None else trials
     x, labels = x[:, list(trials)], labels[:, list(trials)]
     there = engine == "gpu"
@@ -299,7 +299,7 @@ def test_who_runs_what():
         make = lambda m, kind=kind: OWN[kind](m, start.shapes, [])  # noqa: E731
         runner = plan(net, CLASSIFY, start, masks, make)
         assert isinstance(runner, DenseNet)
-        assert runner._layers(5)[0].w.shape == (784, units), kind
+        assert runner._layers(5, training=True)[0].w.shape == (784, units), kind
         there = [p.like(strict.asarray(p.flat)) for p in (start, masks)]
         assert type(plan(net, CLASSIFY, *there, make)._optimizer) is Unfused
 

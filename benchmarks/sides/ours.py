@@ -11,7 +11,7 @@ from npticket.params import Params
 from npticket.protocols import MakeOptimizer
 from npticket.streams import Place, TrainingStep
 from npticket.task import CLASSIFY
-from npticket.train import SHOWN, evaluate
+from npticket.train import evaluate
 
 
 class Training:
@@ -28,8 +28,7 @@ class Training:
         engine: str = "fast",
     ) -> None:
         self._dtype = start.flat.dtype
-        some = data.floats(data.train.inputs[:: len(data.train) // SHOWN + 1], self._dtype)
-        runner = plan(net, CLASSIFY, start, masks, optimizer, engine, some, threads)
+        runner = plan(net, CLASSIFY, start, masks, optimizer, engine, data.shown(self._dtype), threads)
         self._runner, self.read = runner, runner.read
         self._data = data.seen(runner.see)
         self._steps = 0

@@ -12,6 +12,7 @@ from npticket.backend import Array, Dtype, array_module, to_device
 from npticket.streams import stream
 
 SPLITS = ("train", "validation", "test")
+SHOWN = 1000  # training examples, at most, that an engine may look at before it begins
 
 
 class DataError(ValueError):
@@ -74,6 +75,12 @@ class Dataset:
         if self.shift:
             x += self.shift
         return x
+
+    def shown(self, dtype: Dtype) -> Array:
+        """Return some training inputs as floats, (N, ...), and two of which one is not 0 wherever any of all is not."""
+        inputs, xp = self.train.inputs, array_module(self.train.inputs)
+        some = inputs[:: len(inputs) // SHOWN + 1], inputs.max(axis=0)[None], inputs.min(axis=0)[None]
+        return self.floats(xp.concatenate(some), dtype)
 
     def _each(self, change: Callable[[Split], Split]) -> "Dataset":
         return replace(self, train=change(self.train), validation=change(self.validation), test=change(self.test))

@@ -36,7 +36,8 @@ def plan(
     """Return the engine called `engine`, ready to train `start`, which is 0 where pruned, under `masks`.
 
     `optimizer` is called several times, and some of what it returns only takes steps to be timed. `shown` are some of
-    the inputs to come, as floats (N, *input_shape). Results do not depend on `threads`, the most that it may use.
+    the inputs to come, as floats (N, *input_shape): what is 0 in all of them is 0 in every step. Results do not depend
+    on `threads`, the most that it may use.
     """
     if engine not in ENGINES:
         raise ValueError(f"there is no engine {engine!r}; there is {', '.join(ENGINES)}")

@@ -22,8 +22,9 @@ class DenseNet:
     """Runs one trial of a `net` of dense layers from `start` under `masks`; `start` itself is not written.
 
     `shown` are some of the images that it will see, as floats (N, *input_shape): pixels almost always 0 are put where
-    they can be skipped. Under weight decay, which moves weights without gradient, no unit is taken out. Where little
-    of the first layer is left it is trained in groups, but predicts whole: groups of many images leave the cache.
+    they can be skipped, and the weights of those that training never lights are not trained, but predict as they are.
+    Under weight decay, which moves weights without gradient, nothing is taken out. Where little of the first layer is
+    left it is trained in groups, but predicts whole: groups of many images leave the cache.
     """
 
     def __init__(
@@ -32,16 +33,20 @@ class DenseNet:
         body, one = net.body, optimizer(masks)
         alive = living_units(body, start, masks)
         units = [np.arange(len(a)) if does_decay(one) else np.flatnonzero(a) for a in alive]
-        often = len(units[0])
+        often = trained = len(units[0])
         if shown is not None:
-            units[0], often = often_lit_first(shown.reshape(len(shown), -1), units[0])
+            units[0], often, trained = often_lit_first(shown.reshape(len(shown), -1), units[0])
+            trained = len(units[0]) if does_decay(one) else trained
         self._names, first = dense_layers(body), f"{dense_layers(body)[0]}/W"
-        self._groups = _groups(masks[first][0][np.ix_(*units[:2])], units, often)
+        mask = masks[first][0][np.ix_(*units[:2])]
+        self._groups = _groups(mask[:trained], units, often)
         index = places(body, units)
-        self._places, self._whole = index[first], np.empty((1, *index[first].shape), start.flat.dtype)
+        self._places, self._whole = index[first], start.flat[:, index[first]]
+        index[first] = index[first][:trained]
         if self._groups is not None:
             index[first] = in_blocks(index[first], self._groups)
-        self._example, self._inputs, self._often, self._start = net.input_shape, units[0], often, start
+        self._example, self._inputs, self._often, self._trained = net.input_shape, units[0], often, trained
+        self._start = start
         shapes = {name: numbers.shape for name, numbers in index.items()}
         flat = np.concatenate([numbers.ravel() for numbers in index.values()])
         self._kept = np.flatnonzero(flat >= 0)  # the others are no parameters and only fill blocks up
@@ -61,7 +66,7 @@ class DenseNet:
         return flat if everything else flat.take(self._inputs, axis=-1)
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
-        layers = self._layers(x.shape[1], self._groups)
+        layers, x = self._layers(x.shape[1], training=True), x[:, :, : self._trained]
         loss = self._loss(_forward(layers, x[0]), targets[0], layers[-1].dz)
         for below, layer in reversed(list(pairwise(layers))):
             layer.backward(below.h)
@@ -74,35 +79,43 @@ class DenseNet:
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        if self._groups is not None and self._moved:
-            present = self._start.copy()
-            self.read(present)
-            present.flat[0].take(self._places, out=self._whole[0])
+        if self._moved:
+            self._put_together()
             self._moved = False
-        return _forward(self._layers(x.shape[1]), x[0])[None].copy()
+        return _forward(self._layers(x.shape[1], training=False), x[0])[None].copy()
 
     def read(self, out: Params) -> None:
         out.flat[...] = self._start.flat
         out.flat[0][self._index] = self._theta.flat[0][self._kept]
 
-    def _layers(self, batch: int, groups: np.ndarray | None = None) -> list["_Layer"]:
-        """The layers, with memory for batches of this size, the first in these groups or whole."""
-        key = batch, groups is not None
+    def _put_together(self) -> None:
+        """Write the whole of the first layer's W as it is now."""
+        if self._groups is None:
+            self._whole[:, : self._trained] = self._theta.tree[self._names[0]]["W"]
+        else:
+            present = self._start.copy()
+            self.read(present)
+            present.flat[0].take(self._places, out=self._whole[0])
+
+    def _layers(self, batch: int, training: bool) -> list["_Layer"]:
+        """The layers, with memory for batches of this size; to predict, with the whole of the first."""
+        key = batch, training
         if key not in self._memory:
             trees = [self._theta.tree[name] for name in self._names]
-            if groups is None and self._groups is not None:
+            if not training:
                 trees[0] = {**trees[0], "W": self._whole}
-            first = self._first_product(batch, groups)
+            first = self._first_product(batch, training)
             others = (AllInputs(batch, p["W"].shape[1], p["W"].shape[2], self._whole.dtype) for p in trees[1:])
             grads = (self._grads.tree[name] for name in self._names)
             self._memory[key] = [_Layer(batch, *of) for of in zip(trees, grads, [first, *others], strict=True)]
             self._memory[key][-1].relu = False
         return self._memory[key]
 
-    def _first_product(self, batch: int, groups: np.ndarray | None) -> Product:
-        (inputs, outputs), dtype = self._places.shape, self._whole.dtype
-        if groups is not None:
-            return Grouped(batch, groups, inputs, outputs, dtype)
+    def _first_product(self, batch: int, training: bool) -> Product:
+        (whole, outputs), dtype = self._places.shape, self._whole.dtype
+        inputs = self._trained if training else whole
+        if training and self._groups is not None:
+            return Grouped(batch, self._groups, inputs, outputs, dtype)
         if self._often < inputs:
             return OftenLit(batch, self._often, outputs, dtype)
         return AllInputs(batch, inputs, outputs, dtype)

@@ -63,12 +63,17 @@ class OftenLit:
         out[self._lit] = self._x.T @ dz[self._examples]
 
 
-def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return `inputs` (n,), those often lit in `shown` (N, I) first, and how many these are; unchanged if most are."""
-    often = np.count_nonzero(shown, axis=0)[inputs] >= LIT * len(shown)
+def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Return `inputs` (n,) and how many are often lit in `shown` (N, I), and how many at all, in this order.
+
+    Where most are lit often, they stay in their order, and count as often lit.
+    """
+    lit = np.count_nonzero(shown, axis=0)[inputs]
+    often, ever = lit >= LIT * len(shown), lit > 0
     if often.mean() > MOST or not often.any():
-        return inputs, len(inputs)
-    return np.concatenate([inputs[often], inputs[~often]]), int(often.sum())
+        return inputs, len(inputs), len(inputs)
+    order = np.concatenate([inputs[often], inputs[ever & ~often], inputs[~ever]])
+    return order, int(often.sum()), int(ever.sum())
 
 
 class Grouped:
