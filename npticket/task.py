@@ -34,10 +34,6 @@ class Measure:
         return f"{self.scale * value:.2f} {self.unit}".rstrip()
 
 
-def _zeros(count: int) -> np.ndarray:
-    return np.zeros((1, count), np.int64)
-
-
 @dataclass(frozen=True)
 class Task:
     """What a network is trained for.
@@ -46,7 +42,6 @@ class Task:
     on a split comes from `evaluate(predict, examples)`, a value per trial (T,) under the name of each of `measures`.
     The first of these is the loss, whose lowest value on the validation set is the early stop; the last is what
     verdicts are about. `output_shape(data)` is the shape that a network's outputs must have for such data.
-    `blank(n)` are targets (1, n, ...) that mean nothing, to time a step with.
     """
 
     name: str
@@ -54,7 +49,6 @@ class Task:
     evaluate: Callable[[Predict, Examples], Measured]
     measures: tuple[Measure, ...]
     output_shape: Callable[[Dataset], tuple[int | None, ...]]
-    blank: Callable[[int], np.ndarray] = _zeros
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ Training always runs its full budget. The test set is looked at for early stoppi
 decides nothing. What is measured is the task's business; its names are parts of the names here: val_loss, test_acc.
 """
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,8 @@ from npticket.record import Fit, Record, join_trials, named
 from npticket.streams import Place, TrainingStep
 from npticket.task import Measured, Predict, Task, misfit
 
-CHUNK = 250  # examples evaluated at a time: few enough that a convolutional network's maps stay small
+CHUNK = 500  # examples evaluated at a time, at most
+NUMBERS = 3 << 17  # inputs that these have, at most: then they stay in the cache, and a convolutional net's maps small
 
 
 class DivergedError(ArithmeticError):
@@ -161,8 +163,9 @@ def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) ->
 
 def evaluate(task: Task, predict: Predict, data: Dataset, split: Split, dtype: Dtype = np.float32) -> Measured:
     """Return what the task measures on `split`, by name, (T,) each, for `predict(inputs) -> y`."""
-    starts = range(0, len(split), CHUNK)
-    parts = ((split.inputs[None, i : i + CHUNK], split.targets[None, i : i + CHUNK]) for i in starts)
+    count = min(CHUNK, max(1, NUMBERS // math.prod(split.inputs.shape[1:])))
+    starts = range(0, len(split), count)
+    parts = ((split.inputs[None, i : i + count], split.targets[None, i : i + count]) for i in starts)
     return task.evaluate(predict, ((data.floats(inputs, dtype), targets) for inputs, targets in parts))
 
 
