@@ -219,7 +219,7 @@ def test_processes_share_the_cores(jobs, threads, tmp_path, monkeypatch):
         asked.append(call.args[-1].threads)
         raise Enough
 
-    monkeypatch.setattr(run, "default_jobs", lambda: 5)
+    monkeypatch.setattr(workers, "default_jobs", lambda: 5)
     monkeypatch.setattr(run, "Workers", no_workers)
     with pytest.raises(Enough):
         experiment(SMALL, tmp_path / "new", data(), jobs=jobs)
