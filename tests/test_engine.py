@@ -231,6 +231,17 @@ def test_the_fastest_way_is_taken():
     assert gemm.fastest([quick, slow]) is quick
 
 
+def test_what_was_taken_is_noted_with_its_sizes():
+    a, b, out = np.ones((4, 3)), np.ones((3, 2)), np.empty((4, 2))
+    slow = lambda *_: sum(range(20_000))  # noqa: E731
+    for quick, name in ((np.matmul, "matmul"), (partial(gemm.in_rows, block=2), "in_rows of 2")):
+        gemm.chosen.clear()
+        gemm.fastest([slow, quick], a, b, out)
+        assert list(gemm.chosen.values()) == [f"(4, 3) x (3, 2): {name}"]
+    gemm.fastest([quick], a, b, out)
+    assert len(gemm.chosen) == 1, "a lone one was not timed"
+
+
 def test_often_lit_pixels_come_first_by_hand():
     shown = np.zeros((200, 5))
     shown[:, 1] = shown[:2, 3] = shown[:1, 4] = 1  # 100 %, 1 % and 0.5 % of the images

@@ -79,6 +79,17 @@ def test_a_store_goes_on_where_it_was(tmp_path):
     assert (tmp_path / "results.csv").read_bytes() == before
 
 
+def test_the_manifest_counts_what_engines_chose(tmp_path):
+    with opened(tmp_path) as s:
+        s.add(KEY, made_up(chosen=np.array(["a: whole", "b: in_rows of 15"])))
+        s.add(Key("winning_ticket", 1, 0), made_up(chosen=np.array(["a: whole"])))
+        s.add(Key("winning_ticket", 2, 0), made_up())  # of an earlier version
+    assert read_json(tmp_path / "manifest.json")["chosen"] == {"a: whole": 2, "b: in_rows of 15": 1}
+    with opened(tmp_path) as s:
+        s.add(Key("winning_ticket", 3, 0), made_up(chosen=np.array([], str)))
+    assert read_json(tmp_path / "manifest.json")["chosen"] == {"a: whole": 2, "b: in_rows of 15": 1}
+
+
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "f"
     write(path, b"old")
@@ -149,6 +160,7 @@ def flipped(masks, i):
         ({"end": np.ones(SIZE, np.float32)}, "end is not 0 where pruned"),
         ({"end": np.zeros(SIZE + 1, np.float32)}, "end is not 21 floats"),
         ({"end": np.full(SIZE, np.nan)}, "end is not finite"),
+        ({"chosen": np.zeros(2)}, "chosen is not a list of texts"),
         ({"val_acc": np.zeros(2)}, "val_acc does not go with at_steps"),
         ({"val_loss": np.array([1.0, np.inf, 1])}, "val_loss is not finite"),
         ({"at_steps": np.array([10, 10, 30])}, "at_steps does not grow"),

@@ -8,12 +8,15 @@ timed; as timing must never decide about results, only ways that agree with the 
 from collections.abc import Callable, Sequence
 from functools import partial
 from timeit import timeit
+from typing import Any
 
 import numpy as np
 
 SMALL = 1_000_000  # multiplications that OpenBLAS still counts as small: 100^3
 NARROW = 15  # narrower blocks than this lose more than the kernels gain
 REPEATS = 7
+
+chosen: dict[str, str] = {}  # what was timed in this process, by sizes, and what was taken last: results keep it
 
 Product = Callable[[np.ndarray, np.ndarray, np.ndarray], object]  # product(a, b, out): a (M, K)   b (K, N)   out (M, N)
 
@@ -38,12 +41,17 @@ def fastest_product(rows: int, inner: int, columns: int, dtype: np.dtype, transp
     return fastest([way for way in ways if agrees(way)], a, b, out)
 
 
-def fastest(ways: Sequence[Callable], *arguments: object) -> Callable:
-    """The one of `ways` that took the least time, taking turns; a lone one is not timed."""
+def fastest(ways: Sequence[Callable], *arguments: Any) -> Callable:
+    """The one of `ways` that took the least time, taking turns, noted in `chosen`; a lone one is not timed."""
     if len(ways) == 1:
         return ways[0]
     turns = [[timeit(partial(way, *arguments), number=1) for way in ways] for _ in range(REPEATS)]
-    return ways[int(np.min(turns, axis=0).argmin())]
+    way = ways[int(np.min(turns, axis=0).argmin())]
+    function, block = (way.func, f" of {way.keywords['block']}") if isinstance(way, partial) else (way, "")
+    name = getattr(function, "__qualname__", function.__name__).removeprefix("_")
+    sizes = " x ".join(str(getattr(a, "shape", None) or a.flat.shape) for a in arguments[:2])
+    chosen[sizes] = f"{sizes}: {name}{block}"
+    return way
 
 
 def block_size(size: int, others: int) -> int:

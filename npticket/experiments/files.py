@@ -52,7 +52,7 @@ def check_run(path: Path, run: Mapping[str, np.ndarray], size: int, task: Task) 
     """Raise StoreError, naming `path`, if `run` is not what a run should be: on its way to the disk, and back.
 
     It has masks, packed bits of `size` parameters; at_steps and curves (V,); scalars as in results.csv; and perhaps
-    next_masks, which only shrink, and end (size,).
+    next_masks, which only shrink, end (size,), and chosen, what the engine chose by timing, in words (n,).
     """
     numbers, curves = result_columns(task)[len(WHO) :], curves_measured(task)
 
@@ -61,7 +61,7 @@ def check_run(path: Path, run: Mapping[str, np.ndarray], size: int, task: Task) 
             raise StoreError(f"{path}: {what}; delete it to train this run again")
 
     needed = {"masks", "at_steps", *curves, *numbers}
-    lacking, extra = needed - run.keys(), run.keys() - needed - {"next_masks", "end"}
+    lacking, extra = needed - run.keys(), run.keys() - needed - {"next_masks", "end", "chosen"}
     need(not lacking and not extra, f"lacks {sorted(lacking)}" if lacking else f"has the unknown {sorted(extra)}")
     for name in numbers:
         kind = "i" if name in INTEGERS else "f"
@@ -78,6 +78,8 @@ def check_run(path: Path, run: Mapping[str, np.ndarray], size: int, task: Task) 
         need(not np.unpackbits(packed)[size:].any(), f"{name} have bits beyond {size}")
     if "next_masks" in run:
         need(not (run["next_masks"] & ~run["masks"]).any(), "next_masks bring a pruned weight back")
+    if "chosen" in run:
+        need(run["chosen"].ndim == 1 and run["chosen"].dtype.kind == "U", "chosen is not a list of texts")
     if "end" in run:
         end = run["end"]
         need(end.shape == (size,) and end.dtype in (np.float32, np.float64), f"end is not {size} floats")

@@ -12,6 +12,7 @@ import re
 import time
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -97,12 +98,21 @@ class Store(AbstractContextManager["Store"]):
         self._written = time.monotonic()
 
     def close(self, *_: object) -> None:
-        """Bring the tables up to date and let other processes in."""
+        """Bring the tables and the manifest up to date and let other processes in."""
         if not self._lock.closed:
             with self._lock:
                 self.write_tables()
+                self._note_chosen()
 
     __exit__ = close
+
+    def _note_chosen(self) -> None:
+        """Note in the manifest what engines chose by timing, in words, and in how many runs."""
+        texts = Counter(text for run in self._runs.values() for text in run.get("chosen", np.array([])).tolist())
+        path = self.folder / "manifest.json"
+        there = read_json(path)
+        if there.get("chosen", {}) != texts:
+            write_json(path, there | {"chosen": dict(sorted(texts.items()))})
 
     def result(self, key: Key) -> dict[str, Json]:
         """Return a run's row of results.csv."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from npticket import backend
 from npticket.datasets import Dataset
+from npticket.engine import gemm
 from npticket.experiments.parts import Experiment
 from npticket.experiments.series import At, Key, Run
 from npticket.experiments.tables import curves_measured, measured_columns
@@ -57,10 +58,12 @@ def train_runs(
     there = [params.like(backend.to_device(params.flat, xp)) for params in (start, masks)]
     run, place = asked[0].run, Place(experiment.recipe.seed, [one.key.trial for one in asked], asked[0].key.round)
     setting = experiment.setting(means.engine, means.threads, run.first_step, run.steps, run.rate_at)
+    gemm.chosen.clear()
     result = fit(experiment.net, experiment.task, there[0], there[1], data, setting, place)
     end = start.like(backend.to_host(result.end.flat))
     kept = [record(experiment.task, result, t, masks.trial(t)) for t in range(len(asked))]
     for t, (one, left) in enumerate(zip(asked, kept, strict=True)):
+        left["chosen"] = np.array([*gemm.chosen.values()], str)
         if "next_masks" in one.keep:
             left["next_masks"] = pack(at[t].prune(end.trial(t), masks.trial(t), start.trial(t)))
         if "end" in one.keep:
