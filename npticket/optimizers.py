@@ -65,8 +65,9 @@ class SGD:
                 flush(self._v)
             self._v *= self.momentum
             self._v += g
-            g[...] = self._v
-        g *= self.schedule(self.steps)
+            array_module(p).multiply(self._v, self.schedule(self.steps), out=g)
+        else:
+            g *= self.schedule(self.steps)
         p -= g
         self.steps += 1
 

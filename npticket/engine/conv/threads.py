@@ -15,7 +15,7 @@ from npticket.params import Params, Tree
 from npticket.protocols import Backward, MakeOptimizer
 from npticket.streams import TrainingStep
 
-PIECE = 1 << 18  # parameters
+PIECE = 1 << 16  # parameters: with their gradients and moments they fit in L2
 
 Half = Callable[[int], object]
 
@@ -70,20 +70,21 @@ def half_of(size: int, half: int) -> slice:
 
 
 class HalvedDense:
-    """y = x W + b as npticket.layers.Dense, for one trial: forward half of the outputs each, backward of the inputs."""
+    """y = x W + b as npticket.layers.Dense, for one trial: each thread has half of the inputs."""
 
     def __init__(self, dense: Dense, team: Team) -> None:
         self.layout, self.init, self._team = dense.layout, dense.init, team
 
     def forward(self, p: Tree, x: np.ndarray, step: TrainingStep | None = None) -> tuple[np.ndarray, Backward]:
         w, x = p["W"][0], x[0]
-        y = np.empty((len(x), w.shape[1]), x.dtype)
+        parts = np.empty((2, len(x), w.shape[1]), x.dtype)
 
         def multiply(half: int) -> None:
-            outputs = half_of(w.shape[1], half)
-            np.matmul(x, w[:, outputs], out=y[:, outputs])
+            inputs = half_of(len(w), half)
+            np.matmul(x[:, inputs], w[inputs], out=parts[half])
 
         self._team.each(multiply)
+        y = parts[0] + parts[1]
         y += p["b"][0]
 
         def backward(dy: np.ndarray, grad: Tree, need_dx: bool = True) -> np.ndarray:
