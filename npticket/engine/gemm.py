@@ -8,9 +8,10 @@ timed; as timing must never decide about results, only ways that agree with the 
 from collections.abc import Callable, Sequence
 from functools import partial
 from timeit import timeit
-from typing import Any
 
 import numpy as np
+
+from npticket.params import Params
 
 SMALL = 1_000_000  # multiplications that OpenBLAS still counts as small: 100^3
 NARROW = 15  # narrower blocks than this lose more than the kernels gain
@@ -41,7 +42,7 @@ def fastest_product(rows: int, inner: int, columns: int, dtype: np.dtype, transp
     return fastest([way for way in ways if agrees(way)], a, b, out)
 
 
-def fastest(ways: Sequence[Callable], *arguments: Any) -> Callable:
+def fastest(ways: Sequence[Callable], *arguments: np.ndarray | Params) -> Callable:
     """The one of `ways` that took the least time, taking turns, noted in `chosen`; a lone one is not timed."""
     if len(ways) == 1:
         return ways[0]
@@ -49,7 +50,7 @@ def fastest(ways: Sequence[Callable], *arguments: Any) -> Callable:
     way = ways[int(np.min(turns, axis=0).argmin())]
     function, block = (way.func, f" of {way.keywords['block']}") if isinstance(way, partial) else (way, "")
     name = getattr(function, "__qualname__", function.__name__).removeprefix("_")
-    sizes = " x ".join(str(getattr(a, "shape", None) or a.flat.shape) for a in arguments[:2])
+    sizes = " x ".join(str((a.flat if isinstance(a, Params) else a).shape) for a in arguments[:2])
     chosen[sizes] = f"{sizes}: {name}{block}"
     return way
 
