@@ -1,15 +1,15 @@
 """Dense networks for one trial, in memory that is made once: units that cannot matter are left out for the round."""
 
 from collections.abc import Iterable
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from npticket.engine.living import dense_layers, living_units, places
 from npticket.engine.loss import in_place
-from npticket.engine.optimizers import Scattered, packed
+from npticket.engine.optimizers import Scattered
 from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, in_blocks, often_lit_first
+from npticket.engine.threads import Team, in_cache
 from npticket.params import Params, Tree
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
 from npticket.streams import TrainingStep
@@ -54,8 +54,10 @@ class DenseNet:
         kept = Params(shapes, masks.flat[:, flat] & (flat >= 0))
         self._theta = Params(shapes, np.where(kept.flat, start.flat[:, flat], 0))
         self._grads = self._theta.like(np.zeros_like(self._theta.flat))
-        whole = partial(Scattered, optimizer, start, masks, self._index, self._kept)
-        self._optimizer: Optimizer = packed(optimizer, kept, start.flat.dtype) if is_elementwise(one) else whole()
+        if is_elementwise(one):
+            self._optimizer: Optimizer = in_cache(optimizer, kept, start.flat.dtype, Team())
+        else:
+            self._optimizer = Scattered(optimizer, start, masks, self._index, self._kept)
         self._loss, self._moved = in_place(loss), True
         self._memory: dict[tuple[int, bool], list[_Layer]] = {}
 

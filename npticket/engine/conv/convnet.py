@@ -12,15 +12,15 @@ from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.normalised import Normalised
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.taps import Im2col, Strided, TwoByTwo
-from npticket.engine.conv.threads import HalvedDense, Pieces, Team
 from npticket.engine.conv.weights import Filters, WinogradFilters, filters_of, local
 from npticket.engine.conv.winograd import TILE
 from npticket.engine.conv.winograd_maps import WinogradRows, WinogradWhole
 from npticket.engine.memory import aligned_zeros
 from npticket.engine.optimizers import Whole
+from npticket.engine.threads import HalvedDense, Team, in_cache
 from npticket.layers import Chain, Dense, Flatten
 from npticket.params import Params
-from npticket.protocols import Loss, MakeOptimizer, Net, does_decay, is_elementwise
+from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
 CHUNK = 64  # images predicted at a time
@@ -41,8 +41,10 @@ class ConvNet:
         self._theta, self._grads = (start.like(aligned_zeros(start.flat.shape, start.flat.dtype)) for _ in range(2))
         self._theta.flat[...] = start.flat
         self._loss, self._team, one, dtype = loss, Team(threads), optimizer(masks), start.flat.dtype
-        elementwise = is_elementwise(one)
-        self._optimizer = Pieces(optimizer, masks, dtype, self._team) if elementwise else Whole(optimizer, masks)
+        if is_elementwise(one):
+            self._optimizer: Optimizer = in_cache(optimizer, masks, dtype, self._team)
+        else:
+            self._optimizer = Whole(optimizer, masks)
         tail = {**self._blueprint.tail} or {"features": Flatten()}
         for name, layer in tail.items():
             if isinstance(layer, Dense) and math.prod(layer.layout["W"]) >= LARGE:

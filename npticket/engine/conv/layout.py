@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from npticket.engine.conv.threads import Half, Team, half_of
 from npticket.engine.memory import aligned_zeros
+from npticket.engine.threads import Half, Team, half_of
 
 BAND = 4  # rows that are made at a time, as many as a tile of Winograd's has; a map of 2 x 2 has only two
 

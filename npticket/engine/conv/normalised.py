@@ -18,7 +18,7 @@ class Normalised(Output):
     """The same, followed by batch normalisation (npticket.layers.BatchNorm): z = a y + b.
 
     With centred y, inv = 1 / sqrt(var + eps) and N values per channel, dscale = inv sum dz y, dshift = sum dz and
-    dy = a dz + slope y + offset with slope = -a inv dscale / N, offset = -a dshift / N - slope mean.
+    dy = a (dz + slope y + offset) with slope = -inv dscale / N, offset = -dshift / N - slope mean.
     `p` and `grad` hold the layer's parameters and their gradients, (1, C) each, of all channels: of those that are not
     `living`, y is 0.
     """
@@ -86,8 +86,8 @@ class Normalised(Output):
         for name, gradient in (("shift", total), ("scale", dscale)):
             self._grad[name][...] = 0
             self._grad[name][0, self._living] = gradient
-        slope = -self._scale * self._inverse * dscale / self._count
-        offset = -self._scale * total / self._count - slope * self._mean
+        slope = -self._inverse * dscale / self._count
+        offset = -total / self._count - slope * self._mean
         self._slope, self._offset = self._tile(slope), self._tile(offset)
 
     def _unpooled(self, half_batch: int, rows: slice) -> np.ndarray:
@@ -99,11 +99,10 @@ class Normalised(Output):
         return gradient
 
     def _write_gradient(self, half_batch: int, rows: slice, out: np.ndarray) -> None:
-        product = self._scratch(half_batch, "work", rows)
-        np.multiply(self._unpooled(half_batch, rows), self._a[half_batch], out=out)
-        np.multiply(self.kept[half_batch][rows], self._slope[half_batch], out=product)
-        out += product
+        np.multiply(self.kept[half_batch][rows], self._slope[half_batch], out=out)
         out += self._offset[half_batch]
+        out += self._unpooled(half_batch, rows)
+        out *= self._a[half_batch]
 
     def _add(self, half_batch: int, values: np.ndarray, factors: np.ndarray) -> None:
         """Add up values and values * factors, rows of maps."""

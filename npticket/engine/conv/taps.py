@@ -7,9 +7,9 @@ import numpy as np
 from npticket.engine.conv.layout import BAND, bands
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.threads import half_of
 from npticket.engine.conv.weights import Filters
 from npticket.engine.memory import aligned_zeros
+from npticket.engine.threads import half_of
 
 SEEN = slice(0, 1), slice(0, 2), slice(1, 2)  # pixels i, of two, that a tap connects with outputs o = i - tap + 1
 
@@ -65,7 +65,7 @@ class Im2col(Convolution):
 
 
 class Strided(Convolution):
-    """y = x * w with stride 1 or 2: what each tap sees is gathered, (taps, quarters of rows, pixels, C)."""
+    """y = x * w with stride 1 or 2, tap by tap: what one sees of a band is gathered, (quarters of rows, pixels, C)."""
 
     def __init__(self, filters: Filters, source: Map, out: Output) -> None:
         self.out, self._filters, self._source, self._stride = out, filters, source, source.size // out.size
@@ -82,43 +82,45 @@ class Strided(Convolution):
         self._filters.dw[...] = self._dw.sum(axis=0).reshape(self._filters.dw.shape)
 
     def _forward(self, half_batch: int) -> None:
-        w = self._filters.w.reshape(self._dw[0].shape)[:, None]
+        x, weights = self._source.x[half_batch], self._filters.w.reshape(self._dw[0].shape)
         for rows in bands(self.out.size):
             self._source.make_rows(half_batch, self._stride * (rows.stop - 1) + 1)
-            seen = self._gather(half_batch, rows)
-            y = self.out.rows(half_batch, rows).reshape(*seen.shape[1:3], -1)
-            if len(seen) == 1:
-                np.matmul(seen[0], w[0], out=y)
-            else:
-                parts = self.out.halves.scratch[half_batch].array("work", (len(seen), *y.shape))
-                np.add.reduce(np.matmul(seen, w, out=parts), axis=0, out=y)
+            y = self._quarters(self.out.rows(half_batch, rows), self._filters.filters)
+            part = self.out.halves.scratch[half_batch].array("work", y.shape)
+            for k, window in enumerate(self._windows(x, rows)):
+                np.matmul(self._gather(half_batch, *window), weights[k], out=part if k else y)
+                if k:
+                    y += part
             self.out.written(half_batch, rows)
 
     def _backward(self, half_batch: int) -> None:
         dw, source = self._dw[half_batch], self._source
-        turned = self._filters.w.reshape(dw.shape).swapaxes(1, 2)[:, None].copy()
+        turned = self._filters.w.reshape(dw.shape).swapaxes(1, 2).copy()
         dw[...] = 0
         source.begin_gradient(half_batch, self)
         for rows in bands(self.out.size):
-            seen = self._gather(half_batch, rows)
-            dy = self.out.gradient(half_batch, rows).reshape(*seen.shape[1:3], -1)
-            dw += np.matmul(seen.swapaxes(2, 3), dy).sum(axis=1)
-            dseen = np.matmul(dy, turned, out=seen).reshape(len(seen), self._height, self.out.size, -1)
-            for part, (of_dx, columns) in zip(dseen, self._windows(source.dx[half_batch], rows), strict=True):
-                of_dx += part[:, columns]
+            dy = self._quarters(self.out.gradient(half_batch, rows), self._filters.filters)
+            windows = (self._windows(map_[half_batch], rows) for map_ in (source.x, source.dx))
+            for k, (of_x, (dx, columns)) in enumerate(zip(*windows, strict=True)):
+                seen = self._gather(half_batch, *of_x)
+                dw[k] += np.matmul(seen.swapaxes(1, 2), dy).sum(axis=0)
+                np.matmul(dy, turned[k], out=seen)
+                dx += seen.reshape(self._height, self.out.size, -1)[:, columns]
             end = self._stride * (rows.stop - 1)
             source.dx[half_batch][0] = 0  # what taps that reach above the map added there
             source.pass_on(half_batch, end if end == source.size else end - 1, self)
 
-    def _gather(self, half_batch: int, rows: slice) -> np.ndarray:
-        x, width, channels = self._source.x[half_batch], self.out.size, self._filters.channels
-        shape = len(self._taps), self._height, width, x.shape[2]
+    def _gather(self, half_batch: int, pixels: np.ndarray, columns: slice) -> np.ndarray:
+        """Copy what a tap sees: pixels of the map, in these columns, and zeros beside it."""
+        shape = self._height, self.out.size, pixels.shape[2]
         seen = self.out.halves.scratch[half_batch].array("seen", shape)
-        for part, (of_x, columns) in zip(seen, self._windows(x, rows), strict=True):
-            part[:, 0] = 0
-            part[:, columns] = of_x
-        # As matrices (taps, quarters of rows, W / 4 images, C), small enough for BLAS's small kernels.
-        return seen.reshape(len(seen), self._height * min(4, width), -1, channels)
+        seen[:, 0] = 0
+        seen[:, columns] = pixels
+        return self._quarters(seen, self._filters.channels)
+
+    def _quarters(self, rows: np.ndarray, channels: int) -> np.ndarray:
+        """View rows as matrices (quarters of rows, W / 4 images, channels), small enough for BLAS's small kernels."""
+        return rows.reshape(self._height * min(4, self.out.size), -1, channels)
 
     def _windows(self, x: np.ndarray, rows: slice) -> Iterator[tuple[np.ndarray, slice]]:
         """Yield, for each tap, the pixels of a map that it sees, and for which columns: one may see the border."""

@@ -8,10 +8,10 @@ import numpy as np
 from npticket.engine.conv.layout import bands
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
-from npticket.engine.conv.threads import half_of
 from npticket.engine.conv.weights import WinogradFilters
 from npticket.engine.conv.winograd import AT, BT, CENTRE, POINTS, TILE, FromDomain, ToDomain
 from npticket.engine.gemm import SMALL
+from npticket.engine.threads import half_of
 
 WHOLE = slice(1, 1 + TILE)  # all rows of a map of one tile
 TOGETHER = {1: 1, 2: POINTS}  # rows of points, by threads: one stays in the L2 cache, but two threads want few calls

@@ -12,10 +12,11 @@ from npticket.engine.optimizers import packed
 from npticket.layers import Dense
 from npticket.optimizers import moving
 from npticket.params import Params, Tree
-from npticket.protocols import Backward, MakeOptimizer
+from npticket.protocols import Backward, MakeOptimizer, Optimizer
 from npticket.streams import TrainingStep
 
 PIECE = 1 << 16  # parameters: with their gradients and moments they fit in L2
+FEW = 1 << 18  # parameters, of which pieces would cost more calls than they save
 
 Half = Callable[[int], object]
 
@@ -105,6 +106,8 @@ class HalvedDense:
 class Pieces:
     """Exactly what an elementwise `optimizer(masks)` does to one trial, in pieces that stay in the cache, by a team."""
 
+    elementwise, decays = True, True
+
     def __init__(self, optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> None:
         moves, size = moving(masks).flat, masks.flat.shape[1]
         self._team, self._pieces = team, [slice(i, min(i + PIECE, size)) for i in range(0, size, PIECE)]
@@ -120,6 +123,13 @@ class Pieces:
     def _step(self, half: int) -> None:
         for optimizer, arguments in list(zip(self._optimizers, self._arguments, strict=True))[half::2]:
             optimizer.step(*arguments)
+
+
+def in_cache(optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> Optimizer:
+    """Return what steps one trial as an elementwise optimizer(masks) would, in pieces if there is much to step."""
+    if masks.flat.shape[1] <= FEW:
+        return packed(optimizer, masks, dtype)
+    return Pieces(optimizer, masks, dtype, team)
 
 
 def _params(flat: np.ndarray) -> Params:
