@@ -16,7 +16,7 @@ import results
 from npticket import datasets, nets
 from npticket.engine.plain import Plain
 from npticket.loss import softmax_cross_entropy
-from npticket.optimizers import Adam
+from npticket.optimizers import FLUSH_EVERY, Adam, flush
 from npticket.prune import dense_masks
 from npticket.streams import Place, TrainingStep, streams
 
@@ -65,6 +65,8 @@ class WrittenDown:
         m, v, g, t = self.m, self.v, self.g, self.steps + 1
         c1, c2 = 1 - beta1**t, 1 - beta2**t
         r = ((1 - beta2) / c2) ** 0.5
+        if self.steps % FLUSH_EVERY == 0:
+            flush(m)
         m *= beta1
         m += g
         v *= beta2

@@ -27,6 +27,7 @@ TABLES = {  # of each script, the tables and some columns of each
     "imp_lenet.py": {"rounds": {"round", "density", "ours_s", "val_s", "ours_acc"}, "total": {"ours_s", "steps_s"}},
     "scaling.py --only memory": {"memory": {"trials", "plain_mib", "fast_mib"}},
     "evaluation.py": {"evaluation": {"density"} | STEP},
+    "limits.py": {"core": {"GFLOP/s", "GB/s from L2"}, "limits": {"net", "density", "step ms", "step/limit"}},
     "trials_axis.py": {"steps": {"step", "ms", "ratio"}},
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
     "sparse_predict.py": {"prediction": {"density", "batch", "ratio", "bytes", "labels"}},

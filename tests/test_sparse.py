@@ -66,7 +66,7 @@ def test_lenet_predicts_the_same_labels_in_float32(rate):
     assert (logits.argmax(axis=1) == plain(net, theta, x).argmax(axis=1)).all()
 
 
-@pytest.mark.parametrize(("rate", "form"), [(0.9, Compact), (0.97, Grouped)])
+@pytest.mark.parametrize(("rate", "form"), [(0.9, Compact), (0.98, Grouped)])
 def test_which_form_a_layer_gets(rate, form):
     (first, _), *_, (last, _) = to_sparse(*pruned_lenet(rate))._stages
     assert type(first) is form

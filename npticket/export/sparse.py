@@ -16,7 +16,7 @@ from npticket.engine.products import UNITS, groups
 from npticket.params import Params, check_masks
 from npticket.protocols import Layer, Net
 
-SPARSE = 0.05  # density of a matrix below which `Grouped` is faster than `Compact`
+SPARSE = 0.026  # density of a matrix below which `Grouped` is faster than `Compact`, for a few examples and for many
 DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch pays
 
 
