@@ -115,3 +115,6 @@ class Engine(Protocol):
 
     def read(self, out: Params) -> None:
         """Copy the present parameters, pruned ones 0, into `out`."""
+
+    def write(self, theta: Params) -> None:
+        """Take other parameters over, as `read` once gave them, to predict with; no step may follow."""

@@ -139,8 +139,9 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
 
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
-    stopped = evaluate(task, partial(net.predict, record.best), data, data.test, dtype)
     tested, trained = look("test", seen.test), look("train", seen.train)
+    engine.write(record.best)
+    stopped = evaluate(task, engine.predict, seen, seen.test, dtype)
     return record.fit(
         end, stopped, tested, trained, np.full(start.trials, (time.perf_counter() - began) / start.trials)
     )

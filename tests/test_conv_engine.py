@@ -294,6 +294,18 @@ def test_the_comparison_of_engines_can_fail(monkeypatch):
         assert_equal(net, start, masks, sgd, 0)
 
 
+def test_other_parameters_are_taken_over_to_predict_with():
+    """Weights, and batch normalisation's running statistics."""
+    net = nets.vgg_19(width=1)
+    start, masks = pruned(net, 0)
+    engine, other = ConvNet(net, LOSS, start, masks, sgd), start.like(start.flat * 1.5)
+    x = np.random.default_rng(0).normal(size=(1, 3, *net.input_shape))
+    engine.predict(x)
+    engine.write(other)
+    np.testing.assert_allclose(engine.predict(x), net.predict(other, x), rtol=1e-9, atol=1e-9)
+    assert abs(engine.predict(x) - net.predict(start, x)).max() > 1e-3
+
+
 def test_predicting_many_images_is_predicting_few_and_changes_nothing():
     net = nets.vgg_19(width=1)
     start, masks = pruned(net, 0)

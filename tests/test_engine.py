@@ -73,6 +73,11 @@ def compare(net, start, masks, optimizer, seed, looks_first):
     np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
     assert not ends[0].flat[~masks.flat].any()
     assert (start.flat == before).all()
+    for engine in engines:
+        engine.write(start)
+    logits = [engine.predict(engine.see(lit)) for engine in engines]
+    np.testing.assert_allclose(*logits, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(logits[1], net.predict(start, lit), rtol=1e-10, atol=1e-12)
 
 
 @settings(max_examples=5)

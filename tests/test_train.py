@@ -167,6 +167,9 @@ class Spy:
     def read(self, out):
         out.flat[...] = self.start.flat
 
+    def write(self, theta):
+        pass
+
 
 def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_the_validation_before(monkeypatch):
     """12 examples in batches of 5 are 2 steps an epoch, so 5 steps see epochs 0, 0, 1, 1, 2."""
@@ -210,7 +213,7 @@ def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_th
 class Scripted:
     """An engine whose single parameter is the number of steps taken, and whose validation losses are given."""
 
-    taken = 0
+    taken, written = 0, None
 
     def see(self, images):
         return images
@@ -220,10 +223,13 @@ class Scripted:
         return np.zeros(2)
 
     def predict(self, x):
-        return np.zeros((2, x.shape[1], 2))
+        return np.zeros((2, x.shape[1], 2)) if self.written is None else self.written["fc/b"]
 
     def read(self, out):
         out.flat[...] = self.taken
+
+    def write(self, theta):
+        self.written = theta
 
 
 def test_early_stopping_takes_the_first_minimum_and_tests_the_parameters_of_that_step(monkeypatch):
@@ -251,10 +257,10 @@ def test_early_stopping_takes_the_first_minimum_and_tests_the_parameters_of_that
     assert result["early_stop_step"].tolist() == [20, 40]
     assert result["early_stop_val_loss"].tolist() == [1, 0]
     assert result.best.flat.tolist() == [[20] * 10, [40] * 10]
-    # The first test evaluation sees the parameters after 20 and 40 steps: logits of black images are the biases.
-    assert tested[0].tolist() == [[[20, 20]], [[40, 40]]]
-    assert result["early_stop_test_acc"].tolist() == [0.1, 0.1]
-    assert result["final_test_acc"].tolist() == [0.2, 0.2]
+    # The second test evaluation sees the parameters after 20 and 40 steps, of which these predictions are the biases.
+    assert tested[1].tolist() == [[[20, 20]], [[40, 40]]]
+    assert result["early_stop_test_acc"].tolist() == [0.2, 0.2]
+    assert result["final_test_acc"].tolist() == [0.1, 0.1]
 
 
 def test_validation_happens_at_every_interval_and_at_the_end():

@@ -82,3 +82,7 @@ class Several:
     def read(self, out: Params) -> None:
         for t, engine in enumerate(self._engines):
             engine.read(out.trial(t))
+
+    def write(self, theta: Params) -> None:
+        for t, engine in enumerate(self._engines):
+            engine.write(theta.trial(t))

@@ -90,6 +90,10 @@ class DenseNet:
         out.flat[...] = self._start.flat
         out.flat[0][self._index] = self._theta.flat[0][self._kept]
 
+    def write(self, theta: Params) -> None:
+        self._theta.flat[0][self._kept] = theta.flat[0][self._index]
+        self._moved = True
+
     def _put_together(self) -> None:
         """Write the whole of the first layer's W as it is now."""
         if self._groups is None:

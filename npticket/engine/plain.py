@@ -31,3 +31,6 @@ class Plain:
 
     def read(self, out: Params) -> None:
         out.flat[...] = self.theta.flat
+
+    def write(self, theta: Params) -> None:
+        self.theta.flat[...] = theta.flat

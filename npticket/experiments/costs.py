@@ -36,15 +36,11 @@ EXAMPLES = 55_000, 5_000, 10_000  # for training, validation and testing, where 
 
 
 class Cost(NamedTuple):
-    """Seconds of a training run at one density: once, for a step, for an example evaluated, and for one of the test.
-
-    At the end two networks are tested, and the one at early stopping by the layers themselves, which are slower.
-    """
+    """Seconds of a training run at one density: once, for a step, and for an example evaluated."""
 
     once: float
     step: float
     example: float
-    tested: float
 
 
 def seconds(experiment: Experiment, jobs: int, engine: str = "fast", data: Dataset | None = None) -> float | None:
@@ -72,8 +68,8 @@ def seconds(experiment: Experiment, jobs: int, engine: str = "fast", data: Datas
         levels = np.arange(len(found))
         cost = Cost(*(np.interp(run.round * per_round, levels, column) for column in zip(*found, strict=True)))
         steps = (run.steps or recipe.steps) - run.first_step
-        looked_at = sizes[0] + steps // recipe.validate_every * sizes[1] + len(recipe.test_at) * sizes[2]
-        return cost.once + steps * cost.step + looked_at * cost.example + sizes[2] * cost.tested
+        looked_at = sizes[0] + steps // recipe.validate_every * sizes[1] + (len(recipe.test_at) + 2) * sizes[2]
+        return cost.once + steps * cost.step + looked_at * cost.example
 
     return _together(runs, {key: taken(run) for key, run in runs.items()}, jobs)
 
@@ -106,7 +102,7 @@ def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, dat
 
     few = partial(_some, count=max(FEW, recipe.batch))
     some = replace(data, train=few(data.train), validation=few(data.validation), test=few(data.test))
-    spans: list[tuple[float, float]] = []  # of evaluations: of the validation set, then at the end as `fit` says
+    spans: list[tuple[float, float]] = []  # of evaluations: of the validation set, then those at the end
 
     def evaluate(predict: Predict, examples: Examples) -> Measured:
         began = time.perf_counter()
@@ -123,7 +119,7 @@ def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, dat
         step = np.median(begins[1:times] - ends[: times - 1]) / every
         looks = (ends - begins) / len(some.test)
         once = ends[-1] - began - every * times * step - len(some.test) * looks.sum()
-        return Cost(once, step, np.median(looks[:times]), looks[-3:-1].sum())  # the last but two and one are tests
+        return Cost(once, step, np.median(looks))
 
     roughly = trained(1, 2)
     return trained(max(1, min(MOST, int(BLOCK / roughly.step))), BLOCKS)

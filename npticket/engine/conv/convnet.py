@@ -87,6 +87,10 @@ class ConvNet:
     def read(self, out: Params) -> None:
         out.flat[...] = self._theta.flat
 
+    def write(self, theta: Params) -> None:
+        self._theta.flat[...] = theta.flat
+        self._team.each(self._prepare)
+
     def _prepare(self, half_weights: int) -> None:
         for filters in self._filters.values():  # of all at once: waking the other thread takes time
             filters.prepare(half_weights)

@@ -81,6 +81,9 @@ class Gpu:
     def read(self, out: Params) -> None:
         self._theta.read(out)
 
+    def write(self, theta: Params) -> None:
+        self._theta.write(theta)
+
 
 class ByLayer:
     """A copy of Params in which each parameter of all trials is one block: views (T, ...) into flat (1, T P)."""
