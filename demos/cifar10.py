@@ -68,7 +68,8 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
         fits.update(zip(recipe.series, both, strict=True))
         return both[0].end
 
-    print(costs.announcement(asked, args.jobs, args.engine, data), flush=True)
+    if args.backend == "numpy":
+        print(costs.announcement(asked, args.jobs, args.engine, data), flush=True)
     with Workers(partial(fit, net, CLASSIFY, data=data, setting=setting), args.jobs) as workers:
         theta0 = initialise(Place(args.seed, range(args.trials)), "init")  # 1 initialise
         tickets = find_tickets(theta0, dense_masks(theta0), train=train, prune=prune)  # 3 prune, 4 reset, and again
