@@ -1,4 +1,4 @@
-"""Two halves of a job, done one after the other or by two threads at once, with the same result."""
+"""Two halves of a job, one after the other or by two threads at once, with the same result; optimizers in pieces."""
 
 import queue
 import threading
@@ -71,7 +71,7 @@ def half_of(size: int, half: int) -> slice:
 
 
 class HalvedDense:
-    """y = x W + b as npticket.layers.Dense, for one trial: each thread has half of the inputs."""
+    """y = x W + b as npticket.layers.Dense, for one trial, a half of the inputs at a time or by each thread."""
 
     def __init__(self, dense: Dense, team: Team) -> None:
         self.layout, self.init, self._team = dense.layout, dense.init, team
