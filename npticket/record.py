@@ -20,8 +20,8 @@ class Fit:
     `end` are the parameters at the end, `best` those at early stopping. For a task that measures loss and acc there are
     the curves train_loss (the mean over the steps since the validation before), val_loss, val_acc, test_loss and
     test_acc, (T, V) each, NaN where the test set was not looked at; and the results early_stop_step,
-    early_stop_val_loss, early_stop_test_acc, final_test_acc, final_train_acc, ... and seconds, (T,) each: the wall time
-    of the lock-step run divided by T.
+    early_stop_val_loss, early_stop_test_acc, final_test_acc, final_train_acc, best_train_acc, the highest of all times
+    that the training set was looked at, ... and seconds, (T,) each: the wall time of the lock-step run divided by T.
     """
 
     end: Params
@@ -70,15 +70,23 @@ class Record:
                 self.best.flat[t] = self._present.flat[t]
         self._count += 1
 
-    def fit(self, end: Params, stopped: Measured, tested: Measured, trained: Measured, seconds: np.ndarray) -> Fit:
-        """Put everything together: also what `best` gives on the test set, and `end` on test and training set."""
+    def fit(
+        self, end: Params, stopped: Measured, tested: Measured, trained: Sequence[Measured], seconds: np.ndarray
+    ) -> Fit:
+        """Put everything together: also what `best` gives on the test set, and what the training set gave, last `end`.
+
+        Of the loss the lowest is the best, of every other measure the highest.
+        """
         at_steps = np.array(self.at_steps)
         for name, values in tested.items():
             self._curves[name][:, -1] = values
         for name, values in named("test", stopped).items():
             self._curves[name][np.arange(end.trials), self._stop] = values
         results = {"early_stop_step": at_steps[self._stop], "early_stop_val_loss": self._lowest, "seconds": seconds}
-        results |= named("early_stop_test", stopped) | named("final", {**tested, **trained})
+        results |= named("early_stop_test", stopped) | named("final", {**tested, **trained[-1]})
+        for name in trained[-1]:
+            best = min if name == "train_loss" else max
+            results[f"best_{name}"] = np.array(list(map(best, *(one[name] for one in trained), trained[-1][name])))
         return Fit(end, self.best, at_steps, self._curves, results)
 
 

@@ -35,12 +35,12 @@ class DivergedError(ArithmeticError):
 class Setting:
     """How to train. Steps are optimizer steps.
 
-    `optimizer(masks)` makes a fresh optimizer, e.g. `lambda masks: Adam(masks, lr=1.2e-3)`. `test_at` are steps at
-    which the test set is looked at too. A run that goes on from a network of `first_step` steps sees the minibatches,
-    and reports the steps, from there to `steps`; the optimizer is a fresh one all the same, whose schedule should begin
-    there. The examples left over when an epoch is cut into batches are dropped. `augment` draws how an epoch's inputs
-    are changed, e.g. `FlipAndCrop.draw`. `engine` "plain" calls the layers, "fast" equals it up to rounding and may use
-    as many threads as `threads` says.
+    `optimizer(masks)` makes a fresh optimizer, e.g. `lambda masks: Adam(masks, lr=1.2e-3)`. At the steps `test_at` the
+    test set is looked at, too, and the validation set with it; at `train_at` the training set. A run that goes on from
+    a network of `first_step` steps sees the minibatches, and reports the steps, from there to `steps`; the optimizer is
+    a fresh one all the same, whose schedule should begin there. The examples left over when an epoch is cut into
+    batches are dropped. `augment` draws how an epoch's inputs are changed, e.g. `FlipAndCrop.draw`. `engine` "plain"
+    calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says.
     """
 
     optimizer: MakeOptimizer
@@ -49,6 +49,7 @@ class Setting:
     validate_every: int = 100
     first_step: int = 0
     test_at: Sequence[int] = ()
+    train_at: Sequence[int] = ()
     augment: Augment | None = None
     engine: str = "fast"
     threads: int = 1
@@ -59,8 +60,9 @@ class Setting:
                 raise ValueError(f"{what} must be at least 1, got {getattr(self, what)}")
         if not 0 <= self.first_step < self.steps:
             raise ValueError(f"first_step must lie between 0 and {self.steps - 1}, got {self.first_step}")
-        if not all(1 <= step <= self.steps for step in self.test_at):
-            raise ValueError(f"test_at must lie between 1 and {self.steps} steps, got {list(self.test_at)}")
+        for what in ("test_at", "train_at"):
+            if not all(1 <= step <= self.steps for step in getattr(self, what)):
+                raise ValueError(f"{what} must lie between 1 and {self.steps} steps, got {list(getattr(self, what))}")
 
     @property
     def at_steps(self) -> list[int]:
@@ -123,6 +125,7 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     def look(when: str, split: Split) -> Measured:
         return named(when, evaluate(task, engine.predict, seen, split, dtype))
 
+    trained: list[Measured] = []
     losses = []  # kept on the device: looking at one would wait for it
     batches = _minibatches(data if setting.augment else seen, setting, dtype, place)
     for step, (inputs, targets) in zip(range(setting.first_step, setting.steps), batches, strict=False):
@@ -136,10 +139,13 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
             found = {"train_loss": since.mean(axis=0, dtype=np.float64), **look("val", seen.validation)}
             _check_finite("validation", found["val_loss"][None], step + 1, place)
             record.add(engine, {**found, **(look("test", seen.test) if step + 1 in setting.test_at else {})})
+        if step + 1 in setting.train_at and step + 1 < setting.steps:
+            trained.append(look("train", seen.train))
 
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
-    tested, trained = look("test", seen.test), look("train", seen.train)
+    tested = look("test", seen.test)
+    trained.append(look("train", seen.train))
     engine.write(record.best)
     stopped = evaluate(task, engine.predict, seen, seen.test, dtype)
     return record.fit(

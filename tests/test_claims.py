@@ -112,7 +112,7 @@ def row(trial, series, round, density, stop=1000.0, acc=0.5, end=None, train=1.0
     return {
         "trial": trial, "series": series, "round": round, "density": density, "early_stop_step": stop,
         "early_stop_val_loss": 0.1, "early_stop_test_acc": acc, "final_test_acc": acc if end is None else end,
-        "final_train_acc": train, "steps": steps, "seconds": 1.0,
+        "final_train_acc": train, "best_train_acc": train, "steps": steps, "seconds": 1.0,
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from npticket.papers.lottery_ticket.recipes import LENET
 from npticket.task import CLASSIFY
 from npticket.train import Setting, fit
 
-LONG = replace(LENET, steps=1_000, rounds=3, trials=2, series=("winning_ticket", "random_reinit"))
+LONG = replace(LENET, steps=1_000, train_at=(), rounds=3, trials=2, series=("winning_ticket", "random_reinit"))
 
 
 def seconds(recipe, jobs=1, **given):

@@ -44,6 +44,7 @@ SMALL = replace(
     batch=8,
     validate_every=5,
     test_at=(3, 12),
+    train_at=(11,),
     rounds=3,
     trials=2,
     series=EVERYTHING,
@@ -84,7 +85,7 @@ def test_every_series_has_its_rounds(whole):
     assert outcome.series == [s for s in EVERYTHING if s != "random_reinit_2"]
     assert outcome.note == (
         "2 trials of 12 steps; reduced: 12 of 50,000 steps, 3 of 29 rounds, 2 of 5 trials; "
-        "not the paper's: net, batch, validate_every, test_at"
+        "not the paper's: net, batch, validate_every, test_at, train_at"
     )
     assert outcome.title == "LeNet-6-4 on noise"
     assert {row["step"] for row in outcome.curves} == {3, 5, 10, 12}
@@ -427,7 +428,7 @@ def test_shared_data_are_the_data_and_cannot_be_written(tmp_path):
 # From here on from outside: real processes, real kills.
 
 LONG = replace(
-    LENET, net=Part("lenet_300_100", hidden=[30, 10]), steps=100, rounds=6, trials=2,
+    LENET, net=Part("lenet_300_100", hidden=[30, 10]), steps=100, train_at=(), rounds=6, trials=2,
     series=("winning_ticket", "random_reinit", "one_shot", "fine_tuning"),
 )  # fmt: skip
 

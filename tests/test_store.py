@@ -33,7 +33,7 @@ def made_up(**changes):
         "val_loss": np.array([2.0, 1, 3]), "val_acc": np.array([0.1, 0.2, 0.3]), 
         "test_acc": np.array([np.nan, 0.5, 0.4]),
         "density": 2 / 3, "early_stop_step": 20, "early_stop_val_loss": 1.0, "early_stop_test_acc": 0.5,
-        "final_test_acc": 0.4, "final_train_acc": 1.0, "steps": 30, "seconds": 1.5,
+        "final_test_acc": 0.4, "final_train_acc": 1.0, "best_train_acc": 1.0, "steps": 30, "seconds": 1.5,
     }  # fmt: skip
     return run | changes
 

@@ -287,6 +287,21 @@ def test_the_test_set_is_looked_at_where_it_is_asked_for():
     np.testing.assert_array_equal(result["test_acc"][:, 2], shorter["final_test_acc"])
 
 
+def test_the_best_of_the_training_set_is_of_all_times_that_it_was_looked_at():
+    net, data = small_net(), small_data()
+    theta = net.init(streams(0, range(2), "init"))
+    setting = Setting(lambda m: SGD(m, 0.3), steps=10, batch=4, validate_every=4, train_at=[2, 5, 10])
+    result = fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
+    assert result.at_steps.tolist() == [4, 8, 10]  # looking at the training set is no validation
+    ends = [fit(net, CLASSIFY, theta, dense_masks(theta), data, replace(setting, steps=s, train_at=())) for s in (2, 5)]
+    looked = [*(end["final_train_acc"] for end in ends), result["final_train_acc"]]
+    np.testing.assert_array_equal(result["best_train_acc"], np.max(looked, axis=0))
+    assert len(np.unique(looked)) > 1
+    alone = fit(net, CLASSIFY, theta, dense_masks(theta), data, replace(setting, train_at=()))
+    assert alone.end.flat.tobytes() == result.end.flat.tobytes()
+    np.testing.assert_array_equal(alone["best_train_acc"], alone["final_train_acc"])
+
+
 @pytest.mark.parametrize("first_step", [1, 3, 4, 7, 11])  # the middle, the end and the beginning of an epoch of 4
 def test_a_run_that_goes_on_ends_where_the_whole_run_ends(first_step):
     """With an optimizer that has no memory, steps 1 to 12 are steps 1 to k and then k + 1 to 12."""
@@ -409,6 +424,7 @@ def test_bad_input_is_refused_at_the_edge(change, error, message):
         ({"first_step": 6}, "first_step must lie between 0 and 4"),
         ({"test_at": [11]}, r"test_at must lie between 1 and 5 steps, got \[11\]"),
         ({"test_at": [2, 0]}, r"test_at must lie between 1 and 5 steps, got \[2, 0\]"),
+        ({"train_at": [6]}, r"train_at must lie between 1 and 5 steps, got \[6\]"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(change, message):

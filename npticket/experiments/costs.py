@@ -68,7 +68,8 @@ def seconds(experiment: Experiment, jobs: int, engine: str = "fast", data: Datas
         levels = np.arange(len(found))
         cost = Cost(*(np.interp(run.round * per_round, levels, column) for column in zip(*found, strict=True)))
         steps = (run.steps or recipe.steps) - run.first_step
-        looked_at = sizes[0] + steps // recipe.validate_every * sizes[1] + (len(recipe.test_at) + 2) * sizes[2]
+        times = len(recipe.train_at) + 1, steps // recipe.validate_every, len(recipe.test_at) + 2
+        looked_at = sum(size * often for size, often in zip(sizes, times, strict=True))
         return cost.once + steps * cost.step + looked_at * cost.example
 
     return _together(runs, {key: taken(run) for key, run in runs.items()}, jobs)
@@ -94,7 +95,7 @@ def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, dat
     recipe, place = experiment.recipe, Place()
     rates = {name: 1 - (1 - rate) ** rounds for name, rate in recipe.prune.options.get("rates", {}).items()}
     still = recipe.optimizer.having(lr=1e-9)
-    asked = replace(recipe, prune=recipe.prune.having(rates=rates), optimizer=still, test_at=())
+    asked = replace(recipe, prune=recipe.prune.having(rates=rates), optimizer=still, test_at=(), train_at=())
     experiment = Experiment(asked, experiment.parts)
     theta0 = experiment.net.init(place.rngs("init"))
     masks = experiment.rule.scope(theta0.like(abs(theta0.flat)), dense_masks(theta0))

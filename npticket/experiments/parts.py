@@ -120,10 +120,11 @@ class Experiment:
     ) -> Setting:
         """Return how to train from `first_step` to `steps` (None: the recipe's); `rate_at` is as for the optimizer."""
         recipe, steps = self.recipe, steps or self.recipe.steps
-        optimizer, test_at = self.optimizer(first_step, rate_at), [s for s in recipe.test_at if first_step < s <= steps]
+        optimizer = self.optimizer(first_step, rate_at)
+        test_at, train_at = ([s for s in at if first_step < s <= steps] for at in (recipe.test_at, recipe.train_at))
         augment = _known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
         batch, every = recipe.batch, recipe.validate_every
-        return Setting(optimizer, steps, batch, every, first_step, test_at, augment, engine, threads)
+        return Setting(optimizer, steps, batch, every, first_step, test_at, train_at, augment, engine, threads)
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:

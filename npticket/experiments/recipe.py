@@ -58,6 +58,7 @@ class Recipe:
     seed: int = 0
     validate_every: int = 100
     test_at: tuple[int, ...] = ()
+    train_at: tuple[int, ...] = ()
     rewind_step: int = 0
 
     def __post_init__(self) -> None:
@@ -68,8 +69,9 @@ class Recipe:
             raise RecipeError(f"seed must not be negative, got {self.seed}")
         if not 0 <= self.rewind_step < self.steps:
             raise RecipeError(f"rewind_step must lie between 0 and {self.steps - 1}, got {self.rewind_step}")
-        if not all(1 <= step <= self.steps for step in self.test_at):
-            raise RecipeError(f"test_at must lie between 1 and {self.steps}, got {list(self.test_at)}")
+        for name in ("test_at", "train_at"):
+            if not all(1 <= step <= self.steps for step in getattr(self, name)):
+                raise RecipeError(f"{name} must lie between 1 and {self.steps}, got {list(getattr(self, name))}")
         if not self.series or len(set(self.series)) != len(self.series):
             raise RecipeError(f"series must name at least one, and each once, got {list(self.series)}")
 
@@ -89,6 +91,7 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
         recipe,
         steps=steps,
         test_at=tuple(sorted({max(1, at(step)) for step in recipe.test_at})),
+        train_at=tuple(sorted({max(1, at(step)) for step in recipe.train_at})),
         schedule=Part(recipe.schedule.name, **{name: moved(o) for name, o in recipe.schedule.options.items()}),
         rewind_step=at(recipe.rewind_step),
         validate_every=min(recipe.validate_every, steps),

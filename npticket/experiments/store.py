@@ -26,7 +26,8 @@ from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
 from npticket.experiments.series import Key
 from npticket.task import Task
 
-TABLES_EVERY = 10.0  # seconds between writings of the tables: they grow with every run, the runs' files do not
+TABLES_EVERY = 10.0  # seconds between writings of the tables, at least: they grow with every run
+TABLES_SHARE = 50  # and as many times what the last writing took
 UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
               zipfile.BadZipFile)  # fmt: skip
 
@@ -40,7 +41,7 @@ class Store(AbstractContextManager["Store"]):
     def __init__(self, folder: str | Path, recipe: Recipe, task: Task, manifest: Mapping[str, Json], size: int) -> None:
         self.folder, self._task, self._size = Path(folder), task, size
         self._order = {series: i for i, series in enumerate(recipe.series)}
-        self._written = 0.0
+        self._next_tables = 0.0
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.folder / ".lock")
         try:
@@ -74,7 +75,7 @@ class Store(AbstractContextManager["Store"]):
         np.savez(file, allow_pickle=False, **run)
         write(path, file.getvalue())
         self._runs[key] = _light(run)
-        if time.monotonic() - self._written > TABLES_EVERY:
+        if time.monotonic() > self._next_tables:
             self.write_tables()
 
     def load(self, key: Key) -> dict[str, np.ndarray]:
@@ -90,12 +91,14 @@ class Store(AbstractContextManager["Store"]):
 
     def write_tables(self) -> None:
         """Write results.csv and curves.csv from all runs, ordered by round, series and trial."""
+        began = time.monotonic()
         keys = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
         results = tables.text(tables.result_columns(self._task), map(self.result, keys))
         curves = tables.text(tables.curve_columns(self._task), (row for key in keys for row in self._curve(key)))
         write(self.folder / "results.csv", results.encode())
         write(self.folder / "curves.csv", curves.encode())
-        self._written = time.monotonic()
+        now = time.monotonic()
+        self._next_tables = now + max(TABLES_EVERY, TABLES_SHARE * (now - began))
 
     def close(self, *_: object) -> None:
         """Bring the tables and the manifest up to date and let other processes in."""

@@ -25,7 +25,7 @@ Row = Mapping[str, Json]
 def measured_columns(task: Task) -> tuple[str, ...]:
     """Name the columns of results.csv that come from early stopping and from the end."""
     names = [measure.name for measure in task.measures[1:] or task.measures]
-    when = ("early_stop_test", "final_test", "final_train")
+    when = ("early_stop_test", "final_test", "final_train", "best_train")
     return ("early_stop_step", "early_stop_val_loss", *(f"{w}_{name}" for w in when for name in names))
 
 

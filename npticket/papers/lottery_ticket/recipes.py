@@ -23,6 +23,11 @@ def _convolutions(rate: float) -> Part:
     return Part("magnitude", rates={"conv*/W": rate, **_dense_layers(0.2)})
 
 
+def _late(steps: int) -> tuple[int, ...]:
+    """Where in the last tenth of the training the training set is looked at, besides its end."""
+    return tuple(steps * percent // 100 for percent in (92, 94, 96, 98))
+
+
 def _deep(recipe: Recipe, name: str, source: str, lr: float, drops: tuple[int, int], warmup: int = 0) -> Recipe:
     """The recipe with SGD at `lr`, a tenth of it from the first of `drops` on, a hundredth from the second."""
     schedule = Part("step_drops", drops=[[drops[0], lr / 10], [drops[1], lr / 100]], warmup=warmup)
@@ -43,23 +48,25 @@ def _sweep(name: str, source: str, label: str, values: Mapping[str, Recipe]) -> 
 LENET = Recipe(
     name="lenet-mnist", source="Figures 1, 3, 4a, 4b, 11, 12, 14", net=Part("lenet_300_100"), data=Part("mnist"),
     optimizer=Part("adam", lr=1.2e-3), prune=Part("magnitude", rates=_dense_layers(0.2)),
-    batch=60, steps=50_000, rounds=29, series=CONTROLS,
+    batch=60, steps=50_000, rounds=29, train_at=_late(50_000), series=CONTROLS,
 )
 CONV_2 = Recipe(
     name="conv2-cifar10", source="Figures 1, 5, 13, 14", net=Part("conv_2"), data=Part("cifar10"),
     optimizer=Part("adam", lr=2e-4), prune=_convolutions(0.1),
-    batch=60, steps=20_000, rounds=22, series=CONTROLS,
+    batch=60, steps=20_000, rounds=22, train_at=_late(20_000), series=CONTROLS,
 )
 CONV_4 = replace(CONV_2, name="conv4-cifar10", net=Part("conv_4"),
-    optimizer=Part("adam", lr=3e-4), steps=25_000, rounds=25)
-CONV_6 = replace(CONV_4, name="conv6-cifar10", net=Part("conv_6"), prune=_convolutions(0.15), steps=30_000)
+    optimizer=Part("adam", lr=3e-4), steps=25_000, train_at=_late(25_000), rounds=25)
+CONV_6 = replace(CONV_4, name="conv6-cifar10", net=Part("conv_6"), prune=_convolutions(0.15), steps=30_000,
+    train_at=_late(30_000))
 CONVS = {2: CONV_2, 4: CONV_4, 6: CONV_6}
 
 RESNET_18 = replace(
     CONV_2, net=Part("resnet_18"), augment=Part("flip_and_crop"),
     # All convolutions together, without the output layer and the shortcuts (section 4).
     prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}),
-    batch=128, steps=30_000, rounds=15, validate_every=500, test_at=(10_000, 20_000, 30_000), series=BOTH)
+    batch=128, steps=30_000, rounds=15, validate_every=500, test_at=(10_000, 20_000, 30_000),
+    train_at=(), series=BOTH)
 RESNET_18_HIGH = _deep(RESNET_18, "resnet18-high", "Figure 8, left", 0.1, (20_000, 25_000))
 RESNET_18_LOW = _deep(RESNET_18, "resnet18-low", "Figure 8, middle", 0.01, (20_000, 25_000))
 RESNET_18_WARMUP = _deep(RESNET_18, "resnet18-warmup", "Figure 8, right", 0.03, (20_000, 25_000), warmup=20_000)
@@ -79,7 +86,8 @@ RECIPES = {recipe.name: recipe for recipe in (
     *(replace(conv, name=f"conv{depth}-continued", source="Figure 10", series=CONTINUED)
       for depth, conv in CONVS.items()),
     *(replace(conv, name=f"conv{depth}-dropout", source="Figure 6", net=conv.net.having(dropout=0.5),  # appendix H.5
-              optimizer=Part("adam", lr=3e-4 if depth == 2 else 2e-4), steps=3 * conv.steps, series=BOTH)
+              optimizer=Part("adam", lr=3e-4 if depth == 2 else 2e-4), steps=3 * conv.steps,
+              train_at=_late(3 * conv.steps), series=BOTH)
       for depth, conv in CONVS.items()),
     RESNET_18_LOW, RESNET_18_HIGH, RESNET_18_WARMUP,
     VGG_19_LOW, VGG_19_HIGH, VGG_19_WARMUP,
