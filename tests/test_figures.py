@@ -30,8 +30,7 @@ def outcome(series=("winning_ticket", "random_reinit"), rounds=4, test_at=(), ra
                 results.append(run | {
                     "density": (1 - rate) ** r, "early_stop_step": 100 * (r + t + 1), "early_stop_val_loss": 0.1,
                     "early_stop_test_acc": acc, "final_test_acc": acc - 0.02, "final_train_acc": 1.0,
-                    "best_train_acc": 1.0, "steps": steps,
-                    "seconds": 1.0,
+                    "best_train_acc": 1.0, "steps": steps, "seconds": 1.0,
                 })  # fmt: skip
                 curves.extend(
                     run | {"step": step, "train_loss": 1.0, "val_loss": 1 / step, "val_acc": acc,
@@ -125,6 +124,22 @@ def test_lines_are_means_and_bands_the_range_of_the_runs(tmp_path, drawn):
     assert (corners.min(), corners.max()) == (pytest.approx(90.0), pytest.approx(91.2))
     gap = lines(drawn["generalisation"].axes[2])["winning ticket"].get_ydata()
     np.testing.assert_allclose(gap, [11.5, 11.4, 11.3])
+
+
+def test_what_was_cut_short_has_an_open_marker_and_an_arrow(tmp_path, drawn):
+    whole = outcome(steps=2_000)
+    short = [row | {"steps": int(row["early_stop_step"] / 0.95)} if row["round"] == 2 else row for row in whole.results]
+    draw(whole, tmp_path)
+    assert canvas.CUT_SHORT not in drawn["early_stopping"].get_suptitle()
+    draw(replace(whole, results=short), tmp_path)
+    figure = drawn["early_stopping"]
+    assert canvas.CUT_SHORT in " ".join(figure.get_suptitle().split("\n"))
+    for axes, expected in zip(figure.axes, (2, 2, 0), strict=True):  # ticket and reinit; not what is read at the end
+        arrows = [text for text in axes.texts if text.get_gid() == canvas.CUT_SHORT]
+        markers = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+        assert (len(arrows), len(markers)) == (expected, expected)
+        assert all(arrow.xy[0] == pytest.approx(64) for arrow in arrows)
+    assert canvas.CUT_SHORT not in drawn["final_accuracy"].get_suptitle()
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,19 @@ def test_the_verdict_admits_that_there_is_none():
 
 def test_runs_cut_short_cannot_win_and_a_dense_one_cut_short_leaves_nothing_to_compare_with():
     dense_short = [row | {"steps": 4400} if row["round"] == 0 else row for row in RESULTS]
-    assert verdict(outcome(dense_short)).startswith("Too short for a verdict: after 4,400 steps")
+    assert verdict(outcome(dense_short)).startswith("Too short for a verdict: the dense network's")
+    assert "in the last tenth of its 4,400 steps" in verdict(outcome(dense_short))
     tickets_short = [row | {"steps": row["early_stop_step"]} if row["round"] else row for row in RESULTS]
     assert "No winning ticket here" in verdict(outcome(tickets_short))
+
+
+def test_what_is_read_at_the_early_stop_of_a_run_cut_short_is_printed_as_a_bound():
+    short = [row | {"steps": int(row["early_stop_step"] / 0.95)} if row["round"] == 1 else row for row in RESULTS]
+    lines = tables(outcome(short)).splitlines()
+    whole = next(line for line in lines if line.startswith("    0 "))
+    bound = next(line for line in lines if line.startswith("    1 "))
+    assert (whole.count("≥"), bound.count("≥")) == (0, 2)  # early stop and accuracy there, not that at the end
+    assert row(outcome(short), [TICKET], 1).count("≥") == 2
 
 
 def test_the_verdict_at_the_end_counts_accuracy_alone():
