@@ -71,7 +71,7 @@ class Schedule:
         groups: dict[object, list[Key]] = {}
         for key, run in sorted(self.runs.items(), key=lambda item: (not self._keep[item[0]], item[0].round)):
             if key in missing and all(self.store.holds(*stored) for stored in run.given.values()):
-                length = run.round, run.first_step, run.steps, run.rate_at
+                length = run.round, run.order, run.first_step, run.steps, run.rate_at
                 groups.setdefault(key if key in alone else length, []).append(key)
         return list(groups.values())
 

@@ -88,6 +88,9 @@ class Run:
 
     `start(at)` says where it starts, and is called where it trains, under the masks given unless `own_masks` says that
     it makes others of them. With `rate_at` the learning rate is always the one that the schedule has at that step.
+    Another `order` is another order of minibatches, and of what augmentation and dropout draw, from the same start:
+    for a network trained several times, as the dense one is, or to see how far two end apart (linear mode connectivity,
+    Frankle et al. 2020).
     """
 
     round: int
@@ -97,6 +100,7 @@ class Run:
     first_step: int = 0
     steps: int | None = None
     rate_at: int | None = None
+    order: int = 0
 
 
 Runs = Generator[Run | Done, Left, None]
