@@ -85,7 +85,7 @@ def test_every_series_has_its_rounds(whole):
     assert outcome.series == [s for s in EVERYTHING if s != "random_reinit_2"]
     assert outcome.note == (
         "2 trials of 12 steps; reduced: 12 of 50,000 steps, 3 of 29 rounds, 2 of 5 trials; "
-        "not the paper's: net, batch, validate_every, test_at, train_at"
+        "not the paper's: net, batch, validate_every, test_at"
     )
     assert outcome.title == "LeNet-6-4 on noise"
     assert {row["step"] for row in outcome.curves} == {3, 5, 10, 12}
@@ -242,7 +242,8 @@ def test_a_directory_of_the_earlier_form_goes_on(whole, tmp_path, monkeypatch):
         {
             "name": "lenet-mnist", "source": SMALL.source, "net": "lenet_300_100", "data": "mnist",
             "optimizer": "adam", "lr": 0.0012, "batch": 8, "steps": 12, "rounds": 3, "trials": 2, "seed": 0,
-            "series": list(EVERYTHING), "validate_every": 5, "test_at": [3, 12], "net_options": {"hidden": [6, 4]},
+            "series": list(EVERYTHING), "validate_every": 5, "test_at": [3, 12], "train_at": [11],
+            "net_options": {"hidden": [6, 4]},
             "rates": {}, "pruned_globally": None, "momentum": 0.0, "weight_decay": 0.0, "drops": [], "warmup": 0,
             "augment": False, "rewind_step": 0,
         },

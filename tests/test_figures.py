@@ -29,7 +29,8 @@ def outcome(series=("winning_ticket", "random_reinit"), rounds=4, test_at=(), ra
                 acc = 0.9 + r / 1000 + t / 100 - 0.1 * min(i, 1)
                 results.append(run | {
                     "density": (1 - rate) ** r, "early_stop_step": 100 * (r + t + 1), "early_stop_val_loss": 0.1,
-                    "early_stop_test_acc": acc, "final_test_acc": acc - 0.02, "final_train_acc": 1.0, "best_train_acc": 1.0, "steps": steps,
+                    "early_stop_test_acc": acc, "final_test_acc": acc - 0.02, "final_train_acc": 1.0,
+                    "best_train_acc": 1.0, "steps": steps,
                     "seconds": 1.0,
                 })  # fmt: skip
                 curves.extend(

@@ -139,7 +139,8 @@ def test_rates_by_pattern_and_scope():
 WRONG = {  # for every field, a value that JSON can hold and the field cannot
     "name": 3, "source": None, "net": ["lenet_300_100"], "data": "mnist", "optimizer": {"lr": 0.1}, "prune": None,
     "batch": 6.5, "steps": True, "rounds": "3", "trials": 0, "seed": -1, "series": "winning_ticket", "task": 1,
-    "schedule": {"name": 3}, "augment": True, "validate_every": 0, "test_at": [60_000], "rewind_step": 50_000,
+    "schedule": {"name": 3}, "augment": True, "validate_every": 0, "test_at": [60_000], "train_at": [0],
+    "rewind_step": 50_000,
 }  # fmt: skip
 
 
@@ -161,7 +162,7 @@ def test_unknown_and_missing_fields_are_refused_by_name():
 def test_json_holds_what_differs_from_the_defaults():
     """So that a field which is added later leaves directories as valid as they were."""
     assert set(to_json(LENET)) == {
-        "name", "source", "net", "data", "optimizer", "prune", "batch", "steps", "rounds", "series"
+        "name", "source", "net", "data", "optimizer", "prune", "batch", "steps", "rounds", "series", "train_at"
     }  # fmt: skip
     assert to_json(LENET)["optimizer"] == {"name": "adam", "lr": 1.2e-3}
     assert set(to_json(replace(LENET, seed=3))) - set(to_json(LENET)) == {"seed"}
@@ -234,13 +235,13 @@ OLD_LENET = {
     "optimizer": "adam", "lr": 0.0012, "batch": 60, "steps": 50_000, "rounds": 29, "trials": 5, "seed": 0,
     "series": list(LENET.series), "validate_every": 100, "test_at": [], "net_options": {}, "rates": {},
     "pruned_globally": None, "momentum": 0.0, "weight_decay": 0.0, "drops": [], "warmup": 0, "augment": False,
-    "rewind_step": 0,
+    "rewind_step": 0, "train_at": list(LENET.train_at),
 }  # fmt: skip
 OLD_RESNET = OLD_LENET | {
     "name": "resnet18-warmup", "source": "Figure 8, right", "net": "resnet_18", "data": "cifar10", "optimizer": "sgd",
     "lr": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "drops": [[20_000, 0.03 / 10], [25_000, 0.03 / 100]],
     "warmup": 20_000, "augment": True, "batch": 128, "steps": 30_000, "rounds": 15, "validate_every": 500,
-    "test_at": [10_000, 20_000, 30_000], "series": ["winning_ticket", "random_reinit"],
+    "test_at": [10_000, 20_000, 30_000], "train_at": [], "series": ["winning_ticket", "random_reinit"],
 }  # fmt: skip
 
 

@@ -34,7 +34,8 @@ def rows(series, round, density, stops, accuracies, steps=5000):
     return [
         {
             "trial": t, "series": series, "round": round, "density": density, "early_stop_step": stop,
-            "early_stop_val_loss": 0.1, "early_stop_test_acc": acc, "final_test_acc": acc, "final_train_acc": 1.0, "best_train_acc": 1.0,
+            "early_stop_val_loss": 0.1, "early_stop_test_acc": acc, "final_test_acc": acc, "final_train_acc": 1.0,
+            "best_train_acc": 1.0,
             "steps": steps, "seconds": 1.0,
         }
         for t, (stop, acc) in enumerate(zip(stops, accuracies, strict=True))

@@ -219,10 +219,22 @@ def test_digests_tell_masks_apart(tmp_path):
 
 def test_tables_are_written_on_the_way(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "TABLES_EVERY", 0)
+    monkeypatch.setattr(store, "TABLES_SHARE", 0)
     with opened(tmp_path) as s:
         for t in (0, 1):
             s.add(KEY._replace(trial=t), made_up())
             assert len(tables.read(tmp_path / "results.csv", tables.result_columns(CLASSIFY))) == t + 1
+
+
+def test_writing_tables_takes_a_small_part_of_the_time(tmp_path, monkeypatch):
+    with opened(tmp_path) as s:
+        clock = iter([0.0, 3.0, 3.0 + 50 * 3.0, 3.1 + 50 * 3.0, 160.0, 163.0])  # each writing takes 3 seconds
+        monkeypatch.setattr(store.time, "monotonic", lambda: next(clock))
+        s.write_tables()
+        for t in range(2):  # just not yet, and now
+            s.add(KEY._replace(trial=t), made_up())
+            assert len(tables.read(tmp_path / "results.csv", tables.result_columns(CLASSIFY))) == 2 * t
+        monkeypatch.undo()
 
 
 def test_a_full_disk_at_the_end_does_not_keep_the_lock(tmp_path, monkeypatch):

@@ -120,7 +120,8 @@ def test_both_engines_measure_what_the_task_names(make, monkeypatch):
         assert list(plain.curves) == ["train_loss", "val_loss", "val_mae", "test_loss", "test_mae"]
         assert set(plain.results) == {
             "early_stop_step", "early_stop_val_loss", "early_stop_test_loss", "early_stop_test_mae",
-            "final_test_loss", "final_test_mae", "final_train_loss", "final_train_mae", "best_train_loss", "best_train_mae", "seconds",
+            "final_test_loss", "final_test_mae", "final_train_loss", "final_train_mae",
+            "best_train_loss", "best_train_mae", "seconds",
         }  # fmt: skip
         assert plain.at_steps.tolist() == [2, 3, 6, 7]
         for split, curve, final in (("test", "test_", "final_test_"), ("validation", "val_", None),
