@@ -120,7 +120,7 @@ def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, dat
         step = np.median(begins[1:times] - ends[: times - 1]) / every
         looks = (ends - begins) / len(some.test)
         once = ends[-1] - began - every * times * step - len(some.test) * looks.sum()
-        return Cost(once, step, np.median(looks))
+        return Cost(max(0.0, once), step, np.median(looks))  # on a busy machine what is left over can be less than 0
 
     roughly = trained(1, 2)
     return trained(max(1, min(MOST, int(BLOCK / roughly.step))), BLOCKS)
