@@ -26,6 +26,9 @@ def test_all_runs_are_known_before_the_first_and_wait_only_for_runs_of_their_tri
     runs = planned(recipe, PARTS.series)
     expected = {Key(name, r, t) for name in names for r in range(rounds) for t in range(trials)}
     expected -= {Key(name, 0, t) for name in names[1:] for t in range(trials)}
+    dense = [name for name in names if name.startswith("dense")]
+    expected -= {Key(name, r, t) for name in dense for r in range(rounds) for t in range(trials)}
+    expected |= {Key(name, 0, t) for name in dense for t in range(trials)}
     assert set(runs) == expected | {Key(REWIND_POINT, 0, t) for t in range(trials) if late}
     for key, asked in runs.items():
         for stored in asked.given.values():
@@ -58,7 +61,11 @@ def test_what_each_series_takes_along(rewind_step):
     assert given("pruned_at_init", 2) == point
     assert runs[Key("random_mask", 2, 0)].own_masks and not runs[Key("random_reinit", 2, 0)].own_masks
     fresh = ("random_reinit", "random_mask", "one_shot_reinit", "fine_tuning")
-    for name in SERIES:
+    for n in range(2, 6):
+        assert given(f"dense_{n}", 0) == {}
+        assert (runs[Key(f"dense_{n}", 0, 0)].order, runs[Key(f"dense_{n}", 0, 0)].first_step) == (n - 1, 0)
+    for name in (name for name in SERIES if not name.startswith("dense")):
+        assert runs[Key(name, 2, 0)].order == 0
         expected = 0 if name.startswith(fresh) else rewind_step
         assert runs[Key(name, 2, 0)].first_step == expected
 
