@@ -11,7 +11,7 @@ from test_experiment import SMALL, data, experiment
 from npticket.experiments import run
 from npticket.experiments.parts import Parts, merged
 from npticket.experiments.recipe import Part, RecipeError
-from npticket.experiments.series import REWIND_POINT, Done, Key, Run, Series, kept, planned, rewind_point
+from npticket.experiments.series import REWIND_POINT, Done, Key, Run, Series, planned, rewind_point, taken_along
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.series import SERIES, ticket
 
@@ -34,7 +34,7 @@ def test_all_runs_are_known_before_the_first_and_wait_only_for_runs_of_their_tri
         for stored in asked.given.values():
             assert stored.key in runs and stored.key.trial == key.trial
             assert stored.key.round < key.round or stored.key.series == REWIND_POINT
-            assert stored.what in kept(runs)[stored.key]
+            assert stored.what in taken_along(runs)[stored.key]
 
 
 @pytest.mark.parametrize("rewind_step", [0, 4])
@@ -70,8 +70,10 @@ def test_what_each_series_takes_along(rewind_step):
         assert runs[Key(name, 2, 0)].first_step == expected
 
 
-def test_only_what_others_take_along_is_kept():
-    wanted = kept(planned(replace(SMALL, series=("winning_ticket", "one_shot"), rounds=3, trials=1), PARTS.series))
+def test_what_others_take_along():
+    wanted = taken_along(
+        planned(replace(SMALL, series=("winning_ticket", "one_shot"), rounds=3, trials=1), PARTS.series)
+    )
     assert wanted[Key("winning_ticket", 0, 0)] == {"next_masks", "end"}
     assert wanted[Key("winning_ticket", 1, 0)] == {"next_masks"}
     assert wanted[Key("winning_ticket", 2, 0)] == wanted[Key("one_shot", 2, 0)] == set()

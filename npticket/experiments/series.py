@@ -1,7 +1,8 @@
 """How a line of a figure comes about: a series is a generator of the training runs of one trial.
 
 It yields a Run, to have it trained, or a Done, to wait for a run of another series, and is sent what that left: names
-of arrays in the store, to hand on. It never sees a number: all runs are known before the first is trained.
+of arrays in the store, to hand on. It never sees a number: all runs are known before the first is trained. None may
+depend on how many rounds, trials or other series a recipe asks for: more of them leave it as it is.
 
     def winning_ticket(recipe):
         masks, point = {}, {}
@@ -150,7 +151,7 @@ def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Done, Key]
             asked = runs.send({what: Stored(key, what) for what in LEFT})
 
 
-def kept(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
+def taken_along(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
     """Return which arrays of each run others take along."""
     wanted: dict[Key, set[str]] = {key: set() for key in runs}
     for run in runs.values():
