@@ -162,6 +162,24 @@ def test_draws_of_one_control_are_one_line(tmp_path, drawn):
     assert set(lines(drawn["early_stopping"].axes[0])) == {"winning ticket", "random reinit", "dense network"}
 
 
+def test_several_dense_networks_are_one_point(tmp_path, drawn):
+    """Two runs a trial in round 0, one in the others: the means, and the range of all."""
+    whole = outcome(("winning_ticket", "random_reinit"), rounds=3)
+    again = [
+        [row | {"series": "dense_2", **more} for row in rows if (row["series"], row["round"]) == ("winning_ticket", 0)]
+        for rows, more in ((whole.results, {"early_stop_step": 650}), (whole.curves, {}))
+    ]
+    recipe = replace(whole.recipe, series=(*whole.recipe.series, "dense_2"))
+    results, curves = (rows + more for rows, more in zip((whole.results, whole.curves), again, strict=True))
+    draw(replace(whole, recipe=recipe, results=results, curves=curves), tmp_path)
+    steps = drawn["early_stopping"].axes[0]
+    np.testing.assert_allclose(lines(steps)["winning ticket"].get_ydata(), [0.4, 0.25, 0.35])  # 100, 200, 650, 650
+    np.testing.assert_allclose(lines(steps)["dense network"].get_ydata(), 0.4)
+    assert steps.collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(0.65)
+    assert legend(drawn["early_stopping"]) == ["winning ticket", "random reinit", "dense network"]
+    assert "100.0 %" in legend(drawn["curves"])
+
+
 def test_structure_controls_and_one_shot_show_their_series(tmp_path, drawn):
     draw(outcome(("winning_ticket", *CONTROLS)), tmp_path)
     ours, reinit, dense = "winning ticket", "random reinit", "dense network"

@@ -191,6 +191,29 @@ def test_draws_of_one_control_are_summarised_together_in_order():
     assert found.series == ["random_reinit", "noise_2"]
 
 
+DENSE_2 = rows("dense_2", 0, 1.0, [4800, 4400], [0.980, 0.978])  # later in trial 0, else the same
+
+
+def test_several_dense_networks_of_a_trial_are_put_together():
+    found = outcome([*DENSE_2, *RESULTS], series=(*BOTH, "dense_2"))
+    assert found.series == list(BOTH)
+    dense, *tickets = found.points(TICKET)
+    assert dense["early_stop_step"].tolist() == [4000, 4400, 4800, 4400]
+    assert (dense.trial.tolist(), dense.trials) == ([0, 1, 0, 1], 2)
+    assert dense.per_trial(dense["early_stop_step"]).tolist() == [4400, 4400]
+    assert [point.trial.tolist() for point in tickets] == [[0, 1]] * 5
+    assert next(line for line in tables(found).splitlines() if line.startswith("    0")).split()[-1] == "4"
+
+
+def test_the_verdict_compares_each_trial_with_the_mean_of_its_dense_networks():
+    results = [*DENSE_2, *(row for row in RESULTS if row["round"] < 4)]
+    text = verdict(outcome(results, series=(*BOTH, "dense_2")))
+    assert "50.0 %: early stop after 2,100 steps, the dense network after 4,400 (-52%)" in text
+    # At 12.5 % trial 0 stops after 4,100 steps, one of its dense networks after 4,000, both in the mean after 4,400.
+    assert "down to 12.5 % of the weights" in text
+    assert "in 2 of 2 trials, each against its own dense network" in text
+
+
 def test_curves_are_gathered_by_run_with_gaps_as_nan():
     steps, acc = outcome(curves=CURVES).curve(TICKET, 1, "test_acc")
     assert steps.tolist() == [10, 30]

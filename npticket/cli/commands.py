@@ -66,8 +66,6 @@ def run_recipe(args: Namespace, library: Library) -> int:
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         try:
-            if args.backend == "numpy" and not args.scheduler:
-                print(costs.announcement(Experiment(recipe, parts), jobs, args.engine, data), flush=True)
             result = run(recipe, parts, out, data, means, say=True)
             print(f"\n{tables.tables(result)}\nResults: {out}", flush=True)
         except DivergedError as error:  # a sweep goes on with its other values

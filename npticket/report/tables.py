@@ -79,7 +79,8 @@ def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials:
                 "both as fast and as good as the dense one.")  # fmt: skip
     smallest, best = min(winners, key=lambda p: p.density), max(winners, key=lambda p: _mean(good, p))
     fastest = min(winners, key=lambda p: _mean(STOP, p))
-    alone = (STOP.of(smallest) <= STOP.of(dense)) & (good.of(smallest) >= good.of(dense))
+    stops, goods = ([p.per_trial(q.of(p)) for p in (smallest, dense)] for q in (STOP, good))
+    alone = (stops[0] <= stops[1]) & (goods[0] >= goods[1])
     fast, slow = _mean(STOP, fastest), _mean(STOP, dense)
     said = f"early stop after {fast:,.0f} steps, the dense network after {slow:,.0f} ({fast / slow - 1:+.0%})"
     amounts = f"{_amount(good, best)} on the test set, the dense network {_amount(good, dense)}"
