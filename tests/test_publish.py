@@ -21,7 +21,9 @@ from npticket.report import figures, page
 ROOT = Path(__file__).parents[1]
 PUBLISHED = sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/README.md"))
 NOISE = Small(tuple(map(on_noise, LIBRARY.papers)))
-BARE = re.compile(r"\d (?:%|times|points|percentage points|steps)(?!\w)")  # numbers that results could contradict
+BARE = re.compile(
+    r"\d\s(?:%(?!\s+of\s+the\s+weights)|times|points|percentage points|steps)(?!\w)"
+)  # what rows may contradict
 
 
 def commands(text):
@@ -154,15 +156,18 @@ def test_the_check_of_commands_can_fail(line):
         check_commands(f"As made:\n\n{line}\n", NOISE)
 
 
-def test_a_page_keeps_what_was_written_by_hand(goal):
+def test_a_page_keeps_what_was_written_by_hand_and_has_the_figures_that_it_shows(goal):
+    for path in goal.glob("*.png"):
+        path.unlink()
     (goal / "README.md").write_text(
         "# Mine\n\n<!-- results: table -->\nold\n<!-- end -->\n\nThe dense one stops at step "
-        "<!-- {early_stop: winning_ticket 100} -->?<!-- -->.\n"
+        "<!-- {early_stop: winning_ticket 100} -->?<!-- -->.\n\n![Curves](curves.png)\n"
     )
     assert cli.main(["publish", str(goal), str(goal)], NOISE) == 0
     text = (goal / "README.md").read_text()
     assert text.startswith("# Mine\n\n<!-- results: table -->\n\nMeans over the runs") and "old" not in text
-    assert re.search(r"stops at step <!-- \{early_stop: winning_ticket 100\} -->≥?20<!-- -->\.\n$", text)
+    assert re.search(r"stops at step <!-- \{early_stop: winning_ticket 100\} -->≥?20<!-- -->\.\n", text)
+    assert [path.name for path in goal.glob("*.png")] == ["curves.png"]
 
 
 def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
@@ -176,7 +181,7 @@ def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
     assert contents(goal) == before
     text = before[Path("README.md")].decode()
     assert "    npticket run lenet-prune-rate --steps 20 --rounds 2 --trials 2\n" in text
-    assert "| 0.4 | 100.0 %: " in text and "(0.8/results.csv)" in text
+    assert "| 0.4 | 100.0 %: " in text and "[0.8](0.8)" in text
     check(goal, NOISE, tmp_path / "copy")
     lone = goal / "0.4"
     assert cli.main(["publish", str(lone), str(tmp_path / "lone")], NOISE) == 0
@@ -219,6 +224,16 @@ def test_curves_that_were_kept_draw_the_same_figures(tmp_path):
     for name in ("curves.png", "validation_loss.png"):
         one, other = (image.imread(tmp_path / folder / name) for folder in ("whole", "few"))
         assert (abs(one - other) > 0.02).mean() < 1e-3
+
+
+def test_tables_of_pages_have_early_stopping_or_the_steps_at_which_the_test_set_was_looked_at():
+    lines = page.results(outcome(rounds=3)).splitlines()
+    assert lines[0] == "Means over the runs: early stop at step / test acc. there (%)"
+    assert lines[2] == "| weights | winning ticket | random reinit |"
+    assert lines[4:6] == ["| 100.0 % | 150 / 90.50 |  |", "| 80.0 % | 250 / 90.60 | 250 / 80.60 |"]
+    lines = page.results(outcome(rounds=2, test_at=(500, 900))).splitlines()
+    assert lines[0] == "Means over the runs: test accuracy (%) after 500 / 900 steps"
+    assert lines[-1] == "| 80.0 % | 90.60 / 90.60 | 80.60 / 80.60 |"
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
 
 
 def draw(goal: Path, library: Library) -> list[str]:
-    """Draw the figures of what is published in `goal` as PNG: those of experiments, or that of a sweep alone."""
-    found = outcomes(goal, library)
+    """Draw the experiments in `goal`, or the sweep that they are, as PNG; keep and return what its page shows."""
+    found, text = outcomes(goal, library), _page(goal)
     sweep = _sweep([outcome.recipe for outcome in found.values()], library)
     with TemporaryDirectory() as temporary:
         there = Path(temporary)
@@ -62,10 +62,12 @@ def draw(goal: Path, library: Library) -> list[str]:
             drawn = {goal: figures.draw_sweep(sweep, by_recipe, there)}
         else:
             drawn = {f: figures.draw(one, there / f.name, library.plots(one.recipe)) for f, one in found.items()}
-        paths = [(path, folder / path.name) for folder, of in drawn.items() for path in of if path.suffix == ".png"]
-        for path, copy in paths:
-            shutil.copyfile(path, copy)
-    return [copy.relative_to(goal).as_posix() for _, copy in paths]
+        pairs = ((folder / path.name, path) for folder, of in drawn.items() for path in of if path.suffix == ".png")
+        pngs = {image.relative_to(goal).as_posix(): path for image, path in pairs}
+        shown = [name for name in pngs if not text or f"({name})" in text]
+        for name in shown:
+            shutil.copyfile(pngs[name], goal / name)
+    return shown
 
 
 def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str, str]:
@@ -74,10 +76,14 @@ def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str
     verdicts = claims.judge(library.claims, {outcome.recipe.name: outcome for outcome in found.values()})
     by_folder = {"" if folder == goal else folder.name: outcome for folder, outcome in found.items()}
     sweep = _sweep([outcome.recipe for outcome in found.values()], library)
-    text = (goal / PAGE).read_text() if (goal / PAGE).exists() else page.new(by_folder, drawn)
+    text = _page(goal) or page.new(by_folder, drawn)
     blocks = page.blocks(by_folder, sweep, commands(by_folder, sweep, library), verdicts)
     judged = files.json_text(claims.as_json(verdicts))
     return {CLAIMS: judged, PAGE: page.counted(page.filled(text, blocks), by_folder)}
+
+
+def _page(goal: Path) -> str:
+    return (goal / PAGE).read_text() if (goal / PAGE).exists() else ""
 
 
 def _sweep(recipes: Sequence[Recipe], library: Library) -> Sweep | None:

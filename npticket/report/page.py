@@ -89,15 +89,16 @@ def blocks(
 
 def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
     """Say how the results were made: by which commands, how many runs of how many steps, on which machines."""
-    lines = ["\n".join(f"    {command}" for command in commands)]
+    alike: dict[str, dict[str, Outcome]] = {}
     for folder, outcome in outcomes.items():
-        where, runs = f"{folder}/" if folder else "", f"{len(outcome.results):,} training runs"
-        took = words(sum(row["seconds"] for row in outcome.results))
-        rows, recipe, machine = (f"[{name}]({where}{name})" for name in ("results.csv", "recipe.json", "manifest.json"))
-        lines.append(
-            f"{f'{folder}: ' * bool(folder)}{outcome.title}; {outcome.note}; seed {outcome.recipe.seed}. {runs} "
-            f"({took}), all in {rows}, made from {recipe}; {machine}."
-        )
+        about = f"{outcome.title}; {outcome.note}; seed {outcome.recipe.seed}"
+        alike.setdefault(about, {})[folder] = outcome
+    lines = ["\n".join(f"    {command}" for command in commands)]
+    for about, those in alike.items():
+        rows = [row for outcome in those.values() for row in outcome.results]
+        files = ("results.csv", "recipe.json", "manifest.json") if "" in those else those
+        links = ", ".join(f"[{file}]({file})" for file in files)
+        lines.append(f"{about}. {len(rows):,} training runs ({words(sum(row['seconds'] for row in rows))}): {links}.")
     machines = [_machine(machine) for outcome in outcomes.values() for machine in outcome.manifest["machines"]]
     return "\n\n".join([*lines, f"Made on {'; '.join(dict.fromkeys(machines))}."])
 
