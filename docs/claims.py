@@ -10,7 +10,10 @@ from npticket.report import page
 ROOT = Path(__file__).parents[1]
 README, RESULTS = ROOT / "README.md", ROOT / "docs" / "results" / "lenet" / "README.md"
 NAME = "claims: python docs/claims.py"
-COLUMNS = {"claim": "the paper's claim", "paper says": "paper", "measured": "measured", "verdict": ""}
+COLUMNS = {
+    "claim": "the paper's claim", "paper says": "paper", "measured": "measured", "95 % interval": "95 % interval",
+    "verdict": "",
+}  # fmt: skip
 CHOSEN = (
     "lenet-faster-21", "lenet-slower-below-21", "lenet-gain-13", "lenet-back-accuracy", "lenet-never-worse",
     "lenet-reinit-slower", "lenet-reinit-worse", "lenet-mask-worse",
@@ -21,10 +24,11 @@ def table(results: str) -> str:
     """Return the chosen claims of a page of results as a table, and how all of them were judged."""
     (judged,) = (mark[0] for mark in page.BLOCK.finditer(results) if mark[2] == "results: claims")
     heads, _, *rows = [_cells(line) for line in judged.splitlines() if line.startswith("|")]
-    found = {
-        claim.partition("`: ")[0].lstrip("`"): dict(zip(heads, row, strict=True)) for row in rows for claim in row[1:2]
-    }
-    chosen = [[found[name][column].partition("`: ")[2] or found[name][column] for column in COLUMNS] for name in CHOSEN]
+    found = {row[1].split("`")[1]: dict(zip(heads, row, strict=True)) for row in rows}
+    chosen = [
+        [found[name][column].partition("`: ")[2] or found[name][column].partition(": ")[0] for column in COLUMNS]
+        for name in CHOSEN
+    ]
     lines = [f"| {' | '.join(row)} |" for row in (COLUMNS.values(), ["---"] * len(COLUMNS), *chosen)]
     count = [line for line in judged.splitlines() if line and line[0].isdigit()][-1]
     return "\n".join([*lines, "", f"{len(CHOSEN)} of {len(found)} claims; of all of them {count}"])

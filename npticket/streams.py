@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 
 
-def stream(seed: int, trial: int, purpose: str, round: int = 0, index: int = 0) -> np.random.Generator:
+def stream(seed: int, trial: int, purpose: str, round: int = 0, index: int = 0, order: int = 0) -> np.random.Generator:
     """Return the generator for one `purpose` ("init", "order", "reinit" ...) of one trial in one round.
 
     `index` tells apart several draws for the same purpose: the epoch of a minibatch order, the number of a
-    reinitialisation.
+    reinitialisation. `order` is that of a `Place`; 0 is no part of the key, so that it changes nothing.
     """
-    key = (trial, zlib.crc32(purpose.encode()), round, index)
+    key = (trial, zlib.crc32(purpose.encode()), round, index, *([order] if order else []))
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
 
 
@@ -34,15 +34,17 @@ class Place:
     """Where a training run stands among others: everything random in it is a function of this and of the step.
 
     `trials` are the numbers of the rows of its parameters: trial 3 trained alone is trial 3 trained among others.
+    Trainings from the same start in the same round see other minibatches if they differ in `order`.
     """
 
     seed: int = 0
     trials: Sequence[int] = (0,)
     round: int = 0
+    order: int = 0
 
     def rngs(self, purpose: str, index: int = 0) -> list[np.random.Generator]:
         """One generator per trial for a purpose."""
-        return streams(self.seed, self.trials, purpose, self.round, index)
+        return [stream(self.seed, trial, purpose, self.round, index, self.order) for trial in self.trials]
 
     def of(self, trials: Sequence[int]) -> "Place":
         """The same place for other trials."""

@@ -81,7 +81,7 @@ def test_list_shows_what_was_measured_on_demand_or_by_a_run(small, capsys, monke
     library = Small((replace(LIBRARY.papers[0], recipes=two, sweeps={}, claims=()),))
     monkeypatch.setattr(commands, "default_jobs", lambda: 1)
     monkeypatch.setattr(costs, "threads_each", lambda jobs: 1)
-    assert [line.split()[-1] for line in listed()[:2]] == ["845", "845"]
+    assert [line.split()[-1] for line in listed()[:2]] == ["865", "865"]
     assert cli.main(["run", "a", *FEW[:4], "--rounds", "29", "--series", "winning_ticket", "--jobs", "1"], library) == 0
     capsys.readouterr()
     assert [line.split()[-1] in UNITS for line in listed()[:2]] == [True, False]
@@ -96,8 +96,8 @@ def test_run_show_figures_verify(small, capsys):
     output = capsys.readouterr().out
     output = output.removeprefix(machine.blas_hint())
     assert output.startswith("lenet-mnist (Figures 1, 3, 4a, 4b, 11, 12, 14) on noise from a test: 8 runs of 20 steps")
-    assert re.search(r"From the beginning this takes about \d+ s with 1 process\.", output)
-    assert "reduced: 20 of 50,000 steps, 2 of 29 rounds, 2 of 5 trials, 3 of 6 series" in output
+    assert re.search(r"\n8 of 8 runs are left\. This takes about \d+ s with 1 process\.\n", output)
+    assert "reduced: 20 of 50,000 steps, 2 of 29 rounds, 2 of 5 trials, 3 of 10 series" in output
     folder = Path("runs/lenet-mnist")
     table = output[output.index("LeNet-6-4 on noise") : output.index("Results:")].strip()
     assert small("show", str(folder)) == 0
@@ -119,13 +119,21 @@ def test_run_show_figures_verify(small, capsys):
     assert "reduced" in (folder / "claims.md").read_text()
 
 
-def test_the_same_command_goes_on_and_another_is_refused(small, capsys):
+def test_the_same_command_goes_on_one_for_more_grows_and_another_is_refused(small, capsys):
     assert small("run", "lenet-one-shot", *FEW, "--out", "here") == 0
     before = Path("here/results.csv").read_bytes()
+    capsys.readouterr()
     assert small("run", "lenet-one-shot", *FEW, "--out", "here") == 0
+    assert "All 18 runs are finished: nothing is left to do." in capsys.readouterr().out
     assert Path("here/results.csv").read_bytes() == before
     assert small("run", "lenet-one-shot", *FEW, "--out", "here", "--seed", "3") == 2
     assert "seed: 0 there, 3 now" in capsys.readouterr().err
+    assert small("run", "lenet-one-shot", *FEW, "--out", "here", "--trials", "3") == 0
+    assert "\n9 of 27 runs are left. This takes about" in capsys.readouterr().out
+    assert small("run", "lenet-one-shot", *FEW, "--out", "here") == 2
+    assert capsys.readouterr().err == (
+        "error: here has 3 trials, 2 asked: ask for at least 3, or choose another directory\n"
+    )
 
 
 def test_a_recipe_file_gives_what_its_name_gives(small):

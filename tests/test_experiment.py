@@ -47,7 +47,7 @@ SMALL = replace(
     train_at=(11,),
     rounds=3,
     trials=2,
-    series=EVERYTHING,
+    series=(*EVERYTHING, "dense_2"),
 )
 
 
@@ -79,7 +79,7 @@ def whole(tmp_path_factory):
 
 def test_every_series_has_its_rounds(whole):
     _, outcome = whole
-    expected = [(0, "winning_ticket", t) for t in (0, 1)]
+    expected = [(0, s, t) for s in ("winning_ticket", "dense_2") for t in (0, 1)]
     expected += [(r, s, t) for r in (1, 2) for s in EVERYTHING for t in (0, 1)]
     assert [(row["round"], row["series"], row["trial"]) for row in outcome.results] == expected
     assert outcome.series == [s for s in EVERYTHING if s != "random_reinit_2"]
@@ -118,13 +118,28 @@ def test_the_trunk_is_iterative_magnitude_pruning(whole):
     assert row["early_stop_val_loss"] == control["early_stop_val_loss"][1]
 
 
-def test_draws_of_one_control_differ(whole):
+@pytest.mark.parametrize("series", ["random_reinit", "winning_ticket"])
+def test_draws_of_one_line_differ(series, whole):
     _, outcome = whole
+    other = {"random_reinit": "random_reinit_2", "winning_ticket": "dense_2"}[series]
     first, second = (
-        [row["early_stop_val_loss"] for row in outcome.results if row["series"] == series]
-        for series in ("random_reinit", "random_reinit_2")
+        [row["early_stop_val_loss"] for row in outcome.results if row["series"] == name] for name in (series, other)
     )
-    assert not set(first) & set(second)
+    assert first and second and not set(first) & set(second)
+
+
+def test_the_dense_network_is_trained_again_from_the_same_values_in_another_order(whole):
+    _, outcome = whole
+    net = Experiment(SMALL, PARTS).net
+    theta0 = net.init(streams(0, range(2), "init"))
+    setting = Setting(Experiment(SMALL, PARTS).optimizer(), steps=12, batch=8, validate_every=5, test_at=(3, 12))
+    again = fit(net, CLASSIFY, theta0, dense_masks(theta0), data(), setting, Place(0, range(2), 0, order=1))
+    losses = [row["val_loss"] for row in outcome.curves if row["series"] == "dense_2"]
+    assert losses == again["val_loss"].ravel().tolist()
+    dense, *tickets = outcome.points("winning_ticket")
+    assert dense.trial.tolist() == [0, 1, 0, 1] and dense.density == 1.0
+    assert dense["early_stop_val_loss"][2:].tolist() == again["early_stop_val_loss"].tolist()
+    assert [point.trial.tolist() for point in tickets] == [[0, 1], [0, 1]]
 
 
 def test_continued_training_has_the_masks_of_fine_tuning(whole):
@@ -158,8 +173,9 @@ def test_all_that_hangs_on_a_round_trains_in_one_batch(tmp_path, monkeypatch):
     )
     experiment(SMALL, tmp_path, data(), lock_step=True)
     chains = ("winning_ticket", "fine_tuning")
-    first, second, third = batches
+    first, second, again, third = batches
     assert first == [Key("winning_ticket", 0, t) for t in range(2)]
+    assert again == [Key("dense_2", 0, t) for t in range(2)]  # of which alone the minibatches are in another order
     for round, batch in ((1, second), (2, third)):
         assert {key.series for key in batch} == set(EVERYTHING) and {key.round for key in batch} == {round}
         assert len(batch) == 2 * len(EVERYTHING) and batch[0].series in chains
@@ -242,7 +258,7 @@ def test_a_directory_of_the_earlier_form_goes_on(whole, tmp_path, monkeypatch):
         {
             "name": "lenet-mnist", "source": SMALL.source, "net": "lenet_300_100", "data": "mnist",
             "optimizer": "adam", "lr": 0.0012, "batch": 8, "steps": 12, "rounds": 3, "trials": 2, "seed": 0,
-            "series": list(EVERYTHING), "validate_every": 5, "test_at": [3, 12], "train_at": [11],
+            "series": list(SMALL.series), "validate_every": 5, "test_at": [3, 12], "train_at": [11],
             "net_options": {"hidden": [6, 4]},
             "rates": {}, "pruned_globally": None, "momentum": 0.0, "weight_decay": 0.0, "drops": [], "warmup": 0,
             "augment": False, "rewind_step": 0,

@@ -30,8 +30,7 @@ def outcome(series=("winning_ticket", "random_reinit"), rounds=4, test_at=(), ra
                 results.append(run | {
                     "density": (1 - rate) ** r, "early_stop_step": 100 * (r + t + 1), "early_stop_val_loss": 0.1,
                     "early_stop_test_acc": acc, "final_test_acc": acc - 0.02, "final_train_acc": 1.0,
-                    "best_train_acc": 1.0, "steps": steps,
-                    "seconds": 1.0,
+                    "best_train_acc": 1.0, "steps": steps, "seconds": 1.0,
                 })  # fmt: skip
                 curves.extend(
                     run | {"step": step, "train_loss": 1.0, "val_loss": 1 / step, "val_acc": acc,
@@ -127,6 +126,22 @@ def test_lines_are_means_and_bands_the_range_of_the_runs(tmp_path, drawn):
     np.testing.assert_allclose(gap, [11.5, 11.4, 11.3])
 
 
+def test_what_was_cut_short_has_an_open_marker_and_an_arrow(tmp_path, drawn):
+    whole = outcome(steps=2_000)
+    short = [row | {"steps": int(row["early_stop_step"] / 0.95)} if row["round"] == 2 else row for row in whole.results]
+    draw(whole, tmp_path)
+    assert canvas.CUT_SHORT not in drawn["early_stopping"].get_suptitle()
+    draw(replace(whole, results=short), tmp_path)
+    figure = drawn["early_stopping"]
+    assert canvas.CUT_SHORT in " ".join(figure.get_suptitle().split("\n"))
+    for axes, expected in zip(figure.axes, (2, 2, 0), strict=True):  # ticket and reinit; not what is read at the end
+        arrows = [text for text in axes.texts if text.get_gid() == canvas.CUT_SHORT]
+        markers = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+        assert (len(arrows), len(markers)) == (expected, expected)
+        assert all(arrow.xy[0] == pytest.approx(64) for arrow in arrows)
+    assert canvas.CUT_SHORT not in drawn["final_accuracy"].get_suptitle()
+
+
 @pytest.mark.parametrize(
     ("rounds", "ticks"),
     [
@@ -145,6 +160,24 @@ def test_ticks_are_densities_of_rounds(rounds, ticks, tmp_path, drawn):
 def test_draws_of_one_control_are_one_line(tmp_path, drawn):
     draw(outcome(("winning_ticket", "random_reinit", "random_reinit_2")), tmp_path)
     assert set(lines(drawn["early_stopping"].axes[0])) == {"winning ticket", "random reinit", "dense network"}
+
+
+def test_several_dense_networks_are_one_point(tmp_path, drawn):
+    """Two runs a trial in round 0, one in the others: the means, and the range of all."""
+    whole = outcome(("winning_ticket", "random_reinit"), rounds=3)
+    again = [
+        [row | {"series": "dense_2", **more} for row in rows if (row["series"], row["round"]) == ("winning_ticket", 0)]
+        for rows, more in ((whole.results, {"early_stop_step": 650}), (whole.curves, {}))
+    ]
+    recipe = replace(whole.recipe, series=(*whole.recipe.series, "dense_2"))
+    results, curves = (rows + more for rows, more in zip((whole.results, whole.curves), again, strict=True))
+    draw(replace(whole, recipe=recipe, results=results, curves=curves), tmp_path)
+    steps = drawn["early_stopping"].axes[0]
+    np.testing.assert_allclose(lines(steps)["winning ticket"].get_ydata(), [0.4, 0.25, 0.35])  # 100, 200, 650, 650
+    np.testing.assert_allclose(lines(steps)["dense network"].get_ydata(), 0.4)
+    assert steps.collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(0.65)
+    assert legend(drawn["early_stopping"]) == ["winning ticket", "random reinit", "dense network"]
+    assert "100.0 %" in legend(drawn["curves"])
 
 
 def test_structure_controls_and_one_shot_show_their_series(tmp_path, drawn):

@@ -9,6 +9,7 @@ import pytest
 from npticket.experiments import parts
 from npticket.experiments.parts import Experiment, Parts, check, load_data, merged
 from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json, reduced, scaled, to_json
+from npticket.experiments.series import planned
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket import recipes
 from npticket.papers.lottery_ticket.recipes import LENET
@@ -50,6 +51,15 @@ def test_warm_ups_rounds_and_trials_are_the_papers():
         left = sum(size * (1 - rates.get(n, 0)) ** (ALL[name].rounds - 1) for n, size in sizes.items())
         assert 100 * left / sum(sizes.values()) == pytest.approx(percent, rel=0.1)
     assert {r.trials for sweep in recipes.SWEEPS.values() for r in sweep.recipes.values()} == {3}
+
+
+def test_lenets_dense_network_is_trained_five_times_but_not_in_sweeps():
+    several = {name for name, r in recipes.RECIPES.items() if "dense_5" in r.series}
+    assert several == {"lenet-mnist", "lenet-one-shot", "lenet-continued", "lenet-inits"}
+    assert all(ALL[name].series[-4:] == recipes.DENSE for name in several)
+    assert {r.series for sweep in recipes.SWEEPS.values() for r in sweep.recipes.values()} == {("winning_ticket",)}
+    counts = {name: len(planned(ALL[name], PARTS.series)) for name in sorted(several)}
+    assert counts == {"lenet-continued": 445, "lenet-inits": 1_285, "lenet-mnist": 865, "lenet-one-shot": 585}
 
 
 def test_names_are_unique():

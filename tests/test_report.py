@@ -90,9 +90,19 @@ def test_the_verdict_admits_that_there_is_none():
 
 def test_runs_cut_short_cannot_win_and_a_dense_one_cut_short_leaves_nothing_to_compare_with():
     dense_short = [row | {"steps": 4400} if row["round"] == 0 else row for row in RESULTS]
-    assert verdict(outcome(dense_short)).startswith("Too short for a verdict: after 4,400 steps")
+    assert verdict(outcome(dense_short)).startswith("Too short for a verdict: the dense network's")
+    assert "in the last tenth of its 4,400 steps" in verdict(outcome(dense_short))
     tickets_short = [row | {"steps": row["early_stop_step"]} if row["round"] else row for row in RESULTS]
     assert "No winning ticket here" in verdict(outcome(tickets_short))
+
+
+def test_what_is_read_at_the_early_stop_of_a_run_cut_short_is_printed_as_a_bound():
+    short = [row | {"steps": int(row["early_stop_step"] / 0.95)} if row["round"] == 1 else row for row in RESULTS]
+    lines = tables(outcome(short)).splitlines()
+    whole = next(line for line in lines if line.startswith("    0 "))
+    bound = next(line for line in lines if line.startswith("    1 "))
+    assert (whole.count("≥"), bound.count("≥")) == (0, 2)  # early stop and accuracy there, not that at the end
+    assert row(outcome(short), [TICKET], 1).count("≥") == 2
 
 
 def test_the_verdict_at_the_end_counts_accuracy_alone():
@@ -179,6 +189,29 @@ def test_draws_of_one_control_are_summarised_together_in_order():
     assert point.trials == 2
     assert found.points("noise_2")[0]["early_stop_test_acc"].tolist() == [0.5, 0.6]
     assert found.series == ["random_reinit", "noise_2"]
+
+
+DENSE_2 = rows("dense_2", 0, 1.0, [4800, 4400], [0.980, 0.978])  # later in trial 0, else the same
+
+
+def test_several_dense_networks_of_a_trial_are_put_together():
+    found = outcome([*DENSE_2, *RESULTS], series=(*BOTH, "dense_2"))
+    assert found.series == list(BOTH)
+    dense, *tickets = found.points(TICKET)
+    assert dense["early_stop_step"].tolist() == [4000, 4400, 4800, 4400]
+    assert (dense.trial.tolist(), dense.trials) == ([0, 1, 0, 1], 2)
+    assert dense.per_trial(dense["early_stop_step"]).tolist() == [4400, 4400]
+    assert [point.trial.tolist() for point in tickets] == [[0, 1]] * 5
+    assert next(line for line in tables(found).splitlines() if line.startswith("    0")).split()[-1] == "4"
+
+
+def test_the_verdict_compares_each_trial_with_the_mean_of_its_dense_networks():
+    results = [*DENSE_2, *(row for row in RESULTS if row["round"] < 4)]
+    text = verdict(outcome(results, series=(*BOTH, "dense_2")))
+    assert "50.0 %: early stop after 2,100 steps, the dense network after 4,400 (-52%)" in text
+    # At 12.5 % trial 0 stops after 4,100 steps, one of its dense networks after 4,000, both in the mean after 4,400.
+    assert "down to 12.5 % of the weights" in text
+    assert "in 2 of 2 trials, each against its own dense network" in text
 
 
 def test_curves_are_gathered_by_run_with_gaps_as_nan():

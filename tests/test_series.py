@@ -11,7 +11,7 @@ from test_experiment import SMALL, data, experiment
 from npticket.experiments import run
 from npticket.experiments.parts import Parts, merged
 from npticket.experiments.recipe import Part, RecipeError
-from npticket.experiments.series import REWIND_POINT, Done, Key, Run, Series, kept, planned, rewind_point
+from npticket.experiments.series import REWIND_POINT, Done, Key, Run, Series, planned, rewind_point, taken_along
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.series import SERIES, ticket
 
@@ -26,12 +26,15 @@ def test_all_runs_are_known_before_the_first_and_wait_only_for_runs_of_their_tri
     runs = planned(recipe, PARTS.series)
     expected = {Key(name, r, t) for name in names for r in range(rounds) for t in range(trials)}
     expected -= {Key(name, 0, t) for name in names[1:] for t in range(trials)}
+    dense = [name for name in names if name.startswith("dense")]
+    expected -= {Key(name, r, t) for name in dense for r in range(rounds) for t in range(trials)}
+    expected |= {Key(name, 0, t) for name in dense for t in range(trials)}
     assert set(runs) == expected | {Key(REWIND_POINT, 0, t) for t in range(trials) if late}
     for key, asked in runs.items():
         for stored in asked.given.values():
             assert stored.key in runs and stored.key.trial == key.trial
             assert stored.key.round < key.round or stored.key.series == REWIND_POINT
-            assert stored.what in kept(runs)[stored.key]
+            assert stored.what in taken_along(runs)[stored.key]
 
 
 @pytest.mark.parametrize("rewind_step", [0, 4])
@@ -58,13 +61,19 @@ def test_what_each_series_takes_along(rewind_step):
     assert given("pruned_at_init", 2) == point
     assert runs[Key("random_mask", 2, 0)].own_masks and not runs[Key("random_reinit", 2, 0)].own_masks
     fresh = ("random_reinit", "random_mask", "one_shot_reinit", "fine_tuning")
-    for name in SERIES:
+    for n in range(2, 6):
+        assert given(f"dense_{n}", 0) == {}
+        assert (runs[Key(f"dense_{n}", 0, 0)].order, runs[Key(f"dense_{n}", 0, 0)].first_step) == (n - 1, 0)
+    for name in (name for name in SERIES if not name.startswith("dense")):
+        assert runs[Key(name, 2, 0)].order == 0
         expected = 0 if name.startswith(fresh) else rewind_step
         assert runs[Key(name, 2, 0)].first_step == expected
 
 
-def test_only_what_others_take_along_is_kept():
-    wanted = kept(planned(replace(SMALL, series=("winning_ticket", "one_shot"), rounds=3, trials=1), PARTS.series))
+def test_what_others_take_along():
+    wanted = taken_along(
+        planned(replace(SMALL, series=("winning_ticket", "one_shot"), rounds=3, trials=1), PARTS.series)
+    )
     assert wanted[Key("winning_ticket", 0, 0)] == {"next_masks", "end"}
     assert wanted[Key("winning_ticket", 1, 0)] == {"next_masks"}
     assert wanted[Key("winning_ticket", 2, 0)] == wanted[Key("one_shot", 2, 0)] == set()

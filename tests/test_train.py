@@ -340,6 +340,21 @@ def test_epoch_order_is_a_fresh_permutation_per_trial_and_epoch():
     assert len({o.tobytes() for o in different}) == 4
 
 
+def test_minibatches_of_order_0_are_for_ever_what_they_were():
+    """Written down when there was no other order: results of earlier versions go on."""
+    expected = [[[3, 9, 5], [1, 8, 7], [6, 2, 0]], [[7, 3, 8], [2, 9, 1], [5, 6, 4]]]
+    assert epoch_order(10, 3, Place(1, [0, 4], 2), 0).tolist() == expected
+    assert epoch_order(10, 3, Place(1, [0, 4], 2, 1), 0).tolist() != expected
+
+
+@pytest.mark.parametrize("purpose", ["order", "augment", "layers"])
+def test_another_order_draws_otherwise_for_every_trial_and_purpose(purpose):
+    places = [Place(7, [3, 5], 2, order) for order in range(4)]
+    draws = [[rng.random() for rng in place.rngs(purpose, 4)] for place in places]
+    assert len({draw for place in draws for draw in place}) == 8
+    assert [place.of([5]).rngs(purpose, 4)[0].random() for place in places] == [second for _, second in draws]
+
+
 def test_divergence_names_trial_round_and_step():
     net, data = small_net(), small_data()
     theta = net.init(streams(0, range(2), "init"), np.float64)

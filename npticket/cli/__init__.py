@@ -56,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser("list", help="what can be run, with its source and its cost here")
     add.add_argument("--measure", action="store_true", help="time what was not timed here before, on its data: minutes")
     add.set_defaults(command=list_recipes)
-    text = "Run an experiment or a sweep. The same command again goes on from the runs that are finished."
+    text = ("Run an experiment or a sweep. The same command again goes on from the runs that are finished, and so does "
+            "one that asks for more trials, rounds or series.")  # fmt: skip
     add = commands.add_parser("run", help="run an experiment, or go on with it", description=text)
     add.set_defaults(command=run_recipe)
     add.add_argument("recipe", metavar="RECIPE", help="a name that `npticket list` shows, or a recipe.json")

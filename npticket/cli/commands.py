@@ -13,7 +13,7 @@ from npticket.experiments.run import Means, outcome, run
 from npticket.experiments.series import planned
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
-from npticket.report import claims, figures, tables
+from npticket.report import claims, figures, tables, verdicts
 from npticket.report.paper import Library
 from npticket.train import DivergedError
 
@@ -66,8 +66,6 @@ def run_recipe(args: Namespace, library: Library) -> int:
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         try:
-            if args.backend == "numpy" and not args.scheduler:
-                print(costs.announcement(Experiment(recipe, parts), jobs, args.engine, data), flush=True)
             result = run(recipe, parts, out, data, means, say=True)
             print(f"\n{tables.tables(result)}\nResults: {out}", flush=True)
         except DivergedError as error:  # a sweep goes on with its other values
@@ -122,13 +120,13 @@ def draw(args: Namespace, library: Library) -> int:
 def verify(args: Namespace, library: Library) -> int:
     """Judge the claims that are about the experiments in a directory; status 1 if one does not hold."""
     found = {result.recipe.name: result for result in outcomes(args.folder, library).values()}
-    verdicts = claims.judge(library.claims, found)
+    judged = claims.judge(library.claims, found, library.published)
     made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
-    print(f"{made_from}\n\n{claims.table(verdicts)}")
-    files.write_json(args.folder / "claims.json", claims.as_json(verdicts))
-    files.write(args.folder / "claims.md", f"{made_from}\n\n{claims.markdown(verdicts)}\n".encode())
+    print(f"{made_from}\n\n{verdicts.table(judged)}")
+    files.write_json(args.folder / "claims.json", verdicts.as_json(judged))
+    files.write(args.folder / "claims.md", f"{made_from}\n\n{verdicts.markdown(judged)}\n".encode())
     print(f"\nWritten: {args.folder / 'claims.json'}, {args.folder / 'claims.md'}")
-    return int(any(verdict.status == claims.FAILS for verdict in verdicts))
+    return int(any(verdict.status == claims.FAILS for verdict in judged))
 
 
 def outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:

@@ -11,7 +11,7 @@ from npticket.cli.commands import outcomes
 from npticket.experiments import files, tables
 from npticket.experiments.recipe import Recipe, in_full, scaled, to_json
 from npticket.experiments.tables import Outcome
-from npticket.report import claims, figures, page
+from npticket.report import claims, figures, page, verdicts
 from npticket.report.figures import Sweep
 from npticket.report.paper import Library
 
@@ -73,13 +73,13 @@ def draw(goal: Path, library: Library) -> list[str]:
 def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str, str]:
     """Return claims.json and README.md as they should be for what is published in `goal`; a new page shows `drawn`."""
     found = outcomes(goal, library)
-    verdicts = claims.judge(library.claims, {outcome.recipe.name: outcome for outcome in found.values()})
+    by_recipe = {outcome.recipe.name: outcome for outcome in found.values()}
+    judged = claims.judge(library.claims, by_recipe, library.published)
     by_folder = {"" if folder == goal else folder.name: outcome for folder, outcome in found.items()}
     sweep = _sweep([outcome.recipe for outcome in found.values()], library)
     text = _page(goal) or page.new(by_folder, drawn)
-    blocks = page.blocks(by_folder, sweep, commands(by_folder, sweep, library), verdicts)
-    judged = files.json_text(claims.as_json(verdicts))
-    return {CLAIMS: judged, PAGE: page.counted(page.filled(text, blocks), by_folder)}
+    blocks = page.blocks(by_folder, sweep, commands(by_folder, sweep, library), judged)
+    return {CLAIMS: files.json_text(verdicts.as_json(judged)), PAGE: page.counted(page.filled(text, blocks), by_folder)}
 
 
 def _page(goal: Path) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -43,8 +43,11 @@ class Cost(NamedTuple):
     example: float
 
 
-def seconds(experiment: Experiment, jobs: int, engine: str = "fast", data: Dataset | None = None) -> float | None:
-    """Return how long all runs of an experiment take with `jobs` processes.
+def seconds(
+    experiment: Experiment, jobs: int, engine: str = "fast", data: Dataset | None = None,
+    missing: Collection[Key] | None = None,
+) -> float | None:  # fmt: skip
+    """Return how long all runs of an experiment, or those `missing`, take with `jobs` processes.
 
     What was not timed before on this machine is timed with `data`; without data, None says that it is not known.
     """
@@ -72,13 +75,16 @@ def seconds(experiment: Experiment, jobs: int, engine: str = "fast", data: Datas
         looked_at = sum(size * often for size, often in zip(sizes, times, strict=True))
         return cost.once + steps * cost.step + looked_at * cost.example
 
-    return _together(runs, {key: taken(run) for key, run in runs.items()}, jobs)
+    left = runs if missing is None else missing
+    return _together(runs, {key: taken(run) if key in left else 0.0 for key, run in runs.items()}, jobs)
 
 
-def announcement(experiment: Experiment, jobs: int, engine: str, data: Dataset) -> str:
-    """Say how long all runs take."""
-    time = words(seconds(experiment, jobs, engine, data) or 0)
-    return f"From the beginning this takes about {time} with {jobs} process{'es' * (jobs > 1)}."
+def announcement(
+    experiment: Experiment, jobs: int, engine: str, data: Dataset, missing: Collection[Key] | None = None
+) -> str:
+    """Say how long all runs take, or those `missing`."""
+    time = words(seconds(experiment, jobs, engine, data, missing) or 0)
+    return f"This takes about {time} with {jobs} process{'es' * (jobs > 1)}."
 
 
 def _together(runs: Mapping[Key, Run], taken: Mapping[Key, float], jobs: int) -> float:
@@ -120,7 +126,7 @@ def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, dat
         step = np.median(begins[1:times] - ends[: times - 1]) / every
         looks = (ends - begins) / len(some.test)
         once = ends[-1] - began - every * times * step - len(some.test) * looks.sum()
-        return Cost(once, step, np.median(looks))
+        return Cost(max(0.0, once), step, np.median(looks))  # on a busy machine what is left over can be less than 0
 
     roughly = trained(1, 2)
     return trained(max(1, min(MOST, int(BLOCK / roughly.step))), BLOCKS)

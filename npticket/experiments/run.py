@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from npticket.datasets import Dataset, Shared
-from npticket.experiments import machine, tables, training
+from npticket.experiments import costs, machine, tables, training
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment, Parts, check
 from npticket.experiments.progress import Progress, percent
@@ -33,9 +33,10 @@ LOST = 3  # times that all workers may be lost without a run being finished in b
 def run(
     recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: bool = False
 ) -> tables.Outcome:
-    """Train what is missing in `folder` and return the whole outcome; with `say`, print a line per complete round.
+    """Train what is missing in `folder`, which may have grown to the recipe, and return the whole outcome.
 
-    Raises StoreError for a directory that holds something else or is in use, RecipeError, DivergedError.
+    With `say`, print what is left to train and how long that takes, then a line per complete round. Raises StoreError
+    for a directory that holds something else or is in use, RecipeError, DivergedError.
     """
     means, experiment = means or Means(), Experiment(recipe, parts)
     check(recipe, parts)
@@ -52,8 +53,10 @@ def run(
         schedule = Schedule(experiment, store)
         schedule.check_masks()
         total, missing = len(schedule.runs), len(schedule.missing)
+        if say:
+            print(_left(experiment, data, means, schedule), flush=True)
         progress = stack.enter_context(Progress(total, total - missing))
-        _train(experiment, data, means, schedule, partial(_note, experiment, store, progress, say))
+        _train(experiment, data, means, schedule, partial(_note, experiment, schedule, progress, say))
         schedule.check_masks()
         if schedule.failed:
             error, left = next(iter(schedule.failed.values())), f"{len(schedule.missing)} of {total} runs are missing"
@@ -92,14 +95,28 @@ def _train(
                     ) from error
 
 
-def _note(experiment: Experiment, store: Store, progress: Progress, say: bool, key: Key) -> None:
+def _left(experiment: Experiment, data: Dataset, means: Means, schedule: Schedule) -> str:
+    """Say what is left to train and, where that is known, how long it takes."""
+    total, missing = len(schedule.runs), schedule.missing
+    if not missing:
+        return f"All {total} runs are finished: nothing is left to do."
+    again = sum(key in schedule.store for key in missing)
+    said = f"{len(missing)} of {total} runs are left"
+    said += f", {again} of them to be trained again, as they did not keep what others need now." if again else "."
+    if means.scheduler or means.array_module != "numpy":
+        return said
+    return f"{said} {costs.announcement(experiment, means.jobs, means.engine, data, missing)}"
+
+
+def _note(experiment: Experiment, schedule: Schedule, progress: Progress, say: bool, key: Key) -> None:
     """Show the latest result, and a line once all trials of a round are there."""
-    measure, latest = experiment.task.headline, store.result(key)
+    measure, result = experiment.task.headline, schedule.store.result
+    latest = result(key)
     column = f"early_stop_test_{measure.name}"
     progress.advance(f"{key.series} {percent(latest['density'])}: {measure.text(latest[column])}")
     trials = [key._replace(trial=trial) for trial in range(experiment.recipe.trials)]
-    if say and all(trial in store for trial in trials):
-        rows = [store.result(trial) for trial in trials]
+    if say and schedule.missing.isdisjoint(trials):
+        rows = [result(trial) for trial in trials]
         stop, best = (np.mean([row[name] for row in rows]) for name in ("early_stop_step", column))
         tested = f"test {measure.words} {measure.text(best)}"
         progress.say(f"{key.series:20} {percent(latest['density']):>8}   early stop {stop:9,.0f}   {tested}")

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from dataclasses import replace
 
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import Key, kept, planned
+from npticket.experiments.series import Key, planned, taken_along
 from npticket.experiments.store import Store, StoreError
 from npticket.experiments.training import Asked
 from npticket.experiments.workers import Cluster, Workers
@@ -12,12 +13,18 @@ from npticket.train import DivergedError
 
 
 class Schedule:
-    """All runs of an experiment, and which of them are missing in its store."""
+    """All runs of an experiment, and which of them are missing in its store, or lack what others take along.
+
+    A run that is trained keeps also what others would take along in one more round, so that no run is trained again
+    when more are asked for.
+    """
 
     def __init__(self, experiment: Experiment, store: Store) -> None:
-        self.runs = planned(experiment.recipe, experiment.parts.series)
-        self.store, self._experiment, self._keep = store, experiment, kept(self.runs)
-        self.missing = {k for k in self.runs if not all(store.holds(k, what) for what in ("masks", *self._keep[k]))}
+        recipe, known = experiment.recipe, experiment.parts.series
+        self.runs, self.store, self._experiment = planned(recipe, known), store, experiment
+        self._needed = taken_along(self.runs)
+        self._later = taken_along(planned(replace(recipe, rounds=recipe.rounds + 1), known))
+        self.missing = {k for k in self.runs if not all(store.holds(k, what) for what in ("masks", *self._needed[k]))}
         self.failed: dict[Key, DivergedError] = {}
         self._alone: set[Key] = set()  # one of the group that they were in diverges
 
@@ -69,9 +76,9 @@ class Schedule:
     def _groups(self, missing: set[Key], alone: set[Key]) -> list[list[Key]]:
         """What of `missing` can be trained now, in the order in which it should be; `alone` not with others."""
         groups: dict[object, list[Key]] = {}
-        for key, run in sorted(self.runs.items(), key=lambda item: (not self._keep[item[0]], item[0].round)):
+        for key, run in sorted(self.runs.items(), key=lambda item: (not self._needed[item[0]], item[0].round)):
             if key in missing and all(self.store.holds(*stored) for stored in run.given.values()):
-                length = run.round, run.first_step, run.steps, run.rate_at
+                length = run.round, run.order, run.first_step, run.steps, run.rate_at
                 groups.setdefault(key if key in alone else length, []).append(key)
         return list(groups.values())
 
@@ -80,4 +87,4 @@ class Schedule:
         run = self.runs[key]
         given = {name: self.store.load(stored.key)[stored.what] for name, stored in run.given.items()}
         stream = self._experiment.parts.series[key.series].stream or key.series
-        return Asked(key, run, given, frozenset(self._keep[key]), stream)
+        return Asked(key, run, given, frozenset(self._needed[key] | self._later.get(key, set())), stream)

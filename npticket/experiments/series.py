@@ -1,7 +1,8 @@
 """How a line of a figure comes about: a series is a generator of the training runs of one trial.
 
 It yields a Run, to have it trained, or a Done, to wait for a run of another series, and is sent what that left: names
-of arrays in the store, to hand on. It never sees a number: all runs are known before the first is trained.
+of arrays in the store, to hand on. It never sees a number: all runs are known before the first is trained. None may
+depend on how many rounds, trials or other series a recipe asks for: more of them leave it as it is.
 
     def winning_ticket(recipe):
         masks, point = {}, {}
@@ -88,6 +89,9 @@ class Run:
 
     `start(at)` says where it starts, and is called where it trains, under the masks given unless `own_masks` says that
     it makes others of them. With `rate_at` the learning rate is always the one that the schedule has at that step.
+    Another `order` is another order of minibatches, and of what augmentation and dropout draw, from the same start:
+    for a network trained several times, as the dense one is, or to see how far two end apart (linear mode connectivity,
+    Frankle et al. 2020).
     """
 
     round: int
@@ -97,6 +101,7 @@ class Run:
     first_step: int = 0
     steps: int | None = None
     rate_at: int | None = None
+    order: int = 0
 
 
 Runs = Generator[Run | Done, Left, None]
@@ -146,7 +151,7 @@ def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Done, Key]
             asked = runs.send({what: Stored(key, what) for what in LEFT})
 
 
-def kept(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
+def taken_along(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
     """Return which arrays of each run others take along."""
     wanted: dict[Key, set[str]] = {key: set() for key in runs}
     for run in runs.values():

@@ -2,7 +2,8 @@
 
     recipe.json   manifest.json   results.csv   curves.csv   runs/<series>-round<r>-trial<t>.npz
 
-A file is complete or absent. The tables are made from the runs, so an experiment that was killed goes on from these.
+A file is complete or absent. The tables are made from the runs, so an experiment that was killed goes on from these,
+and one of which more is asked, too.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ import numpy as np
 from npticket.backend import Array, Json
 from npticket.experiments import tables
 from npticket.experiments.files import StoreError, check_run, lock, read_json, write, write_json
+from npticket.experiments.growth import refusal
 from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
 from npticket.experiments.series import Key
 from npticket.task import Task
@@ -35,6 +37,7 @@ UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeEr
 class Store(AbstractContextManager["Store"]):
     """The directory of one experiment, locked against other processes until `close`.
 
+    One that is there already goes on, with the same recipe or with more trials, rounds or series: see `growth`.
     `manifest` describes this machine and the data, `size` counts a network's parameters; a run is as `check_run` says.
     """
 
@@ -45,9 +48,11 @@ class Store(AbstractContextManager["Store"]):
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.folder / ".lock")
         try:
-            self._ask(recipe)
+            same = self._asks_for(recipe)
             self._describe(manifest)
             self._runs = {key: _light(self.load(key)) for key in self._present()}
+            if not same:  # only now that nothing else is wrong: a directory that has grown cannot be asked for less
+                write_json(self.folder / "recipe.json", to_json(recipe))
         except BaseException:
             self._lock.close()
             raise
@@ -138,20 +143,17 @@ class Store(AbstractContextManager["Store"]):
             keys.append(key)
         return keys
 
-    def _ask(self, recipe: Recipe) -> None:
+    def _asks_for(self, recipe: Recipe) -> bool:
+        """Say whether recipe.json is there and asks for the same; StoreError if it cannot grow to that."""
         path = self.folder / "recipe.json"
         if not path.exists():
             if self._present():
                 raise StoreError(f"{self.folder} has runs but no recipe.json; choose another directory")
-            write_json(path, to_json(recipe))
-            return
-        there, now = (_flat(in_full(r)) for r in (from_json(read_json(path)), recipe))
-        names = [name for name in dict.fromkeys((*there, *now)) if there.get(name) != now.get(name)]
-        if names:
-            values = ((name, there.get(name, "(nothing)"), now.get(name, "(nothing)")) for name in names)
-            other = "; ".join(f"{name}: {old!r} there, {new!r} now" for name, old, new in values)
-            what_to_do = "Choose another directory, or ask for the same again to go on"
-            raise StoreError(f"{self.folder} holds another experiment: {other}. {what_to_do}")
+            return False
+        there = from_json(read_json(path))
+        if refused := refusal(there, recipe):
+            raise StoreError(f"{self.folder} {refused}")
+        return in_full(there) == in_full(recipe)
 
     def _describe(self, manifest: Mapping[str, Json]) -> None:
         """Note this machine; results go on on another one, but only with the same data, wherever these come from."""
@@ -170,10 +172,3 @@ def _light(run: Mapping[str, np.ndarray]) -> dict[str, Json]:
     """A run with digests in the place of its large arrays, which stay on the disk."""
     large = {"masks", "next_masks", "end"} & run.keys()
     return {**run, **{name: hashlib.sha256(run[name].data).digest() for name in large}}
-
-
-def _flat(values: Json, name: str = "") -> dict[str, Json]:
-    """Nested objects as one, with names like "optimizer's lr"."""
-    if not isinstance(values, Mapping) or not values:
-        return {name: values}
-    return {k: v for key, value in values.items() for k, v in _flat(value, f"{name}'s {key}" if name else key).items()}

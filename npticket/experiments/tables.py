@@ -48,7 +48,7 @@ def curve_columns(task: Task) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Point:
-    """One series at one round, over its n runs: trials, times the draws of a control; point[name] is a column (n,)."""
+    """One series at one round, over its n runs: trials, times its draws; point[name] is a column (n,)."""
 
     series: str
     round: int
@@ -65,10 +65,14 @@ class Point:
         """How many trials there are."""
         return len(set(self.trial.tolist()))
 
+    def per_trial(self, values: np.ndarray) -> np.ndarray:
+        """Return the means of what the runs have (n,) over the draws of each trial (T,), in order of trial."""
+        return np.array([values[self.trial == trial].mean() for trial in np.unique(self.trial)])
+
     @property
-    def cut_short(self) -> bool:
-        """Whether in some run the lowest validation loss was the last one seen: it might have fallen further."""
-        return bool((self["early_stop_step"] >= self.steps).any())
+    def cut_short(self) -> np.ndarray:
+        """In which runs the validation loss was lowest in the last tenth (n,): it might well have fallen further."""
+        return self["early_stop_step"] > 0.9 * self.steps
 
 
 @dataclass(frozen=True)
@@ -125,12 +129,12 @@ class Outcome:
         return found
 
     def _rows(self, table: Iterable[Row], series: str, *by: str) -> list[tuple[tuple, list[Row]]]:
-        """The rows of a series and its other draws, by draw and trial, put together by the values of some columns."""
-        found: dict[tuple, list[Row]] = {}
+        """The rows of a series and its other draws, by round, draw and trial, put together by some of their columns."""
+        found, draws = dict[tuple, list[Row]](), {name: i for i, name in enumerate(self.recipe.series)}
         mine = (row for row in table if self.line(row["series"]) == series)
-        for row in sorted(mine, key=lambda row: (row["series"], row["trial"])):
+        for row in sorted(mine, key=lambda row: (row["round"], draws.get(row["series"], -1), row["trial"])):
             found.setdefault(tuple(row[name] for name in by), []).append(row)
-        return sorted(found.items())
+        return list(found.items())
 
 
 def text(columns: Sequence[str], rows: Iterable[Row]) -> str:

@@ -49,14 +49,15 @@ class Asked(NamedTuple):
 def train_runs(
     experiment: Experiment, data: Dataset | Callable[[], Dataset], means: Means, asked: Sequence[Asked]
 ) -> list[dict[str, np.ndarray]]:
-    """Train runs of the same round and length in lock-step, and return what the store keeps of each."""
+    """Train runs of the same round, order and length in lock-step, and return what the store keeps of each."""
     data = data if isinstance(data, Dataset) else data()
     at = [_at(experiment, data, one) for one in asked]
     starts = [one.run.start(where) for one, where in zip(asked, at, strict=True)]
     start, masks = (stack(made) for made in zip(*starts, strict=True))
     xp = backend.load(means.array_module)
     there = [params.like(backend.to_device(params.flat, xp)) for params in (start, masks)]
-    run, place = asked[0].run, Place(experiment.recipe.seed, [one.key.trial for one in asked], asked[0].key.round)
+    run, trials = asked[0].run, [one.key.trial for one in asked]
+    place = Place(experiment.recipe.seed, trials, run.round, run.order)
     setting = experiment.setting(means.engine, means.threads, run.first_step, run.steps, run.rate_at)
     gemm.chosen.clear()
     result = fit(experiment.net, experiment.task, there[0], there[1], data, setting, place)

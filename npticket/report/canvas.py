@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")  # Okabe and Ito, for the colour-blind
 DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no colours
+CUT_SHORT = "open marker with an arrow: at least that, as a run was cut short"
 _GREY = "h8pHd"  # markers of series without a look
 
 Points = Mapping[str, Sequence[Point]]  # by series
@@ -56,8 +57,14 @@ class Pen:
             axes.fill_between(x, low, high, color=self.color, alpha=opacity, linewidth=0)
 
     def line(self, axes: "Axes", points: Sequence[Point], quantity: Quantity, opacity: float = 0.15) -> None:
-        """Draw a line through a series' points, against weights remaining."""
+        """Draw a line through a series' points, against weights remaining; what is only a lower bound points up."""
         self.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
+        for point in points:
+            if quantity.cut_short(point).any():
+                at = 100 * point.density, quantity.drawn(point).mean()
+                axes.plot(*at, marker=self.marker, markersize=4, color=self.color, markerfacecolor="white", zorder=3)
+                arrow = {"arrowstyle": "<-", "color": self.color, "shrinkA": 0, "shrinkB": 2}
+                axes.annotate("", at, (0, 11), textcoords="offset points", arrowprops=arrow, gid=CUT_SHORT)
 
 
 def pen(outcome: Outcome, series: str) -> Pen:
@@ -122,6 +129,8 @@ def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
     import matplotlib
 
     figure, entries = picture.figure, dict[str, "Artist"]()
+    if any(text.get_gid() == CUT_SHORT for axes in figure.axes for text in axes.texts):
+        note = f"{note}; {CUT_SHORT}"
     for axes in figure.axes:
         axes.grid(axis="y", color="0.9", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)

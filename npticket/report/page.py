@@ -13,20 +13,21 @@ several experiments, their directory stands before the series: 0.4/winning_ticke
 import re
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from npticket.experiments.files import StoreError
 from npticket.experiments.progress import percent, words
 from npticket.experiments.tables import Outcome, Point
-from npticket.report import claims, quantities
+from npticket.report import quantities, verdicts
+from npticket.report.claims import Verdict
 from npticket.report.figures import Sweep
 from npticket.report.quantities import Made, Quantity, after, first, legend
+from npticket.report.views import NEAR
 
 BLOCK = re.compile(r"(<!-- (\w+: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)(.*?)(<!-- -->)", re.DOTALL)
-NEAR = 0.08  # a round stands for a density that is at most this part away
+BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "? "}  # who was cut short
 QUANTITIES: dict[str, Made] = {
-    name: getattr(quantities, name) for name in ("early_stop", "at_early_stop", "at_the_end", "trained", "gap")
+    name: getattr(quantities, name)
+    for name in ("early_stop", "at_early_stop", "at_the_end", "trained", "fitted", "gap")
 }
 
 
@@ -58,11 +59,10 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
     if asked[3] is None:
         return f"{what.mean(point)} {what.unit}".rstrip()
     _, other = _point(asked[4], float(asked[5]), outcomes)
+    bound = BOUNDS[bool(what.cut_short(point).any()), bool(what.cut_short(other).any())]
     if asked[3] == "-":
-        return what.gained(point, other)
-    bounds = "≥" * bool(np.any(point.cut_short)) + "≤" * bool(np.any(other.cut_short))
-    ratio = f"{what.of(point).mean() / what.of(other).mean():.2f} times"
-    return f"{bounds}{ratio}" if what.steps else ratio
+        return bound + what.gained(point, other)
+    return f"{bound}{what.of(point).mean() / what.of(other).mean():.2f} times"
 
 
 def _point(name: str, density: float, outcomes: Mapping[str, Outcome]) -> tuple[Outcome, Point]:
@@ -76,15 +76,15 @@ def _point(name: str, density: float, outcomes: Mapping[str, Outcome]) -> tuple[
 
 
 def blocks(
-    outcomes: Mapping[str, Outcome], sweep: Sweep | None, commands: Sequence[str], verdicts: Sequence[claims.Verdict]
+    outcomes: Mapping[str, Outcome], sweep: Sweep | None, commands: Sequence[str], judged: Sequence[Verdict]
 ) -> dict[str, str]:
     """Return the blocks of a page by name; `commands` are those that make these results anew."""
     if sweep is not None:
         table = summary(outcomes, sweep)
     else:
         table = "\n\n".join(results(outcome) for outcome in outcomes.values())
-    judged = claims.markdown(verdicts) if verdicts else "No claim of a paper is about this."
-    return {"results: made": made(outcomes, commands), "results: table": table, "results: claims": judged}
+    claims = verdicts.markdown(judged) if judged else "No claim of a paper is about this."
+    return {"results: made": made(outcomes, commands), "results: table": table, "results: claims": claims}
 
 
 def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:

@@ -9,13 +9,16 @@ import numpy as np
 from npticket.experiments.tables import Outcome, Point
 from npticket.task import Measure
 
+EARLY_STOP, END = "early stop", "end"
+
 
 @dataclass(frozen=True)
 class Quantity:
     """A number that every run has: `of(point)`, (n,), as results.csv has it; people are shown `scale` times that.
 
-    `title` is that of an axis, `heading` of a column; `difference` is the unit of a difference. A number of `steps`
-    until something happened is unknown where training ended before; axes show it in thousands from 0 on.
+    `title` is that of an axis, `heading` of a column; `difference` is the unit of a difference. A number of `steps` is
+    shown in thousands from 0 on by axes. `read` says when it is read: at EARLY_STOP, where a run that was cut short
+    gives no more than a lower bound, or at the END of training.
     """
 
     of: Callable[[Point], np.ndarray]
@@ -25,6 +28,11 @@ class Quantity:
     unit: str = ""
     difference: str = ""
     steps: bool = False
+    read: str = ""
+
+    def cut_short(self, point: Point) -> np.ndarray:
+        """Return of which runs this is only a lower bound (n,), as they were still learning when training ended."""
+        return point.cut_short & (self.read == EARLY_STOP)
 
     @property
     def form(self) -> str:
@@ -36,8 +44,9 @@ class Quantity:
         return self.scale * self.of(point) / (1000 if self.steps else 1)
 
     def mean(self, point: Point) -> str:
-        """Print the mean over the runs."""
-        return self.form.format((self.scale * self.of(point)).mean())
+        """Print the mean over the runs, a bound as one."""
+        at_least = "≥" * bool(self.cut_short(point).any())
+        return at_least + self.form.format((self.scale * self.of(point)).mean())
 
     def spread(self, point: Point) -> str:
         """Print the mean over the runs, and from where to where they lie."""
@@ -52,7 +61,7 @@ class Quantity:
 
 
 STOP = Quantity(lambda point: point["early_stop_step"], "early-stopping iteration (thousands)", "early stop at step",
-                steps=True)  # fmt: skip
+                steps=True, read=EARLY_STOP)  # fmt: skip
 Made = Callable[[Measure], Quantity]  # from what a task measures
 
 
@@ -61,30 +70,36 @@ def said(text: str, measure: Measure) -> str:
     return text.format(words=measure.words, short=measure.short, unit=f" ({measure.unit})" if measure.unit else "")
 
 
-def _measured(measure: Measure, of: Callable[[Point], np.ndarray], title: str, heading: str = "") -> Quantity:
-    return Quantity(of, said(title, measure), said(heading, measure), measure.scale, measure.unit, measure.difference)
+def _measured(
+    measure: Measure, of: Callable[[Point], np.ndarray], title: str, heading: str = "", read: str = ""
+) -> Quantity:
+    words = said(title, measure), said(heading, measure)
+    return Quantity(of, *words, measure.scale, measure.unit, measure.difference, read=read)
 
 
 def after(step: int, outcome: Outcome) -> Quantity:
     """The headline measure of the test set after a step; its values raise KeyError if nobody looked."""
     tested = cache(partial(outcome.tested_at, step))
-    return _measured(outcome.task.headline, lambda point: tested(point.series)[point.round], "test {words}{unit}")
+    return _measured(
+        outcome.task.headline, lambda point: tested(point.series)[point.round], "test {words}{unit}", read=END
+    )
 
 
-def _column(column: str, title: str, heading: str) -> Made:
-    return lambda measure: _measured(measure, lambda point: point[f"{column}_{measure.name}"], title, heading)
+def _column(column: str, title: str, heading: str, read: str) -> Made:
+    return lambda measure: _measured(measure, lambda point: point[f"{column}_{measure.name}"], title, heading, read)
 
 
 early_stop: Made = lambda _: STOP  # noqa: E731 - whatever is measured
-at_early_stop = _column("early_stop_test", "test {words} at early stop{unit}", "test {short} there{unit}")
-at_the_end = _column("final_test", "test {words} at the end{unit}", "test {short} at the end")
-trained = _column("final_train", "training {words} at the end{unit}", "train {short}")
+at_early_stop = _column("early_stop_test", "test {words} at early stop{unit}", "test {short} there{unit}", EARLY_STOP)
+at_the_end = _column("final_test", "test {words} at the end{unit}", "test {short} at the end", END)
+trained = _column("final_train", "training {words} at the end{unit}", "train {short}", END)
+fitted = _column("best_train", "best training {words} of the last tenth{unit}", "best train {short}", END)
 
 
 def gap(measure: Measure) -> Quantity:
     """How much more a measure is of the training set than of the test set at the end of training."""
     train, test, apart = trained(measure).of, at_the_end(measure).of, replace(measure, unit=measure.difference)
-    return _measured(apart, lambda point: train(point) - test(point), "training minus test {words}{unit}")
+    return _measured(apart, lambda point: train(point) - test(point), "training minus test {words}{unit}", read=END)
 
 
 def first(outcome: Outcome) -> str:

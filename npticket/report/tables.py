@@ -65,21 +65,22 @@ def verdict(outcome: Outcome) -> str:
 def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials: str) -> str:
     """A ticket wins that stops early no later than the dense network and is at least as good there (section 1).
 
-    Here in the mean over the trials. A network whose validation loss was still falling when training ended has no known
-    early-stopping iteration: it cannot win, and if it is the dense one, nothing can be said.
+    Here in the mean over the trials. Of a network with a run that stops in the last tenth of its training, which may
+    have been too short for it, no early stop is known: it cannot win, and if it is the dense one, nothing can be said.
     """
     name, measure, good = legend(outcome, first(outcome)), outcome.task.headline, at_early_stop(outcome.task.headline)
-    if dense.cut_short:
-        return (f"Too short for a verdict: after {dense.steps:,} steps the dense network's validation loss was still "
-                f"falling, so there is nothing to compare with yet ({trials}).")  # fmt: skip
-    as_fast = [p for p in tickets if not p.cut_short and _mean(STOP, p) <= _mean(STOP, dense)]
+    if dense.cut_short.any():
+        return (f"Too short for a verdict: the dense network's validation loss was lowest in the last tenth of its "
+                f"{dense.steps:,} steps, so there is nothing to compare with yet ({trials}).")  # fmt: skip
+    as_fast = [p for p in tickets if not p.cut_short.any() and _mean(STOP, p) <= _mean(STOP, dense)]
     winners = [p for p in as_fast if _mean(good, p) >= _mean(good, dense)]
     if not winners:
         return (f"No {name} here: of {len(tickets)} pruned networks none was, in the mean over {trials}, "
                 "both as fast and as good as the dense one.")  # fmt: skip
     smallest, best = min(winners, key=lambda p: p.density), max(winners, key=lambda p: _mean(good, p))
     fastest = min(winners, key=lambda p: _mean(STOP, p))
-    alone = (STOP.of(smallest) <= STOP.of(dense)) & (good.of(smallest) >= good.of(dense))
+    stops, goods = ([p.per_trial(q.of(p)) for p in (smallest, dense)] for q in (STOP, good))
+    alone = (stops[0] <= stops[1]) & (goods[0] >= goods[1])
     fast, slow = _mean(STOP, fastest), _mean(STOP, dense)
     said = f"early stop after {fast:,.0f} steps, the dense network after {slow:,.0f} ({fast / slow - 1:+.0%})"
     amounts = f"{_amount(good, best)} on the test set, the dense network {_amount(good, dense)}"
@@ -92,9 +93,10 @@ def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials:
     ]
     for ticket in {point.round: point for point in (fastest, smallest)}.values():
         for control, point in _beside(outcome, ticket):
-            times = f"{'at least ' * point.cut_short}{_mean(STOP, point) / _mean(STOP, ticket):.2f} times"
+            bound = bool(point.cut_short.any())
+            times = f"{'at least ' * bound}{_mean(STOP, point) / _mean(STOP, ticket):.2f} times"
             said = f"{times} the ticket's steps, {good.gained(point, ticket)} against the ticket"
-            lines.append(_line(control, ticket, said + " so far" * point.cut_short))
+            lines.append(_line(control, ticket, said + " so far" * bound))
     return "\n".join(lines)
 
 

@@ -1,14 +1,19 @@
-"""What claims may ask of an experiment: means over its trials, as they are and as they might have been drawn."""
+"""What claims may ask of an experiment: numbers of its trials, and what is made of them.
 
-from collections.abc import Callable
+The best or worst of many rounds, found and read in the same trials, is too good or too bad to be true: of 18 rounds
+that gain nothing the best gains something by chance. Here every trial is read in the round that is best, or worst, in
+the mean of the others: of rounds that gain nothing this gains nothing in the mean.
+"""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from npticket.experiments.tables import Outcome, Point
-from npticket.report.quantities import STOP, Quantity, first
+from npticket.report.intervals import Numbers
+from npticket.report.quantities import END, STOP, Quantity, after, first
 
 NEAR = 0.08  # a round stands for a density that is at most this part away
-RESAMPLES = 2_000
 
 
 class Missing(LookupError):
@@ -16,23 +21,31 @@ class Missing(LookupError):
 
 
 class View:
-    """One experiment as claims see it: means, as in results.csv, of the trials and of every resample of them (R,)."""
+    """One experiment as claims see it: numbers as in results.csv, of each of some trials, means over its draws.
 
-    def __init__(self, outcome: Outcome, rng: np.random.Generator) -> None:
-        self.first, self._name, self._trials = first(outcome), outcome.recipe.name, trials_of(outcome)
-        count = len(self._trials)
-        self._draws = np.vstack([np.arange(count), rng.integers(0, count, (RESAMPLES, count))])  # rows of trials (R, T)
+    `steps` is the number of steps in the paper, before which nothing is said about the end of training.
+    """
+
+    def __init__(self, outcome: Outcome, trials: Sequence[int], steps: int = 0) -> None:
+        self.first, self._outcome, self._trials, self._steps = first(outcome), outcome, trials, steps
         self._points = {series: outcome.points(series) for series in outcome.series}
 
-    def __call__(self, quantity: Quantity, series: str, percent: float) -> np.ndarray:
-        """Return the mean of a quantity at the round whose weights remaining are near `percent`."""
+    def __call__(self, quantity: Quantity, series: str, percent: float) -> Numbers:
+        """Return a quantity at the round whose weights remaining are near `percent`."""
         nearest = min(self._rounds(series), key=lambda point: abs(100 * point.density - percent))
         if abs(100 * nearest.density - percent) > NEAR * percent:
             raise self._missing(series, percent)
-        return self._mean(quantity, nearest)
+        return self._numbers(quantity, nearest)
 
-    def all(self, quantity: Quantity, series: str, low: float, high: float = 99) -> np.ndarray:
-        """Return the same for all rounds with weights remaining from `low` to `high` percent (rounds, R)."""
+    def tested(self, step: int, series: str, percent: float) -> Numbers:
+        """Return the headline measure of the test set after a step that the recipe names."""
+        try:
+            return self(after(step, self._outcome), series, percent)
+        except KeyError as error:
+            raise Missing(str(error.args[0])) from error
+
+    def all(self, quantity: Quantity, series: str, low: float, high: float = 99) -> list[Numbers]:
+        """Return a quantity at all rounds with weights remaining from `low` to `high` percent."""
         points = {point.round: point for point in self._rounds(series) if low <= 100 * point.density <= high}
         reaches = min((100 * point.density for point in points.values()), default=np.inf)
         if reaches > max(low, 1) * 1.25:  # a round that prunes 20 % steps over no more than that
@@ -40,50 +53,77 @@ class View:
         for ticket in self._rounds(self.first):
             if low <= 100 * ticket.density <= high and ticket.round not in points:
                 raise self._missing(series, 100 * ticket.density)
-        return np.stack([self._mean(quantity, point) for point in points.values()])
+        return [self._numbers(quantity, point) for point in points.values()]
 
-    def best(self, quantity: Quantity, series: str) -> np.ndarray:
-        """Return the best of all pruned networks, anew in each resample."""
-        return np.max([self._mean(quantity, point) for point in self._pruned(series)], axis=0)
+    def pruned(self, quantity: Quantity, series: str) -> list[Numbers]:
+        """Return a quantity at all rounds but the dense network's."""
+        return [self._numbers(quantity, point) for point in self._pruned(series)]
 
-    def fastest(self, series: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return steps and weights remaining of the pruned network that stops earliest, anew in each resample."""
-        points = self._pruned(series)
-        steps = np.array([self._mean(STOP, point, at_least=True) for point in points])
-        earliest = steps.argmin(axis=0)
-        for index in np.unique(earliest):  # a run cut short stops later than is known, which matters only here
-            self._mean(STOP, points[index])
-        return steps.min(axis=0), np.array([100 * point.density for point in points])[earliest]
+    def fastest_at(self, series: str) -> Numbers:
+        """Return at how many percent of the weights each trial stops earliest."""
+        points, steps = self._pruned(series), self.pruned(STOP, series)
+        earliest = np.argmin([each.low for each in steps], axis=0)
+        at = np.array([100 * point.density for point in points])[earliest]
+        known = np.isfinite([steps[i].high[t] for t, i in enumerate(earliest)])
+        return Numbers(np.where(known, at, 0), np.where(known, at, np.inf))
+
+    def falls_below(self, quantity: Quantity, series: str, other: str, percent: float) -> Numbers:
+        """Return from how many percent of the weights on each trial of a series is below `other` at `percent`.
+
+        That is behind the round up to which the gains over it add up to most; runs that were cut short end the search.
+        """
+        level, sums, points = self(quantity, other, percent), np.zeros((1, len(self._trials))), self._pruned(series)
+        for point in points:
+            gained = self._numbers(quantity, point) - level
+            if not np.isfinite(gained.high - gained.low).all():
+                break
+            sums = np.vstack([sums, sums[-1] + gained.low])
+        known = len(sums) - 1
+        at = np.array([0, *(100 * point.density for point in points[:known][::-1])])
+        at = at[np.round(sums[::-1], 9).argmax(axis=0)]  # the last of several: equal is not below
+        last = 100 * points[known - 1].density if known else 100
+        return Numbers(at, np.where(at > 0, at, last))
 
     def _pruned(self, series: str) -> list[Point]:
         if points := [point for point in self._rounds(series) if point.round]:
             return points
-        raise Missing(f"{self._name} has no pruned network of {series}")
+        raise Missing(f"{self._outcome.recipe.name} has no pruned network of {series}")
 
     def _rounds(self, series: str) -> list[Point]:
         if not self._points.get(series):
-            raise Missing(f"{self._name} has no runs of {series}")
+            raise Missing(f"{self._outcome.recipe.name} has no runs of {series}")
         return self._points[series]
 
     def _missing(self, series: str, percent: float) -> Missing:
-        return Missing(f"{self._name} has no round of {series} near {percent:.3g} % of the weights")
+        name = self._outcome.recipe.name
+        return Missing(f"{name} has no round of {series} near {percent:.3g} % of the weights")
 
-    def _mean(self, quantity: Quantity, point: Point, at_least: bool = False) -> np.ndarray:
-        where = f"round {point.round} of {point.series}"
-        if quantity.steps and point.cut_short and not at_least:
-            raise Missing(f"{self._name}: in {where} the validation loss was still falling when training ended")
-        if set(point.trial.tolist()) != set(self._trials):
-            raise Missing(f"{self._name}: {where} lacks trials")
-        values = quantity.of(point)
-        return np.array([values[point.trial == t].mean() for t in self._trials])[self._draws].mean(axis=1)
+    def _numbers(self, quantity: Quantity, point: Point) -> Numbers:
+        if quantity.read == END and point.steps < self._steps:
+            raise Missing(f"{point.steps:,} of {self._steps:,} steps")
+        if lacking := set(self._trials) - set(point.trial.tolist()):
+            name = self._outcome.recipe.name
+            raise Missing(f"{name}: round {point.round} of {point.series} lacks trials {sorted(lacking)}")
+        values = quantity.of(point).astype(float)
+        ends = values, np.where(quantity.cut_short(point), np.inf, values)
+        low, high = (np.array([end[point.trial == t].mean() for t in self._trials]) for end in ends)
+        return Numbers(low, high)
 
 
-Number = Callable[[View], np.ndarray]  # (R,), what a claim about one experiment is about
+Number = Callable[[View], Numbers]  # what a claim about one experiment is about
 
 
 def trials_of(outcome: Outcome) -> list[int]:
     """The numbers of the trials."""
     return sorted({row["trial"] for row in outcome.results})
+
+
+def left_out(rounds: Sequence[Numbers], sign: int) -> Numbers:
+    """Of each trial the number of that round which is highest (`sign` 1) or lowest (-1) in the mean of the others."""
+    low, high = (np.array([getattr(numbers, end) for numbers in rounds]) for end in ("low", "high"))  # (R, T)
+    others = (low.sum(axis=1, keepdims=True) - low) * sign
+    chosen = others.argmax(axis=0), np.arange(low.shape[1])
+    return Numbers(low[chosen], high[chosen], chosen=True)
 
 
 def value(quantity: Quantity, percent: float = 100) -> Number:
@@ -102,16 +142,26 @@ def times(series: str, percent: float, other: str = "", at: float | None = None)
     return lambda v: v(STOP, series, percent) / v(STOP, other or v.first, percent if at is None else at)
 
 
-def best_gain(quantity: Quantity) -> Number:
-    """The largest gain over the dense network that any pruned network of the first series has."""
-    return lambda v: quantity.scale * (v.best(quantity, v.first) - v(quantity, v.first, 100))
+def best_gain(quantity: Quantity, low: float = 1.9) -> Number:
+    """The gain over the dense network of the best pruned network of the first series, from `low` percent on."""
+    return lambda v: quantity.scale * (left_out(v.all(quantity, v.first, low), 1) - v(quantity, v.first, 100))
 
 
 def worst_gain(quantity: Quantity, series: str, low: float, high: float = 99) -> Number:
-    """The smallest gain over the dense network among the rounds from `low` to `high` percent."""
-    return lambda v: quantity.scale * (v.all(quantity, series, low, high).min(axis=0) - v(quantity, v.first, 100))
+    """The gain over the dense network of the worst network of a series from `low` to `high` percent."""
+    return lambda v: quantity.scale * (left_out(v.all(quantity, series, low, high), -1) - v(quantity, v.first, 100))
 
 
 def lowest(quantity: Quantity, low: float, *series: str) -> Number:
     """The lowest value of a quantity among the rounds of some series from `low` percent on."""
-    return lambda v: quantity.scale * np.min([v.all(quantity, s, low).min(axis=0) for s in series], axis=0)
+    return lambda v: quantity.scale * left_out([one for s in series for one in v.all(quantity, s, low)], -1)
+
+
+def fastest(low: float) -> Number:
+    """How many times the steps of the fastest network of the first series from `low` percent the dense one takes."""
+    return lambda v: v(STOP, v.first, 100) / left_out(v.all(STOP, v.first, low), -1)
+
+
+def slowest(series: str, low: float, high: float = 99) -> Number:
+    """How many times the dense network's steps the slowest network of a series from `low` to `high` percent takes."""
+    return lambda v: left_out(v.all(STOP, series, low, high), 1) / v(STOP, v.first, 100)

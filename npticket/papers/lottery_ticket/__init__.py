@@ -1,7 +1,8 @@
 """The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks (Frankle & Carbin, ICLR 2019)."""
 
 from npticket.experiments.parts import Parts
-from npticket.papers.lottery_ticket.claims import CLAIMS, MASK, REINIT, TICKET
+from npticket.papers.lottery_ticket.claims import CLAIMS
+from npticket.papers.lottery_ticket.claims.words import MASK, REINIT, TICKET
 from npticket.papers.lottery_ticket.recipes import RECIPES, SWEEPS
 from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report.curves import Curves

@@ -10,6 +10,7 @@ TICKET = "winning_ticket"
 BOTH = (TICKET, "random_reinit")
 CONTINUED = (TICKET, "fine_tuning", "continued_training")
 INITS = (*BOTH, "noise_0.5", "noise_1", "noise_2", "noise_3", "survivor_reinit", "shuffled", "pruned_at_init")
+DENSE = ("dense_2", "dense_3", "dense_4", "dense_5")
 CONTROLS = (*BOTH, "random_reinit_2", "random_reinit_3", "random_mask", "random_mask_2")
 
 
@@ -48,7 +49,7 @@ def _sweep(name: str, source: str, label: str, values: Mapping[str, Recipe]) -> 
 LENET = Recipe(
     name="lenet-mnist", source="Figures 1, 3, 4a, 4b, 11, 12, 14", net=Part("lenet_300_100"), data=Part("mnist"),
     optimizer=Part("adam", lr=1.2e-3), prune=Part("magnitude", rates=_dense_layers(0.2)),
-    batch=60, steps=50_000, rounds=29, train_at=_late(50_000), series=CONTROLS,
+    batch=60, steps=50_000, rounds=29, train_at=_late(50_000), series=(*CONTROLS, *DENSE),
 )
 CONV_2 = Recipe(
     name="conv2-cifar10", source="Figures 1, 5, 13, 14", net=Part("conv_2"), data=Part("cifar10"),
@@ -79,9 +80,9 @@ VGG_19_WARMUP = _deep(VGG_19, "vgg19-warmup", "Figure 7, right", 0.1, (56_240, 8
 
 RECIPES = {recipe.name: recipe for recipe in (
     LENET,
-    replace(LENET, name="lenet-one-shot", source="Figure 4c", series=(*BOTH, "one_shot", "one_shot_reinit")),
-    replace(LENET, name="lenet-continued", source="Figure 9", series=CONTINUED),
-    replace(LENET, name="lenet-inits", source="Figures 17, 18, 25", series=INITS),
+    replace(LENET, name="lenet-one-shot", source="Figure 4c", series=(*BOTH, "one_shot", "one_shot_reinit", *DENSE)),
+    replace(LENET, name="lenet-continued", source="Figure 9", series=(*CONTINUED, *DENSE)),
+    replace(LENET, name="lenet-inits", source="Figures 17, 18, 25", series=(*INITS, *DENSE)),
     *CONVS.values(),
     *(replace(conv, name=f"conv{depth}-continued", source="Figure 10", series=CONTINUED)
       for depth, conv in CONVS.items()),

@@ -39,6 +39,11 @@ def winning_ticket(recipe: Recipe) -> Runs:
         given = {"masks": left["next_masks"], **(yield from rewind_point(recipe))}  # 4 reset
 
 
+def dense_again(recipe: Recipe, order: int) -> Runs:
+    """The dense network once more: when it stops early varies most of all, and every ticket is compared with it."""
+    yield Run(0, ticket, order=order)
+
+
 def control(start: Under, own_masks: bool = False, masks_of: str = TICKET) -> Callable[[Recipe], Runs]:
     """Return a series with the masks of another; with fresh values it begins at step 0."""
 
@@ -149,6 +154,7 @@ _CONTINUED = control(ticket, masks_of=FINE_TUNING)  # masks from fine-tuning, ro
 
 SERIES = {
     TICKET: Series(winning_ticket, "winning ticket", look("#0072b2", "-", "o")),
+    **{f"dense_{n}": Series(partial(dense_again, order=n - 1), draw_of=TICKET) for n in range(2, 6)},
     "random_reinit": _REINIT(stream="reinit"),
     "random_reinit_2": _REINIT(stream="reinit_2", draw_of="random_reinit"),
     "random_reinit_3": _REINIT(stream="reinit_3", draw_of="random_reinit"),

@@ -1,0 +1,38 @@
+"""A directory grows: what may be asked for beyond what it has, and what is refused in which words.
+
+A training run is a function of its place and of what all runs have in common. So more trials, rounds or series leave
+the finished ones as they are.
+"""
+
+from collections.abc import Mapping
+
+from npticket.backend import Json
+from npticket.experiments.recipe import Recipe, in_full
+
+GROWS = ("trials", "rounds", "series")
+
+
+def refusal(there: Recipe, now: Recipe) -> str:
+    """Say why a directory with the recipe `there` cannot become one of `now`, and what to do; or nothing if it can."""
+    before, after = (_flat({k: v for k, v in in_full(r).items() if k not in GROWS}) for r in (there, now))
+    names = [name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)]
+    if names:
+        values = ((name, before.get(name, "(nothing)"), after.get(name, "(nothing)")) for name in names)
+        other = "; ".join(f"{name}: {old!r} there, {new!r} now" for name, old, new in values)
+        return f"holds another experiment: {other}. Choose another directory, or ask for the same again to go on"
+    for what, has, asked in (("trials", there.trials, now.trials), ("rounds", there.rounds, now.rounds)):
+        if asked < has:
+            return f"has {has} {what}, {asked} asked: ask for at least {has}, or choose another directory"
+    if lacking := [name for name in there.series if name not in now.series]:
+        return f"has the series {', '.join(lacking)}, too: ask for all that it has, or choose another directory"
+    if there.series[0] != now.series[0]:
+        first = f"has the dense network in the series {there.series[0]}, {now.series[0]} is asked first"
+        return f"{first}: ask for {there.series[0]} first, or choose another directory"
+    return ""
+
+
+def _flat(values: Json, name: str = "") -> dict[str, Json]:
+    """Nested objects as one, with names like "optimizer's lr"."""
+    if not isinstance(values, Mapping) or not values:
+        return {name: values}
+    return {k: v for key, value in values.items() for k, v in _flat(value, f"{name}'s {key}" if name else key).items()}

@@ -1,0 +1,9 @@
+"""What all claims are written with: numbers, series, forms."""
+
+from npticket.report.quantities import at_early_stop, at_the_end, fitted, gap
+from npticket.task import CLASSIFY
+
+ACC, END, TRAIN, GAP = (make(CLASSIFY.headline) for make in (at_early_stop, at_the_end, fitted, gap))
+TICKET, REINIT, MASK = "winning_ticket", "random_reinit", "random_mask"
+STEPS, TIMES, POINTS, PERCENT, LEVEL = "{:,.0f} steps", "{:.2f} times", "{:+.2f} points", "{:.1f} %", "{:.2f} %"
+HALF, THIRD, ROUNDS, SPREAD = "half of the effect", "a third", "two rounds", "the spread in later papers"

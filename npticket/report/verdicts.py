@@ -1,0 +1,69 @@
+"""Verdicts as people and programs read them: a text, a table for a document, JSON."""
+
+import math
+from collections.abc import Sequence
+
+from npticket.backend import Json
+from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, Verdict
+
+HEADER = ("paper says", "holds if", "measured", "95 % interval", "certainty", "trials")
+
+
+def cells(verdict: Verdict) -> list[str]:
+    """What stands below HEADER, a dash where nothing could be measured."""
+    claim, found = verdict.claim, verdict.estimate
+    if not found:
+        return [claim.expected, claim.asked, "-", "-", "-", str(verdict.trials)]
+    ends = [claim.printed(end) for end in (found.low, found.high) if math.isfinite(end)]
+    interval = " to ".join(ends) if len(ends) == 2 else f"{found.bound} {ends[0]}"
+    certainty = "-" if verdict.certainty is None else in_percent(verdict.certainty)
+    measured = f"{found.bound} {claim.printed(found.value)}".strip()
+    return [claim.expected, claim.asked, measured, interval, certainty, str(verdict.trials)]
+
+
+def in_percent(certainty: float) -> str:
+    """Print a probability, never as 0 or 100 %."""
+    return "> 99 %" if certainty > 0.99 else "< 1 %" if certainty < 0.01 else f"{100 * certainty:.0f} %"
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """The verdicts as aligned text, two lines each, and their count."""
+    widths = [max((len(cells(v)[i]) for v in verdicts), default=0) for i in range(len(HEADER))]
+    lines = []
+    for v in verdicts:
+        columns = (f"{name} {cell:{width}}" for name, cell, width in zip(HEADER, cells(v), widths, strict=True))
+        lines.append(f"{v.status:15}  {v.claim.id}: {v.claim.sentence} [{v.claim.source}]")
+        lines += [f"{'':15}  {line}".rstrip() for line in ("; ".join(columns), v.reason) if line]
+    return "\n".join([*lines, "", _count(verdicts)])
+
+
+def markdown(verdicts: Sequence[Verdict]) -> str:
+    """The verdicts as a table for a document."""
+    lines = [f"| verdict | claim | {' | '.join(HEADER)} | source |", "|---" * (len(HEADER) + 3) + "|"]
+    for v in verdicts:
+        status = (v.status if v.status == HOLDS else f"**{v.status}**") + (f": {v.reason}" if v.reason else "")
+        lines.append(f"| {' | '.join([status, f'`{v.claim.id}`: {v.claim.sentence}', *cells(v), v.claim.source])} |")
+    return "\n".join([*lines, "", f"{_count(verdicts)}."])
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    return ", ".join(f"{sum(v.status == s for v in verdicts)} {s}" for s in (HOLDS, FAILS, UNDECIDED, UNKNOWN))
+
+
+def as_json(verdicts: Sequence[Verdict]) -> list[dict[str, Json]]:
+    """The verdicts as JSON can hold them; an end that is infinite is null."""
+
+    def finite(claim: Claim, mean: float) -> float | None:
+        return None if math.isinf(mean) else math.exp(mean) if claim.ratio else mean
+
+    return [
+        {
+            "id": c.id, "source": c.source, "sentence": c.sentence, "recipes": list(c.recipes), "expected": c.expected,
+            "holds_from": None if math.isinf(c.low) else c.low, "holds_to": None if math.isinf(c.high) else c.high,
+            "strict": c.strict, "because": c.because, "ratio": c.ratio, "status": v.status,
+            "value": finite(c, e.value) if e else None, "bound": e.bound if e else "",
+            "interval": [finite(c, e.low), finite(c, e.high)] if e else None,
+            "certainty": v.certainty, "trials": v.trials, "reason": v.reason,
+        }
+        for v in verdicts for c, e in [(v.claim, v.estimate)]
+    ]  # fmt: skip

@@ -1,0 +1,227 @@
+"""A directory grows: only what it does not have is trained, and the end is as if all had been asked at once."""
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_experiment import SMALL, data, experiment
+from test_store import ASKED, KEY, made_up, opened
+
+from npticket.experiments import costs, run, training
+from npticket.experiments.files import StoreError, write_json
+from npticket.experiments.recipe import Part, to_json
+from npticket.experiments.run import Means, read_recipe
+from npticket.experiments.series import REWIND_POINT, Key, planned
+from npticket.papers import PARTS
+
+FEW = replace(SMALL, trials=1, rounds=2, series=("winning_ticket", "random_reinit"))
+CHAINS = (*FEW.series, "fine_tuning", "continued_training")
+MORE = replace(FEW, trials=2, rounds=4, series=("winning_ticket", "dense_2", "random_mask", "random_reinit"))
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The runs that are trained."""
+    keys, real = [], training.train_runs
+    monkeypatch.setattr(
+        training, "train_runs", lambda *a, **k: keys.extend(one.key for one in k["asked"]) or real(*a, **k)
+    )
+    return keys
+
+
+def files(folder):
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in (folder / "runs").iterdir()}
+
+
+def content(folder):
+    """All that a directory holds, but for what two trainings of the same never share: times, and what was timed."""
+    found = {"recipe.json": (folder / "recipe.json").read_bytes(), "curves.csv": (folder / "curves.csv").read_bytes()}
+    found["results.csv"] = [line.rpartition(",")[0] for line in (folder / "results.csv").read_text().splitlines()]
+    for name, (raw, _) in files(folder).items():
+        with np.load(io.BytesIO(raw), allow_pickle=False) as file:
+            arrays = {what: file[what] for what in file.files if what not in ("seconds", "chosen")}
+        found[name] = {what: (array.dtype, array.shape, array.tobytes()) for what, array in arrays.items()}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("small", "large"),
+    [
+        (FEW, replace(FEW, trials=3)),
+        (FEW, replace(FEW, rounds=4)),
+        (replace(FEW, rounds=1), FEW),  # of the dense network alone
+        (replace(FEW, series=CHAINS), replace(FEW, series=CHAINS, rounds=3)),  # one that hands on its ends, too
+        (replace(FEW, rewind_step=4, rounds=1), replace(FEW, rewind_step=4)),
+        (replace(FEW, series=("winning_ticket",)), replace(FEW, series=("winning_ticket", "dense_2", "random_mask"))),
+        (FEW, MORE),
+    ],
+    ids=["trials", "rounds", "from the dense network", "chains", "rewound", "series", "all"],
+)
+def test_what_is_finished_stays_and_the_end_is_as_if_asked_at_once(small, large, trained, tmp_path):
+    experiment(small, tmp_path / "grown", data())
+    before, first = files(tmp_path / "grown"), set(trained)
+    trained.clear()
+    experiment(large, tmp_path / "grown", data())
+    assert before.items() <= files(tmp_path / "grown").items()  # byte for byte, and not written again
+    assert sorted(trained) == sorted(set(planned(large, PARTS.series)) - first)  # each once
+    assert read_recipe(tmp_path / "grown") == large
+    experiment(large, tmp_path / "at once", data())
+    assert content(tmp_path / "grown") == content(tmp_path / "at once")
+
+
+def test_that_comparison_can_fail(tmp_path):
+    for folder, seed in (("a", 0), ("b", 1)):
+        experiment(replace(FEW, seed=seed), tmp_path / folder, data())
+    a, b = (content(tmp_path / folder) for folder in ("a", "b"))
+    assert a.keys() == b.keys() and all(a[name] != b[name] for name in a)
+
+
+def test_what_was_not_kept_is_trained_again_and_comes_to_the_same(trained, tmp_path, capsys, monkeypatch):
+    """One-shot pruning needs the dense networks' parameters, which nobody had asked for."""
+    monkeypatch.setattr(costs, "_timed", lambda *_: costs.Cost(0.0, 0.0, 0.0))
+    large = replace(FEW, trials=2, series=(*FEW.series, "one_shot"))
+    experiment(replace(FEW, trials=2), tmp_path / "grown", data())
+    before = files(tmp_path / "grown")
+    trained.clear()
+    run.run(large, PARTS, tmp_path / "grown", data(), Means(), say=True)
+    again, new = ([Key(series, round, t) for t in (0, 1)] for series, round in (("winning_ticket", 0), ("one_shot", 1)))
+    assert trained == again + new
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("4 of 8 runs are left, 2 of them to be trained again, as they did not keep what others ")
+    assert [line.split()[0] for line in said[1:]] == ["winning_ticket", "one_shot"]  # a line for a complete round
+    untouched = {name: found for name, found in before.items() if name not in {key.file for key in again}}
+    assert len(untouched) == 4 and untouched.items() <= files(tmp_path / "grown").items()
+    experiment(large, tmp_path / "at once", data())
+    assert content(tmp_path / "grown") == content(tmp_path / "at once")
+
+
+def test_a_directory_that_did_not_keep_the_last_masks_is_complete_until_it_grows(trained, tmp_path):
+    """As those of earlier versions, which knew of no further round."""
+    experiment(FEW, tmp_path, data())
+    path = tmp_path / "runs" / Key("winning_ticket", 1, 0).file
+    with np.load(path, allow_pickle=False) as file:
+        left = {name: file[name] for name in file.files if name != "next_masks"}
+    np.savez(path, allow_pickle=False, **left)
+    trained.clear()
+    experiment(FEW, tmp_path, data())
+    assert trained == []
+    experiment(replace(FEW, rounds=3), tmp_path, data())
+    assert trained == [Key("winning_ticket", 1, 0), Key("winning_ticket", 2, 0), Key("random_reinit", 2, 0)]
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_growing_goes_on_after_a_kill(after, tmp_path, monkeypatch):
+    experiment(FEW, tmp_path / "grown", data())
+    calls, real = [], training.train_runs
+
+    def killed(*arguments, **named):
+        calls.append(named)
+        if len(calls) > after:
+            raise KeyboardInterrupt
+        return real(*arguments, **named)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "train_runs", killed)
+        experiment(MORE, tmp_path / "grown", data())
+    assert len(files(tmp_path / "grown")) == 3 + after
+    assert read_recipe(tmp_path / "grown") == MORE
+    with pytest.raises(StoreError, match="has 2 trials, 1 asked"):  # it has begun to grow
+        experiment(FEW, tmp_path / "grown", data())
+    experiment(MORE, tmp_path / "grown", data())
+    experiment(MORE, tmp_path / "at once", data())
+    assert content(tmp_path / "grown") == content(tmp_path / "at once")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trials": 3}, "has 5 trials, 3 asked: ask for at least 5, or choose another directory"),
+        ({"rounds": 2, "trials": 9}, "has 6 rounds, 2 asked: ask for at least 6, or choose another directory"),
+        (
+            {"series": ("winning_ticket", "one_shot")},
+            "has the series random_reinit, too: ask for all that it has, or choose another directory",
+        ),
+        (
+            {"series": ("random_reinit", "winning_ticket")},
+            "has the dense network in the series winning_ticket, random_reinit is asked first: ask for winning_ticket",
+        ),
+        ({"trials": 6, "steps": 40}, "holds another experiment: steps: 30 there, 40 now. Choose another directory"),
+        ({"rounds": 7, "prune": Part("magnitude", scope="globally")}, "prune's scope: '(nothing)' there, 'globally'"),
+    ],
+)
+def test_less_and_something_else_are_refused_in_words_that_say_what_to_ask_for(changes, message, tmp_path):
+    with opened(tmp_path) as store:
+        store.add(KEY, made_up())
+    before = (tmp_path / "recipe.json").read_bytes()
+    with pytest.raises(StoreError) as refused:
+        opened(tmp_path, **changes)
+    assert message in str(refused.value) and str(refused.value).startswith(str(tmp_path))
+    assert (tmp_path / "recipe.json").read_bytes() == before
+    opened(tmp_path).close()  # and the lock was not kept
+
+
+def test_a_directory_that_is_refused_for_another_reason_does_not_grow(tmp_path):
+    """Or the same command as before would be refused, too."""
+    with opened(tmp_path) as store:
+        store.add(KEY, made_up())
+    path = tmp_path / "runs" / KEY.file
+    whole = path.read_bytes()
+    path.write_bytes(whole[:99])
+    with pytest.raises(StoreError, match="cannot be read"):
+        opened(tmp_path, trials=9)
+    assert read_recipe(tmp_path) == ASKED
+    path.write_bytes(whole)
+    opened(tmp_path, trials=9).close()
+    assert read_recipe(tmp_path) == replace(ASKED, trials=9)
+
+
+def test_the_order_of_new_series_is_that_of_the_request(tmp_path):
+    opened(tmp_path).close()
+    asked = ("winning_ticket", "one_shot", "random_reinit")
+    with opened(tmp_path, series=asked) as store:
+        for series in ("random_reinit", "one_shot"):
+            store.add(Key(series, 1, 0), made_up())
+    rows = (tmp_path / "results.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[1] for row in rows] == list(asked[1:])
+    assert read_recipe(tmp_path).series == asked
+
+
+def test_a_recipe_that_is_the_same_is_not_written_again(tmp_path):
+    opened(tmp_path).close()
+    path = tmp_path / "recipe.json"
+    path.write_text(path.read_text().replace("\n", ""))  # the same to read
+    opened(tmp_path).close()
+    assert path.read_text().count("\n") == 0
+
+
+def test_what_is_announced_is_what_is_left(tmp_path, capsys, monkeypatch):
+    timed = []
+    monkeypatch.setattr(costs, "_timed", lambda *_: timed.append(1) or costs.Cost(100.0, 0.0, 0.0))
+
+    def announced(recipe):
+        run.run(recipe, PARTS, tmp_path, data(), Means(), say=True)
+        return capsys.readouterr().out.splitlines()[0]
+
+    assert announced(FEW) == "3 of 3 runs are left. This takes about 5 min with 1 process."
+    timed.clear()
+    assert announced(FEW) == "All 3 runs are finished: nothing is left to do."
+    assert timed == []
+    assert announced(replace(FEW, trials=2)) == "3 of 6 runs are left. This takes about 5 min with 1 process."
+
+
+def test_a_rewind_point_is_kept_from_the_beginning(tmp_path):
+    experiment(replace(FEW, rewind_step=4, rounds=1), tmp_path, data())
+    with np.load(tmp_path / "runs" / Key(REWIND_POINT, 0, 0).file, allow_pickle=False) as file:
+        assert "end" in file.files
+
+
+def test_a_directory_of_an_earlier_form_grows_into_the_present_one(tmp_path):
+    experiment(FEW, tmp_path, data())
+    rates = {"net_options": {"hidden": [6, 4]}, "rates": {}, "lr": 0.0012}
+    old = {name: value for name, value in to_json(FEW).items() if name not in ("net", "data", "optimizer", "prune")}
+    write_json(tmp_path / "recipe.json", old | rates | {"net": "lenet_300_100", "data": "mnist", "optimizer": "adam"})
+    experiment(replace(FEW, trials=2), tmp_path, data())
+    assert read_recipe(tmp_path) == replace(FEW, trials=2)
+    assert json.loads((tmp_path / "recipe.json").read_text()) == to_json(replace(FEW, trials=2))
