@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--jobs", type=int, default=2)
     args = bench.parse(parser)
+    args.chosen.pop("jobs", None)  # as many processes as there are give the same figures
     if args.quick:
         args.trials, args.steps, args.jobs = 1, 20, 1
     load, scalings, lr = NETS[args.net]

@@ -1,4 +1,4 @@
-"""Prints the tables of docs/performance.md, in Markdown, from the results in docs/results/speed.
+"""Prints the tables of docs/performance.md and others, in Markdown, from the results in docs/results/speed.
 
     python benchmarks/tables.py                                all of them
     python benchmarks/tables.py --into docs/performance.md     each written between the marks that name it there,

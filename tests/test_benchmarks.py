@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -155,6 +156,19 @@ def test_tables_are_written_between_their_marks(at_hand):
     assert "| LeNet pruned to 1.2 %, rounds of 1,000 steps | 2.00 / - / - / - | - |" in made["summary"]
     with pytest.raises(SystemExit, match="nothing called 'speed: lenet: x'"):
         tables.filled(page.format("lenet: x"), made)
+
+
+@pytest.mark.parametrize("path", ["performance.md", "results/input_scaling.md"])
+def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
+    """`python benchmarks/tables.py --into PAGE` makes them anew."""
+    import results
+    import tables
+
+    made = tables.tables(results.by_processor())
+    text = (BENCHMARKS.parent / "docs" / path).read_text()
+    assert "<!-- speed: " in text and tables.filled(text, made) == text
+    a_row = next(line for line in text.splitlines() if re.match(r"\| .*\d", line))
+    assert tables.filled(text.replace(a_row, a_row + " more |"), made) == text
 
 
 @pytest.fixture(params=["torch", "flushed", "compiled", "nchw", "jax"])
