@@ -1,4 +1,4 @@
-"""Prints the tables of docs/performance.md, in Markdown, from the results in docs/results/speed.
+"""Prints the tables of docs/performance.md and others, in Markdown, from the results in docs/results/speed.
 
     python benchmarks/tables.py                                all of them
     python benchmarks/tables.py --into docs/performance.md     each written between the marks that name it there,
@@ -16,7 +16,8 @@ from typing import Any
 
 import results
 
-MARKS = re.compile(r"(<!-- speed: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+from npticket.report import page
+
 LEFT_OUT = re.compile(r"_(low|high)$|^(?!fast).+_ms$")  # quartiles, and times of others than our fast engine
 NETS = {"conv_2": "Conv-2", "conv_4": "Conv-4", "conv_6": "Conv-6", "resnet_18": "Resnet-18", "vgg_19": "VGG-19"}
 SUMMARY = {  # what: script, its arguments, table, and the row that comes nearest
@@ -80,12 +81,12 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-def filled(page: str, made: Mapping[str, str]) -> str:
+def filled(text: str, made: Mapping[str, str]) -> str:
     """The page with the tables between their marks as they are now."""
-    missing = [name for _, name, _ in MARKS.findall(page) if name not in made]
-    if missing:
-        raise SystemExit(f"no results for {'; '.join(missing)}. There are:\n" + "\n".join(made))
-    return MARKS.sub(lambda mark: f"{mark[1]}\n{made[mark[2]]}\n\n{mark[3]}", page)
+    try:
+        return page.filled(text, {f"speed: {name}": table for name, table in made.items()})
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
 
 
 def main() -> None:

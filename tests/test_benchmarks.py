@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -27,6 +28,7 @@ TABLES = {  # of each script, the tables and some columns of each
     "imp_lenet.py": {"rounds": {"round", "density", "ours_s", "val_s", "ours_acc"}, "total": {"ours_s", "steps_s"}},
     "scaling.py --only memory": {"memory": {"trials", "plain_mib", "fast_mib"}},
     "evaluation.py": {"evaluation": {"density"} | STEP},
+    "input_scaling.py": {"scalings": {"network_input", "stop", "test_acc", "test_acc_least", "end_acc_most"}},
     "limits.py": {"core": {"GFLOP/s", "GB/s from L2"}, "limits": {"net", "density", "step ms", "step/limit"}},
     "trials_axis.py": {"steps": {"step", "ms", "ratio"}},
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
@@ -152,8 +154,21 @@ def test_tables_are_written_between_their_marks(at_hand):
     assert tables.filled(text, made) == text
     assert "| LeNet step, dense, after 2,000 | 2.00 / - / - / - | 2.00 / - / - / - |" in made["summary"]
     assert "| LeNet pruned to 1.2 %, rounds of 1,000 steps | 2.00 / - / - / - | - |" in made["summary"]
-    with pytest.raises(SystemExit, match="no results for lenet: x"):
+    with pytest.raises(SystemExit, match="nothing called 'speed: lenet: x'"):
         tables.filled(page.format("lenet: x"), made)
+
+
+@pytest.mark.parametrize("path", ["performance.md", "results/input_scaling.md"])
+def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
+    """`python benchmarks/tables.py --into PAGE` makes them anew."""
+    import results
+    import tables
+
+    made = tables.tables(results.by_processor())
+    text = (BENCHMARKS.parent / "docs" / path).read_text()
+    assert "<!-- speed: " in text and tables.filled(text, made) == text
+    a_row = next(line for line in text.splitlines() if re.match(r"\| .*\d", line))
+    assert tables.filled(text.replace(a_row, a_row + " more |"), made) == text
 
 
 @pytest.fixture(params=["torch", "flushed", "compiled", "nchw", "jax"])

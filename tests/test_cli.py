@@ -193,6 +193,7 @@ def test_two_directories_of_one_experiment_cannot_be_judged_together(small, caps
         (["show", "nowhere"], "nowhere holds no experiment"),
         (["figures", "."], "holds no experiment"),
         (["verify", "."], "holds no experiment"),
+        (["publish", ".", "goal"], "holds no experiment"),
     ],
 )
 def test_bad_input_ends_with_status_2_and_a_sentence(arguments, message, tmp_path, monkeypatch, capsys):
@@ -238,7 +239,7 @@ def test_help_is_enough_to_use_it():
         for arguments in ([], ["run"], ["verify"])
     ]
     assert [done.returncode for done in outputs] == [0, 0, 0]
-    for word in ("list", "run", "show", "figures", "verify", "exit status", "130"):
+    for word in ("list", "run", "show", "figures", "verify", "publish", "exit status", "130"):
         assert word in outputs[0].stdout
     flags = "--out --trials --rounds --steps --series --seed --jobs --backend --data --scheduler --lock-step"
     assert all(flag in outputs[1].stdout for flag in flags.split())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from npticket.cli.commands import draw, list_recipes, run_recipe, show, verify
+from npticket.cli.publication import publish
 from npticket.datasets import DataError
 from npticket.engine import ENGINES
 from npticket.experiments.files import StoreError
@@ -76,8 +77,12 @@ def parser() -> argparse.ArgumentParser:
         ("show", show, "print the tables of an experiment"),
         ("figures", draw, "draw its figures, PNG and SVG, into DIR/figures"),
         ("verify", verify, "judge the papers' claims by it; writes DIR/claims.json and claims.md"),
+        ("publish", publish, "write what belongs into a repository, figures and a page, into GOAL"),
     ):
         add = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         add.add_argument("folder", type=Path, metavar="DIR", help="of an experiment, or of several side by side")
         add.set_defaults(command=command)
+    add.add_argument(
+        "goal", type=Path, metavar="GOAL", help="where it is kept; of a page there, the marked parts change"
+    )
     return whole

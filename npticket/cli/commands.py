@@ -49,7 +49,7 @@ def _seconds(experiment: Experiment, jobs: int, measure: bool) -> float | None:
 
 def run_recipe(args: Namespace, library: Library) -> int:
     """Run a recipe or a sweep, and print its tables."""
-    parts, (chosen, folder) = library.parts, _chosen(args, library)
+    parts, (chosen, folder) = library.parts, chosen_recipes(args, library)
     jobs = args.jobs if args.jobs is not None else 1 if args.backend == "cupy" or args.lock_step else default_jobs()
     if jobs < 1:
         raise RecipeError(f"--jobs must be at least 1, got {jobs}")
@@ -74,7 +74,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
     return status
 
 
-def _chosen(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]:
+def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]:
     """The recipes to run, by the name of their directory, with what the flags change; and the directory of all."""
     name = args.recipe
     if name in library.sweeps:
@@ -99,14 +99,14 @@ def _chosen(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]
 
 def show(args: Namespace, library: Library) -> int:
     """Print the tables of all experiments in a directory."""
-    for result in _outcomes(args.folder, library).values():
+    for result in outcomes(args.folder, library).values():
         print(tables.tables(result), end="\n\n")
     return 0
 
 
 def draw(args: Namespace, library: Library) -> int:
     """Draw the figures of all experiments in a directory, and of the sweeps that these are parts of."""
-    found = _outcomes(args.folder, library)
+    found = outcomes(args.folder, library)
     for folder, result in found.items():
         for path in figures.draw(result, folder / "figures", library.plots(result.recipe)):
             print(path)
@@ -119,7 +119,7 @@ def draw(args: Namespace, library: Library) -> int:
 
 def verify(args: Namespace, library: Library) -> int:
     """Judge the claims that are about the experiments in a directory; status 1 if one does not hold."""
-    found = {result.recipe.name: result for result in _outcomes(args.folder, library).values()}
+    found = {result.recipe.name: result for result in outcomes(args.folder, library).values()}
     judged = claims.judge(library.claims, found, library.published)
     made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
     print(f"{made_from}\n\n{verdicts.table(judged)}")
@@ -129,8 +129,8 @@ def verify(args: Namespace, library: Library) -> int:
     return int(any(verdict.status == claims.FAILS for verdict in judged))
 
 
-def _outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
-    """The experiments in a directory, by their own: it, or its subdirectories."""
+def outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
+    """Read the experiments in a directory, by their own: it, or its subdirectories."""
     if (folder / "recipe.json").is_file():
         return {folder: outcome(folder, library.parts)}
     found = {path.parent: outcome(path.parent, library.parts) for path in sorted(folder.glob("*/recipe.json"))}

@@ -14,7 +14,10 @@ PAD = 4
 
 
 def epoch_order(n: int, batch: int, place: Place, epoch: int) -> np.ndarray:
-    """Return the example numbers of one epoch's minibatches (T, n // batch, batch), each trial in its own order."""
+    """Return the example numbers of one epoch's minibatches (T, n // batch, batch), each trial in its own order.
+
+    It is a function of seed, trial, round and epoch: in a round a ticket and its controls see the same minibatches.
+    """
     count = n // batch  # all are full: the examples left over wait for the next epoch's shuffle
     orders = [rng.permutation(n)[: count * batch] for rng in place.rngs("order", epoch)]
     return np.stack(orders).reshape(len(orders), count, batch)

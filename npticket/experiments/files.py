@@ -34,7 +34,12 @@ def write(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Json) -> None:
     """Write JSON that people can read."""
-    write(path, (json.dumps(value, indent=2) + "\n").encode())
+    write(path, json_text(value).encode())
+
+
+def json_text(value: Json) -> str:
+    """Return JSON that people can read."""
+    return json.dumps(value, indent=2) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Json]:

@@ -44,6 +44,8 @@ def run(
         raise RecipeError(wrong)
     if recipe.batch > len(data.train):
         raise RecipeError(f"a batch of {recipe.batch} does not fit into {len(data.train)} training examples")
+    if (Path(folder) / "results.csv").exists() and not (Path(folder) / "runs").exists():
+        raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
     size = sum(int(np.prod(shape)) for shape in experiment.net.body.layout.values())
     described = machine.describe(data, means.jobs, means.array_module, means.engine)
     with ExitStack() as stack:

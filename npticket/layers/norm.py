@@ -14,6 +14,7 @@ class BatchNorm:
     x, y (T, B, C) or (T, B, H, W, C). In training, mean and variance are the batch's and the running ones move towards
     them by `momentum` (the variance unbiased, as PyTorch's); in prediction they are the running ones. The running
     statistics are buffers: they live among the parameters, are rewound with them, and no optimizer touches them.
+    `momentum` and `eps` are PyTorch's by default; the paper does not give its own.
     """
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from npticket.experiments.progress import percent
-from npticket.experiments.tables import Outcome
+from npticket.experiments.tables import Outcome, Point
 from npticket.report.canvas import COLORS, MARKERS, Panels, Pen, Picture, Points, panels
 from npticket.report.quantities import STOP, first, legend, said
 
+Keys = list[tuple[str, int]]  # series and round
 Line = tuple[Pen, np.ndarray, np.ndarray]  # its pen, steps in thousands (V,), values (V, n)
 
 
@@ -26,16 +27,17 @@ class Curves:
     control: str = ""
     called: str = ""
 
+    def curves(self, outcome: Outcome, points: Points) -> dict[tuple[str, int], int]:
+        """Those of the panels, each to one validation past the end of the axis."""
+        last = 1_020 * self._panels(outcome, points)[2] + outcome.recipe.validate_every
+        return dict.fromkeys(self._panels(outcome, points)[1], round(last))
+
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw both, if there are curves."""
         if not outcome.curves:
             return
-        ours, tickets, measure = first(outcome), points[first(outcome)], outcome.task.headline
-        nearest = [min(tickets, key=lambda p: abs(math.log(p.density / goal))).round for goal in self.densities]
-        control = self.control or next((one for one in points if one != ours), "")
-        groups = _groups(nearest, ours, control, {point.round for point in points.get(control, ())})
-        shown = {(s, p.round): p for s in points for p in points[s] if any((s, p.round) in group for group in groups)}
-        until = min(1.5 * max(STOP.drawn(point).mean() for point in shown.values()), tickets[0].steps / 1000)
+        ours, measure, (groups, shown, until) = first(outcome), outcome.task.headline, self._panels(outcome, points)
+        nearest, control = self._nearest(points[ours]), self._control(outcome, points)
         looks = {ours: ("", "-", ""), control: (f", {self.called or legend(outcome, control)}", "--", "white")}
         pens = {}  # a colour and marker per density; the control is dashed and hollow
         for (series, round), point in shown.items():
@@ -55,8 +57,24 @@ class Curves:
             _draw(axes_of, [[found[key] for key in group] for group in groups], until)
             yield Picture(stem, figure, "weights remaining")
 
+    def _panels(self, outcome: Outcome, points: Points) -> tuple[list[Keys], dict[tuple[str, int], Point], float]:
+        """The series and rounds of each panel; all of them once; and where the axis ends, in thousands of steps."""
+        tickets, control = points[first(outcome)], self._control(outcome, points)
+        there = {point.round for point in points.get(control, ())}
+        groups = _groups(self._nearest(tickets), first(outcome), control, there)
+        shown = {(s, p.round): p for s in points for p in points[s] if any((s, p.round) in group for group in groups)}
+        until = min(1.5 * max(STOP.drawn(point).mean() for point in shown.values()), tickets[0].steps / 1000)
+        return groups, shown, until
 
-def _groups(nearest: Sequence[int], ours: str, control: str, there: set[int]) -> list[list[tuple[str, int]]]:
+    def _nearest(self, tickets: Sequence[Point]) -> list[int]:
+        """The round nearest to each of the densities."""
+        return [min(tickets, key=lambda p: abs(math.log(p.density / goal))).round for goal in self.densities]
+
+    def _control(self, outcome: Outcome, points: Points) -> str:
+        return self.control or next((one for one in points if one != first(outcome)), "")
+
+
+def _groups(nearest: Sequence[int], ours: str, control: str, there: set[int]) -> list[Keys]:
     """The series and rounds in each panel; `there` are the rounds that the control has."""
     wanted = [
         [(ours, r) for r in nearest[:3]],  # faster and faster

@@ -4,7 +4,7 @@ Every line has its own colour, dash and marker, so that figures can be read in g
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,9 @@ class Plot(Protocol):
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw what the outcome has the data for; of all series' `points` the first one's have the dense network."""
+
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """Say which curves it draws, by series and round, and up to which step; what is read at `test_at` apart."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ class Lines:
             canvas.weights_remaining(axes, [points[one] for one in series], self.linear)
         yield Picture(self.stem, figure)
 
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """None."""
+        return {}
+
 
 @dataclass(frozen=True)
 class FixedSteps:
@@ -83,6 +90,10 @@ class FixedSteps:
         canvas.upright(axes_of[0], tested, min(levels))
         yield Picture("fixed_steps", figure)
 
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """None but at `test_at`."""
+        return {}
+
 
 DEFAULT: tuple[Plot, ...] = (
     Lines("early_stopping", (early_stop, at_early_stop)), Lines("at_the_end", (at_the_end,)), Curves(), FixedSteps()
@@ -96,6 +107,21 @@ def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> lis
         return []
     pictures, note = (drawn for plot in plots for drawn in plot.pictures(outcome, points)), f"{outcome.note}; {NOTE}"
     return [path for picture in pictures for path in canvas.finish(picture, outcome.title, note, folder)]
+
+
+def compact(outcome: Outcome, plots: Sequence[Plot]) -> Outcome:
+    """Leave of the curves what `plots` and tables read, to five digits; doing it again changes nothing."""
+    points, last = {series: outcome.points(series) for series in outcome.series}, dict[tuple[str, int], int]()
+    for plot in plots if first(outcome) in points else ():
+        for key, step in plot.curves(outcome, points).items():
+            last[key] = max(step, last.get(key, 0))
+    rows = [
+        {name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in row.items()}
+        for row in outcome.curves
+        if row["step"] in outcome.recipe.test_at
+        or row["step"] <= last.get((outcome.line(row["series"]), row["round"]), 0)
+    ]
+    return replace(outcome, curves=rows)
 
 
 @dataclass(frozen=True)

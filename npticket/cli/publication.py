@@ -1,0 +1,123 @@
+"""`npticket publish`: of an experiment's directory, what belongs into a repository, and the page about it."""
+
+import shutil
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from npticket.cli.commands import outcomes
+from npticket.experiments import files, tables
+from npticket.experiments.recipe import Recipe, in_full, scaled, to_json
+from npticket.experiments.tables import Outcome
+from npticket.report import claims, figures, page, verdicts
+from npticket.report.figures import Sweep
+from npticket.report.paper import Library
+
+PAGE, CLAIMS = "README.md", "claims.json"
+
+
+def publish(args: Namespace, library: Library) -> int:
+    """Write tables, figures, claims and the page of DIR into GOAL, from which all of it can be made again."""
+    found, goal = outcomes(args.folder, library), args.goal
+    alone = args.folder in found
+    if any((folder / "runs").exists() for folder in (goal, *(goal / path.name for path in found))):
+        raise files.StoreError(f"{goal} is where runs are kept; publish into another directory")
+    if not alone and (goal / "recipe.json").exists():
+        raise files.StoreError(
+            f"{goal} holds a single experiment, {args.folder} several; publish into another directory"
+        )
+    sweep = _sweep([outcome.recipe for outcome in found.values()], library)
+    for folder, outcome in found.items():
+        plots = () if sweep else library.plots(outcome.recipe)
+        _copy(folder, figures.compact(outcome, plots), goal if alone else goal / folder.name)
+    drawn = draw(goal, library)
+    made = written(goal, library, drawn)
+    for name, text in made.items():
+        files.write(goal / name, text.encode())
+    print("\n".join(str(goal / name) for name in (*drawn, *made)))
+    return 0
+
+
+def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
+    """Write the data of an experiment, with those curves that `outcome` has."""
+    goal.mkdir(parents=True, exist_ok=True)
+    results = (folder / "results.csv").read_bytes()
+    data = {name: value for name, value in outcome.manifest["data"].items() if name != "source"}  # where it was there
+    files.write_json(goal / "recipe.json", to_json(outcome.recipe))
+    files.write_json(goal / "manifest.json", {**outcome.manifest, "data": data})
+    files.write(goal / "results.csv", results)
+    files.write(goal / "curves.csv", tables.text(tables.curve_columns(outcome.task), outcome.curves).encode())
+
+
+def draw(goal: Path, library: Library) -> list[str]:
+    """Draw the experiments in `goal`, or the sweep that they are, as PNG; keep and return what its page shows."""
+    found, text = outcomes(goal, library), _page(goal)
+    sweep = _sweep([outcome.recipe for outcome in found.values()], library)
+    with TemporaryDirectory() as temporary:
+        there = Path(temporary)
+        if sweep is not None:
+            by_recipe = {outcome.recipe.name: outcome for outcome in found.values()}
+            drawn = {goal: figures.draw_sweep(sweep, by_recipe, there)}
+        else:
+            drawn = {f: figures.draw(one, there / f.name, library.plots(one.recipe)) for f, one in found.items()}
+        pairs = ((folder / path.name, path) for folder, of in drawn.items() for path in of if path.suffix == ".png")
+        pngs = {image.relative_to(goal).as_posix(): path for image, path in pairs}
+        shown = [name for name in pngs if not text or f"({name})" in text]
+        for name in shown:
+            shutil.copyfile(pngs[name], goal / name)
+    return shown
+
+
+def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str, str]:
+    """Return claims.json and README.md as they should be for what is published in `goal`; a new page shows `drawn`."""
+    found = outcomes(goal, library)
+    by_recipe = {outcome.recipe.name: outcome for outcome in found.values()}
+    judged = claims.judge(library.claims, by_recipe, library.published)
+    by_folder = {"" if folder == goal else folder.name: outcome for folder, outcome in found.items()}
+    sweep = _sweep([outcome.recipe for outcome in found.values()], library)
+    text = _page(goal) or page.new(by_folder, drawn)
+    blocks = page.blocks(by_folder, sweep, commands(by_folder, sweep, library), judged)
+    return {CLAIMS: files.json_text(verdicts.as_json(judged)), PAGE: page.counted(page.filled(text, blocks), by_folder)}
+
+
+def _page(goal: Path) -> str:
+    return (goal / PAGE).read_text() if (goal / PAGE).exists() else ""
+
+
+def _sweep(recipes: Sequence[Recipe], library: Library) -> Sweep | None:
+    """The sweep that several experiments are parts of, if they are."""
+    names = {recipe.name for recipe in recipes}
+    whole = (sweep for sweep in library.sweeps.values() if names <= {one.name for one in sweep.recipes.values()})
+    return next(whole, None) if len(names) > 1 else None
+
+
+def commands(found: Mapping[str, Outcome], sweep: Sweep | None, library: Library) -> list[str]:
+    """Return the commands that make published results anew, by directory."""
+    flags = {folder: _flags(outcome, library) for folder, outcome in found.items()}
+    if sweep is not None and len(alike := set(flags.values())) == 1 and None not in alike:
+        return [f"npticket run {sweep.name}{alike.pop()}"]
+    lines = []
+    for folder, outcome in found.items():
+        known = outcome.recipe.name in library.recipes and flags[folder] is not None
+        recipe = f"{folder}/recipe.json".lstrip("/")
+        lines.append(f"npticket run {outcome.recipe.name}{flags[folder]}" if known else f"npticket run {recipe}")
+    return lines
+
+
+def _flags(outcome: Outcome, library: Library) -> str | None:
+    """What makes a recipe of a library's recipe of the same name, and of this engine; None if nothing does."""
+    recipe, given = outcome.recipe, library.published.get(outcome.recipe.name)
+    if given is None:
+        return None
+    changes = {name: getattr(recipe, name) for name in ("rounds", "trials", "series", "seed")}
+    if in_full(replace(scaled(given, recipe.steps), **changes)) != in_full(recipe):
+        return None
+    flags = {name: value for name, value in {"steps": recipe.steps, **changes}.items() if getattr(given, name) != value}
+    for name, default in (("engine", "fast"), ("backend", "numpy")):
+        used = {machine[name] for machine in outcome.manifest["machines"]}
+        if len(used) == 1 and default not in used:
+            flags[name] = used.pop()
+    texts = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in flags.items()}
+    return "".join(f" --{name} {value}" for name, value in texts.items())

@@ -1,0 +1,162 @@
+"""A page that shows results: what of it is made from these, and how it is brought up to date.
+
+    <!-- results: table -->                         a block stands between this
+    <!-- end -->                                    and this; the names of blocks are `made`, `table` and `claims`
+
+    at 13.5 % <!-- {at_early_stop: winning_ticket 13.5 - winning_ticket 100} -->+0.41 percentage points<!-- --> better
+
+A number in prose says what it is, in a mark that readers do not see: a quantity, then a series and the percentage of
+weights remaining, and perhaps a second one that is subtracted (-) or that it is divided by (/). Where a page has
+several experiments, their directory stands before the series: 0.4/winning_ticket.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from npticket.experiments.files import StoreError
+from npticket.experiments.progress import percent, words
+from npticket.experiments.tables import Outcome, Point
+from npticket.report import quantities, verdicts
+from npticket.report.claims import Verdict
+from npticket.report.figures import Sweep
+from npticket.report.quantities import Made, Quantity, after, first, legend
+from npticket.report.views import NEAR
+
+BLOCK = re.compile(r"(<!-- (\w+: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)(.*?)(<!-- -->)", re.DOTALL)
+BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "? "}  # who was cut short
+QUANTITIES: dict[str, Made] = {
+    name: getattr(quantities, name)
+    for name in ("early_stop", "at_early_stop", "at_the_end", "trained", "fitted", "gap")
+}
+
+
+def filled(page: str, blocks: Mapping[str, str]) -> str:
+    """Return the page with its blocks as they are now; StoreError names one that there is not."""
+
+    def block(mark: re.Match[str]) -> str:
+        if mark[2] not in blocks:
+            raise StoreError(f"there is nothing called {mark[2]!r} for a page; there are {', '.join(blocks)}")
+        return f"{mark[1]}\n{blocks[mark[2]]}\n\n{mark[3]}"
+
+    return BLOCK.sub(block, page)
+
+
+def counted(page: str, outcomes: Mapping[str, Outcome]) -> str:
+    """Return the page with the numbers in its prose as they are in `outcomes`, by directory ("" for the page's own)."""
+    return NUMBER.sub(lambda mark: f"{mark[1]}{number(mark[2], mark[3], outcomes)}{mark[5]}", page)
+
+
+def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
+    """Return the number that a mark asks for, in words; StoreError says what of it there is not."""
+    term = r"([\w./-]+) ([\d.]+)"
+    asked = re.fullmatch(rf"{term}(?: ([-/]) {term})?", " ".join(of.split()))
+    if quantity not in QUANTITIES or asked is None:
+        form = "{QUANTITY: SERIES PERCENT} or {QUANTITY: SERIES PERCENT - SERIES PERCENT}, or / for -"
+        raise StoreError(f"a number is {form}, got {{{quantity}: {of}}}; quantities: {', '.join(QUANTITIES)}")
+    one, point = _point(asked[1], float(asked[2]), outcomes)
+    what = QUANTITIES[quantity](one.task.headline)
+    if asked[3] is None:
+        return f"{what.mean(point)} {what.unit}".rstrip()
+    _, other = _point(asked[4], float(asked[5]), outcomes)
+    bound = BOUNDS[bool(what.cut_short(point).any()), bool(what.cut_short(other).any())]
+    if asked[3] == "-":
+        return bound + what.gained(point, other)
+    return f"{bound}{what.of(point).mean() / what.of(other).mean():.2f} times"
+
+
+def _point(name: str, density: float, outcomes: Mapping[str, Outcome]) -> tuple[Outcome, Point]:
+    """The round of a series near a percentage of weights remaining, and its experiment."""
+    folder, _, series = name.rpartition("/")
+    points = outcomes[folder].points(series) if folder in outcomes else []
+    near = [point for point in points if abs(100 * point.density - density) <= NEAR * density]
+    if not near:
+        raise StoreError(f"a page asks for {name} near {density:g} % of the weights, which is not there")
+    return outcomes[folder], min(near, key=lambda point: abs(100 * point.density - density))
+
+
+def blocks(
+    outcomes: Mapping[str, Outcome], sweep: Sweep | None, commands: Sequence[str], judged: Sequence[Verdict]
+) -> dict[str, str]:
+    """Return the blocks of a page by name; `commands` are those that make these results anew."""
+    if sweep is not None:
+        table = summary(outcomes, sweep)
+    else:
+        table = "\n\n".join(results(outcome) for outcome in outcomes.values())
+    claims = verdicts.markdown(judged) if judged else "No claim of a paper is about this."
+    return {"results: made": made(outcomes, commands), "results: table": table, "results: claims": claims}
+
+
+def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
+    """Say how the results were made: by which commands, how many runs of how many steps, on which machines."""
+    alike: dict[str, dict[str, Outcome]] = {}
+    for folder, outcome in outcomes.items():
+        about = f"{outcome.title}; {outcome.note}; seed {outcome.recipe.seed}"
+        alike.setdefault(about, {})[folder] = outcome
+    lines = ["\n".join(f"    {command}" for command in commands)]
+    for about, those in alike.items():
+        rows = [row for outcome in those.values() for row in outcome.results]
+        files = ("results.csv", "recipe.json", "manifest.json") if "" in those else those
+        links = ", ".join(f"[{file}]({file})" for file in files)
+        lines.append(f"{about}. {len(rows):,} training runs ({words(sum(row['seconds'] for row in rows))}): {links}.")
+    machines = [_machine(machine) for outcome in outcomes.values() for machine in outcome.manifest["machines"]]
+    return "\n\n".join([*lines, f"Made on {'; '.join(dict.fromkeys(machines))}."])
+
+
+def _machine(machine: Mapping[str, object]) -> str:
+    jobs = f"{machine['jobs']} process{'es' * (machine['jobs'] != 1)}"
+    return f"{machine['cpu']}, {jobs}, Python {machine['python']}, NumPy {machine['numpy']}, {machine['blas']}"
+
+
+def results(outcome: Outcome) -> str:
+    """Return a table with a line for each round and a column for each series, means over its runs."""
+    quantities, said = _shown(outcome)
+    points = {series: {point.round: point for point in outcome.points(series)} for series in outcome.series}
+    rows = []
+    for round in sorted({round for of in points.values() for round in of}):
+        there = [of.get(round) for of in points.values()]
+        density = next(point.density for point in there if point)
+        rows.append([percent(density), *(_cell(quantities, point) if point else "" for point in there)])
+    heads = ["weights", *(legend(outcome, series) for series in points)]
+    return f"Means over the runs: {said}\n\n{_table(heads, rows)}"
+
+
+def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:
+    """Return a table with a line for each experiment of a sweep: its dense network and what became of it."""
+    rows, said = [], ""
+    for value, recipe in sweep.recipes.items():
+        for outcome in outcomes.values():
+            if outcome.recipe.name == recipe.name:
+                quantities, said = _shown(outcome)
+                dense, *tickets = outcome.points(first(outcome))
+                best = max(tickets, key=lambda point: quantities[-1].of(point).mean(), default=dense)
+                chosen = [dense, best, *tickets[-1:]]
+                rows.append([value, *(f"{percent(p.density)}: {_cell(quantities, p)}" for p in chosen)])
+    return f"Means over the runs: {said}\n\n{_table([sweep.legend, 'dense', 'best of the pruned', 'smallest'], rows)}"
+
+
+def _shown(outcome: Outcome) -> tuple[list[Quantity], str]:
+    """What a table shows of a point, and what it is called: at early stopping, or after the steps of `test_at`."""
+    measure, steps = outcome.task.headline, outcome.recipe.test_at
+    if steps:
+        shown = [after(step, outcome) for step in steps]
+        return shown, f"{shown[0].title} after {' / '.join(f'{step:,}' for step in steps)} steps"
+    shown = [quantities.STOP, quantities.at_early_stop(measure)]
+    return shown, " / ".join(quantity.heading for quantity in shown)
+
+
+def _cell(quantities: Sequence[Quantity], point: Point) -> str:
+    return " / ".join(quantity.mean(point) for quantity in quantities)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
+
+
+def new(outcomes: Mapping[str, Outcome], figures: Sequence[str]) -> str:
+    """Return a page with a title, all blocks, empty, and the figures."""
+    title = "; ".join(dict.fromkeys(f"{one.title} ({one.recipe.source})" for one in outcomes.values()))
+    marks = {name: f"<!-- results: {name} -->\n<!-- end -->" for name in ("made", "table", "claims")}
+    shown = "\n\n".join(f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in figures)
+    return "\n\n".join(filter(None, (f"# {title}", marks["made"], shown, "## Results", marks["table"], "## The claims",
+                                     marks["claims"]))) + "\n"  # fmt: skip

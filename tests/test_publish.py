@@ -1,0 +1,284 @@
+"""What is published can be made again from itself, and says of every number and command where it comes from."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_cli import FEW, Small, on_noise
+from test_figures import outcome
+
+from npticket import cli
+from npticket.cli import publication
+from npticket.cli.commands import chosen_recipes
+from npticket.experiments.files import StoreError
+from npticket.papers import LIBRARY
+from npticket.papers.lottery_ticket import PLOTS
+from npticket.report import figures, page
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/README.md"))
+NOISE = Small(tuple(map(on_noise, LIBRARY.papers)))
+BARE = re.compile(
+    r"\d\s(?:%(?!\s+of\s+the\s+weights)|times|points|percentage points|steps)(?!\w)"
+)  # what rows may contradict
+
+
+def commands(text):
+    """The commands that a page quotes, in blocks of code and between backticks."""
+    joined = text.replace("\\\n", " ")
+    return re.findall(r"^ *((?:npticket|python) .+?)(?: *#.*)?$|`((?:npticket|python) [^`]+)`", joined, re.MULTILINE)
+
+
+def check_commands(text, library):
+    """SystemExit for an argument that the command does not know; RecipeError for a recipe or series."""
+    for line in map("".join, commands(text)):
+        program, *arguments = line.split()
+        if program == "npticket":
+            args = cli.parser().parse_args(arguments)
+            if "recipe" in args:
+                chosen_recipes(args, library)
+        else:
+            script = (ROOT / arguments[0]).read_text() + (ROOT / "benchmarks" / "bench.py").read_text()
+            unknown = [one for one in arguments if one.startswith("--") and f'"{one}"' not in script]
+            assert not unknown, f"{line}: {unknown}"
+
+
+def prose(text):
+    """What a person wrote of a page: without blocks, marked numbers, commands and links."""
+    text = page.NUMBER.sub("", page.BLOCK.sub("", text))
+    return re.sub(r"^    .*$|`[^`]*`|\]\([^)]*\)", "", text, flags=re.MULTILINE)
+
+
+def nine_digits(text):
+    """JSON whose numbers do not depend on whose logarithm it was."""
+    return json.loads(text, parse_float=lambda number: f"{float(number):.9g}")
+
+
+def check(folder, library, copy):
+    """Show, draw, verify and publish a copy of what is published in `folder`, and read the page."""
+    shutil.copytree(folder, copy)
+    text = (folder / "README.md").read_text()
+    assert page.BLOCK.search(text)
+    for name, now in publication.written(copy, library).items():
+        read = nine_digits if name.endswith(".json") else str
+        assert read((copy / name).read_text()) == read(now), f"npticket publish {folder} {folder} would change {name}"
+    assert cli.main(["show", str(copy)], library) == 0
+    assert cli.main(["verify", str(copy)], library) in (0, 1)
+    pytest.importorskip("matplotlib")
+    assert cli.main(["figures", str(copy)], library) == 0
+    assert list(copy.rglob("figures/*.png"))
+    assert not re.search(r"^<!-- \{", text, re.MULTILINE), "a line that begins with a comment is not read as Markdown"
+    assert BARE.findall(prose(text)) == []
+
+
+@pytest.mark.parametrize(
+    "folder", [path for path in PUBLISHED if list(path.rglob("results.csv"))], ids=lambda p: p.name
+)
+def test_what_is_published_here_can_be_made_again(folder, tmp_path):
+    check(folder, LIBRARY, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("path", [*PUBLISHED], ids=lambda p: p.name)
+def test_the_commands_on_pages_are_understood(path, monkeypatch):
+    monkeypatch.chdir(path)
+    check_commands((path / "README.md").read_text(), LIBRARY)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A directory of runs on noise, of two trials of two rounds of tickets and one control."""
+    folder = tmp_path_factory.mktemp("runs") / "lenet"
+    flags = [*FEW, "--series", "winning_ticket,random_reinit", "--out", str(folder)]
+    assert cli.main(["run", "lenet-mnist", *flags], NOISE) == 0
+    return folder
+
+
+@pytest.fixture
+def goal(runs, tmp_path):
+    """The same, published."""
+    pytest.importorskip("matplotlib")
+    assert cli.main(["publish", str(runs), str(tmp_path / "goal")], NOISE) == 0
+    return tmp_path / "goal"
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_publishing_what_is_published_changes_nothing(goal, tmp_path, runs):
+    before = contents(goal)
+    assert {str(path) for path in before} >= {
+        "README.md", "claims.json", "recipe.json", "manifest.json", "results.csv", "curves.csv", "curves.png",
+    }  # fmt: skip
+    assert not any(path.suffix == ".svg" for path in before)
+    assert before[Path("results.csv")] == (runs / "results.csv").read_bytes()
+    assert "source" not in json.loads(before[Path("manifest.json")])["data"]  # a path on one machine
+    for other in (goal, tmp_path / "another"):
+        assert cli.main(["publish", str(goal), str(other)], NOISE) == 0
+        assert contents(other) == before
+    check(goal, NOISE, tmp_path / "copy")
+    check_commands((goal / "README.md").read_text(), NOISE)
+
+
+def test_the_command_on_the_page_gives_the_recipe(goal):
+    line = "npticket run lenet-mnist --steps 20 --rounds 2 --trials 2 --series winning_ticket,random_reinit"
+    assert f"    {line}\n" in (goal / "README.md").read_text()
+    (recipe,) = chosen_recipes(cli.parser().parse_args(line.split()[1:]), NOISE)[0].values()
+    assert recipe == publication.outcomes(goal, NOISE)[goal].recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("results.csv", "winning_ticket,0,1.0,", "winning_ticket,0,1.0,1"),  # an early stop
+        ("claims.json", '"trials": 2', '"trials": 3'),
+        ("README.md", "| 100.0 % | ", "| 100.0 % | 1"),
+        ("README.md", "## Results", "## Results\n\nTickets are 2.50 times as fast."),
+        ("README.md", "## Results", "## Results\n\n<!-- {early_stop: winning_ticket 100} -->1<!-- --> or so"),
+    ],
+)
+def test_the_check_of_what_is_published_can_fail(goal, tmp_path, name, old, new):
+    text = (goal / name).read_text()
+    assert old in text
+    (goal / name).write_text(text.replace(old, new, 1))
+    with pytest.raises(AssertionError):
+        check(goal, NOISE, tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    npticket run lenet-mnist --engine compact", "    npticket run lenet-5",
+        "    npticket run lenet-mnist --series luck", "`npticket shew runs/lenet-mnist`",
+        "    python demos/conv_cifar10.py", "    python benchmarks/input_scaling.py --luck 3",
+    ],
+)  # fmt: skip
+def test_the_check_of_commands_can_fail(line):
+    check_commands("    npticket run lenet-mnist --steps 15000 \\\n        --rounds 19\n", NOISE)
+    with pytest.raises((SystemExit, ValueError, OSError, AssertionError)):
+        check_commands(f"As made:\n\n{line}\n", NOISE)
+
+
+def test_a_page_keeps_what_was_written_by_hand_and_has_the_figures_that_it_shows(goal):
+    for path in goal.glob("*.png"):
+        path.unlink()
+    (goal / "README.md").write_text(
+        "# Mine\n\n<!-- results: table -->\nold\n<!-- end -->\n\nThe dense one stops at step "
+        "<!-- {early_stop: winning_ticket 100} -->?<!-- -->.\n\n![Curves](curves.png)\n"
+    )
+    assert cli.main(["publish", str(goal), str(goal)], NOISE) == 0
+    text = (goal / "README.md").read_text()
+    assert text.startswith("# Mine\n\n<!-- results: table -->\n\nMeans over the runs") and "old" not in text
+    assert re.search(r"stops at step <!-- \{early_stop: winning_ticket 100\} -->≥?20<!-- -->\.\n", text)
+    assert [path.name for path in goal.glob("*.png")] == ["curves.png"]
+
+
+def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    runs, goal = tmp_path / "runs", tmp_path / "goal"
+    assert cli.main(["run", "lenet-prune-rate", *FEW, "--out", str(runs)], NOISE) == 0
+    assert cli.main(["publish", str(runs), str(goal)], NOISE) == 0
+    before = contents(goal)
+    assert [str(path) for path in before if path.suffix == ".png"] == ["lenet-prune-rate.png"]
+    assert cli.main(["publish", str(goal), str(goal)], NOISE) == 0
+    assert contents(goal) == before
+    text = before[Path("README.md")].decode()
+    assert "    npticket run lenet-prune-rate --steps 20 --rounds 2 --trials 2\n" in text
+    assert "| 0.4 | 100.0 %: " in text and "[0.8](0.8)" in text
+    check(goal, NOISE, tmp_path / "copy")
+    lone = goal / "0.4"
+    assert cli.main(["publish", str(lone), str(tmp_path / "lone")], NOISE) == 0
+    assert "    npticket run recipe.json\n" in (tmp_path / "lone" / "README.md").read_text()
+
+
+def test_runs_are_neither_published_over_nor_sought_where_results_are_published(runs, goal, capsys):
+    before = contents(runs)
+    assert cli.main(["publish", str(runs), str(runs)], NOISE) == 2
+    assert "is where runs are kept" in capsys.readouterr().err
+    assert contents(runs) == before
+    before = contents(goal)
+    flags = [*FEW, "--series", "winning_ticket,random_reinit", "--out", str(goal)]
+    assert cli.main(["run", "lenet-mnist", *flags], NOISE) == 2
+    assert "has results but no runs to go on from" in capsys.readouterr().err
+    assert contents(goal) == before
+
+
+def test_curves_are_kept_where_they_are_drawn_and_where_the_recipe_asks():
+    """Here lines end at 1.02 times 1.5 times the latest mean early stop, and one validation later."""
+    whole = outcome(rounds=20, steps=10_000)
+    few = figures.compact(whole, PLOTS)
+    assert {row["round"] for row in few.curves if row["series"] == "winning_ticket"} == {0, 3, 7, 12, 15, 18}
+    assert {row["round"] for row in few.curves if row["series"] == "random_reinit"} == {3, 7}
+    assert max(row["step"] for row in few.curves) == 3_000  # of 1.02 * 1.5 * 1,950 + 100
+    assert {row["val_loss"] for row in few.curves} >= {0.01, 0.0033333}
+    assert figures.compact(few, PLOTS) == few
+    assert figures.compact(whole, ()).curves == []
+    tested = outcome(rounds=3, test_at=(500, 1_000))
+    assert {row["step"] for row in figures.compact(tested, ()).curves} == {500, 1_000}
+    assert len(figures.compact(tested, ()).curves) == 2 * len(tested.results)
+
+
+def test_curves_that_were_kept_draw_the_same_figures(tmp_path):
+    """To the eye: where a line leaves the axes, some pixels may differ."""
+    image = pytest.importorskip("matplotlib.image")
+    whole = outcome(rounds=6, steps=3_000)
+    for name, one in (("whole", whole), ("few", figures.compact(whole, PLOTS))):
+        figures.draw(one, tmp_path / name, PLOTS)
+    for name in ("curves.png", "validation_loss.png"):
+        one, other = (image.imread(tmp_path / folder / name) for folder in ("whole", "few"))
+        assert (abs(one - other) > 0.02).mean() < 1e-3
+
+
+def test_tables_of_pages_have_early_stopping_or_the_steps_at_which_the_test_set_was_looked_at():
+    lines = page.results(outcome(rounds=3)).splitlines()
+    assert lines[0] == "Means over the runs: early stop at step / test acc. there (%)"
+    assert lines[2] == "| weights | winning ticket | random reinit |"
+    assert lines[4:6] == ["| 100.0 % | 150 / 90.50 |  |", "| 80.0 % | 250 / 90.60 | 250 / 80.60 |"]
+    lines = page.results(outcome(rounds=2, test_at=(500, 900))).splitlines()
+    assert lines[0] == "Means over the runs: test accuracy (%) after 500 / 900 steps"
+    assert lines[-1] == "| 80.0 % | 90.60 / 90.60 | 80.60 / 80.60 |"
+
+
+@pytest.mark.parametrize(
+    ("mark", "text"),
+    [
+        ("early_stop: winning_ticket 100", "150"),  # trials stop at 100 (r + t + 1)
+        ("at_early_stop: winning_ticket\n64", "90.70 %"),
+        ("early_stop: random_reinit 80 - winning_ticket 100", "+100"),
+        ("at_the_end: random_reinit 80 - winning_ticket 80", "-10.00 percentage points"),
+        ("early_stop: random_reinit 64 / winning_ticket 100", "2.33 times"),
+        ("gap: random_reinit 80", "21.40 points"),
+    ],
+)
+def test_numbers_in_prose_are_those_of_the_rows(mark, text):
+    line = f"so <!-- {{{mark}}} -->1 times<!-- --> it is"
+    assert page.counted(line, {"": outcome()}) == line.replace("1 times", text)
+    of_another = line.replace("winning_ticket", "0.4/winning_ticket").replace("random_reinit", "0.4/random_reinit")
+    assert page.counted(of_another, {"0.4": outcome(), "0.8": outcome()}) == of_another.replace("1 times", text)
+
+
+def test_a_ratio_of_steps_that_are_bounds_says_so():
+    short = replace(outcome(rounds=2, steps=300), recipe=replace(outcome().recipe, rounds=2))
+    assert page.number("early_stop", "winning_ticket 80 / winning_ticket 100", {"": short}).startswith("≥1.67")
+    assert page.number("early_stop", "winning_ticket 100 / winning_ticket 80", {"": short}).startswith("≤0.60")
+
+
+@pytest.mark.parametrize(
+    ("mark", "complaint"),
+    [
+        ("luck: winning_ticket 100", "quantities: early_stop, at_early_stop"),
+        ("early_stop: winning_ticket", "a number is"),
+        ("early_stop: winning_ticket 100 + winning_ticket 80", "a number is"),
+        ("early_stop: winning_ticket 5", "winning_ticket near 5 % of the weights, which is not there"),
+        ("early_stop: luck 100", "luck near 100 %"),
+        ("early_stop: 0.4/winning_ticket 100", "0.4/winning_ticket near 100 %"),
+    ],
+)
+def test_a_number_that_cannot_be_had_is_refused(mark, complaint):
+    with pytest.raises(StoreError, match=re.escape(complaint)):
+        page.counted(f"<!-- {{{mark}}} --><!-- -->", {"": outcome()})
+    with pytest.raises(StoreError, match="nothing called 'results: luck'"):
+        page.filled("<!-- results: luck -->\n<!-- end -->\n", {"results: made": ""})
