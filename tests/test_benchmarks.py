@@ -171,6 +171,17 @@ def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
     assert tables.filled(text.replace(a_row, a_row + " more |"), made) == text
 
 
+def test_the_tables_of_coverage_are_those_of_the_script(at_hand):
+    """`python benchmarks/interval_coverage.py --into docs/claims.md` makes them anew."""
+    import interval_coverage as coverage
+
+    text = (BENCHMARKS.parent / "docs" / "claims.md").read_text()
+    made = {"coverage: means": coverage.means(10_000), "coverage: optima": coverage.optima(2_000)}
+    assert text.count("<!-- coverage: ") == 2 and coverage.filled(text, made) == text
+    few = {"coverage: means": coverage.means(20), "coverage: optima": coverage.optima(20)}
+    assert coverage.filled(text, few) != text
+
+
 @pytest.fixture(params=["torch", "flushed", "compiled", "nchw", "jax"])
 def peer(request, at_hand):
     """What makes one of the peers, as it comes to float64."""

@@ -1,7 +1,7 @@
 """No time: how often the intervals of verdicts contain the truth, in simulated experiments of which it is known.
 
-    python benchmarks/coverage.py                          tables in Markdown
-    python benchmarks/coverage.py --into docs/claims.md    written between the marks that name them there
+    python benchmarks/interval_coverage.py                          tables in Markdown
+    python benchmarks/interval_coverage.py --into docs/claims.md    written between the marks that name them there
 
 Beside Student's t intervals stands what they replaced, 2,000 resamples of the trials (the percentile bootstrap).
 """
@@ -42,7 +42,7 @@ def covered(found: Sequence[Estimate]) -> float:
 
 
 def bootstrap(draw: Draw, trials: int, experiments: int) -> tuple[float, float]:
-    """The same for the percentile bootstrap, and in how many experiments it calls the sign of the mean 100 % certain."""
+    """The same for the percentile bootstrap, and how often it calls the sign of the mean 100 % certain."""
     rng, inside, certain = np.random.default_rng(trials), 0, 0
     for _ in range(experiments):
         means = draw(rng, trials)[rng.integers(0, trials, (2_000, trials))].mean(axis=1)
