@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_weights import made_up
 
 from npticket.experiments.tables import Outcome
-from npticket.papers import LIBRARY
+from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims import CLAIMS
 from npticket.papers.lottery_ticket.claims.words import ACC, END
-from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, judge
 from npticket.report.quantities import STOP
 from npticket.report.verdicts import as_json, in_percent, markdown, table
@@ -88,7 +88,7 @@ def _at_the_end(ticket, reinit=None):
 
 
 PAPER = {
-    **dict.fromkeys(("lenet-mnist", "lenet-one-shot", "lenet-continued", "lenet-inits"), LENET),
+    **dict.fromkeys(("lenet-mnist", "lenet-one-shot", "lenet-continued", "lenet-inits", "lenet-inits-sgd"), LENET),
     **{f"lenet-adam-{lr}": _pattern(4700, 97.7) for lr in ("2.5e-05", "5e-05", "0.0032", "0.0064")},
     **{f"lenet-adam-{lr}": _pattern(4400, 98.0, 0.9) for lr in ("0.0002", "0.0008")},
     **{f"lenet-adam-{lr}": _pattern(4500, 98.0, 0.6) for lr in ("0.0012", "0.002")},
@@ -189,7 +189,7 @@ def row(trial, series, round, density, stop=1000.0, acc=0.5, end=None, train=1.0
 def outcome(name, rows, series=("winning_ticket", "random_reinit")):
     """An experiment that left these rows."""
     recipe = replace(RECIPES[name], series=tuple(series))
-    return Outcome(recipe, {}, rows, [], "a net on data", "made up", CLASSIFY, SERIES)
+    return Outcome(recipe, {}, rows, [], "a net on data", "made up", CLASSIFY, PARTS.series)
 
 
 def experiment(name, measured, train=1.0, trials=3):
@@ -198,7 +198,7 @@ def experiment(name, measured, train=1.0, trials=3):
     rows = []
     for r, density in enumerate(densities(recipe)):
         for series in recipe.series:
-            known = measured.get(SERIES[series].draw_of or series)
+            known = measured.get(PARTS.series[series].draw_of or series)
             if known and (r == 0) <= (series == "winning_ticket"):
                 at = np.log(sorted(known))
                 stop, acc = (np.interp(np.log(100 * density), at, [known[k][i] for k in sorted(known)]) for i in (0, 1))
@@ -212,11 +212,16 @@ def experiment(name, measured, train=1.0, trials=3):
     return replace(found, curves=looked)
 
 
-def world(measured, **options):
-    return {name: experiment(name, measured(name), **options) for name in PAPER}
+def world(name, measured, **options):
+    """All experiments, with the weights of tickets as tests/test_weights.py makes them up."""
+    return {r: replace(experiment(r, measured(r), **options), measured=made_up(name, r)) for r in PAPER}
 
 
-WORLDS = {"paper": world(PAPER.get), "uneven": world(uneven, train=0.5), "alike": world(alike)}
+WORLDS = {
+    "paper": world("paper", PAPER.get),
+    "uneven": world("uneven", uneven, train=0.5),
+    "alike": world("alike", alike),
+}
 VERDICTS = {name: {v.claim.id: v for v in judge(CLAIMS, outcomes, RECIPES)} for name, outcomes in WORLDS.items()}
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -418,6 +423,18 @@ def test_too_little_data_says_what_is_missing(id, outcomes, reason):
     assert found.status == UNKNOWN and reason in found.reason
     assert (found.estimate, found.certainty) == (None, None)
     assert judged(id, WORLDS["paper"]).status == HOLDS
+
+
+def test_what_was_measured_is_judged_of_all_trials_and_after_the_papers_number_of_steps():
+    whole = WORLDS["paper"]["lenet-mnist"]
+    assert judged("two-groups-fc2", WORLDS["paper"]).status == HOLDS
+    table = [r for r in whole.measured["weights"] if (r["trial"], r["round"]) != (2, 8)]
+    lacking = replace(whole, measured={"weights": table})
+    assert "no round of weights near 16.9 %" in judged("two-groups-fc2", {"lenet-mnist": lacking}).reason
+    short = replace(whole, results=[r | {"steps": 3_000} for r in whole.results])
+    assert judged("two-groups-fc2", {"lenet-mnist": short}).reason == "3,000 of 50,000 steps"
+    other = replace(whole, measured={"weights": [r for r in whole.measured["weights"] if r["layer"] != "fc2/W"]})
+    assert judged("two-groups-fc2", {"lenet-mnist": other}).reason == "there is no initial value of fc2/W"
 
 
 def cut_short(round, series="winning_ticket"):

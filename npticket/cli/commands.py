@@ -10,7 +10,7 @@ from npticket.experiments import costs, files, machine, progress
 from npticket.experiments.parts import Experiment, check, load_data
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
 from npticket.experiments.run import Means, outcome, run
-from npticket.experiments.series import planned
+from npticket.experiments.series import planned, trained
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
 from npticket.report import claims, figures, tables, verdicts
@@ -29,7 +29,7 @@ def list_recipes(args: Namespace, library: Library) -> int:
         experiments, first = [Experiment(recipe, library.parts) for recipe in recipes], recipes[0]
         net = experiments[0].net.name if len({recipe.net.name for recipe in recipes}) == 1 else ""
         size = f"{first.trials} x {first.rounds} x {first.steps:,}"
-        count = sum(len(planned(recipe, library.parts.series)) for recipe in recipes)
+        count = sum(len(trained(planned(recipe, library.parts.series))) for recipe in recipes)
         seconds = [_seconds(experiment, jobs, args.measure) for experiment in experiments]
         cost = "" if None in seconds else progress.words(sum(filter(None, seconds)))
         unknown |= not cost
@@ -61,7 +61,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
     print(machine.blas_hint(), end="")
     status = 0
     for name, recipe in chosen.items():
-        out, runs = folder / name if len(chosen) > 1 else folder, f"{len(planned(recipe, parts.series))} runs"
+        out, runs = folder / name if len(chosen) > 1 else folder, f"{len(trained(planned(recipe, parts.series)))} runs"
         print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {runs} of {recipe.steps:,} steps")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)

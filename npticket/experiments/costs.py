@@ -21,7 +21,7 @@ from npticket.experiments import files, machine
 from npticket.experiments.parts import Experiment
 from npticket.experiments.progress import words
 from npticket.experiments.recipe import in_full
-from npticket.experiments.series import Key, Run, planned
+from npticket.experiments.series import Key, Measure, Run, planned
 from npticket.experiments.workers import threads_each
 from npticket.prune import dense_masks
 from npticket.streams import Place
@@ -67,7 +67,9 @@ def seconds(
     sizes = (len(data.train), len(data.validation), len(data.test)) if data else EXAMPLES
     runs = planned(recipe, experiment.parts.series)
 
-    def taken(run: Run) -> float:
+    def taken(run: Run | Measure) -> float:
+        if isinstance(run, Measure):
+            return 0.0
         levels = np.arange(len(found))
         cost = Cost(*(np.interp(run.round * per_round, levels, column) for column in zip(*found, strict=True)))
         steps = (run.steps or recipe.steps) - run.first_step
@@ -87,7 +89,7 @@ def announcement(
     return f"This takes about {time} with {jobs} process{'es' * (jobs > 1)}."
 
 
-def _together(runs: Mapping[Key, Run], taken: Mapping[Key, float], jobs: int) -> float:
+def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], jobs: int) -> float:
     """The seconds of all runs side by side: those that take something from others wait for these."""
     needed = {key: {stored.key for stored in run.given.values()} for key, run in runs.items()}
     ends: dict[Key, float] = {}

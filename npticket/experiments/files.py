@@ -5,13 +5,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from npticket.backend import Json
+from npticket.experiments.measured import ROWS, refusal
 from npticket.experiments.tables import INTEGERS, WHO, curves_measured, result_columns
 from npticket.task import Task
 
@@ -57,30 +58,42 @@ def check_run(path: Path, run: Mapping[str, np.ndarray], size: int, task: Task) 
     """Raise StoreError, naming `path`, if `run` is not what a run should be: on its way to the disk, and back.
 
     It has masks, packed bits of `size` parameters; at_steps and curves (V,); scalars as in results.csv; and perhaps
-    next_masks, which only shrink, end (size,), and chosen, what the engine chose by timing, in words (n,).
+    next_masks, which only shrink, end (size,), and chosen, what the engine chose by timing, in words (n,). That of a
+    measure has the masks under which it was made, and its rows.
     """
-    numbers, curves = result_columns(task)[len(WHO) :], curves_measured(task)
 
     def need(holds: bool, what: str) -> None:
         if not holds:
             raise StoreError(f"{path}: {what}; delete it to train this run again")
 
-    needed = {"masks", "at_steps", *curves, *numbers}
-    lacking, extra = needed - run.keys(), run.keys() - needed - {"next_masks", "end", "chosen"}
+    if ROWS in run:
+        needed, optional = {"masks", ROWS}, set[str]()
+    else:
+        needed = {"masks", "at_steps", *curves_measured(task), *result_columns(task)[len(WHO) :]}
+        optional = {"next_masks", "end", "chosen"}
+    lacking, extra = needed - run.keys(), run.keys() - needed - optional
     need(not lacking and not extra, f"lacks {sorted(lacking)}" if lacking else f"has the unknown {sorted(extra)}")
-    for name in numbers:
+    for name in sorted({"masks", "next_masks"} & run.keys()):
+        packed = run[name]
+        need(packed.dtype == np.uint8 and packed.shape == (-(-size // 8),), f"{name} are not {size} packed bits")
+        need(not np.unpackbits(packed)[size:].any(), f"{name} have bits beyond {size}")
+    if ROWS in run:
+        need(not (wrong := refusal(run[ROWS])), wrong)
+    else:
+        _check_training(run, size, task, need)
+
+
+def _check_training(run: Mapping[str, np.ndarray], size: int, task: Task, need: Callable[[bool, str], None]) -> None:
+    """Check the numbers, the curves and what others take along, all of which are there."""
+    for name in result_columns(task)[len(WHO) :]:
         kind = "i" if name in INTEGERS else "f"
         need(run[name].shape == () and run[name].dtype.kind == kind, f"{name} is not a single {kind} number")
     validations = run["at_steps"].shape
     need(len(validations) == 1 and run["at_steps"].dtype.kind == "i", "at_steps is not a list of integers")
     need(bool((np.diff(run["at_steps"]) > 0).all()), "at_steps does not grow")
-    for name in curves:
+    for name in curves_measured(task):
         need(run[name].shape == validations and run[name].dtype.kind == "f", f"{name} does not go with at_steps")
         need(name.startswith("test_") or bool(np.isfinite(run[name]).all()), f"{name} is not finite")
-    for name in sorted({"masks", "next_masks"} & run.keys()):
-        packed = run[name]
-        need(packed.dtype == np.uint8 and packed.shape == (-(-size // 8),), f"{name} are not {size} packed bits")
-        need(not np.unpackbits(packed)[size:].any(), f"{name} have bits beyond {size}")
     if "next_masks" in run:
         need(not (run["next_masks"] & ~run["masks"]).any(), "next_masks bring a pruned weight back")
     if "chosen" in run:

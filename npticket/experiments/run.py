@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from npticket.datasets import Dataset, Shared
-from npticket.experiments import costs, machine, tables, training
+from npticket.experiments import costs, machine, measured, tables, training
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment, Parts, check
 from npticket.experiments.progress import Progress, percent
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, reduced
 from npticket.experiments.schedule import Schedule
-from npticket.experiments.series import Key
+from npticket.experiments.series import Key, Measure, trained
 from npticket.experiments.store import Store
 from npticket.experiments.training import Means
 from npticket.experiments.workers import Cluster, Workers, threads_each
@@ -52,14 +52,14 @@ def run(
         store = stack.enter_context(Store(folder, recipe, experiment.task, described, size))
         schedule = Schedule(experiment, store)
         schedule.check_masks()
-        total, missing = len(schedule.runs), len(schedule.missing)
         if say:
             print(_left(experiment, data, means, schedule), flush=True)
-        progress = stack.enter_context(Progress(total, total - missing))
+        progress = stack.enter_context(Progress(len(schedule.runs), len(schedule.runs) - len(schedule.missing)))
         _train(experiment, data, means, schedule, partial(_note, experiment, schedule, progress, say))
         schedule.check_masks()
         if schedule.failed:
-            error, left = next(iter(schedule.failed.values())), f"{len(schedule.missing)} of {total} runs are missing"
+            error, runs = next(iter(schedule.failed.values())), trained(schedule.runs)
+            left = f"{len(schedule.missing.intersection(runs))} of {len(runs)} runs are missing"
             raise DivergedError(f"{error}. {left} for it; all others are kept") from error
     return outcome(folder, parts)
 
@@ -97,9 +97,11 @@ def _train(
 
 def _left(experiment: Experiment, data: Dataset, means: Means, schedule: Schedule) -> str:
     """Say what is left to train and, where that is known, how long it takes."""
-    total, missing = len(schedule.runs), schedule.missing
+    total, missing = len(runs := trained(schedule.runs)), schedule.missing.intersection(runs)
     if not missing:
-        return f"All {total} runs are finished: nothing is left to do."
+        measures = len(schedule.missing)
+        rest = f"{measures} measure{'s' * (measures > 1)} left to make" if measures else "nothing is left to do"
+        return f"All {total} runs are finished: {rest}."
     again = sum(key in schedule.store for key in missing)
     said = f"{len(missing)} of {total} runs are left"
     said += f", {again} of them to be trained again, as they did not keep what others need now." if again else "."
@@ -109,7 +111,9 @@ def _left(experiment: Experiment, data: Dataset, means: Means, schedule: Schedul
 
 
 def _note(experiment: Experiment, schedule: Schedule, progress: Progress, say: bool, key: Key) -> None:
-    """Show the latest result, and a line once all trials of a round are there."""
+    """Show the latest result, and a line once all trials of a round are there; of measures, that they are."""
+    if isinstance(schedule.runs[key], Measure):
+        return progress.advance(f"{key.series}: round {key.round}")
     measure, result = experiment.task.headline, schedule.store.result
     latest = result(key)
     column = f"early_stop_test_{measure.name}"
@@ -129,6 +133,8 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
     try:
         results = tables.read(folder / "results.csv", tables.result_columns(task))
         curves = tables.read(folder / "curves.csv", tables.curve_columns(task))
+        there = {name: folder / f"{name}.csv" for name in recipe.series}
+        rows = {name: measured.read(path) for name, path in there.items() if path.exists()}
     except FileNotFoundError as error:
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except ValueError as error:
@@ -141,7 +147,7 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
     said = (f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps", reduced(recipe, parts.published), tf32)
     note = "; ".join(filter(None, said))
-    return tables.Outcome(recipe, manifest, results, curves, title, note, task, parts.series)
+    return tables.Outcome(recipe, manifest, results, curves, title, note, task, parts.series, rows)
 
 
 def read_recipe(folder: str | Path) -> Recipe:

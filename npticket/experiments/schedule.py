@@ -1,11 +1,11 @@
-"""Who trains when: every run as soon as those that it takes something from are in the store."""
+"""Who trains when: every run, and every measure, as soon as the runs that it takes something from are in the store."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import replace
 
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import Key, planned, taken_along
+from npticket.experiments.series import Key, Measure, Run, planned, taken_along
 from npticket.experiments.store import Store, StoreError
 from npticket.experiments.training import Asked
 from npticket.experiments.workers import Cluster, Workers
@@ -32,7 +32,8 @@ class Schedule:
         """Raise StoreError for a run under other masks than it was given, as if these had been made anew since."""
         for key, run in self.runs.items():
             given = run.given.get("masks")
-            if given is None or run.own_masks or key not in self.store or not self.store.holds(*given):
+            own_masks = isinstance(run, Run) and run.own_masks
+            if given is None or own_masks or key not in self.store or not self.store.holds(*given):
                 continue
             if self.store.digest(*given) != self.store.digest(key, "masks"):
                 raise StoreError(
@@ -78,8 +79,11 @@ class Schedule:
         groups: dict[object, list[Key]] = {}
         for key, run in sorted(self.runs.items(), key=lambda item: (not self._needed[item[0]], item[0].round)):
             if key in missing and all(self.store.holds(*stored) for stored in run.given.values()):
-                length = run.round, run.order, run.first_step, run.steps, run.rate_at
-                groups.setdefault(key if key in alone else length, []).append(key)
+                if key in alone or isinstance(run, Measure):
+                    groups[key] = [key]
+                else:
+                    length = run.round, run.order, run.first_step, run.steps, run.rate_at
+                    groups.setdefault(length, []).append(key)
         return list(groups.values())
 
     def _ask(self, key: Key) -> Asked:

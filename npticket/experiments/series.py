@@ -1,8 +1,9 @@
 """How a line of a figure comes about: a series is a generator of the training runs of one trial.
 
 It yields a Run, to have it trained, or a Done, to wait for a run of another series, and is sent what that left: names
-of arrays in the store, to hand on. It never sees a number: all runs are known before the first is trained. None may
-depend on how many rounds, trials or other series a recipe asks for: more of them leave it as it is.
+of arrays in the store, to hand on; or a Measure, which is computed of such arrays and not trained. It never sees a
+number: all runs are known before the first is trained. None may depend on how many rounds, trials or other series a
+recipe asks for: more of them leave it as it is.
 
     def winning_ticket(recipe):
         masks, point = {}, {}
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npticket.backend import Json
 from npticket.experiments.recipe import Recipe, RecipeError
 from npticket.params import Params
 from npticket.protocols import Net
@@ -104,7 +106,20 @@ class Run:
     order: int = 0
 
 
-Runs = Generator[Run | Done, Left, None]
+@dataclass(frozen=True)
+class Measure:
+    """Something that is computed, not trained: rows of the table <series>.csv, which all have the same columns.
+
+    `of(at)` returns them, numbers and texts by column, and is called where runs are trained, with one trial; `given` is
+    as for a run. It leaves nothing that others could take along.
+    """
+
+    round: int
+    of: Callable[[At], Sequence[Mapping[str, Json]]]
+    given: Given = field(default_factory=dict)
+
+
+Runs = Generator[Run | Measure | Done, Left, None]
 
 
 @dataclass(frozen=True)
@@ -122,36 +137,45 @@ class Series:
     stream: str = ""
 
 
-def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run]:
-    """Return all runs by series, trial and round; RecipeError for a series that is unknown, or needs one not asked."""
-    runs, awaited = dict[Key, Run](), dict[Key, str]()
+def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
+    """Return all runs and measures by series, trial and round.
+
+    RecipeError for a series that is unknown, or needs one not asked.
+    """
+    runs, awaited = dict[Key, Run | Measure](), dict[Key, str]()
     for name in [REWIND_POINT] * bool(recipe.rewind_step) + list(recipe.series):
         if name not in known:
             names = ", ".join(name for name in known if name != REWIND_POINT)
             raise RecipeError(f"there is no series {name!r}; there are {names}")
         for trial in range(recipe.trials):
             for asked, key in _asked(known[name].runs(recipe), name, trial):
-                if isinstance(asked, Run):
-                    runs[key] = asked
-                else:
+                if isinstance(asked, Done):
                     awaited.setdefault(key, name)
+                else:
+                    runs[key] = asked
     for key, name in awaited.items():
-        if key not in runs:
+        if not isinstance(runs.get(key), Run):
             raise RecipeError(f"the series {name} takes its masks from {key.series}, which is not among them")
     return runs
 
 
-def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Done, Key]]:
+def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Measure | Done, Key]]:
     """Go through one series of one trial, answering at once."""
     with suppress(StopIteration):
         asked = next(runs)
         while True:
-            key = Key(name if isinstance(asked, Run) else asked.series, asked.round, trial)
+            key = Key(asked.series if isinstance(asked, Done) else name, asked.round, trial)
             yield asked, key
-            asked = runs.send({what: Stored(key, what) for what in LEFT})
+            left = () if isinstance(asked, Measure) else LEFT
+            asked = runs.send({what: Stored(key, what) for what in left})
 
 
-def taken_along(runs: Mapping[Key, Run]) -> dict[Key, set[str]]:
+def trained(runs: Mapping[Key, Run | Measure]) -> list[Key]:
+    """Return which are training runs, and no measures."""
+    return [key for key, run in runs.items() if isinstance(run, Run)]
+
+
+def taken_along(runs: Mapping[Key, Run | Measure]) -> dict[Key, set[str]]:
     """Return which arrays of each run others take along."""
     wanted: dict[Key, set[str]] = {key: set() for key in runs}
     for run in runs.values():

@@ -1,9 +1,9 @@
 """One directory per experiment: what was asked, what it ran on, and every finished run in a file of its own.
 
-    recipe.json   manifest.json   results.csv   curves.csv   runs/<series>-round<r>-trial<t>.npz
+    recipe.json   manifest.json   results.csv   curves.csv   <series>.csv   runs/<series>-round<r>-trial<t>.npz
 
-A file is complete or absent. The tables are made from the runs, so an experiment that was killed goes on from these,
-and one of which more is asked, too.
+A file is complete or absent. The tables are made from the runs, <series>.csv from the measures of a series, so an
+experiment that was killed goes on from these, and one of which more is asked, too.
 """
 
 import hashlib
@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from npticket.backend import Array, Json
-from npticket.experiments import tables
+from npticket.experiments import measured, tables
 from npticket.experiments.files import StoreError, check_run, lock, read_json, write, write_json
 from npticket.experiments.growth import refusal
+from npticket.experiments.measured import ROWS
 from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
 from npticket.experiments.series import Key
 from npticket.task import Task
@@ -95,13 +96,18 @@ class Store(AbstractContextManager["Store"]):
         return run
 
     def write_tables(self) -> None:
-        """Write results.csv and curves.csv from all runs, ordered by round, series and trial."""
+        """Write results.csv and curves.csv from all runs, ordered by round, series and trial; and those of measures."""
         began = time.monotonic()
-        keys = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
+        everything = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
+        keys = [key for key in everything if not self.holds(key, ROWS)]
         results = tables.text(tables.result_columns(self._task), map(self.result, keys))
         curves = tables.text(tables.curve_columns(self._task), (row for key in keys for row in self._curve(key)))
         write(self.folder / "results.csv", results.encode())
         write(self.folder / "curves.csv", curves.encode())
+        rows = {key: self._runs[key][ROWS] for key in everything if self.holds(key, ROWS)}
+        for series in {key.series for key in rows}:
+            table = measured.text({key: array for key, array in rows.items() if key.series == series})
+            write(self.folder / f"{series}.csv", table.encode())
         now = time.monotonic()
         self._next_tables = now + max(TABLES_EVERY, TABLES_SHARE * (now - began))
 

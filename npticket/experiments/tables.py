@@ -6,7 +6,7 @@ A row of results is one training run, one of curves a validation of it; columns 
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +80,8 @@ class Outcome:
     """Everything that one experiment left behind.
 
     `manifest` is what it ran on, `title` names network and data; `note` is a phrase that every table and figure must
-    show: trials and steps, what was run smaller than in the paper. `known` are all series by name.
+    show: trials and steps, what was run smaller than in the paper. `known` are all series by name; `measured` has the
+    rows of those that are measures, with trial and round.
     """
 
     recipe: Recipe
@@ -91,6 +92,7 @@ class Outcome:
     note: str
     task: Task
     known: Mapping[str, Series]
+    measured: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
     @property
     def series(self) -> list[str]:

@@ -1,4 +1,7 @@
-"""What a worker does: training runs of one round, from where their series says they start to what is kept of them."""
+"""What a worker does: training runs of one round, from where their series says they start to what is kept of them.
+
+Or a measure, from what it takes along to its rows.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +12,9 @@ import numpy as np
 from npticket import backend
 from npticket.datasets import Dataset
 from npticket.engine import gemm
+from npticket.experiments.measured import ROWS, as_array
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import At, Key, Run
+from npticket.experiments.series import At, Key, Measure, Run
 from npticket.experiments.tables import curves_measured, measured_columns
 from npticket.params import Params, pack, stack, unpack
 from npticket.prune import Evidence, dense_masks, density
@@ -36,10 +40,13 @@ class Means:
 
 
 class Asked(NamedTuple):
-    """A run that a worker is asked for: `given` are the arrays that it takes along, `keep` names those to be kept."""
+    """A run or a measure that a worker is asked for: `given` are the arrays that it takes along, `keep` names its own.
+
+    `stream` is the random stream that its start draws from.
+    """
 
     key: Key
-    run: Run
+    run: Run | Measure
     given: Mapping[str, np.ndarray]
     keep: frozenset[str]
     stream: str
@@ -49,15 +56,17 @@ class Asked(NamedTuple):
 def train_runs(
     experiment: Experiment, data: Dataset | Callable[[], Dataset], means: Means, asked: Sequence[Asked]
 ) -> list[dict[str, np.ndarray]]:
-    """Train runs of the same round, order and length in lock-step, and return what the store keeps of each."""
+    """Train runs of the same round, order and length in lock-step, or make a measure; return what the store keeps."""
     data = data if isinstance(data, Dataset) else data()
     at = [_at(experiment, data, one) for one in asked]
-    starts = [one.run.start(where) for one, where in zip(asked, at, strict=True)]
+    run = asked[0].run
+    if isinstance(run, Measure):
+        return [{"masks": pack(at[0].masks), ROWS: as_array(run.of(at[0]))}]
+    starts = [one.run.start(where) for one, where in zip(asked, at, strict=True) if isinstance(one.run, Run)]
     start, masks = (stack(made) for made in zip(*starts, strict=True))
     xp = backend.load(means.array_module)
     there = [params.like(backend.to_device(params.flat, xp)) for params in (start, masks)]
-    run, trials = asked[0].run, [one.key.trial for one in asked]
-    place = Place(experiment.recipe.seed, trials, run.round, run.order)
+    place = Place(experiment.recipe.seed, [one.key.trial for one in asked], run.round, run.order)
     setting = experiment.setting(means.engine, means.threads, run.first_step, run.steps, run.rate_at)
     gemm.chosen.clear()
     result = fit(experiment.net, experiment.task, there[0], there[1], data, setting, place)

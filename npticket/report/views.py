@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from npticket.experiments.tables import Outcome, Point
+from npticket.experiments.tables import Outcome, Point, Row
 from npticket.report.intervals import Numbers
 from npticket.report.quantities import END, STOP, Quantity, after, first
 
@@ -32,10 +32,18 @@ class View:
 
     def __call__(self, quantity: Quantity, series: str, percent: float) -> Numbers:
         """Return a quantity at the round whose weights remaining are near `percent`."""
-        nearest = min(self._rounds(series), key=lambda point: abs(100 * point.density - percent))
-        if abs(100 * nearest.density - percent) > NEAR * percent:
+        return self._numbers(quantity, self._near(series, percent))
+
+    def measured(self, series: str, percent: float, number: Callable[[Sequence[Row]], float]) -> Numbers:
+        """Return `number(rows)` of what was measured in a series of each trial, at the round near `percent`."""
+        point = self._near(self.first, percent)
+        self._need_the_end(point)
+        of_round = [row for row in self._outcome.measured.get(series, ()) if row["round"] == point.round]
+        rows = [[row for row in of_round if row["trial"] == trial] for trial in self._trials]
+        if not all(rows):
             raise self._missing(series, percent)
-        return self._numbers(quantity, nearest)
+        values = np.array([number(of_trial) for of_trial in rows], float)
+        return Numbers(values, values)
 
     def tested(self, step: int, series: str, percent: float) -> Numbers:
         """Return the headline measure of the test set after a step that the recipe names."""
@@ -84,6 +92,12 @@ class View:
         last = 100 * points[known - 1].density if known else 100
         return Numbers(at, np.where(at > 0, at, last))
 
+    def _near(self, series: str, percent: float) -> Point:
+        nearest = min(self._rounds(series), key=lambda point: abs(100 * point.density - percent))
+        if abs(100 * nearest.density - percent) > NEAR * percent:
+            raise self._missing(series, percent)
+        return nearest
+
     def _pruned(self, series: str) -> list[Point]:
         if points := [point for point in self._rounds(series) if point.round]:
             return points
@@ -98,9 +112,13 @@ class View:
         name = self._outcome.recipe.name
         return Missing(f"{name} has no round of {series} near {percent:.3g} % of the weights")
 
-    def _numbers(self, quantity: Quantity, point: Point) -> Numbers:
-        if quantity.read == END and point.steps < self._steps:
+    def _need_the_end(self, point: Point) -> None:
+        if point.steps < self._steps:
             raise Missing(f"{point.steps:,} of {self._steps:,} steps")
+
+    def _numbers(self, quantity: Quantity, point: Point) -> Numbers:
+        if quantity.read == END:
+            self._need_the_end(point)
         if lacking := set(self._trials) - set(point.trial.tolist()):
             name = self._outcome.recipe.name
             raise Missing(f"{name}: round {point.round} of {point.series} lacks trials {sorted(lacking)}")

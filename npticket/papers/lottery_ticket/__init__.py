@@ -1,10 +1,13 @@
 """The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks (Frankle & Carbin, ICLR 2019)."""
 
 from npticket.experiments.parts import Parts
+from npticket.experiments.series import Series
 from npticket.papers.lottery_ticket.claims import CLAIMS
 from npticket.papers.lottery_ticket.claims.words import MASK, REINIT, TICKET
 from npticket.papers.lottery_ticket.recipes import RECIPES, SWEEPS
 from npticket.papers.lottery_ticket.series import SERIES
+from npticket.papers.lottery_ticket.weight_figures import WeightFigures
+from npticket.papers.lottery_ticket.weights import WEIGHTS, weights
 from npticket.report.curves import Curves
 from npticket.report.figures import FixedSteps, Lines, Plot
 from npticket.report.paper import Paper
@@ -24,11 +27,12 @@ PLOTS: tuple[Plot, ...] = (
     Lines("structure_or_initialisation", (early_stop, at_early_stop), STRUCTURE, beside=(TICKET,), needs=2),
     # The rest; random reinits beside them are what they must beat.
     Lines("controls", (early_stop, at_early_stop), beside=MAIN[:2], elsewhere=(*STRUCTURE, *ONE_SHOT)),
+    WeightFigures(),  # Figures 15, 16, 19 to 24
 )
 
 PAPER = Paper(
     "lottery_ticket",
     "Jonathan Frankle and Michael Carbin: The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks. "
     "ICLR 2019. arXiv:1803.03635",
-    RECIPES, Parts(series=SERIES), SWEEPS, CLAIMS, PLOTS,
+    RECIPES, Parts(series={**SERIES, WEIGHTS: Series(weights)}), SWEEPS, CLAIMS, PLOTS,
 )  # fmt: skip

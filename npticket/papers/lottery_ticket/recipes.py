@@ -49,7 +49,7 @@ def _sweep(name: str, source: str, label: str, values: Mapping[str, Recipe]) -> 
 LENET = Recipe(
     name="lenet-mnist", source="Figures 1, 3, 4a, 4b, 11, 12, 14", net=Part("lenet_300_100"), data=Part("mnist"),
     optimizer=Part("adam", lr=1.2e-3), prune=Part("magnitude", rates=_dense_layers(0.2)),
-    batch=60, steps=50_000, rounds=29, train_at=_late(50_000), series=(*CONTROLS, *DENSE),
+    batch=60, steps=50_000, rounds=29, train_at=_late(50_000), series=(*CONTROLS, *DENSE, "weights"),
 )
 CONV_2 = Recipe(
     name="conv2-cifar10", source="Figures 1, 5, 13, 14", net=Part("conv_2"), data=Part("cifar10"),
@@ -83,6 +83,8 @@ RECIPES = {recipe.name: recipe for recipe in (
     replace(LENET, name="lenet-one-shot", source="Figure 4c", series=(*BOTH, "one_shot", "one_shot_reinit", *DENSE)),
     replace(LENET, name="lenet-continued", source="Figure 9", series=(*CONTINUED, *DENSE)),
     replace(LENET, name="lenet-inits", source="Figures 17, 18, 25", series=(*INITS, *DENSE)),
+    replace(LENET, name="lenet-inits-sgd", source="Figures 16, 17, 18, 20, 22, 24", optimizer=Part("sgd", lr=0.8),
+            series=(*BOTH, "survivor_reinit", "pruned_at_init", *DENSE, "weights")),
     *CONVS.values(),
     *(replace(conv, name=f"conv{depth}-continued", source="Figure 10", series=CONTINUED)
       for depth, conv in CONVS.items()),

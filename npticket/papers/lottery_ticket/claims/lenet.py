@@ -27,6 +27,22 @@ from npticket.report.views import best_gain, gain, lowest, slowest, times, value
 lenet, one_shot, continued, inits = (
     partial(Claim, (f"lenet-{name}",)) for name in ("mnist", "one-shot", "continued", "inits"))  # fmt: skip
 
+
+def _initial_values(recipe: str, prefix: str) -> list[Claim]:
+    """What it takes to win: neither the survivors' distribution nor large initial values."""
+    claim = partial(Claim, (recipe,))
+    return [
+        claim(f"{prefix}survivor-reinit",
+            "at 16.9 % drawing from the survivors' values recovers less than half of what reinitialising loses: "
+            "against halfway",
+            "App. F.3, Fig 17", lambda v: gain(ACC, "survivor_reinit", 16.9)(v) - 0.5 * gain(ACC, REINIT, 16.9)(v),
+            "< 0", POINTS, high=0, strict=True),
+        claim(f"{prefix}pruned-at-init",
+            "at 16.9 % pruning by initial magnitude is less accurate than reinitialised tickets",
+            "App. F.4, Fig 18", gain(ACC, "pruned_at_init", 16.9, REINIT), "< 0", POINTS, high=0, strict=True),
+    ]  # fmt: skip
+
+
 # fmt: off
 LENET = [
     lenet("lenet-dense-accuracy", "the dense network is 98.0 % accurate at early stopping",
@@ -96,11 +112,6 @@ LENET = [
         "App. F.7, Fig 25", gain(ACC, "noise_3", 16.9, "noise_0.5"), "< 0", POINTS, high=0, strict=True),
     inits("noise-over-reinit", "at 16.9 % even three standard deviations are better than reinitialising",
         "App. F.7, Fig 25", gain(ACC, "noise_3", 16.9, REINIT), "> 0", POINTS, 0, strict=True),
-    inits("survivor-reinit",
-        "at 16.9 % drawing from the survivors' values recovers less than half of what reinitialising loses: "
-        "against halfway",
-        "App. F.3, Fig 17", lambda v: gain(ACC, "survivor_reinit", 16.9)(v) - 0.5 * gain(ACC, REINIT, 16.9)(v),
-        "< 0", POINTS, high=0, strict=True),
-    inits("pruned-at-init", "at 16.9 % pruning by initial magnitude is less accurate than reinitialised tickets",
-        "App. F.4, Fig 18", gain(ACC, "pruned_at_init", 16.9, REINIT), "< 0", POINTS, high=0, strict=True),
+    *_initial_values("lenet-inits", ""),
+    *_initial_values("lenet-inits-sgd", "sgd-"),
 ]

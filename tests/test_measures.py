@@ -1,0 +1,200 @@
+"""Measures: computed where runs are trained, kept and resumed as these are, with a table of their own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_experiment import SMALL, data
+from test_growth import trained  # noqa: F401 - a fixture
+from test_store import KEY, MASK, SIZE, made_up, opened
+
+from npticket.experiments import costs, measured, run, store
+from npticket.experiments.files import StoreError
+from npticket.experiments.parts import Experiment, Parts, merged
+from npticket.experiments.recipe import RecipeError
+from npticket.experiments.run import Means
+from npticket.experiments.series import Done, Key, Measure, Run, Series, planned
+from npticket.experiments.series import trained as training_runs
+from npticket.papers import PARTS
+from npticket.papers.lottery_ticket.series import ticket
+
+TICKETS = replace(SMALL, rounds=2, series=("winning_ticket",))
+
+
+def layers(at):
+    """How many weights each layer has left, and the sum of their initial values and of the dense network's."""
+    return [
+        {"layer": name, "left": int(at.masks[name].sum())}
+        | {"start": float(at.theta0[name].sum()), "end": float(at.end[name].sum())}
+        for name in at.prunable
+    ]  # fmt: skip
+
+
+def counted(recipe):
+    dense = yield Done("winning_ticket", 0)
+    for round in range(recipe.rounds):
+        left = yield Done("winning_ticket", round)
+        yield Measure(round, layers, {"masks": left["masks"], "end": dense["end"]})
+
+
+def own(runs):
+    return merged(PARTS, Parts(series={"counted": Series(runs)}))
+
+
+MINE, COUNTED = own(counted), replace(TICKETS, series=("winning_ticket", "counted"))
+
+
+def measure(recipe, folder, parts=MINE, **means):
+    return run.run(recipe, parts, folder, data(), Means(**means))
+
+
+def test_rows_have_their_trial_and_round_and_runs_are_as_without_them(tmp_path):
+    found = measure(COUNTED, tmp_path / "with")
+    without = measure(TICKETS, tmp_path / "without")
+    rows = found.measured["counted"]
+    assert [(row["round"], row["trial"], row["layer"]) for row in rows] == [
+        (r, t, name) for r in (0, 1) for t in (0, 1) for name in ("fc1/W", "fc2/W", "out/W")
+    ]
+    assert [row["left"] for row in rows[:3]] == [784 * 6, 6 * 4, 4 * 10]
+    assert [row["left"] for row in rows[6:9]] == [round(784 * 6 * 0.8), round(6 * 4 * 0.8), 36]
+    net = Experiment(COUNTED, PARTS).net
+    theta0 = net.init([run.training.streams(COUNTED.seed, [1], "init")[0]])
+    assert rows[3]["start"] == float(theta0["fc1/W"].sum())
+    with np.load(tmp_path / "with" / "runs" / Key("winning_ticket", 0, 1).file, allow_pickle=False) as file:
+        assert rows[3]["end"] == float(theta0.like(file["end"][None])["fc1/W"].sum())
+    assert found.series == without.series == ["winning_ticket"]
+    assert len(found.results) == len(without.results) and found.curves == without.curves
+    assert without.measured == {}
+
+
+def test_in_lock_step_each_is_alone(tmp_path):
+    assert measure(COUNTED, tmp_path / "a", lock_step=True).measured == measure(COUNTED, tmp_path / "b").measured
+
+
+def test_they_are_resumed_and_grow_as_runs_do(tmp_path, trained):  # noqa: F811
+    measure(TICKETS, tmp_path / "grown")
+    trained.clear()
+    measure(COUNTED, tmp_path / "grown")
+    dense, measures = ([Key(name, r, t) for r in rounds for t in (0, 1)]
+                       for name, rounds in (("winning_ticket", (0,)), ("counted", (0, 1))))  # fmt: skip
+    assert sorted(trained) == sorted(dense + measures)  # whose end nobody had kept
+    trained.clear()
+    measure(COUNTED, tmp_path / "grown")
+    assert trained == []
+    (tmp_path / "grown" / "runs" / Key("counted", 1, 0).file).unlink()
+    large = replace(COUNTED, rounds=3, trials=3)
+    grown = measure(large, tmp_path / "grown")
+    new = [Key(name, r, t) for name in large.series for r in range(3) for t in range(3) if r == 2 or t == 2]
+    assert sorted(trained) == sorted([*new, Key("counted", 1, 0)])
+    assert grown.measured == measure(large, tmp_path / "at once").measured
+    tables = [(tmp_path / folder / "counted.csv").read_bytes() for folder in ("grown", "at once")]
+    assert tables[0] == tables[1]
+
+
+def test_what_is_announced_counts_runs_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(costs, "_timed", lambda *_: costs.Cost(100.0, 0.0, 0.0))
+
+    def said():
+        run.run(COUNTED, MINE, tmp_path, data(), Means(), say=True)
+        return capsys.readouterr().out.splitlines()
+
+    first = said()
+    assert first[0].startswith("4 of 4 runs are left. This takes about 7 min")
+    assert [line.split()[0] for line in first[1:]] == ["winning_ticket"] * 2
+    (tmp_path / "runs" / Key("counted", 1, 0).file).unlink()
+    assert said() == ["All 4 runs are finished: 1 measure left to make."]
+    assert said() == ["All 4 runs are finished: nothing is left to do."]
+    assert len(planned(COUNTED, MINE.series)) == 8 and len(training_runs(planned(COUNTED, MINE.series))) == 4
+
+
+def test_masks_that_were_made_anew_are_noticed(tmp_path):
+    measure(COUNTED, tmp_path)
+    one, other = (tmp_path / "runs" / Key("counted", 1, t).file for t in (0, 1))
+    one.write_bytes(other.read_bytes())
+    with pytest.raises(StoreError, match=r"counted-round01-trial0\.npz has other masks than winning_ticket-round01"):
+        measure(COUNTED, tmp_path)
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_nobody_can_take_along_what_a_measure_does_not_leave(patient):
+    def measures(recipe):
+        left = yield Measure(0, layers)
+        assert left == {}
+
+    def after(recipe):
+        left = yield Done("counted", 0)
+        yield Run(1, ticket, {"masks": left["masks"]} if patient else {})
+
+    parts = merged(PARTS, Parts(series={"counted": Series(measures), "after": Series(after)}))
+    with pytest.raises(RecipeError, match="the series after takes its masks from counted"):
+        planned(replace(COUNTED, series=("winning_ticket", "counted", "after")), parts.series)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "one row or more"), ([{}], "one row or more"),
+        ([{"a": 1}, {"b": 2}], "the same columns: a, got b"), ([{"trial": 1}], "none called trial"),
+        ([{"a": [1, 2]}], "single numbers and texts"), ([{"a": None}], "single numbers and texts"),
+    ],
+)  # fmt: skip
+def test_rows_that_are_none_are_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        measured.as_array(rows)
+
+
+GOOD = measured.as_array([{"layer": "fc1/W", "left": 3, "mean": 0.1}, {"layer": "out", "left": 12, "mean": 1e-30}])
+
+
+def test_the_store_gives_back_what_it_was_given(tmp_path):
+    with opened(tmp_path) as s:
+        s.add(KEY, made_up())
+        s.add(Key("counted", 0, 1), {"masks": MASK, "rows": GOOD})
+        s.add(Key("counted", 0, 0), {"masks": MASK, "rows": GOOD[:1]})
+    with opened(tmp_path) as s:
+        assert (s.load(Key("counted", 0, 1))["rows"] == GOOD).all()
+        assert len(s) == 3 and s.holds(Key("counted", 0, 0), "masks")
+    assert (tmp_path / "counted.csv").read_text().splitlines() == [
+        "trial,round,layer,left,mean", "0,0,fc1/W,3,0.1", "1,0,fc1/W,3,0.1", "1,0,out,12,1e-30",
+    ]  # fmt: skip
+    assert measured.read(tmp_path / "counted.csv")[2] == {
+        "trial": 1, "round": 0, "layer": "out", "left": 12, "mean": 1e-30
+    }  # fmt: skip
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows": GOOD[:0]}, "one row or more"), ({"rows": np.zeros(3)}, "with named columns"),
+        ({"rows": np.zeros(2, [("a", bool)])}, "single numbers and texts"), ({"masks": MASK[:1]}, f"not {SIZE} packed"),
+        ({"end": np.zeros(SIZE)}, "has the unknown"),
+    ],
+)  # fmt: skip
+def test_a_measure_that_is_damaged_is_refused_by_name_on_its_way_out_and_back(changes, message, tmp_path):
+    key, good = Key("counted", 2, 0), {"masks": MASK, "rows": GOOD}
+    with opened(tmp_path) as s, pytest.raises(StoreError, match=message):
+        s.add(key, good | changes)
+    np.savez(tmp_path / "runs" / key.file, **(good | changes))
+    with pytest.raises(StoreError, match=rf"counted-round02-trial0\.npz: .*{message}"):
+        opened(tmp_path)
+    np.savez(tmp_path / "runs" / key.file, **good)
+    opened(tmp_path).close()
+
+
+def test_a_file_with_objects_is_not_opened(tmp_path):
+    opened(tmp_path).close()
+    path = tmp_path / "runs" / Key("counted", 0, 0).file
+    np.savez(path, masks=MASK, rows=np.array([{"a": 1}], object))
+    with pytest.raises(StoreError, match="cannot be read"):
+        opened(tmp_path)
+    assert issubclass(ValueError, store.UNREADABLE)
+
+
+@pytest.mark.parametrize("text", ["", "round,trial,a\n0,0,1\n", "trial,round,a\n0,0\n", "trial,round,a\n0,first,1\n",
+                                  "trial,round,a\n0,0,1,2\n"])  # fmt: skip
+def test_a_table_that_is_none_is_refused_by_name(text, tmp_path):
+    path = tmp_path / "counted.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"counted\.csv"):
+        measured.read(path)
