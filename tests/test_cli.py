@@ -68,7 +68,7 @@ def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):
     *lines, hint = capsys.readouterr().out.splitlines()[1:]
     assert "--measure" in hint
     assert [line.split()[0] for line in lines] == [*LIBRARY.recipes, *LIBRARY.sweeps]
-    assert lines[0].split()[1:8] == ["Figures", "1,", "3,", "4a,", "4b,", "11,", "12,"]
+    assert lines[0].split()[1:8] == ["Figures", "1,", "3,", "4,", "11,", "12,", "14,"]
     assert "LeNet-300-100" in lines[0] and "5 x 29 x 50,000" in lines[0]
 
 
@@ -95,7 +95,9 @@ def test_run_show_figures_verify(small, capsys):
     assert small("run", "lenet-mnist", *FEW, "--series", series) == 0
     output = capsys.readouterr().out
     output = output.removeprefix(machine.blas_hint())
-    assert output.startswith("lenet-mnist (Figures 1, 3, 4a, 4b, 11, 12, 14) on noise from a test: 8 runs of 20 steps")
+    assert output.startswith(
+        "lenet-mnist (Figures 1, 3, 4, 11, 12, 14, 15, 19, 21, 23) on noise from a test: 8 runs of 20 steps"
+    )
     assert re.search(r"\n8 of 8 runs are left\. This takes about \d+ s with 1 process\.\n", output)
     assert "reduced: 20 of 50,000 steps, 2 of 29 rounds, 2 of 5 trials, 3 of 11 series" in output
     folder = Path("runs/lenet-mnist")

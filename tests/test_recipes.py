@@ -247,7 +247,7 @@ def test_data_come_from_where_the_recipe_says():
 
 
 OLD_LENET = {
-    "name": "lenet-mnist", "source": "Figures 1, 3, 4a, 4b, 11, 12, 14", "net": "lenet_300_100", "data": "mnist",
+    "name": "lenet-mnist", "source": LENET.source, "net": "lenet_300_100", "data": "mnist",
     "optimizer": "adam", "lr": 0.0012, "batch": 60, "steps": 50_000, "rounds": 29, "trials": 5, "seed": 0,
     "series": list(LENET.series), "validate_every": 100, "test_at": [], "net_options": {}, "rates": {},
     "pruned_globally": None, "momentum": 0.0, "weight_decay": 0.0, "drops": [], "warmup": 0, "augment": False,

@@ -21,7 +21,7 @@ from npticket.train import DivergedError
 def list_recipes(args: Namespace, library: Library) -> int:
     """Print all recipes and sweeps, a line each, with their costs as far as these are known."""
     jobs, unknown = default_jobs(), False
-    heads = f"{'name':24} {'paper':35} {'network':13} {'trials x rounds x steps':>24} {'runs':>6}"
+    heads = f"{'name':24} {'paper':43} {'network':13} {'trials x rounds x steps':>24} {'runs':>6}"
     print(f"{heads}  cost with {jobs} processes")
     singles = [(recipe.name, recipe.source, [recipe]) for recipe in library.recipes.values()]
     sweeps = [(sweep.name, sweep.source, list(sweep.recipes.values())) for sweep in library.sweeps.values()]
@@ -33,7 +33,7 @@ def list_recipes(args: Namespace, library: Library) -> int:
         seconds = [_seconds(experiment, jobs, args.measure) for experiment in experiments]
         cost = "" if None in seconds else progress.words(sum(filter(None, seconds)))
         unknown |= not cost
-        print(f"{name:24} {source:35} {net:13} {size:>24} {count:6,}  {cost}".rstrip(), flush=True)
+        print(f"{name:24} {source:43} {net:13} {size:>24} {count:6,}  {cost}".rstrip(), flush=True)
     if unknown:
         print("Where no cost is shown, none was measured here: `npticket run` does so as it begins, --measure for all.")
     return 0

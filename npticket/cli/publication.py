@@ -48,6 +48,8 @@ def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
     files.write_json(goal / "recipe.json", to_json(outcome.recipe))
     files.write_json(goal / "manifest.json", {**outcome.manifest, "data": data})
     files.write(goal / "results.csv", results)
+    for series in outcome.measured:
+        files.write(goal / f"{series}.csv", (folder / f"{series}.csv").read_bytes())
     files.write(goal / "curves.csv", tables.text(tables.curve_columns(outcome.task), outcome.curves).encode())
 
 

@@ -10,11 +10,12 @@ from npticket.backend import Json
 from npticket.experiments.recipe import Recipe, in_full
 
 GROWS = ("trials", "rounds", "series")
+WORDS = ("source",)  # what no run depends on
 
 
 def refusal(there: Recipe, now: Recipe) -> str:
     """Say why a directory with the recipe `there` cannot become one of `now`, and what to do; or nothing if it can."""
-    before, after = (_flat({k: v for k, v in in_full(r).items() if k not in GROWS}) for r in (there, now))
+    before, after = (_flat({k: v for k, v in in_full(r).items() if k not in GROWS + WORDS}) for r in (there, now))
     names = [name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)]
     if names:
         values = ((name, before.get(name, "(nothing)"), after.get(name, "(nothing)")) for name in names)

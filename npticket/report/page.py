@@ -3,11 +3,11 @@
     <!-- results: table -->                         a block stands between this
     <!-- end -->                                    and this; the names of blocks are `made`, `table` and `claims`
 
-    at 13.5 % <!-- {at_early_stop: winning_ticket 13.5 - winning_ticket 100} -->+0.41 percentage points<!-- --> better
+    at 13.5 % <!-- {at_early_stop: SERIES 13.5 - SERIES 100} -->+0.41 percentage points<!-- --> better
 
 A number in prose says what it is, in a mark that readers do not see: a quantity, then a series and the percentage of
 weights remaining, and perhaps a second one that is subtracted (-) or that it is divided by (/). Where a page has
-several experiments, their directory stands before the series: 0.4/winning_ticket.
+several experiments, their directory stands before the series: 0.4/SERIES.
 """
 
 import re

@@ -47,8 +47,8 @@ def _sweep(name: str, source: str, label: str, values: Mapping[str, Recipe]) -> 
 
 # fmt: off
 LENET = Recipe(
-    name="lenet-mnist", source="Figures 1, 3, 4a, 4b, 11, 12, 14", net=Part("lenet_300_100"), data=Part("mnist"),
-    optimizer=Part("adam", lr=1.2e-3), prune=Part("magnitude", rates=_dense_layers(0.2)),
+    name="lenet-mnist", source="Figures 1, 3, 4, 11, 12, 14, 15, 19, 21, 23", net=Part("lenet_300_100"),
+    data=Part("mnist"), optimizer=Part("adam", lr=1.2e-3), prune=Part("magnitude", rates=_dense_layers(0.2)),
     batch=60, steps=50_000, rounds=29, train_at=_late(50_000), series=(*CONTROLS, *DENSE, "weights"),
 )
 CONV_2 = Recipe(

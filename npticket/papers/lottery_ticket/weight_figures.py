@@ -1,6 +1,6 @@
 """Figures of what winning tickets look like, in the form of the paper's Figures 15, 16 and 19 to 24."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,10 @@ class Line(NamedTuple):
 
 class WeightFigures:
     """Initial values of tickets, moves of weights, and degrees of units, as densities: their areas are 1."""
+
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """Draws none."""
+        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw what was measured of the weights: nothing if the series was not asked for."""
