@@ -1,10 +1,12 @@
 """Which array module computes: NumPy, or CuPy when asked. The only module that imports cupy."""
 
+import ctypes
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -136,13 +138,26 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def blas_threads() -> int | None:
-    """The most threads that BLAS uses now, or None where nothing tells: without threadpoolctl, or a variable set."""
+    """The most threads that BLAS uses now, or None where nothing tells: not threadpoolctl, OpenBLAS or a variable."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
+        if (threads := openblas("get_num_threads", ctypes.c_int)) is not None:
+            return threads
         said = {os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
         return int(said.pop()) if len(said) == 1 and all(text.isdigit() for text in said) else None
     return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=None)
+
+
+def openblas(function: str, kind: type) -> Json:
+    """What a function without arguments of the OpenBLAS that NumPy brings along returns; None where it has none."""
+    places = (Path(np.__file__).parent.with_name("numpy.libs"), Path(np.__file__).parent / ".dylibs")
+    for path in (path for place in places for path in sorted(place.glob("*openblas*"))):
+        with suppress(OSError, AttributeError):
+            call = ctypes.CDLL(str(path))[f"scipy_openblas_{function}64_"]
+            call.restype = kind
+            return call()
+    return None
 
 
 @cache

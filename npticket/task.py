@@ -1,5 +1,6 @@
 """What a network is trained for: a loss with its gradient, and what is measured on a whole split."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,8 @@ Examples = Iterable[tuple[Array, Array]]  # a split in batches: inputs (1, B, ..
 class Measure:
     """A number that says how good predictions are: its name in columns (val_acc), and how people read it.
 
-    What is printed is `scale` times the value, in `unit`; `difference` is the unit of a difference.
+    What is printed is `scale` times the value, in `unit`; `difference` is the unit of a difference. Values lie between
+    `least` and `most`: what is read back from elsewhere cannot have been measured.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Measure:
     unit: str = ""
     difference: str = ""
     scale: float = 1
+    least: float = -math.inf
+    most: float = math.inf
 
     def text(self, value: float) -> str:
         """A value as people read it: 97.97 %."""
@@ -94,6 +98,6 @@ def _classes(data: Dataset) -> tuple[int | None, ...]:
     return (data.classes,)
 
 
-LOSS = Measure("loss", "loss", "loss")
-ACCURACY = Measure("acc", "accuracy", "acc.", unit="%", difference="points", scale=100)
+LOSS = Measure("loss", "loss", "loss", least=0)  # a task whose loss can be negative brings a measure of its own
+ACCURACY = Measure("acc", "accuracy", "acc.", unit="%", difference="points", scale=100, least=0, most=1)
 CLASSIFY = Task("classify", softmax_cross_entropy, _loss_and_accuracy, (LOSS, ACCURACY), _classes)

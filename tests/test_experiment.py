@@ -1,5 +1,7 @@
 """The runner: the same results however the work was cut up, and after whatever happened on the way."""
 
+import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -15,8 +17,9 @@ import numpy as np
 import pytest
 from conftest import NOWHERE
 
+from npticket import backend
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
-from npticket.experiments import machine, run, store, training, workers
+from npticket.experiments import binding, machine, run, store, training, workers
 from npticket.experiments.files import StoreError, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, RecipeError, to_json
@@ -145,7 +148,7 @@ def test_the_dense_network_is_trained_again_from_the_same_values_in_another_orde
 def test_continued_training_has_the_masks_of_fine_tuning(whole):
     folder, _ = whole
     described = machine.describe(data(), 1, "numpy", "plain")
-    with store.Store(folder, SMALL, CLASSIFY, described, size()) as s:
+    with store.Store(folder, Experiment(SMALL, PARTS), described) as s:
         for round in (1, 2):
             masks = {series: s.load(Key(series, round, 0))["masks"].tobytes() for series in EVERYTHING}
             assert masks["continued_training"] == masks["fine_tuning"]
@@ -153,10 +156,6 @@ def test_continued_training_has_the_masks_of_fine_tuning(whole):
             assert masks["one_shot"] == masks["one_shot_reinit"]  # the same dense end, pruned in the same way
         assert masks["one_shot"] != masks["winning_ticket"] != masks["random_mask"]
         assert masks["fine_tuning"] != masks["winning_ticket"] != masks["pruned_at_init"]
-
-
-def size():
-    return sum(int(np.prod(shape)) for shape in Experiment(SMALL, PARTS).net.body.layout.values())
 
 
 @pytest.mark.parametrize("options", [{"jobs": 2}, {"lock_step": True}], ids=str)
@@ -281,14 +280,33 @@ def test_the_number_of_blas_threads_that_is_written_down_is_the_one_used(tmp_pat
         assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"} == {2}
 
 
-def test_without_threadpoolctl_it_is_what_the_environment_says(monkeypatch):
+@pytest.fixture
+def without_threadpoolctl(monkeypatch):
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def test_without_threadpoolctl_openblas_itself_is_asked(without_threadpoolctl, monkeypatch):
+    kinds = {"get_num_threads": ctypes.c_int, "get_corename": ctypes.c_char_p}
+    said = {name: backend.openblas(name, kind) for name, kind in kinds.items()}
+    if None in said.values():
+        pytest.skip("NumPy has another BLAS")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "77")  # which it was not told when it began
+    found = machine.describe(data(), 1, "numpy", "fast")["machine"]
+    assert found["blas_threads"] == said["get_num_threads"] != 77
+    assert found["blas"].endswith(f"({said['get_corename'].decode()})")
+    monkeypatch.undo()
+    assert machine.here()["blas"] == found["blas"]  # in the same words as threadpoolctl's
+
+
+def test_without_that_either_it_is_what_the_environment_says(without_threadpoolctl, monkeypatch):
+    monkeypatch.setattr(backend, "openblas", lambda *_: None)
     for value, expected in (("1", 1), ("3", 3), (None, None)):
         for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
             monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            assert machine.describe(data(), 1, "numpy", "fast")["machine"]["blas_threads"] == expected
+        assert machine.describe(data(), 1, "numpy", "fast")["machine"]["blas_threads"] == expected
 
 
 def test_another_recipe_or_other_data_are_refused(whole):
@@ -358,7 +376,7 @@ def test_runs_of_another_history_are_not_mixed(whole, tmp_path):
     with np.load(path, allow_pickle=False) as file:
         run = {name: file[name] for name in file.files}
     run["next_masks"] = run["next_masks"] & np.uint8(0b01111111)
-    np.savez(path, allow_pickle=False, **run)
+    path.write_bytes(binding.packed(run, json.loads(str(run.pop("origin")))))
     (tmp_path / "recipe.json").write_bytes((whole[0] / "recipe.json").read_bytes())
     with pytest.raises(StoreError, match=r"has other masks than winning_ticket-round00-trial0\.npz left"):
         experiment(SMALL, tmp_path, data())
@@ -406,7 +424,7 @@ def test_what_does_not_go_with_the_data_is_refused_before_anything_is_written(ch
 
 def test_an_experiment_without_runs_has_no_outcome(tmp_path):
     described = machine.describe(data(), 1, "numpy", "plain")
-    store.Store(tmp_path, SMALL, CLASSIFY, described, size()).close()
+    store.Store(tmp_path, Experiment(SMALL, PARTS), described).close()
     with pytest.raises(StoreError, match="has no finished run yet"):
         read_outcome(tmp_path, PARTS)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_experiment import SMALL, data, experiment
-from test_store import ASKED, KEY, made_up, opened
+from test_store import ASKED, KEY, as_before, made_up, opened
 
 from npticket.experiments import costs, run, training
 from npticket.experiments.files import StoreError, write_json
@@ -100,10 +100,7 @@ def test_what_was_not_kept_is_trained_again_and_comes_to_the_same(trained, tmp_p
 def test_a_directory_that_did_not_keep_the_last_masks_is_complete_until_it_grows(trained, tmp_path):
     """As those of earlier versions, which knew of no further round."""
     experiment(FEW, tmp_path, data())
-    path = tmp_path / "runs" / Key("winning_ticket", 1, 0).file
-    with np.load(path, allow_pickle=False) as file:
-        left = {name: file[name] for name in file.files if name != "next_masks"}
-    np.savez(path, allow_pickle=False, **left)
+    as_before(tmp_path, without={Key("winning_ticket", 1, 0).file: "next_masks"})
     trained.clear()
     experiment(FEW, tmp_path, data())
     assert trained == []

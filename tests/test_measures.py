@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from test_experiment import SMALL, data
 from test_growth import trained  # noqa: F401 - a fixture
-from test_store import KEY, MASK, SIZE, made_up, opened
+from test_store import ASKED, KEY, MASK, SIZE, as_before, made_up, opened, planted
 
-from npticket.experiments import costs, measured, run, store
+from npticket.experiments import binding, costs, measured, run
 from npticket.experiments.files import StoreError
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.recipe import RecipeError
@@ -111,6 +111,9 @@ def test_masks_that_were_made_anew_are_noticed(tmp_path):
     measure(COUNTED, tmp_path)
     one, other = (tmp_path / "runs" / Key("counted", 1, t).file for t in (0, 1))
     one.write_bytes(other.read_bytes())
+    with pytest.raises(StoreError, match=r"counted-round01-trial0\.npz is a copy of counted-round01-trial1\.npz"):
+        measure(COUNTED, tmp_path)
+    as_before(tmp_path)
     with pytest.raises(StoreError, match=r"counted-round01-trial0\.npz has other masks than winning_ticket-round01"):
         measure(COUNTED, tmp_path)
 
@@ -146,12 +149,16 @@ def test_rows_that_are_none_are_refused(rows, message):
 GOOD = measured.as_array([{"layer": "fc1/W", "left": 3, "mean": 0.1}, {"layer": "out", "left": 12, "mean": 1e-30}])
 
 
+def counting(folder):
+    return opened(folder, series=(*ASKED.series, "counted"))
+
+
 def test_the_store_gives_back_what_it_was_given(tmp_path):
-    with opened(tmp_path) as s:
+    with counting(tmp_path) as s:
         s.add(KEY, made_up())
         s.add(Key("counted", 0, 1), {"masks": MASK, "rows": GOOD})
         s.add(Key("counted", 0, 0), {"masks": MASK, "rows": GOOD[:1]})
-    with opened(tmp_path) as s:
+    with counting(tmp_path) as s:
         assert (s.load(Key("counted", 0, 1))["rows"] == GOOD).all()
         assert len(s) == 3 and s.holds(Key("counted", 0, 0), "masks")
     assert (tmp_path / "counted.csv").read_text().splitlines() == [
@@ -173,22 +180,22 @@ def test_the_store_gives_back_what_it_was_given(tmp_path):
 )  # fmt: skip
 def test_a_measure_that_is_damaged_is_refused_by_name_on_its_way_out_and_back(changes, message, tmp_path):
     key, good = Key("counted", 2, 0), {"masks": MASK, "rows": GOOD}
-    with opened(tmp_path) as s, pytest.raises(StoreError, match=message):
+    with counting(tmp_path) as s, pytest.raises(StoreError, match=message):
         s.add(key, good | changes)
-    np.savez(tmp_path / "runs" / key.file, **(good | changes))
+    planted(tmp_path / "runs" / key.file, good | changes)
     with pytest.raises(StoreError, match=rf"counted-round02-trial0\.npz: .*{message}"):
-        opened(tmp_path)
-    np.savez(tmp_path / "runs" / key.file, **good)
-    opened(tmp_path).close()
+        counting(tmp_path)
+    planted(tmp_path / "runs" / key.file, good)
+    counting(tmp_path).close()
 
 
-def test_a_file_with_objects_is_not_opened(tmp_path):
-    opened(tmp_path).close()
+def test_a_file_with_objects_is_not_counting(tmp_path):
+    counting(tmp_path).close()
     path = tmp_path / "runs" / Key("counted", 0, 0).file
     np.savez(path, masks=MASK, rows=np.array([{"a": 1}], object))
     with pytest.raises(StoreError, match="cannot be read"):
-        opened(tmp_path)
-    assert issubclass(ValueError, store.UNREADABLE)
+        counting(tmp_path)
+    assert issubclass(ValueError, binding.UNREADABLE)
 
 
 @pytest.mark.parametrize("text", ["", "round,trial,a\n0,0,1\n", "trial,round,a\n0,0\n", "trial,round,a\n0,first,1\n",

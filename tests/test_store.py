@@ -1,25 +1,41 @@
 """The store: files complete or absent, everything validated, one recipe and one process per directory."""
 
+import hashlib
 import multiprocessing
 import os
+import re
 import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from npticket.experiments import files, run, store, tables
-from npticket.experiments.files import StoreError, read_json, write
-from npticket.experiments.parts import BUILT_IN
+from npticket.experiments import binding, files, run, store, tables
+from npticket.experiments.files import StoreError, read_json, write, write_json
+from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.recipe import Part, Recipe
-from npticket.experiments.series import Key
+from npticket.experiments.series import Key, Series
 from npticket.experiments.store import Store
+from npticket.layers import Chain, Dense, Flatten
+from npticket.nets import Net
+from npticket.papers import PARTS
 from npticket.task import CLASSIFY
 
+
+def tiny():
+    """18 weights, 3 biases."""
+    return Net("tiny", Chain(flatten=Flatten(), out=Dense(6, 3)), (2, 3), (3,))
+
+
+def nothing(recipe):
+    yield from ()
+
+
 SIZE = 21
+KNOWN = merged(PARTS, Parts(nets={"tiny": tiny}, series={"counted": Series(nothing)}))
 ASKED = Recipe(
-    name="a test", source="Figure 0", net=Part("lenet_300_100"), data=Part("noise"), optimizer=Part("sgd", lr=0.1),
-    prune=Part("magnitude"), batch=4, steps=30, rounds=6, series=("winning_ticket", "random_reinit"),
+    name="a test", source="Figure 0", net=Part("tiny"), data=Part("noise"), optimizer=Part("sgd", lr=0.1),
+    prune=Part("magnitude"), batch=4, steps=30, rounds=6, series=("winning_ticket", "random_reinit"), validate_every=10,
 )  # fmt: skip
 MANIFEST = {"machine": {"numpy": "2"}, "data": {"name": "noise", "source": "a test", "caveat": "", "sha256": "12ab"}}
 MASK = np.packbits(np.arange(SIZE) % 3 > 0)
@@ -32,14 +48,15 @@ def made_up(**changes):
         "masks": MASK, "at_steps": np.array([10, 20, 30]), "train_loss": np.array([3.0, 2, 1]),
         "val_loss": np.array([2.0, 1, 3]), "val_acc": np.array([0.1, 0.2, 0.3]), 
         "test_acc": np.array([np.nan, 0.5, 0.4]),
-        "density": 2 / 3, "early_stop_step": 20, "early_stop_val_loss": 1.0, "early_stop_test_acc": 0.5,
+        "early_stop_step": 20, "early_stop_val_loss": 1.0, "early_stop_test_acc": 0.5,
         "final_test_acc": 0.4, "final_train_acc": 1.0, "best_train_acc": 1.0, "steps": 30, "seconds": 1.5,
     }  # fmt: skip
-    return run | changes
+    run |= changes
+    return {"density": np.unpackbits(run["masks"].astype(np.uint8))[:18].sum() / 18} | run
 
 
-def opened(folder, **changes):
-    return Store(folder, replace(ASKED, **changes), CLASSIFY, MANIFEST, SIZE)
+def opened(folder, manifest=MANIFEST, strict=False, **changes):
+    return Store(folder, Experiment(replace(ASKED, **changes), KNOWN), manifest, strict)
 
 
 def test_runs_come_back_and_tables_are_ordered_by_round_series_trial(tmp_path):
@@ -53,10 +70,11 @@ def test_runs_come_back_and_tables_are_ordered_by_round_series_trial(tmp_path):
     assert {name: value.tolist() for name, value in loaded.items() if name != "test_acc"} == {
         name: np.asarray(value).tolist() for name, value in made_up(seconds=2.0).items() if name != "test_acc"
     }
-    found = run.outcome(tmp_path, BUILT_IN)
+    found = run.outcome(tmp_path, KNOWN)
     results, curves = found.results, found.curves
     assert run.read_recipe(tmp_path) == found.recipe == ASKED
-    assert found.manifest == {"data": MANIFEST["data"], "machines": [MANIFEST["machine"]]}
+    machines = [MANIFEST["machine"] | {"runs": 4}]
+    assert found.manifest == {"data": MANIFEST["data"], "machines": machines, "format": 2}
     assert [(row["round"], row["series"], row["trial"]) for row in results] == [
         (0, "winning_ticket", 0), (0, "winning_ticket", 1), (1, "winning_ticket", 0), (1, "random_reinit", 0)
     ]  # fmt: skip
@@ -114,11 +132,13 @@ def test_other_data_are_refused_and_another_machine_is_noted(tmp_path):
     opened(tmp_path).close()
     other = MANIFEST | {"data": MANIFEST["data"] | {"sha256": "34cd"}}
     with pytest.raises(StoreError, match="made from other data"):
-        Store(tmp_path, ASKED, CLASSIFY, other, SIZE)
+        opened(tmp_path, other)
     moved = {"machine": {"numpy": "3"}, "data": MANIFEST["data"] | {"source": "elsewhere"}}
-    Store(tmp_path, ASKED, CLASSIFY, moved, SIZE).close()
-    opened(tmp_path).close()
-    assert read_json(tmp_path / "manifest.json")["machines"] == [{"numpy": "2"}, {"numpy": "3"}]
+    for manifest, trials in ((MANIFEST, (0, 1)), (moved, (2,)), (MANIFEST, ())):
+        with opened(tmp_path, manifest) as s:
+            for trial in trials:
+                s.add(KEY._replace(trial=trial), made_up())
+    assert read_json(tmp_path / "manifest.json")["machines"] == [{"numpy": "2", "runs": 2}, {"numpy": "3", "runs": 1}]
 
 
 def hold(folder, ready, done):
@@ -144,6 +164,25 @@ def test_a_second_process_is_told_and_the_directory_is_free_when_the_first_is_ki
     opened(tmp_path).close()
 
 
+def planted(path, run, **changes):
+    """A file that nobody changed since, whatever is in it."""
+    key = Key(*re.fullmatch(r"(.+)-round(..)-trial(.)", path.stem).groups())
+    home = {"series": key.series, "round": int(key.round), "trial": int(key.trial), "given": {}, "machine": "0"}
+    origin = home | {"experiment": binding.experiment_digest(ASKED, MANIFEST["data"]["sha256"])} | changes
+    path.write_bytes(binding.packed(run, origin))
+
+
+def as_before(folder, without=None):
+    """Make a directory as an earlier version left it: its runs do not say where they belong; some lack an array."""
+    for path in (folder / "runs").glob("*.npz"):
+        with np.load(path, allow_pickle=False) as file:
+            run = {name: file[name] for name in file.files if name not in {"origin", (without or {}).get(path.name)}}
+        np.savez(path, allow_pickle=False, **run)
+    manifest = read_json(folder / "manifest.json")
+    machines = [{name: value for name, value in m.items() if name != "runs"} for m in manifest["machines"]]
+    write_json(folder / "manifest.json", {"data": manifest["data"], "machines": machines})
+
+
 def flipped(masks, i):
     bits = np.unpackbits(masks)
     bits[i] ^= 1
@@ -162,8 +201,9 @@ def flipped(masks, i):
         ({"end": np.full(SIZE, np.nan)}, "end is not finite"),
         ({"chosen": np.zeros(2)}, "chosen is not a list of texts"),
         ({"val_acc": np.zeros(2)}, "val_acc does not go with at_steps"),
-        ({"val_loss": np.array([1.0, np.inf, 1])}, "val_loss is not finite"),
-        ({"at_steps": np.array([10, 10, 30])}, "at_steps does not grow"),
+        ({"val_loss": np.array([1.0, np.inf, 1])}, "early_stop_step 20 is not where val_loss is lowest"),
+        ({"val_loss": np.array([2.0, 1, np.inf])}, "val_loss is inf, expected a finite number"),
+        ({"at_steps": np.array([10, 10, 30])}, "at_steps are not the recipe's 3, up to 30"),
         ({"at_steps": np.array([10.0, 20, 30])}, "at_steps is not a list of integers"),
         ({"steps": 30.0}, "steps is not a single i number"),
         ({"density": np.ones(1)}, "density is not a single f number"),
@@ -176,7 +216,7 @@ def test_a_run_that_is_not_right_is_refused_on_its_way_in_and_on_its_way_back(tm
             s.add(KEY, made_up(**changes))
         assert KEY not in s
     path = tmp_path / "runs" / KEY.file
-    np.savez(path, **made_up(**changes))
+    planted(path, made_up(**changes))
     with pytest.raises(StoreError, match=message) as error:
         opened(tmp_path)
     assert str(path) in str(error.value)
@@ -200,7 +240,9 @@ def test_damaged_files_are_named(tmp_path):
             opened(tmp_path)
         assert str(path) in str(error.value)
     path.unlink()
-    np.savez(path, **made_up(masks=np.array([{}], dtype=object)))  # a pickle inside
+    np.savez(path, **made_up() | {"masks": np.array([{}], dtype=object)})  # a pickle inside
+    content = path.read_bytes()[:-2] + b"\x40\x00"
+    path.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
     with pytest.raises(StoreError, match="allow_pickle=False"):
         opened(tmp_path)
     path.write_bytes(whole)
@@ -267,10 +309,10 @@ def test_reading_says_what_is_missing_or_wrong(tmp_path):
     opened(tmp_path).close()
     (tmp_path / "results.csv").write_text("a,b\n")
     with pytest.raises(StoreError, match=r"results.csv has the columns"):
-        run.outcome(tmp_path, BUILT_IN)
+        run.outcome(tmp_path, KNOWN)
     (tmp_path / "results.csv").unlink()
     with pytest.raises(StoreError, match=r"results.csv is missing"):
-        run.outcome(tmp_path, BUILT_IN)
+        run.outcome(tmp_path, KNOWN)
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(StoreError, match=r"recipe.json cannot be read"):
         opened(tmp_path)

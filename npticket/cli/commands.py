@@ -9,7 +9,7 @@ from npticket import backend
 from npticket.experiments import costs, files, machine, progress
 from npticket.experiments.parts import Experiment, check, load_data
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
-from npticket.experiments.run import Means, outcome, run
+from npticket.experiments.run import Means, outcome, read_recipe, run
 from npticket.experiments.series import planned, trained
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
@@ -66,7 +66,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         try:
-            result = run(recipe, parts, out, data, means, say=True)
+            result = run(recipe, parts, out, data, means, say=True, strict=args.strict)
             print(f"\n{tables.tables(result)}\nResults: {out}", flush=True)
         except DivergedError as error:  # a sweep goes on with its other values
             print(f"error: {error}", file=sys.stderr)
@@ -76,16 +76,19 @@ def run_recipe(args: Namespace, library: Library) -> int:
 
 def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]:
     """The recipes to run, by the name of their directory, with what the flags change; and the directory of all."""
-    name = args.recipe
+    name, folder = args.recipe, args.out or Path("runs") / args.recipe
     if name in library.sweeps:
         chosen = dict(library.sweeps[name].recipes)
     elif name in library.recipes:
         chosen = {name: library.recipes[name]}
+    elif Path(name).is_dir():
+        chosen, folder = {name: read_recipe(Path(name))}, args.out or Path(name)
     elif Path(name).suffix == ".json" and Path(name).is_file():
         recipe = from_json(files.read_json(Path(name)))
-        chosen, name = {recipe.name: recipe}, recipe.name
+        chosen, folder = {recipe.name: recipe}, args.out or Path("runs") / recipe.name
     else:
-        raise RecipeError(f"there is no recipe {name!r}: `npticket list` shows what there is, or name a .json file")
+        hint = "`npticket list` shows what there is, or name a .json file or a directory of results"
+        raise RecipeError(f"there is no recipe {name!r}: {hint}")
     changes = {what: getattr(args, what) for what in ("trials", "rounds", "seed") if getattr(args, what) is not None}
     if args.series:
         changes["series"] = tuple(args.series.split(","))
@@ -94,7 +97,7 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
     for key, recipe in chosen.items():
         chosen[key] = replace(recipe if args.steps is None else scaled(recipe, args.steps), **changes)
         check(chosen[key], library.parts)
-    return chosen, args.out or Path("runs") / name
+    return chosen, folder
 
 
 def show(args: Namespace, library: Library) -> int:

@@ -69,9 +69,8 @@ class Journal:
         self.recipe, self._data, self._folder = recipe, data, args.out
         experiment, moved = Experiment(recipe, PARTS), files.set_aside(args.out)
         self._task, net = experiment.task, experiment.net
-        size = Params.empty(net.body.layout, 1, bool).flat.size
         described = machine.describe(data, args.jobs, args.backend, args.engine)
-        self.store = store.Store(args.out, recipe, self._task, described, size)
+        self.store = store.Store(args.out, experiment, described)
         self.progress = Progress(len(recipe.series) * recipe.trials * recipe.rounds)
         print(f"{net.name} on {data.name}{f' ({data.caveat})' * bool(data.caveat)} from {data.source}")
         print(f"{recipe.trials} trials, {recipe.rounds} rounds, {recipe.steps:,} steps each, seed {recipe.seed}")

@@ -1,5 +1,6 @@
 """What results depend on besides the recipe: versions, BLAS, processor, data. It goes into manifest.json."""
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -55,10 +56,13 @@ def blas_hint() -> str:
 
 
 def _blas() -> str:
-    """The BLAS that NumPy calls, with the kernels that it chose where threadpoolctl can tell."""
+    """The BLAS that NumPy calls, with the kernels that it chose where these can be told."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
+        config, kernel = (backend.openblas(f"get_{what}", ctypes.c_char_p) for what in ("config", "corename"))
+        if config and kernel:
+            return f"openblas {config.decode().split()[1]} ({kernel.decode()})"
         built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"{built['name']} {built['version']}"
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]

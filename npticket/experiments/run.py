@@ -23,6 +23,7 @@ from npticket.experiments.schedule import Schedule
 from npticket.experiments.series import Key, Measure, trained
 from npticket.experiments.store import Store
 from npticket.experiments.training import Means
+from npticket.experiments.values import check_tables
 from npticket.experiments.workers import Cluster, Workers, threads_each
 from npticket.task import misfit
 from npticket.train import DivergedError
@@ -31,12 +32,14 @@ LOST = 3  # times that all workers may be lost without a run being finished in b
 
 
 def run(
-    recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: bool = False
-) -> tables.Outcome:
+    recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: bool = False,
+    strict: bool = False,
+) -> tables.Outcome:  # fmt: skip
     """Train what is missing in `folder`, which may have grown to the recipe, and return the whole outcome.
 
     With `say`, print what is left to train and how long that takes, then a line per complete round. Raises StoreError
-    for a directory that holds something else or is in use, RecipeError, DivergedError.
+    for a directory that holds something else or is in use or, if `strict`, has runs that were made on another machine,
+    engine or library; RecipeError, DivergedError.
     """
     means, experiment = means or Means(), Experiment(recipe, parts)
     check(recipe, parts)
@@ -46,17 +49,15 @@ def run(
         raise RecipeError(f"a batch of {recipe.batch} does not fit into {len(data.train)} training examples")
     if (Path(folder) / "results.csv").exists() and not (Path(folder) / "runs").exists():
         raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
-    size = sum(int(np.prod(shape)) for shape in experiment.net.body.layout.values())
     described = machine.describe(data, means.jobs, means.array_module, means.engine)
     with ExitStack() as stack:
-        store = stack.enter_context(Store(folder, recipe, experiment.task, described, size))
+        store = stack.enter_context(Store(folder, experiment, described, strict))
         schedule = Schedule(experiment, store)
-        schedule.check_masks()
         if say:
             print(_left(experiment, data, means, schedule), flush=True)
         progress = stack.enter_context(Progress(len(schedule.runs), len(schedule.runs) - len(schedule.missing)))
         _train(experiment, data, means, schedule, partial(_note, experiment, schedule, progress, say))
-        schedule.check_masks()
+        store.check_given()
         if schedule.failed:
             error, runs = next(iter(schedule.failed.values())), trained(schedule.runs)
             left = f"{len(schedule.missing.intersection(runs))} of {len(runs)} runs are missing"
@@ -96,7 +97,17 @@ def _train(
 
 
 def _left(experiment: Experiment, data: Dataset, means: Means, schedule: Schedule) -> str:
-    """Say what is left to train and, where that is known, how long it takes."""
+    """Say what is left to train, with what it will not be alike and, where that is known, how long it takes."""
+    store = schedule.store
+    lines = []
+    if store.adopted:
+        lines.append(f"{len(store.adopted)} runs of an earlier version were checked, and bound to their place.")
+    if schedule.missing and store.difference:
+        lines.append(f"{store.difference}. The last digits may differ.")
+    return "\n".join([*lines, _work(experiment, data, means, schedule)])
+
+
+def _work(experiment: Experiment, data: Dataset, means: Means, schedule: Schedule) -> str:
     total, missing = len(runs := trained(schedule.runs)), schedule.missing.intersection(runs)
     if not missing:
         measures = len(schedule.missing)
@@ -135,10 +146,11 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
         curves = tables.read(folder / "curves.csv", tables.curve_columns(task))
         there = {name: folder / f"{name}.csv" for name in recipe.series}
         rows = {name: measured.read(path) for name, path in there.items() if path.exists()}
+        check_tables(experiment, results, curves)
     except FileNotFoundError as error:
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except ValueError as error:
-        raise StoreError(str(error)) from error
+        raise StoreError(f"{error}" if str(folder) in str(error) else f"{folder}: {error}") from error
     data = (manifest := read_json(folder / "manifest.json"))["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:

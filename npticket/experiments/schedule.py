@@ -5,8 +5,8 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import replace
 
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import Key, Measure, Run, planned, taken_along
-from npticket.experiments.store import Store, StoreError
+from npticket.experiments.series import Key, Measure, planned, taken_along
+from npticket.experiments.store import Store
 from npticket.experiments.training import Asked
 from npticket.experiments.workers import Cluster, Workers
 from npticket.train import DivergedError
@@ -21,25 +21,12 @@ class Schedule:
 
     def __init__(self, experiment: Experiment, store: Store) -> None:
         recipe, known = experiment.recipe, experiment.parts.series
-        self.runs, self.store, self._experiment = planned(recipe, known), store, experiment
+        self.runs, self.store, self._experiment = store.runs, store, experiment
         self._needed = taken_along(self.runs)
         self._later = taken_along(planned(replace(recipe, rounds=recipe.rounds + 1), known))
         self.missing = {k for k in self.runs if not all(store.holds(k, what) for what in ("masks", *self._needed[k]))}
         self.failed: dict[Key, DivergedError] = {}
         self._alone: set[Key] = set()  # one of the group that they were in diverges
-
-    def check_masks(self) -> None:
-        """Raise StoreError for a run under other masks than it was given, as if these had been made anew since."""
-        for key, run in self.runs.items():
-            given = run.given.get("masks")
-            own_masks = isinstance(run, Run) and run.own_masks
-            if given is None or own_masks or key not in self.store or not self.store.holds(*given):
-                continue
-            if self.store.digest(*given) != self.store.digest(key, "masks"):
-                raise StoreError(
-                    f"{self.store.folder / 'runs' / key.file} has other masks than {given.key.file} left; delete it, "
-                    "and what follows it, to train these runs again"
-                )
 
     def work_off(self, workers: Workers | Cluster, lock_step: bool, note: Callable[[Key], None]) -> None:
         """Train all missing runs, those first on which others wait; with `lock_step`, those of one round together.

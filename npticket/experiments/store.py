@@ -2,19 +2,14 @@
 
     recipe.json   manifest.json   results.csv   curves.csv   <series>.csv   runs/<series>-round<r>-trial<t>.npz
 
-A file is complete or absent. The tables are made from the runs, <series>.csv from the measures of a series, so an
-experiment that was killed goes on from these, and one of which more is asked, too.
+A file is complete or absent, and those of runs are bound to their place: see `binding`. The tables are made from the
+runs, <series>.csv from the measures of a series, so an experiment that was killed goes on from these, and one of which
+more is asked, too.
 """
 
-import hashlib
-import io
-import json
-import re
 import time
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -22,36 +17,52 @@ import numpy as np
 
 from npticket.backend import Array, Json
 from npticket.experiments import measured, tables
-from npticket.experiments.files import StoreError, check_run, lock, read_json, write, write_json
+from npticket.experiments.binding import ORIGIN, RunFiles, digest
+from npticket.experiments.files import StoreError, lock, read_json, write, write_json
 from npticket.experiments.growth import refusal
+from npticket.experiments.manifest import Manifest
 from npticket.experiments.measured import ROWS
+from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
-from npticket.experiments.series import Key
-from npticket.task import Task
+from npticket.experiments.series import Key, Run, planned
 
 TABLES_EVERY = 10.0  # seconds between writings of the tables, at least: they grow with every run
 TABLES_SHARE = 50  # and as many times what the last writing took
-UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
-              zipfile.BadZipFile)  # fmt: skip
 
 
 class Store(AbstractContextManager["Store"]):
     """The directory of one experiment, locked against other processes until `close`.
 
     One that is there already goes on, with the same recipe or with more trials, rounds or series: see `growth`.
-    `manifest` describes this machine and the data, `size` counts a network's parameters; a run is as `check_run` says.
+    `manifest` describes this machine and the data; a run is as `check_run` says. What this machine has unlike those
+    that made the runs is said in `difference`, and refused if `strict`. `adopted` are the runs of an earlier version,
+    which did not say where they belong.
     """
 
-    def __init__(self, folder: str | Path, recipe: Recipe, task: Task, manifest: Mapping[str, Json], size: int) -> None:
-        self.folder, self._task, self._size = Path(folder), task, size
+    def __init__(
+        self, folder: str | Path, experiment: Experiment, manifest: Mapping[str, Json], strict: bool = False
+    ) -> None:
+        recipe, self._task = experiment.recipe, experiment.task
+        self.folder, self.runs = Path(folder), planned(recipe, experiment.parts.series)
         self._order = {series: i for i, series in enumerate(recipe.series)}
         self._next_tables = 0.0
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.folder / ".lock")
         try:
             same = self._asks_for(recipe)
-            self._describe(manifest)
-            self._runs = {key: _light(self.load(key)) for key in self._present()}
+            self._manifest = Manifest(self.folder / "manifest.json", manifest)
+            is_bound, data = self._manifest.is_bound, self._manifest.data["sha256"]
+            self._files = RunFiles(self.folder / "runs", experiment, data, self.runs, is_bound)
+            self._runs = {key: _light(*self._files.read(key)) for key in self._files.present()}
+            self.check_given()
+            self.adopted = [key for key, run in self._runs.items() if not run[ORIGIN]]
+            _check_twins(self._runs, self.adopted)
+            self.difference = self._manifest.difference(self._makers())
+            if strict and self.difference:
+                raise StoreError(f"{self.folder}: {self.difference}. --strict refuses to mix them")
+            for key in self.adopted:
+                self._keep(key, self.load(key), self._manifest.made_before)
+            self._manifest.write({self._manifest.here: 0, **self._makers()}, self._chosen())
             if not same:  # only now that nothing else is wrong: a directory that has grown cannot be asked for less
                 write_json(self.folder / "recipe.json", to_json(recipe))
         except BaseException:
@@ -68,32 +79,36 @@ class Store(AbstractContextManager["Store"]):
         """Say whether the run is there and has the array `what`."""
         return what in self._runs.get(key, {})
 
-    def digest(self, key: Key, what: str) -> bytes:
-        """Return what tells the masks or next_masks of a run from others, without reading them again."""
+    def digest(self, key: Key, what: str) -> str:
+        """Return what tells the masks, next_masks or end of a run from others, without reading them again."""
         return self._runs[key][what]
 
     def add(self, key: Key, run: Mapping[str, Array]) -> None:
         """Keep a finished run, and now and then bring the tables up to date."""
-        path = self.folder / "runs" / key.file
-        run = {name: np.asarray(value) for name, value in run.items()}
-        check_run(path, run, self._size, self._task)
-        file = io.BytesIO()
-        np.savez(file, allow_pickle=False, **run)
-        write(path, file.getvalue())
-        self._runs[key] = _light(run)
+        self._keep(key, {name: np.asarray(value) for name, value in run.items()}, self._manifest.here)
         if time.monotonic() > self._next_tables:
             self.write_tables()
 
+    def _keep(self, key: Key, run: Mapping[str, np.ndarray], machine: str) -> None:
+        needed = self.runs[key].given if key in self.runs else {}
+        given = {name: self.digest(*stored) for name, stored in needed.items() if self.holds(*stored)}
+        self._runs[key] = _light(run, self._files.write(key, run, given, machine))
+
     def load(self, key: Key) -> dict[str, np.ndarray]:
-        """Read a run from its file; StoreError names the file if it is not what a run should be."""
-        path = self.folder / "runs" / key.file
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                run = {name: file[name] for name in file.files}
-        except UNREADABLE as error:
-            raise StoreError(f"{path} cannot be read ({error}); delete it to train this run again") from error
-        check_run(path, run, self._size, self._task)
-        return run
+        """Read a run from its file; StoreError names the file if it is not what it should be, or not where."""
+        return self._files.read(key)[0]
+
+    def check_given(self) -> None:
+        """Raise StoreError for a run that took along something else than is there, as if that had been made anew."""
+        for key, there in self._runs.items():
+            run, noted = self.runs.get(key), there[ORIGIN].get("given", {})
+            for name, stored in run.given.items() if run else ():
+                found = {noted[name]} if name in noted else set[str]()
+                if name == "masks" and not (isinstance(run, Run) and run.own_masks):
+                    found.add(there["masks"])
+                if self.holds(*stored) and found - {self.digest(*stored)}:
+                    said = f"has other {name} than {stored.key.file} left; delete it, and what follows it"
+                    raise StoreError(f"{self._files.path(key)} {said}, to train these runs again")
 
     def write_tables(self) -> None:
         """Write results.csv and curves.csv from all runs, ordered by round, series and trial; and those of measures."""
@@ -116,17 +131,17 @@ class Store(AbstractContextManager["Store"]):
         if not self._lock.closed:
             with self._lock:
                 self.write_tables()
-                self._note_chosen()
+                self._manifest.write(self._makers(), self._chosen())
 
     __exit__ = close
 
-    def _note_chosen(self) -> None:
-        """Note in the manifest what engines chose by timing, in words, and in how many runs."""
-        texts = Counter(text for run in self._runs.values() for text in run.get("chosen", np.array([])).tolist())
-        path = self.folder / "manifest.json"
-        there = read_json(path)
-        if there.get("chosen", {}) != texts:
-            write_json(path, there | {"chosen": dict(sorted(texts.items()))})
+    def _makers(self) -> Counter[str]:
+        """How many runs each machine made; "" if they do not say."""
+        return Counter(run[ORIGIN].get("machine", self._manifest.made_before) for run in self._runs.values())
+
+    def _chosen(self) -> Counter[str]:
+        """What engines chose by timing, in words, and in how many runs."""
+        return Counter(text for run in self._runs.values() for text in run.get("chosen", np.array([])).tolist())
 
     def result(self, key: Key) -> dict[str, Json]:
         """Return a run's row of results.csv."""
@@ -139,21 +154,11 @@ class Store(AbstractContextManager["Store"]):
         rows = ({name: "" if v != v else v for name, v in zip(columns, row, strict=True)} for row in values)
         return [key._asdict() | row for row in rows]
 
-    def _present(self) -> list[Key]:
-        keys = []
-        for path in sorted((self.folder / "runs").glob("*.npz")):
-            named = re.fullmatch(r"(.+)-round(\d+)-trial(\d+)", path.stem)
-            key = Key(named[1], int(named[2]), int(named[3])) if named else None
-            if key is None or key.file != path.name:
-                raise StoreError(f"{path} is not named like a run, <series>-round<r>-trial<t>.npz; move it away")
-            keys.append(key)
-        return keys
-
     def _asks_for(self, recipe: Recipe) -> bool:
         """Say whether recipe.json is there and asks for the same; StoreError if it cannot grow to that."""
         path = self.folder / "recipe.json"
         if not path.exists():
-            if self._present():
+            if any((self.folder / "runs").glob("*.npz")):
                 raise StoreError(f"{self.folder} has runs but no recipe.json; choose another directory")
             return False
         there = from_json(read_json(path))
@@ -161,20 +166,22 @@ class Store(AbstractContextManager["Store"]):
             raise StoreError(f"{self.folder} {refused}")
         return in_full(there) == in_full(recipe)
 
-    def _describe(self, manifest: Mapping[str, Json]) -> None:
-        """Note this machine; results go on on another one, but only with the same data, wherever these come from."""
-        path, now = self.folder / "manifest.json", json.loads(json.dumps(manifest))
-        there = read_json(path) if path.exists() else {"data": now["data"], "machines": []}
-        if not isinstance(there.get("data"), dict) or not isinstance(there.get("machines"), list):
-            raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
-        if there["data"] | {"source": ""} != now["data"] | {"source": ""}:
-            raise StoreError(f"{self.folder} was made from other data: {there['data']} there, {now['data']} now")
-        if now["machine"] not in there["machines"]:
-            there["machines"].append(now["machine"])
-            write_json(path, there)
 
-
-def _light(run: Mapping[str, np.ndarray]) -> dict[str, Json]:
+def _light(run: Mapping[str, np.ndarray], origin: Mapping[str, Json]) -> dict[str, Json]:
     """A run with digests in the place of its large arrays, which stay on the disk."""
     large = {"masks", "next_masks", "end"} & run.keys()
-    return {**run, **{name: hashlib.sha256(run[name].data).digest() for name in large}}
+    return {**run, **{name: digest(run[name]) for name in large}, ORIGIN: origin}
+
+
+def _check_twins(runs: Mapping[Key, Mapping[str, Json]], adopted: Collection[Key]) -> None:
+    """Raise StoreError if a run that does not say where it belongs has the curves and time of another: it is a copy.
+
+    Curves alone may be the same: pruned once, at one shot or not, a network is the same ticket.
+    """
+    first = dict[bytes, Key]()
+    for key in sorted(runs, key=lambda key: key in adopted):
+        if ROWS not in runs[key]:
+            content = b"".join(runs[key][name].tobytes() for name in ("train_loss", "val_loss", "seconds"))
+            other = first.setdefault(content, key)
+            if other != key and key in adopted:
+                raise StoreError(f"{key.file} and {other.file} are the same: delete the copy to train it again")

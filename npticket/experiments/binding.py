@@ -1,0 +1,144 @@
+"""Run files that say where they belong, with a checksum over every byte.
+
+The archive's comment, the last 64 bytes of a file, is the SHA-256 of all bytes before it. Its `origin` is JSON: the
+digest of the experiment; series, round and trial; under `given` the digests of what the run took along from others; and
+that of the machine that made it.
+"""
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from npticket.backend import Json
+from npticket.experiments.files import StoreError, check_run, write
+from npticket.experiments.growth import GROWS, WORDS
+from npticket.experiments.parts import Experiment
+from npticket.experiments.recipe import Recipe, to_json
+from npticket.experiments.series import Key, Measure, Run
+from npticket.experiments.values import AllLimits, foreign
+
+ORIGIN = "origin"  # its name among a run's arrays
+KINDS = {"experiment": str, "series": str, "round": int, "trial": int, "given": dict, "machine": str}
+SEAL = 64  # bytes of a SHA-256 in hexadecimal digits
+UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
+              zipfile.BadZipFile)  # fmt: skip
+
+Origin = Mapping[str, Json]
+
+
+class RunFiles:
+    """The files in `folder`, of the runs of an experiment on the data with this SHA-256, of which some are planned.
+
+    In a directory of an earlier version, which is not `bound`, there may be such as do not say where they belong.
+    """
+
+    def __init__(
+        self, folder: Path, experiment: Experiment, data: str, planned: Mapping[Key, Run | Measure], bound: bool
+    ) -> None:
+        self._folder, self._experiment, self._is_bound = folder, experiment, bound
+        self._which = experiment_digest(experiment.recipe, data)
+        self._limits = AllLimits(experiment, planned)
+
+    def path(self, key: Key) -> Path:
+        """Return where the file of a run is, or would be."""
+        return self._folder / key.file
+
+    def present(self) -> Iterable[Key]:
+        """Yield the runs whose files are there; StoreError names one that is no run, or one of another recipe."""
+        for path in sorted(self._folder.glob("*.npz")):
+            named = re.fullmatch(r"(.+)-round(\d+)-trial(\d+)", path.stem)
+            key = Key(named[1], int(named[2]), int(named[3])) if named else None
+            if key is None or key.file != path.name:
+                raise StoreError(f"{path} is not named like a run, <series>-round<r>-trial<t>.npz; move it away")
+            if wrong := foreign(key, self._experiment):
+                raise StoreError(f"{path} is no run of this experiment: {wrong}; move it away")
+            yield key
+
+    def read(self, key: Key) -> tuple[dict[str, np.ndarray], Origin]:
+        """Return a run and its origin, {} if it has none; StoreError if it is damaged or belongs elsewhere."""
+        path = self.path(key)
+        try:
+            sealed = is_sealed(path)
+            if not sealed and self._is_bound:
+                raise ValueError("it was changed since it was written, or is of an earlier version")
+            with np.load(path, allow_pickle=False) as file:
+                run = {name: file[name] for name in file.files}
+            origin = _origin(run.pop(ORIGIN)) if ORIGIN in run else {}
+            if sealed != bool(origin):
+                raise ValueError("it was changed since it was written")
+        except UNREADABLE as error:
+            raise StoreError(f"{path} cannot be read ({error}); delete it to train this run again") from error
+        if origin and (wrong := _misplaced(origin, self._which, key)):
+            raise StoreError(f"{path} {wrong}; move it away, to train this run again")
+        self._check(key, run)
+        return run, origin
+
+    def write(self, key: Key, run: Mapping[str, np.ndarray], given: Mapping[str, str], machine: str) -> Origin:
+        """Write a run, bound to its place; return its origin. StoreError if it is not what a run should be."""
+        self._check(key, run)
+        origin = {"experiment": self._which, **key._asdict(), "given": dict(given), "machine": machine}
+        write(self.path(key), packed(run, origin))
+        return origin
+
+    def _check(self, key: Key, run: Mapping[str, np.ndarray]) -> None:
+        check_run(self.path(key), run, self._experiment.net.body.layout, self._limits[key])
+
+
+def experiment_digest(recipe: Recipe, data: str) -> str:
+    """Return what is the same for all runs of an experiment, however it grows, and for no other experiment's."""
+    common = {name: value for name, value in to_json(recipe).items() if name not in GROWS + WORDS}
+    return digest({"recipe": common, "data": data})
+
+
+def digest(value: Json) -> str:
+    """Return the SHA-256 of an array's bytes, or of JSON in which 1 and 1.0 are the same."""
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()
+    same = json.loads(json.dumps(value), parse_float=_whole)
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+
+
+def _whole(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def packed(run: Mapping[str, np.ndarray], origin: Origin) -> bytes:
+    """Return the content of a run's file."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **run, **{ORIGIN: np.array(json.dumps(origin))})
+    content = file.getvalue()[:-2] + SEAL.to_bytes(2, "little")  # an archive ends with the length of its comment
+    return content + hashlib.sha256(content).hexdigest().encode()
+
+
+def is_sealed(path: Path) -> bool:
+    """Say whether not a byte of a file was changed since it was packed."""
+    total, left = hashlib.sha256(), path.stat().st_size - SEAL
+    with open(path, "rb") as file:
+        while left > 0 and (part := file.read(min(left, 1 << 20))):
+            total.update(part)
+            left -= len(part)
+        return file.read(SEAL) == total.hexdigest().encode()
+
+
+def _origin(array: np.ndarray) -> Origin:
+    """What a file says of its run; ValueError if that is no origin."""
+    found = json.loads(str(array))
+    if not isinstance(found, dict) or {name: type(value) for name, value in found.items()} != KINDS:
+        raise ValueError("its origin is none")
+    return found
+
+
+def _misplaced(origin: Origin, experiment: str, key: Key) -> str:
+    """Say why a run with this origin does not belong where it lies, or nothing."""
+    if origin["experiment"] != experiment:
+        return "is of another experiment, with another recipe or other data"
+    at = Key(origin["series"], origin["round"], origin["trial"])
+    return "" if at == key else f"is a copy of {at.file}, or that under another name"

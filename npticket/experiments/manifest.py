@@ -1,0 +1,80 @@
+"""manifest.json: the data of an experiment, the machines that made its runs, how many each, and what engines chose."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from npticket.backend import Json
+from npticket.experiments.binding import digest
+from npticket.experiments.files import StoreError, read_json, write_json
+
+FORMAT = 2  # of run files: those of directories whose manifest does not say it do not say where they belong
+ALIKE = {"jobs", "cores", "system"}  # what is said of a machine and changes no bit
+
+
+class Manifest:
+    """That of a directory, which this machine joins: `now` is what machine.describe says.
+
+    StoreError if the data are others, wherever they come from, or the file is none of ours.
+    """
+
+    def __init__(self, path: Path, now: Mapping[str, Json]) -> None:
+        now = json.loads(json.dumps(now))
+        self._path, self.data, self._machine = path, now["data"], now["machine"]
+        there = read_json(path) if path.exists() else {"data": self.data, "machines": []}
+        if not isinstance(there.get("data"), dict) or not isinstance(there.get("machines"), list):
+            raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
+        if there["data"] | {"source": ""} != self.data | {"source": ""}:
+            raise StoreError(f"{path.parent} was made from other data: {there['data']} there, {self.data} now")
+        if there.get("format", FORMAT) != FORMAT:
+            raise StoreError(f"{path.parent} was made by another version of npticket: choose another directory")
+        self.is_bound = "format" in there
+        self._there = there
+        machines = ({name: value for name, value in machine.items() if name != "runs"} for machine in there["machines"])
+        self._machines = {_digest(machine): machine for machine in machines}
+
+    @property
+    def here(self) -> str:
+        """What run files call this machine."""
+        return _digest(self._machine)
+
+    @property
+    def made_before(self) -> str:
+        """What they call the machine that made the runs of a directory in which they do not say so, if it is known."""
+        return next(iter(self._machines)) if len(self._machines) == 1 else ""
+
+    def difference(self, makers: Mapping[str, int]) -> str:
+        """Say in what this machine differs from those that made runs, so many each; nothing if no bit depends on it."""
+        now = _alike(self._machine)
+        known = {name: machine for name, machine in self._machines.items() if name in makers or "" in makers}
+        other = {name: machine for name, machine in known.items() if _alike(machine) != now}
+        said = []
+        for name, value in now.items():
+            if there := dict.fromkeys(str(m[name]) for m in other.values() if m.get(name, value) != value):
+                said.append(f"{name} {' and '.join(there)} there, {value} now")
+        if makers.keys() - known.keys() - {""}:
+            said.append("a machine that manifest.json does not describe")
+        count = sum(runs for name, runs in makers.items() if name in other or name not in known)
+        were = "runs were" if count > 1 else "run was"
+        return f"{count} finished {were} made otherwise: {'; '.join(said)}" if said else ""
+
+    def write(self, makers: Mapping[str, int], chosen: Mapping[str, int]) -> None:
+        """Bring the file up to date: the machines of `makers`, or this one, with how many runs each made."""
+        self._machines.setdefault(self.here, self._machine)
+        machines = {name: machine for name, machine in self._machines.items() if name in makers or "" in makers}
+        machines = machines or {self.here: self._machine}
+        counted = [{**m, "runs": makers[name]} if makers.get(name) else m for name, m in machines.items()]
+        found = {**self._there, "machines": counted, "format": FORMAT}
+        if chosen or "chosen" in found:
+            found["chosen"] = dict(sorted(chosen.items()))
+        if found != self._there:
+            write_json(self._path, found)
+            self._there = found
+
+
+def _alike(machine: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in machine.items() if name not in ALIKE}
+
+
+def _digest(machine: Mapping[str, Json]) -> str:
+    return digest(machine)[:16]

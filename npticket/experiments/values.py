@@ -1,0 +1,178 @@
+"""What a training run can have measured: held against its file on the way to the disk and back, and against tables.
+
+A value out of its measure's range, a step that the run does not have, or two numbers that contradict each other were
+not measured: they are another run's, or were edited.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from npticket.experiments.parts import Experiment
+from npticket.experiments.recipe import RecipeError
+from npticket.experiments.series import REWIND_POINT, Key, Measure, Run, planned
+from npticket.experiments.tables import INTEGERS, WHO, Row, curves_measured, result_columns
+from npticket.params import Params, Shapes, unpack
+from npticket.prune import density
+from npticket.task import Task
+from npticket.train import Setting
+
+
+def foreign(key: Key, experiment: Experiment) -> str:
+    """Say why a recipe does not ask for a run, or nothing. A loop of one's own may have more rounds of its series."""
+    recipe = experiment.recipe
+    if key.series not in (*recipe.series, *[REWIND_POINT] * bool(recipe.rewind_step)):
+        return f"the recipe does not ask for the series {key.series!r}"
+    for what, number, count in (("trial", key.trial, recipe.trials), ("round", key.round, recipe.rounds)):
+        if not 0 <= number < count:
+            return f"the recipe has {count} {what}{'s' * (count > 1)}, from 0 on, and no {what} {number}"
+    return ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run of a length can have measured; what is wrong is said in words, "" if nothing is."""
+
+    setting: Setting
+    task: Task
+    at_steps: Mapping[int, int] = field(init=False)  # the numbers of validations, by step
+    ranges: Mapping[str, tuple[float, float]] = field(init=False)  # of what is measured, by column
+
+    def __post_init__(self) -> None:
+        columns = (*result_columns(self.task)[len(WHO) :], *curves_measured(self.task))
+        ranges = {name: _range(name, self.task) for name in columns if name not in INTEGERS}
+        object.__setattr__(self, "at_steps", {step: v for v, step in enumerate(self.setting.at_steps)})
+        object.__setattr__(self, "ranges", ranges)
+
+    def wrong_run(self, run: Mapping[str, np.ndarray], layout: Shapes) -> str:
+        """About all of a run, whose kinds and shapes are right, of a network with such parameters."""
+        result = {name: run[name].item() for name in result_columns(self.task)[len(WHO) :]}
+        return self.wrong_result(result) or next(filter(None, self._contradictions(run, result, layout)), "")
+
+    def _contradictions(self, run: Mapping[str, np.ndarray], result: Row, layout: Shapes) -> Iterator[str]:
+        dense = density(unpack(run["masks"], Params.empty(layout, 1, bool)))[0]
+        if result["density"] != dense:
+            yield f"density is {result['density']}, that of its masks {dense}"
+        if run["at_steps"].tolist() != list(self.at_steps):
+            yield f"at_steps are not the recipe's {len(self.at_steps)}, up to {self.setting.steps}"
+            return
+        stop = int(np.argmin(run["val_loss"]))
+        if self.at_steps[result["early_stop_step"]] != stop or result["early_stop_val_loss"] != run["val_loss"][stop]:
+            yield f"early_stop_step {result['early_stop_step']} is not where val_loss is lowest"
+        looked = np.isin(run["at_steps"], [*self.setting.test_at, self.setting.steps, result["early_stop_step"]])
+        for name in curves_measured(self.task):
+            values = run[name]
+            if name.startswith("test_"):
+                if (np.isnan(values) == looked).any():
+                    yield f"{name} is not there, or there alone, where the test set was looked at"
+                for when, v in (("early_stop", stop), ("final", -1)):
+                    if result.get(f"{when}_{name}", values[v]) != values[v]:
+                        yield f"{when}_{name} is not what {name} says"
+                values = values[looked]
+            for value in (values.min(), values.max()):
+                yield self._out_of_range(name, float(value))
+
+    def wrong_result(self, row: Row) -> str:
+        """About a row of results.csv."""
+        if row["steps"] != self.setting.steps:
+            return f"steps are {row['steps']}, the recipe has {self.setting.steps}"
+        if row["early_stop_step"] not in self.at_steps:
+            return f"early_stop_step {row['early_stop_step']} is no step of a validation"
+        for name in filter(row.__contains__, self.ranges):
+            if wrong := self._out_of_range(name, row[name]):
+                return wrong
+            final = row.get(name.replace("best_", "final_"), row[name])
+            if row[name] > final if name == "best_train_loss" else row[name] < final and name.startswith("best_"):
+                return f"{name} {row[name]} is worse than the final {final}"
+        return ""
+
+    def wrong_validation(self, row: Row, result: Row | None) -> str:
+        """About a row of curves.csv, and the row of results.csv of the same run, if that is there."""
+        step = row["step"]
+        if step not in self.at_steps:
+            return f"step {step} is no step of a validation"
+        must = step == self.setting.steps or step in self.setting.test_at
+        for name in curves_measured(self.task):
+            if row[name] == "":
+                if must:
+                    return f"{name} is empty at step {step}, where the test set was looked at"
+            elif wrong := self._out_of_range(name, row[name]):
+                return wrong
+        return _disagreement(result, row) if result else ""
+
+    def _out_of_range(self, name: str, value: float) -> str:
+        least, most = self.ranges[name]
+        if least <= value <= most and math.isfinite(value):
+            return ""
+        return f"{name} is {value}, expected {f'{least:g} to {most:g}' if math.isfinite(most) else 'a finite number'}"
+
+
+class AllLimits:
+    """The limits of each run of an experiment, of which `planned` are known; others are as long as the recipe says."""
+
+    def __init__(self, experiment: Experiment, planned: Mapping[Key, Run | Measure]) -> None:
+        self._experiment, self._planned = experiment, planned
+        self._of_length = cache(self._made)
+
+    def __getitem__(self, key: Key) -> Limits:
+        run = self._planned.get(key)
+        if isinstance(run, Run):
+            return self._of_length(run.first_step, run.steps)
+        return self._of_length(0, self._experiment.recipe.rewind_step if key.series == REWIND_POINT else None)
+
+    def _made(self, first_step: int, steps: int | None) -> Limits:
+        return Limits(self._experiment.setting("plain", 1, first_step, steps), self._experiment.task)
+
+
+def _range(name: str, task: Task) -> tuple[float, float]:
+    """Between which numbers a column is: as the measure says whose name it ends with."""
+    if name in ("density", "seconds"):
+        return 0.0, 1.0 if name == "density" else math.inf
+    measure = max((m for m in task.measures if name.endswith(f"_{m.name}")), key=lambda m: len(m.name))
+    return measure.least, measure.most
+
+
+def _disagreement(result: Row, row: Row) -> str:
+    """Say where a validation is not what the results of its run say of it; what is published is rounded."""
+    step, early = row["step"], result["early_stop_val_loss"]
+    stopped = step == result["early_stop_step"]
+    if row["val_loss"] < min(_both(early)) or (stopped and row["val_loss"] not in _both(early)):
+        return f"val_loss {row['val_loss']} at step {step} does not go with early_stop_val_loss {early}"
+    for when, at in (("early_stop", result["early_stop_step"]), ("final", result["steps"])):
+        for name in row if step == at else ():
+            if name.startswith("test_") and row[name] not in _both(known := result.get(f"{when}_{name}", row[name])):
+                return f"{name} {row[name]} at step {step} is not {when}_{name} {known}"
+    return ""
+
+
+def _both(value: float) -> tuple[float, float]:
+    """A number, and what curves have of it once they are published."""
+    return value, float(f"{value:.5g}")
+
+
+def check_tables(experiment: Experiment, results: Sequence[Row], curves: Sequence[Row]) -> None:
+    """Raise ValueError, naming table and line, for rows that no run of the recipe can have left, or that are twice.
+
+    Where only one of the tables has a run, the two are not held against each other.
+    """
+    try:
+        runs = planned(experiment.recipe, experiment.parts.series)
+    except RecipeError:  # of a series that is not known here
+        runs = {}
+    limits, by_key = AllLimits(experiment, runs), dict[Key, Row]()
+    seen = set[tuple[Key, int]]()
+    for line, row in enumerate(results, start=2):
+        key = Key(row["series"], row["round"], row["trial"])
+        wrong = foreign(key, experiment) or limits[key].wrong_result(row)
+        if wrong or key in by_key:
+            raise ValueError(f"results.csv, line {line}: {wrong or 'the run is there twice'}")
+        by_key[key] = row
+    for line, row in enumerate(curves, start=2):
+        key, step = Key(row["series"], row["round"], row["trial"]), row["step"]
+        wrong = foreign(key, experiment) or limits[key].wrong_validation(row, by_key.get(key))
+        if wrong or (key, step) in seen:
+            raise ValueError(f"curves.csv, line {line}: {wrong or 'the step is there twice'}")
+        seen.add((key, step))

@@ -1,0 +1,203 @@
+"""A run's file belongs to one place of one experiment, and not a byte of it can change unnoticed."""
+
+import shutil
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+from test_experiment import SMALL, data, experiment, rows
+from test_store import ASKED, KEY, KNOWN, as_before, made_up, opened, planted
+
+from npticket.experiments import binding
+from npticket.experiments.binding import RunFiles
+from npticket.experiments.files import StoreError, read_json
+from npticket.experiments.parts import Experiment
+from npticket.experiments.recipe import Part, to_json
+from npticket.experiments.series import Key, planned
+from npticket.papers import PARTS
+
+FREE = {"trials", "rounds", "series", "source"}
+FEW = replace(SMALL, rounds=3, series=("winning_ticket", "random_reinit", "one_shot"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("few")
+    return folder, experiment(FEW, folder, data())
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def run_files(folder, recipe=FEW):
+    sha256 = read_json(folder / "manifest.json")["data"]["sha256"]
+    return RunFiles(folder / "runs", Experiment(recipe, PARTS), sha256, planned(recipe, PARTS.series), bound=True)
+
+
+def test_no_file_passes_under_the_name_of_another(copy):
+    files = run_files(copy)
+    contents = {key: files.path(key).read_bytes() for key in files.present()}
+    assert len(contents) == 14
+    for key, other in permutations(contents, 2):
+        files.path(key).write_bytes(contents[other])
+        with pytest.raises(StoreError, match=rf"{key.file} is a copy of {other.file}") as refused:
+            files.read(key)
+        assert "move it away" in str(refused.value)
+        files.path(key).write_bytes(contents[key])
+    assert all(files.read(key) for key in contents)
+
+
+def test_the_command_refuses_a_copy_and_goes_on_once_it_is_away(copy, whole):
+    one, other = (copy / "runs" / Key("one_shot", 2, t).file for t in (0, 1))
+    shutil.copy(one, other)
+    with pytest.raises(StoreError, match=r"one_shot-round02-trial1\.npz is a copy of one_shot-round02-trial0\.npz"):
+        experiment(FEW, copy, data())
+    other.unlink()
+    assert rows(experiment(FEW, copy, data())) == rows(whole[1])
+
+
+STRAY = ("winning_ticket-round01-trial99", "winning_ticket-round03-trial0", "luck-round1-trial1",
+         "shuffled-round01-trial0", "rewind_point-round00-trial0")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STRAY)
+def test_a_run_that_the_recipe_does_not_ask_for_is_refused_and_changes_nothing(name, copy):
+    shutil.copy(copy / "runs" / Key("winning_ticket", 1, 0).file, copy / "runs" / f"{name}.npz")
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    with pytest.raises(StoreError, match=f"{name}.npz is n.*move it away"):
+        experiment(replace(FEW, series=(*FEW.series, "random_mask")), copy, data())
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_of_another_experiment_is_refused(copy, tmp_path):
+    for folder, recipe, other in (("seed", replace(FEW, seed=1), data()), ("data", FEW, data(seed=1))):
+        experiment(replace(recipe, rounds=1, series=("winning_ticket",)), tmp_path / folder, other)
+        name = Key("winning_ticket", 0, 0).file
+        shutil.copy(tmp_path / folder / "runs" / name, copy / "runs" / name)
+        with pytest.raises(StoreError, match=f"{name} is of another experiment, with another recipe or other data"):
+            experiment(FEW, copy, data())
+
+
+def test_what_may_grow_or_be_reworded_makes_no_other_experiment():
+    def of(recipe=ASKED, **changes):
+        return binding.experiment_digest(replace(recipe, **changes), "12ab")
+
+    same = {of(), of(trials=9, rounds=7, series=("one_shot",)), of(source="elsewhere"), of(validate_every=10),
+            of(optimizer=Part("sgd", lr=0.1)), of(prune=Part("magnitude"))}  # fmt: skip
+    assert same == {of()}
+    assert of(optimizer=Part("sgd", lr=1)) == of(optimizer=Part("sgd", lr=1.0))  # as JSON writes either
+    changes = ({"seed": 1}, {"steps": 31}, {"name": "b"}, {"optimizer": Part("sgd", lr=0.2)}, {"net": Part("conv_2")})
+    others = {of(**change) for change in changes} | {binding.experiment_digest(ASKED, "34cd")}
+    assert len(others) == 6 and not others & same
+    assert of(seed=2**60) != of(seed=2**60 + 1)
+
+
+def test_what_a_recipe_has_by_default_is_no_part_of_its_digest(monkeypatch):
+    """Or a field that is new in a later version would make all files another experiment's."""
+    asked = []
+    monkeypatch.setattr(binding, "digest", asked.append)
+    binding.experiment_digest(ASKED, "12ab")
+    assert asked[0]["recipe"] == {name: value for name, value in to_json(ASKED).items() if name not in FREE}
+    assert "rewind_step" not in asked[0]["recipe"]
+
+
+def test_every_byte_counts(tmp_path):
+    with opened(tmp_path) as s:
+        s.add(KEY, made_up(next_masks=made_up()["masks"], end=np.zeros(21)))
+    files = RunFiles(tmp_path / "runs", Experiment(ASKED, KNOWN), "12ab", {}, bound=True)
+    path, whole = files.path(KEY), files.path(KEY).read_bytes()
+    assert files.read(KEY)
+    rng = np.random.default_rng(0)
+
+    def refused():
+        with pytest.raises(StoreError, match=r"trial1\.npz cannot be read .*; delete it to train this run again"):
+            files.read(KEY)
+
+    with open(path, "r+b", buffering=0) as file:
+        for i, byte in enumerate(whole):
+            for value in (byte ^ (1 << rng.integers(8)), byte):
+                file.seek(i)
+                file.write(bytes([value]))
+                if value != byte:
+                    refused()
+    assert path.read_bytes() == whole and files.read(KEY)
+    for content in (*(whole[:i] for i in range(0, len(whole), 97)), whole + b"\0", b"\0" + whole, whole + whole):
+        path.write_bytes(content)
+        refused()
+
+
+@pytest.mark.parametrize("origin", [{"trial": "1"}, {"given": []}, {"more": 1}, {"round": True}])
+def test_an_origin_that_is_none_is_refused(origin, tmp_path):
+    opened(tmp_path).close()
+    planted(tmp_path / "runs" / KEY.file, made_up(), **origin)
+    with pytest.raises(StoreError, match="its origin is none"):
+        opened(tmp_path)
+
+
+def test_what_a_run_took_along_must_be_what_is_there(copy):
+    """Also where it made masks of its own, as one-shot pruning does of the dense network's end."""
+    files = run_files(copy)
+    dense = Key("winning_ticket", 0, 0)
+    run, origin = files.read(dense)
+    files.write(dense, run | {"end": run["end"] / 2}, origin["given"], origin["machine"])
+    with pytest.raises(
+        StoreError, match=rf"one_shot-round01-trial0\.npz has other end than {dense.file} left; delete it"
+    ):
+        experiment(FEW, copy, data())
+
+
+def test_a_directory_of_an_earlier_version_is_checked_and_bound(copy, whole, capsys):
+    as_before(copy)
+    missing = copy / "runs" / Key("one_shot", 2, 1).file
+    missing.unlink()
+    assert rows(experiment(FEW, copy, data())) == rows(whole[1])
+    files, manifest = run_files(copy), read_json(copy / "manifest.json")
+    assert manifest["format"] == 2 and manifest["machines"][0]["runs"] == 14
+    bound = {key: files.read(key)[1] for key in files.present()}
+    assert len(bound) == 14 and all(bound.values())
+    for key, other in ((key, run_files(whole[0]).read(key)[1]) for key in bound):
+        assert bound[key] == other  # as if it had been written by this version
+    as_before(copy)
+    (copy / "manifest.json").write_text((whole[0] / "manifest.json").read_text())
+    with pytest.raises(StoreError, match="was changed since it was written, or is of an earlier version"):
+        experiment(FEW, copy, data())
+
+
+def test_a_kill_while_it_is_bound_costs_nothing(copy, whole, monkeypatch):
+    as_before(copy)
+    real, count = binding.write, []
+
+    def killed(path, content):
+        if len(count) == 5:
+            raise KeyboardInterrupt
+        count.append(path)
+        real(path, content)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(binding, "write", killed)
+        experiment(FEW, copy, data())
+    assert "format" not in read_json(copy / "manifest.json")
+    assert rows(experiment(FEW, copy, data())) == rows(whole[1])
+    assert read_json(copy / "manifest.json")["format"] == 2
+
+
+def test_a_copy_in_a_directory_of_an_earlier_version_is_noticed_too(copy):
+    as_before(copy)
+    one, other = (copy / "runs" / Key("one_shot", 2, t).file for t in (0, 1))
+    shutil.copy(one, other)
+    with pytest.raises(StoreError, match=r"one_shot-round02-trial1\.npz and one_shot-round02-trial0\.npz are the same"):
+        experiment(FEW, copy, data())
+
+
+def test_an_earlier_file_is_not_bound_where_all_are(tmp_path):
+    with opened(tmp_path) as s:
+        s.add(KEY, made_up())
+    np.savez(tmp_path / "runs" / KEY._replace(trial=2).file, allow_pickle=False, **made_up())
+    with pytest.raises(
+        StoreError, match=r"trial2\.npz cannot be read \(it was changed .*, or is of an earlier version"
+    ):
+        opened(tmp_path)
