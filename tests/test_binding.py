@@ -197,7 +197,5 @@ def test_an_earlier_file_is_not_bound_where_all_are(tmp_path):
     with opened(tmp_path) as s:
         s.add(KEY, made_up())
     np.savez(tmp_path / "runs" / KEY._replace(trial=2).file, allow_pickle=False, **made_up())
-    with pytest.raises(
-        StoreError, match=r"trial2\.npz cannot be read \(it was changed .*, or is of an earlier version"
-    ):
+    with pytest.raises(StoreError, match=r"trial2\.npz cannot be read \(it was changed .*, or is of an earlier"):
         opened(tmp_path)

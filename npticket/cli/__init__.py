@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser("run", help="run an experiment, or go on with it", description=text)
     add.set_defaults(command=run_recipe)
     add.add_argument(
-        "recipe", metavar="RECIPE", help="a name that `npticket list` shows, a recipe.json, or a directory to go on in"
+        "recipe", metavar="RECIPE", help="as `npticket list` calls it, a recipe.json, or a DIR to go on in"
     )
     add.add_argument("--out", type=Path, help="directory of the results (runs/RECIPE)")
     add.add_argument("--trials", type=int, help="networks per series")
@@ -87,7 +87,5 @@ def parser() -> argparse.ArgumentParser:
         add = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         add.add_argument("folder", type=Path, metavar="DIR", help="of an experiment, or of several side by side")
         add.set_defaults(command=command)
-    add.add_argument(
-        "goal", type=Path, metavar="GOAL", help="where it is kept; of a page there, the marked parts change"
-    )
+    add.add_argument("goal", type=Path, metavar="GOAL", help="where it is kept; of a page, the marked parts change")
     return whole
