@@ -60,9 +60,7 @@ def parser() -> argparse.ArgumentParser:
             "one that asks for more trials, rounds or series.")  # fmt: skip
     add = commands.add_parser("run", help="run an experiment, or go on with it", description=text)
     add.set_defaults(command=run_recipe)
-    add.add_argument(
-        "recipe", metavar="RECIPE", help="as `npticket list` calls it, a recipe.json, or a DIR to go on in"
-    )
+    add.add_argument("recipe", metavar="RECIPE", help="as `npticket list` calls it, recipe.json, or a DIR to go on in")
     add.add_argument("--out", type=Path, help="directory of the results (runs/RECIPE)")
     add.add_argument("--trials", type=int, help="networks per series")
     add.add_argument("--rounds", type=int, help="trainings per trial; the first is the dense network")
@@ -73,9 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", help="(%(default)s)")
     add.add_argument("--engine", choices=ENGINES, default="fast", help="what runs the network (%(default)s)")
     add.add_argument("--lock-step", action="store_true", help="train all runs of a round at once, in one process")
-    add.add_argument(
-        "--strict", action="store_true", help="refuse a directory whose runs were made otherwise than here"
-    )
+    add.add_argument("--strict", action="store_true", help="refuse a directory whose runs another machine made")
     add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
     add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a dask.distributed cluster: tcp://host:8786")
     for name, command, text in (
