@@ -1,0 +1,131 @@
+"""Another machine, engine or library: it is said, written down with the runs that it made, and refused if asked for."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from test_experiment import SMALL, data
+from test_store import KEY, MANIFEST, as_before, made_up, opened
+
+from npticket.experiments import costs, machine, run
+from npticket.experiments.files import StoreError, read_json
+from npticket.experiments.run import Means
+from npticket.papers import PARTS
+
+HERE = {
+    "npticket": "1", "numpy": "2.4", "blas": "openblas 0.3 (SkylakeX)", "cpu": "a Xeon", "python": "3.11",
+    "blas_threads": 1, "jobs": 2, "backend": "numpy", "engine": "fast", "cores": 2, "system": "Linux-6",
+}  # fmt: skip
+FEW = replace(SMALL, trials=1, rounds=2, series=("winning_ticket", "random_reinit"))
+
+
+def on(**changes):
+    return {"machine": HERE | changes, "data": MANIFEST["data"]}
+
+
+def made(folder, manifest, *trials):
+    with opened(folder, manifest) as s:
+        for trial in trials:
+            s.add(KEY._replace(trial=trial), made_up(seconds=float(trial)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("blas", "openblas 0.3 (Haswell)"), ("blas_threads", 4), ("blas_threads", None), ("engine", "plain"),
+     ("numpy", "2.3"), ("cpu", "an EPYC"), ("python", "3.13"), ("backend", "cupy"), ("npticket", "0")],
+)  # fmt: skip
+def test_each_difference_is_named_noted_with_its_runs_and_refused_if_strict(name, value, tmp_path):
+    made(tmp_path, on(**{name: value}), 0, 1)
+    with opened(tmp_path, on()) as s:
+        assert s.difference == f"2 finished runs were made otherwise: {name} {value} there, {HERE[name]} now"
+        s.add(KEY._replace(trial=2), made_up())
+    assert read_json(tmp_path / "manifest.json")["machines"] == [
+        HERE | {name: value, "runs": 2}, HERE | {"runs": 1}
+    ]  # fmt: skip
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(
+        StoreError, match=rf"{re.escape(f'{name} {value}')} there, .* now\. --strict refuses to mix them"
+    ):
+        opened(tmp_path, on(), strict=True, trials=9)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("changes", [{}, {"jobs": 1}, {"cores": 64}, {"system": "Linux-7"}])
+def test_what_changes_no_bit_is_none(changes, tmp_path):
+    made(tmp_path, on(**changes), 0)
+    with opened(tmp_path, on(), strict=True) as s:
+        assert s.difference == ""
+
+
+def test_several_are_said_in_one_line(tmp_path):
+    for trial, engine in enumerate(("plain", "fast")):
+        made(tmp_path, on(engine=engine, numpy=f"2.{trial}"), trial)
+    with opened(tmp_path, on()) as s:
+        assert s.difference == (
+            "2 finished runs were made otherwise: numpy 2.0 and 2.1 there, 2.4 now; engine plain there, fast now"
+        )
+
+
+def test_a_machine_that_made_nothing_is_no_part_of_it(tmp_path):
+    made(tmp_path, on(engine="plain"), 0)
+    made(tmp_path, on())
+    assert [m["engine"] for m in read_json(tmp_path / "manifest.json")["machines"]] == ["plain"]
+    (tmp_path / "runs" / KEY._replace(trial=0).file).unlink()
+    made(tmp_path, on(), 0)
+    assert [m["engine"] for m in read_json(tmp_path / "manifest.json")["machines"]] == ["fast"]
+
+
+def test_after_a_kill_the_manifest_describes_whoever_made_a_run(tmp_path):
+    s = opened(tmp_path, on())
+    s.add(KEY, made_up())
+    s._lock.close()  # and nothing else, as when it was killed
+    assert read_json(tmp_path / "manifest.json")["machines"] == [HERE]
+    with opened(tmp_path, on(engine="plain")) as s:
+        assert "engine fast there, plain now" in s.difference
+
+
+def test_a_machine_that_is_not_described_is_another(tmp_path):
+    made(tmp_path, on(), 0)
+    (tmp_path / "manifest.json").unlink()
+    with opened(tmp_path, on(engine="plain")) as s:
+        assert s.difference == "1 finished run was made otherwise: a machine that manifest.json does not describe"
+    with pytest.raises(StoreError, match="strict"):
+        opened(tmp_path, on(engine="plain"), strict=True)
+
+
+def test_of_runs_of_an_earlier_version_the_machine_is_known_if_there_was_one(tmp_path):
+    made(tmp_path / "one", on(), 0)
+    for engine in ("plain", "fast"):
+        made(tmp_path / "two", on(engine=engine), *(() if engine == "fast" else (0,)))
+    made(tmp_path / "two", on(engine="fast"), 1)
+    for name, said in (("one", ""), ("two", "2 finished runs were made otherwise: engine plain there, fast now")):
+        before = read_json(tmp_path / name / "manifest.json")["machines"]
+        as_before(tmp_path / name)
+        for _ in range(2):
+            with opened(tmp_path / name, on()) as s:
+                assert s.difference == said
+        after = read_json(tmp_path / name / "manifest.json")["machines"]
+        assert [m | {"runs": 0} for m in after] == [m | {"runs": 0} for m in before]
+
+
+def test_run_prints_the_difference_once_and_only_if_something_is_left(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(costs, "_timed", lambda *_: costs.Cost(0.0, 0.0, 0.0))
+
+    def said(recipe, **means):
+        run.run(recipe, PARTS, tmp_path, data(), Means(**means), say=True)
+        return capsys.readouterr().out.splitlines()
+
+    assert "otherwise" not in "".join(said(FEW))
+    assert said(FEW, engine="plain") == ["All 3 runs are finished: nothing is left to do."]
+    lines = said(replace(FEW, trials=2), engine="plain")
+    assert lines[0] == (
+        "3 finished runs were made otherwise: engine fast there, plain now. The last digits may differ."
+    )
+    assert [m["runs"] for m in read_json(tmp_path / "manifest.json")["machines"]] == [3, 3]
+    with pytest.raises(StoreError, match="engine plain there, fast now"):
+        run.run(replace(FEW, trials=3), PARTS, tmp_path, data(), Means(), strict=True)
+    assert run.read_recipe(tmp_path).trials == 2
+
+
+def test_what_machine_describes_is_what_is_compared():
+    assert HERE.keys() == machine.describe(data(), 1, "numpy", "fast")["machine"].keys()
