@@ -17,7 +17,8 @@ from npticket.cli import commands
 from npticket.experiments import costs, machine
 from npticket.experiments.files import write_json
 from npticket.experiments.recipe import Part, to_json
-from npticket.experiments.run import outcome
+from npticket.experiments.run import outcome, read_recipe
+from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
 from npticket.report.paper import Library
@@ -136,6 +137,41 @@ def test_the_same_command_goes_on_one_for_more_grows_and_another_is_refused(smal
     assert capsys.readouterr().err == (
         "error: here has 3 trials, 2 asked: ask for at least 3, or choose another directory\n"
     )
+
+
+def test_a_directory_goes_on_and_grows_from_its_own_recipe(small, capsys):
+    few = ("winning_ticket", "random_reinit")
+    assert small("run", "lenet-mnist", *FEW, "--series", ",".join(few), "--out", "here") == 0
+    before = read_recipe("here")
+    Path("here/runs", Key("random_reinit", 1, 0).file).unlink()
+    capsys.readouterr()
+    assert small("run", "here", "--jobs", "1") == 0
+    assert "\n1 of 6 runs are left." in capsys.readouterr().out and read_recipe("here") == before
+    assert small("run", "here", "--jobs", "1", "--rounds", "3", "--series", ",".join((*few, "random_mask"))) == 0
+    assert "\n8 of 14 runs are left." in capsys.readouterr().out
+    assert read_recipe("here") == replace(before, rounds=3, series=(*few, "random_mask"))
+    assert small("run", "here", "--seed", "3") == 2
+    assert capsys.readouterr().err.startswith("error: here holds another experiment: seed: 0 there, 3 now")
+    assert small("run", "here", "--jobs", "1", "--out", "there") == 0  # the same anew
+    assert Path("here/curves.csv").read_bytes() == Path("there/curves.csv").read_bytes()
+    assert small("run", "here/runs") == 2
+    assert "here/runs is not an experiment's directory: it has no recipe.json" in capsys.readouterr().err
+
+
+def test_a_name_of_a_recipe_comes_before_that_of_a_directory(small, capsys):
+    Path("lenet-mnist").mkdir()
+    assert small("run", "lenet-mnist", *FEW, "--series", "winning_ticket") == 0
+    assert small("run", "./lenet-mnist") == 2
+    assert "lenet-mnist is not an experiment's directory" in capsys.readouterr().err
+
+
+def test_strict_refuses_to_go_on_with_another_engine(small, capsys):
+    asked = ("run", "lenet-mnist", *FEW, "--series", "winning_ticket", "--out", "here")
+    assert small(*asked, "--engine", "plain") == 0
+    assert small(*asked, "--strict") == 2
+    assert "engine plain there, fast now. --strict refuses" in capsys.readouterr().err
+    assert small(*asked, "--rounds", "3") == 0
+    assert "4 finished runs were made otherwise: engine plain there, fast now." in capsys.readouterr().out
 
 
 def test_a_recipe_file_gives_what_its_name_gives(small):

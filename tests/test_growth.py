@@ -2,11 +2,14 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_experiment import SMALL, data, experiment
+from test_experiment import SMALL, data, environment, experiment, wait_for_runs
 from test_store import ASKED, KEY, as_before, made_up, opened
 
 from npticket.experiments import costs, run, training
@@ -15,6 +18,7 @@ from npticket.experiments.recipe import Part, to_json
 from npticket.experiments.run import Means, read_recipe
 from npticket.experiments.series import REWIND_POINT, Key, planned
 from npticket.papers import PARTS
+from npticket.papers.lottery_ticket.recipes import LENET
 
 FEW = replace(SMALL, trials=1, rounds=2, series=("winning_ticket", "random_reinit"))
 CHAINS = (*FEW.series, "fine_tuning", "continued_training")
@@ -222,3 +226,43 @@ def test_a_directory_of_an_earlier_form_grows_into_the_present_one(tmp_path):
     experiment(replace(FEW, trials=2), tmp_path, data())
     assert read_recipe(tmp_path) == replace(FEW, trials=2)
     assert json.loads((tmp_path / "recipe.json").read_text()) == to_json(replace(FEW, trials=2))
+
+
+# From here on from outside: real processes, real kills.
+
+LITTLE = replace(
+    LENET, name="little", net=Part("lenet_300_100", hidden=[30, 10]), steps=100, train_at=(), rounds=2, trials=1,
+    series=("winning_ticket", "random_reinit"),
+)  # fmt: skip
+GROWN = {"series": "winning_ticket,random_reinit,one_shot,fine_tuning", "trials": "2", "rounds": "5"}
+
+
+def started(*arguments):
+    command = [sys.executable, "-m", "npticket", "run", *map(str, arguments), "--jobs", "1"]
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops a process in the middle of its work")
+def test_a_directory_grows_under_kills_and_beside_another_process(tmp_path):
+    """By trials, rounds and series, at once or one after the other: torn never, the same in the end."""
+    write_json(tmp_path / "little.json", to_json(LITTLE))
+    everything = [word for name, value in GROWN.items() for word in (f"--{name}", value)]
+    at_once = started(tmp_path / "little.json", *everything, "--out", tmp_path / "at once")
+    assert started(tmp_path / "little.json", "--out", tmp_path / "grown").wait(60) == 0
+    flags = []
+    for name, kill_at in (("rounds", 5), ("trials", 12), ("series", 24)):
+        flags += [f"--{name}", GROWN[name]]
+        process = started(tmp_path / "grown", *flags)
+        wait_for_runs(process, tmp_path / "grown", kill_at)
+        process.send_signal(signal.SIGSTOP)
+        assert len(files(tmp_path / "grown")) < kill_at + 4  # there is something left
+        second = started(tmp_path / "grown", *flags)
+        _, said = second.communicate(timeout=60)
+        assert second.returncode == 2 and said.startswith("error: another process is at work in"), said
+        process.kill()
+        process.communicate()
+        found = read_recipe(tmp_path / "grown")
+        assert started(tmp_path / "grown").wait(60) == 0  # from its own recipe alone
+        assert read_recipe(tmp_path / "grown") == found
+    assert at_once.wait(60) == 0
+    assert content(tmp_path / "grown") == content(tmp_path / "at once")
