@@ -40,9 +40,16 @@ class Schedule:
                     "and what follows it, to train these runs again"
                 )
 
-    def work_off(self, workers: Workers | Cluster, lock_step: bool, note: Callable[[Key], None]) -> None:
+    def work_off(
+        self,
+        workers: Workers | Cluster,
+        lock_step: bool,
+        note: Callable[[Key], None],
+        forget: Callable[[list[Key]], None],
+    ) -> None:
         """Train all missing runs, those first on which others wait; with `lock_step`, those of one round together.
 
+        `note` is told of each run that is kept, `forget` of those that trained together and are not to go on.
         One that diverges is noted in `failed`, and stops only those that need it. BrokenExecutor if a worker is lost.
         """
         running: dict[Future, list[Key]] = {}
@@ -63,7 +70,9 @@ class Schedule:
                         self.store.add(key, result)
                         self.missing.discard(key)
                         note(key)
+                    forget(group)
                 except DivergedError as error:
+                    forget(group)
                     if len(group) > 1:
                         self._alone.update(group)
                     else:

@@ -1,7 +1,7 @@
 """What a worker does: training runs of one round, from where their series says they start to what is kept of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from npticket import backend
 from npticket.datasets import Dataset
 from npticket.engine import gemm
+from npticket.experiments.checkpoints import Checkpoints
 from npticket.experiments.parts import Experiment
 from npticket.experiments.series import At, Key, Run
 from npticket.experiments.tables import curves_measured, measured_columns
@@ -47,7 +48,11 @@ class Asked(NamedTuple):
 
 @backend.one_blas_thread()
 def train_runs(
-    experiment: Experiment, data: Dataset | Callable[[], Dataset], means: Means, asked: Sequence[Asked]
+    experiment: Experiment,
+    data: Dataset | Callable[[], Dataset],
+    means: Means,
+    asked: Sequence[Asked],
+    checkpoints: Checkpoints | None = None,
 ) -> list[dict[str, np.ndarray]]:
     """Train runs of the same round, order and length in lock-step, and return what the store keeps of each."""
     data = data if isinstance(data, Dataset) else data()
@@ -59,6 +64,9 @@ def train_runs(
     run, trials = asked[0].run, [one.key.trial for one in asked]
     place = Place(experiment.recipe.seed, trials, run.round, run.order)
     setting = experiment.setting(means.engine, means.threads, run.first_step, run.steps, run.rate_at)
+    if checkpoints is not None:
+        length = [run.first_step, run.steps, run.rate_at]
+        setting = replace(setting, checkpoints=checkpoints.of([one.key for one in asked], length))
     gemm.chosen.clear()
     result = fit(experiment.net, experiment.task, there[0], there[1], data, setting, place)
     end = start.like(backend.to_host(result.end.flat))
