@@ -24,6 +24,7 @@ import numpy as np
 from npticket.backend import Json, to_host
 from npticket.checkpoint import OpenCheckpoint, Snapshot
 from npticket.experiments import store
+from npticket.experiments.files import StoreError
 from npticket.experiments.growth import GROWS
 from npticket.experiments.machine import here
 from npticket.experiments.recipe import Recipe, in_full
@@ -70,10 +71,15 @@ class Checkpoints:
 
 
 def beside(folder: Path, recipe: Recipe, described: Mapping[str, Json]) -> Checkpoints:
-    """Return those of the experiment in `folder`, of which machine.describe gave the description."""
+    """Return those of the experiment in `folder`, of which machine.describe gave the description.
+
+    StoreError if their folder is a link: what is in it would be removed when it is not needed any more.
+    """
     common = {name: value for name, value in in_full(recipe).items() if name not in GROWS}
     machine = {name: value for name, value in described["machine"].items() if name not in SAME_ANYWHERE}
     there = folder.resolve() / ".checkpoints"
+    if there.is_symlink():
+        raise StoreError(f"{there} is a link, and should be a folder; remove it")
     there.mkdir(exist_ok=True)
     return Checkpoints(there, {"recipe": common, "data": described["data"]["sha256"], **machine}, EVERY)
 
@@ -90,7 +96,7 @@ class File:
 
     def load(self) -> Snapshot | None:
         """Return the snapshot that is there; ValueError names the file if it is damaged, or another run's."""
-        if not self._folder.is_dir() or not self._path.exists():
+        if not self._folder.is_dir() or not self._path.is_file():
             return None
         try:
             if self._path.stat().st_size > MOST * self._start.flat.nbytes + LITTLE:
