@@ -40,8 +40,8 @@ class Setting:
     a network of `first_step` steps sees the minibatches, and reports the steps, from there to `steps`; the optimizer is
     a fresh one all the same, whose schedule should begin there. The examples left over when an epoch is cut into
     batches are dropped. `augment` draws how an epoch's inputs are changed, e.g. `FlipAndCrop.draw`. `engine` "plain"
-    calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says. With `checkpoints`
-    a run goes on where an interrupted one was, and ends bit for bit as that would have.
+    calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says. `checkpoints`
+    opens that of a run, which then goes on where it was interrupted, and ends bit for bit as it would have.
     """
 
     optimizer: MakeOptimizer

@@ -3,7 +3,7 @@
     recipe.json   manifest.json   results.csv   curves.csv   runs/<series>-round<r>-trial<t>.npz
 
 A file is complete or absent. The tables are made from the runs, so an experiment that was killed goes on from these,
-and one of which more is asked, too.
+and one of which more is asked, too; what is in the middle of its training has a checkpoint (.checkpoints/) meanwhile.
 """
 
 import hashlib
