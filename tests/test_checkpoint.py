@@ -12,7 +12,7 @@ from strict import strict
 
 from npticket import backend
 from npticket import nets as library
-from npticket.checkpoint import Never, opened
+from npticket.checkpoint import Never, opened, resume
 from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.engine import dense, threads
 from npticket.engine.optimizers import Packed
@@ -22,6 +22,7 @@ from npticket.optimizers import FLUSH_EVERY, SGD, Adam, step_drops
 from npticket.params import stack
 from npticket.protocols import is_resumable
 from npticket.prune import Layerwise, dense_masks, random_scores
+from npticket.record import Record
 from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
 from npticket.tickets import rewind
@@ -255,10 +256,11 @@ def test_the_comparison_can_fail():
     assert_same(run(arguments, checkpoint), whole)
 
 
-def refused(arguments, checkpoint, match):
-    """Begins anew, with a word that says why."""
-    with pytest.warns(RuntimeWarning, match=match):
-        return run(arguments, checkpoint)
+@pytest.fixture(scope="module")
+def left():
+    """The arguments of a run that was killed, and what is kept of it."""
+    arguments = case(small_dense, "adam")
+    return arguments, killed(arguments, 27).kept
 
 
 @pytest.mark.parametrize(
@@ -282,13 +284,22 @@ def refused(arguments, checkpoint, match):
         ("more", lambda a: np.zeros(3), "lacks, or should not have, more"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(name, change, complaint):
-    arguments = case(small_dense, "adam")
-    checkpoint = killed(arguments, 27)
+def test_what_does_not_fit_is_refused_in_words(name, change, complaint, left):
+    (arguments, kept), checkpoint, nobody = left, InMemory(), None
     with np.errstate(all="ignore"):
-        changed = change(checkpoint.kept.get(name))
-    checkpoint.kept = {k: v for k, v in (checkpoint.kept | {name: changed}).items() if v is not None}
-    assert_same(refused(arguments, checkpoint, complaint), run(arguments))
+        changed = change(kept.get(name))
+    checkpoint.kept = {k: v for k, v in (kept | {name: changed}).items() if v is not None}
+    setting = arguments["setting"]
+    record = Record(CLASSIFY, arguments["start"], setting.at_steps, setting.train_at)
+    with pytest.warns(RuntimeWarning, match=complaint):
+        assert resume(checkpoint, nobody, record, setting.first_step) == setting.first_step
+
+
+def test_a_run_whose_checkpoint_is_refused_begins_anew(left):
+    (arguments, kept), checkpoint = left, InMemory(-1)
+    checkpoint.kept = kept | {"theta": kept["theta"] * np.nan}
+    with pytest.warns(RuntimeWarning, match="begins anew, without its checkpoint: its theta is not finite"):
+        assert_same(run(arguments, checkpoint), run(arguments))
 
 
 def test_an_optimizer_that_has_changed_since_says_so():
