@@ -305,11 +305,11 @@ def test_a_run_that_diverges_stops_only_those_that_need_it(lock_step, tmp_path, 
     two = replace(SMALL, series=("winning_ticket", "random_reinit", "pruned_at_init"), rounds=2)
     real = training.train_runs
 
-    def too_hot(experiment, data, means, asked):
+    def too_hot(experiment, data, means, asked, **named):
         if Key("winning_ticket", 0, 1) in [one.key for one in asked]:
             hot = replace(experiment.recipe, optimizer=Part("sgd", lr=1e30))
             experiment = replace(experiment, recipe=hot)
-        return real(experiment, data, means, asked)
+        return real(experiment, data, means, asked, **named)
 
     monkeypatch.setattr(training, "train_runs", too_hot)
     with pytest.raises(DivergedError, match=r"trial 1 .* in round 0.* 3 of 8 runs are missing"):  # noqa: SIM117

@@ -11,6 +11,8 @@ from npticket.experiments.training import Asked
 from npticket.experiments.workers import Cluster, Workers
 from npticket.train import DivergedError
 
+Group = list[Key]  # runs that train together
+
 
 class Schedule:
     """All runs of an experiment, and which of them are missing in its store, or lack what others take along.
@@ -41,12 +43,15 @@ class Schedule:
                     "and what follows it, to train these runs again"
                 )
 
-    def work_off(self, workers: Workers | Cluster, lock_step: bool, note: Callable[[Key], None]) -> None:
+    def work_off(
+        self, workers: Workers | Cluster, lock_step: bool, note: Callable[[Key], None], forget: Callable[[Group], None]
+    ) -> None:
         """Train all missing runs, those first on which others wait; with `lock_step`, those of one round together.
 
-        One that diverges is noted in `failed`, and stops only those that need it. BrokenExecutor if a worker is lost.
+        One that diverges is noted in `failed`, and stops only those that need it. `note` is told of each run that is
+        kept, `forget` of those that trained together and are through. BrokenExecutor if a worker is lost.
         """
-        running: dict[Future, list[Key]] = {}
+        running: dict[Future, Group] = {}
         while True:
             ready = self.missing - set(self.failed) - {key for group in running.values() for key in group}
             for group in self._groups(ready, self._alone if lock_step else ready):
@@ -64,7 +69,9 @@ class Schedule:
                         self.store.add(key, result)
                         self.missing.discard(key)
                         note(key)
+                    forget(group)
                 except DivergedError as error:
+                    forget(group)
                     if len(group) > 1:
                         self._alone.update(group)
                     else:
@@ -74,9 +81,9 @@ class Schedule:
             if lost is not None:
                 raise BrokenExecutor(str(lost)) from lost
 
-    def _groups(self, missing: set[Key], alone: set[Key]) -> list[list[Key]]:
+    def _groups(self, missing: set[Key], alone: set[Key]) -> list[Group]:
         """What of `missing` can be trained now, in the order in which it should be; `alone` not with others."""
-        groups: dict[object, list[Key]] = {}
+        groups: dict[object, Group] = {}
         for key, run in sorted(self.runs.items(), key=lambda item: (not self._needed[item[0]], item[0].round)):
             if key in missing and all(self.store.holds(*stored) for stored in run.given.values()):
                 if key in alone or isinstance(run, Measure):

@@ -3,7 +3,8 @@
     recipe.json   manifest.json   results.csv   curves.csv   <series>.csv   runs/<series>-round<r>-trial<t>.npz
 
 A file is complete or absent. The tables are made from the runs, <series>.csv from the measures of a series, so an
-experiment that was killed goes on from these, and one of which more is asked, too.
+experiment that was killed goes on from these, and one of which more is asked, too; what is in the middle of its
+training has a checkpoint (.checkpoints/) meanwhile.
 """
 
 import hashlib

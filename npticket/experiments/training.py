@@ -4,7 +4,7 @@ Or a measure, from what it takes along to its rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from npticket import backend
 from npticket.datasets import Dataset
 from npticket.engine import gemm
+from npticket.experiments.checkpoints import Checkpoints
 from npticket.experiments.measured import ROWS, as_array
 from npticket.experiments.parts import Experiment
 from npticket.experiments.series import At, Key, Measure, Run
@@ -54,7 +55,11 @@ class Asked(NamedTuple):
 
 @backend.one_blas_thread()
 def train_runs(
-    experiment: Experiment, data: Dataset | Callable[[], Dataset], means: Means, asked: Sequence[Asked]
+    experiment: Experiment,
+    data: Dataset | Callable[[], Dataset],
+    means: Means,
+    asked: Sequence[Asked],
+    checkpoints: Checkpoints | None = None,
 ) -> list[dict[str, np.ndarray]]:
     """Train runs of the same round, order and length in lock-step, or make a measure; return what the store keeps."""
     data = data if isinstance(data, Dataset) else data()
@@ -68,6 +73,9 @@ def train_runs(
     there = [params.like(backend.to_device(params.flat, xp)) for params in (start, masks)]
     place = Place(experiment.recipe.seed, [one.key.trial for one in asked], run.round, run.order)
     setting = experiment.setting(means.engine, means.threads, run.first_step, run.steps, run.rate_at)
+    if checkpoints is not None:
+        length = [run.first_step, run.steps, run.rate_at]
+        setting = replace(setting, checkpoints=checkpoints.of([one.key for one in asked], length))
     gemm.chosen.clear()
     result = fit(experiment.net, experiment.task, there[0], there[1], data, setting, place)
     end = start.like(backend.to_host(result.end.flat))
