@@ -10,6 +10,7 @@ import numpy as np
 
 from npticket.backend import Array, array_module
 from npticket.params import Params
+from npticket.protocols import State
 
 FLUSH_EVERY = 50  # steps: momentum of 0.7 and more takes longer from what `flush` drops to subnormal numbers
 
@@ -45,7 +46,7 @@ class SGD:
     def __init__(self, masks: Params, lr: float | Schedule, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
         self.momentum, self.weight_decay, self.steps = momentum, weight_decay, 0
-        self._survivors = _Survivors(masks)
+        self._survivors, self._trials = _Survivors(masks), masks.trials
         self._v: Array = None
 
     @property
@@ -71,6 +72,16 @@ class SGD:
         p -= g
         self.steps += 1
 
+    def state(self) -> State:
+        """Return "steps" (T,) and, with momentum, "v" (T, P)."""
+        return {"steps": np.full(self._trials, self.steps)} | ({"v": self._v} if self.momentum else {})
+
+    def restore(self, state: State) -> None:
+        """Go on where the optimizer was that gave this state."""
+        self.steps = int(state["steps"][0])
+        if self.momentum:
+            self._v = state["v"].copy()
+
 
 class Adam:
     """Adam (Kingma & Ba 2015, Algorithm 1), in ten passes over memory.
@@ -89,7 +100,7 @@ class Adam:
     ) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
         self.beta1, self.beta2, self.eps, self.steps = beta1, beta2, eps, 0
-        self._survivors = _Survivors(masks)
+        self._survivors, self._trials = _Survivors(masks), masks.trials
         self._m: Array = None
         self._v: Array = None
 
@@ -113,6 +124,14 @@ class Adam:
         g *= rate
         p -= g
         self.steps += 1
+
+    def state(self) -> State:
+        """Return "steps" (T,), and "m" and "v" (T, P), without the factors as above."""
+        return {"steps": np.full(self._trials, self.steps), "m": self._m, "v": self._v}
+
+    def restore(self, state: State) -> None:
+        """Go on where the optimizer was that gave this state."""
+        self.steps, self._m, self._v = int(state["steps"][0]), state["m"].copy(), state["v"].copy()
 
     def scales(self) -> tuple[float, float]:
         """Return what the next step adds to sqrt(v), and what it multiplies by: eps / r and lr (1 - b1) / (c1 r)."""

@@ -10,6 +10,7 @@ from npticket.params import Params, Shapes, Tree
 from npticket.streams import TrainingStep
 
 Backward = Callable[..., Array]  # backward(dy, grad, need_dx=True) -> dL/dx: see Layer
+State = Mapping[str, Array]  # what an optimizer keeps: (T, P) as theta.flat, or NumPy's (T,), a number of each trial
 Loss = Callable[[Array, Array], tuple[Array, Array]]  # loss(y, targets) -> (loss of each trial (T,), dL/dy)
 
 
@@ -75,6 +76,12 @@ class Optimizer(Protocol):
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat may be overwritten. What is pruned must stay 0."""
 
+    def state(self) -> State:
+        """Return all that the next steps depend on besides their arguments, once a step was taken; perhaps no copy."""
+
+    def restore(self, state: State) -> None:
+        """Go on, before the first step, as the optimizer did that gave this state, and keep none of its arrays."""
+
 
 MakeOptimizer = Callable[[Params], Optimizer]  # from masks
 
@@ -87,6 +94,11 @@ def is_elementwise(optimizer: Optimizer) -> bool:
 def does_decay(optimizer: Optimizer) -> bool:
     """Whether an optimizer may move parameters without a gradient: all do that do not deny it."""
     return _said(optimizer, "decays", otherwise=True)
+
+
+def is_resumable(optimizer: Optimizer) -> bool:
+    """Whether an optimizer gives its state away and takes it back: the others start anew after an interruption."""
+    return _said(optimizer, "state", otherwise=False) and _said(optimizer, "restore", otherwise=False)
 
 
 def _said(optimizer: Optimizer, what: str, otherwise: bool) -> bool:
@@ -117,4 +129,10 @@ class Engine(Protocol):
         """Copy the present parameters, pruned ones 0, into `out`."""
 
     def write(self, theta: Params) -> None:
-        """Take other parameters over, as `read` once gave them, to predict with; no step may follow."""
+        """Take other parameters over, as `read` once gave them: to predict with, or before the first step."""
+
+    def state(self) -> State:
+        """Return the optimizer's state, laid out as the parameters are: see Optimizer."""
+
+    def restore(self, state: State) -> None:
+        """Go on, before the first step and after `write`, as the engine did that gave this state."""

@@ -3,13 +3,17 @@
 The early-stopping iteration is the step of minimum validation loss (Frankle & Carbin 2019, section 1, footnote 2).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 
+from npticket.backend import Array, array_module, to_device, to_host
 from npticket.params import Params, stack
 from npticket.protocols import Engine
+from npticket.streams import Place
 from npticket.task import Measured, Task
 
 
@@ -29,6 +33,7 @@ class Fit:
     at_steps: np.ndarray  # (V,)
     curves: Measured
     results: Measured
+    diverged: Mapping[int, str] = field(default_factory=dict)  # which trials' losses were not finite any more, and how
 
     def __getitem__(self, name: str) -> np.ndarray:
         for measured in (self.curves, self.results):
@@ -44,19 +49,37 @@ def join_trials(parts: Sequence[Fit]) -> Fit:
         for what in ("curves", "results")
     )
     end, best = (stack([getattr(part, what) for part in parts]) for what in ("end", "best"))
-    return Fit(end, best, parts[0].at_steps, curves, results)
+    firsts = [0, *accumulate(part.end.trials for part in parts)]
+    pairs = zip(firsts, parts, strict=False)
+    diverged = {first + t: said for first, part in pairs for t, said in part.diverged.items()}
+    return Fit(end, best, parts[0].at_steps, curves, results, diverged)
 
 
 class Record:
-    """The curves of a run, and each trial's parameters at its lowest validation loss so far."""
+    """What was measured of a run so far, and each trial's parameters at its lowest validation loss.
 
-    def __init__(self, task: Task, start: Params, at_steps: list[int]) -> None:
-        self.at_steps = at_steps
+    `losses` are those since the last validation, (T,) each, on the device: looking at one would wait for it; `trained`
+    is what the training set gave whenever it was looked at, which is at the steps `train_at`. Trials that `diverged` go
+    on as NaN, of which the others notice nothing.
+    """
+
+    def __init__(self, task: Task, start: Params, at_steps: list[int], train_at: Sequence[int] = ()) -> None:
+        self.at_steps, self._train_at, self._began = at_steps, set(train_at), time.perf_counter()
+        self.losses: list[Array] = []
+        self.trained: list[Measured] = []
+        self._trained = [f"train_{name}" for name in task.names]
         names = ["train_loss", *(f"{when}_{name}" for when in ("val", "test") for name in task.names)]
         self._curves = {name: np.full((start.trials, len(at_steps)), np.nan) for name in names}
         self._lowest, self._stop, self._count = np.full(start.trials, np.inf), np.zeros(start.trials, int), 0
         self.best = start.copy()
         self._present = start.copy()
+        self.diverged: dict[int, str] = {}  # what is said of each trial, by its row, that has
+
+    def check(self, what: str, losses: np.ndarray, step: int, place: Place) -> None:
+        """Note which trials diverged: whose losses of the last steps (S, T) are not all finite; `step` is the last."""
+        for row, t in np.argwhere(~np.isfinite(losses)).tolist():
+            said = f"the {what} loss of trial {place.trials[t]} became {losses[row, t]} in round {place.round} at step "
+            self.diverged.setdefault(t, f"{said}{step - len(losses) + row + 1}: try a smaller learning rate")
 
     def add(self, engine: Engine, found: Measured) -> None:
         """Note what the next validation found; of equal losses the first is the best."""
@@ -70,14 +93,48 @@ class Record:
                 self.best.flat[t] = self._present.flat[t]
         self._count += 1
 
-    def fit(
-        self, end: Params, stopped: Measured, tested: Measured, trained: Sequence[Measured], seconds: np.ndarray
-    ) -> Fit:
-        """Put everything together: also what `best` gives on the test set, and what the training set gave, last `end`.
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all of it, as `layout` says."""
+        trials, dtype = self.best.flat.shape[0], self.best.flat.dtype
+        losses = to_host(array_module(*self.losses).stack(self.losses)) if self.losses else np.empty((0, trials), dtype)
+        trained = np.array([[looked[name] for name in self._trained] for looked in self.trained], float)
+        return {
+            "best": to_host(self.best.flat), "lowest": self._lowest, "stop": self._stop,
+            "curves": np.stack([*self._curves.values()]), "losses": losses,
+            "trained": trained.reshape(len(self.trained), len(self._trained), trials),
+            "seconds": np.array(time.perf_counter() - self._began),
+        }  # fmt: skip
+
+    def layout(self, step: int, first_step: int) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Return the shape, and the kind of number, of each array of the state of a run `step` steps after theta0."""
+        trials = self.best.trials
+        last = max(first_step, *(at for at in [first_step, *self.at_steps] if at <= step))
+        looked = sum(first_step < at <= step for at in self._train_at)
+        return {
+            "best": (self.best.flat.shape, "f"), "lowest": ((trials,), "f"), "stop": ((trials,), "i"),
+            "curves": ((len(self._curves), trials, len(self.at_steps)), "f"), "losses": ((step - last, trials), "f"),
+            "trained": ((looked, len(self._trained), trials), "f"), "seconds": ((), "f"),
+        }  # fmt: skip
+
+    def restore(self, step: int, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from the state of a run at this step."""
+        xp = array_module(self.best.flat)
+        self.best.flat[...] = to_device(state["best"], xp)
+        self._lowest[...], self._stop[...] = state["lowest"], state["stop"]
+        self._count = sum(at <= step for at in self.at_steps)
+        for curve, values in zip(self._curves.values(), state["curves"], strict=True):
+            curve[...] = values
+        self.losses = [to_device(losses, xp) for losses in state["losses"]]
+        self.trained = [dict(zip(self._trained, looked, strict=True)) for looked in state["trained"]]
+        self._began -= float(state["seconds"])
+
+    def fit(self, end: Params, stopped: Measured, tested: Measured) -> Fit:
+        """Put everything together: also what `best` and `end` give on the test set; `trained` ends with that of `end`.
 
         Of the loss the lowest is the best, of every other measure the highest.
         """
-        at_steps = np.array(self.at_steps)
+        at_steps, trained = np.array(self.at_steps), self.trained
+        seconds = np.full(end.trials, (time.perf_counter() - self._began) / end.trials)
         for name, values in tested.items():
             self._curves[name][:, -1] = values
         for name, values in named("test", stopped).items():
@@ -87,7 +144,7 @@ class Record:
         for name in trained[-1]:
             best = min if name == "train_loss" else max
             results[f"best_{name}"] = np.array(list(map(best, *(one[name] for one in trained), trained[-1][name])))
-        return Fit(end, self.best, at_steps, self._curves, results)
+        return Fit(end, self.best, at_steps, self._curves, results, self.diverged)
 
 
 def named(when: str, measured: Measured) -> dict[str, np.ndarray]:

@@ -5,16 +5,16 @@ decides nothing. What is measured is the task's business; its names are parts of
 """
 
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
 import numpy as np
 
 from npticket.backend import Array, Dtype, array_module, one_blas_thread, to_device, to_host
+from npticket.checkpoint import OpenCheckpoint, opened, resume, snapshot
 from npticket.datasets import Augment, Dataset, Split, epoch_order
 from npticket.engine import plan
 from npticket.params import Params, check_masks
@@ -28,7 +28,11 @@ NUMBERS = 3 << 17  # inputs that these have, at most: then they stay in the cach
 
 
 class DivergedError(ArithmeticError):
-    """The loss of a training run became NaN or infinite."""
+    """The loss of training runs became NaN or infinite; `fit` says of which, and has what the others came to."""
+
+    def __init__(self, said: str, fit: Fit | None = None) -> None:
+        super().__init__(said)
+        self.fit = fit
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Setting:
     a network of `first_step` steps sees the minibatches, and reports the steps, from there to `steps`; the optimizer is
     a fresh one all the same, whose schedule should begin there. The examples left over when an epoch is cut into
     batches are dropped. `augment` draws how an epoch's inputs are changed, e.g. `FlipAndCrop.draw`. `engine` "plain"
-    calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says.
+    calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says. `checkpoints`
+    opens that of a run, which then goes on where it was interrupted, and ends bit for bit as it would have.
     """
 
     optimizer: MakeOptimizer
@@ -53,6 +58,7 @@ class Setting:
     augment: Augment | None = None
     engine: str = "fast"
     threads: int = 1
+    checkpoints: OpenCheckpoint | None = None
 
     def __post_init__(self) -> None:
         for what in ("steps", "batch", "validate_every", "threads"):
@@ -78,7 +84,8 @@ def fit(
 
     `place` says which trials these are, in which round, and the seed: minibatches are a function of it and the epoch
     (default: trials 0, 1, ... of round 0, seed 0). BLAS uses one thread meanwhile. Raises DivergedError, naming trial,
-    round and step, and MemoryError where not even one network fits; of several, as many train at a time as do.
+    round and step, once no other goes on, and MemoryError where not even one network fits; of several, as many train at
+    a time as do.
     """
     place = place or Place(trials=range(start.trials))
     _check(net, task, start, masks, data)
@@ -87,7 +94,10 @@ def fit(
     if len(place.trials) != start.trials:
         raise ValueError(f"{len(place.trials)} trial numbers for {start.trials} trials")
     with one_blas_thread():
-        return _fit_in_parts(partial(_fit, net, task, data, setting), start, masks, place)
+        found = _fit_in_parts(partial(_fit, net, task, data, setting), start, masks, place)
+    if found.diverged:
+        raise DivergedError(next(iter(found.diverged.values())), found)
+    return found
 
 
 def _fit_in_parts(train: Callable[[Params, Params, Place], Fit], start: Params, masks: Params, place: Place) -> Fit:
@@ -102,10 +112,8 @@ def _fit_in_parts(train: Callable[[Params, Params, Place], Fit], start: Params, 
         if len(trials) == 1:
             raise MemoryError(f"one network does not fit into memory: take a smaller batch ({error})") from error
     # Not in the handler: it would keep the failed attempt, and its memory, alive.
-    half = -(-len(trials) // 2)
-    warnings.warn(
-        f"{len(trials)} networks do not fit into memory: {half} at a time, if these do", RuntimeWarning, stacklevel=3
-    )
+    said = f"{len(trials)} networks do not fit into memory: {-(-len(trials) // 2)} at a time, if these do"
+    warnings.warn(said, RuntimeWarning, stacklevel=3)
     halves = slice(None, len(trials) // 2), slice(len(trials) // 2, None)
     parts = ((start.like(start.flat[h]), masks.like(masks.flat[h]), place.of(trials[h])) for h in halves)
     return join_trials([_fit_in_parts(train, *part) for part in parts])
@@ -113,44 +121,44 @@ def _fit_in_parts(train: Callable[[Params, Params, Place], Fit], start: Params, 
 
 def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, masks: Params, place: Place) -> Fit:
     """`fit`, once its arguments were found to be good."""
-    began = time.perf_counter()
+    record = Record(task, start, setting.at_steps, setting.train_at)
     xp, dtype = array_module(start.flat, masks.flat), start.flat.dtype
     data = data.to(xp)
     shown = None if setting.augment else data.shown(dtype)  # else other inputs may be lit
     engine = plan(net, task, start, masks, setting.optimizer, setting.engine, shown, setting.threads)
     seen = data.seen(engine.see)
-    record = Record(task, start, setting.at_steps)
+    checkpoint = opened(setting.checkpoints, setting.optimizer, start, masks, place)
+    first = resume(checkpoint, engine, record, setting.first_step)
     validations = set(record.at_steps)
 
     def look(when: str, split: Split) -> Measured:
         return named(when, evaluate(task, engine.predict, seen, split, dtype))
 
-    trained: list[Measured] = []
-    losses = []  # kept on the device: looking at one would wait for it
-    batches = _minibatches(data if setting.augment else seen, setting, dtype, place)
-    for step, (inputs, targets) in zip(range(setting.first_step, setting.steps), batches, strict=False):
+    batches = _minibatches(data if setting.augment else seen, replace(setting, first_step=first), dtype, place)
+    for step, (inputs, targets) in zip(range(first, setting.steps), batches, strict=False):
         if setting.augment:  # moves pixels, so that they had to be in their places until now
             inputs = engine.see(inputs)
-        losses.append(engine.step(inputs, targets, TrainingStep(place, step)))
+        record.losses.append(engine.step(inputs, targets, TrainingStep(place, step)))
         if step + 1 in validations:
-            since = to_host(xp.stack(losses))
-            losses.clear()
-            _check_finite("training", since, step + 1, place)
+            since = to_host(xp.stack(record.losses))
+            record.losses.clear()
+            record.check("training", since, step + 1, place)
             found = {"train_loss": since.mean(axis=0, dtype=np.float64), **look("val", seen.validation)}
-            _check_finite("validation", found["val_loss"][None], step + 1, place)
+            record.check("validation", found["val_loss"][None], step + 1, place)
             record.add(engine, {**found, **(look("test", seen.test) if step + 1 in setting.test_at else {})})
         if step + 1 in setting.train_at and step + 1 < setting.steps:
-            trained.append(look("train", seen.train))
+            record.trained.append(look("train", seen.train))
+        if len(record.diverged) == start.trials:
+            break
+        if step + 1 < setting.steps and not record.diverged:
+            checkpoint.save(partial(snapshot, step + 1, engine, record))
 
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
     tested = look("test", seen.test)
-    trained.append(look("train", seen.train))
+    record.trained.append(look("train", seen.train))
     engine.write(record.best)
-    stopped = evaluate(task, engine.predict, seen, seen.test, dtype)
-    return record.fit(
-        end, stopped, tested, trained, np.full(start.trials, (time.perf_counter() - began) / start.trials)
-    )
+    return record.fit(end, evaluate(task, engine.predict, seen, seen.test, dtype), tested)
 
 
 def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) -> Iterator[tuple[Array, Array]]:
@@ -174,17 +182,6 @@ def evaluate(task: Task, predict: Predict, data: Dataset, split: Split, dtype: D
     starts = range(0, len(split), count)
     parts = ((split.inputs[None, i : i + count], split.targets[None, i : i + count]) for i in starts)
     return task.evaluate(predict, ((data.floats(inputs, dtype), targets) for inputs, targets in parts))
-
-
-def _check_finite(what: str, losses: np.ndarray, step: int, place: Place) -> None:
-    """Raise DivergedError for the first bad loss of the last steps (S, T); `step` is the number of the last one."""
-    bad = np.argwhere(~np.isfinite(losses))
-    if len(bad):
-        row, t = bad[0]
-        raise DivergedError(
-            f"the {what} loss of trial {place.trials[t]} became {losses[row, t]} in round {place.round} at step "
-            f"{step - len(losses) + row + 1}: try a smaller learning rate"
-        )
 
 
 def _check(net: Net, task: Task, start: Params, masks: Params, data: Dataset) -> None:

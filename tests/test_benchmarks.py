@@ -31,6 +31,7 @@ TABLES = {  # of each script, the tables and some columns of each
     "input_scaling.py": {"scalings": {"network_input", "stop", "test_acc", "test_acc_least", "end_acc_most"}},
     "limits.py": {"core": {"GFLOP/s", "GB/s from L2"}, "limits": {"net", "density", "step ms", "step/limit"}},
     "late_steps.py": {"late": {"engine", "optimizer", "density", "last/first", "stretches_ms"}},
+    "checkpoints.py": {"checkpoints": {"MB", "checkpoint_ms", "share"}},
     "trials_axis.py": {"steps": {"step", "ms", "ratio"}},
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
     "sparse_predict.py": {"prediction": {"density", "batch", "ratio", "bytes", "labels"}},

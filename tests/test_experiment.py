@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import NOWHERE
 
-from npticket import backend
+from npticket import backend, engine, train
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
 from npticket.experiments import binding, machine, run, store, training, workers
 from npticket.experiments.files import StoreError, write_json
@@ -25,7 +25,7 @@ from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, RecipeError, to_json
 from npticket.experiments.run import Means
 from npticket.experiments.run import outcome as read_outcome
-from npticket.experiments.series import Key
+from npticket.experiments.series import Key, planned
 from npticket.optimizers import SGD, step_drops
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_LOW
@@ -318,25 +318,48 @@ def test_another_recipe_or_other_data_are_refused(whole):
         experiment(replace(SMALL, series=("winning_ticket", "luck")), whole[0], data())
 
 
+@pytest.mark.parametrize("memory", [99, 1], ids=["enough", "for one network"])
 @pytest.mark.parametrize("lock_step", [False, True])
-def test_a_run_that_diverges_stops_only_those_that_need_it(lock_step, tmp_path, monkeypatch):
-    two = replace(SMALL, series=("winning_ticket", "random_reinit", "pruned_at_init"), rounds=2)
-    real = training.train_runs
+def test_a_run_that_diverges_costs_itself_and_stops_only_those_that_need_it(lock_step, memory, tmp_path, monkeypatch):
+    two = replace(SMALL, series=("winning_ticket", "random_reinit", "pruned_at_init"), rounds=2, trials=3)
+    asked, fits, real, really = [], [], training.train_runs, training.fit
 
-    def too_hot(experiment, data, means, asked):
-        if Key("winning_ticket", 0, 1) in [one.key for one in asked]:
-            hot = replace(experiment.recipe, optimizer=Part("sgd", lr=1e30))
-            experiment = replace(experiment, recipe=hot)
-        return real(experiment, data, means, asked)
+    def told(*arguments, **named):
+        asked.extend(one.key for one in named["asked"])
+        return real(*arguments, **named)
 
-    monkeypatch.setattr(training, "train_runs", too_hot)
-    with pytest.raises(DivergedError, match=r"trial 1 .* in round 0.* 3 of 8 runs are missing"):  # noqa: SIM117
-        with np.errstate(all="ignore"):
-            experiment(two, tmp_path, data(), lock_step=lock_step)
-    assert {path.stem.rpartition("-trial")[::2] for path in (tmp_path / "runs").iterdir()} == {
-        ("winning_ticket-round00", "0"), ("winning_ticket-round01", "0"), ("random_reinit-round01", "0"),
-        ("pruned_at_init-round01", "0"), ("pruned_at_init-round01", "1"),
-    }  # fmt: skip
+    def too_hot(net, task, start, masks, data, setting, place):
+        if place.round == 0:
+            start.flat[[t == 1 for t in place.trials]] *= 1e30
+        fits.append(len(place.trials))
+        return really(net, task, start, masks, data, setting, place)
+
+    def plan(net, task, start, *rest):
+        if start.trials > memory:
+            raise MemoryError
+        return engine.plan(net, task, start, *rest)
+
+    monkeypatch.setattr(training, "train_runs", told)
+    monkeypatch.setattr(training, "fit", too_hot)
+    monkeypatch.setattr(train, "plan", plan)
+    with (
+        pytest.raises(DivergedError, match=r"trial 1 .* in round 0 .* 3 of 12 runs are missing"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        experiment(two, tmp_path / "hot", data(), lock_step=lock_step)
+    needing = [Key("winning_ticket", 1, 1), Key("random_reinit", 1, 1)]
+    assert sorted(asked) == sorted(set(planned(two, PARTS.series)) - set(needing))  # each once
+    assert fits == ([3, 7] if lock_step else [1] * 10)
+    monkeypatch.undo()
+    experiment(two, tmp_path / "cool", data())
+    hot, cool = ({path.name: path for path in (tmp_path / name / "runs").iterdir()} for name in ("hot", "cool"))
+    lost = {key.file for key in (*needing, Key("winning_ticket", 0, 1))}
+    assert hot.keys() == cool.keys() - lost
+    for name in hot:  # bit for bit as without the one that diverged
+        with np.load(hot[name], allow_pickle=False) as ours, np.load(cool[name], allow_pickle=False) as others:
+            for what in set(ours.files) - {"seconds", "chosen"}:
+                assert ours[what].tobytes() == others[what].tobytes(), (name, what)
 
 
 def test_what_is_finished_is_kept_whatever_happens_beside_it(tmp_path, monkeypatch):
@@ -348,7 +371,10 @@ def test_what_is_finished_is_kept_whatever_happens_beside_it(tmp_path, monkeypat
 
         def submit(self, **arguments):
             future = Future()
-            if [one.key for one in arguments["asked"]] == [Key("winning_ticket", 0, 0)]:
+            first = [one.key for one in arguments["asked"]] == [Key("winning_ticket", 0, 0)]
+            if first and isinstance(outcomes[0], DivergedError):
+                future.set_result(outcomes)
+            elif first:
                 future.set_exception(outcomes[0])
             else:
                 future.set_result(training.train_runs(Experiment(few, PARTS), data(), Means(), **arguments))

@@ -367,6 +367,39 @@ def test_divergence_names_trial_round_and_step():
         fit(net, CLASSIFY, theta, dense_masks(theta), data, setting, Place(trials=[3, 7], round=5))
 
 
+def test_the_others_go_on_beside_one_that_diverges_and_are_in_its_error():
+    net, data = small_net(), small_data()
+    theta = net.init(streams(0, range(3), "init"), np.float64)
+    setting, place = Setting(lambda m: SGD(m, 0.1), steps=9, batch=4, validate_every=4), Place(trials=[3, 7, 8])
+    alone = fit(net, CLASSIFY, theta, dense_masks(theta), data, setting, place)
+    assert alone.diverged == {}
+    hot = theta.copy()
+    hot.flat[1] = 1e308
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="trial 7 became nan") as error:
+        fit(net, CLASSIFY, hot, dense_masks(theta), data, setting, place)
+    found = error.value.fit
+    assert list(found.diverged) == [1] and found.diverged[1] == str(error.value)
+    for name in (*alone.curves, *alone.results):
+        if name != "seconds":
+            np.testing.assert_array_equal(found[name][[0, 2]], alone[name][[0, 2]])
+    assert (found.end.flat[[0, 2]] == alone.end.flat[[0, 2]]).all() and not np.isfinite(found.end.flat[1]).all()
+
+
+def test_nobody_goes_on_once_all_have_diverged():
+    net, data = small_net(), small_data()
+    theta = net.init(streams(0, range(2), "init"), np.float64)
+    theta.flat[...] = 1e308
+    steps = []
+
+    def counted(masks):
+        return SGD(masks, lambda step: steps.append(step) or 0.1)
+
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match="trial 0 became nan") as error:
+        setting = Setting(counted, steps=900, batch=4, validate_every=5)
+        fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
+    assert max(steps) == 4 and list(error.value.fit.diverged) == [0, 1]
+
+
 def test_divergence_later_on_names_the_first_bad_step():
     net, data = small_net(), small_data()
     theta = net.init(streams(0, [0], "init"), np.float64)

@@ -13,10 +13,10 @@ from npticket.engine.conv import ConvNet, supports
 from npticket.engine.dense import DenseNet
 from npticket.engine.gpu.lockstep import Gpu
 from npticket.engine.living import dense_layers
-from npticket.engine.optimizers import packed
+from npticket.engine.optimizers import of_trial, packed, stacked
 from npticket.engine.plain import Plain
 from npticket.params import Params
-from npticket.protocols import Engine, MakeOptimizer, Net
+from npticket.protocols import Engine, MakeOptimizer, Net, State
 from npticket.streams import TrainingStep
 from npticket.task import Task
 
@@ -86,3 +86,10 @@ class Several:
     def write(self, theta: Params) -> None:
         for t, engine in enumerate(self._engines):
             engine.write(theta.trial(t))
+
+    def state(self) -> State:
+        return stacked([engine.state() for engine in self._engines])
+
+    def restore(self, state: State) -> None:
+        for t, engine in enumerate(self._engines):
+            engine.restore(of_trial(state, t))

@@ -7,11 +7,11 @@ import numpy as np
 
 from npticket.engine.living import dense_layers, living_units, places
 from npticket.engine.loss import in_place
-from npticket.engine.optimizers import Scattered
+from npticket.engine.optimizers import Scattered, picked, spread
 from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, in_blocks, often_lit_first
 from npticket.engine.threads import Team, in_cache
 from npticket.params import Params, Tree
-from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
+from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
 SPARSE = 0.03  # of the weights: from here on it is worth looking for groups
@@ -54,7 +54,8 @@ class DenseNet:
         kept = Params(shapes, masks.flat[:, flat] & (flat >= 0))
         self._theta = Params(shapes, np.where(kept.flat, start.flat[:, flat], 0))
         self._grads = self._theta.like(np.zeros_like(self._theta.flat))
-        if is_elementwise(one):
+        self._is_packed = is_elementwise(one)  # else it has the whole network
+        if self._is_packed:
             self._optimizer: Optimizer = in_cache(optimizer, kept, start.flat.dtype, Team())
         else:
             self._optimizer = Scattered(optimizer, start, masks, self._index, self._kept)
@@ -93,6 +94,17 @@ class DenseNet:
     def write(self, theta: Params) -> None:
         self._theta.flat[0][self._kept] = theta.flat[0][self._index]
         self._moved = True
+
+    def state(self) -> State:
+        state = self._optimizer.state()
+        if self._is_packed:
+            state = spread(picked(state, self._kept), self._index, self._start.flat.shape[1])
+        return state
+
+    def restore(self, state: State) -> None:
+        if self._is_packed:
+            state = spread(picked(state, self._index), self._kept, self._theta.flat.shape[1])
+        self._optimizer.restore(state)
 
     def _put_together(self) -> None:
         """Write the whole of the first layer's W as it is now."""

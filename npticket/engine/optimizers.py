@@ -1,5 +1,6 @@
 """How engines run an optimizer: over the whole network, trial by trial, or with work proportional to the survivors."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -8,7 +9,7 @@ from npticket.backend import Dtype, array_module
 from npticket.engine.gemm import fastest
 from npticket.optimizers import moving
 from npticket.params import Params
-from npticket.protocols import MakeOptimizer, Optimizer, is_elementwise
+from npticket.protocols import MakeOptimizer, Optimizer, State, is_elementwise
 
 
 def made(optimizer: MakeOptimizer, masks: Params) -> Optimizer:
@@ -34,6 +35,13 @@ class Whole:
         for t, optimizer in enumerate(self._optimizers):
             optimizer.step(theta.trial(t), grads.trial(t))
 
+    def state(self) -> State:
+        return stacked([optimizer.state() for optimizer in self._optimizers])
+
+    def restore(self, state: State) -> None:
+        for t, optimizer in enumerate(self._optimizers):
+            optimizer.restore(of_trial(state, t))
+
 
 class Scattered(Whole):
     """The same for an engine that keeps, at `kept` of its flat array, what stands at `index` of one whole trial's."""
@@ -45,9 +53,9 @@ class Scattered(Whole):
         self._theta, self._grads, self._index, self._kept = start.copy(), start.copy(), index, kept
 
     def step(self, theta: Params, grads: Params) -> None:
-        """Update theta.flat in place, which nobody else may change."""
         self._grads.flat[...] = 0
-        self._grads.flat[:, self._index] = grads.flat[:, self._kept]
+        for whole, part in ((self._theta, theta), (self._grads, grads)):
+            whole.flat[:, self._index] = part.flat[:, self._kept]
         super().step(self._theta, self._grads)
         theta.flat[:, self._kept] = self._theta.flat[:, self._index]
 
@@ -61,7 +69,7 @@ class Packed:
     elementwise, decays = True, True
 
     def __init__(self, optimizer: MakeOptimizer, masks: Params) -> None:
-        self._index = np.flatnonzero(moving(masks).flat[0])
+        self._index, self._size = np.flatnonzero(moving(masks).flat[0]), masks.flat.shape[1]
         self._everyone = Params({"packed/W": self._index.shape}, np.ones((1, len(self._index)), bool))
         self._optimizer = optimizer(self._everyone)
         self._memory: tuple[Params, Params] | None = None  # the survivors' parameters and gradients
@@ -75,6 +83,12 @@ class Packed:
         self._optimizer.step(mine, gradients)
         theta.flat[0][self._index] = mine.flat[0]  # of one axis, which NumPy has a faster way for
 
+    def state(self) -> State:
+        return spread(self._optimizer.state(), self._index, self._size)
+
+    def restore(self, state: State) -> None:
+        self._optimizer.restore(picked(state, self._index))
+
 
 def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:
     """Return the optimizer for one trial's `masks`, packed if elementwise and faster so: timed, with the same bits."""
@@ -84,3 +98,29 @@ def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -
     theta, grads = (masks.like(np.zeros(masks.flat.shape, dtype)) for _ in range(2))
     steps = [way(masks).step for way in ways]
     return ways[steps.index(fastest(steps, theta, grads))](masks)
+
+
+def stacked(states: Sequence[State]) -> State:
+    """Join the states of optimizers of one trial each."""
+    return {
+        name: array_module(first).concatenate([state[name] for state in states]) for name, first in states[0].items()
+    }
+
+
+def of_trial(state: State, t: int) -> State:
+    """The state of trial `t` alone."""
+    return {name: array[t : t + 1] for name, array in state.items()}
+
+
+def picked(state: State, index: np.ndarray | slice) -> State:
+    """The state of those parameters of one trial that stand at `index`."""
+    return {name: array if array.ndim == 1 else array[:, index] for name, array in state.items()}
+
+
+def spread(state: State, index: np.ndarray, size: int) -> State:
+    """The state of `size` parameters of one trial, among which those of `state` stand at `index`; the others have 0."""
+    found = {name: array if array.ndim == 1 else np.zeros((1, size), array.dtype) for name, array in state.items()}
+    for name, array in state.items():
+        if array.ndim == 2:
+            found[name][:, index] = array
+    return found

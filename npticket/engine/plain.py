@@ -3,7 +3,7 @@
 from npticket.backend import Array, array_module
 from npticket.engine.optimizers import made
 from npticket.params import Params
-from npticket.protocols import Loss, MakeOptimizer, Net
+from npticket.protocols import Loss, MakeOptimizer, Net, State
 from npticket.streams import TrainingStep
 
 
@@ -34,3 +34,9 @@ class Plain:
 
     def write(self, theta: Params) -> None:
         self.theta.flat[...] = theta.flat
+
+    def state(self) -> State:
+        return self.optimizer.state()
+
+    def restore(self, state: State) -> None:
+        self.optimizer.restore(state)

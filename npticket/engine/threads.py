@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 
 from npticket.backend import Dtype
-from npticket.engine.optimizers import packed
+from npticket.engine.optimizers import packed, picked
 from npticket.layers import Dense
 from npticket.optimizers import moving
 from npticket.params import Params, Tree
-from npticket.protocols import Backward, MakeOptimizer, Optimizer
+from npticket.protocols import Backward, MakeOptimizer, Optimizer, State
 from npticket.streams import TrainingStep
 
 PIECE = 1 << 16  # parameters: with their gradients and moments they fit in L2
@@ -123,6 +123,15 @@ class Pieces:
     def _step(self, half: int) -> None:
         for optimizer, arguments in list(zip(self._optimizers, self._arguments, strict=True))[half::2]:
             optimizer.step(*arguments)
+
+    def state(self) -> State:
+        first, *others = (optimizer.state() for optimizer in self._optimizers)
+        parts = {name: [array, *(other[name] for other in others)] for name, array in first.items()}
+        return {name: part[0] if part[0].ndim == 1 else np.concatenate(part, axis=1) for name, part in parts.items()}
+
+    def restore(self, state: State) -> None:
+        for piece, optimizer in zip(self._pieces, self._optimizers, strict=True):
+            optimizer.restore(picked(state, piece))
 
 
 def in_cache(optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> Optimizer:

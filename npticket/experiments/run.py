@@ -15,6 +15,7 @@ import numpy as np
 
 from npticket.datasets import Dataset, Shared
 from npticket.experiments import costs, machine, measured, tables, training
+from npticket.experiments.checkpoints import Checkpoints, beside
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment, Parts, check
 from npticket.experiments.progress import Progress, percent
@@ -56,7 +57,9 @@ def run(
         if say:
             print(_left(experiment, data, means, schedule), flush=True)
         progress = stack.enter_context(Progress(len(schedule.runs), len(schedule.runs) - len(schedule.missing)))
-        _train(experiment, data, means, schedule, partial(_note, experiment, schedule, progress, say))
+        checkpoints = beside(store.folder, recipe, described)
+        stack.callback(lambda: checkpoints.close(is_finished=not schedule.missing))
+        _train(experiment, data, means, schedule, checkpoints, partial(_note, experiment, schedule, progress, say))
         store.check_given()
         if schedule.failed:
             error, runs = next(iter(schedule.failed.values())), trained(schedule.runs)
@@ -66,7 +69,12 @@ def run(
 
 
 def _train(
-    experiment: Experiment, data: Dataset, means: Means, schedule: Schedule, note: Callable[[Key], None]
+    experiment: Experiment,
+    data: Dataset,
+    means: Means,
+    schedule: Schedule,
+    checkpoints: Checkpoints,
+    note: Callable[[Key], None],
 ) -> None:
     """Work off the schedule with workers, and with new ones if they die."""
     jobs, scheduler = means.jobs, means.scheduler
@@ -80,12 +88,13 @@ def _train(
             folder.mkdir()
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             sent = Shared(data, folder)
-        call, lost = partial(training.train_runs, light, sent, means), 0
+        call, lost = partial(training.train_runs, light, sent, means, checkpoints=checkpoints), 0
+        lock_step = means.lock_step or means.array_module != "numpy"
         while schedule.missing:
             before = len(schedule.missing)
             try:
                 with Cluster(call, scheduler) if scheduler else Workers(call, jobs) as workers:
-                    schedule.work_off(workers, means.lock_step or means.array_module != "numpy", note)
+                    schedule.work_off(workers, lock_step, note, checkpoints.remove)
                     return
             except BrokenExecutor as error:  # a worker died; what it was doing is done again
                 lost = lost + 1 if len(schedule.missing) == before else 0

@@ -11,6 +11,8 @@ from npticket.experiments.training import Asked
 from npticket.experiments.workers import Cluster, Workers
 from npticket.train import DivergedError
 
+Group = list[Key]  # runs that train together
+
 
 class Schedule:
     """All runs of an experiment, and which of them are missing in its store, or lack what others take along.
@@ -26,17 +28,19 @@ class Schedule:
         self._later = taken_along(planned(replace(recipe, rounds=recipe.rounds + 1), known))
         self.missing = {k for k in self.runs if not all(store.holds(k, what) for what in ("masks", *self._needed[k]))}
         self.failed: dict[Key, DivergedError] = {}
-        self._alone: set[Key] = set()  # one of the group that they were in diverges
 
-    def work_off(self, workers: Workers | Cluster, lock_step: bool, note: Callable[[Key], None]) -> None:
+    def work_off(
+        self, workers: Workers | Cluster, lock_step: bool, note: Callable[[Key], None], forget: Callable[[Group], None]
+    ) -> None:
         """Train all missing runs, those first on which others wait; with `lock_step`, those of one round together.
 
-        One that diverges is noted in `failed`, and stops only those that need it. BrokenExecutor if a worker is lost.
+        One that diverges is noted in `failed`, and stops only those that need it. `note` is told of each run that is
+        kept, `forget` of those that trained together and are through. BrokenExecutor if a worker is lost.
         """
-        running: dict[Future, list[Key]] = {}
+        running: dict[Future, Group] = {}
         while True:
             ready = self.missing - set(self.failed) - {key for group in running.values() for key in group}
-            for group in self._groups(ready, self._alone if lock_step else ready):
+            for group in self._groups(ready, lock_step):
                 if len(running) >= workers.jobs:
                     break
                 running[workers.submit(asked=[self._ask(key) for key in group])] = group
@@ -48,25 +52,24 @@ class Schedule:
                 group = running.pop(future)
                 try:
                     for key, result in zip(group, future.result(), strict=True):
+                        if isinstance(result, DivergedError):
+                            self.failed[key] = result
+                            continue
                         self.store.add(key, result)
                         self.missing.discard(key)
                         note(key)
-                except DivergedError as error:
-                    if len(group) > 1:
-                        self._alone.update(group)
-                    else:
-                        self.failed[group[0]] = error
+                    forget(group)
                 except workers.lost as error:
                     lost = error
             if lost is not None:
                 raise BrokenExecutor(str(lost)) from lost
 
-    def _groups(self, missing: set[Key], alone: set[Key]) -> list[list[Key]]:
-        """What of `missing` can be trained now, in the order in which it should be; `alone` not with others."""
-        groups: dict[object, list[Key]] = {}
+    def _groups(self, missing: set[Key], lock_step: bool) -> list[Group]:
+        """What of `missing` can be trained now, in the order in which it should be; not in lock-step each alone."""
+        groups: dict[object, Group] = {}
         for key, run in sorted(self.runs.items(), key=lambda item: (not self._needed[item[0]], item[0].round)):
             if key in missing and all(self.store.holds(*stored) for stored in run.given.values()):
-                if key in alone or isinstance(run, Measure):
+                if not lock_step or isinstance(run, Measure):
                     groups[key] = [key]
                 else:
                     length = run.round, run.order, run.first_step, run.steps, run.rate_at

@@ -4,7 +4,7 @@
 
 A file is complete or absent, and those of runs are bound to their place: see `binding`. The tables are made from the
 runs, <series>.csv from the measures of a series, so an experiment that was killed goes on from these, and one of which
-more is asked, too.
+more is asked, too; what is in the middle of its training has a checkpoint (.checkpoints/) meanwhile.
 """
 
 import time

@@ -4,7 +4,7 @@ Or a measure, from what it takes along to its rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,16 +12,17 @@ import numpy as np
 from npticket import backend
 from npticket.datasets import Dataset
 from npticket.engine import gemm
+from npticket.experiments.checkpoints import Checkpoints
 from npticket.experiments.measured import ROWS, as_array
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import At, Key, Measure, Run
+from npticket.experiments.series import At, Key, Measure, Run, Start
 from npticket.experiments.tables import curves_measured, measured_columns
 from npticket.params import Params, pack, stack, unpack
 from npticket.prune import Evidence, dense_masks, density
 from npticket.record import Fit
 from npticket.streams import Place, streams
 from npticket.task import Task
-from npticket.train import fit
+from npticket.train import DivergedError, fit
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,16 @@ class Asked(NamedTuple):
 
 @backend.one_blas_thread()
 def train_runs(
-    experiment: Experiment, data: Dataset | Callable[[], Dataset], means: Means, asked: Sequence[Asked]
-) -> list[dict[str, np.ndarray]]:
-    """Train runs of the same round, order and length in lock-step, or make a measure; return what the store keeps."""
+    experiment: Experiment,
+    data: Dataset | Callable[[], Dataset],
+    means: Means,
+    asked: Sequence[Asked],
+    checkpoints: Checkpoints | None = None,
+) -> list[dict[str, np.ndarray] | DivergedError]:
+    """Train runs of the same round, order and length in lock-step, or make a measure; return what the store keeps.
+
+    Of a run that diverged, that is the error: the others of its group are kept.
+    """
     data = data if isinstance(data, Dataset) else data()
     at = [_at(experiment, data, one) for one in asked]
     run = asked[0].run
@@ -65,20 +73,34 @@ def train_runs(
     starts = [one.run.start(where) for one, where in zip(asked, at, strict=True) if isinstance(one.run, Run)]
     start, masks = (stack(made) for made in zip(*starts, strict=True))
     xp = backend.load(means.array_module)
-    there = [params.like(backend.to_device(params.flat, xp)) for params in (start, masks)]
+    there, under = (params.like(backend.to_device(params.flat, xp)) for params in (start, masks))
     place = Place(experiment.recipe.seed, [one.key.trial for one in asked], run.round, run.order)
     setting = experiment.setting(means.engine, means.threads, run.first_step, run.steps, run.rate_at)
+    if checkpoints is not None:
+        length = [run.first_step, run.steps, run.rate_at]
+        setting = replace(setting, checkpoints=checkpoints.of([one.key for one in asked], length))
     gemm.chosen.clear()
-    result = fit(experiment.net, experiment.task, there[0], there[1], data, setting, place)
-    end = start.like(backend.to_host(result.end.flat))
-    kept = [record(experiment.task, result, t, masks.trial(t)) for t in range(len(asked))]
-    for t, (one, left) in enumerate(zip(asked, kept, strict=True)):
-        left["chosen"] = np.array([*gemm.chosen.values()], str)
-        if "next_masks" in one.keep:
-            left["next_masks"] = pack(at[t].prune(end.trial(t), masks.trial(t), start.trial(t)))
-        if "end" in one.keep:
-            left["end"] = end.flat[t]
-    return kept
+    try:
+        result = fit(experiment.net, experiment.task, there, under, data, setting, place)
+    except DivergedError as error:
+        if error.fit is None:
+            raise
+        result = error.fit
+    result, task = replace(result, end=start.like(backend.to_host(result.end.flat))), experiment.task
+    return [_left(task, one, at[t], (start.trial(t), masks.trial(t)), result, t) for t, one in enumerate(asked)]
+
+
+def _left(task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int) -> dict[str, np.ndarray] | DivergedError:
+    """What is kept of trial `t` of a fit, or that it diverged."""
+    if t in result.diverged:
+        return DivergedError(result.diverged[t])
+    theta, masks = start
+    left = record(task, result, t, masks) | {"chosen": np.array([*gemm.chosen.values()], str)}
+    if "next_masks" in asked.keep:
+        left["next_masks"] = pack(at.prune(result.end.trial(t), masks, theta))
+    if "end" in asked.keep:
+        left["end"] = result.end.flat[t]
+    return left
 
 
 def record(task: Task, result: Fit, t: int, masks: Params) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from npticket.engine.optimizers import Whole
 from npticket.engine.threads import HalvedDense, Team, in_cache
 from npticket.layers import Chain, Dense, Flatten
 from npticket.params import Params
-from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, does_decay, is_elementwise
+from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
 CHUNK = 64  # images predicted at a time
@@ -90,6 +90,12 @@ class ConvNet:
     def write(self, theta: Params) -> None:
         self._theta.flat[...] = theta.flat
         self._team.each(self._prepare)
+
+    def state(self) -> State:
+        return self._optimizer.state()
+
+    def restore(self, state: State) -> None:
+        self._optimizer.restore(state)
 
     def _prepare(self, half_weights: int) -> None:
         for filters in self._filters.values():  # of all at once: waking the other thread takes time

@@ -4,7 +4,9 @@ A product of arrays (T, ...) copies what is not contiguous, as views into parame
 of all trials stand layer by layer instead.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from npticket.backend import Array, array_module
 from npticket.engine.gpu.kernels import Source, kernel
@@ -15,7 +17,7 @@ from npticket.layers import predict
 from npticket.loss import softmax_cross_entropy
 from npticket.optimizers import FLUSH_EVERY, SGD, Adam, moving, tiny
 from npticket.params import Params, Tree
-from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer
+from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State
 from npticket.streams import TrainingStep
 
 Factors = Callable[[], tuple[float, ...]]  # what the next step multiplies by
@@ -84,11 +86,18 @@ class Gpu:
     def write(self, theta: Params) -> None:
         self._theta.write(theta)
 
+    def state(self) -> State:
+        return self._optimizer.state(self._theta)
+
+    def restore(self, state: State) -> None:
+        self._optimizer.restore(self._theta, state)
+
 
 class ByLayer:
     """A copy of Params in which each parameter of all trials is one block: views (T, ...) into flat (1, T P)."""
 
     def __init__(self, params: Params) -> None:
+        self.trials, self._one = params.trials, params.shapes
         shapes = {name: (params.trials, *shape) for name, shape in params.shapes.items()}
         parts = [params[name].reshape(1, -1) for name in params]
         self._blocks = Params(shapes, array_module(params.flat).concatenate(parts, axis=1))
@@ -101,6 +110,15 @@ class ByLayer:
     def write(self, params: Params) -> None:
         for name in params:
             self._blocks[name][0][...] = params[name]
+
+    def by_trial(self, flat: Array) -> Array:
+        """Return (T, P) in the order of Params of what is in the order of these blocks, (1, T P)."""
+        blocks = self._blocks.like(flat)
+        return array_module(flat).concatenate([blocks[name].reshape(self.trials, -1) for name in blocks], axis=1)
+
+    def by_layer(self, flat: Array) -> Array:
+        """The way back."""
+        return ByLayer(Params(self._one, flat)).flat
 
 
 class Unfused:
@@ -116,30 +134,44 @@ class Unfused:
         self._optimizer.step(self._theta, self._grads)
         theta.write(self._theta)
 
+    def state(self, theta: ByLayer) -> State:
+        return self._optimizer.state()
+
+    def restore(self, theta: ByLayer, state: State) -> None:
+        self._optimizer.restore(state)
+
 
 def fused(own: Optimizer, alive: Array) -> "Fused | None":
     """Return what does the same as a fresh optimizer in one pass, or None; `alive` says what may move."""
     if type(own) is Adam:  # and nothing derived from it, which may do something else
-        return Fused(own, alive, ADAM_STEP, 2, lambda: (own.beta1, own.beta2, *own.scales()))
+        return Fused(own, alive, ADAM_STEP, ("m", "v"), lambda: (own.beta1, own.beta2, *own.scales()))
     if type(own) is SGD:
-        return Fused(own, alive, SGD_STEP, 1, lambda: (own.momentum, own.weight_decay, own.schedule(own.steps)))
+        return Fused(own, alive, SGD_STEP, ("v",), lambda: (own.momentum, own.weight_decay, own.schedule(own.steps)))
     return None
 
 
 class Fused:
-    """Takes the steps of `own`, which it counts there, by a kernel that keeps `count` moments of each parameter."""
+    """Takes the steps of `own`, which it counts there, by a kernel that keeps moments of these names."""
 
-    def __init__(self, own: Adam | SGD, alive: Array, source: Source, count: int, factors: Factors) -> None:
+    def __init__(self, own: Adam | SGD, alive: Array, source: Source, names: Sequence[str], factors: Factors) -> None:
         self._own, self._alive, self._source, self._factors = own, alive, source, factors
-        self._moments: list[Array] = [None] * count
+        self._names, self._moments = names, list[Array]()
 
     def step(self, theta: ByLayer, grads: ByLayer) -> None:
         p, g, xp = theta.flat, grads.flat, array_module(theta.flat, grads.flat)
-        if self._moments[0] is None:
-            self._moments = [xp.zeros_like(p) for _ in self._moments]
+        if not self._moments:
+            self._moments = [xp.zeros_like(p) for _ in self._names]
         drop = tiny(p) if self._own.steps % FLUSH_EVERY == 0 else 0.0  # as optimizers.flush does
         kernel(xp, self._source)(g, self._alive, *self._factors(), drop, p, *self._moments)
         self._own.steps += 1
+
+    def state(self, theta: ByLayer) -> State:
+        moments = {name: theta.by_trial(moment) for name, moment in zip(self._names, self._moments, strict=True)}
+        return {"steps": np.full(theta.trials, self._own.steps), **moments}
+
+    def restore(self, theta: ByLayer, state: State) -> None:
+        self._own.steps = int(state["steps"][0])
+        self._moments = [theta.by_layer(state[name]) for name in self._names]
 
 
 def _first(tree: Tree) -> dict[str, Array]:

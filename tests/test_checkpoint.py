@@ -1,0 +1,350 @@
+"""A run that goes on from a checkpoint ends, bit for bit, as the one that was never interrupted: in every engine."""
+
+from dataclasses import replace
+from functools import partial
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strict import strict
+
+from npticket import backend
+from npticket import nets as library
+from npticket.checkpoint import Never, opened, resume
+from npticket.datasets import Dataset, FlipAndCrop, Split
+from npticket.engine import dense, threads
+from npticket.engine.optimizers import Packed
+from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
+from npticket.nets import Net
+from npticket.optimizers import FLUSH_EVERY, SGD, Adam, step_drops
+from npticket.params import stack
+from npticket.protocols import is_resumable
+from npticket.prune import Layerwise, dense_masks, random_scores
+from npticket.record import Record
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
+from npticket.tickets import rewind
+from npticket.train import Setting, fit
+
+STEPS = FLUSH_EVERY + 9
+
+
+class Killed(BaseException):
+    """As if the process were gone: nobody catches it."""
+
+
+class InMemory:
+    """Keeps copies, of every step or of the one after which the run is killed."""
+
+    def __init__(self, kill_at=None):
+        self.kill_at, self.kept, self.opened = kill_at, None, 0
+
+    def __call__(self, start, masks, place):
+        self.opened += 1
+        return self
+
+    def load(self):
+        return self.kept
+
+    def save(self, take):
+        found = take()
+        if self.kill_at in (None, found["step"]):
+            self.kept = {name: array.copy() for name, array in found.items()}
+        if found["step"] == self.kill_at:
+            raise Killed
+
+
+class Clipped:
+    """An optimizer of a user's own, which looks at all gradients at once and remembers their norm."""
+
+    elementwise, decays = False, True
+
+    def __init__(self, masks):
+        self._inner, self._norms = SGD(masks, 0.2, 0.9), np.zeros(masks.trials)
+
+    def step(self, theta, grads):
+        norms = np.sqrt((backend.to_host(grads.flat) ** 2).sum(axis=1))
+        self._norms = 0.9 * self._norms + 0.1 * norms
+        grads.flat *= float((0.05 / (0.01 + self._norms))[0])
+        self._inner.step(theta, grads)
+
+    def state(self):
+        return {**self._inner.state(), "norms": self._norms}
+
+    def restore(self, state):
+        self._inner.restore(state)
+        self._norms = state["norms"].copy()
+
+
+OPTIMIZERS = {
+    "adam": lambda masks: Adam(masks, step_drops(0.01, {20: 0.001})),
+    "momentum": lambda masks: SGD(masks, step_drops(0.1, {20: 0.01}), momentum=0.9, weight_decay=0.01),
+    "sgd": lambda masks: SGD(masks, 0.1),
+    "clipped": Clipped,
+}
+
+
+def small_dense():
+    return library.lenet_300_100((20, 10))
+
+
+def convolutional():
+    """What the convolutional engine runs."""
+    layers = {"conv1": Conv2D(3, 6, padding=1, bias=False), "norm1": BatchNorm(6), "relu1": ReLU()}
+    layers |= {"conv2": Conv2D(6, 8, padding=1), "relu2": ReLU(), "pool": MaxPool(2), "flatten": Flatten()}
+    return Net("convolutional", Chain(**layers, fc=Dense(128, 10), relu=ReLU(), out=Dense(10, 4)), (8, 8, 3), (4,))
+
+
+def with_dropout():
+    """What no fast engine of the CPU knows."""
+    body = Chain(conv=Conv2D(3, 2, padding=1), norm=BatchNorm(2), flat=Flatten(), fc=Dense(128, 7), relu=ReLU())
+    return Net("unknown", Chain(body=body, drop=Dropout(0.3), out=Dense(7, 4)), (8, 8, 3), (4,))
+
+
+def data(shape, classes):
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        images = rng.integers(0, 256, (count, *shape), dtype=np.uint8) * (rng.random((count, *shape)) < 0.3)
+        return Split(images.astype(np.uint8), rng.integers(0, classes, count, dtype=np.uint8))
+
+    return Dataset("noise", split(60), split(15), split(15), classes=classes, source="a test")
+
+
+def case(make, optimizer, engine="fast", trials=2, rate=0.6, first_step=3):
+    """The arguments of `fit` for a pruned network; an epoch has 7 steps."""
+    net = make()
+    theta0 = net.init(streams(0, range(trials), "init"))
+    masks = Layerwise({"*/W": rate})(random_scores(theta0, streams(0, range(trials), "mask")), dense_masks(theta0))
+    augment = FlipAndCrop.draw if len(net.input_shape) == 3 else None
+    setting = Setting(
+        OPTIMIZERS[optimizer], STEPS, 8, 10, first_step, test_at=(6, 33), train_at=(5, 20, STEPS), augment=augment
+    )
+    start = rewind(theta0, masks)
+    if engine == "gpu":
+        start, masks = (p.like(strict.asarray(p.flat)) for p in (start, masks))
+    return {
+        "net": net, "task": CLASSIFY, "start": start, "masks": masks,
+        "data": data(net.input_shape, *net.output_shape),
+        "setting": replace(setting, engine="plain" if engine == "plain" else "fast"),
+        "place": Place(5, range(trials), 1),
+    }  # fmt: skip
+
+
+def run(arguments, checkpoints=None):
+    return fit(**arguments | {"setting": replace(arguments["setting"], checkpoints=checkpoints)})
+
+
+def killed(arguments, *steps):
+    """What is kept of a run that was killed after each of these steps, and went on every time."""
+    checkpoint = InMemory()
+    for step in steps:
+        checkpoint.kill_at = step
+        with pytest.raises(Killed):
+            run(arguments, checkpoint)
+    checkpoint.kill_at = -1
+    return checkpoint
+
+
+def assert_same(one, other):
+    for what in ("end", "best"):
+        assert (
+            backend.to_host(getattr(one, what).flat).tobytes() == backend.to_host(getattr(other, what).flat).tobytes()
+        )
+    assert one.curves.keys() == other.curves.keys() and one.results.keys() == other.results.keys()
+    for name in (*one.curves, *one.results):
+        assert name == "seconds" or one[name].tobytes() == other[name].tobytes(), name
+        assert one[name].dtype == other[name].dtype and one[name].shape == other[name].shape
+
+
+@pytest.fixture(autouse=True)
+def in_pieces(monkeypatch):
+    """Small networks are stepped in several pieces, too."""
+    monkeypatch.setattr(threads, "FEW", 500)
+    monkeypatch.setattr(threads, "PIECE", 300)
+
+
+@pytest.mark.parametrize(
+    ("make", "engine", "optimizer"),
+    [
+        *product([small_dense, convolutional, with_dropout], ["fast", "gpu"], ["adam", "momentum", "clipped"]),
+        *product([small_dense, convolutional], ["plain"], ["adam", "momentum"]),
+        (small_dense, "fast", "sgd"),
+    ],
+)
+def test_it_ends_as_the_uninterrupted_run(make, engine, optimizer):
+    arguments = case(make, optimizer, engine)
+    assert_same(run(arguments, killed(arguments, 13, FLUSH_EVERY - 3)), run(arguments))
+
+
+@settings(max_examples=10)
+@given(st.integers(1, STEPS - 1), st.sampled_from([0, 0.6]), st.booleans())
+def test_whatever_the_step(step, rate, grouped):
+    """At validations, looks at the training set, the ends of epochs, and the flushing of moments."""
+    with pytest.MonkeyPatch.context() as patch:
+        if grouped:
+            patch.setattr(dense, "SPARSE", 2)
+            patch.setattr(dense, "WORTH_IT", np.inf)
+        arguments = case(small_dense, "adam", trials=1, rate=rate, first_step=0)
+        assert_same(run(arguments, killed(arguments, step)), run(arguments))
+
+
+def test_what_was_chosen_by_timing_does_not_matter(monkeypatch):
+    """Packed or not, before the interruption and after it: a snapshot is laid out as parameters are."""
+    arguments, packed = case(small_dense, "momentum"), []
+    whole = run(arguments)
+    real = Packed.__init__
+    monkeypatch.setattr(Packed, "__init__", lambda self, *a: packed.append(1) or real(self, *a))
+    for before, after in ((0, -1), (-1, 0)):
+        monkeypatch.setattr("npticket.engine.optimizers.fastest", lambda ways, *_: ways[before])
+        checkpoint = killed(arguments, 30)
+        monkeypatch.setattr("npticket.engine.optimizers.fastest", lambda ways, *_: ways[after])
+        assert_same(run(arguments, checkpoint), whole)
+    assert packed
+
+
+def test_a_trial_goes_on_alone_as_among_others():
+    """What is kept of two trials is, trial by trial, what is kept of each."""
+    both = killed(case(convolutional, "momentum"), 25).kept
+    for t in range(2):
+        arguments = case(convolutional, "momentum")
+        arguments |= {name: arguments[name].trial(t) for name in ("start", "masks")} | {"place": Place(5, [t], 1)}
+        alone = killed(arguments, 25).kept
+        for name in ("theta", "best", "optimizer/v", "optimizer/steps", "lowest", "stop"):
+            assert alone[name].tobytes() == both[name][t : t + 1].tobytes(), name
+
+
+def test_half_of_the_trials_at_a_time_have_checkpoints_of_their_own(monkeypatch):
+    """As when they do not all fit into memory."""
+    arguments, kept = case(small_dense, "adam"), {}
+
+    def open_checkpoint(start, masks, place):
+        if len(place.trials) > 1:
+            raise MemoryError
+        return kept.setdefault(tuple(place.trials), InMemory(30))
+
+    with pytest.warns(RuntimeWarning, match="1 at a time"):
+        for trial in range(2):
+            with pytest.raises(Killed):
+                run(arguments, open_checkpoint)
+            kept[trial,].kill_at = -1
+        assert_same(run(arguments, open_checkpoint), run(arguments))
+    assert kept.keys() == {(0,), (1,)}
+
+
+def test_taking_snapshots_changes_nothing():
+    for make, engine in ((small_dense, "fast"), (convolutional, "fast"), (with_dropout, "plain"), (small_dense, "gpu")):
+        arguments, checkpoint = case(make, "adam", engine), InMemory()
+        assert_same(run(arguments, checkpoint), run(arguments))
+        assert checkpoint.kept["step"] == STEPS - 1, "the last step leaves nothing to go on with"
+
+
+def test_the_comparison_can_fail():
+    """Every single array matters: with a little change in one of them a run ends in another way."""
+    arguments = case(convolutional, "adam")
+    whole, checkpoint = run(arguments), killed(arguments, 57)
+    kept = checkpoint.kept
+    for name in kept.keys() - {"step", "seconds"}:
+        changed = {"lowest": kept["lowest"] - 9, "stop": kept["stop"] - 1, "trained": kept["trained"] + 9}
+        changed = changed.get(name, (kept[name] * 1.1).astype(kept[name].dtype))
+        checkpoint.kept = kept | {name: changed}
+        with pytest.raises(AssertionError):
+            assert_same(run(arguments, checkpoint), whole)
+    checkpoint.kept = kept
+    assert_same(run(arguments, checkpoint), whole)
+
+
+@pytest.fixture(scope="module")
+def left():
+    """The arguments of a run that was killed, and what is kept of it."""
+    arguments = case(small_dense, "adam")
+    return arguments, killed(arguments, 27).kept
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "complaint"),
+    [
+        ("theta", lambda a: a[:, 1:], "its theta is float32"),
+        ("theta", lambda a: a * np.nan, "its theta is not finite"),
+        ("theta", lambda a: a.astype(int), "its theta is int64"),
+        ("optimizer/m", lambda a: a / 0, "its optimizer/m is not finite"),
+        ("optimizer/steps", lambda a: a[:0], "its optimizer/steps is"),
+        ("optimizer/v", lambda a: a[0], "its optimizer/v is"),
+        ("best", lambda a: None, "lacks, or should not have, best"),
+        ("losses", lambda a: a[1:], "its losses is"),
+        ("trained", lambda a: a[:1], "its trained is"),
+        ("curves", lambda a: a[:, :, 1:], "its curves is"),
+        ("step", lambda a: a - 1, "its losses is"),
+        ("step", lambda a: a * 0 + 3, "it is of 3 steps, expected more than 3 and fewer than 59"),
+        ("step", lambda a: a * 0 + STEPS, "it is of 59 steps"),
+        ("step", lambda a: a[None], "it is of"),
+        ("step", lambda a: None, "it is of no steps"),
+        ("more", lambda a: np.zeros(3), "lacks, or should not have, more"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(name, change, complaint, left):
+    (arguments, kept), checkpoint, nobody = left, InMemory(), None
+    with np.errstate(all="ignore"):
+        changed = change(kept.get(name))
+    checkpoint.kept = {k: v for k, v in (kept | {name: changed}).items() if v is not None}
+    setting = arguments["setting"]
+    record = Record(CLASSIFY, arguments["start"], setting.at_steps, setting.train_at)
+    with pytest.warns(RuntimeWarning, match=complaint):
+        assert resume(checkpoint, nobody, record, setting.first_step) == setting.first_step
+
+
+def test_a_run_whose_checkpoint_is_refused_begins_anew(left):
+    (arguments, kept), checkpoint = left, InMemory(-1)
+    checkpoint.kept = kept | {"theta": kept["theta"] * np.nan}
+    with pytest.warns(RuntimeWarning, match="begins anew, without its checkpoint: its theta is not finite"):
+        assert_same(run(arguments, checkpoint), run(arguments))
+
+
+def test_an_optimizer_that_has_changed_since_says_so():
+    arguments = case(small_dense, "momentum")
+    checkpoint = killed(arguments, 27)
+    arguments["setting"] = replace(arguments["setting"], optimizer=OPTIMIZERS["adam"])
+    with pytest.raises(RuntimeError, match=r"cannot go on from its checkpoint \(KeyError: 'm'\)"):
+        run(arguments, checkpoint)
+
+
+def test_an_optimizer_that_does_not_give_its_state_begins_anew():
+    """Also one that is derived, or lets everything but its step through."""
+
+    class Silent:
+        def __init__(self, masks):
+            self._inner = Adam(masks, 0.01)
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+        def step(self, theta, grads):
+            self._inner.step(theta, grads)
+
+    class Derived(SGD):
+        def step(self, theta, grads):
+            super().step(theta, grads)
+
+    class Renamed(SGD):
+        """With the step of SGD, what that keeps is all."""
+
+    arguments = case(small_dense, "adam")
+    masks = arguments["masks"]
+    assert [is_resumable(one(masks)) for one in (*OPTIMIZERS.values(), partial(Renamed, lr=0.1))] == [True] * 5
+    for silent in (Silent, partial(Derived, lr=0.1)):
+        assert not is_resumable(silent(masks))
+        arguments["setting"], checkpoint = replace(arguments["setting"], optimizer=silent), InMemory()
+        with pytest.warns(RuntimeWarning, match=r"(Silent|Derived) has no state\(\) and restore\(\)"):
+            run(arguments, checkpoint)
+        assert not checkpoint.opened
+    assert isinstance(opened(None, Silent, masks, masks, Place()), Never)
+
+
+def test_time_goes_on_too():
+    arguments = case(small_dense, "adam")
+    checkpoint = killed(arguments, 27)
+    checkpoint.kept["seconds"] += 100
+    assert (run(arguments, checkpoint)["seconds"] > 50).all()
+    assert stack([arguments["masks"]]).trials == 2
