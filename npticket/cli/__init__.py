@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--engine", choices=ENGINES, default="fast", help="what runs the network (%(default)s)")
     add.add_argument("--lock-step", action="store_true", help="train all runs of a round at once, in one process")
     add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
-    add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a dask cluster that you trust: tcp://host:8786")
+    add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a trusted dask cluster: tcp://host:8786")
     for name, command, text in (
         ("show", show, "print the tables of an experiment"),
         ("figures", draw, "draw its figures, PNG and SVG, into DIR/figures"),

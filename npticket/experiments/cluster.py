@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Future
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 
 CONNECT = "20s"  # how long a cluster's scheduler may take to answer
 
@@ -18,9 +18,8 @@ class Cluster(AbstractContextManager["Cluster"]):
             raise ImportError("a cluster needs dask.distributed: pip install npticket[cluster]") from error
 
         class Quiet(Client):
-            def __del__(self) -> None:  # of one that never connected: it would complain at the end of the process
-                with suppress(Exception):
-                    super().__del__()
+            def __del__(self) -> None:  # of one that never connected it would complain, or wait for ever; `close` does
+                pass
 
         try:
             self._client = Quiet(address, timeout=CONNECT)

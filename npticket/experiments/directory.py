@@ -98,8 +98,10 @@ def check_ours(paths: Iterable[Path]) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raise StoreError unless the folder is an experiment's, or nothing in it would be in an experiment's way."""
-    if not (folder / "recipe.json").exists():
+    """Raise StoreError or RecipeError unless the folder is an experiment's, or has nothing in an experiment's way."""
+    if (folder / "recipe.json").exists():
+        from_json(read_json(folder / "recipe.json"))
+    else:
         check_ours(folder / name for name in KEPT)
 
 
