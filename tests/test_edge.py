@@ -438,8 +438,8 @@ def test_what_a_killed_process_leaves_goes_at_the_next_start_and_nobody_elses(as
         process.kill()
         process.communicate()
         mine = tmp_path / "mine"
-        (mine / "runs" / ".x.npz.0123.partial").touch()
-        (mine / ".results.csv.0123.partial").touch()
+        (mine / "runs" / f".x.npz.{8 * '0f'}.partial").touch()
+        (mine / f".results.csv.{8 * '0f'}.partial").touch()
         (mine / ".mine.partial").touch()  # not one of ours
         assert (mine / ".data").exists()
         with run.Store(mine, run.read_recipe(mine), task(), described(mine), size(mine)):

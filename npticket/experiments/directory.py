@@ -20,6 +20,7 @@ from npticket.files import naming
 
 KEPT = ("results.csv", "curves.csv", "claims.json", "claims.md", "figures", "manifest.json", "runs", "recipe.json")
 RUN = re.compile(r"(.+)-round(\d+)-trial(\d+)\.npz")
+LEFT = re.compile(r"\.(?!claims).+\.[0-9a-f]{16}\.partial")  # by `files.writing`; claims are written without the lock
 SCRATCH = ".data"
 BUSY = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -66,11 +67,9 @@ def _not_through_links(path: str, flags: int) -> int:
 
 def clear(folder: Path) -> None:
     """Remove what a process that was killed left half done in a folder that is locked for this one."""
-    for name in KEPT:
-        for path in folder.glob(f".{name}.*.partial"):
+    for path in (*folder.glob(".*.partial"), *(folder / "runs").glob("*.partial")):
+        if LEFT.fullmatch(path.name):
             path.unlink(missing_ok=True)
-    for path in (folder / "runs").glob("*.partial"):
-        path.unlink(missing_ok=True)
     if (folder / SCRATCH).is_symlink():
         (folder / SCRATCH).unlink()
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
