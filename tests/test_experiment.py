@@ -16,7 +16,7 @@ import pytest
 from conftest import NOWHERE
 
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
-from npticket.experiments import machine, run, store, training, workers
+from npticket.experiments import cluster, machine, run, store, training, workers
 from npticket.experiments.files import StoreError, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, RecipeError, to_json
@@ -191,7 +191,7 @@ def test_results_of_a_cluster_are_the_same(whole, tmp_path):
 
 def test_no_cluster_is_an_error_in_words(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(workers, "CONNECT", "1s")
+    monkeypatch.setattr(cluster, "CONNECT", "1s")
     with pytest.raises((RuntimeError, OSError), match=r"127\.0\.0\.1:9"):
         experiment(SMALL, tmp_path, data(), scheduler="tcp://127.0.0.1:9")
 
