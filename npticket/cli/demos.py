@@ -60,7 +60,7 @@ def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: 
 def smaller(recipe: Recipe, args: Namespace) -> Recipe:
     """The paper's recipe as the arguments ask for it, with the ticket and one control."""
     sizes = {name: getattr(args, name) for name in ("trials", "rounds", "seed")}
-    return replace(scaled(recipe, args.steps), series=recipe.series[:2], **sizes)
+    return replace(scaled(recipe, args.steps), series=recipe.series[:2], train_at=(), **sizes)
 
 
 class Journal:
