@@ -19,7 +19,7 @@ from conftest import NOWHERE
 
 from npticket import backend, engine, train
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
-from npticket.experiments import binding, machine, run, store, training, workers
+from npticket.experiments import binding, cluster, machine, run, store, training, workers
 from npticket.experiments.files import StoreError, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, RecipeError, to_json
@@ -190,7 +190,7 @@ def test_results_of_a_cluster_are_the_same(whole, tmp_path):
 
 def test_no_cluster_is_an_error_in_words(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(workers, "CONNECT", "1s")
+    monkeypatch.setattr(cluster, "CONNECT", "1s")
     with pytest.raises((RuntimeError, OSError), match=r"127\.0\.0\.1:9"):
         experiment(SMALL, tmp_path, data(), scheduler="tcp://127.0.0.1:9")
 

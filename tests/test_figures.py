@@ -3,6 +3,7 @@
 import builtins
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,7 +55,11 @@ def drawn(monkeypatch):
     """The figures that were saved, by the stem of their file."""
     figure = pytest.importorskip("matplotlib.figure")
     saved = {}
-    monkeypatch.setattr(figure.Figure, "savefig", lambda self, path, **_: saved.update({path.stem: self}))
+
+    def save(figure, file, **_):
+        saved[Path(file.name).name.split(".")[1]] = figure  # .<stem>.png.<anything>.partial
+
+    monkeypatch.setattr(figure.Figure, "savefig", save)
     return saved
 
 

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "npticket"
 
 # Units are modules, or rooms with all that is in them. One imports only from lower floors, or from its own room.
 FLOORS = [
-    {"backend", "streams"},
+    {"backend", "files", "streams"},
     {"params"},
     {"protocols", "loss"},
     {"layers", "optimizers", "datasets"},

@@ -10,12 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from npticket.experiments import binding, files, run, store, tables
-from npticket.experiments.files import StoreError, read_json, write, write_json
+from npticket.experiments import binding, directory, run, store, tables
+from npticket.experiments.files import StoreError, read_json, write_json
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Key, Series
 from npticket.experiments.store import Store
+from npticket.files import write
 from npticket.layers import Chain, Dense, Flatten
 from npticket.nets import Net
 from npticket.papers import PARTS
@@ -157,7 +158,7 @@ def test_a_second_process_is_told_and_the_directory_is_free_when_the_first_is_ki
         with pytest.raises(StoreError, match="another process is at work in"):
             opened(tmp_path)
         with pytest.raises(StoreError, match="another process is at work in"):
-            files.set_aside(tmp_path)
+            directory.set_aside(tmp_path)
     finally:
         process.kill()
         process.join()
@@ -323,13 +324,13 @@ def test_reading_says_what_is_missing_or_wrong(tmp_path):
 
 
 def test_earlier_results_are_set_aside_and_not_overwritten(tmp_path):
-    assert files.set_aside(tmp_path / "nothing") is None
+    assert directory.set_aside(tmp_path / "nothing") is None
     kept = []
     for _ in range(2):
         with opened(tmp_path) as s:
             s.add(KEY, made_up())
         os.utime(tmp_path / "recipe.json", (1e9, 1e9))  # even when both are of the same second
-        kept.append(files.set_aside(tmp_path))
+        kept.append(directory.set_aside(tmp_path))
         assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [".lock"]
     assert kept[0] != kept[1]
     assert all((goal / "runs" / KEY.file).is_file() and (goal / "results.csv").is_file() for goal in kept)

@@ -1,49 +1,23 @@
 """The command `npticket`: run the papers' experiments, look at what came out, and judge their claims by it."""
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from npticket.cli.commands import draw, list_recipes, run_recipe, show, verify
+from npticket.cli.edge import EXIT_CODES, prepare_streams, status_of
 from npticket.cli.publication import publish
-from npticket.datasets import DataError
 from npticket.engine import ENGINES
-from npticket.experiments.files import StoreError
-from npticket.experiments.recipe import RecipeError
 from npticket.papers import LIBRARY
 from npticket.report.paper import Library
-from npticket.train import DivergedError
-
-FAILURES = (RecipeError, StoreError, DataError, DivergedError, ImportError, RuntimeError, MemoryError, OSError)
-EXIT_CODES = """exit status:
-  0    done
-  1    verify: at least one claim does not hold
-  2    bad arguments, data, recipe or directory, or a run that failed; the message says what to do
-  130  stopped by Ctrl-C; finished runs are kept, and the same command goes on from them
-"""
 
 
 def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
     """Run one command on the recipes and claims of a library; return the exit status."""
+    prepare_streams()
     args, text = parser().parse_args(argv), "\nStopped. Finished runs are kept: the same command goes on from them."
     return status_of(lambda: args.command(args, library), lambda: print(text, file=sys.stderr))
-
-
-def status_of(work: Callable[[], int], on_interrupt: Callable[[], None]) -> int:
-    """Return the exit status of `work`: its own, 130 after Ctrl-C, 2 after a failure, which is said on stderr."""
-    try:
-        return work()
-    except KeyboardInterrupt:
-        on_interrupt()
-        return 130
-    except BrokenPipeError:  # whoever read the output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
-    except FAILURES as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--lock-step", action="store_true", help="train all runs of a round at once, in one process")
     add.add_argument("--strict", action="store_true", help="refuse a directory whose runs another machine made")
     add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
-    add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a dask.distributed cluster: tcp://host:8786")
+    add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a trusted dask cluster: tcp://host:8786")
     for name, command, text in (
         ("show", show, "print the tables of an experiment"),
         ("figures", draw, "draw its figures, PNG and SVG, into DIR/figures"),

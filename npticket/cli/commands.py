@@ -7,12 +7,14 @@ from pathlib import Path
 
 from npticket import backend
 from npticket.experiments import costs, files, machine, progress
+from npticket.experiments.directory import check_ours
 from npticket.experiments.parts import Experiment, check, load_data
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
 from npticket.experiments.run import Means, outcome, read_recipe, run
 from npticket.experiments.series import planned, trained
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
+from npticket.files import write
 from npticket.report import claims, figures, tables, verdicts
 from npticket.report.paper import Library
 from npticket.train import DivergedError
@@ -123,11 +125,12 @@ def draw(args: Namespace, library: Library) -> int:
 def verify(args: Namespace, library: Library) -> int:
     """Judge the claims that are about the experiments in a directory; status 1 if one does not hold."""
     found = {result.recipe.name: result for result in outcomes(args.folder, library).values()}
+    check_ours(args.folder / name for name in ("claims.json", "claims.md"))
     judged = claims.judge(library.claims, found, library.published)
     made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
     print(f"{made_from}\n\n{verdicts.table(judged)}")
     files.write_json(args.folder / "claims.json", verdicts.as_json(judged))
-    files.write(args.folder / "claims.md", f"{made_from}\n\n{verdicts.markdown(judged)}\n".encode())
+    write(args.folder / "claims.md", f"{made_from}\n\n{verdicts.markdown(judged)}\n".encode())
     print(f"\nWritten: {args.folder / 'claims.json'}, {args.folder / 'claims.md'}")
     return int(any(verdict.status == claims.FAILS for verdict in judged))
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from npticket import backend
-from npticket.cli import status_of
+from npticket.cli.edge import prepare_streams, status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
-from npticket.experiments import files, machine, store, training, workers
+from npticket.experiments import directory, machine, store, training, workers
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.progress import Progress
 from npticket.experiments.recipe import Recipe, scaled
@@ -27,6 +27,7 @@ Sizes = Mapping[str, Mapping[str, int]]  # trials, rounds and steps by size: def
 
 def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: str, argv: Args) -> Namespace:
     """Add the flags that all demos have, parse, and fill in what was not given; `out` may have fields like {net}."""
+    prepare_streams()
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="size", action="store_const", const="quick", help="to see it run")
     size.add_argument("--paper", dest="size", action="store_const", const="paper", help="the paper's setting: long")
@@ -59,7 +60,7 @@ def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: 
 def smaller(recipe: Recipe, args: Namespace) -> Recipe:
     """The paper's recipe as the arguments ask for it, with the ticket and one control."""
     sizes = {name: getattr(args, name) for name in ("trials", "rounds", "seed")}
-    return replace(scaled(recipe, args.steps), series=recipe.series[:2], **sizes)
+    return replace(scaled(recipe, args.steps), series=recipe.series[:2], train_at=(), **sizes)
 
 
 class Journal:
@@ -67,7 +68,7 @@ class Journal:
 
     def __init__(self, recipe: Recipe, data: Dataset, args: Namespace) -> None:
         self.recipe, self._data, self._folder = recipe, data, args.out
-        experiment, moved = Experiment(recipe, PARTS), files.set_aside(args.out)
+        experiment, moved = Experiment(recipe, PARTS), directory.set_aside(args.out)
         self._task, net = experiment.task, experiment.net
         described = machine.describe(data, args.jobs, args.backend, args.engine)
         self.store = store.Store(args.out, experiment, described)

@@ -1,6 +1,5 @@
 """`npticket publish`: of an experiment's directory, what belongs into a repository, and the page about it."""
 
-import shutil
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,8 +8,10 @@ from tempfile import TemporaryDirectory
 
 from npticket.cli.commands import outcomes
 from npticket.experiments import files, tables
+from npticket.experiments.directory import check_free, check_ours
 from npticket.experiments.recipe import Recipe, in_full, scaled, to_json
 from npticket.experiments.tables import Outcome
+from npticket.files import write
 from npticket.report import claims, figures, page, verdicts
 from npticket.report.figures import Sweep
 from npticket.report.paper import Library
@@ -28,6 +29,7 @@ def publish(args: Namespace, library: Library) -> int:
         raise files.StoreError(
             f"{goal} holds a single experiment, {args.folder} several; publish into another directory"
         )
+    check_ours([goal / CLAIMS])
     sweep = _sweep([outcome.recipe for outcome in found.values()], library)
     for folder, outcome in found.items():
         plots = () if sweep else library.plots(outcome.recipe)
@@ -35,22 +37,23 @@ def publish(args: Namespace, library: Library) -> int:
     drawn = draw(goal, library)
     made = written(goal, library, drawn)
     for name, text in made.items():
-        files.write(goal / name, text.encode())
+        write(goal / name, text.encode())
     print("\n".join(str(goal / name) for name in (*drawn, *made)))
     return 0
 
 
 def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
     """Write the data of an experiment, with those curves that `outcome` has."""
+    check_free(goal)
     goal.mkdir(parents=True, exist_ok=True)
     results = (folder / "results.csv").read_bytes()
     data = {name: value for name, value in outcome.manifest["data"].items() if name != "source"}  # where it was there
     files.write_json(goal / "recipe.json", to_json(outcome.recipe))
     files.write_json(goal / "manifest.json", {**outcome.manifest, "data": data})
-    files.write(goal / "results.csv", results)
+    write(goal / "results.csv", results)
     for series in outcome.measured:
-        files.write(goal / f"{series}.csv", (folder / f"{series}.csv").read_bytes())
-    files.write(goal / "curves.csv", tables.text(tables.curve_columns(outcome.task), outcome.curves).encode())
+        write(goal / f"{series}.csv", (folder / f"{series}.csv").read_bytes())
+    write(goal / "curves.csv", tables.text(tables.curve_columns(outcome.task), outcome.curves).encode())
 
 
 def draw(goal: Path, library: Library) -> list[str]:
@@ -68,7 +71,7 @@ def draw(goal: Path, library: Library) -> list[str]:
         pngs = {image.relative_to(goal).as_posix(): path for image, path in pairs}
         shown = [name for name in pngs if not text or f"({name})" in text]
         for name in shown:
-            shutil.copyfile(pngs[name], goal / name)
+            write(goal / name, pngs[name].read_bytes())
     return shown
 
 
@@ -85,7 +88,7 @@ def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str
 
 
 def _page(goal: Path) -> str:
-    return (goal / PAGE).read_text() if (goal / PAGE).exists() else ""
+    return (goal / PAGE).read_text(encoding="utf-8") if (goal / PAGE).exists() else ""
 
 
 def _sweep(recipes: Sequence[Recipe], library: Library) -> Sweep | None:

@@ -1,5 +1,6 @@
 """Where a dataset's files are: a folder that was named, $NPTICKET_DATA, the user's cache, or a download into it."""
 
+import errno
 import os
 import sys
 import threading
@@ -13,6 +14,9 @@ from pathlib import Path
 
 from npticket.datasets.dataset import DataError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REFUSED = "CERTIFICATE_VERIFY_FAILED"  # as OpenSSL says it, through all libraries
+WHY = "is there a proxy in between (REQUESTS_CA_BUNDLE names the authorities to trust), or is the clock wrong?"
 PATIENCE = 4.0  # seconds that the mirrors have, all together, to show that they can be reached
 
 
@@ -40,7 +44,10 @@ def find(
                 return candidate, source
         lacking = missing(root)
         raise DataError(f"neither {source} nor its subfolder {name}/ holds all files; in {root} missing: {lacking}")
-    cache = cache_folder() / name
+    try:
+        cache = cache_folder() / name
+    except RuntimeError as error:
+        raise OutOfReach(f"there is no cache folder ({error}): XDG_CACHE_HOME names one") from error
     if missing(cache):
         download(files, mirrors, cache)
     return cache, str(cache)
@@ -70,6 +77,8 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutOfReach(f"the cache folder {folder} cannot be made ({error}); XDG_CACHE_HOME names another") from error
+    if not os.access(folder, os.W_OK):
+        raise OutOfReach(f"the cache folder {folder} cannot be written to; XDG_CACHE_HOME names another")
     if not (mirrors := _reachable(mirrors, next(iter(files)))):
         raise OutOfReach("no mirror can be reached from here")
     shows_bar = sys.stderr.isatty() and find_spec("tqdm") is not None
@@ -82,9 +91,13 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
                 pooch.retrieve(mirror + name, checksum, fname=name, path=folder, downloader=fetch)
                 break
             except (OSError, ValueError) as error:  # no answer, cut off, HTTP error; wrong checksum
+                if isinstance(error, OSError) and error.errno in FULL:
+                    raise DataError(f"there is no room for {name} in {folder}; XDG_CACHE_HOME names another") from error
                 failures.append(f"{mirror}: {error}")
         else:
             listing = "\n  ".join(failures)
+            if all(REFUSED in failure for failure in failures):
+                raise OutOfReach(f"the certificate of {', '.join(mirrors)} is refused: {WHY}")
             raise DataError(f"no mirror delivered {name} intact; fetch it yourself and name its folder:\n  {listing}")
 
 
@@ -94,8 +107,11 @@ def _reachable(mirrors: Sequence[str], file: str) -> list[str]:
 
     def ask(mirror: str) -> None:
         with suppress(OSError):
-            with suppress(urllib.error.HTTPError):  # that is an answer, too
+            try:
                 urllib.request.urlopen(urllib.request.Request(mirror + file, method="HEAD"), timeout=PATIENCE).close()
+            except urllib.error.URLError as error:  # a status is an answer, too, and so is a refused certificate
+                if not isinstance(error, urllib.error.HTTPError) and REFUSED not in str(error):
+                    return
             answered.add(mirror)
 
     threads = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in mirrors]

@@ -8,7 +8,6 @@ that of the machine that made it.
 import hashlib
 import io
 import json
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -17,12 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from npticket.backend import Json
-from npticket.experiments.files import StoreError, check_run, write
+from npticket.experiments.directory import RUN
+from npticket.experiments.files import StoreError, check_run
 from npticket.experiments.growth import GROWS, WORDS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe, to_json
 from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.values import AllLimits, foreign
+from npticket.files import write
 
 ORIGIN = "origin"  # its name among a run's arrays
 KINDS = {"experiment": str, "series": str, "round": int, "trial": int, "given": dict, "machine": str}
@@ -53,7 +54,7 @@ class RunFiles:
     def present(self) -> Iterable[Key]:
         """Yield the runs whose files are there; StoreError names one that is no run, or one of another recipe."""
         for path in sorted(self._folder.glob("*.npz")):
-            named = re.fullmatch(r"(.+)-round(\d+)-trial(\d+)", path.stem)
+            named = RUN.fullmatch(path.name)
             key = Key(named[1], int(named[2]), int(named[3])) if named else None
             if key is None or key.file != path.name:
                 raise StoreError(f"{path} is not named like a run, <series>-round<r>-trial<t>.npz; move it away")

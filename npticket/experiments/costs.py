@@ -17,7 +17,7 @@ import numpy as np
 from npticket import engine as engines
 from npticket.backend import Json
 from npticket.datasets import Dataset, Split, cache_folder
-from npticket.experiments import files, machine
+from npticket.experiments import directory, files, machine
 from npticket.experiments.parts import Experiment
 from npticket.experiments.progress import words
 from npticket.experiments.recipe import in_full
@@ -180,5 +180,5 @@ def _write(key: str, cost: Cost) -> None:
     with suppress(OSError, RuntimeError, files.StoreError):
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with files.lock(path.with_suffix(".lock")):
+        with directory.lock(path.with_suffix(".lock")):
             files.write_json(path, _read() | {key: cost})

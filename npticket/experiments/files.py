@@ -1,13 +1,8 @@
-"""Files that are complete or not there at all, what a run's must hold, and folders that one process has for itself."""
+"""JSON that people read, and what the file of a run must hold."""
 
-import io
 import json
 import math
-import os
-import sys
-import time
 from collections.abc import Callable, Mapping
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +11,13 @@ from npticket.backend import Json
 from npticket.experiments.measured import ROWS, refusal
 from npticket.experiments.tables import INTEGERS, WHO, curves_measured, result_columns
 from npticket.experiments.values import Limits
+from npticket.files import write
 from npticket.params import Shapes
 from npticket.task import Task
-
-EXPERIMENT = ("recipe.json", "manifest.json", "results.csv", "curves.csv", "runs", "figures", "claims.json")
 
 
 class StoreError(ValueError):
     """A directory that cannot be used; the message says which file is wrong and what to do."""
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file that is complete under its name, or not there at all."""
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def write_json(path: Path, value: Json) -> None:
@@ -106,35 +90,3 @@ def _check_training(run: Mapping[str, np.ndarray], size: int, task: Task, need: 
         need(end.shape == (size,) and end.dtype in (np.float32, np.float64), f"end is not {size} floats")
         need(bool(np.isfinite(end).all()), "end is not finite")
         need(not end[~np.unpackbits(run["masks"])[:size].astype(bool)].any(), "end is not 0 where pruned")
-
-
-def lock(path: Path) -> io.TextIOWrapper:
-    """Hold the directory for this process; the system lets go of it when the process ends, however it ends."""
-    file = open(path, "a")  # noqa: SIM115 - stays open as long as the store does
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise StoreError(f"another process is at work in {path.parent}; wait for it, or choose another") from error
-    return file
-
-
-def set_aside(folder: Path) -> Path | None:
-    """Move what an earlier experiment left in `folder` into a subfolder `earlier-<time>`; return it, or None."""
-    old = [folder / name for name in EXPERIMENT if (folder / name).exists()]
-    if not old:
-        return None
-    with lock(folder / ".lock"):  # not under the feet of a process that is at work there
-        name = time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(old[0].stat().st_mtime))
-        goal = next(g for n in count() if not (g := folder / (f"{name}-{n}" if n else name)).exists())
-        goal.mkdir()
-        for path in old:
-            path.replace(goal / path.name)
-    return goal

@@ -107,7 +107,7 @@ def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
     if len(recipe.series) < len(paper.series):
         smaller.append(f"{len(recipe.series)} of {len(paper.series)} series")
     same = scaled(paper, recipe.steps)
-    free = {"name", "source", "rounds", "trials", "series", "seed"}
+    free = {"name", "source", "rounds", "trials", "series", "seed", "train_at"}  # of the paper's own, or no matter
     other = [f.name for f in fields(Recipe) if f.name not in free and getattr(recipe, f.name) != getattr(same, f.name)]
     said = [("reduced: ", smaller), ("not the paper's: ", other)]
     return "; ".join(word + ", ".join(parts) for word, parts in said if parts)

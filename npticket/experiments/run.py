@@ -3,8 +3,7 @@
 Every run is a function of the recipe and its place, so the results do not depend on who trained what, or when.
 """
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,16 +15,19 @@ import numpy as np
 from npticket.datasets import Dataset, Shared
 from npticket.experiments import costs, machine, measured, tables, training
 from npticket.experiments.checkpoints import Checkpoints, beside
+from npticket.experiments.cluster import Cluster
+from npticket.experiments.directory import scratch
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment, Parts, check
 from npticket.experiments.progress import Progress, percent
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, reduced
 from npticket.experiments.schedule import Schedule
-from npticket.experiments.series import Key, Measure, trained
+from npticket.experiments.series import Key, Measure, planned, trained
 from npticket.experiments.store import Store
 from npticket.experiments.training import Means
 from npticket.experiments.values import check_tables
-from npticket.experiments.workers import Cluster, Workers, threads_each
+from npticket.experiments.workers import Workers, threads_each
+from npticket.files import naming
 from npticket.task import misfit
 from npticket.train import DivergedError
 
@@ -83,11 +85,9 @@ def _train(
     with ExitStack() as stack:
         sent: Dataset | Shared = data
         if jobs > 1 and not scheduler:  # processes of this machine share one copy of the data
-            folder = schedule.store.folder / ".data"
-            shutil.rmtree(folder, ignore_errors=True)  # what a killed process left there
-            folder.mkdir()
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            sent = Shared(data, folder)
+            folder = stack.enter_context(scratch(schedule.store.folder))
+            with naming(folder):
+                sent = Shared(data, folder)
         call, lost = partial(training.train_runs, light, sent, means, checkpoints=checkpoints), 0
         lock_step = means.lock_step or means.array_module != "numpy"
         while schedule.missing:
@@ -160,6 +160,10 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except ValueError as error:
         raise StoreError(f"{error}" if str(folder) in str(error) else f"{folder}: {error}") from error
+    finished, drawn = {*map(_key, results)}, {*map(_key, curves)}  # a kill may come between the two tables
+    if (folder / "runs").exists():  # in what was published, many runs have no curves
+        results = [row for row in results if _key(row) in drawn]
+    curves = [row for row in curves if _key(row) in finished]
     data = (manifest := read_json(folder / "manifest.json"))["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:
@@ -167,8 +171,21 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
     trials = len({row["trial"] for row in results})
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
     said = (f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps", reduced(recipe, parts.published), tf32)
-    note = "; ".join(filter(None, said))
+    note = "; ".join(filter(None, (*said, _unfinished(recipe, parts, results))))
     return tables.Outcome(recipe, manifest, results, curves, title, note, task, parts.series, rows)
+
+
+def _unfinished(recipe: Recipe, parts: Parts, results: Sequence[tables.Row]) -> str:
+    """Say how many runs are there, if some are missing."""
+    if not set(recipe.series) <= parts.series.keys():
+        return ""
+    runs = trained(planned(recipe, parts.series))
+    there = len({_key(row) for row in results}.intersection(runs))
+    return f"unfinished: {there:,} of {len(runs):,} runs are there" if there < len(runs) else ""
+
+
+def _key(row: tables.Row) -> Key:
+    return Key(row["series"], row["round"], row["trial"])
 
 
 def read_recipe(folder: str | Path) -> Recipe:

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import replace
 
+from npticket.experiments.cluster import Cluster
 from npticket.experiments.parts import Experiment
 from npticket.experiments.series import Key, Measure, planned, taken_along
 from npticket.experiments.store import Store
 from npticket.experiments.training import Asked
-from npticket.experiments.workers import Cluster, Workers
+from npticket.experiments.workers import Workers
 from npticket.train import DivergedError
 
 Group = list[Key]  # runs that train together

@@ -16,15 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from npticket.backend import Array, Json
-from npticket.experiments import measured, tables
+from npticket.experiments import directory, measured, tables
 from npticket.experiments.binding import ORIGIN, RunFiles, digest
-from npticket.experiments.files import StoreError, lock, read_json, write, write_json
+from npticket.experiments.files import StoreError, read_json, write_json
 from npticket.experiments.growth import refusal
 from npticket.experiments.manifest import Manifest
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
 from npticket.experiments.series import Key, Run, planned
+from npticket.files import write
 
 TABLES_EVERY = 10.0  # seconds between writings of the tables, at least: they grow with every run
 TABLES_SHARE = 50  # and as many times what the last writing took
@@ -46,9 +47,11 @@ class Store(AbstractContextManager["Store"]):
         self.folder, self.runs = Path(folder), planned(recipe, experiment.parts.series)
         self._order = {series: i for i, series in enumerate(recipe.series)}
         self._next_tables = 0.0
+        directory.check_free(self.folder)
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
-        self._lock = lock(self.folder / ".lock")
+        self._lock = directory.lock(self.folder / ".lock")
         try:
+            directory.clear(self.folder)
             same = self._asks_for(recipe)
             self._manifest = Manifest(self.folder / "manifest.json", manifest)
             is_bound, data = self._manifest.is_bound, self._manifest.data["sha256"]
@@ -111,18 +114,21 @@ class Store(AbstractContextManager["Store"]):
                     raise StoreError(f"{self._files.path(key)} {said}, to train these runs again")
 
     def write_tables(self) -> None:
-        """Write results.csv and curves.csv from all runs, ordered by round, series and trial; and those of measures."""
+        """Write curves.csv, then results.csv, which has no run that the other lacks, by round, series and trial.
+
+        And a table for each series of measures.
+        """
         began = time.monotonic()
         everything = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
         keys = [key for key in everything if not self.holds(key, ROWS)]
         results = tables.text(tables.result_columns(self._task), map(self.result, keys))
         curves = tables.text(tables.curve_columns(self._task), (row for key in keys for row in self._curve(key)))
-        write(self.folder / "results.csv", results.encode())
         write(self.folder / "curves.csv", curves.encode())
         rows = {key: self._runs[key][ROWS] for key in everything if self.holds(key, ROWS)}
         for series in {key.series for key in rows}:
             table = measured.text({key: array for key, array in rows.items() if key.series == series})
             write(self.folder / f"{series}.csv", table.encode())
+        write(self.folder / "results.csv", results.encode())
         now = time.monotonic()
         self._next_tables = now + max(TABLES_EVERY, TABLES_SHARE * (now - began))
 

@@ -1,14 +1,13 @@
-"""Training runs side by side: in this process, in several, or on a cluster, behind one `submit`."""
+"""Training runs side by side: in this process or in several, behind one `submit`."""
 
 import multiprocessing
-import operator
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from concurrent.futures import BrokenExecutor, Executor, Future, wait
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain
 from multiprocessing import resource_tracker
@@ -21,7 +20,7 @@ from npticket.params import Params
 from npticket.record import Fit, join_trials
 from npticket.streams import Place
 
-CONNECT = "20s"  # how long a cluster's scheduler may take to answer
+STOPS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
 _call: Callable[..., object]  # in a worker process: what it was started for, with the data
 
@@ -92,7 +91,7 @@ class Workers:
             raise ImportError(f"{self.jobs} jobs need joblib (pip install joblib); 1 job does not") from error
         self._others = set(multiprocessing.active_children())
         resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
-        with _interrupts_held_back():
+        with _stops_held_back(), _semaphores():
             start = {"initializer": _prepare, "initargs": (self._call, os.getpid())}
             pool = ProcessPoolExecutor(self.jobs, timeout=None, env=dict.fromkeys(THREAD_VARIABLES, "1"), **start)
             self._executor, self._kill = pool, partial(pool.shutdown, kill_workers=True)
@@ -109,7 +108,7 @@ class Workers:
             self._kill()
             # Loky may overlook processes that it had only just started.
             for process in set(multiprocessing.active_children()) - self._others:
-                process.terminate()
+                process.kill()
         finally:
             threading.excepthook = hook
 
@@ -128,7 +127,10 @@ class Workers:
 def _prepare(call: Callable[..., object], parent: int) -> None:
     global _call
     _call = call
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides
+    for number in STOPS - {signal.SIGTERM}:  # a terminal's reach the whole group; the main process decides
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -144,38 +146,25 @@ def _make_call(**arguments: object) -> object:
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back while processes start; a signal blocked here is blocked in them too, from birth."""
+def _semaphores() -> Iterator[None]:
+    """Say what is wrong where the system gives none of those by which processes talk to each other."""
+    try:
+        yield
+    except OSError as error:
+        raise RuntimeError(
+            f"processes cannot be started ({error.strerror or error}): is /dev/shm full, read-only or not there? "
+            "--jobs 1 needs none"
+        ) from error
+
+
+@contextmanager
+def _stops_held_back() -> Iterator[None]:
+    """Hold Ctrl-C and the like back while processes start; a signal blocked here is blocked in them too, from birth."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class Cluster(AbstractContextManager["Cluster"]):
-    """What Workers are, on those of a dask.distributed scheduler at `address`, such as "tcp://host:8786"."""
-
-    def __init__(self, call: Callable[..., object], address: str) -> None:
-        try:
-            from distributed import Client, KilledWorker
-        except ImportError as error:
-            raise ImportError("a cluster needs dask.distributed: pip install npticket[cluster]") from error
-        try:
-            self._client = Client(address, timeout=CONNECT)
-        except (OSError, ValueError) as error:
-            raise RuntimeError(f"there is no cluster to be reached at {address}: {error}") from error
-        self.jobs = max(1, sum(self._client.nthreads().values()))
-        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor, CancelledError, KilledWorker)
-        self._sent = self._client.scatter(call, broadcast=True, hash=False)
-        self._executor = self._client.get_executor(pure=False, retries=3)
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    def submit(self, **arguments: object) -> Future:
-        """Make the call with these arguments when a worker is free."""
-        return self._executor.submit(operator.call, self._sent, **arguments)

@@ -13,6 +13,7 @@ import numpy as np
 
 from npticket.engine.living import dense_layers, living_units
 from npticket.engine.products import UNITS, groups
+from npticket.files import writing
 from npticket.params import Params, check_masks
 from npticket.protocols import Layer, Net
 
@@ -40,9 +41,9 @@ class SparseNet:
         return np.concatenate([self._predict(x[i : i + self._chunk]) for i in range(0, len(x), self._chunk)])
 
     def save(self, path: str | Path) -> None:
-        """Write a file that `load_sparse` reads."""
+        """Write a file that `load_sparse` reads: complete, or what was there before stays."""
         bits, values = np.packbits(self._kept.flat), self._theta.flat[self._kept.flat]
-        with open(path, "wb") as file:
+        with writing(path) as file:
             np.savez_compressed(file, layout=_layout(self.net), kept=bits, values=values, allow_pickle=False)
 
     def _predict(self, x: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
+from npticket.files import writing
 from npticket.report.quantities import Quantity, legend
 
 if TYPE_CHECKING:
@@ -145,9 +146,10 @@ def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
     figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(picture.legend)))  # the panels keep theirs
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{picture.stem}.png", folder / f"{picture.stem}.svg"
-    figure.savefig(png, dpi=150, metadata={"Software": None})
-    with matplotlib.rc_context({"svg.hashsalt": "npticket"}):
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    with writing(png) as file:
+        figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(svg) as file:
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return [png, svg]
 
 

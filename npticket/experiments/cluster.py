@@ -1,0 +1,39 @@
+"""Training runs side by side on the workers of a dask cluster, behind the `submit` that Workers have, too."""
+
+import operator
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, CancelledError, Future
+from contextlib import AbstractContextManager
+
+CONNECT = "20s"  # how long a cluster's scheduler may take to answer
+
+
+class Cluster(AbstractContextManager["Cluster"]):
+    """What Workers are, on those of a dask.distributed scheduler at `address`, such as "tcp://host:8786"."""
+
+    def __init__(self, call: Callable[..., object], address: str) -> None:
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError as error:
+            raise ImportError("a cluster needs dask.distributed: pip install npticket[cluster]") from error
+
+        class Quiet(Client):
+            def __del__(self) -> None:  # of one that never connected it would complain, or wait for ever; `close` does
+                pass
+
+        try:
+            self._client = Quiet(address, timeout=CONNECT)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:  # TypeError: tls:// without certificates
+            hint = "; tls:// needs certificates in dask's configuration" if address.startswith("tls") else ""
+            raise RuntimeError(f"there is no cluster to be reached at {address}: {error}{hint}") from error
+        self.jobs = max(1, sum(self._client.nthreads().values()))
+        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor, CancelledError, KilledWorker)
+        self._sent = self._client.scatter(call, broadcast=True, hash=False)
+        self._executor = self._client.get_executor(pure=False, retries=3)
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def submit(self, **arguments: object) -> Future:
+        """Make the call with these arguments when a worker is free."""
+        return self._executor.submit(operator.call, self._sent, **arguments)

@@ -1,0 +1,150 @@
+"""A folder that an experiment has for itself: locked against others, cleared of scraps, and nothing foreign in it."""
+
+import errno
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from npticket.experiments.files import StoreError, read_json
+from npticket.experiments.recipe import from_json
+from npticket.files import naming
+
+KEPT = ("results.csv", "curves.csv", "claims.json", "claims.md", "figures", ".checkpoints", "manifest.json", "runs",
+        "recipe.json")  # fmt: skip
+RUN = re.compile(r"(.+)-round(\d+)-trial(\d+)\.npz")
+LEFT = re.compile(r"\.(?!claims).+\.[0-9a-f]{16}\.partial")  # by `files.writing`; claims are written without the lock
+SCRATCH = ".data"
+BUSY = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def lock(path: Path) -> io.TextIOWrapper:
+    """Hold a folder, by the file `path` in it, for this process; the system lets go of it when the process ends.
+
+    Raises StoreError where another process holds it, or `path` is a link, which might lead anywhere. Where the file
+    system has no locks, warns, and goes on without.
+    """
+    try:
+        file = open(path, "a", opener=_not_through_links)  # noqa: SIM115 - stays open as long as the store does
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StoreError(f"{path} is a link, which is not followed: remove it") from error
+        raise
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            said = f"the file system of {path.parent} has no locks ({error.strerror}): see to it that only one process"
+            warnings.warn(f"{said} at a time works there", RuntimeWarning, stacklevel=2)
+            return file
+        file.close()
+        if error.errno in BUSY:
+            said = f"another process is at work in {path.parent}; wait for it, or choose another"
+            raise StoreError(said) from error
+        with naming(path):
+            raise
+    return file
+
+
+def _not_through_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a process that was killed left half done in a folder that is locked for this one."""
+    for path in (*folder.glob(".*.partial"), *(folder / "runs").glob("*.partial")):
+        if LEFT.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+    if (folder / SCRATCH).is_symlink():
+        (folder / SCRATCH).unlink()
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Give a folder, in one that is locked for this process, for what is not kept; it is gone when the block ends."""
+    path = folder / SCRATCH
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def check_ours(paths: Iterable[Path]) -> None:
+    """Raise StoreError if what lies at one of `paths`, named as in KEPT, is not an experiment's by its content."""
+    foreign = [path for path in paths if os.path.lexists(path) and not _is_ours(path)]
+    if foreign:
+        raise StoreError(
+            f"{', '.join(map(str, foreign))} {'is' if len(foreign) == 1 else 'are'} there already and not of an "
+            "experiment of npticket: choose another directory"
+        )
+
+
+def check_free(folder: Path) -> None:
+    """Raise StoreError or RecipeError unless the folder is an experiment's, or has nothing in an experiment's way."""
+    if (folder / "recipe.json").exists():
+        from_json(read_json(folder / "recipe.json"))
+    else:
+        check_ours(folder / name for name in KEPT)
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Move what an earlier experiment left in `folder` into a subfolder `earlier-<time>`; return it, or None.
+
+    Raises StoreError, and moves nothing, if there is something of the same name that is not an experiment's.
+    """
+    old = [folder / name for name in KEPT if os.path.lexists(folder / name)]
+    if not old:
+        return None
+    check_ours(old)
+    old = [*(path for path in folder.glob("*.csv") if path not in old and _is_ours(path)), *old]  # of measures
+    with lock(folder / ".lock"):  # not under the feet of a process that is at work there
+        name = time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(old[-1].lstat().st_mtime))
+        goal = next(g for n in count() if not (g := folder / (f"{name}-{n}" if n else name)).exists())
+        goal.mkdir()
+        for path in old:
+            path.replace(goal / path.name)
+    return goal
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file or folder named as in KEPT is an experiment's: by its content, as names are everybody's."""
+    with suppress(OSError, ValueError, AttributeError, RecursionError):  # StoreError, RecipeError are ValueErrors
+        if path.name in ("runs", "figures"):
+            names = {child.name for child in path.iterdir()}
+            if path.name == "runs":
+                return all(RUN.fullmatch(name) or name.endswith(".partial") for name in names)
+            whole = {name for name in names if not name.endswith(".partial")}
+            return whole == {f"{Path(name).stem}{ending}" for name in whole for ending in (".png", ".svg")}
+        if path.name == ".checkpoints":
+            return path.is_dir() and not path.is_symlink()
+        if path.suffix == ".csv":
+            with open(path, "rb") as file:
+                return file.readline(200).startswith((b"trial,series,round,", b"trial,round,"))
+        if path.name == "claims.md":
+            return b"\n| verdict | claim |" in path.read_bytes()
+        if path.name == "claims.json":
+            found = json.loads(path.read_bytes())
+            return isinstance(found, list) and all({"id", "status"} <= claim.keys() for claim in found)
+        found = read_json(path)
+        if path.name == "manifest.json":
+            return isinstance(found.get("data"), dict) and isinstance(found.get("machines"), list)
+        return bool(from_json(found))
+    return False

@@ -1,0 +1,62 @@
+"""Files that are complete under their name or not there at all: all that is kept is written here."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # of a file system that cannot sync folders
+
+
+def write(path: str | Path, content: bytes) -> None:
+    """Write a file that is complete under its name, or not there at all; what was there stays until then."""
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, which gets its name when the block ends well and is removed when it does not.
+
+    Until then it lies beside its place, under a name that nobody can foresee. No link is followed: one at `path` is
+    replaced. Whatever fails is an OSError that names `path`.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    with naming(path):
+        try:
+            with open(partial, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an OSError name `path`: those of writing to an open file name nothing, and NumPy's do not say why."""
+    try:
+        yield
+    except OSError as error:  # NumPy's, without a number: fewer bytes were written than it wanted
+        raise OSError(error.errno or errno.ENOSPC, error.strerror or str(error), str(path)) from error
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder's names to the disk: without it, a file that was renamed may be lost with the power."""
+    if os.name != "posix":
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+    finally:
+        os.close(number)
