@@ -130,7 +130,9 @@ def test_every_byte_counts(tmp_path):
         refused()
 
 
-@pytest.mark.parametrize("origin", [{"trial": "1"}, {"given": []}, {"more": 1}, {"round": True}])
+@pytest.mark.parametrize(
+    "origin", [{"trial": "1"}, {"given": []}, {"given": {"masks": []}}, {"more": 1}, {"round": True}]
+)
 def test_an_origin_that_is_none_is_refused(origin, tmp_path):
     opened(tmp_path).close()
     planted(tmp_path / "runs" / KEY.file, made_up(), **origin)

@@ -205,3 +205,11 @@ def test_a_table_that_is_none_is_refused_by_name(text, tmp_path):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"counted\.csv"):
         measured.read(path)
+
+
+def test_a_line_of_a_run_that_there_cannot_be_is_refused(tmp_path):
+    measure(COUNTED, tmp_path)
+    path = tmp_path / "counted.csv"
+    path.write_text(path.read_text().replace("\n1,1,", "\n9,1,", 1))
+    with pytest.raises(StoreError, match=r"counted\.csv, line 11: the recipe has 2 trials, from 0 on, and no trial 9"):
+        run.outcome(tmp_path, MINE)

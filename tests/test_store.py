@@ -288,7 +288,11 @@ def test_a_full_disk_at_the_end_does_not_keep_the_lock(tmp_path, monkeypatch):
     opened(tmp_path).close()
 
 
-@pytest.mark.parametrize(("name", "content"), [("recipe.json", "[]"), ("manifest.json", "[]"), ("manifest.json", "{}")])
+NO_JSON = [("recipe.json", "[]"), ("manifest.json", "[]"), ("manifest.json", "{}"),
+           ("manifest.json", '{"data": {}, "machines": [1]}')]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content"), NO_JSON)
 def test_json_of_another_kind_is_named(name, content, tmp_path):
     opened(tmp_path).close()
     (tmp_path / name).write_text(content)

@@ -155,11 +155,11 @@ def test_what_is_published_passes(tmp_path):
     small = figures.compact(found, figures.DEFAULT)
     assert 0 < len(small.curves) < len(found.curves)
     asked = Experiment(found.recipe, PARTS)
-    check_tables(asked, small.results, small.curves)
+    check_tables(asked, small.results, small.curves, {})
     row = next(row for row in small.curves if row["test_acc"] != "" and row["step"] == 12)
     worse = [other | {"test_acc": 0.99} if other is row else other for other in small.curves]
     with pytest.raises(ValueError, match=r"test_acc 0\.99 at step 12 is not final_test_acc"):
-        check_tables(asked, small.results, worse)
+        check_tables(asked, small.results, worse, {})
 
 
 def test_series_that_nobody_knows_here_are_held_to_the_recipe(table):

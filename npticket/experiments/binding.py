@@ -134,6 +134,8 @@ def _origin(array: np.ndarray) -> Origin:
     found = json.loads(str(array))
     if not isinstance(found, dict) or {name: type(value) for name, value in found.items()} != KINDS:
         raise ValueError("its origin is none")
+    if not all(isinstance(digest, str) for digest in found["given"].values()):
+        raise ValueError("its origin is none")
     return found
 
 

@@ -22,7 +22,9 @@ class Manifest:
         now = json.loads(json.dumps(now))
         self._path, self.data, self._machine = path, now["data"], now["machine"]
         there = read_json(path) if path.exists() else {"data": self.data, "machines": []}
-        if not isinstance(there.get("data"), dict) or not isinstance(there.get("machines"), list):
+        machines = there.get("machines")
+        described = isinstance(machines, list) and all(isinstance(machine, dict) for machine in machines)
+        if not isinstance(there.get("data"), dict) or not described:
             raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
         if there["data"] | {"source": ""} != self.data | {"source": ""}:
             raise StoreError(f"{path.parent} was made from other data: {there['data']} there, {self.data} now")
@@ -30,8 +32,8 @@ class Manifest:
             raise StoreError(f"{path.parent} was made by another version of npticket: choose another directory")
         self.is_bound = "format" in there
         self._there = there
-        machines = ({name: value for name, value in machine.items() if name != "runs"} for machine in there["machines"])
-        self._machines = {_digest(machine): machine for machine in machines}
+        bare = ({name: value for name, value in machine.items() if name != "runs"} for machine in there["machines"])
+        self._machines = {_digest(machine): machine for machine in bare}
 
     @property
     def here(self) -> str:

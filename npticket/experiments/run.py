@@ -155,7 +155,7 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
         curves = tables.read(folder / "curves.csv", tables.curve_columns(task))
         there = {name: folder / f"{name}.csv" for name in recipe.series}
         rows = {name: measured.read(path) for name, path in there.items() if path.exists()}
-        check_tables(experiment, results, curves)
+        check_tables(experiment, results, curves, rows)
     except FileNotFoundError as error:
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except ValueError as error:

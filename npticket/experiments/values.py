@@ -153,7 +153,9 @@ def _both(value: float) -> tuple[float, float]:
     return value, float(f"{value:.5g}")
 
 
-def check_tables(experiment: Experiment, results: Sequence[Row], curves: Sequence[Row]) -> None:
+def check_tables(
+    experiment: Experiment, results: Sequence[Row], curves: Sequence[Row], measured: Mapping[str, Sequence[Row]]
+) -> None:
     """Raise ValueError, naming table and line, for rows that no run of the recipe can have left, or that are twice.
 
     Where only one of the tables has a run, the two are not held against each other.
@@ -176,3 +178,7 @@ def check_tables(experiment: Experiment, results: Sequence[Row], curves: Sequenc
         if wrong or (key, step) in seen:
             raise ValueError(f"curves.csv, line {line}: {wrong or 'the step is there twice'}")
         seen.add((key, step))
+    for series, rows in measured.items():
+        for line, row in enumerate(rows, start=2):
+            if wrong := foreign(Key(series, row["round"], row["trial"]), experiment):
+                raise ValueError(f"{series}.csv, line {line}: {wrong}")
