@@ -582,8 +582,9 @@ def test_blas_uses_one_thread_while_training_and_as_many_as_before_afterwards():
 
 @pytest.fixture
 def no_threadpoolctl(monkeypatch):
-    """As where it is not installed, and where nothing was warned of yet."""
+    """As where it is not installed and NumPy brings no OpenBLAS, which would tell, and nothing was warned of yet."""
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    monkeypatch.setattr(backend, "openblas", lambda *_: None)
     backend._warn_of_threads.cache_clear()
     for name in backend.THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
