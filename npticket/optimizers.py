@@ -44,6 +44,7 @@ class SGD:
 
     def __init__(self, masks: Params, lr: float | Schedule, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
+        _check(momentum=momentum, weight_decay=weight_decay)
         self.momentum, self.weight_decay, self.steps = momentum, weight_decay, 0
         self._survivors = _Survivors(masks)
         self._v: Array = None
@@ -88,6 +89,9 @@ class Adam:
         self, masks: Params, lr: float | Schedule, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
     ) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
+        _check(beta1=beta1, beta2=beta2)
+        if not eps > 0:
+            raise ValueError(f"eps must be above 0, got {eps}")
         self.beta1, self.beta2, self.eps, self.steps = beta1, beta2, eps, 0
         self._survivors = _Survivors(masks)
         self._m: Array = None
@@ -120,6 +124,13 @@ class Adam:
         c1, c2 = 1 - self.beta1**t, 1 - self.beta2**t
         r = ((1 - self.beta2) / c2) ** 0.5
         return self.eps / r, self.schedule(self.steps) * (1 - self.beta1) / (c1 * r)
+
+
+def _check(**options: float) -> None:
+    """Raise ValueError, naming the option, for what is not at least 0 and less than 1."""
+    for name, value in options.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must be at least 0 and less than 1, got {value}")
 
 
 def flush(moments: Array) -> None:

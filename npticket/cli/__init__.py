@@ -13,6 +13,7 @@ from npticket.engine import ENGINES
 from npticket.experiments.files import StoreError
 from npticket.experiments.recipe import RecipeError
 from npticket.papers import LIBRARY
+from npticket.reading import printable
 from npticket.report.paper import Library
 from npticket.train import DivergedError
 
@@ -42,7 +43,7 @@ def status_of(work: Callable[[], int], on_interrupt: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except FAILURES as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)  # it may quote a file, or be about one's name
         return 2
 
 

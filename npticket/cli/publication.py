@@ -11,10 +11,12 @@ from npticket.cli.commands import outcomes
 from npticket.experiments import files, tables
 from npticket.experiments.recipe import Recipe, in_full, scaled, to_json
 from npticket.experiments.tables import Outcome
+from npticket.reading import UnreadableError, read_text
 from npticket.report import claims, figures, page, verdicts
 from npticket.report.figures import Sweep
 from npticket.report.paper import Library
 
+LARGEST_PAGE = 1 << 20  # bytes
 PAGE, CLAIMS = "README.md", "claims.json"
 
 
@@ -83,7 +85,10 @@ def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str
 
 
 def _page(goal: Path) -> str:
-    return (goal / PAGE).read_text() if (goal / PAGE).exists() else ""
+    try:
+        return read_text(goal / PAGE, LARGEST_PAGE) if (goal / PAGE).exists() else ""
+    except UnreadableError as error:
+        raise files.StoreError(str(error)) from error
 
 
 def _sweep(recipes: Sequence[Recipe], library: Library) -> Sweep | None:
@@ -116,7 +121,7 @@ def _flags(outcome: Outcome, library: Library) -> str | None:
         return None
     flags = {name: value for name, value in {"steps": recipe.steps, **changes}.items() if getattr(given, name) != value}
     for name, default in (("engine", "fast"), ("backend", "numpy")):
-        used = {machine[name] for machine in outcome.manifest["machines"]}
+        used = {str(machine.get(name, default)) for machine in outcome.manifest["machines"]}
         if len(used) == 1 and default not in used:
             flags[name] = used.pop()
     texts = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in flags.items()}

@@ -8,13 +8,16 @@ import time
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
 from npticket.backend import Json
 from npticket.experiments.tables import INTEGERS, WHO, curves_measured, result_columns
+from npticket.reading import read_text, shown
 from npticket.task import Task
 
+LARGEST, DEEPEST = 1 << 24, 20  # bytes of a JSON file, and its levels
 EXPERIMENT = ("recipe.json", "manifest.json", "results.csv", "curves.csv", "runs", "figures", "claims.json")
 
 
@@ -43,14 +46,52 @@ def json_text(value: Json) -> str:
 
 
 def read_json(path: Path) -> dict[str, Json]:
-    """Read a JSON object; StoreError names the file if it is none."""
+    """Read a JSON object; StoreError names the file if it is none, or has what our files do not have.
+
+    That is a name twice, NaN, texts that cannot be printed, and anything nested more deeply than DEEPEST.
+    """
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        text = read_text(path, LARGEST)
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        _check_json(value)
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path} holds no JSON object with named fields")
     return value
+
+
+def read_manifest(path: Path) -> dict[str, Json]:
+    """Read a manifest.json: {"data": {"name": ..., "caveat": ...}, "machines": [{...}, ...]}, and what else it has."""
+    manifest = read_json(path)
+    data, machines = manifest.get("data"), manifest.get("machines")
+    described = isinstance(data, dict) and all(isinstance(data.get(name), str) for name in ("name", "caveat"))
+    if not described or not isinstance(machines, list) or not all(isinstance(machine, dict) for machine in machines):
+        raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
+    return manifest
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    if len(value := dict(pairs)) < len(pairs):
+        raise ValueError(f"of the names {shown([name for name, _ in pairs])} one is there twice")
+    return value
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _check_json(value: Json, depth: int = 0) -> None:
+    """Raise ValueError for texts that cannot be printed, and for what is nested too deeply."""
+    if depth > DEEPEST:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+    if isinstance(value, str) and not value.isprintable():
+        raise ValueError(f"it has a text that cannot be printed, {shown(value)}")
+    if isinstance(value, dict | list):
+        for item in value:  # of an object its names
+            _check_json(item, depth + 1)
+            if isinstance(value, dict):
+                _check_json(value[item], depth + 1)
 
 
 def check_run(path: Path, run: Mapping[str, np.ndarray], size: int, task: Task) -> None:

@@ -15,16 +15,17 @@ import numpy as np
 
 from npticket.datasets import Dataset, Shared
 from npticket.experiments import costs, machine, tables, training
-from npticket.experiments.files import StoreError, read_json
-from npticket.experiments.parts import Experiment, Parts, check
+from npticket.experiments.checks import check, check_data
+from npticket.experiments.consistency import check_rows
+from npticket.experiments.files import StoreError, read_json, read_manifest
+from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.progress import Progress, percent
-from npticket.experiments.recipe import Recipe, RecipeError, from_json, reduced
+from npticket.experiments.recipe import Recipe, from_json, reduced
 from npticket.experiments.schedule import Schedule
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
 from npticket.experiments.training import Means
 from npticket.experiments.workers import Cluster, Workers, threads_each
-from npticket.task import misfit
 from npticket.train import DivergedError
 
 LOST = 3  # times that all workers may be lost without a run being finished in between
@@ -40,10 +41,7 @@ def run(
     """
     means, experiment = means or Means(), Experiment(recipe, parts)
     check(recipe, parts)
-    if wrong := misfit(experiment.net, experiment.task, data):  # before anything is written or trained
-        raise RecipeError(wrong)
-    if recipe.batch > len(data.train):
-        raise RecipeError(f"a batch of {recipe.batch} does not fit into {len(data.train)} training examples")
+    check_data(experiment, data)  # before anything is written or trained
     if (Path(folder) / "results.csv").exists() and not (Path(folder) / "runs").exists():
         raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
     size = sum(int(np.prod(shape)) for shape in experiment.net.body.layout.values())
@@ -131,9 +129,9 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
         curves = tables.read(folder / "curves.csv", tables.curve_columns(task))
     except FileNotFoundError as error:
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise StoreError(str(error)) from error
-    data = (manifest := read_json(folder / "manifest.json"))["data"]
+    data = (manifest := read_manifest(folder / "manifest.json"))["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:
         raise StoreError(f"{folder} has no finished run yet: run the same command again")
@@ -141,7 +139,12 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
     said = (f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps", reduced(recipe, parts.published), tf32)
     note = "; ".join(filter(None, said))
-    return tables.Outcome(recipe, manifest, results, curves, title, note, task, parts.series)
+    found = tables.Outcome(recipe, manifest, results, curves, title, note, task, parts.series)
+    try:
+        check_rows(found)
+    except ValueError as error:
+        raise StoreError(f"{folder}: {error}") from error
+    return found
 
 
 def read_recipe(folder: str | Path) -> Recipe:

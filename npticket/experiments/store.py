@@ -11,8 +11,6 @@ import io
 import json
 import re
 import time
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -22,16 +20,16 @@ import numpy as np
 
 from npticket.backend import Array, Json
 from npticket.experiments import tables
-from npticket.experiments.files import StoreError, check_run, lock, read_json, write, write_json
+from npticket.experiments.files import StoreError, check_run, lock, read_json, read_manifest, write, write_json
 from npticket.experiments.growth import refusal
 from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
 from npticket.experiments.series import Key
+from npticket.reading import UnreadableError, read_npz
 from npticket.task import Task
 
 TABLES_EVERY = 10.0  # seconds between writings of the tables, at least: they grow with every run
 TABLES_SHARE = 50  # and as many times what the last writing took
-UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
-              zipfile.BadZipFile)  # fmt: skip
+MOST_VALUES = 8 << 20  # bytes of a list: a million numbers
 
 
 class Store(AbstractContextManager["Store"]):
@@ -86,11 +84,12 @@ class Store(AbstractContextManager["Store"]):
     def load(self, key: Key) -> dict[str, np.ndarray]:
         """Read a run from its file; StoreError names the file if it is not what a run should be."""
         path = self.folder / "runs" / key.file
+        numbers, curves = tables.result_columns(self._task)[len(tables.WHO) :], tables.curves_measured(self._task)
+        most = dict.fromkeys(("at_steps", "chosen", *curves), MOST_VALUES) | dict.fromkeys(numbers, 8)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                run = {name: file[name] for name in file.files}
-        except UNREADABLE as error:
-            raise StoreError(f"{path} cannot be read ({error}); delete it to train this run again") from error
+            run = read_npz(path, most | {"masks": self._size, "next_masks": self._size, "end": 8 * self._size})
+        except (OSError, UnreadableError) as error:
+            raise StoreError(f"{error}; delete it to train this run again") from error
         check_run(path, run, self._size, self._task)
         return run
 
@@ -158,9 +157,7 @@ class Store(AbstractContextManager["Store"]):
     def _describe(self, manifest: Mapping[str, Json]) -> None:
         """Note this machine; results go on on another one, but only with the same data, wherever these come from."""
         path, now = self.folder / "manifest.json", json.loads(json.dumps(manifest))
-        there = read_json(path) if path.exists() else {"data": now["data"], "machines": []}
-        if not isinstance(there.get("data"), dict) or not isinstance(there.get("machines"), list):
-            raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
+        there = read_manifest(path) if path.exists() else {"data": now["data"], "machines": []}
         if there["data"] | {"source": ""} != now["data"] | {"source": ""}:
             raise StoreError(f"{self.folder} was made from other data: {there['data']} there, {now['data']} now")
         if now["machine"] not in there["machines"]:

@@ -5,6 +5,7 @@ A row of results is one training run, one of curves a validation of it; columns 
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ import numpy as np
 from npticket.backend import Json
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Series
+from npticket.reading import check_size, shown
 from npticket.task import Task
 
+LARGEST, MOST = 1 << 30, 10**12  # bytes of a table; its integers are lower
 WHO = ("trial", "series", "round")
 INTEGERS = {"trial", "round", "early_stop_step", "steps", "step"}
 
@@ -148,17 +151,22 @@ def text(columns: Sequence[str], rows: Iterable[Row]) -> str:
 
 def read(path: str | Path, columns: Sequence[str]) -> list[dict[str, Json]]:
     """Read a table back, numbers as numbers; ValueError names the file if its columns or values are not right."""
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != tuple(columns):
-            raise ValueError(f"{path} has the columns {reader.fieldnames}, expected {', '.join(columns)}")
+    check_size(path, LARGEST)
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
         try:
-            return [{name: _value(name, value) for name, value in row.items()} for row in reader]
-        except (TypeError, ValueError) as error:
+            heads = next(reader, [])
+            if heads != list(columns):
+                raise ValueError(f"it has the columns {shown(heads)}, expected {', '.join(columns)}")
+            return [{name: _value(name, text) for name, text in zip(columns, row, strict=True)} for row in reader]
+        except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
 
 
 def _value(name: str, text: str) -> Json:
     if name == "series" or (name.startswith("test_") and text == ""):  # where nobody looked at the test set
         return text
-    return int(text) if name in INTEGERS else float(text)
+    value = int(text) if name in INTEGERS else float(text)
+    if not (0 <= value < MOST if name in INTEGERS else math.isfinite(value)):
+        raise ValueError(f"{name} is {shown(text)}")
+    return value
