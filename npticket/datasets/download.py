@@ -61,7 +61,7 @@ def read_caveat(folder: Path) -> str:
     try:
         line = " ".join(read_text(path, 1 << 20).strip().partition("\n")[0].split())
     except (OSError, UnreadableError) as error:
-        raise DataError(f"the caveat of the data cannot be read: {error}") from error
+        raise DataError(str(error)) from error
     if not line.isprintable() or len(line) > LONGEST:
         raise DataError(f"{path}: its first line is shown beside every result: expected at most {LONGEST} characters "
                         f"that can be printed, got {shown(line)}")  # fmt: skip

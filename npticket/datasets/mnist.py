@@ -16,6 +16,7 @@ import numpy as np
 from npticket.datasets import packed
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
 from npticket.datasets.download import OutOfReach, caveats, find
+from npticket.reading import printable
 
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -135,5 +136,6 @@ def _bundled_subset(seed: int, reason: str) -> Dataset:
     is_digit = everything.targets[:, None] == np.arange(10)
     rank = is_digit.cumsum(axis=0)[is_digit]  # the how-manieth of its class each image is, from 1
     train, validation = split_off(everything.take(rank <= 400), 500, seed)
-    source, caveat = f"the 5,000 images that come with npticket, because {reason}", "bundled subset of 5,000 images"
+    source = printable(f"the 5,000 images that come with npticket, because {reason}")
+    caveat = "bundled subset of 5,000 images"
     return Dataset("MNIST", train, validation, everything.take(rank > 400), 10, source, caveat)

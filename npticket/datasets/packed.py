@@ -50,6 +50,9 @@ def members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
                 if beside > BESIDE:
                     raise DataError(f"{path} holds much more than the files expected: is it another version?")
                 _exactly(file, size + padding)
+            while rest := file.read(1 << 20):  # to the end, where gzip's checksum is
+                if (beside := beside + len(rest)) > BESIDE:
+                    raise DataError(f"{path} goes on for long after its end: is it another version?")
     except DataError:
         raise
     except (EOFError, OSError, zlib.error, ValueError) as error:

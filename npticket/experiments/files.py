@@ -13,8 +13,9 @@ from typing import NoReturn
 import numpy as np
 
 from npticket.backend import Json
+from npticket.datasets.dataset import LONGEST
 from npticket.experiments.tables import INTEGERS, WHO, curves_measured, result_columns
-from npticket.reading import read_text, shown
+from npticket.reading import UnreadableError, read_text, shown
 from npticket.task import Task
 
 LARGEST, DEEPEST = 1 << 24, 20  # bytes of a JSON file, and its levels
@@ -51,9 +52,10 @@ def read_json(path: Path) -> dict[str, Json]:
     That is a name twice, NaN, texts that cannot be printed, and anything nested more deeply than DEEPEST.
     """
     try:
-        text = read_text(path, LARGEST)
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        value = json.loads(read_text(path, LARGEST), object_pairs_hook=_once, parse_constant=_no_number)
         _check_json(value)
+    except UnreadableError as error:
+        raise StoreError(str(error)) from error
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
@@ -65,7 +67,8 @@ def read_manifest(path: Path) -> dict[str, Json]:
     """Read a manifest.json: {"data": {"name": ..., "caveat": ...}, "machines": [{...}, ...]}, and what else it has."""
     manifest = read_json(path)
     data, machines = manifest.get("data"), manifest.get("machines")
-    described = isinstance(data, dict) and all(isinstance(data.get(name), str) for name in ("name", "caveat"))
+    texts = [data.get("name"), data.get("caveat")] if isinstance(data, dict) else [None]
+    described = all(isinstance(text, str) and len(text) <= LONGEST for text in texts)
     if not described or not isinstance(machines, list) or not all(isinstance(machine, dict) for machine in machines):
         raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
     return manifest

@@ -7,6 +7,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,15 +159,22 @@ def read(path: str | Path, columns: Sequence[str]) -> list[dict[str, Json]]:
             heads = next(reader, [])
             if heads != list(columns):
                 raise ValueError(f"it has the columns {shown(heads)}, expected {', '.join(columns)}")
-            return [{name: _value(name, text) for name, text in zip(columns, row, strict=True)} for row in reader]
+            return [_row(columns, row) for row in reader]
         except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _row(columns: Sequence[str], texts: Sequence[str]) -> dict[str, Json]:
+    if len(texts) != len(columns):
+        raise ValueError(f"it has {len(texts)} values, expected {len(columns)}")
+    return {name: _value(name, text) for name, text in zip(columns, texts, strict=True)}
 
 
 def _value(name: str, text: str) -> Json:
     if name == "series" or (name.startswith("test_") and text == ""):  # where nobody looked at the test set
         return text
-    value = int(text) if name in INTEGERS else float(text)
-    if not (0 <= value < MOST if name in INTEGERS else math.isfinite(value)):
-        raise ValueError(f"{name} is {shown(text)}")
-    return value
+    with suppress(ValueError):
+        value = int(text) if name in INTEGERS else float(text)
+        if 0 <= value < MOST if name in INTEGERS else math.isfinite(value):
+            return value
+    raise ValueError(f"{name} is {shown(text)}, expected {'an integer' if name in INTEGERS else 'a number'}")

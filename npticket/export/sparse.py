@@ -13,7 +13,7 @@ from npticket.engine.living import dense_layers, living_units
 from npticket.engine.products import UNITS, groups
 from npticket.params import Params, check_masks
 from npticket.protocols import Layer, Net
-from npticket.reading import read_npz
+from npticket.reading import UnreadableError, read_npz
 
 SPARSE = 0.026  # density of a matrix below which `Grouped` is faster than `Compact`, for a few examples and for many
 DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch pays
@@ -109,13 +109,13 @@ def to_sparse(net: Net, theta: Params, masks: Params) -> SparseNet:
 
 
 def load_sparse(path: str | Path, net: Net) -> SparseNet:
-    """Read a ticket of `net` that was saved; ValueError, naming the file, if it is anything else."""
+    """Read a ticket of `net` that was saved; UnreadableError, naming the file, if it is anything else."""
     size = (kept := Params.empty(net.body.layout, 1, bool)).flat.size
     found = read_npz(path, {"layout": np.array(_layout(net)).nbytes, "kept": size, "values": 8 * size})
 
     def need(holds: bool, what: str) -> None:
         if not holds:
-            raise ValueError(f"{path} is not a sparse ticket of {net.name}: {what}")
+            raise UnreadableError(f"{path} is not a sparse ticket of {net.name}: {what}")
 
     keys = {"layout", "kept", "values"}
     need(found.keys() == keys, f"it holds {sorted(found)}, expected {sorted(keys)}")
