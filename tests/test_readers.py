@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +121,15 @@ def test_members_are_plain_files_of_the_right_size_once(tmp_path, entries, messa
         packed.members(path, {"a": 3})
     path.write_bytes(gzip.compress(tar(("other", b"2", b""), ("d/a", b"0", b"no!"), ("a", b"0", b"yes"))))
     assert packed.members(path, {"a": 3, "b": 1}) == {"a": b"yes"}
+
+
+def test_an_array_that_is_there_twice_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        for array in (np.zeros(2), np.ones(2)):
+            np.lib.format.write_array(content := io.BytesIO(), array, allow_pickle=False)
+            archive.writestr("a.npy", content.getvalue())
+    with pytest.raises(UnreadableError, match="it has a twice"):
+        read_npz(tmp_path / "x.npz", {"a": 100})
 
 
 def test_arrays_come_back_and_their_names_are_held_to(tmp_path):
@@ -338,7 +348,7 @@ HUGE = 10**400
         ({"augment": Part("flip_and_crop", pad=9)}, "has no options, got {'pad': 9}"),
         ({"task": Part("classify", x=1)}, "task"),
         ({"series": ("winning_ticket", "noise_²")}, "there is no series 'noise_²'"),
-        ({"series": ("winning_ticket", "\x1b[0m")}, r"there is no series '\\x1b\[0m'"),
+        ({"series": ("winning_ticket", "\x1b[0m")}, r"series must .* can be printed, got '\\x1b\[0m'"),
     ],
 )  # fmt: skip
 def test_recipes_beyond_all_bounds_are_refused_by_field(changes, message):
@@ -403,6 +413,14 @@ def test_damaged_directories_are_refused_in_a_sentence(made, capsys, name, old, 
         said = capsys.readouterr()
         assert said.err.startswith("error: ") and message in said.err and len(said.err) < 700
         assert said.err.replace("\n", "").isprintable() and not said.out
+
+
+def test_a_network_that_is_pruned_away_can_be_shown(made, capsys):
+    path = Path("x/results.csv")
+    path.write_text(re.sub(r"(ticket|reinit),1,[\d.]+", r"\1,1,0.0", path.read_text()))
+    pytest.importorskip("matplotlib")
+    for command in (["show"], ["figures"]):
+        assert made(*command, "x") == 0
 
 
 def test_what_a_file_says_is_text_in_markdown_and_in_figures(made, capsys):

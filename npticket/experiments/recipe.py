@@ -79,6 +79,7 @@ class Recipe:
     def _wrong(self) -> Iterator[str]:
         """What is wrong with each field, or nothing."""
         yield wrong_name(self.name)
+        yield wrong_option(self.series, "series")
         for name in ("source", *(f.name for f in fields(self) if isinstance(getattr(self, f.name), Part))):
             value = getattr(self, name)
             yield wrong_option(value.options if isinstance(value, Part) else value, name)
