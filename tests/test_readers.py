@@ -427,7 +427,7 @@ def test_what_a_file_says_is_text_in_markdown_and_in_figures(made, capsys):
     caveat = r"$\frac{1{$ | <!-- end --> [a](b) `c` *d* _e_"
     manifest = json.loads(Path("x/manifest.json").read_text())
     manifest["data"]["caveat"] = caveat
-    manifest["machines"][0]["cpu"] = "<b>fast</b>"
+    manifest["machines"][0] |= {"cpu": "<b>fast</b>", "engine": "fast; rm -rf ~"}
     files.write_json(Path("x/manifest.json"), manifest)
     assert made("verify", "x") in (0, 1)
     assert caveat in capsys.readouterr().out
@@ -435,6 +435,7 @@ def test_what_a_file_says_is_text_in_markdown_and_in_figures(made, capsys):
     pytest.importorskip("matplotlib")
     assert made("publish", "x", "page") == 0
     page = Path("page/README.md").read_text()
+    assert "rm -rf" not in page  # a command is there to be copied
     assert escaped(caveat) in page and r"\<b\>fast\</b\>" in page and caveat not in page
 
 

@@ -120,9 +120,9 @@ def _flags(outcome: Outcome, library: Library) -> str | None:
     if in_full(replace(scaled(given, recipe.steps), **changes)) != in_full(recipe):
         return None
     flags = {name: value for name, value in {"steps": recipe.steps, **changes}.items() if getattr(given, name) != value}
-    for name, default in (("engine", "fast"), ("backend", "numpy")):
-        used = {str(machine.get(name, default)) for machine in outcome.manifest["machines"]}
-        if len(used) == 1 and default not in used:
-            flags[name] = used.pop()
+    machines = outcome.manifest["machines"]
+    for name, value in (("engine", "plain"), ("backend", "cupy")):  # what is not the default
+        if machines and all(machine.get(name) == value for machine in machines):
+            flags[name] = value
     texts = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in flags.items()}
     return "".join(f" --{name} {value}" for name, value in texts.items())

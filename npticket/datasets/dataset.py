@@ -55,7 +55,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for what in ("name", "source", "caveat"):
-            if not (text := getattr(self, what)).isprintable() or len(text) > LONGEST and what != "source":
+            if not (text := getattr(self, what)).isprintable() or (len(text) > LONGEST and what != "source"):
                 raise DataError(f"the {what} of data is at most {LONGEST} printable characters, got {shown(text)}")
         for what in SPLITS:
             _check(f"{self.name} {what}", getattr(self, what), self.classes)
