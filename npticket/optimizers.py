@@ -45,6 +45,7 @@ class SGD:
 
     def __init__(self, masks: Params, lr: float | Schedule, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
+        _check(momentum=momentum, weight_decay=weight_decay)
         self.momentum, self.weight_decay, self.steps = momentum, weight_decay, 0
         self._survivors, self._trials = _Survivors(masks), masks.trials
         self._v: Array = None
@@ -99,6 +100,7 @@ class Adam:
         self, masks: Params, lr: float | Schedule, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
     ) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
+        _check(beta1=beta1, beta2=beta2, eps=eps)
         self.beta1, self.beta2, self.eps, self.steps = beta1, beta2, eps, 0
         self._survivors, self._trials = _Survivors(masks), masks.trials
         self._m: Array = None
@@ -141,12 +143,19 @@ class Adam:
         return self.eps / r, self.schedule(self.steps) * (1 - self.beta1) / (c1 * r)
 
 
+def _check(**options: float) -> None:
+    """Raise ValueError, naming the option, for what is not at least 0, eps above it, and less than 1."""
+    for name, value in options.items():
+        if not 0 <= value < 1 or (name == "eps" and not value):
+            raise ValueError(f"{name} must be {'above' if name == 'eps' else 'at least'} 0 and below 1, got {value}")
+
+
 def flush(moments: Array) -> None:
     """Set to 0 what is so small that multiplying it by 0.9 a few dozen times more would make it subnormal.
 
-    A weight whose gradient has become 0 (that of a pixel almost never lit) has a first moment that decays to the
-    smallest subnormal number, of which 0.9 is rounded to itself. Each costs a processor some 20 ns, all up to half of a
-    training step. What is dropped, 1.2e-30 at most in float32, moves no weight. A product keeps NaN.
+    A weight whose gradient has become 0 (that of a pixel almost never lit) has a first moment that decays to such a
+    number and stays there. Each costs a processor some 20 ns, all up to half of a training step. What is dropped,
+    1.2e-30 at most in float32, moves no weight. A product keeps NaN.
     """
     moments *= abs(moments) > tiny(moments)
 
@@ -167,9 +176,8 @@ def moving(masks: Params) -> Params:
 class _Survivors:
     """Sets the gradients of pruned weights, and of buffers, to +0, whatever they are.
 
-    A bitwise AND of the floats with all ones (survives) or all zeros (pruned) selects in one fast pass, where a
-    product would make NaN from infinity and -0 from negative numbers, and `where` is several times slower. With a
-    gradient of exactly +0 the moments stay +0, and a weight that starts at 0 stays +0.
+    A bitwise AND with all ones (survives) or all zeros (pruned) is one fast pass, where a product would make NaN from
+    infinity and -0 from negative numbers, and `where` is slow. So moments and weights that start at 0 stay +0.
     """
 
     def __init__(self, masks: Params) -> None:
@@ -181,15 +189,12 @@ class _Survivors:
         """Return `gradients`, changed in place."""
         xp = array_module(self._alive, gradients)
         if self._alive.shape != gradients.shape:
-            raise ValueError(
-                f"the masks have shape {self._alive.shape}, the gradients {gradients.shape}: "
-                "an optimizer serves the trials it was built for"
-            )
+            shapes = f"the masks have shape {self._alive.shape}, the gradients {gradients.shape}"
+            raise ValueError(f"{shapes}: an optimizer serves the trials it was built for")
         if self._everything:
             return gradients
-        integer = f"i{gradients.dtype.itemsize}"
+        bits = gradients.view(f"i{gradients.dtype.itemsize}")
         if self._bits is None:
-            self._bits = -self._alive.astype(integer)  # True -> -1, which is all ones
-        bits = gradients.view(integer)
+            self._bits = -self._alive.astype(bits.dtype)  # True -> -1, which is all ones
         xp.bitwise_and(bits, self._bits, out=bits)
         return gradients

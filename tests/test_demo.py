@@ -204,7 +204,7 @@ def test_without_extras_it_runs_and_says_what_was_skipped(tmp_path):
         (["--trials", "0"], "--trials must be at least 1"),
         (["--jobs", "0"], "--jobs must be at least 1"),
         (["--jobs", "2", "--backend", "cupy"], "use --jobs 1 with --backend cupy"),
-        (["--seed", "-1"], "--seed must not be negative"),
+        (["--seed", "-1"], "--seed must be at least 0"),
         (["--quick", "--paper"], "not allowed with"),
         (["--backend", "jax"], "invalid choice: 'jax'"),
         (["--data", "/nonexistent"], "error: the data folder /nonexistent does not exist"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from npticket.experiments.parts import check
+from npticket.experiments.checks import check
 from npticket.papers import LIBRARY, PARTS
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +18,7 @@ PACKAGE = ROOT / "npticket"
 
 # Units are modules, or rooms with all that is in them. One imports only from lower floors, or from its own room.
 FLOORS = [
-    {"backend", "files", "streams"},
+    {"backend", "files", "reading", "streams"},
     {"params"},
     {"protocols", "loss"},
     {"layers", "optimizers", "datasets"},

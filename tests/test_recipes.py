@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from npticket.experiments import parts
-from npticket.experiments.parts import Experiment, Parts, check, load_data, merged
+from npticket.experiments.checks import check
+from npticket.experiments.parts import Experiment, Parts, load_data, merged
 from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json, reduced, scaled, to_json
 from npticket.experiments.series import planned, trained
 from npticket.papers import PARTS

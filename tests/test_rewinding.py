@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from test_experiment import SMALL, data, experiment
 
-from npticket.experiments.parts import Experiment, check
+from npticket.experiments.checks import check
+from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key, planned
 from npticket.papers import LIBRARY, PARTS

@@ -208,7 +208,7 @@ def flipped(masks, i):
         ({"at_steps": np.array([10.0, 20, 30])}, "at_steps is not a list of integers"),
         ({"steps": 30.0}, "steps is not a single i number"),
         ({"density": np.ones(1)}, "density is not a single f number"),
-        ({"surprise": 1}, "unknown \\['surprise'\\]"),
+        ({"surprise": 1}, "unknown .*surprise"),
     ],
 )
 def test_a_run_that_is_not_right_is_refused_on_its_way_in_and_on_its_way_back(tmp_path, changes, message):
@@ -244,7 +244,7 @@ def test_damaged_files_are_named(tmp_path):
     np.savez(path, **made_up() | {"masks": np.array([{}], dtype=object)})  # a pickle inside
     content = path.read_bytes()[:-2] + b"\x40\x00"
     path.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
-    with pytest.raises(StoreError, match="allow_pickle=False"):
+    with pytest.raises(StoreError, match="Python objects, for one, are never read"):
         opened(tmp_path)
     path.write_bytes(whole)
     (tmp_path / "runs" / "lucky.npz").write_bytes(whole)
@@ -313,7 +313,7 @@ def test_reading_says_what_is_missing_or_wrong(tmp_path):
         run.read_recipe(tmp_path)
     opened(tmp_path).close()
     (tmp_path / "results.csv").write_text("a,b\n")
-    with pytest.raises(StoreError, match=r"results.csv has the columns"):
+    with pytest.raises(StoreError, match=r"results.csv, line 1: it has the columns"):
         run.outcome(tmp_path, KNOWN)
     (tmp_path / "results.csv").unlink()
     with pytest.raises(StoreError, match=r"results.csv is missing"):

@@ -7,14 +7,17 @@ from pathlib import Path
 
 from npticket import backend
 from npticket.experiments import costs, files, machine, progress
+from npticket.experiments.bounds import MOST, MOST_JOBS, wrong_name, wrong_size
+from npticket.experiments.checks import check
 from npticket.experiments.directory import check_ours
-from npticket.experiments.parts import Experiment, check, load_data
+from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
 from npticket.experiments.run import Means, outcome, read_recipe, run
 from npticket.experiments.series import planned, trained
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
 from npticket.files import write
+from npticket.reading import shown
 from npticket.report import claims, figures, tables, verdicts
 from npticket.report.paper import Library
 from npticket.train import DivergedError
@@ -53,8 +56,8 @@ def run_recipe(args: Namespace, library: Library) -> int:
     """Run a recipe or a sweep, and print its tables."""
     parts, (chosen, folder) = library.parts, chosen_recipes(args, library)
     jobs = args.jobs if args.jobs is not None else 1 if args.backend == "cupy" or args.lock_step else default_jobs()
-    if jobs < 1:
-        raise RecipeError(f"--jobs must be at least 1, got {jobs}")
+    if wrong := wrong_size("--jobs", jobs, MOST_JOBS):
+        raise RecipeError(wrong)
     if jobs > 1 and args.backend == "cupy":
         raise RecipeError("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
     means = Means(jobs, args.scheduler, args.backend, args.engine, args.lock_step)
@@ -87,15 +90,16 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
         chosen, folder = {name: read_recipe(Path(name))}, args.out or Path(name)
     elif Path(name).suffix == ".json" and Path(name).is_file():
         recipe = from_json(files.read_json(Path(name)))
+        check(recipe, library.parts)
         chosen, folder = {recipe.name: recipe}, args.out or Path("runs") / recipe.name
     else:
         hint = "`npticket list` shows what there is, or name a .json file or a directory of results"
-        raise RecipeError(f"there is no recipe {name!r}: {hint}")
+        raise RecipeError(f"there is no recipe {shown(name)}: {hint}")
     changes = {what: getattr(args, what) for what in ("trials", "rounds", "seed") if getattr(args, what) is not None}
     if args.series:
         changes["series"] = tuple(args.series.split(","))
-    if args.steps is not None and args.steps < 1:
-        raise RecipeError(f"--steps must be at least 1, got {args.steps}")
+    if args.steps is not None and (wrong := wrong_size("--steps", args.steps, MOST["steps"])):
+        raise RecipeError(wrong)
     for key, recipe in chosen.items():
         chosen[key] = replace(recipe if args.steps is None else scaled(recipe, args.steps), **changes)
         check(chosen[key], library.parts)
@@ -128,9 +132,10 @@ def verify(args: Namespace, library: Library) -> int:
     check_ours(args.folder / name for name in ("claims.json", "claims.md"))
     judged = claims.judge(library.claims, found, library.published)
     made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
+    head = verdicts.escaped(made_from)
     print(f"{made_from}\n\n{verdicts.table(judged)}")
     files.write_json(args.folder / "claims.json", verdicts.as_json(judged))
-    write(args.folder / "claims.md", f"{made_from}\n\n{verdicts.markdown(judged)}\n".encode())
+    write(args.folder / "claims.md", f"{head}\n\n{verdicts.markdown(judged)}\n".encode())
     print(f"\nWritten: {args.folder / 'claims.json'}, {args.folder / 'claims.md'}")
     return int(any(verdict.status == claims.FAILS for verdict in judged))
 
@@ -139,7 +144,10 @@ def outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
     """Read the experiments in a directory, by their own: it, or its subdirectories."""
     if (folder / "recipe.json").is_file():
         return {folder: outcome(folder, library.parts)}
-    found = {path.parent: outcome(path.parent, library.parts) for path in sorted(folder.glob("*/recipe.json"))}
+    folders = [path.parent for path in sorted(folder.glob("*/recipe.json"))]
+    if wrong := next(filter(None, (wrong_name(inside.name) for inside in folders)), ""):
+        raise files.StoreError(f"a directory in {folder} cannot be shown: its {wrong}")
+    found = {inside: outcome(inside, library.parts) for inside in folders}
     if not found:
         raise files.StoreError(f"{folder} holds no experiment: there is no recipe.json in it or in its subdirectories")
     names = [result.recipe.name for result in found.values()]

@@ -11,6 +11,7 @@ from npticket.cli.edge import prepare_streams, status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
 from npticket.experiments import directory, machine, store, training, workers
+from npticket.experiments.bounds import MOST, MOST_JOBS, MOST_SEED, wrong_size
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.progress import Progress
 from npticket.experiments.recipe import Recipe, scaled
@@ -47,11 +48,9 @@ def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: 
             setattr(args, name, value)
     if args.jobs is None:
         args.jobs = 1 if args.backend == "cupy" else min(workers.default_jobs(), 2 * max(1, args.trials))
-    for name in ("trials", "rounds", "steps", "jobs"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
-    if args.seed < 0:
-        parser.error(f"--seed must not be negative, got {args.seed}")
+    for name, most in {**MOST, "jobs": MOST_JOBS, "seed": MOST_SEED}.items():
+        if name in args and (wrong := wrong_size(f"--{name}", getattr(args, name), most, int(name != "seed"))):
+            parser.error(wrong)
     if args.jobs > 1 and args.backend == "cupy":
         parser.error("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
     return args

@@ -21,6 +21,7 @@ from npticket import __version__
 from npticket.datasets import DataError
 from npticket.experiments.files import StoreError
 from npticket.experiments.recipe import RecipeError
+from npticket.reading import printable
 from npticket.train import DivergedError
 
 FAILED, INTERNAL, STOPPED = 2, 70, 128
@@ -126,7 +127,10 @@ def _words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in FULL:
         where = error.filename or "the output"
         return f"there is no room for {where} ({error.strerror}). What is finished is kept: make room, and try again"
-    return str(error) or ("the memory does not suffice" if isinstance(error, MemoryError) else type(error).__name__)
+    # It may quote a file, or be about the name of one.
+    return printable(str(error)) or (
+        "the memory does not suffice" if isinstance(error, MemoryError) else type(error).__name__
+    )
 
 
 def _internal(error: Exception) -> int:

@@ -12,10 +12,12 @@ from npticket.experiments.directory import check_free, check_ours
 from npticket.experiments.recipe import Recipe, in_full, scaled, to_json
 from npticket.experiments.tables import Outcome
 from npticket.files import write
+from npticket.reading import UnreadableError, read_text
 from npticket.report import claims, figures, page, verdicts
 from npticket.report.figures import Sweep
 from npticket.report.paper import Library
 
+LARGEST_PAGE = 1 << 20  # bytes
 PAGE, CLAIMS = "README.md", "claims.json"
 
 
@@ -88,7 +90,10 @@ def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str
 
 
 def _page(goal: Path) -> str:
-    return (goal / PAGE).read_text(encoding="utf-8") if (goal / PAGE).exists() else ""
+    try:
+        return read_text(goal / PAGE, LARGEST_PAGE) if (goal / PAGE).exists() else ""
+    except UnreadableError as error:
+        raise files.StoreError(str(error)) from error
 
 
 def _sweep(recipes: Sequence[Recipe], library: Library) -> Sweep | None:
@@ -120,9 +125,9 @@ def _flags(outcome: Outcome, library: Library) -> str | None:
     if in_full(replace(scaled(given, recipe.steps), **changes)) != in_full(recipe):
         return None
     flags = {name: value for name, value in {"steps": recipe.steps, **changes}.items() if getattr(given, name) != value}
-    for name, default in (("engine", "fast"), ("backend", "numpy")):
-        used = {machine[name] for machine in outcome.manifest["machines"]}
-        if len(used) == 1 and default not in used:
-            flags[name] = used.pop()
+    machines = outcome.manifest["machines"]
+    for name, value in (("engine", "plain"), ("backend", "cupy")):  # what is not the default
+        if machines and all(machine.get(name) == value for machine in machines):
+            flags[name] = value
     texts = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in flags.items()}
     return "".join(f" --{name} {value}" for name, value in texts.items())

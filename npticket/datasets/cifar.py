@@ -4,15 +4,15 @@ The binary version is a list of records, label byte(s) and then 1,024 red, 1,024
 row. The pickled versions are never read: loading a pickle runs whatever is in it.
 """
 
-import tarfile
-import zlib
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from npticket.datasets import packed
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
-from npticket.datasets.download import OutOfReach, find, read_caveat
+from npticket.datasets.download import OutOfReach, caveats, find
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 MEAN, STD = 0.473, 0.251  # of CIFAR-10's pixels / 255, all three channels together
@@ -24,11 +24,19 @@ class _Format:
 
     name: str
     slug: str
-    md5: str  # of the archive
+    sha256: str  # of the archive (TensorFlow Datasets' url_checksums)
+    contents: tuple[str, ...]  # SHA-256 of the members, or nothing where they are not known
     inside: str  # the folder in it
     members: tuple[str, ...]  # that count; the last one is for testing
     label_bytes: int  # the last one is the class
     classes: int
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many bytes each member has."""
+        record, training = self.label_bytes + 3 * 32 * 32, len(self.members) - 1
+        counts = {name: 50_000 // training for name in self.members} | {self.members[-1]: 10_000}
+        return {name: count * record for name, count in counts.items()}
 
     @property
     def archive(self) -> str:
@@ -46,8 +54,20 @@ class _Format:
 
 
 SIX, TWO = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"), ("train.bin", "test.bin")
-CIFAR_10 = _Format("CIFAR-10", "cifar-10", "c32a1d4ab5d03f1284b67883e8d87530", "cifar-10-batches-bin", SIX, 1, 10)
-CIFAR_100 = _Format("CIFAR-100", "cifar-100", "03b5dce01913d631647c71ecec9e9cb8", "cifar-100-binary", TWO, 2, 100)
+CIFAR_10 = _Format(
+    "CIFAR-10", "cifar-10", "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    ("cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+     "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+     "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+     "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+     "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+     "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+    "cifar-10-batches-bin", SIX, 1, 10,
+)  # fmt: skip
+CIFAR_100 = _Format(
+    "CIFAR-100", "cifar-100", "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec", (),
+    "cifar-100-binary", TWO, 2, 100,
+)  # fmt: skip
 
 
 def cifar10(folder: str | Path | None = None, seed: int = 0) -> Dataset:
@@ -67,44 +87,51 @@ def cifar100(folder: str | Path | None = None, seed: int = 0) -> Dataset:
 
 def _load(kind: _Format, folder: str | Path | None, seed: int) -> Dataset:
     try:
-        found, source = find(kind.slug, folder, kind.missing, {kind.archive: f"md5:{kind.md5}"}, MIRRORS)
+        found, source = find(kind.slug, folder, kind.missing, {kind.archive: f"sha256:{kind.sha256}"}, MIRRORS)
     except OutOfReach as error:
         raise DataError(f"{kind.name} is not on this machine, and {error}. Fetch {MIRRORS[0]}{kind.archive} where "
                         "there is network, put it into a folder, and name that folder as the argument (--data) "
                         "or in NPTICKET_DATA") from error  # fmt: skip
     unpacked = kind.unpacked(found)
-    if unpacked is None:
-        *for_training, for_testing = _from_archive(kind, found / kind.archive)
-    else:
-        *for_training, for_testing = ((unpacked / name).read_bytes() for name in kind.members)
-    train, validation = split_off(_records(kind, for_training, 50_000), 5_000, seed)
-    test, caveat = _records(kind, [for_testing], 10_000), read_caveat(found) or read_caveat(unpacked or found)
+    parts = _from_archive(kind, found / kind.archive) if unpacked is None else _from_files(kind, unpacked)
+    others, files = _others(kind, parts, None if unpacked else found / kind.archive)
+    train, validation = split_off(_records(kind, parts[:-1]), 5_000, seed)
+    where = found if (found / "CAVEAT.txt").exists() else unpacked or found
+    test, caveat = _records(kind, parts[-1:]), caveats(where, kind.name, others, files)
     return Dataset(kind.name, train, validation, test, kind.classes, source, caveat, 1 / 255 / STD, -MEAN / STD)
+
+
+def _from_files(kind: _Format, folder: Path) -> list[bytes]:
+    parts = [packed.read(folder / name, size) for name, size in kind.sizes.items()]
+    for (name, size), part in zip(kind.sizes.items(), parts, strict=True):
+        if len(part) != size:
+            there = f"{len(part):,}" if len(part) < size else "more"
+            raise DataError(f"{folder / name} of {kind.name} has {size:,} bytes, this one {there}; "
+                            "delete it and fetch it again")  # fmt: skip
+    return parts
 
 
 def _from_archive(kind: _Format, path: Path) -> list[bytes]:
     """The bytes of each member that counts, found by its exact name; nothing is unpacked to the disk."""
-    wanted, found = {f"{kind.inside}/{name}": name for name in kind.members}, dict[str, bytes]()
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                file = archive.extractfile(member) if member.name in wanted and member.isfile() else None
-                if file is not None:
-                    found[wanted[member.name]] = file.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path} is not a complete archive ({error}); delete it and fetch it again") from error
-    if lacking := [name for name in kind.members if name not in found]:
+    found = packed.members(path, {f"{kind.inside}/{name}": size for name, size in kind.sizes.items()})
+    if lacking := [name for name in kind.members if f"{kind.inside}/{name}" not in found]:
         raise DataError(f"{path} does not contain {', '.join(lacking)}: is it another version of {kind.name}?")
-    return [found[name] for name in kind.members]
+    return [found[f"{kind.inside}/{name}"] for name in kind.members]
 
 
-def _records(kind: _Format, parts: list[bytes], count: int) -> Split:
-    """Images (N, 32, 32, 3) and labels (N,) from members that hold `count` records in equal parts."""
-    record, each = kind.label_bytes + 3 * 32 * 32, count // len(parts)
-    for size in map(len, parts):
-        if size != record * each:
-            raise DataError(f"{kind.name}: a file of {each:,} records has {record * each:,} bytes, this one {size:,}; "
-                            "delete it and fetch it again")  # fmt: skip
-    table = np.frombuffer(b"".join(parts), np.uint8).reshape(count, record)
-    images = table[:, kind.label_bytes :].reshape(count, 3, 32, 32).transpose(0, 2, 3, 1)
+def _others(kind: _Format, parts: list[bytes], archive: Path | None) -> tuple[int, int]:
+    """How many files of how many are not the known ones: members or, where only its sum is known, the archive."""
+    if kind.contents:
+        known = zip(parts, kind.contents, strict=True)
+        return sum(hashlib.sha256(part).hexdigest() != content for part, content in known), len(parts)
+    if archive is None:
+        return 0, len(parts)
+    with open(archive, "rb") as file:
+        return int(hashlib.file_digest(file, "sha256").hexdigest() != kind.sha256), 1
+
+
+def _records(kind: _Format, parts: list[bytes]) -> Split:
+    """Images (N, 32, 32, 3) and labels (N,) from whole members."""
+    table = np.frombuffer(b"".join(parts), np.uint8).reshape(-1, kind.label_bytes + 3 * 32 * 32)
+    images = table[:, kind.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return Split(np.ascontiguousarray(images), table[:, kind.label_bytes - 1].copy())

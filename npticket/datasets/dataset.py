@@ -9,9 +9,11 @@ from types import ModuleType
 import numpy as np
 
 from npticket.backend import Array, Dtype, array_module, to_device
+from npticket.reading import shown
 from npticket.streams import stream
 
 SPLITS = ("train", "validation", "test")
+LONGEST = 500  # characters of what is said of data beside every result
 SHOWN = 1000  # training examples, at most, that an engine may look at before it begins
 
 
@@ -52,6 +54,9 @@ class Dataset:
     shift: float = 0.0
 
     def __post_init__(self) -> None:
+        for what in ("name", "source", "caveat"):
+            if not (text := getattr(self, what)).isprintable() or (len(text) > LONGEST and what != "source"):
+                raise DataError(f"the {what} of data is at most {LONGEST} printable characters, got {shown(text)}")
         for what in SPLITS:
             _check(f"{self.name} {what}", getattr(self, what), self.classes)
         shapes = {what: getattr(self, what).inputs.shape[1:] for what in SPLITS}

@@ -13,10 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from npticket.datasets.dataset import DataError
+from npticket.reading import UnreadableError, printable, read_text, shown
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = "CERTIFICATE_VERIFY_FAILED"  # as OpenSSL says it, through all libraries
 WHY = "is there a proxy in between (REQUESTS_CA_BUNDLE names the authorities to trust), or is the clock wrong?"
+LONGEST = 200  # characters of a caveat
 PATIENCE = 4.0  # seconds that the mirrors have, all together, to show that they can be reached
 
 
@@ -32,9 +34,9 @@ def find(
     `missing(folder)` names what a folder lacks, or returns ""; `files` and `mirrors` are as in `download`. A folder
     that the user named, by `folder` or by NPTICKET_DATA, must hold the files, itself or in its subfolder `name`.
     """
-    source = str(folder)
+    source = printable(str(folder))
     if folder is None and (folder := os.environ.get("NPTICKET_DATA") or None):
-        source = f"{folder} (NPTICKET_DATA)"
+        source = f"{printable(folder)} (NPTICKET_DATA)"
     if folder is not None:
         root = Path(folder)
         if not root.is_dir():
@@ -50,7 +52,7 @@ def find(
         raise OutOfReach(f"there is no cache folder ({error}): XDG_CACHE_HOME names one") from error
     if missing(cache):
         download(files, mirrors, cache)
-    return cache, str(cache)
+    return cache, printable(str(cache))
 
 
 def cache_folder() -> Path:
@@ -61,11 +63,26 @@ def cache_folder() -> Path:
 def read_caveat(folder: Path) -> str:
     """What the data's owner wants to be said beside every result: the first line of CAVEAT.txt, if there is one."""
     path = folder / "CAVEAT.txt"
-    return path.read_text().strip().partition("\n")[0] if path.is_file() else ""
+    if not path.exists():
+        return ""
+    try:
+        line = " ".join(read_text(path, 1 << 20).strip().partition("\n")[0].split())
+    except (OSError, UnreadableError) as error:
+        raise DataError(str(error)) from error
+    if not line.isprintable() or len(line) > LONGEST:
+        raise DataError(f"{path}: its first line is shown beside every result: expected at most {LONGEST} characters "
+                        f"that can be printed, got {shown(line)}")  # fmt: skip
+    return line
+
+
+def caveats(folder: Path, name: str, others: int, files: int) -> str:
+    """What is to be said beside every result: the data's caveat, and how many files are not the known ones."""
+    counted = f"{others} of {files} files {'are' if others > 1 else 'is'} not the original {name}'s" if others else ""
+    return "; ".join(filter(None, (read_caveat(folder), counted)))
 
 
 def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> None:
-    """Put `files` (name -> "md5:..." or "sha256:..."), if they are not there, from the first mirror that delivers each.
+    """Put `files` (name -> "sha256:..."), if they are not there, from the first mirror that delivers each.
 
     Raises OutOfReach within seconds if no mirror answers, DataError if none delivers a file with the right checksum.
     """

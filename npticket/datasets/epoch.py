@@ -52,6 +52,8 @@ class FlipAndCrop:
 
     def apply(self, images: Array, examples: slice) -> Array:
         xp = array_module(images, self.corners, self.mirrored)
+        if images.ndim != 5:
+            raise ValueError(f"to be flipped and cropped, images must be (H, W, C), got {images.shape[2:]}")
         trials, batch, height, width, channels = images.shape
         padded = xp.zeros((trials, batch, height + 2 * PAD, width + 2 * PAD, channels), images.dtype)
         padded[:, :, PAD : PAD + height, PAD : PAD + width] = images

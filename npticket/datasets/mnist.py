@@ -4,8 +4,8 @@ Pixels enter the network divided by 255 and nothing else; docs/results/input_sca
 format: two zero bytes, type 0x08, number of axes, big-endian sizes, then the bytes themselves.
 """
 
-import gzip
-import zlib
+import hashlib
+import math
 from contextlib import suppress
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from npticket.datasets import packed
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
-from npticket.datasets.download import OutOfReach, find, read_caveat
+from npticket.datasets.download import OutOfReach, caveats, find
+from npticket.reading import printable
 
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -22,14 +24,23 @@ MIRRORS = {
     "MNIST": (
         "https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
     "Fashion-MNIST": (
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"),
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",),
 }  # fmt: skip
-MD5 = {  # of the gzipped files of TRAIN and TEST
-    "MNIST": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "d53e105ee54ea40749a09fcbcd1e9432",
-              "9fb629c4189551a2d022fa330f9573f3", "ec29112dd5afa0611ce80d1b7f02629c"),
-    "Fashion-MNIST": ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
-                      "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310"),
+GZIPPED = {  # SHA-256 of TRAIN and TEST, gzipped as the mirrors have them (TensorFlow Datasets' url_checksums)
+    "MNIST": ("440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+              "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+              "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+              "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    "Fashion-MNIST": ("3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                      "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                      "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                      "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+}  # fmt: skip
+CONTENTS = {  # and of what is in them
+    "MNIST": ("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+              "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+              "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+              "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 }  # fmt: skip
 
 
@@ -67,44 +78,53 @@ def _missing(folder: Path) -> str:
 
 
 def _load(name: str, folder: str | Path | None, seed: int) -> Dataset:
-    files = {f"{stem}.gz": f"md5:{md5}" for stem, md5 in zip(TRAIN + TEST, MD5[name], strict=True)}
+    files = {f"{stem}.gz": f"sha256:{known}" for stem, known in zip(TRAIN + TEST, GZIPPED[name], strict=True)}
     found, source = find(name.lower(), folder, _missing, files, MIRRORS[name])
-
-    def read(images: str, labels: str, expected: int, what: str) -> Split:
-        split = Split(read_idx(_file(found, images), 3), read_idx(_file(found, labels), 1))
-        count, shape = len(split.inputs), split.inputs.shape[1:]
-        if count != len(split):
-            raise DataError(f"{found}: {count} images in {images}, {len(split)} labels in {labels}")
-        if shape != (28, 28):
-            raise DataError(f"{found}: {images} holds images of {shape} pixels, expected (28, 28)")
-        if count != expected:
-            raise DataError(f"{found}: {count} {what} images, {name} has {expected}")
-        return split
-
-    full, test = read(*TRAIN, 60_000, "training"), read(*TEST, 10_000, "test")
-    train, validation = split_off(full, 5_000, seed)
-    return Dataset(name, train, validation, test, classes=10, source=source, caveat=read_caveat(found))
+    shapes, contents = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,)), CONTENTS.get(name, ("",) * 4)
+    arrays, others = [], 0
+    for stem, shape, content in zip(TRAIN + TEST, shapes, contents, strict=True):
+        raw = _raw(_file(found, stem), shape)
+        others += _is_another(_file(found, stem), raw, content, files[f"{stem}.gz"].removeprefix("sha256:"))
+        arrays.append(np.frombuffer(raw, np.uint8, offset=_header(shape)).reshape(shape))
+    train, validation = split_off(Split(arrays[0], arrays[1]), 5_000, seed)
+    test, caveat = Split(arrays[2], arrays[3]), caveats(found, name, others, len(arrays))
+    return Dataset(name, train, validation, test, classes=10, source=source, caveat=caveat)
 
 
-def read_idx(path: Path, ndim: int) -> np.ndarray:
-    """Return the uint8 array in an IDX file, raw or gzipped (.gz); DataError says what is wrong with the file."""
-    raw = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path} is not a complete gzip file ({error}); delete it and fetch it again") from error
-    if len(raw) < (header := 4 * (1 + ndim)):
+def _is_another(path: Path, raw: bytes, content: str, gzipped: str) -> bool:
+    """Whether a file is not the known one: by its content or, where only that is known, by the gzipped file itself."""
+    if content:
+        return hashlib.sha256(raw).hexdigest() != content
+    return path.suffix == ".gz" and hashlib.sha256(path.read_bytes()).hexdigest() != gzipped
+
+
+def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the uint8 array in an IDX file, raw or gzipped (.gz), or DataError: it must have exactly this shape."""
+    return np.frombuffer(_raw(path, shape), np.uint8, offset=_header(shape)).reshape(shape)
+
+
+def _header(shape: tuple[int, ...]) -> int:
+    """How many bytes stand before the array."""
+    return 4 * (1 + len(shape))
+
+
+def _raw(path: Path, shape: tuple[int, ...]) -> bytes:
+    """The bytes of an IDX file with an array of this shape; no more are read than that takes."""
+    header, size = _header(shape), math.prod(shape)
+    raw = packed.read(path, header + size)
+    if len(raw) < header:
         raise DataError(f"{path} is cut off: {len(raw)} bytes do not even hold the header")
-    if raw[:4] != (expected := bytes([0, 0, 8, ndim])):
-        raise DataError(f"{path} starts with {raw[:4].hex()}, an IDX file of {ndim}-d bytes with {expected.hex()}: "
-                        "is it another file, or (1f8b) gzipped without the ending .gz?")  # fmt: skip
-    shape = tuple(np.frombuffer(raw, ">i4", ndim, offset=4))
-    size, body = int(np.prod(shape, dtype=np.int64)), len(raw) - header
-    if body != size:
-        sizes = "x".join(map(str, shape))
-        raise DataError(f"{path} announces {sizes} = {size} bytes and holds {body}; delete it and fetch it again")
-    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+    if raw[:4] != (expected := bytes([0, 0, 8, len(shape)])):
+        raise DataError(f"{path} starts with {raw[:4].hex()}, an IDX file of {len(shape)}-d bytes with "
+                        f"{expected.hex()}: is it another file, or (1f8b) gzipped without the ending .gz?")  # fmt: skip
+    announced = np.frombuffer(raw, ">u4", len(shape), offset=4).tolist()
+    if tuple(announced) != shape:
+        there, wanted = ("x".join(map(str, sizes)) for sizes in (announced, shape))
+        raise DataError(f"{path} announces {there} bytes, expected {wanted}: is it another file?")
+    if len(raw) != header + size:
+        holds = f"{len(raw) - header}" if len(raw) < header + size else "more"
+        raise DataError(f"{path} announces {size} bytes and holds {holds}; delete it and fetch it again")
+    return raw
 
 
 def _bundled_subset(seed: int, reason: str) -> Dataset:
@@ -116,5 +136,6 @@ def _bundled_subset(seed: int, reason: str) -> Dataset:
     is_digit = everything.targets[:, None] == np.arange(10)
     rank = is_digit.cumsum(axis=0)[is_digit]  # the how-manieth of its class each image is, from 1
     train, validation = split_off(everything.take(rank <= 400), 500, seed)
-    source, caveat = f"the 5,000 images that come with npticket, because {reason}", "bundled subset of 5,000 images"
+    source = printable(f"the 5,000 images that come with npticket, because {reason}")
+    caveat = "bundled subset of 5,000 images"
     return Dataset("MNIST", train, validation, everything.take(rank > 400), 10, source, caveat)

@@ -8,8 +8,7 @@ that of the machine that made it.
 import hashlib
 import io
 import json
-import zipfile
-import zlib
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,17 +18,19 @@ from npticket.backend import Json
 from npticket.experiments.directory import RUN
 from npticket.experiments.files import StoreError, check_run
 from npticket.experiments.growth import GROWS, WORDS
+from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe, to_json
 from npticket.experiments.series import Key, Measure, Run
+from npticket.experiments.tables import WHO, curves_measured, result_columns
 from npticket.experiments.values import AllLimits, foreign
 from npticket.files import write
+from npticket.reading import UnreadableError, read_npz
 
 ORIGIN = "origin"  # its name among a run's arrays
 KINDS = {"experiment": str, "series": str, "round": int, "trial": int, "given": dict, "machine": str}
+MOST_VALUES = 8 << 20  # bytes of a list: a million numbers
 SEAL = 64  # bytes of a SHA-256 in hexadecimal digits
-UNREADABLE = (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
-              zipfile.BadZipFile)  # fmt: skip
 
 Origin = Mapping[str, Json]
 
@@ -45,7 +46,7 @@ class RunFiles:
     ) -> None:
         self._folder, self._experiment, self._is_bound = folder, experiment, bound
         self._which = experiment_digest(experiment.recipe, data)
-        self._limits = AllLimits(experiment, planned)
+        self._limits, self._most = AllLimits(experiment, planned), _most(experiment)
 
     def path(self, key: Key) -> Path:
         """Return where the file of a run is, or would be."""
@@ -69,12 +70,13 @@ class RunFiles:
             sealed = is_sealed(path)
             if not sealed and self._is_bound:
                 raise ValueError("it was changed since it was written, or is of an earlier version")
-            with np.load(path, allow_pickle=False) as file:
-                run = {name: file[name] for name in file.files}
+            run = read_npz(path, self._most)
             origin = _origin(run.pop(ORIGIN)) if ORIGIN in run else {}
             if sealed != bool(origin):
                 raise ValueError("it was changed since it was written")
-        except UNREADABLE as error:
+        except UnreadableError as error:
+            raise StoreError(f"{error}; delete it to train this run again") from error
+        except (OSError, ValueError, RecursionError) as error:
             raise StoreError(f"{path} cannot be read ({error}); delete it to train this run again") from error
         if origin and (wrong := _misplaced(origin, self._which, key)):
             raise StoreError(f"{path} {wrong}; move it away, to train this run again")
@@ -90,6 +92,14 @@ class RunFiles:
 
     def _check(self, key: Key, run: Mapping[str, np.ndarray]) -> None:
         check_run(self.path(key), run, self._experiment.net.body.layout, self._limits[key])
+
+
+def _most(experiment: Experiment) -> dict[str, int]:
+    """Return how many bytes each array in a file may have, by name."""
+    size, task = sum(map(math.prod, experiment.net.body.layout.values())), experiment.task
+    lists = dict.fromkeys(("at_steps", "chosen", ROWS, ORIGIN, *curves_measured(task)), MOST_VALUES)
+    numbers = dict.fromkeys(result_columns(task)[len(WHO) :], 8)
+    return lists | numbers | {"masks": size, "next_masks": size, "end": 8 * size}
 
 
 def experiment_digest(recipe: Recipe, data: str) -> str:

@@ -23,20 +23,20 @@ import numpy as np
 
 from npticket.backend import Json, to_host
 from npticket.checkpoint import OpenCheckpoint, Snapshot
-from npticket.experiments import binding
 from npticket.experiments.files import StoreError
 from npticket.experiments.growth import GROWS
 from npticket.experiments.machine import here
 from npticket.experiments.recipe import Recipe, in_full
 from npticket.experiments.series import Key
 from npticket.params import Params
+from npticket.reading import BROKEN
 from npticket.streams import Place
 
 EVERY = 30.0  # seconds between checkpoints, at least
 SHARE = 100  # and as many times what the last one took: all cost less than 1 % of the run
 MOST, LITTLE = 16, 1 << 26  # a file is not larger than as many copies of the parameters, and so many bytes more
 SAME_ANYWHERE = ("python", "jobs", "cores", "system")  # of the description of a machine: no bit depends on it
-UNREADABLE = (*binding.UNREADABLE, MemoryError, OverflowError)
+UNREADABLE = (*BROKEN, AttributeError)
 
 
 @dataclass(frozen=True)

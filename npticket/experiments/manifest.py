@@ -6,9 +6,10 @@ from pathlib import Path
 
 from npticket.backend import Json
 from npticket.experiments.binding import digest
-from npticket.experiments.files import StoreError, read_json, write_json
+from npticket.experiments.files import StoreError, read_manifest, write_json
 
 FORMAT = 2  # of run files: those of directories whose manifest does not say it do not say where they belong
+SAID = {"source": "", "caveat": ""}  # of data, apart from their content
 ALIKE = {"jobs", "cores", "system"}  # what is said of a machine and changes no bit
 
 
@@ -21,12 +22,8 @@ class Manifest:
     def __init__(self, path: Path, now: Mapping[str, Json]) -> None:
         now = json.loads(json.dumps(now))
         self._path, self.data, self._machine = path, now["data"], now["machine"]
-        there = read_json(path) if path.exists() else {"data": self.data, "machines": []}
-        machines = there.get("machines")
-        described = isinstance(machines, list) and all(isinstance(machine, dict) for machine in machines)
-        if not isinstance(there.get("data"), dict) or not described:
-            raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
-        if there["data"] | {"source": ""} != self.data | {"source": ""}:
+        there = read_manifest(path) if path.exists() else {"data": self.data, "machines": []}
+        if there["data"] | SAID != self.data | SAID:
             raise StoreError(f"{path.parent} was made from other data: {there['data']} there, {self.data} now")
         if there.get("format", FORMAT) != FORMAT:
             raise StoreError(f"{path.parent} was made by another version of npticket: choose another directory")

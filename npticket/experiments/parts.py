@@ -9,12 +9,13 @@ from typing import TypeVar
 from npticket import datasets, nets
 from npticket.backend import Json
 from npticket.datasets import Augment, Dataset, FlipAndCrop
+from npticket.experiments.bounds import is_number, is_whole
 from npticket.experiments.recipe import Part, Recipe, RecipeError
-from npticket.experiments.series import REWIND_POINT, Series, planned, to_the_rewind_point
+from npticket.experiments.series import REWIND_POINT, Series, to_the_rewind_point
 from npticket.optimizers import SGD, Adam, Schedule, constant, linear_warmup, step_drops
-from npticket.params import Params
 from npticket.protocols import MakeOptimizer, Net, Optimizer
 from npticket.prune import SCOPES, Rule, Score, magnitude
+from npticket.reading import shown
 from npticket.task import CLASSIFY, Task
 from npticket.train import Setting
 
@@ -49,12 +50,21 @@ def merged(*many: Parts) -> Parts:
 
 def _constant(lr: float, warmup: int = 0) -> Schedule:
     """lr, after a linear rise over the first `warmup` steps."""
-    return linear_warmup(constant(lr), warmup) if warmup else constant(lr)
+    return _warmed_up(constant(lr), warmup)
 
 
 def _step_drops(lr: float, drops: list[tuple[int, float]], warmup: int = 0) -> Schedule:
     """lr, then the values of `drops`, pairs [step, learning rate from there on]; a linear rise as above."""
-    schedule = step_drops(lr, dict(drops))
+    steps = [step for step, _ in drops]
+    good = all(is_whole(step) and step >= 0 and is_number(value) and value >= 0 for step, value in drops)
+    if not good or sorted(set(steps)) != steps:
+        raise ValueError(f"drops are pairs of a step and a learning rate, later steps later, got {drops}")
+    return _warmed_up(step_drops(lr, dict(drops)), warmup)
+
+
+def _warmed_up(schedule: Schedule, warmup: int) -> Schedule:
+    if not is_whole(warmup):
+        raise ValueError(f"a warm-up takes a whole number of steps, got {warmup!r}")
     return linear_warmup(schedule, warmup) if warmup else schedule
 
 
@@ -89,16 +99,18 @@ class Experiment:
     @cached_property
     def rule(self) -> Rule:
         """How it is pruned; the rule's patterns are held against the network's parameters by `check`."""
-        score = _known("prune", self.recipe.prune.name, self.parts.scores)
+        score = known("prune", self.recipe.prune.name, self.parts.scores)
         options = {"scope": "layerwise", "rates": {}, **self.recipe.prune.options}
         if extra := options.keys() - {"scope", "rates"}:
             raise RecipeError(f"prune has the options scope and rates, got {', '.join(sorted(extra))}")
-        scope, rates = _known("prune's scope", options["scope"], SCOPES), options["rates"]
+        scope, rates = known("prune's scope", options["scope"], SCOPES), options["rates"]
         if not isinstance(rates, Mapping):
-            raise RecipeError(f"prune's rates must be an object of numbers, got {rates!r}")
+            raise RecipeError(f"prune's rates must be an object of numbers, got {shown(rates)}")
         for name, rate in rates.items():
-            if not _is_number(rate) or not 0 <= rate < 1:
-                raise RecipeError(f"prune's rates are fractions of the survivors in [0, 1), got {rate!r} for {name}")
+            if not is_number(rate) or not 0 <= rate < 1:
+                raise RecipeError(
+                    f"prune's rates are fractions of the survivors in [0, 1), got {shown(rate)} for {name}"
+                )
         try:
             return Rule(score, scope(rates))
         except ValueError as error:
@@ -107,10 +119,10 @@ class Experiment:
     def optimizer(self, first_step: int = 0, rate_at: int | None = None) -> MakeOptimizer:
         """Return what makes optimizers; their schedule begins at `first_step`, or stands still at `rate_at`."""
         part = self.recipe.optimizer
-        make, options = _known("optimizer", part.name, self.parts.optimizers), dict(part.options)
+        make, options = known("optimizer", part.name, self.parts.optimizers), dict(part.options)
         lr = options.pop("lr", None)
-        if not _is_number(lr) or not lr > 0:
-            raise RecipeError(f"the optimizer's lr must be a positive number, got {lr!r}")
+        if not is_number(lr) or not lr > 0:
+            raise RecipeError(f"the optimizer's lr must be a positive number, got {shown(lr)}")
         schedule: Schedule = _made("schedule", self.recipe.schedule.having(lr=lr), self.parts.schedules)
         at = constant(schedule(rate_at)) if rate_at is not None else lambda step: schedule(first_step + step)
         return partial(make, lr=at, **options)
@@ -122,47 +134,35 @@ class Experiment:
         recipe, steps = self.recipe, steps or self.recipe.steps
         optimizer = self.optimizer(first_step, rate_at)
         test_at, train_at = ([s for s in at if first_step < s <= steps] for at in (recipe.test_at, recipe.train_at))
-        augment = _known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
+        augment = known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
         batch, every = recipe.batch, recipe.validate_every
         return Setting(optimizer, steps, batch, every, first_step, test_at, train_at, augment, engine, threads)
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
     """Load the data from `folder`, or where they are found; their split is a function of the recipe's seed."""
-    return _known("data", recipe.data.name, parts.data)(folder, seed=recipe.seed, **recipe.data.options)
-
-
-def check(recipe: Recipe, parts: Parts) -> None:
-    """Raise RecipeError if the recipe names what is not there, or options that do not suit what they are for."""
-    experiment = Experiment(recipe, parts)
-    net, rule, _ = experiment.net, experiment.rule, experiment.task
-    _known("data", recipe.data.name, parts.data)
-    layout = Params.empty(net.body.layout, 1, bool)
-    try:
-        rule.scope.names(layout)
-        experiment.setting("fast").optimizer(layout)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(str(error)) from error
-    planned(recipe, parts.series)
+    load = partial(known("data", recipe.data.name, parts.data), folder)
+    return _made("data", recipe.data.having(seed=recipe.seed), {recipe.data.name: load}, (TypeError,))
 
 
 def _same(thing: T) -> T:
     return thing
 
 
-def _is_number(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def known(field: str, name: Json, things: Mapping[str, T]) -> T:
+    """Return the one of `things` that a field of a recipe names, or raise RecipeError."""
+    if not isinstance(name, str) or name not in things:
+        raise RecipeError(f"{field} must be one of {', '.join(things)}, got {shown(name)}")
+    return things[name]
 
 
-def _known(field: str, name: str, known: Mapping[str, T]) -> T:
-    if name not in known:
-        raise RecipeError(f"{field} must be one of {', '.join(known)}, got {name!r}")
-    return known[name]
-
-
-def _made(field: str, part: Part, known: Mapping[str, Callable[..., T]]) -> T:
-    make = _known(field, part.name, known)
+def _made(
+    field: str, part: Part, things: Mapping[str, Callable[..., T]],
+    failures: tuple[type[Exception], ...] = (TypeError, ValueError, OverflowError),
+) -> T:  # fmt: skip
+    make = known(field, part.name, things)
     try:
         return make(**part.options)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"the options {dict(part.options)} do not suit the {field} {part.name}: {error}") from error
+    except failures as error:
+        options = shown(dict(part.options))
+        raise RecipeError(f"the options {options} do not suit the {field} {part.name}: {error}") from error

@@ -1,12 +1,23 @@
 """What an experiment is made of, as data that is JSON both ways: parts that have names, and numbers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import get_args, get_type_hints
 
 from npticket.backend import Json
+from npticket.experiments.bounds import (
+    MOST,
+    MOST_RUNS,
+    MOST_SEED,
+    MOST_VALIDATIONS,
+    is_whole,
+    wrong_name,
+    wrong_option,
+    wrong_size,
+)
 from npticket.experiments.legacy import converted
+from npticket.reading import shown
 
 
 class RecipeError(ValueError):
@@ -20,11 +31,11 @@ class Part:
     name: str
     options: Mapping[str, Json]
 
-    def __init__(self, name: str, **options: Json) -> None:
+    def __init__(self, name: str, /, **options: Json) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "options", options)
 
-    def having(self, **options: Json) -> "Part":
+    def having(self, /, **options: Json) -> "Part":
         """Return the same with other options."""
         return Part(self.name, **{**self.options, **options})
 
@@ -62,18 +73,30 @@ class Recipe:
     rewind_step: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch", "steps", "rounds", "trials", "validate_every"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise RecipeError(f"seed must not be negative, got {self.seed}")
-        if not 0 <= self.rewind_step < self.steps:
-            raise RecipeError(f"rewind_step must lie between 0 and {self.steps - 1}, got {self.rewind_step}")
+        if wrong := next(filter(None, self._wrong()), ""):
+            raise RecipeError(wrong)
+
+    def _wrong(self) -> Iterator[str]:
+        """What is wrong with each field, or nothing."""
+        yield wrong_name(self.name)
+        yield wrong_option(self.series, "series")
+        for name in ("source", *(f.name for f in fields(self) if isinstance(getattr(self, f.name), Part))):
+            value = getattr(self, name)
+            yield wrong_option(value.options if isinstance(value, Part) else value, name)
+        yield from (wrong_size(name, getattr(self, name), most) for name, most in MOST.items())
+        yield wrong_size("seed", self.seed, MOST_SEED, 0)
+        if not is_whole(self.rewind_step) or not 0 <= self.rewind_step < self.steps:
+            yield f"rewind_step must lie between 0 and {self.steps - 1}, got {shown(self.rewind_step)}"
         for name in ("test_at", "train_at"):
-            if not all(1 <= step <= self.steps for step in getattr(self, name)):
-                raise RecipeError(f"{name} must lie between 1 and {self.steps}, got {list(getattr(self, name))}")
+            at = list(getattr(self, name))
+            if not all(is_whole(step) and 1 <= step <= self.steps for step in at) or sorted(set(at)) != at:
+                yield f"{name} must lie between 1 and {self.steps}, and grow, got {shown(at)}"
         if not self.series or len(set(self.series)) != len(self.series):
-            raise RecipeError(f"series must name at least one, and each once, got {list(self.series)}")
+            yield f"series must name at least one, and each once, got {shown(list(self.series))}"
+        if len(self.series) * self.trials * self.rounds > MOST_RUNS:
+            yield f"trials x series x rounds must be at most {MOST_RUNS:,}"
+        if self.steps > self.validate_every * MOST_VALIDATIONS:
+            yield f"validate_every must be at least {-(-self.steps // MOST_VALIDATIONS):,} for that many steps"
 
 
 def scaled(recipe: Recipe, steps: int) -> Recipe:
@@ -85,7 +108,7 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
     def moved(option: Json) -> Json:
         if isinstance(option, list | tuple):
             return [[at(step), value] for step, value in option]
-        return at(option) if _fits(int, option) else option
+        return at(option) if is_whole(option) else option
 
     return replace(
         recipe,
@@ -132,12 +155,12 @@ def from_json(values: Json) -> Recipe:
     values, kinds = converted(values), get_type_hints(Recipe)
     for name in values:
         if name not in kinds:
-            raise RecipeError(f"a recipe has no field {name!r}; it has {', '.join(kinds)}")
+            raise RecipeError(f"a recipe has no field {shown(name)}; it has {', '.join(kinds)}")
     if lacking := [f.name for f in fields(Recipe) if f.default is MISSING and f.name not in values]:
         raise RecipeError(f"the recipe lacks {', '.join(lacking)}")
     for name, value in values.items():
         if not _fits(kinds[name], value):
-            raise RecipeError(f"{name} must be {_WORDS[kinds[name]]}, got {value!r}")
+            raise RecipeError(f"{name} must be {_WORDS[kinds[name]]}, got {shown(value)}")
     return Recipe(**{name: _python(value) for name, value in values.items()})
 
 
@@ -154,7 +177,7 @@ _WORDS: dict[Json, str] = {  # what is expected, by annotation
 
 def _fits(kind: Json, value: Json) -> bool:
     if kind in (str, int):
-        return isinstance(value, kind) and not isinstance(value, bool)  # true and false are no numbers
+        return is_whole(value) if kind is int else isinstance(value, str)
     if kind == Part | None:
         return value is None or _fits(Part, value)
     if kind is Part:
@@ -164,5 +187,5 @@ def _fits(kind: Json, value: Json) -> bool:
 
 def _python(value: Json) -> Json:
     if isinstance(value, Mapping):
-        return Part(**value)
+        return Part(value["name"], **{name: option for name, option in value.items() if name != "name"})
     return tuple(value) if isinstance(value, list) else value

@@ -15,12 +15,13 @@ import numpy as np
 from npticket.datasets import Dataset, Shared
 from npticket.experiments import costs, machine, measured, tables, training
 from npticket.experiments.checkpoints import Checkpoints, beside
+from npticket.experiments.checks import check, check_data
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.directory import scratch
-from npticket.experiments.files import StoreError, read_json
-from npticket.experiments.parts import Experiment, Parts, check
+from npticket.experiments.files import StoreError, read_json, read_manifest
+from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.progress import Progress, percent
-from npticket.experiments.recipe import Recipe, RecipeError, from_json, reduced
+from npticket.experiments.recipe import Recipe, from_json, reduced
 from npticket.experiments.schedule import Schedule
 from npticket.experiments.series import Key, Measure, planned, trained
 from npticket.experiments.store import Store
@@ -28,7 +29,6 @@ from npticket.experiments.training import Means
 from npticket.experiments.values import check_tables
 from npticket.experiments.workers import Workers, threads_each
 from npticket.files import naming
-from npticket.task import misfit
 from npticket.train import DivergedError
 
 LOST = 3  # times that all workers may be lost without a run being finished in between
@@ -46,10 +46,7 @@ def run(
     """
     means, experiment = means or Means(), Experiment(recipe, parts)
     check(recipe, parts)
-    if wrong := misfit(experiment.net, experiment.task, data):  # before anything is written or trained
-        raise RecipeError(wrong)
-    if recipe.batch > len(data.train):
-        raise RecipeError(f"a batch of {recipe.batch} does not fit into {len(data.train)} training examples")
+    check_data(experiment, data)  # before anything is written or trained
     if (Path(folder) / "results.csv").exists() and not (Path(folder) / "runs").exists():
         raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
     described = machine.describe(data, means.jobs, means.array_module, means.engine)
@@ -158,13 +155,13 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
         check_tables(experiment, results, curves, rows)
     except FileNotFoundError as error:
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise StoreError(f"{error}" if str(folder) in str(error) else f"{folder}: {error}") from error
     finished, drawn = {*map(_key, results)}, {*map(_key, curves)}  # a kill may come between the two tables
     if (folder / "runs").exists():  # in what was published, many runs have no curves
         results = [row for row in results if _key(row) in drawn]
     curves = [row for row in curves if _key(row) in finished]
-    data = (manifest := read_json(folder / "manifest.json"))["data"]
+    data = (manifest := read_manifest(folder / "manifest.json"))["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:
         raise StoreError(f"{folder} has no finished run yet: run the same command again")

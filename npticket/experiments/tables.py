@@ -5,7 +5,9 @@ A row of results is one training run, one of curves a validation of it; columns 
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import numpy as np
 from npticket.backend import Json
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Series
+from npticket.reading import check_size, shown
 from npticket.task import Task
 
+LARGEST, MOST = 1 << 30, 10**12  # bytes of a table; its integers are lower
 WHO = ("trial", "series", "round")
 INTEGERS = {"trial", "round", "early_stop_step", "steps", "step"}
 
@@ -150,17 +154,29 @@ def text(columns: Sequence[str], rows: Iterable[Row]) -> str:
 
 def read(path: str | Path, columns: Sequence[str]) -> list[dict[str, Json]]:
     """Read a table back, numbers as numbers; ValueError names the file if its columns or values are not right."""
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != tuple(columns):
-            raise ValueError(f"{path} has the columns {reader.fieldnames}, expected {', '.join(columns)}")
+    check_size(path, LARGEST)
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
         try:
-            return [{name: _value(name, value) for name, value in row.items()} for row in reader]
-        except (TypeError, ValueError) as error:
+            heads = next(reader, [])
+            if heads != list(columns):
+                raise ValueError(f"it has the columns {shown(heads)}, expected {', '.join(columns)}")
+            return [_row(columns, row) for row in reader]
+        except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _row(columns: Sequence[str], texts: Sequence[str]) -> dict[str, Json]:
+    if len(texts) != len(columns):
+        raise ValueError(f"it has {len(texts)} values, expected {len(columns)}")
+    return {name: _value(name, text) for name, text in zip(columns, texts, strict=True)}
 
 
 def _value(name: str, text: str) -> Json:
     if name == "series" or (name.startswith("test_") and text == ""):  # where nobody looked at the test set
         return text
-    return int(text) if name in INTEGERS else float(text)
+    with suppress(ValueError):
+        value = int(text) if name in INTEGERS else float(text)
+        if 0 <= value < MOST if name in INTEGERS else math.isfinite(value):
+            return value
+    raise ValueError(f"{name} is {shown(text)}, expected {'an integer' if name in INTEGERS else 'a number'}")

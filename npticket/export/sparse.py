@@ -4,8 +4,6 @@ A file holds a bit per parameter, compressed, and the values of those that are n
 a hundred times as long for one of its multiplications as BLAS does in a dense matrix. What pays is `Grouped`.
 """
 
-import zipfile
-import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from npticket.engine.products import UNITS, groups
 from npticket.files import writing
 from npticket.params import Params, check_masks
 from npticket.protocols import Layer, Net
+from npticket.reading import UnreadableError, read_npz
 
 SPARSE = 0.026  # density of a matrix below which `Grouped` is faster than `Compact`, for a few examples and for many
 DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch pays
@@ -111,25 +110,18 @@ def to_sparse(net: Net, theta: Params, masks: Params) -> SparseNet:
 
 
 def load_sparse(path: str | Path, net: Net) -> SparseNet:
-    """Read a ticket of `net` that was saved; ValueError, naming the file, if it is anything else."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error,
-            zipfile.BadZipFile) as error:  # fmt: skip
-        raise ValueError(f"{path} cannot be read as a sparse ticket: {error}") from error
+    """Read a ticket of `net` that was saved; UnreadableError, naming the file, if it is anything else."""
+    size = (kept := Params.empty(net.body.layout, 1, bool)).flat.size
+    found = read_npz(path, {"layout": np.array(_layout(net)).nbytes, "kept": size, "values": 8 * size})
 
     def need(holds: bool, what: str) -> None:
         if not holds:
-            raise ValueError(f"{path} is not a sparse ticket of {net.name}: {what}")
+            raise UnreadableError(f"{path} is not a sparse ticket of {net.name}: {what}")
 
     keys = {"layout", "kept", "values"}
     need(found.keys() == keys, f"it holds {sorted(found)}, expected {sorted(keys)}")
     layout, bits, values = found["layout"], found["kept"], found["values"]
     need(layout.dtype.kind == "U" and layout.tolist() == _layout(net), "its parameters are others")
-    size = (kept := Params.empty(net.body.layout, 1, bool)).flat.size
     need(bits.dtype == np.uint8 and bits.shape == (-(-size // 8),), f"kept are not {size} packed bits")
     need(not np.unpackbits(bits)[size:].any(), f"kept have bits beyond {size}")
     kept.flat[0] = np.unpackbits(bits, count=size)

@@ -4,12 +4,14 @@ from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, 
 from npticket.nets.net import Net
 from npticket.protocols import Layer
 
+DEEPEST = 200  # n of the deepest network that He et al. trained, of 1,202 layers
+
 
 def resnet(depth: int = 20, width: int = 16, classes: int = 10) -> Net:
     """A network of 6 n + 2 layers, `width` filters at first; where the map shrinks, a strided shortcut goes around."""
     n, left_over = divmod(depth - 2, 6)
-    if left_over or n < 1:
-        raise ValueError(f"the depth of this residual network is 6 n + 2 (8, 14, 20 ...), got {depth}")
+    if left_over or not 1 <= n <= DEEPEST:
+        raise ValueError(f"the depth of this residual network is 6 n + 2 (8, 14, 20 ... 1202), got {depth}")
     layers: dict[str, Layer] = {"conv": Conv2D(3, width, padding=1, bias=False), "norm": BatchNorm(width)}
     layers["relu"] = ReLU()
     channels = width

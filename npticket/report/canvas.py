@@ -112,7 +112,9 @@ def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bo
     if linear:
         axes.set_xlim(103, 0)
         return
-    falling = sorted({100 * point.density for points in lines for point in points}, reverse=True)
+    falling = sorted({100 * point.density for points in lines for point in points if point.density}, reverse=True)
+    if not falling:
+        return
     most, least = falling[0], falling[-1]
     margin = max(most / least, 1.5) ** 0.04
     axes.set_xscale("log")
@@ -142,7 +144,7 @@ def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
     figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, fontsize=9,
                   ncols=math.ceil(len(entries) / rows), title=picture.legend, handlelength=3.2)  # fmt: skip
     lines = [line for text in (title, note) for line in _wrapped(text, round(12 * width))]
-    figure.suptitle("\n".join(lines), fontsize=10)
+    figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)  # a $ of the data's caveat is a $
     figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(picture.legend)))  # the panels keep theirs
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{picture.stem}.png", folder / f"{picture.stem}.svg"

@@ -68,7 +68,10 @@ class Curves:
 
     def _nearest(self, tickets: Sequence[Point]) -> list[int]:
         """The round nearest to each of the densities."""
-        return [min(tickets, key=lambda p: abs(math.log(p.density / goal))).round for goal in self.densities]
+        return [
+            min(tickets, key=lambda p: abs(math.log(p.density / goal)) if p.density else math.inf).round
+            for goal in self.densities
+        ]
 
     def _control(self, outcome: Outcome, points: Points) -> str:
         return self.control or next((one for one in points if one != first(outcome)), "")

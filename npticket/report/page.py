@@ -49,7 +49,7 @@ def counted(page: str, outcomes: Mapping[str, Outcome]) -> str:
 
 def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
     """Return the number that a mark asks for, in words; StoreError says what of it there is not."""
-    term = r"([\w./-]+) ([\d.]+)"
+    term = r"([\w./-]+) ([0-9]+(?:\.[0-9]+)?)"
     asked = re.fullmatch(rf"{term}(?: ([-/]) {term})?", " ".join(of.split()))
     if quantity not in QUANTITIES or asked is None:
         form = "{QUANTITY: SERIES PERCENT} or {QUANTITY: SERIES PERCENT - SERIES PERCENT}, or / for -"
@@ -91,7 +91,7 @@ def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
     """Say how the results were made: by which commands, how many runs of how many steps, on which machines."""
     alike: dict[str, dict[str, Outcome]] = {}
     for folder, outcome in outcomes.items():
-        about = f"{outcome.title}; {outcome.note}; seed {outcome.recipe.seed}"
+        about = verdicts.escaped(f"{outcome.title}; {outcome.note}; seed {outcome.recipe.seed}")
         alike.setdefault(about, {})[folder] = outcome
     lines = ["\n".join(f"    {command}" for command in commands)]
     for about, those in alike.items():
@@ -104,8 +104,8 @@ def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
 
 
 def _machine(machine: Mapping[str, object]) -> str:
-    jobs = f"{machine['jobs']} process{'es' * (machine['jobs'] != 1)}"
-    return f"{machine['cpu']}, {jobs}, Python {machine['python']}, NumPy {machine['numpy']}, {machine['blas']}"
+    cpu, jobs, python, numpy, blas = (machine.get(name, "?") for name in ("cpu", "jobs", "python", "numpy", "blas"))
+    return verdicts.escaped(f"{cpu}, {jobs} process{'es' * (jobs != 1)}, Python {python}, NumPy {numpy}, {blas}")
 
 
 def results(outcome: Outcome) -> str:
@@ -117,7 +117,7 @@ def results(outcome: Outcome) -> str:
         there = [of.get(round) for of in points.values()]
         density = next(point.density for point in there if point)
         rows.append([percent(density), *(_cell(quantities, point) if point else "" for point in there)])
-    heads = ["weights", *(legend(outcome, series) for series in points)]
+    heads = ["weights", *(verdicts.escaped(legend(outcome, series)) for series in points)]
     return f"Means over the runs: {said}\n\n{_table(heads, rows)}"
 
 
@@ -155,7 +155,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def new(outcomes: Mapping[str, Outcome], figures: Sequence[str]) -> str:
     """Return a page with a title, all blocks, empty, and the figures."""
-    title = "; ".join(dict.fromkeys(f"{one.title} ({one.recipe.source})" for one in outcomes.values()))
+    titles = (verdicts.escaped(f"{one.title} ({one.recipe.source})") for one in outcomes.values())
+    title = "; ".join(dict.fromkeys(titles))
     marks = {name: f"<!-- results: {name} -->\n<!-- end -->" for name in ("made", "table", "claims")}
     shown = "\n\n".join(f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in figures)
     return "\n\n".join(filter(None, (f"# {title}", marks["made"], shown, "## Results", marks["table"], "## The claims",

@@ -1,12 +1,18 @@
 """Verdicts as people and programs read them: a text, a table for a document, JSON."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from npticket.backend import Json
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, Verdict
 
 HEADER = ("paper says", "holds if", "measured", "95 % interval", "certainty", "trials")
+
+
+def escaped(text: str) -> str:
+    """Return a text of a recipe's or a manifest's as Markdown that shows it as it is."""
+    return re.sub(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
 
 
 def cells(verdict: Verdict) -> list[str]:

@@ -1,0 +1,82 @@
+"""Files as they come, raw, gzipped or in an archive: read no further than what they should hold is long."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from npticket.datasets.dataset import DataError
+from npticket.reading import UnreadableError, check_size, printable
+
+BESIDE = 1 << 24  # bytes, at most, that an archive has besides what is wanted from it: a page, the names of classes
+BLOCK = 512  # bytes of a tar archive's headers, and what its members are rounded up to
+
+
+def read(path: Path, size: int) -> bytes:
+    """Return the content of a raw or gzipped (.gz) file that should be `size` bytes long, or its first `size` + 1."""
+    try:
+        check_size(path, 2 * size + BESIDE)
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            return file.read(size + 1)
+    except UnreadableError as error:
+        raise DataError(str(error)) from error
+    except (EOFError, OSError, zlib.error) as error:
+        what = "a complete gzip file" if path.suffix == ".gz" else "readable"
+        raise DataError(f"{path} is not {what} ({error}); delete it and fetch it again") from error
+
+
+def members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
+    """Return the contents of those members of a .tar.gz that `sizes` names, which must be plain files of these sizes.
+
+    Nothing else in the archive is looked at, followed or unpacked. What it lacks is lacking in what is returned, too.
+    """
+    found: dict[str, bytes] = {}
+    try:
+        check_size(path, 2 * sum(sizes.values()) + BESIDE)
+        with gzip.open(path) as file:
+            beside = 0
+            while any(header := file.read(BLOCK)):  # zeros end the archive
+                name, kind, size = _member(header)
+                padding = -size % BLOCK
+                if name in sizes:
+                    if name in found or kind not in "0\0" or size != sizes[name]:
+                        twice = "is there twice" if name in found else f"is {size:,} bytes of kind {kind!r}"
+                        raise DataError(f"{path}: {name} {twice}, expected one plain file of {sizes[name]:,} bytes")
+                    found[name] = _exactly(file, size)
+                    _exactly(file, padding)
+                    continue
+                beside += BLOCK + size + padding
+                if beside > BESIDE:
+                    raise DataError(f"{path} holds much more than the files expected: is it another version?")
+                _exactly(file, size + padding)
+            while rest := file.read(1 << 20):  # to the end, where gzip's checksum is
+                if (beside := beside + len(rest)) > BESIDE:
+                    raise DataError(f"{path} goes on for long after its end: is it another version?")
+    except DataError:
+        raise
+    except (EOFError, OSError, zlib.error, ValueError) as error:
+        raise DataError(f"{path} is not a complete archive ({error}); delete it and fetch it again") from error
+    return found
+
+
+def _member(header: bytes) -> tuple[str, str, int]:
+    """What the header of a member says: its name, its kind and its size in bytes."""
+    field = {name: header[a:b].strip(b" \0") for name, (a, b) in {"size": (124, 136), "sum": (148, 156)}.items()}
+    numbers = [re.fullmatch(rb"[0-7]+", field[name]) for name in ("size", "sum")]
+    if len(header) < BLOCK or None in numbers:
+        raise ValueError("what should be the header of a file in it is none")
+    size, checksum = (int(number[0], 8) for number in numbers if number)
+    if checksum != sum(header) - sum(header[148:156]) + 8 * ord(" "):
+        raise ValueError("the header of a file in it is damaged")
+    name = header[:100].partition(b"\0")[0]
+    if header[257:263] == b"ustar\0" and (prefix := header[345:500].partition(b"\0")[0]):
+        name = prefix + b"/" + name
+    return printable(name.decode("latin-1")), chr(header[156]), size
+
+
+def _exactly(file: gzip.GzipFile, size: int) -> bytes:
+    content = file.read(size)
+    if len(content) < size:
+        raise EOFError("it is cut off")
+    return content

@@ -1,0 +1,53 @@
+"""What the fields of a recipe may be at most: more than anyone would train, so that a slip of the pen is noticed."""
+
+import re
+from collections.abc import Mapping
+
+from npticket.backend import Json
+from npticket.reading import shown
+
+MOST = {"batch": 1_000_000, "steps": 100_000_000, "rounds": 1_000, "trials": 1_000, "validate_every": 100_000_000}
+MOST_RUNS, MOST_VALIDATIONS, MOST_JOBS, MOST_SEED = 100_000, 100_000, 1_000, 2**63 - 1
+MOST_PARAMETERS = 1_000_000_000  # of a network
+LARGEST = 1e38  # in float32
+LONGEST = 200  # characters of a text
+FILE_NAME = re.compile(r"\w[\w .,+=()-]{0,59}")  # of a recipe, as its directory is called like it
+
+
+def is_number(value: Json) -> bool:
+    """Say whether this is a number, which true and false are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_whole(value: Json) -> bool:
+    """Say whether this is an integer, which true and false are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def wrong_size(what: str, value: Json, most: int, least: int = 1) -> str:
+    """Say that this is no integer from `least` to `most`, or nothing."""
+    if not is_whole(value) or value < least:
+        return f"{what} must be at least {least}, got {shown(value)}"
+    return f"{what} must be at most {most:,}, got {shown(value)}" if value > most else ""
+
+
+def wrong_name(name: Json) -> str:
+    """Say why a recipe cannot be called like this, or nothing."""
+    if isinstance(name, str) and FILE_NAME.fullmatch(name):
+        return ""
+    what = "at most 60 letters, digits, spaces and . , _ + = - ( ), a letter, digit or _ first"
+    return f"name must be {what}, got {shown(name)}"
+
+
+def wrong_option(value: Json, of: str) -> str:
+    """Say which text or number in the options of a part is none that there could be, or nothing."""
+    if isinstance(value, Mapping):
+        names = (wrong_option(name, f"the name of an option of {of}") for name in value)
+        return next(filter(None, (*names, *(wrong_option(item, f"{of}'s {name}") for name, item in value.items()))), "")
+    if isinstance(value, list | tuple):
+        return next(filter(None, (wrong_option(item, of) for item in value)), "")
+    if isinstance(value, str) and (not value.isprintable() or len(value) > LONGEST):
+        return f"{of} must be at most {LONGEST} characters that can be printed, got {shown(value)}"
+    if is_number(value) and not abs(value) <= LARGEST:  # nor is NaN
+        return f"{of} must be a number of at most {LARGEST:g}, got {shown(value)}"
+    return ""

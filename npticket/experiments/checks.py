@@ -1,0 +1,46 @@
+"""What of a recipe can be known to be wrong before anything is written or trained."""
+
+import math
+
+from npticket.datasets import Dataset
+from npticket.experiments.bounds import MOST_PARAMETERS
+from npticket.experiments.parts import Experiment, Parts, known
+from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.experiments.series import planned
+from npticket.params import Params
+from npticket.reading import shown
+from npticket.streams import Place
+from npticket.task import misfit
+
+
+def check(recipe: Recipe, parts: Parts) -> None:
+    """Raise RecipeError if the recipe names what is not there, or options that do not suit what they are for."""
+    experiment = Experiment(recipe, parts)
+    net, rule, _ = experiment.net, experiment.rule, experiment.task
+    known("data", recipe.data.name, parts.data)
+    if recipe.augment and recipe.augment.options:
+        raise RecipeError(f"the augment {recipe.augment.name} has no options, got {shown(recipe.augment.options)}")
+    planned(recipe, parts.series)
+    if (size := sum(map(math.prod, net.body.layout.values()))) > MOST_PARAMETERS:
+        raise RecipeError(f"the net has {size:,} parameters, expected at most {MOST_PARAMETERS:,}")
+    try:
+        layout = Params.empty(net.body.layout, 1, bool)
+        rule.scope.names(layout)
+        experiment.setting("fast").optimizer(layout)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(str(error)) from error
+
+
+def check_data(experiment: Experiment, data: Dataset) -> None:
+    """Raise RecipeError if the data do not suit the network, the batch or the augmentation of a recipe."""
+    recipe, inputs = experiment.recipe, data.train.inputs
+    if wrong := misfit(experiment.net, experiment.task, data):
+        raise RecipeError(wrong)
+    if recipe.batch > len(inputs):
+        raise RecipeError(f"a batch of {recipe.batch} does not fit into {len(inputs)} training examples")
+    if recipe.augment:
+        augment = known("augment", recipe.augment.name, experiment.parts.augments)
+        try:
+            augment(1, Place(), 0).apply(inputs[None, :1], slice(0, 1))
+        except ValueError as error:
+            raise RecipeError(f"the augment {recipe.augment.name} does not suit {data.name}: {error}") from error

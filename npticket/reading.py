@@ -1,0 +1,113 @@
+"""What comes from outside: files of any content, read within bounds or refused in a sentence that names them."""
+
+import math
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+HEADER = 1024  # bytes that the header of an array takes, at most
+BROKEN = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
+          struct.error, zlib.error, zipfile.BadZipFile)  # fmt: skip
+# What NumPy writes before an array of numbers or texts (numpy.lib.format, version 1.0). The values of no other kind are
+# plain bytes, and a header that is matched is not evaluated.
+KIND = rb"'([<>|][iufU]\d{1,5})'"
+FIELD = re.compile(rb"\('(\w+)', " + KIND + rb"\)")
+NPY = re.compile(
+    rb"\x93NUMPY\x01\x00(..)\{'descr': (?:" + KIND + rb"|(\[[\w '<>|(),]+\])), 'fortran_order': False, "
+    rb"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\), \} *\n", re.DOTALL,
+)  # fmt: skip
+
+
+class UnreadableError(ValueError):
+    """A file that is not what it should be; the message names it."""
+
+
+def check_size(path: str | Path, most: int) -> None:
+    """Raise UnreadableError unless `path` is a regular file of at most `most` bytes, OSError if there is none."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise UnreadableError(f"{path} is not a file")
+    if status.st_size > most:
+        raise UnreadableError(f"{path} has {status.st_size:,} bytes, expected at most {most:,}")
+
+
+def read_bytes(path: str | Path, most: int) -> bytes:
+    """Return what is in a file; errors as for `check_size`."""
+    check_size(path, most)
+    with open(path, "rb") as file:
+        return file.read(most)
+
+
+def read_text(path: str | Path, most: int) -> str:
+    """Return the text in a file of at most `most` bytes; errors as for `check_size`."""
+    try:
+        return read_bytes(path, most).decode("utf-8-sig")  # some editors put a mark before the text
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Return the arrays of numbers and texts in an .npz file, as NumPy writes it.
+
+    `most` says which there may be, and how many bytes each may have: nothing larger is expanded. UnreadableError says
+    what is wrong with the file; OSError if there is none.
+    """
+    check_size(path, 2 * (sum(most.values()) + (1 + len(most)) * HEADER))
+    found: dict[str, np.ndarray] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                name = member.orig_filename.removesuffix(".npy")
+                if f"{name}.npy" != member.orig_filename or name not in most:
+                    raise ValueError(f"it has the unknown {shown(name)}")
+                if name in found:
+                    raise ValueError(f"it has {name} twice")
+                if member.file_size > most[name] + HEADER:
+                    raise ValueError(f"{name} would take {member.file_size:,} bytes, expected at most {most[name]:,}")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError(f"{name} is compressed as NumPy does not do it")
+                with archive.open(member) as file:
+                    found[name] = _array(name, file.read(member.file_size))  # its CRC is checked, too
+    except BROKEN as error:
+        raise UnreadableError(f"{path} cannot be read: {error or type(error).__name__}") from error
+    return found
+
+
+def _array(name: str, data: bytes) -> np.ndarray:
+    """The array that a file of NumPy's holds."""
+    header = NPY.match(data)
+    if header is None or header.end() != 10 + int.from_bytes(header[1], "little"):
+        raise ValueError(f"{name} is not an array of numbers or texts: Python objects, for one, are never read")
+    dtype = np.dtype(header[2].decode()) if header[2] else np.dtype(_fields(header[3]))
+    shape = tuple(int(size) for size in header[4].split(b",") if size.strip())
+    expected, there = math.prod(shape) * dtype.itemsize, len(data) - header.end()
+    if there != expected:
+        raise ValueError(f"{name} announces {expected:,} bytes and holds {there:,}")
+    array = np.frombuffer(data, dtype, offset=header.end()).reshape(shape).copy()
+    for column in [array[field] for field in dtype.names or ()] or [array]:
+        if column.dtype.kind == "U" and not all(text.isprintable() for text in column.ravel().tolist()):
+            raise ValueError(f"{name} has texts that cannot be printed")
+    return array
+
+
+def _fields(text: bytes) -> list[tuple[str, str]]:
+    """The columns of a table, by name: those that the header of an array tells."""
+    return [(name.decode(), kind.decode()) for name, kind in FIELD.findall(text)]
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: without what a terminal would take for a command, and not too long."""
+    text = printable(repr(value))
+    return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def printable(text: str) -> str:
+    """Replace what cannot be printed, the commands of terminals, say, by how Python writes it; lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
