@@ -119,6 +119,9 @@ def test_members_are_plain_files_of_the_right_size_once(tmp_path, entries, messa
     path.write_bytes(gzip.compress(tar(("other", b"0", b"abc"), *entries)))
     with pytest.raises(DataError, match=message):
         packed.members(path, {"a": 3})
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match="is not a complete archive"):
+        packed.members(path, {"a": 3})
     path.write_bytes(gzip.compress(tar(("other", b"2", b""), ("d/a", b"0", b"no!"), ("a", b"0", b"yes"))))
     assert packed.members(path, {"a": 3, "b": 1}) == {"a": b"yes"}
 

@@ -36,7 +36,7 @@ def members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
         check_size(path, 2 * sum(sizes.values()) + BESIDE)
         with gzip.open(path) as file:
             beside = 0
-            while any(header := file.read(BLOCK)):  # zeros end the archive
+            while any(header := _exactly(file, BLOCK)):  # zeros end the archive
                 name, kind, size = _member(header)
                 padding = -size % BLOCK
                 if name in sizes:
@@ -64,7 +64,7 @@ def _member(header: bytes) -> tuple[str, str, int]:
     """What the header of a member says: its name, its kind and its size in bytes."""
     field = {name: header[a:b].strip(b" \0") for name, (a, b) in {"size": (124, 136), "sum": (148, 156)}.items()}
     numbers = [re.fullmatch(rb"[0-7]+", field[name]) for name in ("size", "sum")]
-    if len(header) < BLOCK or None in numbers:
+    if None in numbers:
         raise ValueError("what should be the header of a file in it is none")
     size, checksum = (int(number[0], 8) for number in numbers if number)
     if checksum != sum(header) - sum(header[148:156]) + 8 * ord(" "):
