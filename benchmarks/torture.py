@@ -11,7 +11,6 @@ import contextlib
 import gzip
 import io
 import json
-import math
 import os
 import resource
 import tarfile
@@ -38,12 +37,13 @@ from npticket.experiments.checks import check
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json
-from npticket.experiments.series import Key
+from npticket.experiments.series import Key, planned
 from npticket.experiments.store import Store
-from npticket.experiments.tables import curves_measured, measured_columns
+from npticket.experiments.tables import WHO, curves_measured, result_columns
 from npticket.export import load_sparse, to_sparse
 from npticket.papers import PARTS
-from npticket.prune import dense_masks
+from npticket.params import Params
+from npticket.prune import dense_masks, density
 from npticket.reading import UnreadableError
 from npticket.streams import streams
 from npticket.task import CLASSIFY
@@ -131,28 +131,33 @@ def damaged_value(value: object, rng: np.random.Generator) -> object:
     return changed | ({NASTY[rng.integers(len(NASTY))]: 1} if not rng.integers(16) else {})
 
 
-def a_run(size: int, rng: np.random.Generator) -> dict[str, object]:
-    """A made-up run of a network with `size` parameters."""
-    kept = np.arange(size) % 3 > 0
-    curves = {name: rng.random(3) for name in curves_measured(CLASSIFY)}
-    numbers = {name: 10 if name == "early_stop_step" else 0.5 for name in measured_columns(CLASSIFY)}
-    arrays = {
-        "masks": np.packbits(kept),
-        "end": np.where(kept, rng.random(size), 0),
-        "at_steps": np.array([10, 20, 30]),
-    }
-    return {**arrays, **curves, **numbers, "density": 0.5, "steps": 30, "seconds": 1.0, "chosen": np.array(["a: b"])}
+def a_run(experiment: Experiment, key: Key, rng: np.random.Generator) -> dict[str, object]:
+    """A made-up run, of made-up numbers that such a run could have measured."""
+    run = planned(experiment.recipe, experiment.parts.series)[key]
+    setting = experiment.setting("plain", 1, run.first_step, run.steps)
+    at_steps = np.array(setting.at_steps)
+    kept = Params.empty(experiment.net.body.layout, 1, bool)
+    kept.flat[:] = np.arange(kept.flat.shape[1]) % 3 > 0
+    curves = {name: rng.random(len(at_steps)) for name in curves_measured(CLASSIFY)}
+    stop = int(np.argmin(curves["val_loss"]))
+    for name in filter(lambda name: name.startswith("test_"), curves):
+        curves[name][~np.isin(at_steps, [*setting.test_at, setting.steps, at_steps[stop]])] = np.nan
+    found = {f"early_stop_{name}": values[stop] for name, values in curves.items()}
+    found |= {f"final_{name}": values[-1] for name, values in curves.items()}
+    numbers = {name: found.get(name, 0.5) for name in result_columns(CLASSIFY)[len(WHO) :]}
+    numbers |= {"early_stop_step": at_steps[stop], "steps": setting.steps, "density": density(kept)[0]}
+    arrays = {"masks": np.packbits(kept.flat), "end": np.where(kept.flat[0], rng.random(kept.flat.shape[1]), 0)}
+    return {**arrays, "at_steps": at_steps, **curves, **numbers, "chosen": np.array(["a: b"])}
 
 
 def an_experiment(folder: Path) -> Callable[[], Store]:
     """Make a directory with all runs, and return what opens it again."""
     experiment, rng = Experiment(RECIPE, PARTS), np.random.default_rng(0)
-    size = sum(math.prod(shape) for shape in experiment.net.body.layout.values())
     manifest = {"machine": {"cpu": "a"}, "data": {"name": "noise", "source": "a", "caveat": "made up", "sha256": "1"}}
-    with Store(folder, RECIPE, CLASSIFY, manifest, size) as store:
-        for key in [Key(s, r, t) for s in RECIPE.series for r in range(3 if s != "dense_2" else 1) for t in (0, 1)]:
-            store.add(key, a_run(size, rng))
-    return lambda: Store(folder, RECIPE, CLASSIFY, manifest, size)
+    with Store(folder, experiment, manifest) as store:
+        for key in planned(RECIPE, PARTS.series):
+            store.add(key, a_run(experiment, key, rng))
+    return lambda: Store(folder, experiment, manifest)
 
 
 def command(*arguments: str) -> str:
