@@ -1,9 +1,14 @@
 """Breaks what npticket is given, on purpose, and counts what comes of it, a line each.
 
+    python benchmarks/torture.py kills --count 200        SIGKILL at any moment, and on from there
+    python benchmarks/torture.py faults --count 2000      calls that fail to write
+    python benchmarks/torture.py copies --count 2000      files copied, of another experiment, or with bits flipped
     python benchmarks/torture.py readers --count 20000    files of every kind, damaged at random, and given to be read
+    python benchmarks/torture.py prunings --count 10000   ties
+    python benchmarks/torture.py all                      all of these
 
-Each outcome is the right value, a refusal in a sentence, or (where nothing says what was there before) another value
-that could be one. Anything else is a traceback, and the line says how many there were, and what was the first.
+What is read is the right value, refused in a sentence, or (where nothing says what was there before) another value that
+could be one. Anything else is a traceback, and the line says how many there were, and what was the first.
 """
 
 import argparse
@@ -28,6 +33,10 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np
+from tortures.copies import copies
+from tortures.faults import faults
+from tortures.kills import kills
+from tortures.prunings import prunings
 
 from npticket import cli, nets
 from npticket.datasets import DataError, packed
@@ -252,14 +261,23 @@ def readers(count: int, seed: int = 0) -> str:
     return f"{line}\n{first}".rstrip()
 
 
+TORTURES = {
+    "kills": (kills, 200), "faults": (faults, 2_000), "copies": (copies, 2_000), "readers": (readers, 20_000),
+    "prunings": (prunings, 10_000),
+}  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_subparsers(required=True, metavar="WHAT").add_parser("readers", help=readers.__doc__)
-    add.add_argument("--count", type=int, default=20_000)
-    add.add_argument("--seed", type=int, default=0)
-    add.set_defaults(work=lambda args: readers(args.count, args.seed))
+    commands = parser.add_subparsers(required=True, dest="what", metavar="WHAT")
+    for name in (*TORTURES, "all"):
+        add = commands.add_parser(name, help=TORTURES[name][0].__doc__ if name in TORTURES else "all of these")
+        add.add_argument("--count", type=int, help="how often (default: as above)")
+        add.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    print(args.work(args))
+    for name in TORTURES if args.what == "all" else [args.what]:
+        work, count = TORTURES[name]
+        print(work(args.count or count, args.seed), flush=True)
 
 
 if __name__ == "__main__":
