@@ -169,6 +169,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, monkeypatch):
     for name in ("sha256", "origin"):
         np.savez(path, **{k: v for k, v in arrays.items() if k != name})
         assert path.name in refusal()
+    np.savez(path, **arrays)
+    path.write_bytes(path.read_bytes().replace(b"), }", b"), \xfd"))  # NumPy reads on, for the end of a header
+    assert "EOF" in refusal()
     for content in (b"", b"PK", b"\x93NUMPY\x01\x00v\x00{"):
         path.write_bytes(content)
         assert path.name in refusal()
