@@ -57,7 +57,9 @@ def attempt(case: Case, recipe: Recipe, folder: Path, log: Path) -> int:
         return number
     status = 1
     try:
-        os.dup2(os.open(folder.with_suffix(".said"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+        said = os.open(folder.with_suffix(".said"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
         checkpoints.EVERY, training.train_runs = EVERY, partial(eagerly, log)
         run.run(recipe, PARTS, folder, small.data_for(recipe), case.means)
         status = 0
@@ -86,7 +88,7 @@ def kills(count: int, seed: int = 0) -> str:
     with tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary)
         right: dict[str, tuple[small.Content, small.Reference]] = {}
-        for recipe in (small.DENSE, small.CONV):
+        for recipe in {case.recipe.name: case.recipe for case in CASES}.values():
             reference = small.uninterrupted(recipe, base / recipe.name, small.data_for(recipe))
             right[recipe.name] = small.content(base / recipe.name), reference
         while total < count:
@@ -114,6 +116,6 @@ def kills(count: int, seed: int = 0) -> str:
             differences += sum(1 for _ in folder.rglob(".checkpoints")) + sum(1 for _ in folder.rglob("*.partial"))
             finished += 1
     return (
-        f"kills: {differences} differences, {total:,} kills of which {resumed:,} within a training run resumed from a "
-        f"checkpoint; {finished} experiments, dense and convolutional, {seen:,} checkpoints compared"
+        f"kills: {differences} differences, {total:,} kills of which {resumed:,} within a training run that went on "
+        f"from its checkpoint; {finished} experiments, dense and convolutional, {seen:,} checkpoints compared"
     )
