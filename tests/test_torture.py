@@ -11,7 +11,6 @@ import pytest
 
 from npticket import files, prune
 from npticket.experiments import binding, checkpoints, store
-from npticket.experiments.files import StoreError
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -28,7 +27,22 @@ def torture(monkeypatch):
     return torture
 
 
+def test_what_is_promised_is_what_is_measured(torture):
+    """Each promise has the line that its command printed, and each command is one that there is."""
+    page = (BENCHMARKS.parent / "docs" / "reliability.md").read_text()
+    lines = re.findall(r"```\n(\w+): ([\d,]+) ", page)
+    assert dict(lines).keys() == torture.TORTURES.keys()
+    assert {number for name, number in lines if name != "readers"} == {
+        "0"
+    } and " files of 12 kinds: 0 tracebacks" in page
+    assert re.findall(r"torture\.py (\w+)`: ", page) == [name for name, _ in lines]
+    assert all((BENCHMARKS.parent / path).exists() for path in re.findall(r"tests/\w+\.py", page))
+
+
 def test_writing_that_fails_loses_nothing(torture, monkeypatch):
+    from tortures import faults
+
+    monkeypatch.setattr(faults, "RECIPE", replace(faults.RECIPE, series=("winning_ticket", "weights"), trials=1))
     assert torture.faults(40).startswith("faults: 0 corrupt loads, 0 lost rounds")
 
     @contextmanager
@@ -37,8 +51,7 @@ def test_writing_that_fails_loses_nothing(torture, monkeypatch):
             yield file
 
     monkeypatch.setattr(files, "writing", writing)
-    with pytest.raises(StoreError, match="cannot be read"):
-        torture.faults(400)
+    assert not torture.faults(200).startswith("faults: 0 corrupt")
 
 
 def test_files_that_are_not_what_or_where_they_were_are_refused(torture, monkeypatch):

@@ -91,11 +91,14 @@ def faults(count: int, seed: int = 0) -> str:
                     is_done = True
                 except OSError as error:
                     errors, unnamed = errors + 1, unnamed + (error.filename is None)
+                except StoreError:  # what is there was refused
+                    corrupt += 1
+                    break
                 found = small.runs(folder)
-                corrupt += sum(right[name] != digest for name, digest in found.items())
+                corrupt += sum(right.get(name) != digest for name, digest in found.items())
                 corrupt += small.checkpoints(folder, reference)[1] + (not readable(folder))
                 lost, kept = lost + len(kept.keys() - found.keys()), found
-            lost += small.content(folder) != right
+            lost += is_done and small.content(folder) != right
     return (
         f"faults: {corrupt} corrupt loads, {lost} lost rounds, {broken.count:,} calls that failed, {errors:,} of them "
         f"the end of the command ({unnamed} without a path); {i} experiments"

@@ -54,11 +54,14 @@ def runs(folder: Path) -> Content:
     """The SHA-256 of all that the files of runs hold, but for times, the machine, and what was chosen by timing."""
     found: Content = {}
     for path in sorted((folder / "runs").glob("*.npz")):
-        with np.load(path, allow_pickle=False) as file:
-            where = json.loads(file["origin"].item())
-            found[f"{path.name} origin"] = {name: value for name, value in where.items() if name != "machine"}
-            for name in set(file) - {"seconds", "chosen", "origin"}:
-                found[f"{path.name} {name}"] = hashlib.sha256(file[name].tobytes()).hexdigest()
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                where = json.loads(file["origin"].item())
+                found[f"{path.name} origin"] = {name: value for name, value in where.items() if name != "machine"}
+                for name in set(file) - {"seconds", "chosen", "origin"}:
+                    found[f"{path.name} {name}"] = hashlib.sha256(file[name].tobytes()).hexdigest()
+        except (ValueError, LookupError, EOFError, zipfile.BadZipFile):
+            found[path.name] = "is torn"
     return found
 
 
