@@ -206,6 +206,11 @@ def kinds(folder: Path) -> dict[str, Reader]:
         with opened() as store:
             return {name: array.tolist() for name, array in store.load(Key("winning_ticket", 0, 0)).items()}
 
+    def both() -> dict[str, bytes]:
+        if sizes.keys() - (found := packed.members(data / "a.tar.gz", sizes)).keys():
+            raise DataError("as whoever asks for them says")
+        return found
+
     def cooked() -> Recipe:
         check(recipe := from_json(read_json(data / "recipe.json")), PARTS)
         return recipe
@@ -215,7 +220,7 @@ def kinds(folder: Path) -> dict[str, Reader]:
     return {
         "idx": Reader(data / "idx", lambda: read_idx(data / "idx", (5, 4, 3)).tolist()),
         "idx.gz": Reader(data / "idx.gz", lambda: read_idx(data / "idx.gz", (5, 4, 3)).tolist(), True),
-        "tar.gz": Reader(data / "a.tar.gz", lambda: packed.members(data / "a.tar.gz", sizes), True),
+        "tar.gz": Reader(data / "a.tar.gz", both, True),
         "caveat": Reader(data / "CAVEAT.txt", lambda: read_caveat(data)),
         "ticket": Reader(data / "ticket.npz", lambda: load_sparse(data / "ticket.npz", net)._theta.flat.tolist(), True),
         "recipe": Reader(data / "recipe.json", cooked),
@@ -238,7 +243,7 @@ def readers(count: int, seed: int = 0) -> str:
             reader, was, inside = every[kind], every[kind].path.read_bytes(), bool(rng.integers(2))
             folder = {path: path.read_bytes() for path in reader.path.parent.iterdir() if path.is_file()}
             reader.path.write_bytes(damaged_inside(reader.path.suffix, was, rng) if inside else damaged(was, rng))
-            began = time.perf_counter()
+            began = time.process_time()
             try:
                 outcome = "right" if repr(reader.read()) == right[kind] else "another value"
                 if outcome == "another value" and kind.startswith("its") and DRAWS:
@@ -248,7 +253,7 @@ def readers(count: int, seed: int = 0) -> str:
                 outcome = "refused"
             except Exception:
                 outcome, first = "traceback", first or f"{kind}, number {i}:\n{traceback.format_exc()}"
-            longest = max(longest, time.perf_counter() - began)
+            longest = max(longest, time.process_time() - began)
             found[outcome] += 1
             for path, content in folder.items():
                 path.write_bytes(content)
@@ -256,7 +261,7 @@ def readers(count: int, seed: int = 0) -> str:
     line = (
         f"readers: {count:,} damaged files of {len(every)} kinds: {found['traceback']} tracebacks, "
         f"{found['refused']:,} refused, {found['right']:,} right, {found['another value']:,} with another value that "
-        f"could be one ({accepted} where a checksum tells); at most {longest:.1f} s each, and {memory:.0f} MB"
+        f"could be one ({accepted} where a checksum tells); at most {longest:.1f} s of a core each, and {memory:.0f} MB"
     )
     return f"{line}\n{first}".rstrip()
 

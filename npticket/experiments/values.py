@@ -5,7 +5,7 @@ not measured: they are another run's, or were edited.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -138,8 +138,9 @@ def _range(name: str, task: Task) -> tuple[float, float]:
 def _disagreement(result: Row, row: Row) -> str:
     """Say where a validation is not what the results of its run say of it; what is published is rounded."""
     step, early = row["step"], result["early_stop_val_loss"]
-    stopped = step == result["early_stop_step"]
-    if row["val_loss"] < min(_both(early)) or (stopped and row["val_loss"] not in _both(early)):
+    if row["val_loss"] < min(_both(early)) or (
+        step == result["early_stop_step"] and row["val_loss"] not in _both(early)
+    ):
         return f"val_loss {row['val_loss']} at step {step} does not go with early_stop_val_loss {early}"
     for when, at in (("early_stop", result["early_stop_step"]), ("final", result["steps"])):
         for name in row if step == at else ():
@@ -156,7 +157,7 @@ def _both(value: float) -> tuple[float, float]:
 def check_tables(
     experiment: Experiment, results: Sequence[Row], curves: Sequence[Row], measured: Mapping[str, Sequence[Row]]
 ) -> None:
-    """Raise ValueError, naming table and line, for rows that no run of the recipe can have left, or that are twice.
+    """Raise ValueError, naming table and line, for rows that no run of the recipe can have left, are twice, or lost.
 
     Where only one of the tables has a run, the two are not held against each other.
     """
@@ -178,7 +179,24 @@ def check_tables(
         if wrong or (key, step) in seen:
             raise ValueError(f"curves.csv, line {line}: {wrong or 'the step is there twice'}")
         seen.add((key, step))
+    if lost := _lost(experiment, limits, seen):
+        raise ValueError(f"curves.csv: {lost.file.removesuffix('.npz')} lacks some of its validations")
     for series, rows in measured.items():
         for line, row in enumerate(rows, start=2):
             if wrong := foreign(Key(series, row["round"], row["trial"]), experiment):
                 raise ValueError(f"{series}.csv, line {line}: {wrong}")
+
+
+def _lost(experiment: Experiment, limits: AllLimits, seen: Iterable[tuple[Key, int]]) -> Key | None:
+    """Which run lacks steps: at least looks at the test set are kept, and a beginning, as long for all of a round."""
+    ends, by_run = dict[tuple[str, int], int](), dict[Key, set[int]]()
+    for key, step in seen:
+        by_run.setdefault(key, set()).add(step)
+    for key, steps in sorted(by_run.items()):
+        known, setting = experiment.parts.series.get(key.series), limits[key].setting
+        end = max(steps.difference(setting.test_at), default=0)
+        whole = {step for step in setting.at_steps if step <= end or step in setting.test_at}
+        line = (known.draw_of if known else "") or key.series
+        if steps != whole or ends.setdefault((line, key.round), end) != end:
+            return key
+    return None
