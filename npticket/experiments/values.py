@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 
 import numpy as np
 
@@ -114,8 +115,7 @@ class AllLimits:
     """The limits of each run of an experiment, of which `planned` are known; others are as long as the recipe says."""
 
     def __init__(self, experiment: Experiment, planned: Mapping[Key, Run | Measure]) -> None:
-        self._experiment, self._planned = experiment, planned
-        self._of_length = cache(self._made)
+        self._experiment, self._planned, self._of_length = experiment, planned, cache(self._made)
 
     def __getitem__(self, key: Key) -> Limits:
         run = self._planned.get(key)
@@ -138,9 +138,8 @@ def _range(name: str, task: Task) -> tuple[float, float]:
 def _disagreement(result: Row, row: Row) -> str:
     """Say where a validation is not what the results of its run say of it; what is published is rounded."""
     step, early = row["step"], result["early_stop_val_loss"]
-    if row["val_loss"] < min(_both(early)) or (
-        step == result["early_stop_step"] and row["val_loss"] not in _both(early)
-    ):
+    stopped = step == result["early_stop_step"]
+    if row["val_loss"] < min(_both(early)) or (stopped and row["val_loss"] not in _both(early)):
         return f"val_loss {row['val_loss']} at step {step} does not go with early_stop_val_loss {early}"
     for when, at in (("early_stop", result["early_stop_step"]), ("final", result["steps"])):
         for name in row if step == at else ():
@@ -180,23 +179,22 @@ def check_tables(
             raise ValueError(f"curves.csv, line {line}: {wrong or 'the step is there twice'}")
         seen.add((key, step))
     if lost := _lost(experiment, limits, seen):
-        raise ValueError(f"curves.csv: {lost.file.removesuffix('.npz')} lacks some of its validations")
+        raise ValueError(f"curves.csv: {lost} lacks some of its validations")
     for series, rows in measured.items():
         for line, row in enumerate(rows, start=2):
             if wrong := foreign(Key(series, row["round"], row["trial"]), experiment):
                 raise ValueError(f"{series}.csv, line {line}: {wrong}")
 
 
-def _lost(experiment: Experiment, limits: AllLimits, seen: Iterable[tuple[Key, int]]) -> Key | None:
+def _lost(experiment: Experiment, limits: AllLimits, seen: Iterable[tuple[Key, int]]) -> str:
     """Which run lacks steps: at least looks at the test set are kept, and a beginning, as long for all of a round."""
-    ends, by_run = dict[tuple[str, int], int](), dict[Key, set[int]]()
-    for key, step in seen:
-        by_run.setdefault(key, set()).add(step)
-    for key, steps in sorted(by_run.items()):
+    ends = dict[tuple[str, int], int]()
+    for key, pairs in groupby(sorted(seen), lambda pair: pair[0]):
+        steps = {step for _, step in pairs}
         known, setting = experiment.parts.series.get(key.series), limits[key].setting
         end = max(steps.difference(setting.test_at), default=0)
+        line = ((known.draw_of if known else "") or key.series, key.round)
         whole = {step for step in setting.at_steps if step <= end or step in setting.test_at}
-        line = (known.draw_of if known else "") or key.series
-        if steps != whole or ends.setdefault((line, key.round), end) != end:
-            return key
-    return None
+        if steps != whole or ends.setdefault(line, end) != end:
+            return key.file.removesuffix(".npz")
+    return ""
