@@ -1,9 +1,14 @@
 """Breaks what npticket is given, on purpose, and counts what comes of it, a line each.
 
+    python benchmarks/torture.py kills --count 200        SIGKILL at any moment, and on from there
+    python benchmarks/torture.py faults --count 2000      calls that fail to write
+    python benchmarks/torture.py copies --count 2000      files copied, of another experiment, or with bits flipped
     python benchmarks/torture.py readers --count 20000    files of every kind, damaged at random, and given to be read
+    python benchmarks/torture.py prunings --count 10000   ties
+    python benchmarks/torture.py all                      all of these
 
-Each outcome is the right value, a refusal in a sentence, or (where nothing says what was there before) another value
-that could be one. Anything else is a traceback, and the line says how many there were, and what was the first.
+What is read is the right value, refused in a sentence, or (where nothing says what was there before) another value that
+could be one. Anything else is a traceback, and the line says how many there were, and what was the first.
 """
 
 import argparse
@@ -11,7 +16,6 @@ import contextlib
 import gzip
 import io
 import json
-import math
 import os
 import resource
 import tarfile
@@ -29,6 +33,10 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np
+from tortures.copies import copies
+from tortures.faults import faults
+from tortures.kills import kills
+from tortures.prunings import prunings
 
 from npticket import cli, nets
 from npticket.datasets import DataError, packed
@@ -38,12 +46,13 @@ from npticket.experiments.checks import check
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json
-from npticket.experiments.series import Key
+from npticket.experiments.series import Key, planned
 from npticket.experiments.store import Store
-from npticket.experiments.tables import curves_measured, measured_columns
+from npticket.experiments.tables import WHO, curves_measured, result_columns
 from npticket.export import load_sparse, to_sparse
 from npticket.papers import PARTS
-from npticket.prune import dense_masks
+from npticket.params import Params
+from npticket.prune import dense_masks, density
 from npticket.reading import UnreadableError
 from npticket.streams import streams
 from npticket.task import CLASSIFY
@@ -131,28 +140,33 @@ def damaged_value(value: object, rng: np.random.Generator) -> object:
     return changed | ({NASTY[rng.integers(len(NASTY))]: 1} if not rng.integers(16) else {})
 
 
-def a_run(size: int, rng: np.random.Generator) -> dict[str, object]:
-    """A made-up run of a network with `size` parameters."""
-    kept = np.arange(size) % 3 > 0
-    curves = {name: rng.random(3) for name in curves_measured(CLASSIFY)}
-    numbers = {name: 10 if name == "early_stop_step" else 0.5 for name in measured_columns(CLASSIFY)}
-    arrays = {
-        "masks": np.packbits(kept),
-        "end": np.where(kept, rng.random(size), 0),
-        "at_steps": np.array([10, 20, 30]),
-    }
-    return {**arrays, **curves, **numbers, "density": 0.5, "steps": 30, "seconds": 1.0, "chosen": np.array(["a: b"])}
+def a_run(experiment: Experiment, key: Key, rng: np.random.Generator) -> dict[str, object]:
+    """A made-up run, of made-up numbers that such a run could have measured."""
+    run = planned(experiment.recipe, experiment.parts.series)[key]
+    setting = experiment.setting("plain", 1, run.first_step, run.steps)
+    at_steps = np.array(setting.at_steps)
+    kept = Params.empty(experiment.net.body.layout, 1, bool)
+    kept.flat[:] = np.arange(kept.flat.shape[1]) % 3 > 0
+    curves = {name: rng.random(len(at_steps)) for name in curves_measured(CLASSIFY)}
+    stop = int(np.argmin(curves["val_loss"]))
+    for name in filter(lambda name: name.startswith("test_"), curves):
+        curves[name][~np.isin(at_steps, [*setting.test_at, setting.steps, at_steps[stop]])] = np.nan
+    found = {f"early_stop_{name}": values[stop] for name, values in curves.items()}
+    found |= {f"final_{name}": values[-1] for name, values in curves.items()}
+    numbers = {name: found.get(name, 0.5) for name in result_columns(CLASSIFY)[len(WHO) :]}
+    numbers |= {"early_stop_step": at_steps[stop], "steps": setting.steps, "density": density(kept)[0]}
+    arrays = {"masks": np.packbits(kept.flat), "end": np.where(kept.flat[0], rng.random(kept.flat.shape[1]), 0)}
+    return {**arrays, "at_steps": at_steps, **curves, **numbers, "chosen": np.array(["a: b"])}
 
 
 def an_experiment(folder: Path) -> Callable[[], Store]:
     """Make a directory with all runs, and return what opens it again."""
     experiment, rng = Experiment(RECIPE, PARTS), np.random.default_rng(0)
-    size = sum(math.prod(shape) for shape in experiment.net.body.layout.values())
     manifest = {"machine": {"cpu": "a"}, "data": {"name": "noise", "source": "a", "caveat": "made up", "sha256": "1"}}
-    with Store(folder, RECIPE, CLASSIFY, manifest, size) as store:
-        for key in [Key(s, r, t) for s in RECIPE.series for r in range(3 if s != "dense_2" else 1) for t in (0, 1)]:
-            store.add(key, a_run(size, rng))
-    return lambda: Store(folder, RECIPE, CLASSIFY, manifest, size)
+    with Store(folder, experiment, manifest) as store:
+        for key in planned(RECIPE, PARTS.series):
+            store.add(key, a_run(experiment, key, rng))
+    return lambda: Store(folder, experiment, manifest)
 
 
 def command(*arguments: str) -> str:
@@ -192,6 +206,11 @@ def kinds(folder: Path) -> dict[str, Reader]:
         with opened() as store:
             return {name: array.tolist() for name, array in store.load(Key("winning_ticket", 0, 0)).items()}
 
+    def both() -> dict[str, bytes]:
+        if sizes.keys() - (found := packed.members(data / "a.tar.gz", sizes)).keys():
+            raise DataError("as whoever asks for them says")
+        return found
+
     def cooked() -> Recipe:
         check(recipe := from_json(read_json(data / "recipe.json")), PARTS)
         return recipe
@@ -201,7 +220,7 @@ def kinds(folder: Path) -> dict[str, Reader]:
     return {
         "idx": Reader(data / "idx", lambda: read_idx(data / "idx", (5, 4, 3)).tolist()),
         "idx.gz": Reader(data / "idx.gz", lambda: read_idx(data / "idx.gz", (5, 4, 3)).tolist(), True),
-        "tar.gz": Reader(data / "a.tar.gz", lambda: packed.members(data / "a.tar.gz", sizes), True),
+        "tar.gz": Reader(data / "a.tar.gz", both, True),
         "caveat": Reader(data / "CAVEAT.txt", lambda: read_caveat(data)),
         "ticket": Reader(data / "ticket.npz", lambda: load_sparse(data / "ticket.npz", net)._theta.flat.tolist(), True),
         "recipe": Reader(data / "recipe.json", cooked),
@@ -224,7 +243,7 @@ def readers(count: int, seed: int = 0) -> str:
             reader, was, inside = every[kind], every[kind].path.read_bytes(), bool(rng.integers(2))
             folder = {path: path.read_bytes() for path in reader.path.parent.iterdir() if path.is_file()}
             reader.path.write_bytes(damaged_inside(reader.path.suffix, was, rng) if inside else damaged(was, rng))
-            began = time.perf_counter()
+            began = time.process_time()
             try:
                 outcome = "right" if repr(reader.read()) == right[kind] else "another value"
                 if outcome == "another value" and kind.startswith("its") and DRAWS:
@@ -234,7 +253,7 @@ def readers(count: int, seed: int = 0) -> str:
                 outcome = "refused"
             except Exception:
                 outcome, first = "traceback", first or f"{kind}, number {i}:\n{traceback.format_exc()}"
-            longest = max(longest, time.perf_counter() - began)
+            longest = max(longest, time.process_time() - began)
             found[outcome] += 1
             for path, content in folder.items():
                 path.write_bytes(content)
@@ -242,19 +261,28 @@ def readers(count: int, seed: int = 0) -> str:
     line = (
         f"readers: {count:,} damaged files of {len(every)} kinds: {found['traceback']} tracebacks, "
         f"{found['refused']:,} refused, {found['right']:,} right, {found['another value']:,} with another value that "
-        f"could be one ({accepted} where a checksum tells); at most {longest:.1f} s each, and {memory:.0f} MB"
+        f"could be one ({accepted} where a checksum tells); at most {longest:.1f} s of a core each, and {memory:.0f} MB"
     )
     return f"{line}\n{first}".rstrip()
 
 
+TORTURES = {
+    "kills": (kills, 200), "faults": (faults, 2_000), "copies": (copies, 2_000), "readers": (readers, 20_000),
+    "prunings": (prunings, 10_000),
+}  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_subparsers(required=True, metavar="WHAT").add_parser("readers", help=readers.__doc__)
-    add.add_argument("--count", type=int, default=20_000)
-    add.add_argument("--seed", type=int, default=0)
-    add.set_defaults(work=lambda args: readers(args.count, args.seed))
+    commands = parser.add_subparsers(required=True, dest="what", metavar="WHAT")
+    for name in (*TORTURES, "all"):
+        add = commands.add_parser(name, help=TORTURES[name][0].__doc__ if name in TORTURES else "all of these")
+        add.add_argument("--count", type=int, help="how often (default: as above)")
+        add.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    print(args.work(args))
+    for name in TORTURES if args.what == "all" else [args.what]:
+        work, count = TORTURES[name]
+        print(work(args.count or count, args.seed), flush=True)
 
 
 if __name__ == "__main__":

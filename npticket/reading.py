@@ -17,10 +17,11 @@ BROKEN = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError
           struct.error, zlib.error, zipfile.BadZipFile)  # fmt: skip
 # What NumPy writes before an array of numbers or texts (numpy.lib.format, version 1.0). The values of no other kind are
 # plain bytes, and a header that is matched is not evaluated.
-KIND = rb"'([<>|][iufU]\d{1,5})'"
-FIELD = re.compile(rb"\('(\w+)', " + KIND + rb"\)")
+KIND = rb"[<>|][iufU]\d{1,5}"
+FIELD = re.compile(rb"\('(\w+)', '(" + KIND + rb")'\)")
 NPY = re.compile(
-    rb"\x93NUMPY\x01\x00(..)\{'descr': (?:" + KIND + rb"|(\[[\w '<>|(),]+\])), 'fortran_order': False, "
+    rb"\x93NUMPY\x01\x00(..)\{'descr': (?:'(" + KIND + rb")'|(\[(?:\('\w+', '" + KIND + rb"'\),? ?)+\])), "
+    rb"'fortran_order': False, "
     rb"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\), \} *\n", re.DOTALL,
 )  # fmt: skip
 

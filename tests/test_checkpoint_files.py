@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,6 +170,13 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, monkeypatch):
     for name in ("sha256", "origin"):
         np.savez(path, **{k: v for k, v in arrays.items() if k != name})
         assert path.name in refusal()
+    np.savez(path, **arrays)
+    with zipfile.ZipFile(path) as archive:
+        inside = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in inside.items():
+            archive.writestr(name, content.replace(b"), }", b"), \xfd"))  # NumPy reads on, for the header's end
+    assert "EOF" in refusal()
     for content in (b"", b"PK", b"\x93NUMPY\x01\x00v\x00{"):
         path.write_bytes(content)
         assert path.name in refusal()

@@ -149,6 +149,16 @@ def test_rows_of_one_table_alone_are_no_error(table):
         path.write_text("".join(lines))
 
 
+@pytest.mark.parametrize("line", [5, 6, 7])
+def test_a_line_that_is_lost_is_noticed(line, table):
+    """Or a figure would have curves that are not as long as each other."""
+    folder, _ = table
+    lines = (folder / "curves.csv").read_text().splitlines(keepends=True)
+    (folder / "curves.csv").write_text("".join(lines[: line - 1] + lines[line:]))
+    with pytest.raises(StoreError, match=r"curves.csv: winning_ticket-round00-trial\d lacks some of its validations"):
+        run.outcome(folder, KNOWN)
+
+
 def test_what_is_published_passes(tmp_path):
     """Of its curves only some are kept, in five digits."""
     found = experiment(replace(SMALL, series=("winning_ticket", "random_reinit")), tmp_path, data())

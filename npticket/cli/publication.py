@@ -48,11 +48,11 @@ def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
     """Write the data of an experiment, with those curves that `outcome` has."""
     check_free(goal)
     goal.mkdir(parents=True, exist_ok=True)
-    results = (folder / "results.csv").read_bytes()
+    results = tables.text(tables.result_columns(outcome.task), outcome.results)  # of runs that have curves
     data = {name: value for name, value in outcome.manifest["data"].items() if name != "source"}  # where it was there
     files.write_json(goal / "recipe.json", to_json(outcome.recipe))
     files.write_json(goal / "manifest.json", {**outcome.manifest, "data": data})
-    write(goal / "results.csv", results)
+    write(goal / "results.csv", results.encode())
     for series in outcome.measured:
         write(goal / f"{series}.csv", (folder / f"{series}.csv").read_bytes())
     write(goal / "curves.csv", tables.text(tables.curve_columns(outcome.task), outcome.curves).encode())

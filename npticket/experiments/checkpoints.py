@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -36,7 +37,7 @@ EVERY = 30.0  # seconds between checkpoints, at least
 SHARE = 100  # and as many times what the last one took: all cost less than 1 % of the run
 MOST, LITTLE = 16, 1 << 26  # a file is not larger than as many copies of the parameters, and so many bytes more
 SAME_ANYWHERE = ("python", "jobs", "cores", "system")  # of the description of a machine: no bit depends on it
-UNREADABLE = (*BROKEN, AttributeError)
+UNREADABLE = (*BROKEN, AttributeError, TokenError)  # the last from an array's header that is cut off
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ not measured: they are another run's, or were edited.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 
 import numpy as np
 
@@ -114,8 +115,7 @@ class AllLimits:
     """The limits of each run of an experiment, of which `planned` are known; others are as long as the recipe says."""
 
     def __init__(self, experiment: Experiment, planned: Mapping[Key, Run | Measure]) -> None:
-        self._experiment, self._planned = experiment, planned
-        self._of_length = cache(self._made)
+        self._experiment, self._planned, self._of_length = experiment, planned, cache(self._made)
 
     def __getitem__(self, key: Key) -> Limits:
         run = self._planned.get(key)
@@ -156,7 +156,7 @@ def _both(value: float) -> tuple[float, float]:
 def check_tables(
     experiment: Experiment, results: Sequence[Row], curves: Sequence[Row], measured: Mapping[str, Sequence[Row]]
 ) -> None:
-    """Raise ValueError, naming table and line, for rows that no run of the recipe can have left, or that are twice.
+    """Raise ValueError, naming table and line, for rows that no run of the recipe can have left, are twice, or lost.
 
     Where only one of the tables has a run, the two are not held against each other.
     """
@@ -178,7 +178,23 @@ def check_tables(
         if wrong or (key, step) in seen:
             raise ValueError(f"curves.csv, line {line}: {wrong or 'the step is there twice'}")
         seen.add((key, step))
+    if lost := _lost(experiment, limits, seen):
+        raise ValueError(f"curves.csv: {lost} lacks some of its validations")
     for series, rows in measured.items():
         for line, row in enumerate(rows, start=2):
             if wrong := foreign(Key(series, row["round"], row["trial"]), experiment):
                 raise ValueError(f"{series}.csv, line {line}: {wrong}")
+
+
+def _lost(experiment: Experiment, limits: AllLimits, seen: Iterable[tuple[Key, int]]) -> str:
+    """Which run lacks steps: at least looks at the test set are kept, and a beginning, as long for all of a round."""
+    ends = dict[tuple[str, int], int]()
+    for key, pairs in groupby(sorted(seen), lambda pair: pair[0]):
+        steps = {step for _, step in pairs}
+        known, setting = experiment.parts.series.get(key.series), limits[key].setting
+        end = max(steps.difference(setting.test_at), default=0)
+        line = ((known.draw_of if known else "") or key.series, key.round)
+        whole = {step for step in setting.at_steps if step <= end or step in setting.test_at}
+        if steps != whole or ends.setdefault(line, end) != end:
+            return key.file.removesuffix(".npz")
+    return ""

@@ -1,0 +1,1 @@
+"""What torture.py does besides damaging files: each module is one of its tortures, `small` what they share."""
