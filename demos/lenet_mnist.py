@@ -42,7 +42,7 @@ PRUNING_RATES = {"fc1/W": 0.2, "fc2/W": 0.2, "out/W": 0.1}  # of the survivors, 
 LEARNING_RATE = 1.2e-3  # of Adam
 
 SIZES = {  # round 0 is the dense network; round r has about 0.8^r of the weights
-    "default": {"trials": 2, "rounds": 12, "steps": 5_000},
+    "default": {"trials": 2, "rounds": 12, "steps": 6_000},
     "quick": {"trials": 2, "rounds": 5, "steps": 500},
     "paper": {"trials": 5, "rounds": 29, "steps": 50_000},  # down to 0.2 %
 }
