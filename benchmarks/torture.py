@@ -45,8 +45,9 @@ from npticket.datasets.mnist import read_idx
 from npticket.experiments.checks import check
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json
-from npticket.experiments.series import Key, planned
+from npticket.experiments.series import Key
 from npticket.experiments.store import Store
 from npticket.experiments.tables import WHO, curves_measured, result_columns
 from npticket.export import load_sparse, to_sparse
@@ -143,7 +144,7 @@ def damaged_value(value: object, rng: np.random.Generator) -> object:
 def a_run(experiment: Experiment, key: Key, rng: np.random.Generator) -> dict[str, object]:
     """A made-up run, of made-up numbers that such a run could have measured."""
     run = planned(experiment.recipe, experiment.parts.series)[key]
-    setting = experiment.setting("plain", 1, run.first_step, run.steps)
+    setting = experiment.setting("plain", 1, run.length)
     at_steps = np.array(setting.at_steps)
     kept = Params.empty(experiment.net.body.layout, 1, bool)
     kept.flat[:] = np.arange(kept.flat.shape[1]) % 3 > 0

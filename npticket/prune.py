@@ -25,7 +25,8 @@ Rates = Mapping[str, float]  # by name, or pattern of names, of parameters: whic
 class Evidence:
     """What a score may look at: the end of a training run and its masks, and whatever else is known of it.
 
-    `start` is where the run began, `theta0` the initial values. None where whoever prunes has not said.
+    `start` is where the run began, `theta0` the initial values; `rngs` are a generator for each trial, to draw examples
+    with. None, or no generators, where whoever prunes has not said.
     """
 
     end: Params
@@ -35,6 +36,7 @@ class Evidence:
     net: Net | None = None
     task: Task | None = None
     data: Dataset | None = None
+    rngs: Sequence[np.random.Generator] = ()
 
 
 Score = Callable[[Evidence], Params]  # the lowest go

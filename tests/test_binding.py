@@ -13,8 +13,9 @@ from npticket.experiments import binding
 from npticket.experiments.binding import RunFiles
 from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, to_json
-from npticket.experiments.series import Key, planned
+from npticket.experiments.series import Key
 from npticket.papers import PARTS
 
 FREE = {"trials", "rounds", "series", "source"}

@@ -66,9 +66,13 @@ FEW = ["--steps", "20", "--trials", "2", "--rounds", "2", "--jobs", "1"]
 def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):
     monkeypatch.setattr(costs, "fit", None)  # nothing is timed
     assert cli.main(["list"]) == 0
-    *lines, hint = capsys.readouterr().out.splitlines()[1:]
-    assert "--measure" in hint
-    assert [line.split()[0] for line in lines] == [*LIBRARY.recipes, *LIBRARY.sweeps]
+    heads, *by_paper, hint = capsys.readouterr().out.strip().split("\n\n")
+    assert heads.startswith("name") and "--measure" in hint
+    for paper, text in zip(LIBRARY.papers, by_paper, strict=True):
+        citation, *lines = text.splitlines()
+        assert citation == paper.citation
+        assert [line.split()[0] for line in lines] == [*paper.recipes, *paper.sweeps]
+    lines = by_paper[0].splitlines()[1:]
     assert lines[0].split()[1:8] == ["Figures", "1,", "3,", "4,", "11,", "12,", "14,"]
     assert "LeNet-300-100" in lines[0] and "5 x 29 x 50,000" in lines[0]
 
@@ -76,7 +80,7 @@ def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):
 def test_list_shows_what_was_measured_on_demand_or_by_a_run(small, capsys, monkeypatch):
     def listed(*flags):
         assert cli.main(["list", *flags], library) == 0
-        return capsys.readouterr().out.splitlines()[1:]
+        return capsys.readouterr().out.strip().split("\n\n")[1].splitlines()[1:]
 
     two = {name: replace(shrunk(LENET), name=name, batch=batch) for name, batch in (("a", 8), ("b", 9))}
     library = Small((replace(LIBRARY.papers[0], recipes=two, sweeps={}, claims=()),))

@@ -12,6 +12,7 @@ from npticket.experiments.series import At
 from npticket.papers.lottery_ticket import series as controls
 from npticket.prune import Layerwise, Rule, dense_masks, density, magnitude, prune_layerwise
 from npticket.streams import streams
+from npticket.task import CLASSIFY
 from npticket.tickets import rewind
 
 rounds = st.integers(0, 4)
@@ -25,7 +26,8 @@ def at(net, theta0, masks=None, end=None, round=0, seed=0):
     """Where a run of any series stands, for all trials at once."""
     rule = Rule(magnitude, Layerwise(paper_rates(net)))
     masks = dense_masks(theta0) if masks is None else masks
-    return At(net, round, theta0, masks, end, rule, rule.scope.names(theta0), rngs(theta0, seed))
+    given = {} if end is None else {"end": end}
+    return At(net, CLASSIFY, None, rule, round, theta0, masks, given, rngs(theta0, seed))
 
 
 def counts(masks):

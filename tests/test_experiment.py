@@ -22,10 +22,11 @@ from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
 from npticket.experiments import binding, cluster, machine, run, store, training, workers
 from npticket.experiments.files import StoreError, write_json
 from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, RecipeError, to_json
 from npticket.experiments.run import Means
 from npticket.experiments.run import outcome as read_outcome
-from npticket.experiments.series import Key, planned
+from npticket.experiments.series import Key
 from npticket.optimizers import SGD, step_drops
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_LOW

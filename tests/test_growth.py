@@ -14,9 +14,10 @@ from test_store import ASKED, KEY, as_before, made_up, opened
 
 from npticket.experiments import costs, run, training
 from npticket.experiments.files import StoreError, write_json
+from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, to_json
 from npticket.experiments.run import Means, read_recipe
-from npticket.experiments.series import REWIND_POINT, Key, planned
+from npticket.experiments.series import REWIND_POINT, Key
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
 

@@ -11,10 +11,11 @@ from test_store import ASKED, KEY, MASK, SIZE, as_before, made_up, opened, plant
 from npticket.experiments import costs, measured, run
 from npticket.experiments.files import StoreError
 from npticket.experiments.parts import Experiment, Parts, merged
+from npticket.experiments.planning import planned
+from npticket.experiments.planning import trained as training_runs
 from npticket.experiments.recipe import RecipeError
 from npticket.experiments.run import Means
-from npticket.experiments.series import Done, Key, Measure, Run, Series, planned
-from npticket.experiments.series import trained as training_runs
+from npticket.experiments.series import Done, Key, Measure, Run, Series
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.series import ticket
 from npticket.reading import UnreadableError, read_npz

@@ -8,8 +8,9 @@ from test_experiment import SMALL, data, experiment
 
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part
-from npticket.experiments.series import Key, planned
+from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.rewinding import RESNET_20, SERIES
 from npticket.prune import dense_masks

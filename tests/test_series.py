@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from test_experiment import SMALL, data, experiment
 
 from npticket.experiments import run
-from npticket.experiments.parts import Parts, merged
+from npticket.experiments.parts import Experiment, Parts, merged
+from npticket.experiments.planning import planned, taken_along
 from npticket.experiments.recipe import Part, RecipeError
-from npticket.experiments.series import REWIND_POINT, Done, Key, Run, Series, planned, rewind_point, taken_along
+from npticket.experiments.series import REWIND_POINT, Done, Key, Length, Measure, Run, Series, rewind_point
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.series import SERIES, ticket
+from npticket.prune import dense_masks
+from npticket.streams import Place
 
 CHAINS = ("winning_ticket", "fine_tuning")
 
@@ -116,6 +119,60 @@ def test_a_series_that_waits_for_what_nobody_trains_is_refused():
     mine = merged(PARTS, Parts(series={"impatient": Series(impatient)}))
     with pytest.raises(RecipeError, match="the series impatient takes its masks from winning_ticket"):
         planned(replace(SMALL, series=("winning_ticket", "impatient")), mine.series)
+
+
+DROPS = Part("step_drops", drops=[[6, 3e-4]])
+
+
+def alone(series, tmp_path, **changes):
+    """What an experiment comes to in which a series of one's own stands beside the tickets."""
+    mine = merged(PARTS, Parts(series={"mine": Series(series)}))
+    return run.run(replace(SMALL, series=("winning_ticket", "mine"), trials=1, **changes), mine, tmp_path, data())
+
+
+def test_a_stretched_run_has_its_schedule_and_looks_in_proportion(tmp_path):
+    def series(recipe):
+        yield Run(0, ticket, steps=2 * recipe.steps, stretched=True)
+        yield Run(1, ticket, steps=2 * recipe.steps)
+
+    changes = {"schedule": Part("step_drops", drops=[[6, 3e-4]]), "test_at": (6,), "steps": 12}
+    outcome = alone(series, tmp_path, **changes)
+    assert {row["series"]: row["steps"] for row in outcome.results} == {"winning_ticket": 12, "mine": 24}
+    made = Experiment(replace(SMALL, **changes), PARTS)
+    masks = dense_masks(made.net.init(Place().rngs("init")))
+    stretched, longer = (made.setting("plain", 1, Length(0, 24, None, s)) for s in (True, False))
+    rates = [[setting.optimizer(masks).schedule(step) for step in range(24)] for setting in (stretched, longer)]
+    assert rates == [[1.2e-3] * 12 + [3e-4] * 12, [1.2e-3] * 6 + [3e-4] * 18]
+    mine = [row for row in outcome.curves if row["series"] == "mine" and row["test_acc"] != ""]
+    looked = {(row["round"], row["step"]) for row in mine}
+    assert {(0, 12), (1, 6)} <= looked and not {(0, 6), (1, 12)} & looked
+    assert alone(series, tmp_path, **changes).results == outcome.results  # what was kept can be read back
+
+
+def test_what_a_run_ends_with_is_pruned_by_its_own_score(tmp_path):
+    def series(recipe):
+        dense = yield Run(0, ticket, score=lambda seen: seen.end)
+        left = yield Run(1, ticket, {"masks": dense["next_masks"]}, score=lambda seen: seen.end)
+        yield Measure(2, compared, {"masks": left["masks"], "dense": dense["end"], "next": left["next_masks"]})
+
+    def compared(at):
+        dense, kept = at.given["dense"]["fc1/W"], at.masks["fc1/W"]
+        fewer = at.given["next"]["fc1/W"].sum() / kept.sum()
+        return [{"gone": int((~kept).sum()), "highest": dense[~kept].max(), "lowest": dense[kept].min(), "next": fewer}]
+
+    (row,) = alone(series, tmp_path).measured["mine"]
+    assert row["gone"] == round(0.2 * 784 * 6)
+    assert row["highest"] <= row["lowest"]  # not in absolute value
+    assert row["next"] == pytest.approx(0.8, abs=1e-3)
+
+
+def test_one_round_of_a_series_is_one_run_or_one_measure():
+    def twice(recipe):
+        left = yield Run(1, ticket)
+        yield Measure(1, lambda at: [], {"masks": left["masks"]})
+
+    with pytest.raises(ValueError, match="the series twice asks for two things in round 1"):
+        planned(replace(SMALL, series=("twice",)), {"twice": Series(twice)})
 
 
 def test_urgent_runs_come_first(tmp_path, monkeypatch):

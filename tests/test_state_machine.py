@@ -21,7 +21,8 @@ from npticket import files
 from npticket.experiments import binding, checkpoints, run
 from npticket.experiments.files import StoreError
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import Key, planned
+from npticket.experiments.planning import planned
+from npticket.experiments.series import Key
 from npticket.papers import PARTS
 from npticket.params import pack
 from npticket.prune import dense_masks

@@ -12,7 +12,8 @@ from npticket import cli
 from npticket.experiments import run
 from npticket.experiments.files import StoreError
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import Key, planned
+from npticket.experiments.planning import planned
+from npticket.experiments.series import Key
 from npticket.experiments.tables import curves_measured, result_columns
 from npticket.experiments.values import AllLimits, check_tables
 from npticket.papers import PARTS

@@ -8,7 +8,8 @@ from test_controls import at, wide
 from test_figures import draw, drawn, outcome  # noqa: F401 - drawn is a fixture
 
 from npticket import nets
-from npticket.experiments.series import Done, Key, planned
+from npticket.experiments.planning import planned
+from npticket.experiments.series import Done, Key
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import RECIPES
 from npticket.papers.lottery_ticket.weights import (

@@ -13,9 +13,9 @@ from npticket.experiments import checkpoints, machine
 from npticket.experiments.checkpoints import File
 from npticket.experiments.files import StoreError
 from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.run import run
-from npticket.experiments.series import planned
 from npticket.experiments.store import Store
 from npticket.papers import PARTS
 from tortures import small

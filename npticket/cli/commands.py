@@ -11,9 +11,9 @@ from npticket.experiments.bounds import MOST, MOST_JOBS, wrong_name, wrong_size
 from npticket.experiments.checks import check
 from npticket.experiments.directory import check_ours
 from npticket.experiments.parts import Experiment, load_data
+from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
 from npticket.experiments.run import Means, outcome, read_recipe, run
-from npticket.experiments.series import planned, trained
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
 from npticket.files import write
@@ -24,23 +24,27 @@ from npticket.train import DivergedError
 
 
 def list_recipes(args: Namespace, library: Library) -> int:
-    """Print all recipes and sweeps, a line each, with their costs as far as these are known."""
+    """Print all recipes and sweeps of each paper, a line each, with their costs as far as these are known."""
     jobs, unknown = default_jobs(), False
-    heads = f"{'name':24} {'paper':43} {'network':13} {'trials x rounds x steps':>24} {'runs':>6}"
+    heads = f"{'name':24} {'in the paper':43} {'network':13} {'trials x rounds x steps':>24} {'runs':>6}"
     print(f"{heads}  cost with {jobs} processes")
-    singles = [(recipe.name, recipe.source, [recipe]) for recipe in library.recipes.values()]
-    sweeps = [(sweep.name, sweep.source, list(sweep.recipes.values())) for sweep in library.sweeps.values()]
-    for name, source, recipes in singles + sweeps:
-        experiments, first = [Experiment(recipe, library.parts) for recipe in recipes], recipes[0]
-        net = experiments[0].net.name if len({recipe.net.name for recipe in recipes}) == 1 else ""
-        size = f"{first.trials} x {first.rounds} x {first.steps:,}"
-        count = sum(len(trained(planned(recipe, library.parts.series))) for recipe in recipes)
-        seconds = [_seconds(experiment, jobs, args.measure) for experiment in experiments]
-        cost = "" if None in seconds else progress.words(sum(filter(None, seconds)))
-        unknown |= not cost
-        print(f"{name:24} {source:43} {net:13} {size:>24} {count:6,}  {cost}".rstrip(), flush=True)
+    for paper in library.papers:
+        print(f"\n{paper.citation}")
+        singles = [(recipe.name, recipe.source, [recipe]) for recipe in paper.recipes.values()]
+        sweeps = [(sweep.name, sweep.source, list(sweep.recipes.values())) for sweep in paper.sweeps.values()]
+        for name, source, recipes in singles + sweeps:
+            experiments, first = [Experiment(recipe, library.parts) for recipe in recipes], recipes[0]
+            net = experiments[0].net.name if len({recipe.net.name for recipe in recipes}) == 1 else ""
+            size = f"{first.trials} x {first.rounds} x {first.steps:,}"
+            count = sum(len(trained(planned(recipe, library.parts.series))) for recipe in recipes)
+            seconds = [_seconds(experiment, jobs, args.measure) for experiment in experiments]
+            cost = "" if None in seconds else progress.words(sum(filter(None, seconds)))
+            unknown |= not cost
+            print(f"{name:24} {source:43} {net:13} {size:>24} {count:6,}  {cost}".rstrip(), flush=True)
     if unknown:
-        print("Where no cost is shown, none was measured here: `npticket run` does so as it begins, --measure for all.")
+        print(
+            "\nWhere no cost is shown, none was measured here: `npticket run` does so as it begins, --measure for all."
+        )
     return 0
 
 

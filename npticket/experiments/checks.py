@@ -5,8 +5,8 @@ import math
 from npticket.datasets import Dataset
 from npticket.experiments.bounds import MOST_PARAMETERS
 from npticket.experiments.parts import Experiment, Parts, known
+from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, RecipeError
-from npticket.experiments.series import planned
 from npticket.params import Params
 from npticket.reading import shown
 from npticket.streams import Place

@@ -19,9 +19,10 @@ from npticket.backend import Json
 from npticket.datasets import Dataset, Split, cache_folder
 from npticket.experiments import directory, files, machine
 from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned
 from npticket.experiments.progress import words
 from npticket.experiments.recipe import in_full
-from npticket.experiments.series import Key, Measure, Run, planned
+from npticket.experiments.series import Key, Length, Measure, Run
 from npticket.experiments.workers import threads_each
 from npticket.prune import dense_masks
 from npticket.streams import Place
@@ -121,7 +122,7 @@ def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, dat
 
     def trained(every: int, times: int) -> Cost:
         spans.clear()
-        setting = replace(experiment.setting(engine, threads, steps=every * times), validate_every=every)
+        setting = replace(experiment.setting(engine, threads, Length(steps=every * times)), validate_every=every)
         task, began = replace(experiment.task, evaluate=evaluate), time.perf_counter()
         fit(experiment.net, task, start, masks, some, setting, place)
         begins, ends = np.array(spans).T

@@ -10,8 +10,8 @@ from npticket import datasets, nets
 from npticket.backend import Json
 from npticket.datasets import Augment, Dataset, FlipAndCrop
 from npticket.experiments.bounds import is_number, is_whole
-from npticket.experiments.recipe import Part, Recipe, RecipeError
-from npticket.experiments.series import REWIND_POINT, Series, to_the_rewind_point
+from npticket.experiments.recipe import Part, Recipe, RecipeError, scaled
+from npticket.experiments.series import REWIND_POINT, Length, Series, to_the_rewind_point
 from npticket.optimizers import SGD, Adam, Schedule, constant, linear_warmup, step_drops
 from npticket.protocols import MakeOptimizer, Net, Optimizer
 from npticket.prune import SCOPES, Rule, Score, magnitude
@@ -20,6 +20,7 @@ from npticket.task import CLASSIFY, Task
 from npticket.train import Setting
 
 T = TypeVar("T")
+WHOLE = Length()
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,11 @@ class Experiment:
         at = constant(schedule(rate_at)) if rate_at is not None else lambda step: schedule(first_step + step)
         return partial(make, lr=at, **options)
 
-    def setting(
-        self, engine: str, threads: int = 1, first_step: int = 0, steps: int | None = None, rate_at: int | None = None
-    ) -> Setting:
-        """Return how to train from `first_step` to `steps` (None: the recipe's); `rate_at` is as for the optimizer."""
+    def setting(self, engine: str, threads: int = 1, length: Length = WHOLE) -> Setting:
+        """Return how to train for so long, by default as long as the recipe says."""
+        first_step, steps, rate_at, stretched = length
+        if stretched and steps:
+            return Experiment(scaled(self.recipe, steps), self.parts).setting(engine, threads, Length(first_step))
         recipe, steps = self.recipe, steps or self.recipe.steps
         optimizer = self.optimizer(first_step, rate_at)
         test_at, train_at = ([s for s in at if first_step < s <= steps] for at in (recipe.test_at, recipe.train_at))

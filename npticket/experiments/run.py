@@ -20,10 +20,11 @@ from npticket.experiments.cluster import Cluster
 from npticket.experiments.directory import scratch
 from npticket.experiments.files import StoreError, read_json, read_manifest
 from npticket.experiments.parts import Experiment, Parts
+from npticket.experiments.planning import planned, trained
 from npticket.experiments.progress import Progress, percent
 from npticket.experiments.recipe import Recipe, from_json, reduced
 from npticket.experiments.schedule import Schedule
-from npticket.experiments.series import Key, Measure, planned, trained
+from npticket.experiments.series import Key, Measure
 from npticket.experiments.store import Store
 from npticket.experiments.training import Means
 from npticket.experiments.values import check_tables

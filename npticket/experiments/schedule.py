@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import Key, Measure, planned, taken_along
+from npticket.experiments.planning import planned, taken_along
+from npticket.experiments.series import Key, Measure
 from npticket.experiments.store import Store
 from npticket.experiments.training import Asked
 from npticket.experiments.workers import Workers
@@ -73,8 +74,7 @@ class Schedule:
                 if not lock_step or isinstance(run, Measure):
                     groups[key] = [key]
                 else:
-                    length = run.round, run.order, run.first_step, run.steps, run.rate_at
-                    groups.setdefault(length, []).append(key)
+                    groups.setdefault((run.round, run.order, run.length), []).append(key)
         return list(groups.values())
 
     def _ask(self, key: Key) -> Asked:

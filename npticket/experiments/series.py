@@ -12,17 +12,19 @@ recipe asks for: more of them leave it as it is.
             masks, point = {"masks": left["next_masks"]}, (yield from rewind_point(recipe))  # reset
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from npticket.backend import Json
-from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.datasets import Dataset
+from npticket.experiments.recipe import Recipe
 from npticket.params import Params
 from npticket.protocols import Net
+from npticket.prune import Evidence, Rule, Score
+from npticket.task import Task
 
 REWIND_POINT = "rewind_point"
 LEFT = ("end", "masks", "next_masks")  # what a run leaves: its parameters, its masks, and these once they were pruned
@@ -49,7 +51,7 @@ class Stored(NamedTuple):
 
 
 Left = Mapping[str, Stored]
-Given = Mapping[str, Stored]  # what a run takes along from others: "masks", an "end", another "theta0"
+Given = Mapping[str, Stored]  # what a run takes along from others: "masks", another "theta0", an "end" or whatever else
 Start = tuple[Params, Params]  # where a run starts, and its masks
 
 
@@ -62,27 +64,46 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True)
 class At:
-    """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks) and an earlier run's end.
+    """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks), and what it takes along.
 
-    `prune(end, masks)` is the recipe's rule, perhaps shown the start of that training, too; `prunable` names what it
-    prunes. There is one trial, and a random generator for it.
+    `given` has that by the names that the series gave it. There is one trial, and a random generator for it.
     """
 
     net: Net
+    task: Task
+    data: Dataset
+    rule: Rule
     round: int
     theta0: Params
     masks: Params
-    given_end: Params | None
-    prune: Callable[..., Params]
-    prunable: Sequence[str]
+    given: Mapping[str, Params]
     rngs: Sequence[np.random.Generator]
 
     @property
     def end(self) -> Params:
         """The parameters at the end of the run whose "end" was given."""
-        if self.given_end is None:
+        if "end" not in self.given:
             raise LookupError("no earlier run's end was given: the series should hand it on")
-        return self.given_end
+        return self.given["end"]
+
+    @property
+    def prunable(self) -> list[str]:
+        """The names of what the recipe's rule prunes."""
+        return self.rule.scope.names(self.theta0)
+
+    def prune(self, end: Params, masks: Params, start: Params | None = None, score: Score | None = None) -> Params:
+        """Return the masks after the recipe's rule, or that with another score; `start` is where training began."""
+        rule = self.rule if score is None else replace(self.rule, score=score)
+        return rule.judge(Evidence(end, masks, start, self.theta0, self.net, self.task, self.data, self.rngs))
+
+
+class Length(NamedTuple):
+    """From which step to which a run trains, with which learning rates: as Run says."""
+
+    first_step: int = 0
+    steps: int | None = None
+    rate_at: int | None = None
+    stretched: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,10 +111,11 @@ class Run:
     """A training run that a series asks for, from `first_step` to `steps` (None: the recipe's).
 
     `start(at)` says where it starts, and is called where it trains, under the masks given unless `own_masks` says that
-    it makes others of them. With `rate_at` the learning rate is always the one that the schedule has at that step.
-    Another `order` is another order of minibatches, and of what augmentation and dropout draw, from the same start:
-    for a network trained several times, as the dense one is, or to see how far two end apart (linear mode connectivity,
-    Frankle et al. 2020).
+    it makes others of them. With `rate_at` the learning rate is always the one that the schedule has at that step; with
+    `stretched` what the recipe says of steps, as its schedule does, is moved in proportion to other `steps`. What it
+    ends with is pruned by `score`, if that is not the recipe's. Another `order` is another order of minibatches, and of
+    what augmentation and dropout draw, from the same start: for a network trained several times, as the dense one is,
+    or to see how far two end apart (linear mode connectivity, Frankle et al. 2020).
     """
 
     round: int
@@ -103,7 +125,14 @@ class Run:
     first_step: int = 0
     steps: int | None = None
     rate_at: int | None = None
+    stretched: bool = False
+    score: Score | None = None
     order: int = 0
+
+    @property
+    def length(self) -> Length:
+        """From which step to which, and with which learning rates."""
+        return Length(self.first_step, self.steps, self.rate_at, self.stretched)
 
 
 @dataclass(frozen=True)
@@ -135,53 +164,6 @@ class Series:
     look: Mapping[str, str] = field(default_factory=dict)
     draw_of: str = ""
     stream: str = ""
-
-
-def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
-    """Return all runs and measures by series, trial and round.
-
-    RecipeError for a series that is unknown, or needs one not asked.
-    """
-    runs, awaited = dict[Key, Run | Measure](), dict[Key, str]()
-    for name in [REWIND_POINT] * bool(recipe.rewind_step) + list(recipe.series):
-        if name not in known:
-            names = ", ".join(name for name in known if name != REWIND_POINT)
-            raise RecipeError(f"there is no series {name!r}; there are {names}")
-        for trial in range(recipe.trials):
-            for asked, key in _asked(known[name].runs(recipe), name, trial):
-                if isinstance(asked, Done):
-                    awaited.setdefault(key, name)
-                else:
-                    runs[key] = asked
-    for key, name in awaited.items():
-        if not isinstance(runs.get(key), Run):
-            raise RecipeError(f"the series {name} takes its masks from {key.series}, which is not among them")
-    return runs
-
-
-def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Measure | Done, Key]]:
-    """Go through one series of one trial, answering at once."""
-    with suppress(StopIteration):
-        asked = next(runs)
-        while True:
-            key = Key(asked.series if isinstance(asked, Done) else name, asked.round, trial)
-            yield asked, key
-            left = () if isinstance(asked, Measure) else LEFT
-            asked = runs.send({what: Stored(key, what) for what in left})
-
-
-def trained(runs: Mapping[Key, Run | Measure]) -> list[Key]:
-    """Return which are training runs, and no measures."""
-    return [key for key, run in runs.items() if isinstance(run, Run)]
-
-
-def taken_along(runs: Mapping[Key, Run | Measure]) -> dict[Key, set[str]]:
-    """Return which arrays of each run others take along."""
-    wanted: dict[Key, set[str]] = {key: set() for key in runs}
-    for run in runs.values():
-        for stored in run.given.values():
-            wanted[stored.key].add(stored.what)
-    return wanted
 
 
 def to_the_rewind_point(recipe: Recipe) -> Runs:

@@ -23,8 +23,9 @@ from npticket.experiments.growth import refusal
 from npticket.experiments.manifest import Manifest
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
-from npticket.experiments.series import Key, Run, planned
+from npticket.experiments.series import Key, Run
 from npticket.files import write
 
 TABLES_EVERY = 10.0  # seconds between writings of the tables, at least: they grow with every run

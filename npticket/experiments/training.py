@@ -18,7 +18,7 @@ from npticket.experiments.parts import Experiment
 from npticket.experiments.series import At, Key, Measure, Run, Start
 from npticket.experiments.tables import curves_measured, measured_columns
 from npticket.params import Params, pack, stack, unpack
-from npticket.prune import Evidence, dense_masks, density
+from npticket.prune import dense_masks, density
 from npticket.record import Fit
 from npticket.streams import Place, streams
 from npticket.task import Task
@@ -75,10 +75,9 @@ def train_runs(
     xp = backend.load(means.array_module)
     there, under = (params.like(backend.to_device(params.flat, xp)) for params in (start, masks))
     place = Place(experiment.recipe.seed, [one.key.trial for one in asked], run.round, run.order)
-    setting = experiment.setting(means.engine, means.threads, run.first_step, run.steps, run.rate_at)
+    setting = experiment.setting(means.engine, means.threads, run.length)
     if checkpoints is not None:
-        length = [run.first_step, run.steps, run.rate_at]
-        setting = replace(setting, checkpoints=checkpoints.of([one.key for one in asked], length))
+        setting = replace(setting, checkpoints=checkpoints.of([one.key for one in asked], run.length))
     gemm.chosen.clear()
     try:
         result = fit(experiment.net, experiment.task, there, under, data, setting, place)
@@ -97,7 +96,8 @@ def _left(task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int) -
     theta, masks = start
     left = record(task, result, t, masks) | {"chosen": np.array([*gemm.chosen.values()], str)}
     if "next_masks" in asked.keep:
-        left["next_masks"] = pack(at.prune(result.end.trial(t), masks, theta))
+        score = asked.run.score if isinstance(asked.run, Run) else None
+        left["next_masks"] = pack(at.prune(result.end.trial(t), masks, theta, score))
     if "end" in asked.keep:
         left["end"] = result.end.flat[t]
     return left
@@ -112,15 +112,14 @@ def record(task: Task, result: Fit, t: int, masks: Params) -> dict[str, np.ndarr
 
 def _at(experiment: Experiment, data: Dataset, asked: Asked) -> At:
     """Return where a run stands: theta0 is the rewind point, if it was given one, the initial values otherwise."""
-    key, given, seed, net = asked.key, asked.given, experiment.recipe.seed, experiment.net
+    key, seed, net = asked.key, experiment.recipe.seed, experiment.net
     theta0 = net.init(streams(seed, [key.trial], "init"))
-    if "theta0" in given:
-        theta0 = theta0.like(given["theta0"][None])
-
-    def prune(end: Params, masks: Params, start: Params | None = None) -> Params:
-        return experiment.rule.judge(Evidence(end, masks, start, theta0, net, experiment.task, data))
-
-    masks = unpack(given["masks"], theta0) if "masks" in given else dense_masks(theta0)
-    end = theta0.like(given["end"][None]) if "end" in given else None
+    given = {name: _params(array, theta0) for name, array in asked.given.items()}
+    theta0, masks = given.get("theta0", theta0), given.get("masks", dense_masks(theta0))
     rngs = streams(seed, [key.trial], asked.stream, key.round)
-    return At(net, key.round, theta0, masks, end, prune, experiment.rule.scope.names(theta0), rngs)
+    return At(net, experiment.task, data, experiment.rule, key.round, theta0, masks, given, rngs)
+
+
+def _params(array: np.ndarray, like: Params) -> Params:
+    """What was stored of a run, packed masks or parameters, with names."""
+    return unpack(array, like) if array.dtype == np.uint8 else like.like(array[None])

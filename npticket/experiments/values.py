@@ -13,8 +13,9 @@ from itertools import groupby
 import numpy as np
 
 from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned
 from npticket.experiments.recipe import RecipeError
-from npticket.experiments.series import REWIND_POINT, Key, Measure, Run, planned
+from npticket.experiments.series import REWIND_POINT, Key, Length, Measure, Run
 from npticket.experiments.tables import INTEGERS, WHO, Row, curves_measured, result_columns
 from npticket.params import Params, Shapes, unpack
 from npticket.prune import density
@@ -119,12 +120,11 @@ class AllLimits:
 
     def __getitem__(self, key: Key) -> Limits:
         run = self._planned.get(key)
-        if isinstance(run, Run):
-            return self._of_length(run.first_step, run.steps)
-        return self._of_length(0, self._experiment.recipe.rewind_step if key.series == REWIND_POINT else None)
+        rewound = self._experiment.recipe.rewind_step if key.series == REWIND_POINT else None
+        return self._of_length(run.length if isinstance(run, Run) else Length(steps=rewound))
 
-    def _made(self, first_step: int, steps: int | None) -> Limits:
-        return Limits(self._experiment.setting("plain", 1, first_step, steps), self._experiment.task)
+    def _made(self, length: Length) -> Limits:
+        return Limits(self._experiment.setting("plain", 1, length), self._experiment.task)
 
 
 def _range(name: str, task: Task) -> tuple[float, float]:

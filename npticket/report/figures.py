@@ -3,7 +3,7 @@
 Every line has its own colour, dash and marker, so that figures can be read in grey and by the colour-blind.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -126,16 +126,23 @@ def compact(outcome: Outcome, plots: Sequence[Plot]) -> Outcome:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One experiment at several values of one setting: a recipe each, by what the figure says of it under `legend`."""
+    """One experiment at several values of one setting: a recipe each, by what the figure says of it under `legend`.
+
+    `pictures(outcomes)`, of several of these by the same words, draws what else there is to see in them.
+    """
 
     name: str
     source: str
     legend: str
     recipes: Mapping[str, Recipe]
+    pictures: Callable[[Mapping[str, Outcome]], Iterable[Picture]] = lambda _: ()
 
 
 def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
-    """Draw the first series of a sweep's experiments, a line each, if two are in `outcomes`, by name of recipe."""
+    """Draw the first series of a sweep's experiments, a line each, if two are in `outcomes`, by name of recipe.
+
+    And whatever else the sweep draws.
+    """
     there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
     begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}
     if len(there) < 2 or not begun:
@@ -154,4 +161,5 @@ def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> l
     notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
     note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
-    return canvas.finish(Picture(sweep.name, figure, sweep.legend), f"{one.title}: {sweep.legend}", note, folder)
+    pictures = (Picture(sweep.name, figure, sweep.legend), *sweep.pictures(there))
+    return [path for one_of in pictures for path in canvas.finish(one_of, f"{one.title}: {sweep.legend}", note, folder)]

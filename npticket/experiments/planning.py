@@ -1,0 +1,56 @@
+"""All runs of an experiment, known before the first is trained: what the generators of its series ask for."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.experiments.series import LEFT, REWIND_POINT, Done, Key, Measure, Run, Runs, Series, Stored
+
+
+def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
+    """Return all runs and measures by series, trial and round.
+
+    RecipeError for a series that is unknown, or needs one not asked.
+    """
+    runs, awaited = dict[Key, Run | Measure](), dict[Key, str]()
+    for name in [REWIND_POINT] * bool(recipe.rewind_step) + list(recipe.series):
+        if name not in known:
+            names = ", ".join(name for name in known if name != REWIND_POINT)
+            raise RecipeError(f"there is no series {name!r}; there are {names}")
+        for trial in range(recipe.trials):
+            for asked, key in _asked(known[name].runs(recipe), name, trial):
+                if isinstance(asked, Done):
+                    awaited.setdefault(key, name)
+                elif key in runs:
+                    raise ValueError(f"the series {name} asks for two things in round {key.round}: one has its file")
+                else:
+                    runs[key] = asked
+    for key, name in awaited.items():
+        if not isinstance(runs.get(key), Run):
+            raise RecipeError(f"the series {name} takes its masks from {key.series}, which is not among them")
+    return runs
+
+
+def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Measure | Done, Key]]:
+    """Go through one series of one trial, answering at once."""
+    with suppress(StopIteration):
+        asked = next(runs)
+        while True:
+            key = Key(asked.series if isinstance(asked, Done) else name, asked.round, trial)
+            yield asked, key
+            left = () if isinstance(asked, Measure) else LEFT
+            asked = runs.send({what: Stored(key, what) for what in left})
+
+
+def trained(runs: Mapping[Key, Run | Measure]) -> list[Key]:
+    """Return which are training runs, and no measures."""
+    return [key for key, run in runs.items() if isinstance(run, Run)]
+
+
+def taken_along(runs: Mapping[Key, Run | Measure]) -> dict[Key, set[str]]:
+    """Return which arrays of each run others take along."""
+    wanted: dict[Key, set[str]] = {key: set() for key in runs}
+    for run in runs.values():
+        for stored in run.given.values():
+            wanted[stored.key].add(stored.what)
+    return wanted
