@@ -19,6 +19,10 @@ Json = Any  # what JSON can hold
 
 POOL = 0.95  # of a GPU's memory may go to arrays
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+NUMPYS_OWN = [
+    Path(np.__file__).resolve().parent.with_name("numpy.libs"),
+    Path(np.__file__).resolve().parent / ".dylibs",
+]
 TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH, which CuPy has no name for
 
 _modules: dict[type, ModuleType] = {np.ndarray: np}
@@ -151,8 +155,7 @@ def blas_threads() -> int | None:
 
 def openblas(function: str, kind: type) -> Json:
     """What a function without arguments of the OpenBLAS that NumPy brings along returns; None where it has none."""
-    places = (Path(np.__file__).parent.with_name("numpy.libs"), Path(np.__file__).parent / ".dylibs")
-    for path in (path for place in places for path in sorted(place.glob("*openblas*"))):
+    for path in (path for place in NUMPYS_OWN for path in sorted(place.glob("*openblas*"))):
         with suppress(OSError, AttributeError):
             call = ctypes.CDLL(str(path))[f"scipy_openblas_{function}64_"]
             call.restype = kind

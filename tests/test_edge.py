@@ -22,6 +22,7 @@ from test_experiment import SMALL, children, command, data, environment, wait_fo
 from test_experiment import asked as asked
 
 from npticket import cli, files
+from npticket.__main__ import main as entry
 from npticket.cli import edge
 from npticket.datasets import download, mnist
 from npticket.experiments import cluster, run, workers
@@ -508,3 +509,15 @@ def test_the_curves_are_written_first(experiment, monkeypatch):
     with run.Store(experiment, run.Experiment(RECIPE, PARTS), described(experiment)):
         pass
     assert written == ["curves.csv", "results.csv"]
+
+
+def test_it_may_be_stopped_before_all_of_it_is_imported(monkeypatch):
+    class Impatient:
+        def find_spec(self, name, *_):
+            if name == "npticket.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "npticket.cli")
+    monkeypatch.delattr("npticket.cli")
+    monkeypatch.setattr(sys, "meta_path", [Impatient(), *sys.meta_path])
+    assert entry() == 130

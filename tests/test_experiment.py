@@ -302,12 +302,35 @@ def test_without_threadpoolctl_openblas_itself_is_asked(without_threadpoolctl, m
     assert machine.here()["blas"] == found["blas"]  # in the same words as threadpoolctl's
 
 
+def test_of_several_blas_that_are_loaded_numpys_is_named(monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    if not any(place.is_dir() for place in backend.NUMPYS_OWN):
+        pytest.skip("NumPy has the system's BLAS")
+    loaded, alone = threadpoolctl.threadpool_info(), machine.here()["blas"]
+    scipys = {**loaded[0], "filepath": "/elsewhere/scipy.libs/libscipy_openblas.so", "version": "0.1"}
+    for pools in ([scipys, *loaded], [*loaded, scipys]):
+        monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda pools=pools: pools)
+        assert machine.here()["blas"] == alone
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [scipys])  # as where NumPy has the system's
+    assert "openblas 0.1 (" in machine.here()["blas"]
+
+
 def test_without_that_either_it_is_what_the_environment_says(without_threadpoolctl, monkeypatch):
     monkeypatch.setattr(backend, "openblas", lambda *_: None)
     for value, expected in (("1", 1), ("3", 3), (None, None)):
         for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
             monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
         assert machine.describe(data(), 1, "numpy", "fast")["machine"]["blas_threads"] == expected
+
+
+def test_what_is_published_has_what_was_tested_of_every_run(whole, tmp_path):
+    for name in ("recipe.json", "manifest.json", "results.csv", "curves.csv"):
+        (tmp_path / name).write_bytes((whole[0] / name).read_bytes())
+    assert len(read_outcome(tmp_path, PARTS).results) == len(whole[1].results)
+    kept = [line for line in (tmp_path / "curves.csv").read_text().splitlines() if ",random_mask,1," not in f",{line}"]
+    (tmp_path / "curves.csv").write_text("\n".join(kept) + "\n")
+    with pytest.raises(StoreError, match=r"curves.csv has nothing of random_mask-round01-trial0"):
+        read_outcome(tmp_path, PARTS)
 
 
 def test_another_recipe_or_other_data_are_refused(whole):

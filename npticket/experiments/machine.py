@@ -65,7 +65,9 @@ def _blas() -> str:
             return f"openblas {config.decode().split()[1]} ({kernel.decode()})"
         built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"{built['name']} {built['version']}"
-    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    loaded = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    # SciPy brings another one along, which is loaded once it is imported.
+    pools = [pool for pool in loaded if Path(pool["filepath"]).resolve().parent in backend.NUMPYS_OWN] or loaded
     return ", ".join(f"{p['internal_api']} {p['version']} ({p.get('architecture', 'unknown')})" for p in pools)
 
 

@@ -161,6 +161,8 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
     finished, drawn = {*map(_key, results)}, {*map(_key, curves)}  # a kill may come between the two tables
     if (folder / "runs").exists():  # in what was published, many runs have no curves
         results = [row for row in results if _key(row) in drawn]
+    elif recipe.test_at and (lost := sorted(finished - drawn)):  # of every run what was tested there is published
+        raise StoreError(f"{folder}: curves.csv has nothing of {lost[0].file.removesuffix('.npz')}")
     curves = [row for row in curves if _key(row) in finished]
     data = (manifest := read_manifest(folder / "manifest.json"))["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
