@@ -1,5 +1,6 @@
 """The README does what it says: its Python runs, its commands and paths exist."""
 
+import configparser
 import os
 import re
 import runpy
@@ -24,6 +25,13 @@ def test_two_commands_come_first_and_they_name_what_exists():
     assert (ROOT / "demos" / "lenet_mnist.py").exists()
     setup = (ROOT / "setup.cfg").read_text()
     assert all(f"\n{extra} =" in setup for extra in re.findall(r"\[(\w+)\]\"", README))
+
+
+def test_all_packages_are_installed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    there = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "npticket").rglob("__init__.py")}
+    assert set(setup["options"]["packages"].split()) == {*there, "npticket.bundled"}
 
 
 def test_the_npticket_commands_are_understood():
