@@ -457,6 +457,9 @@ def test_a_run_cut_short_has_a_bound_which_is_judged_where_it_decides():
     assert (control.status, control.estimate.bound) == (HOLDS, "≥")
     assert control.certainty is None
     assert judged("lenet-faster-51", cut_short(7)).status == HOLDS
+    strict = judged("lenet-faster-51", cut_short(0))  # an order, too: the dense network is even slower
+    assert (strict.status, strict.estimate.bound) == (HOLDS, "≤")
+    assert judged("lenet-reinit-ever-slower", cut_short(3, "random_reinit")).status == UNKNOWN
 
 
 def test_accuracies_of_runs_cut_short_are_bounds_too():

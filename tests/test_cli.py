@@ -66,13 +66,16 @@ FEW = ["--steps", "20", "--trials", "2", "--rounds", "2", "--jobs", "1"]
 def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):
     monkeypatch.setattr(costs, "fit", None)  # nothing is timed
     assert cli.main(["list"]) == 0
-    heads, *by_paper, hint = capsys.readouterr().out.strip().split("\n\n")
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 120
+    heads, *by_paper, hint = printed.strip().split("\n\n")
     assert heads.startswith("name") and "--measure" in hint
     for paper, text in zip(LIBRARY.papers, by_paper, strict=True):
-        citation, *lines = text.splitlines()
-        assert citation == paper.citation
-        assert [line.split()[0] for line in lines] == [*paper.recipes, *paper.sweeps]
-    lines = by_paper[0].splitlines()[1:]
+        names = [*paper.recipes, *paper.sweeps]
+        citation, lines = text.splitlines()[: -len(names)], text.splitlines()[-len(names) :]
+        assert " ".join(citation) == paper.citation
+        assert [line.split()[0] for line in lines] == names
+    lines = by_paper[0].splitlines()[2:]
     assert lines[0].split()[1:8] == ["Figures", "1,", "3,", "4,", "11,", "12,", "14,"]
     assert "LeNet-300-100" in lines[0] and "5 x 29 x 50,000" in lines[0]
 
@@ -80,16 +83,16 @@ def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):
 def test_list_shows_what_was_measured_on_demand_or_by_a_run(small, capsys, monkeypatch):
     def listed(*flags):
         assert cli.main(["list", *flags], library) == 0
-        return capsys.readouterr().out.strip().split("\n\n")[1].splitlines()[1:]
+        return capsys.readouterr().out.strip().split("\n\n")[1].splitlines()[-2:]
 
     two = {name: replace(shrunk(LENET), name=name, batch=batch) for name, batch in (("a", 8), ("b", 9))}
     library = Small((replace(LIBRARY.papers[0], recipes=two, sweeps={}, claims=()),))
     monkeypatch.setattr(commands, "default_jobs", lambda: 1)
     monkeypatch.setattr(costs, "threads_each", lambda jobs: 1)
-    assert [line.split()[-1] for line in listed()[:2]] == ["865", "865"]
+    assert [line.split()[-1] for line in listed()] == ["865", "865"]
     assert cli.main(["run", "a", *FEW[:4], "--rounds", "29", "--series", "winning_ticket", "--jobs", "1"], library) == 0
     capsys.readouterr()
-    assert [line.split()[-1] in UNITS for line in listed()[:2]] == [True, False]
+    assert [line.split()[-1] in UNITS for line in listed()] == [True, False]
     assert [line.split()[-1] in UNITS for line in listed("--measure")] == [True, True]  # and there is nothing to add
     monkeypatch.setattr(costs, "fit", None)
     assert [line.split()[-1] in UNITS for line in listed()] == [True, True]

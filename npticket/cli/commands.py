@@ -1,6 +1,7 @@
 """What the command does: list and run experiments, show and draw what came out, and judge the papers' claims by it."""
 
 import sys
+import textwrap
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +23,17 @@ from npticket.report import claims, figures, tables, verdicts
 from npticket.report.paper import Library
 from npticket.train import DivergedError
 
+LINE = 120  # characters of a terminal
+
 
 def list_recipes(args: Namespace, library: Library) -> int:
     """Print all recipes and sweeps of each paper, a line each, with their costs as far as these are known."""
     jobs, unknown = default_jobs(), False
-    heads = f"{'name':24} {'in the paper':43} {'network':13} {'trials x rounds x steps':>24} {'runs':>6}"
-    print(f"{heads}  cost with {jobs} processes")
+    wide = max(len(name) for name in (*library.recipes, *library.sweeps))
+    room = 68 - wide  # for sources, in LINE characters with all else
+    print(f"{'name':{wide}} {'in the paper':{room}} {'network':8} {'trials x rounds x steps':>23} {'runs':>6}  cost")
     for paper in library.papers:
-        print(f"\n{paper.citation}")
+        print(f"\n{textwrap.fill(paper.citation, LINE)}")
         singles = [(recipe.name, recipe.source, [recipe]) for recipe in paper.recipes.values()]
         sweeps = [(sweep.name, sweep.source, list(sweep.recipes.values())) for sweep in paper.sweeps.values()]
         for name, source, recipes in singles + sweeps:
@@ -40,11 +44,11 @@ def list_recipes(args: Namespace, library: Library) -> int:
             seconds = [_seconds(experiment, jobs, args.measure) for experiment in experiments]
             cost = "" if None in seconds else progress.words(sum(filter(None, seconds)))
             unknown |= not cost
-            print(f"{name:24} {source:43} {net:13} {size:>24} {count:6,}  {cost}".rstrip(), flush=True)
+            source = textwrap.shorten(source, room, placeholder=" ...")
+            print(f"{name:{wide}} {source:{room}} {net:13} {size:>18} {count:6,}  {cost}".rstrip(), flush=True)
+    print(f"\nCosts are with {jobs} processes.")
     if unknown:
-        print(
-            "\nWhere no cost is shown, none was measured here: `npticket run` does so as it begins, --measure for all."
-        )
+        print("Where no cost is shown, none was measured here: `npticket run` does so as it begins, --measure for all.")
     return 0
 
 

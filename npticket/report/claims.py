@@ -122,7 +122,8 @@ def _status(claim: Claim, found: Estimate) -> str:
     """Hold the interval against the ends of the claim."""
     low, high = claim.ends
     if claim.strict:
-        inside, outside = low < found.low and found.high < high, found.high <= low or high <= found.low
+        above, below = low < found.low or low == -math.inf, found.high < high or high == math.inf  # bounds are infinite
+        inside, outside = above and below, found.high <= low or high <= found.low
     else:
         inside, outside = low <= found.low and found.high <= high, found.high < low or high < found.low
     return HOLDS if inside else FAILS if outside else UNKNOWN if found.bound else UNDECIDED
