@@ -1,0 +1,160 @@
+"""Instability to SGD's noise (Frankle et al. 2020, section 2): two copies of a network, and the line between them.
+
+Both copies start from the same weights at the rewind step, with a fresh optimizer, and see other minibatches in another
+order, augmented otherwise. So do the dense network's, which is the ticket of round 0; a ticket's, whose masks come from
+iterative pruning with the first order; those of its masks with new values at that step; and those of the weights of
+that step under random masks with as many weights in each layer. All of them train from there to the end.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from npticket.datasets import Dataset, Split
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.series import At, Done, Given, Measure, Run, Runs, Series, rewind_point
+from npticket.experiments.tables import Row
+from npticket.papers.lottery_ticket.series import Under, look, random_reinit, scattered, theta0, ticket
+from npticket.params import Params
+from npticket.protocols import Net
+from npticket.streams import Place, TrainingStep
+from npticket.train import evaluate
+
+DENSITIES = (1, 0.512, 0.168, 0.107, 0.022)  # at whose nearest rounds there are two copies
+TICKET, REINIT, MASK = KINDS = ("ticket", "reinit", "mask")
+FIRST = "ticket_order_1"  # has the masks of all others
+POINTS = 30  # on the line, its ends among them
+TEST, TRAIN = 5_000, 2_500  # examples of each split that they are shown, at most, evenly spread over it
+BATCHES, BATCH = 50, 32  # of training examples, of which statistics of batch normalisation are made anew
+random_mask = Under(theta0, scattered)
+
+
+def measured_rounds(recipe: Recipe) -> list[int]:
+    """Return the rounds of the recipe that come nearest to DENSITIES, that of the dense network first."""
+    left = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
+    nearest = {round(math.log(density) / math.log(left)) if left < 1 else 0 for density in DENSITIES}
+    return sorted(nearest.intersection(range(recipe.rounds)))
+
+
+def tickets(recipe: Recipe) -> Runs:
+    """Iterative pruning with rewinding: the first copies of the dense network and of all tickets."""
+    point = yield from rewind_point(recipe)
+    masks: Given = {}
+    for round in range(recipe.rounds):
+        left = yield Run(round, ticket, {**masks, **point}, first_step=recipe.rewind_step, order=1)
+        masks = {"masks": left["next_masks"]}
+
+
+def copies(kind: str, start: Under, order: int, own_masks: bool = False) -> Callable[[Recipe], Runs]:
+    """Return a series of copies with one order; of the dense network there are those of the tickets alone."""
+
+    def series(recipe: Recipe) -> Runs:
+        point = yield from rewind_point(recipe)
+        for round in _rounds(recipe, kind):
+            masks = {"masks": (yield Done(FIRST, round - 1))["next_masks"]} if round else {}
+            yield Run(round, start, {**masks, **point}, own_masks, first_step=recipe.rewind_step, order=order)
+
+    return series
+
+
+def paths(kind: str) -> Callable[[Recipe], Runs]:
+    """Return the series of measures between the first and the second copies."""
+
+    def series(recipe: Recipe) -> Runs:
+        for round in _rounds(recipe, kind):
+            one, other = (yield Done(f"{kind}_order_1", round)), (yield Done(f"{kind}_order_2", round))
+            yield Measure(round, path, {"masks": one["masks"], "one": one["end"], "other": other["end"]})
+
+    return series
+
+
+def _rounds(recipe: Recipe, kind: str) -> list[int]:
+    return [round for round in measured_rounds(recipe) if round or kind == TICKET]
+
+
+def path(at: At) -> list[Row]:
+    """Return a row for each point of the line: errors (fractions) there, and how far its ends are apart.
+
+    `alpha` is how much of the other end there is in it. `distance` (L2) and `angle` (degrees, as seen from 0) are
+    those of the ends, of their weights alone: no biases, and nothing of batch normalisation.
+    """
+    one, other = at.given["one"], at.given["other"]
+    line = between(one, other, POINTS)
+    if line.buffers:
+        renew_statistics(at.net, line, at.data)
+    columns = {
+        "alpha": np.linspace(0, 1, POINTS),
+        "test_error": errors(at, line, spread(at.data.test, TEST)),
+        "train_error": errors(at, line, spread(at.data.train, TRAIN)),
+    }
+    distance, angle = apart(one, other)
+    points = (dict(zip(columns, values, strict=True)) for values in np.stack([*columns.values()], axis=1).tolist())
+    return [{**point, "distance": distance, "angle": angle} for point in points]
+
+
+def between(one: Params, other: Params, points: int) -> Params:
+    """Return networks on the straight line from `one` to `other`, one trial each, evenly apart (points, P)."""
+    alpha = np.linspace(0, 1, points, dtype=one.flat.dtype)[:, None]
+    return one.like((1 - alpha) * one.flat + alpha * other.flat)
+
+
+def renew_statistics(net: Net, line: Params, data: Dataset) -> None:
+    """Let batch normalisation see training examples, so that its running statistics become those of each network.
+
+    What lies between the statistics of two networks is not what the network between them makes of its inputs. What the
+    paper does about it is not known here. All points of the line see the same examples, unaugmented, the ends too; at
+    the usual momentum of 0.1 what was there before counts for less than 1 %. Writes to the statistics in `line`.
+    """
+    for i in range(BATCHES):
+        chosen = np.arange(i * BATCH, (i + 1) * BATCH)
+        x = data.floats(data.train.inputs.take(chosen, axis=0, mode="wrap")[None], line.flat.dtype)
+        for t in range(line.trials):
+            net.forward(line.trial(t), x, TrainingStep(Place(), i))
+
+
+def errors(at: At, networks: Params, split: Split) -> np.ndarray:
+    """Return the fraction of wrong classes of each network (T,); one at a time, which takes little memory."""
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([at.net.predict(networks.trial(t), x) for t in range(networks.trials)])
+
+    return 1 - evaluate(at.task, predict, at.data, split, networks.flat.dtype)["acc"]
+
+
+def spread(split: Split, most: int) -> Split:
+    """Return every n-th example, `most` at most: MNIST's first ones are easier than the others."""
+    return split.take(slice(None, None, -(-len(split) // most)))
+
+
+def apart(one: Params, other: Params) -> tuple[float, float]:
+    """Return the L2 distance of the weights of two networks, and their angle as seen from 0 in degrees."""
+    a, b = (np.concatenate([p[name].ravel().astype(float) for name in p.weights]) for p in (one, other))
+    u, v = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))  # precise where they are near each other, too
+    return float(np.linalg.norm(a - b)), float(np.degrees(angle))
+
+
+def instability(rows: Sequence[Row], column: str = "test_error") -> float:
+    """The highest error on one line minus the mean of the two at its ends, in percentage points."""
+    found = [row[column] for row in sorted(rows, key=lambda row: row["alpha"])]
+    return 100 * (max(found) - (found[0] + found[-1]) / 2)
+
+
+_WHAT = {
+    TICKET: ("winning ticket", look("#0072b2", "-", "o")),
+    REINIT: ("random reinit", look("#d55e00", "--", "s")),
+    MASK: ("random mask", look("#000000", ":", "x")),
+}
+SERIES = {
+    FIRST: Series(tickets, *_WHAT[TICKET]),
+    "ticket_order_2": Series(copies(TICKET, ticket, 2), draw_of=FIRST),
+    # The copies of a control start from the same draw.
+    "reinit_order_1": Series(copies(REINIT, random_reinit, 1), *_WHAT[REINIT], stream="reinit_order"),
+    "reinit_order_2": Series(copies(REINIT, random_reinit, 2), draw_of="reinit_order_1", stream="reinit_order"),
+    "mask_order_1": Series(copies(MASK, random_mask, 1, own_masks=True), *_WHAT[MASK], stream="mask_order"),
+    "mask_order_2": Series(copies(MASK, random_mask, 2, True), draw_of="mask_order_1", stream="mask_order"),
+    **{f"{kind}_path": Series(paths(kind)) for kind in KINDS},
+}
+TICKETS = (FIRST, "ticket_order_2", "ticket_path")
+ALL = (FIRST, *(name for name in SERIES if name != FIRST))

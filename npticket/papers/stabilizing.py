@@ -1,0 +1,197 @@
+"""Stabilizing the Lottery Ticket Hypothesis (Frankle, Dziugaite, Roy & Carbin 2019): what rewinding is good for.
+
+Deep networks have no tickets that can be reset to their initial values; they have such as are rewound to step k, early
+in training. The paper asks why, by two distances between the ends of trainings. A subnetwork is stable to pruning if,
+trained alone, it ends where its weights end in the dense network, trained from the same step with the same minibatches;
+and stable to data order if it ends in the same place with other minibatches. Tickets are where those are accurate;
+random subnetworks, as large in each layer, are what they are held against (here they start from the same values as
+tickets, which we have of the paper from memory).
+
+Data order is measured by the two copies, and the lines between them, of the paper on linear mode connectivity.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from npticket.experiments.parts import Parts
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.series import At, Done, Measure, Run, Runs, Series, rewind_point
+from npticket.experiments.tables import Outcome, Row
+from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, THIRD, TIMES
+from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH, VGG_19_HIGH
+from npticket.papers.lottery_ticket.series import ticket
+from npticket.params import Params
+from npticket.report import canvas
+from npticket.report.canvas import Picture, Points
+from npticket.report.claims import Claim
+from npticket.report.figures import Lines, Sweep
+from npticket.report.paper import Paper
+from npticket.report.quantities import at_the_end
+from npticket.report.views import Number, gain
+from npticket.tickets import rewind
+
+DENSITIES = (0.512, 0.168, 0.107, 0.022)  # among those at which there are two copies
+TICKET, RANDOM = "ticket_order_1", "mask_order_1"
+ORDER = {TICKET: "ticket_path", RANDOM: "mask_path"}  # tables with the distance between two copies
+PRUNING = "pruning_distance"  # the table with that to the dense network
+
+
+def _rounds(recipe: Recipe) -> list[int]:
+    """The rounds of the recipe that come nearest to DENSITIES."""
+    left = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
+    nearest = {round(math.log(d) / math.log(left)) for d in DENSITIES} if left < 1 else set[int]()
+    return sorted(nearest.intersection(range(1, recipe.rounds)))
+
+
+def dense_in_order(recipe: Recipe) -> Runs:
+    """The dense network with the minibatches that the first copies of a round see; they depend on the round."""
+    point = yield from rewind_point(recipe)
+    for round in _rounds(recipe):
+        yield Run(round, ticket, point, first_step=recipe.rewind_step, order=1)
+
+
+def pruning_distances(recipe: Recipe) -> Runs:
+    """How far subnetworks trained alone end from their weights in the dense network."""
+    for round in _rounds(recipe):
+        dense = yield Done("dense_in_order", round)
+        one, other = (yield Done(TICKET, round)), (yield Done(RANDOM, round))
+        given = {"masks": one["masks"], TICKET: one["end"], RANDOM: other["end"], "random_masks": other["masks"]}
+        yield Measure(round, stability, {**given, "dense": dense["end"]})
+
+
+def stability(at: At) -> list[Row]:
+    """Return a row for the ticket and one for the random subnetwork: distance (L2) and angle (degrees) to the dense."""
+    masks = {TICKET: at.masks, RANDOM: at.given["random_masks"]}
+    found = {name: apart(at.given[name], rewind(at.given["dense"], of)) for name, of in masks.items()}
+    return [{"of": name, "distance": distance, "angle": angle} for name, (distance, angle) in found.items()]
+
+
+def apart(one: Params, other: Params) -> tuple[float, float]:
+    """Return the L2 distance of the weights of two networks, biases left out, and their angle as seen from 0."""
+    a, b = (np.concatenate([p[name].ravel().astype(float) for name in p.weights]) for p in (one, other))
+    u, v = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))
+    return float(np.linalg.norm(a - b)), float(np.degrees(angle))
+
+
+class Distances:
+    """Distance of two copies, and distance to the dense network, against weights remaining (after Figure 3)."""
+
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """Draws none."""
+        return {}
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw both: nothing if the distance to the dense network was not measured."""
+        if not outcome.measured.get(PRUNING):
+            return
+        figure, axes_of = canvas.panels(2)
+        titles = ("distance of two data orders (L2)", "distance to the dense network (L2)")
+        for axes, text, is_order in zip(axes_of, titles, (True, False), strict=True):
+            for name, path in ORDER.items():
+                table = outcome.measured.get(path if is_order else PRUNING, ())
+                mine = [row for row in table if row["round"] and (row["alpha"] == 0 if is_order else row["of"] == name)]
+                density = {point.round: 100 * point.density for point in points.get(name, ())}
+                rounds = sorted(density.keys() & {row["round"] for row in mine})
+                values = [np.array([row["distance"] for row in mine if row["round"] == r]) for r in rounds]
+                canvas.pen(outcome, name).draw(axes, [density[r] for r in rounds], values, 0.15)
+            axes.set_ylabel(text)
+            axes.set_ylim(bottom=0)
+            canvas.weights_remaining(axes, [[p for p in points.get(TICKET, ()) if p.round in {*rounds}]])
+        yield Picture("distances", figure)
+
+
+def order(name: str, percent: float, column: str = "distance") -> Number:
+    """How far two copies of a ticket, or a random subnetwork, end apart."""
+    return lambda v: v.measured(ORDER[name], percent, lambda rows: rows[0][column])
+
+
+def pruning(name: str, percent: float, column: str = "distance") -> Number:
+    """How far it ends from its weights in the dense network."""
+    return lambda v: v.measured(PRUNING, percent, lambda rows: next(r[column] for r in rows if r["of"] == name))
+
+
+def ratio(number: Number, other: Number) -> Number:
+    """How many times another number one is."""
+    return lambda v: number(v) / other(v)
+
+
+OWN = {"dense_in_order": dense_in_order, PRUNING: pruning_distances}
+SERIES = (TICKET, "ticket_order_2", RANDOM, "mask_order_2", *ORDER.values(), *OWN)
+STABILITY = replace(
+    LENET, name="stabilizing-lenet", source="after Frankle et al. 2019, Figure 3, with fewer steps", steps=15_000,
+    train_at=(), rounds=11, series=SERIES,
+)  # fmt: skip
+
+
+def _sweep(recipe: Recipe, name: str, rounds: int, steps: tuple[int, int]) -> Sweep:
+    """The recipe at a high learning rate, reset and rewound: 3 trials down to the density of the paper's Figure 3."""
+    source = "Frankle et al. 2019, Figure 3 and sections 3 and 4"
+    made = replace(recipe, source=source, rounds=rounds, trials=3, series=SERIES)
+    recipes = {str(k): replace(made, name=f"{name}-{k}", rewind_step=k) for k in steps}
+    return Sweep(name, source, "rewound to step", recipes)
+
+
+LENET_0, RESNET_0, VGG_REWOUND = (STABILITY.name,), ("stabilizing-resnet18-0",), ("stabilizing-vgg19-100",)
+RESNET_REWOUND, SMALL = ("stabilizing-resnet18-500",), ("linear-mode-resnet8-800",)
+RESNET_8 = "a small ResNet-8 like the paper's Resnet-18, at 51.2 %"
+half = partial(Claim, LENET_0, source="Fig 3", form=TIMES, ratio=True, because=HALF)
+level = partial(Claim, LENET_0, source="Fig 3", form=LEVEL, because=SPREAD)
+more = partial(Claim, expected="> 1", form=TIMES, low=1, strict=True, ratio=True)
+better = partial(Claim, expected="> 0", form=POINTS, low=0, strict=True)
+
+# fmt: off
+CLAIMS = [
+    half("stab-lenet-order",
+        "at 10.7 % random subnetworks end 2.8 times as far apart as tickets with other data orders",
+        quantity=ratio(order(RANDOM, 10.7), order(TICKET, 10.7)), expected="2.8 times", low=1.9),
+    half("stab-lenet-pruning", "and 1.6 times as far from their weights in the dense network",
+        quantity=ratio(pruning(RANDOM, 10.7), pruning(TICKET, 10.7)), expected="1.6 times", low=1.3),
+    half("stab-lenet-order-or-pruning", "tickets end 2.3 times as far from the dense network as from each other",
+        quantity=ratio(pruning(TICKET, 10.7), order(TICKET, 10.7)), expected="2.3 times", low=1.65),
+    more(LENET_0, "stab-lenet-order-angle", "random subnetworks end in wider angles with other data orders",
+        "App. B, from memory", ratio(order(RANDOM, 10.7, "angle"), order(TICKET, 10.7, "angle"))),
+    more(LENET_0, "stab-lenet-pruning-angle", "and in wider angles to their weights in the dense network",
+        "App. B, from memory", ratio(pruning(RANDOM, 10.7, "angle"), pruning(TICKET, 10.7, "angle"))),
+    level("stab-lenet-ticket", "tickets at 10.7 % are 98.3 % accurate",
+        quantity=lambda v: 100 * v(END, TICKET, 10.7), expected="98.3 %", low=98.1, high=98.5),
+    level("stab-lenet-random", "random subnetworks at 10.7 % are 97.5 % accurate",
+        quantity=lambda v: 100 * v(END, RANDOM, 10.7), expected="97.5 %", low=97.3, high=97.7),
+    Claim(LENET_0, "stab-lenet-gain", "at 10.7 % tickets are 0.8 points more accurate than random subnetworks",
+        "Fig 3", gain(END, TICKET, 10.7, RANDOM), "+0.8 points", POINTS, 0.4, because=HALF),
+    better((*SMALL, "linear-mode-resnet8-0"), "stab-resnet8-rewinding",
+        f"{RESNET_8}: tickets rewound to step 800 are more accurate than tickets reset to step 0", "§3-4",
+        lambda late, early: 100 * (late(END, TICKET, 51.2) - early(END, TICKET, 51.2))),
+    more((*SMALL, "linear-mode-resnet8-0"), "stab-resnet8-order",
+        f"{RESNET_8}: tickets reset to step 0 end further apart with other data orders than rewound ones", "§3-4",
+        lambda late, early: order(TICKET, 51.2)(early) / order(TICKET, 51.2)(late)),
+    more(SMALL, "stab-resnet8-random", f"{RESNET_8}: rewound to step 800, random subnetworks end further apart with "
+        "other data orders than tickets", "§3-4", ratio(order(RANDOM, 51.2), order(TICKET, 51.2))),
+    better(SMALL, "stab-resnet8-gain", f"{RESNET_8}: rewound to step 800, tickets are more accurate than random "
+        "subnetworks", "§3-4", gain(END, TICKET, 51.2, RANDOM)),
+    Claim(RESNET_0, "stab-resnet18-order", "Resnet-18 at 16.7 %: reset to step 0, random subnetworks end as far apart "
+        "with other data orders as tickets",
+        "Fig 3", ratio(order(RANDOM, 16.7), order(TICKET, 16.7)), "1.0 times", TIMES, 0.67, 1.33, ratio=True,
+        because=THIRD),
+    Claim(RESNET_0, "stab-resnet18-no-gain", "and tickets are no more accurate",
+        "Fig 3", gain(END, TICKET, 16.7, RANDOM), "0.0 points", POINTS, high=0.3, because=SPREAD),
+    better(RESNET_REWOUND, "stab-resnet18-rewinding", "Resnet-18 at 16.7 %: tickets rewound to step 500 are more "
+        "accurate than the dense network", "§3-4", gain(END, TICKET, 16.7, TICKET, 100)),
+    better(VGG_REWOUND, "stab-vgg19-rewinding", "VGG-19 at 2.2 %: tickets rewound to step 100 are more accurate than "
+        "the dense network", "§3-4", gain(END, TICKET, 2.2, TICKET, 100)),
+]
+
+PAPER = Paper(
+    "stabilizing",
+    "Jonathan Frankle, Gintare Karolina Dziugaite, Daniel M. Roy and Michael Carbin: Stabilizing the Lottery Ticket "
+    "Hypothesis. 2019. arXiv:1903.01611",
+    {STABILITY.name: STABILITY}, Parts(series={name: Series(runs) for name, runs in OWN.items()}),
+    {sweep.name: sweep for sweep in (
+        _sweep(RESNET_18_HIGH, "stabilizing-resnet18", 9, (0, 500)),
+        _sweep(VGG_19_HIGH, "stabilizing-vgg19", 18, (0, 100)))},
+    CLAIMS, (Distances(), Lines("final_accuracy", (at_the_end,), (TICKET, RANDOM))),
+)
