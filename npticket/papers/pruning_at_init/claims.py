@@ -1,0 +1,77 @@
+"""What is claimed of pruning before training: of each method by who proposed it, of all by Frankle et al. 2021.
+
+The papers have other networks, LeNet-300-100 in Lee et al. 2019 apart: what they claim stands here as a direction.
+Accuracies are those of the end of training. Percentages after "at" are weights remaining.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from npticket.experiments.tables import Row
+from npticket.papers.lottery_ticket.claims.words import END, POINTS, TICKET, TIMES
+from npticket.papers.pruning_at_init.series import LAYERS
+from npticket.report.claims import Claim
+from npticket.report.intervals import Numbers
+from npticket.report.views import View, gain
+
+SHORT = {"snip": "SNIP", "grasp": "GraSP", "synflow": "SynFlow", "magnitude_at_init": "magnitude at initialisation"}
+DENSITY = 6.9  # where the methods are told apart
+THIS, FRANKLE, TANAKA = ("at-init-lenet",), "Frankle et al. 2021", "Tanaka et al. 2020"
+claim = partial(Claim, THIS)
+more = partial(claim, expected="> 0", form=POINTS, low=0, strict=True)
+less = partial(claim, expected="< 0", form=POINTS, high=0, strict=True)
+
+
+def less_than_half(what: tuple[str, str], of: tuple[str, str], percent: float, view: View) -> Numbers:
+    """Return one change of accuracy, (changed, unchanged), minus half of another, a loss: above 0, it costs less."""
+    (one, before), (other, its) = what, of
+    return gain(END, one, percent, before)(view) - 0.5 * gain(END, other, percent, its)(view)
+
+
+def compression(method: str) -> Callable[[View], Numbers]:
+    """Return how far a method prunes before a layer is gone, of the compression that is possible: at most 1."""
+
+    def reached(rows: Sequence[Row]) -> float:
+        mine = [row for row in rows if row["method"] == method]
+        gone = max((row["weights"] for row in mine if not row["left"]), default=0)
+        return min(row["weights"] for row in mine) / min(row["weights"] for row in mine if row["weights"] > gone)
+
+    return lambda view: view.measured(LAYERS, 100, reached)
+
+
+# fmt: off
+CLAIMS = [
+    *(more(f"init-{method}-over-random", f"at {DENSITY} % {name} is more accurate than random pruning",
+        f"{FRANKLE}, abstract", gain(END, method, DENSITY, "random_at_init")) for method, name in SHORT.items()),
+    *(less(f"init-{method}-below-ticket", f"at {DENSITY} % {name} is less accurate than the winning ticket",
+        f"{FRANKLE}, abstract", gain(END, method, DENSITY)) for method, name in SHORT.items()),
+    claim("init-snip-lenet", "at 2.8 % SNIP loses no more than the 0.7 points that the paper loses at 2 %",
+        "Lee et al. 2019, Table 1, from memory", gain(END, "snip", 2.8, at=100), "-0.7", POINTS, -0.7,
+        because="the paper's, with fewer weights"),
+    more("init-grasp-over-snip", "at 2.8 % GraSP is more accurate than SNIP",
+        "Wang et al. 2020, abstract", gain(END, "grasp", 2.8, "snip")),
+    *(more(f"init-synflow-over-{method}", f"at 2.8 % SynFlow is more accurate than {SHORT[method]}",
+        f"{TANAKA}, Fig 6, from memory", gain(END, "synflow", 2.8, method))
+        for method in SHORT if method != "synflow"),
+    *(less(f"init-ticket-{check}", f"at {DENSITY} % the winning ticket loses {words}",
+        f"{FRANKLE}, abstract", gain(END, f"{TICKET}_{check}", DENSITY))
+        for check, words in {"shuffled": "if shuffled within layers", "reinit": "by new initial values"}.items()),
+    *(more(f"init-{method}-{check}",
+        f"at {DENSITY} % {name} loses less than half of what the winning ticket loses, {words}: against halfway",
+        f"{FRANKLE}, abstract", partial(less_than_half, (f"{method}_{check}", method), (f"{TICKET}_{check}", TICKET),
+        DENSITY), because="half of the effect")
+        for check, words in {"shuffled": "shuffled within layers", "reinit": "with new initial values"}.items()
+        for method, name in SHORT.items()),
+    *(less(f"init-{method}-inverted", f"at 16.8 % {SHORT[method]} with the highest scores pruned is less accurate",
+        f"{FRANKLE}, §5, from memory", gain(END, f"{method}_inverted", 16.8, method))
+        for method in ("snip", "synflow")),
+    more("init-grasp-inverted", "at 16.8 % inverting GraSP costs less than half of what inverting SNIP does: "
+        "against halfway", f"{FRANKLE}, §5, from memory", partial(less_than_half, ("grasp_inverted", "grasp"),
+        ("snip_inverted", "snip"), 16.8), because="half of the effect"),
+    claim("init-no-collapse", "SynFlow loses no layer before only one weight a layer is left: its compression then "
+        "against the most that is possible", f"{TANAKA}, Theorem 3, from memory", compression("synflow"), "1", TIMES, 1,
+        ratio=True),
+    *(claim(f"init-collapse-{method}", f"{name} loses a whole layer before only one weight a layer is left: its "
+        "compression then against the most that is possible", f"{TANAKA}, Fig 1, from memory", compression(method),
+        "< 1", TIMES, high=1, strict=True, ratio=True) for method, name in SHORT.items() if method != "synflow"),
+]

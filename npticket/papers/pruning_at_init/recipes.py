@@ -1,0 +1,28 @@
+"""The experiments: the network of Frankle et al. 2021 that is built here, and LeNet, which two cores can afford."""
+
+from dataclasses import replace
+
+from npticket.experiments.recipe import Part, Recipe
+from npticket.papers.lottery_ticket.recipes import LENET
+from npticket.papers.lottery_ticket.series import TICKET
+from npticket.papers.pruning_at_init.series import SERIES
+
+EPOCH = 391  # steps of 128 examples
+
+RESNET_20 = Recipe(
+    name="at-init-resnet20", source="Frankle et al. 2021, settings as in their open_lth",
+    net=Part("resnet", depth=20), data=Part("cifar10"), augment=Part("flip_and_crop"),
+    optimizer=Part("sgd", lr=0.1, momentum=0.9, weight_decay=1e-4),
+    schedule=Part("step_drops", drops=[[80 * EPOCH, 0.01], [120 * EPOCH, 0.001]]),
+    prune=Part("magnitude", scope="globally", rates={"*/W": 0.2}),
+    batch=128, steps=160 * EPOCH, rounds=17, trials=3, validate_every=EPOCH,
+    rewind_step=2_000,  # of the tickets alone: from where on Frankle et al. 2020 find this network stable
+    series=(TICKET, *SERIES),
+)  # fmt: skip
+LENET_AT_INIT = replace(
+    LENET, name="at-init-lenet", source="after Frankle et al. 2021, on LeNet",
+    prune=Part("magnitude", scope="globally", rates={"*/W": 0.2}),
+    steps=15_000, rounds=17, train_at=(), series=(TICKET, *SERIES),
+)  # fmt: skip
+
+RECIPES = {recipe.name: recipe for recipe in (RESNET_20, LENET_AT_INIT)}
