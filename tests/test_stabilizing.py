@@ -7,7 +7,7 @@ import pytest
 from test_controls import at, wide
 from test_experiment import SMALL, data, experiment
 from test_figures import drawn  # noqa: F401 - a fixture
-from test_linear_mode import HALVED, OTHERS, by_hand, kept
+from test_linear_mode import OTHERS, by_hand, kept
 
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
@@ -25,6 +25,7 @@ from npticket.streams import Place
 from npticket.task import CLASSIFY
 from npticket.tickets import rewind
 
+HALVED = Part("magnitude", scope="globally", rates={"*/W": 0.488})
 RECIPE = replace(
     SMALL, name="stabilizing-lenet", prune=HALVED, rewind_step=4, rounds=5, test_at=(), train_at=(), series=SERIES
 )
