@@ -1,0 +1,143 @@
+"""What is done to weights once a mask is there: mask-1 actions to those that stay, mask-0 actions to those that go.
+
+Mask-1: the survivors start from other values of about the size of theirs, with or without the signs that theirs had.
+Here all of them are held under the same masks, those of the tickets. (In the paper each goes on with masks of its own.)
+
+Mask-0: what goes is not set to 0 but frozen at its initial value: all of it, or (variant 1) only what did not shrink in
+training; or (variant 2) what shrank of the survivors starts at 0, too. That is done round after round, each with masks
+of its own. Here a pruned weight is always 0; what is frozen instead lies in another place, see `FrozenDense`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from npticket.backend import Array
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.series import At, Done, Run, Runs, Series, Start, rewind_point
+from npticket.layers import Chain, Dense, Flatten, ReLU
+from npticket.nets import Net
+from npticket.papers.lottery_ticket.series import TICKET, Under, control, look
+from npticket.params import Params, Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
+from npticket.tickets import rewind
+
+Draw = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]  # (rng, layer's initial values, its mask)
+
+
+def drawn(at: At, draw: Draw) -> Params:
+    """Initial values, those of each layer that is pruned replaced by what is drawn."""
+    values = at.theta0.copy()
+    for t, rng in enumerate(at.rngs):
+        for name in at.prunable:
+            values[name][t] = draw(rng, at.theta0[name][t], at.masks[name][t])
+    return values
+
+
+def reinit(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The initial values of the whole layer in another order."""
+    return rng.permutation(initial.ravel()).reshape(initial.shape)
+
+
+def shuffle(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The survivors' initial values in another order among them: without signs the series `shuffled`."""
+    values = initial.copy()
+    values[mask] = rng.permutation(initial[mask])
+    return values
+
+
+def signed_constant(initial: np.ndarray) -> np.ndarray:
+    """The standard deviation of the layer's initial values, with the sign of each."""
+    return np.sign(initial) * initial.std()
+
+
+def constant(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The same with the whole layer's signs in another order."""
+    return reinit(rng, signed_constant(initial), mask)
+
+
+def signed(draw: Draw) -> Draw:
+    """What is drawn, with the sign that each weight had at first."""
+    return lambda rng, initial, mask: abs(draw(rng, initial, mask)) * np.sign(initial)
+
+
+MASK_1 = {
+    name: Series(control(Under(partial(drawn, draw=draw))), legend, its_look)
+    for name, legend, draw, its_look in (
+        ("permuted_reinit", "reinit", reinit, look("#d55e00", "--", "s")),
+        ("signed_reinit", "reinit, sign kept", signed(reinit), look("#d55e00", "-", "s")),
+        ("signed_shuffled", "shuffled, sign kept", signed(shuffle), look("#009e73", "-", "<")),
+        ("constant", "constant", constant, look("#cc79a7", "--", "D")),
+        ("signed_constant", "constant, sign kept", signed(constant), look("#cc79a7", "-", "D")),
+    )
+}
+
+FROZEN = "running_frozen"  # a buffer, by its name: no optimizer touches it
+
+
+class FrozenDense(Dense):
+    """y = x (W + frozen) + b.     frozen (T, I, O), a buffer of 0 at first
+
+    W is 0 where pruned and frozen is 0 where not: what is pruned counts as it was frozen. Both have a gradient, the
+    same, which nobody but W needs.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.layout = {**self.layout, FROZEN: self.layout["W"]}
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return {**super().init(rng), FROZEN: np.zeros(self.layout[FROZEN])}
+
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        return super().forward({"W": p["W"] + p[FROZEN], "b": p["b"]}, x, step)
+
+
+def frozen_lenet(hidden: Sequence[int] = (300, 100)) -> Net:
+    """LeNet-300-100 with a place for what is frozen; as long as nothing is, it is LeNet-300-100."""
+    first, second = hidden
+    body = Chain(
+        flatten=Flatten(), fc1=FrozenDense(784, first), relu1=ReLU(), fc2=FrozenDense(first, second), relu2=ReLU(),
+        out=FrozenDense(second, 10),
+    )  # fmt: skip
+    return Net(f"LeNet-{first}-{second} with frozen weights", body, (28, 28), (10,))
+
+
+def freeze(at: At, zeroed: bool = False, from_zero: bool = False) -> Start:
+    """A start from initial values in which what was pruned after the last run is frozen; earlier decisions stay.
+
+    `zeroed`: what shrank in that run, |w_f| < |w_i|, becomes 0 instead. `from_zero`: survivors that did start at 0.
+    """
+    values = rewind(at.theta0, at.masks)
+    for name in at.prunable:
+        mask, w_i, w_f = at.masks[name], at.theta0[name], at.end[name]
+        shrank, place = abs(w_f) < abs(w_i), name.removesuffix("W") + FROZEN
+        newly = ~mask & (w_f != 0)  # what had been pruned before was 0 in that run
+        values[place][...] = at.end[place] + np.where(newly & ~(shrank & zeroed), w_i, 0)
+        values[name][shrank & from_zero] = 0
+    return values, at.masks
+
+
+def round_after_round(start: Callable[[At], Start]) -> Callable[[Recipe], Runs]:
+    """Return a series that begins with the ticket's dense network; `start` is given how the last run ended."""
+
+    def series(recipe: Recipe) -> Runs:
+        point = yield from rewind_point(recipe)
+        left = yield Done(TICKET, 0)
+        for round in range(1, recipe.rounds):
+            given = {"end": left["end"], "masks": left["next_masks"], **point}
+            left = yield Run(round, start, given, first_step=recipe.rewind_step)
+
+    return series
+
+
+MASK_0: Mapping[str, Series] = {
+    "frozen_at_init": Series(round_after_round(freeze), "frozen", look("#d55e00", "--", "s")),
+    "frozen_variant_1": Series(
+        round_after_round(partial(freeze, zeroed=True)), "frozen, 0 if it shrank", look("#009e73", "-.", "^")),
+    "frozen_variant_2": Series(
+        round_after_round(partial(freeze, zeroed=True, from_zero=True)),
+        "the same, survivors that shrank from 0", look("#cc79a7", ":", "D")),
+}  # fmt: skip

@@ -1,0 +1,68 @@
+"""Supermasks: their accuracy without training against weights remaining, as the paper draws it, and how some learn."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from npticket.experiments.tables import Outcome, Row
+from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, LEARNING
+from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, panels, pen
+
+TITLES = {INITIAL: "initial weights", CONSTANT: "constants of their signs"}
+TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5)
+
+
+class Supermasks:
+    """A panel for each kind of weights with a line for each criterion."""
+
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """None."""
+        return {}
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw what was measured."""
+        if rows := outcome.measured.get("supermasks", ()):
+            yield _picture(rows)
+
+
+class Learning:
+    """The validation accuracy of learned supermasks, with their mean for the mask, against training steps."""
+
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """All of them."""
+        return {(series, 0): outcome.recipe.steps for series in LEARNING if series in points}
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw those that are there."""
+        if not outcome.curves or not (drawn := self.curves(outcome, points)):
+            return
+        figure, (axes,) = panels(1)
+        for i, (series, round) in enumerate(drawn):
+            steps, values = outcome.curve(series, round, "val_acc")
+            every = max(1, len(steps) // 8)
+            pen(outcome, series).draw(axes, steps / 1000, list(100 * values.T), 0.15, (i * every // 2, every))
+        axes.set(xlabel="training steps (thousands)", ylabel="validation accuracy (%)")
+        yield Picture("learned_supermasks", figure)
+
+
+def _picture(rows: Sequence[Row]) -> Picture:
+    figure, axes_of = panels(len(TITLES), sharey=True)
+    axes_of[0].set_ylabel("test accuracy without training (%)")
+    criteria = list(dict.fromkeys(row["criterion"] for row in rows))
+    for axes, (weights, title) in zip(axes_of, TITLES.items(), strict=True):
+        for i, criterion in enumerate(criteria):
+            line = Pen(criterion.replace("_", " "), COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i])
+            found = [row for row in rows if (row["criterion"], row["weights"]) == (criterion, weights)]
+            by_index = [[row for row in found if row["index"] == k] for k in sorted({row["index"] for row in found})]
+            densities, values = (
+                [100 * np.array([row[column] for row in each]) for each in by_index]
+                for column in ("density", "accuracy")
+            )
+            line.draw(axes, [density.mean() for density in densities], values, 0.07)
+        axes.set(title=title, xlabel="weights remaining (%)", xscale="log")
+        least = axes.get_xlim()[0]
+        ticks = [tick for tick in TICKS if least <= tick]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlim(105, least)
+    return Picture("supermasks", figure)

@@ -1,0 +1,56 @@
+"""The paper's experiments, and those of them that two cores can afford, on the same network and data.
+
+These take fewer steps, and prune in each round what the paper prunes in two: with nine criteria that is worth more
+than the rounds in between.
+"""
+
+from dataclasses import replace
+
+from npticket.experiments.recipe import Part, Recipe
+from npticket.papers.deconstructing import criteria
+from npticket.papers.deconstructing.actions import MASK_0, MASK_1
+from npticket.papers.deconstructing.supermasks import LEARNING
+from npticket.papers.lottery_ticket.recipes import CONVS, LENET
+from npticket.papers.lottery_ticket.series import TICKET
+
+BY_CRITERIA, BY_ZEROS = (TICKET, *criteria.SERIES), (TICKET, *MASK_0)
+BY_SIGNS = (TICKET, "shuffled", *MASK_1)
+LEARNED = (*LEARNING, "sampled_supermasks")
+
+# fmt: off
+FC = replace(
+    LENET, name="deconstructing-fc", source="Zhou et al. 2019, FC: mask criteria, mask-1 actions, supermasks",
+    steps=55 * 916, rounds=25, train_at=(),  # 55 epochs, 24 prunings
+    series=(*BY_CRITERIA, *BY_SIGNS[1:], "supermasks"))
+FC_ZEROS = replace(FC, name="deconstructing-fc-zeros", source="Zhou et al. 2019, FC: mask-0 actions",
+    net=Part("frozen_lenet"), series=BY_ZEROS)
+FC_LEARNED = replace(
+    FC, name="deconstructing-fc-learned", source="Zhou et al. 2019, FC: learned supermasks",
+    net=Part("supermask_lenet"), optimizer=Part("sgd", lr=100, momentum=0.9), prune=Part("magnitude"),
+    batch=250, steps=2_000 * 220, validate_every=220, rounds=1, series=LEARNED)  # 2,000 epochs
+
+_TWICE = Part("magnitude", rates={"fc*/W": 0.36, "out/W": 0.19})  # 1 - 0.8 ** 2, 1 - 0.9 ** 2
+CRITERIA = replace(
+    FC, name="deconstructing-criteria", source="after Zhou et al. 2019, on LeNet: mask criteria and their supermasks",
+    prune=_TWICE, steps=15_000, rounds=7, series=(*BY_CRITERIA, "supermasks"))  # to 7.0 % of the weights
+SIGNS = replace(CRITERIA, name="deconstructing-signs", source="after Zhou et al. 2019, on LeNet: mask-1 actions",
+    series=BY_SIGNS)
+ZEROS = replace(CRITERIA, name="deconstructing-zeros", source="after Zhou et al. 2019, on LeNet: mask-0 actions",
+    net=FC_ZEROS.net, series=BY_ZEROS)
+FEW_STEPS = replace(
+    FC_LEARNED, name="deconstructing-learned", source="after Zhou et al. 2019, on LeNet: learned supermasks",
+    steps=10_000, validate_every=200)
+
+
+def _rescaled(recipe: Recipe) -> Recipe:
+    return replace(recipe, name=f"{recipe.name}-rescaled", source=f"{recipe.source}, rescaled",
+        net=recipe.net.having(rescaled=True))
+
+
+RECIPES = {recipe.name: recipe for recipe in (
+    FC, FC_ZEROS, FC_LEARNED, _rescaled(FC_LEARNED),
+    *(replace(CONVS[depth], name=f"deconstructing-conv{depth}", steps=750 * epochs, rounds=25, train_at=(),
+              source=f"Zhou et al. 2019, Conv{depth}: mask criteria, mask-1 actions, supermasks", series=FC.series)
+      for depth, epochs in ((2, 27), (4, 34), (6, 40))),
+    CRITERIA, SIGNS, ZEROS, FEW_STEPS, _rescaled(FEW_STEPS),
+)}
