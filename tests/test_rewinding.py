@@ -1,4 +1,4 @@
-"""Three ways to retrain (Renda et al. 2020), against training by hand, step for step."""
+"""Three ways to retrain (Renda et al. 2020), against training by hand, step for step; its claims in made-up worlds."""
 
 from dataclasses import replace
 
@@ -11,18 +11,22 @@ from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
+from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY, PARTS
-from npticket.papers.rewinding import RESNET_20, SERIES
-from npticket.prune import dense_masks
-from npticket.streams import Place
+from npticket.papers.lottery_ticket.claims.words import REINIT, TICKET
+from npticket.papers.rewinding import CLAIMS, FINE_TUNED, LENET, ONCE, PAPER, RATE, RESNET_20, SERIES, STEPS
+from npticket.params import Params
+from npticket.prune import dense_masks, rates_by_name
+from npticket.report import figures
+from npticket.report.claims import FAILS, HOLDS, judge
+from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
 from npticket.tickets import rewind
 from npticket.train import Setting, fit
 
 DROPS = Part("step_drops", drops=[[5, 3e-4], [9, 1e-4]])
-RECIPE = replace(
-    SMALL, schedule=DROPS, rewind_step=4, test_at=(), trials=1, series=("winning_ticket", *SERIES), source="none"
-)
+RECIPE = replace(SMALL, schedule=DROPS, rewind_step=4, test_at=(), trials=1, series=(TICKET, *SERIES), source="none")
+ITERATIVE = (TICKET, RATE, FINE_TUNED)
 
 
 @pytest.fixture(scope="module")
@@ -30,27 +34,30 @@ def outcome(tmp_path_factory):
     return experiment(RECIPE, tmp_path_factory.mktemp("rewinding"), data())
 
 
-def by_hand(start, masks, round, **rates):
-    """Train from step 4 on, and prune."""
-    optimizer = Experiment(RECIPE, PARTS).optimizer(first_step=4, **rates)
-    setting = Setting(optimizer, steps=12, batch=8, validate_every=5, first_step=4)
+def by_hand(start, masks, round, first_step=4, **rates):
+    """Train from a step on, and prune."""
+    optimizer = Experiment(RECIPE, PARTS).optimizer(first_step=first_step, **rates)
+    setting = Setting(optimizer, steps=12, batch=8, validate_every=5, first_step=first_step)
     trained = fit(Experiment(RECIPE, PARTS).net, CLASSIFY, start, masks, data(), setting, Place(round=round))
     return trained, Experiment(RECIPE, PARTS).rule(trained.end, masks)
+
+
+def dense_network(steps):
+    """The dense network after so many steps."""
+    net = Experiment(RECIPE, PARTS).net
+    theta0 = net.init(Place().rngs("init"))
+    setting = Setting(Experiment(RECIPE, PARTS).optimizer(), steps=steps, batch=8, validate_every=5)
+    return fit(net, CLASSIFY, theta0, dense_masks(theta0), data(), setting).end
 
 
 def losses(outcome, series, round):
     return [row["val_loss"] for row in outcome.curves if (row["series"], row["round"]) == (series, round)]
 
 
-@pytest.mark.parametrize(
-    ("series", "rates"), [("learning_rate_rewinding", {}), ("last_rate_fine_tuning", {"rate_at": 11})]
-)
+@pytest.mark.parametrize(("series", "rates"), [(RATE, {}), (FINE_TUNED, {"rate_at": 11})])
 def test_both_keep_the_trained_values_and_train_as_long_as_the_rewound_ticket(series, rates, outcome):
-    net = Experiment(RECIPE, PARTS).net
-    theta0 = net.init(Place().rngs("init"))
-    whole = Setting(Experiment(RECIPE, PARTS).optimizer(), steps=12, batch=8, validate_every=5)
-    end = fit(net, CLASSIFY, theta0, dense_masks(theta0), data(), whole).end
-    masks = Experiment(RECIPE, PARTS).rule(end, dense_masks(theta0))
+    end = dense_network(steps=12)
+    masks = Experiment(RECIPE, PARTS).rule(end, dense_masks(end))
     for round in (1, 2):
         trained, next_masks = by_hand(rewind(end, masks), masks, round, **rates)
         assert losses(outcome, series, round) == trained["val_loss"][0].tolist()
@@ -59,11 +66,36 @@ def test_both_keep_the_trained_values_and_train_as_long_as_the_rewound_ticket(se
 
 def test_they_differ_from_each_other_and_from_weight_rewinding(outcome):
     for round in (1, 2):
-        three = [losses(outcome, series, round) for series in RECIPE.series]
+        three = [losses(outcome, series, round) for series in ITERATIVE]
         assert len({tuple(one) for one in three}) == 3
         assert {len(one) for one in three} == {3}  # all of them at steps 5, 10 and 12
-    steps = [row["step"] for row in outcome.curves if row["round"] == 2]
+    steps = [row["step"] for row in outcome.curves if row["round"] == 2 and row["series"] in ITERATIVE]
     assert steps == [5, 10, 12] * 3
+
+
+def test_at_one_go_the_dense_networks_end_is_pruned_to_the_tickets_count_and_retrained(outcome):
+    end, rule = dense_network(steps=12), Experiment(RECIPE, PARTS).rule
+    masks = rule(end, rule(end, dense_masks(end)))
+    anew = Experiment(RECIPE, PARTS).net.init(streams(0, [0], ONCE[REINIT], 2))
+    expected = {
+        ONCE[TICKET]: by_hand(rewind(dense_network(steps=4), masks), masks, 2),
+        ONCE[RATE]: by_hand(rewind(end, masks), masks, 2),
+        ONCE[FINE_TUNED]: by_hand(rewind(end, masks), masks, 2, rate_at=11),
+        ONCE[REINIT]: by_hand(rewind(anew, masks), masks, 2, first_step=0),
+    }
+    for series, (trained, _) in expected.items():
+        assert losses(outcome, series, 2) == trained["val_loss"][0].tolist()
+        (point,) = outcome.points(series)  # none of round 1
+        assert point.density == outcome.points(TICKET)[2].density
+    assert len({tuple(losses(outcome, series, 2)) for series in expected}) == 4
+
+
+def test_rewound_to_step_0_tickets_are_reset_and_rates_replayed_in_full():
+    runs = planned(STEPS[0], PARTS.series)
+    assert "theta0" not in runs[Key(TICKET, 1, 0)].given
+    assert [runs[Key(series, 1, 0)].first_step for series in ITERATIVE] == [0, 0, 0]
+    assert [runs[Key(series, 1, 0)].rate_at for series in ITERATIVE] == [None, None, 14_999]
+    assert len(runs) == 5 * 4 and len(planned(STEPS[13_500], PARTS.series)) == 5 * 5  # and the way to the rewind point
 
 
 def test_learning_rates_are_replayed_or_the_last_one():
@@ -84,3 +116,79 @@ def test_the_papers_recipe_is_its_setting():
     runs = planned(RESNET_20, PARTS.series)
     assert runs[Key("learning_rate_rewinding", 10, 2)].first_step == RESNET_20.rewind_step == 7_116
     assert 100 * np.power(0.8, RESNET_20.rounds - 1) == pytest.approx(10.7, abs=0.05)
+
+
+def test_lenets_recipe_is_like_the_papers():
+    check(LENET, PARTS)
+    assert (LENET.series, LENET.rounds, LENET.rewind_step / LENET.steps) == (RESNET_20.series, 11, 0.1)
+    theta0 = Experiment(LENET, PARTS).net.init(Place().rngs("init"))
+    schedule = Experiment(LENET, PARTS).optimizer()(dense_masks(theta0)).schedule
+    assert [schedule(step) for step in (0, 7_499, 7_500, 11_249, 11_250)] == [0.1, 0.1, 0.01, 0.01, 0.001]
+    runs = planned(LENET, PARTS.series)
+    assert [key.round for key in runs if key[::2] == (ONCE[RATE], 0)] == [2, 4, 6, 8, 10]
+    assert len(runs) == 5 * (1 + 11 + 3 * 10 + 4 * 5)
+
+
+def densities(recipe):
+    """The fractions of weights that are left after each round of pruning weights."""
+    layout = Params.empty(Experiment(recipe, PARTS).net.body.layout, 1)
+    sizes, rates = {name: layout[name].size for name in layout.weights}, recipe.prune.options["rates"]
+    gone = rates_by_name(rates, layout)
+    left = [{name: n * (1 - gone.get(name, 0)) ** r for name, n in sizes.items()} for r in range(recipe.rounds)]
+    return [sum(each.values()) / sum(sizes.values()) for each in left]
+
+
+def made_up(recipe, accuracy, density_of=None):
+    """What a recipe would leave if `accuracy(series, density)`, in percent, were what it finds; trials differ a bit."""
+    rows, of_weights = [], densities(recipe)
+    for key in planned(replace(recipe, trials=3), PARTS.series):
+        if key.series != "rewind_point":
+            density = (density_of or {}).get((key.series, key.round), of_weights[key.round])
+            acc = accuracy(key.series, density) / 100 + key.trial / 10_000 + key.trial * key.round / 1e5
+            rows.append({
+                "trial": key.trial, "series": key.series, "round": key.round, "density": density,
+                "early_stop_step": 100, "early_stop_val_loss": 0.1, "early_stop_test_acc": acc, "final_test_acc": acc,
+                "final_train_acc": 1.0, "best_train_acc": 1.0, "steps": recipe.steps, "seconds": 1.0,
+            })  # fmt: skip
+    return Outcome(recipe, {}, rows, [], "A net on data", "a note", CLASSIFY, PARTS.series)
+
+
+LOST = {TICKET: 1.97, RATE: 1.97, FINE_TUNED: 3.43, REINIT: 6, ONCE[TICKET]: 4.3, ONCE[RATE]: 4.1,
+        ONCE[FINE_TUNED]: 5.4, ONCE[REINIT]: 7.4}  # fmt: skip
+BY_STEP = {TICKET: (89, 91.7, 91.7, 90), RATE: (91.9, 91.7, 91.7, 90.5), FINE_TUNED: (89, 89, 89, 89)}
+OTHERWISE = {TICKET: (91.7, 89, 89, 91), RATE: (88, 90, 89, 92), FINE_TUNED: (92, 92, 92, 92)}
+
+
+def world(sign, apart, by_step):
+    """As the paper has it with `sign` 1, the other way round with -1; learning rates rewound are so far apart."""
+
+    def gained(series, density):
+        return 91.7 + (density < 1) * (sign * (0.5 - LOST[series] * (1 - density) ** 3) - apart * (series == RATE))
+
+    found = {recipe.name: made_up(recipe, gained) for recipe in (RESNET_20, LENET)}
+    for i, recipe in enumerate(STEPS.values()):
+        found[recipe.name] = made_up(recipe, lambda series, density, i=i: by_step[series][i] if density < 1 else 91.7)
+    return found
+
+
+def test_every_claim_can_hold_and_can_fail():
+    published = LIBRARY.published
+    held = judge(CLAIMS, world(1, 0, BY_STEP), published)
+    assert [v.claim.id for v in held if v.status != HOLDS] == [] and len(held) == len(CLAIMS)
+    failed = judge(CLAIMS, world(-1, 1, OTHERWISE), published)
+    assert [(v.claim.id, v.status) for v in failed if v.status != FAILS] == []
+
+
+def test_orders_are_strict_and_ends_come_from_somewhere():
+    for claim in CLAIMS:
+        assert claim.strict == claim.expected.startswith(("< ", "> ")), claim.id
+        assert claim.because or claim.strict or claim.expected.startswith(("≥", "≤")), claim.id
+
+
+def test_figures_have_a_line_for_each_method(outcome, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert {path.stem for path in figures.draw(outcome, tmp_path, PAPER.plots)} == {"retraining", "at_one_go"}
+    (sweep,) = PAPER.sweeps.values()
+    drawn = figures.draw_sweep(sweep, world(1, 0, BY_STEP), tmp_path)
+    assert {path.stem for path in drawn} == {"rewinding-lenet-step", "rewind_step"}
+    assert all(verdict.reason for verdict in judge(CLAIMS, {LENET.name: replace(outcome, recipe=LENET)}))

@@ -1,28 +1,69 @@
 """Comparing rewinding and fine-tuning (Renda, Frankle & Carbin, ICLR 2020): three ways to retrain what was pruned.
 
-After each round of pruning, weight rewinding takes the survivors back to an earlier step, and the learning rate with
-them: that is the winning ticket with a rewind step. Learning-rate rewinding keeps the trained values and only replays
-the schedule from that step on. Fine-tuning keeps them, too, and trains for as long at the last learning rate.
+After pruning, weight rewinding takes the survivors back to an earlier step, and the learning rate with them: that is
+the winning ticket with a rewind step. Learning-rate rewinding keeps the trained values and only replays the schedule
+from that step on. Fine-tuning keeps them, too, and trains for as long at the last learning rate. Which of them loses
+least: when a network is pruned round after round or at one go, and from which step on?
 """
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
-from npticket.experiments.series import Series
-from npticket.papers.lottery_ticket.series import TICKET, look, retrained
+from npticket.experiments.series import Done, Run, Runs, Series, rewind_point
+from npticket.experiments.tables import Outcome
+from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, TICKET
+from npticket.papers.lottery_ticket.recipes import RECIPES
+from npticket.papers.lottery_ticket.series import Under, end, look, one_shot, one_shot_reinit, pruned, retrained
+from npticket.report.canvas import Picture, dense_network, panels, pen, upright
+from npticket.report.claims import Claim
+from npticket.report.figures import Lines, Sweep
 from npticket.report.paper import Paper
+from npticket.report.quantities import at_the_end
+from npticket.report.views import gain
 
 EPOCH = 391  # steps of 128 examples
 LAST = 182 * EPOCH
+RATE, FINE_TUNED = "learning_rate_rewinding", "last_rate_fine_tuning"
+ONCE = {  # the same, pruned at one go
+    TICKET: "one_shot_weight_rewinding", RATE: "one_shot_learning_rate_rewinding", FINE_TUNED: "one_shot_fine_tuning",
+    REINIT: "one_shot_retrained_reinit",
+}  # fmt: skip
+METHODS = {TICKET: "weight rewinding", RATE: "learning-rate rewinding", FINE_TUNED: "fine-tuning"}
+one_shot_kept = Under(end, partial(pruned, values=end))  # pruned at one go, with the values that training left
+
+
+def at_one_go(recipe: Recipe, start: Under, first_step: int, rate_at: int | None = None) -> Runs:
+    """Prune the trained dense network at one go to what every other round of the ticket has, and retrain."""
+    given = {"end": (yield Done(TICKET, 0))["end"], **(yield from rewind_point(recipe))}
+    for round in range(2, recipe.rounds, 2):
+        yield Run(round, start, given, first_step=first_step, rate_at=rate_at)
+
 
 SERIES = {
-    "learning_rate_rewinding": Series(
+    RATE: Series(
         lambda recipe: retrained(recipe, recipe.rewind_step, None),
         "learning-rate rewinding", look("#009e73", "-", "D")),
-    "last_rate_fine_tuning": Series(
+    FINE_TUNED: Series(
         lambda recipe: retrained(recipe, recipe.rewind_step, recipe.steps - 1),
         "fine-tuning at the last rate", look("#e69f00", "-.", "P")),
+    ONCE[TICKET]: Series(
+        lambda recipe: at_one_go(recipe, one_shot, recipe.rewind_step),
+        "one-shot, weight rewinding", look("#0072b2", "-", "v")),
+    ONCE[RATE]: Series(
+        lambda recipe: at_one_go(recipe, one_shot_kept, recipe.rewind_step),
+        "one-shot, learning-rate rewinding", look("#009e73", "--", "^")),
+    ONCE[FINE_TUNED]: Series(
+        lambda recipe: at_one_go(recipe, one_shot_kept, recipe.rewind_step, recipe.steps - 1),
+        "one-shot, fine-tuning", look("#e69f00", ":", "X")),
+    ONCE[REINIT]: Series(  # its training is whole: it has nothing to go back to
+        lambda recipe: at_one_go(recipe, one_shot_reinit, 0),
+        "one-shot, random reinit", look("#d55e00", "-.", "<")),
 }  # fmt: skip
 
+# fmt: off
 RESNET_20 = Recipe(
     name="rewinding-resnet20", source="Renda et al. 2020, Figures 1 and 2", net=Part("resnet", depth=20),
     data=Part("cifar10"), augment=Part("flip_and_crop"),
@@ -30,11 +71,109 @@ RESNET_20 = Recipe(
     schedule=Part("step_drops", drops=[[91 * EPOCH, 0.01], [136 * EPOCH, 0.001]]),
     prune=Part("magnitude", scope="globally", rates={"*/W": 0.2}),
     batch=128, steps=LAST, rounds=11, trials=3, validate_every=EPOCH,  # to 10.7 % of the weights
-    rewind_step=LAST // 10, series=(TICKET, *SERIES, "random_reinit"),
-)  # fmt: skip
+    rewind_step=LAST // 10, series=(TICKET, *SERIES, REINIT),
+)
+LENET = replace(RECIPES["lenet-mnist"],
+    name="rewinding-lenet", source="after Renda et al. 2020, Figures 1 and 2, on LeNet",
+    optimizer=Part("sgd", lr=0.1, momentum=0.9),
+    schedule=Part("step_drops", drops=[[7_500, 0.01], [11_250, 0.001]]),  # at a half and at three quarters
+    steps=15_000, train_at=(), rounds=11, validate_every=500, rewind_step=1_500, series=RESNET_20.series,
+)
+STEPS = {step: replace(LENET,
+    name=f"rewinding-lenet-step-{step}", source="after Renda et al. 2020, on LeNet", rewind_step=step, rounds=2,
+    prune=Part("magnitude", rates={"fc*/W": 0.89, "out/W": 0.65}), series=(TICKET, RATE, FINE_TUNED),  # at one go
+) for step in (0, 1_500, 7_500, 13_500)}
+# fmt: on
+
+
+def against_step(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
+    """Draw the accuracy after retraining against the step that it went on from, a line for each way to retrain."""
+    begun = [outcome for outcome in outcomes.values() if outcome.points(TICKET)]
+    one, (figure, (axes,)) = begun[0], panels(1)
+    quantity = at_the_end(one.task.headline)
+    for series, words in METHODS.items():
+        points = {each.recipe.rewind_step: p for each in begun for p in each.points(series) if p.round}
+        line = replace(pen(one, series), name=words)
+        line.draw(axes, list(points), [quantity.drawn(point) for point in points.values()], 0)
+    axes.set_xlabel(f"step from which it is retrained, to {one.recipe.steps:,}")
+    upright(axes, quantity, dense_network(axes, one.points(TICKET)[0], quantity))
+    yield Picture("rewind_step", figure)
+
+
+RELEASED = "Renda et al., released data, ResNet-20"  # of three trials the median
+SAFE = "Renda et al., the zone that is marked in the figures"  # retraining for a quarter to nine tenths of the training
+
+
+# fmt: off
+def _orders(recipe: str, alike: float, because: str) -> Iterator[Claim]:
+    """What is said of all networks, and so of others, too; accuracies that are `alike` differ by so many points."""
+    claim = partial(Claim, (recipe,), source="Renda et al., Figs 1 and 2", form=POINTS)
+    more = partial(claim, expected="> 0", low=0, strict=True)
+    less = partial(claim, expected="< 0", high=0, strict=True)
+    for percent in (21.0, 10.7):
+        at = f"at {percent} %"
+        for method in (TICKET, RATE):
+            yield more(id=f"{recipe}-{method}-{percent:.0f}", quantity=gain(END, method, percent, FINE_TUNED),
+                sentence=f"{at} {METHODS[method]} is more accurate than fine-tuning")
+        yield claim(id=f"{recipe}-alike-{percent:.0f}", quantity=gain(END, RATE, percent, TICKET), expected="0",
+            low=-alike, high=alike, because=because,
+            sentence=f"{at} learning-rate rewinding is about as accurate as weight rewinding")
+    for method in (TICKET, RATE):
+        yield more(id=f"{recipe}-once-{method}", quantity=gain(END, ONCE[method], 10.7, ONCE[FINE_TUNED]),
+            sentence=f"pruned at one go to 10.7 %, {METHODS[method]} is more accurate than fine-tuning")
+    for method, words in METHODS.items():
+        yield less(id=f"{recipe}-iterative-{method}", quantity=gain(END, ONCE[method], 10.7, method),
+            sentence=f"at 10.7 % pruning at one go is less accurate than round after round, with {words}")
+    yield less(id=f"{recipe}-reinit", quantity=gain(END, REINIT, 10.7, FINE_TUNED),
+        sentence="at 10.7 % reinitialised networks are less accurate than fine-tuned ones")
+    yield less(id=f"{recipe}-once-reinit", quantity=gain(END, ONCE[REINIT], 10.7, ONCE[FINE_TUNED]),
+        sentence="pruned at one go to 10.7 %, reinitialised networks are less accurate than fine-tuned ones")
+    yield less(id=f"{recipe}-sparser", quantity=gain(END, FINE_TUNED, 10.7, FINE_TUNED, 51.2),
+        sentence="fine-tuning loses more the sparser the network: 10.7 % against 51.2 %")
+    yield more(id=f"{recipe}-half", quantity=gain(END, RATE, 51.2, at=100),
+        sentence="at 51.2 % learning-rate rewinding is more accurate than the dense network")
+
+
+def _of_steps(one: int, other: int) -> partial[Claim]:
+    """A claim about retraining from one step on against retraining from another."""
+    return partial(Claim, (STEPS[one].name, STEPS[other].name), form=POINTS)
+
+
+CLAIMS = [
+    *_orders(RESNET_20.name, 0.3, "as far as in the paper at most"),
+    *_orders(LENET.name, 0.1, "a third of a ticket's gain"),
+    *(Claim((RESNET_20.name,), f"rewinding-resnet20-loss-{series}",
+        f"at 10.7 % the accuracy is {points} points below the dense network's: {SERIES[series].legend}", RELEASED,
+        gain(END, series, 10.7, at=100), f"-{points}", POINTS, high=-points / 2, because=HALF)
+      for series, points in ((FINE_TUNED, 1.94), (ONCE[FINE_TUNED], 3.33), (ONCE[TICKET], 2.56), (ONCE[RATE], 2.40),
+                             (ONCE[REINIT], 4.75))),
+    _of_steps(0, 1_500)(id="rewinding-step-0-weights", source=RELEASED, expected="< 0", high=0, strict=True,
+        sentence="at 11.1 % weights rewound to step 0 are less accurate than those rewound to a tenth of the training",
+        quantity=lambda one, other: END.scale * (one(END, TICKET, 11.1) - other(END, TICKET, 11.1))),
+    _of_steps(0, 1_500)(id="rewinding-step-0-rate", source=RELEASED, expected="≥ 0", low=0,
+        sentence="at 11.1 % the whole schedule replayed is no worse than the last nine tenths of it",
+        quantity=lambda one, other: END.scale * (one(END, RATE, 11.1) - other(END, RATE, 11.1))),
+    *(_of_steps(13_500, 1_500)(id=f"rewinding-step-late-{method}", source=SAFE,
+        expected="< 0", high=0, strict=True,
+        sentence=f"at 11.1 % {METHODS[method]} is less accurate for the last tenth of the training than for nine",
+        quantity=lambda one, other, m=method: END.scale * (one(END, m, 11.1) - other(END, m, 11.1)))
+      for method in (TICKET, RATE)),
+    _of_steps(7_500, 1_500)(id="rewinding-step-half", source=SAFE,
+        expected="0", low=-0.1, high=0.1, because="a third of a ticket's gain",
+        sentence="at 11.1 % half of the schedule replayed does about as well as nine tenths of it",
+        quantity=lambda one, other: END.scale * (one(END, RATE, 11.1) - other(END, RATE, 11.1))),
+    _of_steps(0, 7_500)(id="rewinding-step-fine-tuning", source="Renda et al., abstract", expected="< 0", high=0,
+        strict=True,
+        sentence="at 11.1 % fine-tuning as long as the whole training is less accurate than half of the schedule",
+        quantity=lambda one, other: END.scale * (one(END, FINE_TUNED, 11.1) - other(END, RATE, 11.1))),
+]
 
 PAPER = Paper(
     "rewinding",
     "Renda, Frankle & Carbin: Comparing Rewinding and Fine-tuning in Neural Network Pruning, ICLR 2020",
-    {RESNET_20.name: RESNET_20}, Parts(series=SERIES),
-)  # fmt: skip
+    {recipe.name: recipe for recipe in (RESNET_20, LENET)}, Parts(series=SERIES),
+    {"rewinding-lenet-step": Sweep("rewinding-lenet-step", "after Renda et al. 2020, on LeNet", "retrained from step",
+        {f"{step:,}": recipe for step, recipe in STEPS.items()}, against_step)},
+    CLAIMS,
+    (Lines("retraining", (at_the_end,), (*METHODS, REINIT)), Lines("at_one_go", (at_the_end,), tuple(ONCE.values()))),
+)

@@ -1,0 +1,184 @@
+"""What is trained: the same pruned architecture fine-tuned, and from scratch, weight by weight and by whole units.
+
+All is pruned at one go from the trained dense network. Scratch-E trains new values for as many steps as the dense
+network, Scratch-B for as many as take the same computation.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from npticket.backend import Array
+from npticket.experiments.parts import BUILT_IN, Experiment
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.series import At, Done, Length, Run, Runs, Series, Start
+from npticket.layers import Chain, Residual
+from npticket.papers.lottery_ticket.series import TICKET, Under, end, fresh, look, one_shot_reinit, pruned, theta0
+from npticket.params import Params, Tree
+from npticket.protocols import Layer
+from npticket.prune import Rates, dense_masks, rates_by_name
+from npticket.tickets import rewind
+
+MOST = 2.0  # times the steps that Scratch-B takes at most: the paper stops there on ImageNet, for the cost of it
+
+
+def units_removed(params: Params, rates: Rates, rounds: int) -> dict[tuple[str, str], int]:
+    """Return how many units of a layer go after so many rounds, {(its weights, those that it feeds): count}.
+
+    These are hidden neurons that feed another dense layer, or filters that feed another convolution of the same chain:
+    in a residual block those of the first one. The count is round((1 - (1 - rate)^rounds) * units), with the rate of
+    the layer's weights, but one unit stays.
+    """
+    found, by_name = {}, rates_by_name(rates, params)
+    for name, following in pairwise(params.weights):
+        if name in by_name and name.split("/")[:-2] == following.split("/")[:-2]:
+            units = params[name].shape[-1]
+            found[name, following] = min(units - 1, round((1 - (1 - by_name[name]) ** rounds) * units))
+    return found
+
+
+def whole_units(rates: Rates, at: At) -> Params:
+    """Return masks without the units whose incoming weights have the smallest L1 norms at the end of dense training.
+
+    Li et al. 2017: their incoming weights go, and what leads from them to the next layer; among equals the first go.
+    Their biases and norms stay, and reach nothing.
+    """
+    masks = dense_masks(at.theta0)
+    for (name, following), count in units_removed(masks, rates, at.round).items():
+        for t in range(masks.trials):
+            incoming, outgoing = masks[name][t], masks[following][t]
+            units = incoming.shape[-1]
+            norms = abs(at.end[name][t]).reshape(-1, units).sum(axis=0)
+            gone = np.argsort(norms, kind="stable")[:count]
+            incoming[..., gone] = False
+            # (places, units, outputs): kernel pixels, or those of a map that was flattened, whose channels come last
+            outgoing.reshape(-1, units, outgoing.shape[-1])[:, gone] = False
+    return masks
+
+
+def drawn_small(at: At, masks: Params) -> Params:
+    """Return new values as the smaller architecture would draw them.
+
+    Gaussian Glorot's variance is 2 over the sum of a layer's inputs and outputs, which here are those that are left.
+    """
+    values = fresh(at)
+    for name in values.weights:
+        for t in range(values.trials):
+            mask = masks[name][t].reshape(-1, *masks[name].shape[-2:])
+            left = mask.any(axis=(0, 2)).sum() + mask.any(axis=(0, 1)).sum()
+            values[name][t] *= math.sqrt(sum(mask.shape[1:]) / left)
+    return values
+
+
+def structured_kept(rates: Rates, at: At) -> Start:
+    """Units as training left them."""
+    return Under(end, partial(whole_units, rates))(at)
+
+
+def structured_ticket(rates: Rates, at: At) -> Start:
+    """Units with the values that the dense network was first initialised with."""
+    return Under(theta0, partial(whole_units, rates))(at)
+
+
+def structured_scratch(rates: Rates, at: At) -> Start:
+    """Units with new values."""
+    masks = whole_units(rates, at)
+    return rewind(drawn_small(at, masks), masks), masks
+
+
+kept = Under(end, partial(pruned, values=end))  # weights as training left them
+
+
+def uses(layer: Layer, p: Tree, x: Array, name: str = "") -> tuple[Array, dict[str, int]]:
+    """Return what comes out of a layer, and how often each weight in it is used for one example."""
+    if isinstance(layer, Chain):
+        found: dict[str, int] = {}
+        for local, part in layer.layers.items():
+            x, more = uses(part, p.get(local, {}), x, f"{name}{local}/")
+            found |= more
+        return x, found
+    if isinstance(layer, Residual):
+        y, found = uses(layer.body, p["body"], x, f"{name}body/")
+        around = uses(layer.shortcut, p["shortcut"], x, f"{name}shortcut/")[1] if layer.shortcut else {}
+        return y, found | around
+    y, _ = layer.forward(p, x)
+    return y, {f"{name}W": math.prod(y.shape[2:-1])} if "W" in layer.layout else {}
+
+
+def speedups(recipe: Recipe, structured: bool) -> list[float]:
+    """Return the dense network's multiplications over those of the network of each round from 1 on.
+
+    Weights that are ranked together are counted as if each layer lost the same part.
+    """
+    net, rates = Experiment(recipe, BUILT_IN).net, recipe.prune.options["rates"]
+    theta = Params.empty(net.body.layout, 1)
+    theta.flat[...] = 0
+    _, places = uses(net.body, theta.tree, np.zeros((1, 1, *net.input_shape), np.float32))
+    dense, found = {name: times * theta[name].size for name, times in places.items()}, []
+    for round in range(1, recipe.rounds):
+        left = dict.fromkeys(dense, 1.0)
+        if structured:
+            for names, count in units_removed(theta, rates, round).items():
+                for name in names:
+                    left[name] *= 1 - count / theta[names[0]].shape[-1]
+        else:
+            left |= {name: (1 - rate) ** round for name, rate in rates_by_name(rates, theta).items()}
+        found.append(sum(dense.values()) / sum(times * left[name] for name, times in dense.items()))
+    return found
+
+
+Lengths = Callable[[Recipe], list[Length]]  # of a recipe, one for each round from 1 on
+
+
+def as_long(recipe: Recipe) -> list[Length]:
+    """As many steps as the dense network."""
+    return [Length()] * (recipe.rounds - 1)
+
+
+def a_quarter(recipe: Recipe) -> list[Length]:
+    """A quarter as many, 40 of 160 epochs in the paper, at the last learning rate."""
+    return [Length(recipe.steps - recipe.steps // 4, rate_at=recipe.steps - 1)] * (recipe.rounds - 1)
+
+
+def as_much(recipe: Recipe, structured: bool) -> list[Length]:
+    """As much computation as the dense network, up to MOST times its steps; the schedule is stretched."""
+    steps = [int(min(MOST, times) * recipe.steps) for times in speedups(recipe, structured)]
+    return [Length(steps=each, stretched=True) for each in steps]
+
+
+def from_dense(recipe: Recipe, start: Callable[[At], Start], lengths: Lengths) -> Runs:
+    """Prune the trained dense network at one go to what each round of the ticket has, and train for so long."""
+    given = {"end": (yield Done(TICKET, 0))["end"]}
+    for round, length in enumerate(lengths(recipe), start=1):
+        yield replace(Run(round, start, given), **length._asdict())
+
+
+def weights(start: Under, lengths: Lengths = as_long) -> Callable[[Recipe], Runs]:
+    """Return a series of which single weights are pruned."""
+    return lambda recipe: from_dense(recipe, start, lengths)
+
+
+def units(start: Callable[[Rates, At], Start], lengths: Lengths = as_long) -> Callable[[Recipe], Runs]:
+    """Return a series of which whole units are pruned."""
+    return lambda recipe: from_dense(recipe, partial(start, recipe.prune.options["rates"]), lengths)
+
+
+TUNED, E, B = "unstructured_fine_tuned", "unstructured_scratch_e", "unstructured_scratch_b"
+UNITS_TUNED, UNITS_E, UNITS_B = "structured_fine_tuned", "structured_scratch_e", "structured_scratch_b"
+UNITS_TICKET = "structured_ticket"
+
+SERIES = {  # B starts where E does
+    TUNED: Series(weights(kept, a_quarter), "fine-tuned", look("#009e73", "-", "D")),
+    E: Series(weights(one_shot_reinit), "Scratch-E", look("#d55e00", "--", "s")),
+    B: Series(weights(one_shot_reinit, partial(as_much, structured=False)), "Scratch-B", look("#cc79a7", "-.", "v"),
+              stream=E),
+    UNITS_TUNED: Series(units(structured_kept, a_quarter), "units fine-tuned", look("#009e73", "-", "P")),
+    UNITS_E: Series(units(structured_scratch), "units, Scratch-E", look("#d55e00", "--", "<")),
+    UNITS_B: Series(units(structured_scratch, partial(as_much, structured=True)), "units, Scratch-B",
+                    look("#cc79a7", "-.", ">"), stream=UNITS_E),
+    UNITS_TICKET: Series(units(structured_ticket), "units, reset", look("#0072b2", ":", "X")),
+}  # fmt: skip
