@@ -44,7 +44,7 @@ def list_recipes(args: Namespace, library: Library) -> int:
             seconds = [_seconds(experiment, jobs, args.measure) for experiment in experiments]
             cost = "" if None in seconds else progress.words(sum(filter(None, seconds)))
             unknown |= not cost
-            source = textwrap.shorten(source, room, placeholder=" ...")
+            source, net = textwrap.shorten(source, room, placeholder=" ..."), textwrap.shorten(net, 13, placeholder="")
             print(f"{name:{wide}} {source:{room}} {net:13} {size:>18} {count:6,}  {cost}".rstrip(), flush=True)
     print(f"\nCosts are with {jobs} processes.")
     if unknown:
