@@ -76,9 +76,11 @@ class Units:
         one = wires.joined()
         layers = {name: Ends(one[e.reads], one[e.writes], e.places) for name, e in wires.ends.items()}
         norms = {name: ends for name, ends in layers.items() if name in wires.norms}
-        fixed = np.zeros(len(one), bool)
+        fixed = np.ones(int(one.max()) + 1, bool)
+        for name in layers.keys() - norms.keys():
+            fixed[layers[name].writes] = False
         fixed[one[inputs]] = fixed[one[outputs]] = True
-        return cls(len(one), {name: ends for name, ends in layers.items() if name not in norms}, norms, fixed)
+        return cls(len(fixed), {name: ends for name, ends in layers.items() if name not in norms}, norms, fixed)
 
     @property
     def groups(self) -> list[Group]:
