@@ -94,9 +94,6 @@ class Globally(Layerwise):
         return prune_globally(scores, masks, max(rates.values()), rates) if rates else masks.copy()
 
 
-SCOPES: dict[str, Callable[[Rates], Scope]] = {"layerwise": Layerwise, "globally": Globally}
-
-
 def rates_by_name(rates: Rates, params: Params) -> dict[str, float]:
     """Return the rate of each parameter that is pruned: that of the first pattern that fits its name, unless it is 0.
 
@@ -152,7 +149,7 @@ def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[s
 def _pruned(scores: Params, masks: Params, groups: Sequence[tuple[Sequence[str], float]]) -> Params:
     """Return new masks without the round(rate * survivors) lowest-scored of each group; a stable sort settles ties."""
     for names, rate in groups:
-        _check(scores, masks, names, rate)
+        check_scores(scores, masks, names, rate)
     pruned = masks.like(to_host(masks.flat).copy())
     for t in range(masks.trials):
         for names, rate in groups:
@@ -167,7 +164,8 @@ def _pruned(scores: Params, masks: Params, groups: Sequence[tuple[Sequence[str],
     return masks.like(to_device(pruned.flat, array_module(masks.flat)))
 
 
-def _check(scores: Params, masks: Params, names: Sequence[str], rate: float) -> None:
+def check_scores(scores: Params, masks: Params, names: Sequence[str], rate: float) -> None:
+    """Raise ValueError or TypeError, naming the parameter, unless these can be pruned by the scores at this rate."""
     if not 0 <= rate < 1:
         raise ValueError(f"a pruning rate is a fraction of the survivors in [0, 1), got {rate} for {', '.join(names)}")
     for name in names:

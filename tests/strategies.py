@@ -20,7 +20,7 @@ from npticket.layers import (
     ReLU,
     Residual,
 )
-from npticket.nets import Net
+from npticket.nets import Net, resnet
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
 from npticket.prune import dense_masks, prune_layerwise, random_scores
@@ -210,3 +210,22 @@ def of_trial(case, t):
     """The same arguments of `fit` for one of the trials alone."""
     place = case["place"].of([case["place"].trials[t]])
     return case | {"start": case["start"].trial(t), "masks": case["masks"].trial(t), "place": place}
+
+
+@st.composite
+def unit_nets(draw):
+    """Dense networks, convolutions with biases, pools and a flattened map, or residual ones with norms; few units."""
+    width, kind = draw(st.integers(1, 4)), draw(st.sampled_from(["dense", "conv", "residual"]))
+    if kind == "dense":
+        return draw(nets())
+    if kind == "residual":
+        net = resnet(draw(st.sampled_from([8, 14])), width, classes=3)
+        return Net("small residual", net.body, (8, 8, 3), (3,))
+    pad = draw(st.integers(0, 1))
+    side = (6 + 2 * pad - 2) // 2  # 3 x 3 and then 1 x 1 windows on 6 x 6 pixels, pooled
+    body = Chain(
+        conv1=Conv2D(2, width, padding=pad), relu1=ReLU(), conv2=Conv2D(width, width + 1, kernel=1),
+        norm=BatchNorm(width + 1), relu2=ReLU(), pool=draw(st.sampled_from([MaxPool(2), AveragePool(2)])),
+        flatten=Flatten(), fc=Dense(side * side * (width + 1), 4), relu3=ReLU(), out=Dense(4, 3),
+    )  # fmt: skip
+    return Net("small conv", body, (6, 6, 2), (3,))

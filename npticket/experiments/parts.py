@@ -14,8 +14,9 @@ from npticket.experiments.recipe import Part, Recipe, RecipeError, scaled
 from npticket.experiments.series import REWIND_POINT, Length, Series, to_the_rewind_point
 from npticket.optimizers import SGD, Adam, Schedule, constant, linear_warmup, step_drops
 from npticket.protocols import MakeOptimizer, Net, Optimizer
-from npticket.prune import SCOPES, Rule, Score, magnitude
+from npticket.prune import Globally, Layerwise, Rates, Rule, Scope, Score, magnitude
 from npticket.reading import shown
+from npticket.scopes import ByUnits
 from npticket.task import CLASSIFY, Task
 from npticket.train import Setting
 
@@ -80,6 +81,12 @@ BUILT_IN = Parts(
     augments={"flip_and_crop": FlipAndCrop.draw},
     series={REWIND_POINT: Series(to_the_rewind_point)},
 )
+SCOPES: Mapping[str, Callable[[Rates, Net], Scope]] = {
+    "layerwise": lambda rates, _: Layerwise(rates),
+    "globally": lambda rates, _: Globally(rates),
+    "units layerwise": lambda rates, net: ByUnits(net, rates),
+    "units globally": lambda rates, net: ByUnits(net, rates, together=True),
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class Experiment:
                     f"prune's rates are fractions of the survivors in [0, 1), got {shown(rate)} for {name}"
                 )
         try:
-            return Rule(score, scope(rates))
+            return Rule(score, scope(rates, self.net))
         except ValueError as error:
             raise RecipeError(str(error)) from error
 

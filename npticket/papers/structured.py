@@ -1,0 +1,184 @@
+"""Pruning filters for efficient ConvNets (Li et al., ICLR 2017): whole units go, and the network really is smaller.
+
+Units are neurons or filters. Those whose incoming weights have the smallest L1 norms go, at one go or round by round,
+and what is left trains on. Is that better than taking others, or than training the smaller network from scratch? And,
+which the paper could not ask: is a structured ticket one, and what does it cost beside one of single weights?
+
+Numbers and settings of the paper are from memory; on LeNet and a small residual network only its orders are asked.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from npticket.experiments.parts import Parts
+from npticket.experiments.recipe import Part, Recipe
+from npticket.experiments.series import At, Done, Measure, Runs, Series
+from npticket.experiments.tables import Outcome, Row
+from npticket.export import shrink
+from npticket.papers.lottery_ticket.claims.words import ACC, END, HALF, POINTS, REINIT, SPREAD, TICKET, TIMES
+from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18
+from npticket.papers.lottery_ticket.series import FINE_TUNING, Under, at_one_go, end, look
+from npticket.params import Params
+from npticket.prune import Evidence, Score, dense_masks, magnitude, random_scores
+from npticket.report import canvas
+from npticket.report.canvas import Picture, Points
+from npticket.report.claims import Claim
+from npticket.report.figures import Lines
+from npticket.report.paper import Paper
+from npticket.report.quantities import at_early_stop, at_the_end, first
+from npticket.report.views import gain
+from npticket.units import multiply_adds
+
+SMALLEST, SMALLEST_L2, RANDOM, LARGEST = "smallest_units", "smallest_l2_units", "random_units", "largest_units"
+SIZES = "shrunk_sizes"
+
+
+def squares(seen: Evidence) -> Params:
+    """Score weights by their squares: of whole units that is the L2 norm (appendix)."""
+    return seen.end.like(seen.end.flat**2)
+
+
+def largest(seen: Evidence) -> Params:
+    """The largest go."""
+    return seen.end.like(-magnitude(seen).flat)
+
+
+def randomly(seen: Evidence) -> Params:
+    """Any go."""
+    return random_scores(seen.end, seen.rngs)
+
+
+def cut(at: At, score: Score) -> Params:
+    """Prune the trained dense network by a score, to as many units as a ticket has by that round."""
+    masks = dense_masks(at.theta0)
+    for _ in range(at.round):
+        masks = at.prune(at.end, masks, score=score)
+    return masks
+
+
+def sizes(recipe: Recipe) -> Runs:
+    """How large each ticket is, and what is left of it when dead units are cut out."""
+    for round in range(recipe.rounds):
+        left = yield Done(TICKET, round)
+        yield Measure(round, counts, {"masks": left["masks"], "end": left["end"]})
+
+
+def counts(at: At) -> list[Row]:
+    """Return one row: weights and multiply-adds of the masked network, and of the shrunk one."""
+    small, theta = shrink(at.net, at.end, at.masks)
+    row = {}
+    for what, net, masks in (("masked", at.net, at.masks), ("shrunk", small, dense_masks(theta))):
+        row[f"{what}_weights"] = int(sum(masks[name].sum() for name in masks.weights))
+        row[f"{what}_multiply_adds"] = int(multiply_adds(net, masks)[0])
+    return [row]
+
+
+def left_over(rows: Sequence[Row]) -> float:
+    """How many times the weights that survive the shrunk network has."""
+    return rows[0]["shrunk_weights"] / rows[0]["masked_weights"]
+
+
+class AgainstCosts:
+    """Test accuracy at the end against weights and against multiply-adds remaining.
+
+    All series prune as many units, or weights, of each layer as the ticket, whose multiply-adds were measured.
+    """
+
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """Draws none."""
+        return {}
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw it if sizes were measured."""
+        used = {row["round"]: row["masked_multiply_adds"] for row in outcome.measured.get(SIZES, ())}
+        if len(used) < 2 or 0 not in used:
+            return
+        quantity, (figure, axes_of) = at_the_end(outcome.task.headline), canvas.panels(2, sharey=True)
+        for one, line in points.items():
+            pen, there = canvas.pen(outcome, one), [point for point in line if point.round in used]
+            x = [100 * used[point.round] / used[0] for point in there]
+            pen.line(axes_of[0], line, quantity, 0.07)
+            pen.draw(axes_of[1], x, [quantity.drawn(point) for point in there], 0.07)
+        levels = [canvas.dense_network(axes, points[first(outcome)][0], quantity) for axes in axes_of]
+        canvas.upright(axes_of[0], quantity, levels[0])
+        canvas.weights_remaining(axes_of[0], points.values())
+        falling = sorted({100 * count / used[0] for count in used.values()}, reverse=True)
+        axes_of[1].set(xscale="log", xlabel="multiply-adds remaining (%)", xlim=(falling[0] * 1.05, falling[-1] / 1.05))
+        axes_of[1].set_xticks(falling, [f"{each:.3g}" for each in falling], fontsize=8)
+        axes_of[1].minorticks_off()
+        yield Picture("costs", figure)
+
+
+SERIES = {
+    name: Series(at_one_go(Under(end, partial(cut, score=score))), f"one-shot: {legend}", look(*marks))
+    for name, score, legend, marks in (
+        (SMALLEST, magnitude, "smallest units", ("#009e73", "-", "D")),
+        (SMALLEST_L2, squares, "smallest by L2", ("#e69f00", ":", "P")),
+        (RANDOM, randomly, "random units", ("#000000", ":", "x")),
+        (LARGEST, largest, "largest units", ("#cc79a7", "--", "v")),
+    )
+} | {SIZES: Series(sizes)}
+
+# fmt: off
+LENET_UNITS = replace(LENET, name="filters-lenet", source="after Li et al. 2017, on LeNet",
+    prune=Part("magnitude", scope="units layerwise", rates={"fc*/W": 0.3}), steps=15_000, rounds=7, train_at=(),
+    series=(TICKET, REINIT, FINE_TUNING, SMALLEST, SMALLEST_L2, RANDOM, LARGEST, SIZES))  # to 10.5 % of the weights
+LENET_WEIGHTS = replace(LENET_UNITS, name="filters-lenet-weights",  # to as many weights, within a tenth of them
+    prune=Part("magnitude", rates={"fc*/W": 0.32, "out/W": 0.16}), series=(TICKET, FINE_TUNING, SIZES))
+RESNET_8 = replace(RESNET_18, name="filters-resnet8", source="after Li et al. 2017, on ResNet-8",
+    net=Part("resnet", depth=8, width=8), batch=64, steps=2_400, rounds=4, trials=3, validate_every=200, test_at=(),
+    optimizer=Part("sgd", lr=0.1, momentum=0.9, weight_decay=1e-4),
+    schedule=Part("step_drops", drops=[[1_600, 0.01]]),
+    prune=Part("magnitude", scope="units layerwise", rates={"out/W": 0, "*/W": 0.25}),
+    series=(TICKET, REINIT, FINE_TUNING, SMALLEST, RANDOM, LARGEST, SIZES))
+RESNET_56_B = replace(RESNET_8, name="filters-resnet56-b", source="Li et al. 2017, Tables 1 and 2: ResNet-56-pruned-B",
+    net=Part("resnet", depth=56), batch=128, steps=64_000, rounds=2, validate_every=391,
+    schedule=Part("step_drops", drops=[[32_000, 0.01], [48_000, 0.001]]),  # trains on at 0.001
+    prune=Part("magnitude", scope="units layerwise", rates={  # of each block the first layer, but near other widths
+        **{f"stage{stage}_block{block}/*": 0 for stage, block in ((1, 8), (1, 9), (2, 1), (2, 8), (3, 1), (3, 9))},
+        "stage1_*/conv1/W": 0.6, "stage2_*/conv1/W": 0.3, "stage3_*/conv1/W": 0.1}),
+    series=(TICKET, REINIT, FINE_TUNING, RANDOM, LARGEST, SIZES))
+
+lenet, resnet, published = (partial(Claim, (r.name,)) for r in (LENET_UNITS, RESNET_8, RESNET_56_B))
+both = partial(Claim, (LENET_UNITS.name, LENET_WEIGHTS.name))
+MEMORY, SAME = "Li et al. 2017, {}, from memory", "the trials' spread"
+OTHERS, SCRATCH = MEMORY.format("§4.4"), MEMORY.format("Table 2")
+CLAIMS = [
+    *(claim(f"filters-{name}-{what}", f"at {percent} % pruning the smallest units is more accurate than {what} ones",
+        OTHERS, gain(END, SMALLEST, percent, other), "> 0", POINTS, 0, strict=True)
+      for name, claim, percent in (("lenet", lenet, 21.9), ("resnet8", resnet, 31.6))
+      for what, other in (("random", RANDOM), ("largest", LARGEST))),
+    lenet("filters-l1-l2", "at 21.9 % it makes no difference whether the smallest are so by L1 or by L2",
+        MEMORY.format("appendix"), gain(END, SMALLEST, 21.9, SMALLEST_L2), "0", POINTS, -0.2, 0.2, because=SAME),
+    lenet("filters-no-loss", "at 31.8 % networks pruned at one go and trained on are as accurate as the dense one",
+        MEMORY.format("Table 1"), gain(END, SMALLEST, 31.8, at=100), "0", POINTS, -0.2, because=SAME),
+    lenet("filters-once", "at 21.9 % pruning at one go is as accurate as pruning round by round",
+        MEMORY.format("§3.4"), gain(END, SMALLEST, 21.9, FINE_TUNING), "0", POINTS, -0.2, 0.2, because=SAME),
+    *(claim(f"filters-{name}-scratch",
+        f"at {percent} % the smaller network from scratch is less accurate than the one that was pruned", SCRATCH,
+        gain(END, REINIT, percent, SMALLEST), "< 0", POINTS, high=0, strict=True)
+      for name, claim, percent in (("lenet", lenet, 21.9), ("resnet8", resnet, 31.6))),
+    lenet("filters-ticket", "at 21.9 % the initial values of a structured ticket gain nothing over others",
+        "Liu et al. 2019, §6", gain(ACC, TICKET, 21.9, REINIT), "0", POINTS, -0.2, 0.2, because=SAME),
+    *(both(f"filters-{what}-below-weights", f"with a tenth of the weights {what} of whole units are less accurate than "
+        "those of single weights", "Mao et al. 2017, from memory",
+        lambda units, weights, one=one: 100 * (units(END, one, 10.5) - weights(END, one, 10.0)),
+        "< 0", POINTS, high=0, strict=True)
+      for what, one in (("tickets", TICKET), ("fine-tuned networks", FINE_TUNING))),
+    Claim((LENET_WEIGHTS.name,), "filters-not-smaller",
+        "without its dead units a ticket of 21.5 % of single weights has more than twice the weights that survive",
+        "Li et al. 2017, §1", lambda v: v.measured(SIZES, 21.5, left_over),
+        "> 1", TIMES, 2, strict=True, ratio=True, because="more than twice"),
+    published("filters-resnet56-no-loss", "ResNet-56 without 14 % of its weights is as accurate after training on",
+        MEMORY.format("Table 1"), gain(END, FINE_TUNING, 87, at=100), "+0.02", POINTS, -0.2, because=SPREAD),
+    published("filters-resnet56-scratch", "the same from scratch is 1.75 points less accurate", SCRATCH,
+        gain(END, REINIT, 87, FINE_TUNING), "-1.75", POINTS, high=-0.87, because=HALF),
+]
+# fmt: on
+
+PAPER = Paper(
+    "structured", "Li, Kadav, Durdanovic, Samet & Graf: Pruning Filters for Efficient ConvNets, ICLR 2017",
+    {recipe.name: recipe for recipe in (LENET_UNITS, LENET_WEIGHTS, RESNET_8, RESNET_56_B)}, Parts(series=SERIES),
+    claims=CLAIMS, plots=(AgainstCosts(), Lines("early_stopping", (at_early_stop, at_the_end))),
+)  # fmt: skip

@@ -1,0 +1,107 @@
+"""Pruning whole neurons and filters: a scope whose network becomes really smaller (Li et al. 2017, section 3).
+
+`Rule(magnitude, ByUnits(net, {"out/W": 0, "*/W": 0.2}))` takes from each layer the fifth of its units whose incoming
+weights have the smallest L1 norm. With a score of squares it is the L2 norm. `npticket.export.shrink` cuts them out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from npticket.backend import array_module, to_device, to_host
+from npticket.params import Params
+from npticket.protocols import Net
+from npticket.prune import Rates, check_scores, rates_by_name
+from npticket.units import Group, Units
+
+
+@dataclass(frozen=True)
+class ByUnits:
+    """Units are ranked, each by the sum of the scores of its surviving incoming weights; the lowest go.
+
+    Of n living units of a layer, which have incoming weights, round(rate * n) go, but never the last one; among equals
+    the first in index order. With a unit go all weights that it writes with, and all that read it; its biases and its
+    norm's values stay, and have no effect.
+
+    Layers whose outputs are added together have one rate, and their units one score, the sum over all these layers'
+    weights: it is the norm of all weights that go with the unit.
+
+    `together`, all layers with a rate, which must be the same, are one ranking. There a unit's sum is divided by how
+    many surviving weights a living unit of its group has in the mean, since the sum of more weights is larger.
+    """
+
+    net: Net
+    rates: Rates
+    together: bool = False
+
+    def __post_init__(self) -> None:
+        if self.together and len({rate for rate in self.rates.values() if rate}) > 1:
+            raise ValueError(f"pruned globally, all rates must be the same (or 0), got {dict(self.rates)}")
+
+    @cached_property
+    def units(self) -> Units:
+        """The network's units."""
+        return Units.of(self.net)
+
+    def names(self, params: Params) -> list[str]:
+        """The weights that write a unit that may go, or read it."""
+        goes = np.zeros(self.units.count, bool)
+        for group, _ in self._groups(params):
+            goes[group.units] = True
+        found = {name for name, ends in self.units.weights.items() if goes[ends.reads].any() or goes[ends.writes].any()}
+        return [name for name in params.weights if name.removesuffix("/W") in found]
+
+    def __call__(self, scores: Params, masks: Params) -> Params:
+        groups = list(self._groups(masks))
+        for group, rate in groups:
+            check_scores(scores, masks, [f"{layer}/W" for layer in group.layers], rate)
+        pruned = masks.like(to_host(masks.flat).copy())
+        for t in range(masks.trials):
+            sums, weights = self._incoming(scores.trial(t), pruned.trial(t))
+            stays = np.ones(self.units.count, bool)
+            stays[_lowest(groups, sums, weights, self.together)] = False
+            for name, ends in self.units.weights.items():
+                pruned[f"{name}/W"][t] &= stays[ends.reads][:, None] & stays[ends.writes]
+        return masks.like(to_device(pruned.flat, array_module(masks.flat)))
+
+    def _groups(self, params: Params) -> Iterator[tuple[Group, float]]:
+        """What is pruned, with its rate; ValueError where rates contradict each other or mean the outputs."""
+        rates = rates_by_name(self.rates, params)
+        for group in self.units.groups:
+            each = {layer: rates.pop(f"{layer}/W", 0.0) for layer in group.layers}
+            if len(set(each.values())) > 1:
+                raise ValueError(f"units that are added together go together, at one rate, got {each}")
+            if rate := each[group.layers[0]]:
+                yield group, rate
+        if rates:
+            raise ValueError(f"the network's outputs are never cut: give {', '.join(rates)} the rate 0")
+
+    def _incoming(self, scores: Params, masks: Params) -> tuple[np.ndarray, np.ndarray]:
+        """Of each unit the sum of its surviving incoming weights' scores, and how many there are."""
+        sums, weights = np.zeros(self.units.count), np.zeros(self.units.count, int)
+        for name, ends in self.units.weights.items():
+            alive, each = masks[f"{name}/W"][0], to_host(scores[f"{name}/W"][0]).astype(float)
+            alive, each = (a.reshape(-1, a.shape[-1]).sum(axis=0) for a in (alive, np.where(alive, each, 0)))
+            np.add.at(sums, ends.writes, each)
+            np.add.at(weights, ends.writes, alive)
+        return sums, weights
+
+
+def _lowest(
+    groups: list[tuple[Group, float]], sums: np.ndarray, weights: np.ndarray, together: bool
+) -> np.ndarray:  # fmt: skip
+    """Which units go, by number."""
+    living = [(group.units[weights[group.units] > 0], rate) for group, rate in groups]
+    living = [(units, rate) for units, rate in living if len(units)]
+    orders = [units[np.argsort(sums[units], kind="stable")] for units, _ in living]
+    if not together:
+        chosen = [order[:-1][: round(rate * len(order))] for order, (_, rate) in zip(orders, living, strict=True)]
+        return np.concatenate([*chosen, np.empty(0, int)])
+    per_weight = sums.copy()
+    for units, _ in living:
+        per_weight[units] /= weights[units].mean()
+    spare = np.concatenate([*(np.sort(order[:-1]) for order in orders), np.empty(0, int)])  # the last stays
+    count = round(max((rate for _, rate in living), default=0) * sum(map(len, orders)))
+    return spare[np.argsort(per_weight[spare], kind="stable")][:count]
