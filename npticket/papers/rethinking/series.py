@@ -8,56 +8,37 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
-from npticket.backend import Array
 from npticket.experiments.parts import BUILT_IN, Experiment
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Length, Run, Runs, Series, Start
-from npticket.layers import Chain, Residual
 from npticket.papers.lottery_ticket.series import TICKET, Under, end, fresh, look, one_shot_reinit, pruned, theta0
-from npticket.params import Params, Tree
-from npticket.protocols import Layer
-from npticket.prune import Rates, dense_masks, rates_by_name
+from npticket.params import Params
+from npticket.protocols import Net
+from npticket.prune import Evidence, Rates, Rule, dense_masks, magnitude, prune_layerwise, rates_by_name
+from npticket.scopes import ByUnits
 from npticket.tickets import rewind
+from npticket.units import Units, multiply_adds
 
 MOST = 2.0  # times the steps that Scratch-B takes at most: the paper stops there on ImageNet, for the cost of it
 
 
-def units_removed(params: Params, rates: Rates, rounds: int) -> dict[tuple[str, str], int]:
-    """Return how many units of a layer go after so many rounds, {(its weights, those that it feeds): count}.
+def by_units(net: Net, params: Params, rates: Rates, rounds: int) -> ByUnits:
+    """Return the scope that takes as many units at once as so many rounds at the rates of their incoming weights.
 
-    These are hidden neurons that feed another dense layer, or filters that feed another convolution of the same chain:
-    in a residual block those of the first one. The count is round((1 - (1 - rate)^rounds) * units), with the rate of
-    the layer's weights, but one unit stays.
+    Units that are added to others' stay: in a residual block only the filters of the first convolution go.
     """
-    found, by_name = {}, rates_by_name(rates, params)
-    for name, following in pairwise(params.weights):
-        if name in by_name and name.split("/")[:-2] == following.split("/")[:-2]:
-            units = params[name].shape[-1]
-            found[name, following] = min(units - 1, round((1 - (1 - by_name[name]) ** rounds) * units))
-    return found
+    alone = [f"{group.layers[0]}/W" for group in Units.of(net).groups if len(group.layers) == 1]
+    by_name = rates_by_name(rates, params)
+    return ByUnits(net, {name: 1 - (1 - by_name[name]) ** rounds for name in alone if name in by_name})
 
 
 def whole_units(rates: Rates, at: At) -> Params:
-    """Return masks without the units whose incoming weights have the smallest L1 norms at the end of dense training.
-
-    Li et al. 2017: their incoming weights go, and what leads from them to the next layer; among equals the first go.
-    Their biases and norms stay, and reach nothing.
-    """
-    masks = dense_masks(at.theta0)
-    for (name, following), count in units_removed(masks, rates, at.round).items():
-        for t in range(masks.trials):
-            incoming, outgoing = masks[name][t], masks[following][t]
-            units = incoming.shape[-1]
-            norms = abs(at.end[name][t]).reshape(-1, units).sum(axis=0)
-            gone = np.argsort(norms, kind="stable")[:count]
-            incoming[..., gone] = False
-            # (places, units, outputs): kernel pixels, or those of a map that was flattened, whose channels come last
-            outgoing.reshape(-1, units, outgoing.shape[-1])[:, gone] = False
-    return masks
+    """Return masks without the units whose incoming weights have the smallest L1 norms at the end of dense training."""
+    seen = Evidence(at.end, dense_masks(at.theta0))
+    return Rule(magnitude, by_units(at.net, at.theta0, rates, at.round)).judge(seen)
 
 
 def drawn_small(at: At, masks: Params) -> Params:
@@ -93,42 +74,21 @@ def structured_scratch(rates: Rates, at: At) -> Start:
 kept = Under(end, partial(pruned, values=end))  # weights as training left them
 
 
-def uses(layer: Layer, p: Tree, x: Array, name: str = "") -> tuple[Array, dict[str, int]]:
-    """Return what comes out of a layer, and how often each weight in it is used for one example."""
-    if isinstance(layer, Chain):
-        found: dict[str, int] = {}
-        for local, part in layer.layers.items():
-            x, more = uses(part, p.get(local, {}), x, f"{name}{local}/")
-            found |= more
-        return x, found
-    if isinstance(layer, Residual):
-        y, found = uses(layer.body, p["body"], x, f"{name}body/")
-        around = uses(layer.shortcut, p["shortcut"], x, f"{name}shortcut/")[1] if layer.shortcut else {}
-        return y, found | around
-    y, _ = layer.forward(p, x)
-    return y, {f"{name}W": math.prod(y.shape[2:-1])} if "W" in layer.layout else {}
-
-
 def speedups(recipe: Recipe, structured: bool) -> list[float]:
     """Return the dense network's multiplications over those of the network of each round from 1 on.
 
     Weights that are ranked together are counted as if each layer lost the same part.
     """
     net, rates = Experiment(recipe, BUILT_IN).net, recipe.prune.options["rates"]
-    theta = Params.empty(net.body.layout, 1)
-    theta.flat[...] = 0
-    _, places = uses(net.body, theta.tree, np.zeros((1, 1, *net.input_shape), np.float32))
-    dense, found = {name: times * theta[name].size for name, times in places.items()}, []
-    for round in range(1, recipe.rounds):
-        left = dict.fromkeys(dense, 1.0)
+    nothing = Params(net.body.layout, np.zeros((1, Params.empty(net.body.layout, 1).flat.shape[1])))
+    dense, by_name = dense_masks(nothing), rates_by_name(rates, nothing)
+
+    def left(rounds: int) -> Params:
         if structured:
-            for names, count in units_removed(theta, rates, round).items():
-                for name in names:
-                    left[name] *= 1 - count / theta[names[0]].shape[-1]
-        else:
-            left |= {name: (1 - rate) ** round for name, rate in rates_by_name(rates, theta).items()}
-        found.append(sum(dense.values()) / sum(times * left[name] for name, times in dense.items()))
-    return found
+            return by_units(net, nothing, rates, rounds)(nothing, dense)
+        return prune_layerwise(nothing, dense, {name: 1 - (1 - rate) ** rounds for name, rate in by_name.items()})
+
+    return [float(multiply_adds(net, dense)[0] / multiply_adds(net, left(r))[0]) for r in range(1, recipe.rounds)]
 
 
 Lengths = Callable[[Recipe], list[Length]]  # of a recipe, one for each round from 1 on
