@@ -1,5 +1,10 @@
-"""Ways out for tickets: a network for prediction that keeps only what survives."""
+"""Ways out for tickets: for prediction, with only what survives; in small files, trained or as a seed and a mask."""
 
+from npticket.export.compressed import Compressed, read_compressed, write_compressed
 from npticket.export.sparse import SparseNet, load_sparse, to_sparse
+from npticket.export.ticket import Ticket, read_ticket, write_ticket
 
-__all__ = ["SparseNet", "load_sparse", "to_sparse"]
+__all__ = [
+    "Compressed", "SparseNet", "Ticket", "load_sparse", "read_compressed", "read_ticket", "to_sparse",
+    "write_compressed", "write_ticket",
+]  # fmt: skip
