@@ -35,7 +35,7 @@ def compressed(at: At, recipe: Recipe) -> list[Row]:
     """
     values = rewind(at.end, at.masks)
     clustered = share(values, at.masks, widths(values), at.rngs)
-    trained = _trained(at, recipe, clustered, _place(at))
+    trained = _trained(at, recipe, clustered, recipe.steps // 10, _place(at))
     sizes = {name: Size(size, size, size, 32 * size, 0, 0) for name, size in _weights(values).items()}
     rows = list(_rows(DENSE, sizes, values.flat.nbytes, _error(at, at.given["dense"])))
     for stage, theta, lengths_of in (
@@ -53,7 +53,7 @@ def ablation(at: At, recipe: Recipe, starts: Sequence[str]) -> list[Row]:
     for start in starts:
         for bits in range(1, MOST_BITS + 1):
             clustered = share(values, at.masks, dict.fromkeys(values.weights, bits), at.rngs, STARTS[start])
-            trained = _trained(at, recipe, clustered, place)
+            trained = _trained(at, recipe, clustered, recipe.steps // 30, place)
             sizes, _ = _written(at, trained, huffman_lengths)
             total = sum(size.bytes for size in sizes.values())
             errors = {"before": _error(at, clustered), "error": _error(at, trained)}
@@ -83,10 +83,10 @@ def widths(theta: Params) -> dict[str, int]:
     return {name: 8 if conv else 5 if any(is_conv.values()) else 6 for name, conv in is_conv.items()}
 
 
-def _trained(at: At, recipe: Recipe, theta: Params, place: Place) -> Params:
-    """Train shared values for a tenth of the recipe's steps."""
-    steps = max(1, recipe.steps // 10)
-    setting = Setting(partial(SharedSGD, lr=LR), steps, recipe.batch, validate_every=steps)
+def _trained(at: At, recipe: Recipe, theta: Params, steps: int, place: Place) -> Params:
+    """Train shared values for so many steps, one at least; plainly: the optimizer sees all of the network anyway."""
+    steps = max(1, steps)
+    setting = Setting(partial(SharedSGD, lr=LR), steps, recipe.batch, validate_every=steps, engine="plain")
     return fit(at.net, at.task, theta, at.masks, at.data, setting, place).end
 
 

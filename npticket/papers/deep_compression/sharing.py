@@ -4,7 +4,7 @@ Weights share a value if they are the same number; which do is settled before tr
 is the sum of those of its weights (section 3.3, equation 3).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def share(
 ) -> Params:
     """Return parameters whose survivors, in each layer named in `bits`, have at most 2^bits values, never 0.
 
-    Where weights were pruned it is one less: the code that is left stands for 0.
+    Where weights were pruned it is one less, as one code stands for 0: with 1 bit all survivors are the same.
     """
     shared = theta.copy()
     for t, rng in enumerate(rngs):
@@ -83,8 +83,8 @@ def share(
 class SharedSGD:
     """c <- c - lr sum of dL/dw over the weights w of a layer that share c.     Biases move by their own gradients.
 
-    Along its own direction a value that n weights share goes n times as far as SGD would take it. So the rate is `lr`
-    divided by the largest n: there it is SGD's. Weights that share a value at the first step do so ever after.
+    Along its own direction a value that n weights share goes n times as far as SGD would take it. So the rate of a
+    layer is `lr` divided by its largest n: there it is SGD's. What shares a value at the first step does so ever after.
     """
 
     elementwise, decays = False, True  # what shares a value moves with it, with a gradient of its own or not
@@ -93,16 +93,17 @@ class SharedSGD:
         self.schedule = lr if callable(lr) else constant(lr)
         self.steps, self._masks = 0, masks
         self._groups: np.ndarray | None = None
+        self._members: list[tuple[str, int, np.ndarray, np.ndarray]] = []
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place."""
         if self._groups is None:
             self._groups = tied(theta, self._masks)
-        for p, g, groups in zip(theta.flat, grads.flat, self._groups, strict=True):
-            sizes = np.bincount(groups)[1:]
-            moves = self.schedule(self.steps) / sizes.max(initial=1) * np.bincount(groups, g)
-            moves[0] = 0
-            p -= moves.astype(p.dtype)[groups]
+        self._members = self._members or list(_members(theta.like(self._groups)))
+        for name, t, places, groups in self._members:
+            p, g = theta[name][t].reshape(-1), grads[name][t].reshape(-1)
+            rate = self.schedule(self.steps) / np.bincount(groups).max()
+            p[places] -= (rate * np.bincount(groups, g[places])).astype(p.dtype)[groups]
         self.steps += 1
 
     def state(self) -> State:
@@ -115,19 +116,26 @@ class SharedSGD:
 
 
 def tied(theta: Params, masks: Params) -> np.ndarray:
-    """Return the number of the value that each parameter shares, (T, P) from 1 on; 0 for what does not move.
+    """Return the number, from 1 on in each layer, of the value that a parameter shares, (T, P); 0 where none moves.
 
     Weights of a layer that are the same share a value; of biases and the like each has its own.
     """
     groups = theta.like(np.zeros(theta.flat.shape, int))
     for t in range(theta.trials):
-        count = 0
         for name in theta:
             if name not in theta.buffers:
                 alive = masks[name][t]
                 group = np.arange(alive.sum())
                 if name in theta.weights:
                     group = np.unique(theta[name][t][alive], return_inverse=True)[1]
-                groups[name][t][alive] = count + 1 + group
-                count += int(group.max(initial=-1)) + 1
+                groups[name][t][alive] = 1 + group
     return groups.flat
+
+
+def _members(groups: Params) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
+    """Each array that moves, of each trial: its name, the trial, which of its elements move (M,), and their groups."""
+    for t in range(groups.trials):
+        for name in groups:
+            flat = groups[name][t].ravel()
+            if (places := np.flatnonzero(flat)).size:
+                yield name, t, places, flat[places] - 1
