@@ -5,7 +5,6 @@ that are left share a few values, which are trained; values and the gaps between
 what no paper asks: what is a ticket's file worth, of which the seed and the mask are all that has to be kept?
 """
 
-from npticket import nets
 from npticket.experiments.parts import Parts
 from npticket.papers.deep_compression.claims import CLAIMS
 from npticket.papers.deep_compression.figures import Stages
@@ -18,5 +17,5 @@ PAPER = Paper(
     "deep_compression",
     "Song Han, Huizi Mao and William J. Dally: Deep Compression: Compressing Deep Neural Networks with Pruning, "
     "Trained Quantization and Huffman Coding. ICLR 2016. arXiv:1510.00149",
-    RECIPES, Parts(nets={"lenet_5": nets.lenet_5}, series=SERIES), claims=CLAIMS, plots=(*DEFAULT, Stages()),
+    RECIPES, Parts(series=SERIES), claims=CLAIMS, plots=(*DEFAULT, Stages()),
 )  # fmt: skip

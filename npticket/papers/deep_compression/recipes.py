@@ -1,7 +1,7 @@
 """LeNet-300-100 and LeNet-5 on MNIST, pruned to what the paper keeps of each layer.
 
 The paper does not say how its networks were trained, nor its thresholds; steps, batch and learning rates are ours.
-Retraining is at a tenth of the learning rate, as in Han et al. 2015, section 3.3.
+Retraining is at a tenth of the learning rate, as in Han et al. 2015, sections 3 and 4.
 """
 
 from collections.abc import Mapping

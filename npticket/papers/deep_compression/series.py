@@ -23,7 +23,7 @@ def quality(rate: float, round: int) -> float:
 
 
 def above(values: Params, masks: Params, dense: Params, qualities: Mapping[str, float]) -> Params:
-    """Return masks without what lies at or below a threshold: quality times standard deviation (Han et al. 2015, 3.1).
+    """Return masks without what lies at or below quality times standard deviation (Han et al. 2015, section 3).
 
     The standard deviation is that of the whole layer in the trained `dense` network. How many go follows from that.
     """

@@ -1,7 +1,7 @@
 """Weight sharing (Han, Mao & Dally 2016, section 3): k-means in each layer, and training of the values that are left.
 
 Weights share a value if they are the same number; which do is settled before training. The gradient of a shared value
-is the sum of those of its weights (section 3.3, equation 3).
+is the sum of those of its weights (section 3).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
