@@ -25,13 +25,17 @@ from npticket.layers import (
     Flatten,
     GlobalAveragePool,
     MaxPool,
+    OneChannel,
     ReLU,
     Residual,
 )
 from npticket.params import Params, Shapes
 from npticket.protocols import Layer, Net
 
-KNOWN = (Chain, Residual, Dense, Conv2D, BatchNorm, Flatten, GlobalAveragePool, MaxPool, AveragePool, ReLU, Dropout)
+KNOWN = (
+    Chain, Residual, Dense, Conv2D, BatchNorm, Flatten, GlobalAveragePool, MaxPool, AveragePool, ReLU, Dropout,
+    OneChannel,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ class _Wires:
             x, shape = np.tile(x, math.prod(shape)), ()  # channels come last: all of a pixel, then of the next
         elif isinstance(layer, GlobalAveragePool):
             shape = ()
+        elif isinstance(layer, OneChannel):
+            x, shape = self.new(1), (*shape, len(x))
         elif isinstance(layer, MaxPool | AveragePool):
             shape = tuple(n // layer.size for n in shape)
         return x, shape

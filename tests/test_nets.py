@@ -40,6 +40,7 @@ from npticket.train import Setting, fit
     ("make", "weights", "convolutions"),
     [
         (nets.lenet_300_100, 266_200, 0),
+        (nets.lenet_5, 430_500, 500 + 25_000),
         (nets.conv_2, 4_300_992, 38_592),
         (nets.conv_4, 2_425_024, 259_776),
         (nets.conv_6, 2_261_184, 1_144_512),
@@ -96,7 +97,12 @@ def small_resnet():
 RULE = Rule(magnitude, Globally({"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}))
 
 
-SMALL = [nets.lenet_300_100, small_conv_net, small_vgg, small_resnet]
+def small_lenet_5():
+    """LeNet-5 at a reduced width."""
+    return nets.lenet_5(filters=(2, 3), hidden=5)
+
+
+SMALL = [nets.lenet_300_100, small_lenet_5, small_conv_net, small_vgg, small_resnet]
 
 
 @pytest.mark.parametrize("make", SMALL)
@@ -244,6 +250,8 @@ def test_a_prediction_is_the_output_of_the_forward_pass_in_less_memory():
 
 
 def test_the_conv_nets_are_built_as_in_the_papers_table():
+    lenet_5 = "onechannel conv5/1p0:1-20 max2 conv5/1p0:20-50 max2 flatten fc:800-500 relu fc:500-10"
+    assert kinds(nets.lenet_5().body) == lenet_5
     assert kinds(nets.conv_2().body) == pair(3, 64) + dense(16_384)
     assert kinds(nets.conv_4().body) == pair(3, 64) + pair(64, 128) + dense(8_192)
     assert kinds(nets.conv_6().body) == pair(3, 64) + pair(64, 128) + pair(128, 256) + dense(4_096)

@@ -40,6 +40,7 @@ def groups(net):
 
 def test_groups_of_plain_networks_are_their_hidden_layers():
     assert groups(nets.lenet_300_100()) == {("fc1",): 300, ("fc2",): 100}
+    assert groups(nets.lenet_5()) == {("conv1",): 20, ("conv2",): 50, ("ip1",): 500}
     assert groups(nets.conv_2()) == {("conv1",): 64, ("conv2",): 64, ("fc1",): 256, ("fc2",): 256}
     filters = [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8
     assert list(groups(nets.vgg_19()).values()) == filters
@@ -236,6 +237,7 @@ def test_recipes_name_the_scope_and_are_refused_in_words():
     ("net", "expected"),
     [
         (nets.lenet_300_100(), 784 * 300 + 300 * 100 + 100 * 10),
+        (nets.lenet_5(), 576 * 25 * 20 + 64 * 25 * 20 * 50 + 800 * 500 + 500 * 10),
         (nets.conv_2(), 1024 * 9 * (3 * 64 + 64 * 64) + 16_384 * 256 + 256 * 256 + 256 * 10),
         (
             nets.resnet(20),
@@ -243,7 +245,7 @@ def test_recipes_name_the_scope_and_are_refused_in_words():
             + 64 * (9 * (32 * 64 + 5 * 64 * 64) + 32 * 64) + 640,
         ),
     ],
-    ids=["LeNet", "Conv-2", "ResNet-20"],
+    ids=["LeNet", "LeNet-5", "Conv-2", "ResNet-20"],
 )  # fmt: skip
 def test_multiply_adds_by_hand(net, expected):
     theta = net.init(streams(0, range(2), "init"))
@@ -251,5 +253,5 @@ def test_multiply_adds_by_hand(net, expected):
     assert multiply_adds(net, masks).tolist() == [expected] * 2
     first = theta.weights[0]
     masks[first][1] = False
-    dense = masks[first][0].size * (1024 if net.input_shape[0] == 32 else 1)
+    dense = masks[first][0].size * {"fc1/W": 1, "conv/W": 1024}.get(first, 1024 if net.input_shape[0] == 32 else 576)
     assert multiply_adds(net, masks).tolist() == [expected, expected - dense]

@@ -70,7 +70,7 @@ def _warmed_up(schedule: Schedule, warmup: int) -> Schedule:
     return linear_warmup(schedule, warmup) if warmup else schedule
 
 
-_NETS = ("lenet_300_100", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
+_NETS = ("lenet_300_100", "lenet_5", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
 BUILT_IN = Parts(
     nets={name: getattr(nets, name) for name in _NETS},
     data={name: getattr(datasets, name) for name in ("mnist", "fashion_mnist", "cifar10", "cifar100")},

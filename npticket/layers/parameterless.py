@@ -38,6 +38,13 @@ class Flatten(Parameterless):
         return y, lambda dy, grad, need_dx=True: dy.reshape(x.shape)
 
 
+class OneChannel(Parameterless):
+    """Take images without an axis of channels for maps of one.     x (T, B, H, W)   y (T, B, H, W, 1)"""
+
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        return x[..., None], lambda dy, grad, need_dx=True: dy[..., 0]
+
+
 class Dropout(Parameterless):
     """y = x keep / (1 - rate), keep being 0 with probability `rate`, in training; y = x otherwise.
 

@@ -1,0 +1,95 @@
+"""Canonical Huffman codes: their lengths from how often symbols occur (Huffman 1952), bits from symbols, and back.
+
+A symbol that does not occur has no code, of length 0. A canonical code follows from its lengths alone: codes of a
+length are consecutive numbers in the order of symbols, and shorter ones come first. An alphabet of a single symbol
+takes no bits; a single one that occurs in a larger alphabet takes one.
+"""
+
+from heapq import heapify, heappop, heappush
+
+import numpy as np
+
+LONGEST = 48  # bits of a code: it takes more than 2^32 symbols to need that many
+
+
+def huffman_lengths(counts: np.ndarray) -> np.ndarray:
+    """Return how many bits the code of each symbol has, (A,) uint8, the fewest in all for these counts (A,)."""
+    lengths = np.zeros(len(counts), np.uint8)
+    used = np.flatnonzero(counts).tolist()
+    if len(counts) > 1:
+        lengths[used] = len(used) == 1
+    heap = [(int(counts[symbol]), symbol, [symbol]) for symbol in used]
+    heapify(heap)
+    while len(heap) > 1:
+        (one, first, left), (other, _, right) = heappop(heap), heappop(heap)
+        lengths[left + right] += 1
+        heappush(heap, (one + other, first, left + right))
+    return lengths
+
+
+def fixed_lengths(counts: np.ndarray) -> np.ndarray:
+    """Return as many bits for every symbol, (A,) uint8: what codes take that look at no counts."""
+    return np.full(len(counts), (len(counts) - 1).bit_length(), np.uint8)
+
+
+def encode(symbols: np.ndarray, lengths: np.ndarray) -> bytes:
+    """Return the codes of symbols (N,) one after the other, with zeros up to the next byte."""
+    code, size = _codes(lengths)[symbols], lengths[symbols].astype(np.int64)
+    first = np.cumsum(size) - size
+    bits = np.zeros(size.sum(), np.uint8)
+    for i in range(int(lengths.max(initial=0))):
+        there = size > i
+        bits[first[there] + i] = code[there] >> (size[there] - 1 - i) & 1
+    return np.packbits(bits).tobytes()
+
+
+def decode(data: bytes, count: int, lengths: np.ndarray) -> np.ndarray:
+    """Return the `count` symbols that `encode` made `data` of; ValueError for data or lengths that it cannot have."""
+    check_lengths(lengths)
+    if len(lengths) == 1:
+        if data:
+            raise ValueError("there are bits for an alphabet of one symbol")
+        return np.zeros(count, np.int64)
+    longest = int(lengths.max())
+    bits = np.unpackbits(np.frombuffer(data, np.uint8))
+    if count > len(bits):
+        raise ValueError(f"{len(bits):,} bits are too few for {count:,} symbols")
+    symbols, starts, ends = _intervals(lengths, longest)
+    padded, window = np.append(bits, np.zeros(longest, np.uint8)), np.zeros(len(bits), np.int64)
+    for i in range(longest):
+        window = window << 1 | padded[i : i + len(bits)]
+    found = np.searchsorted(starts, window, side="right") - 1  # which code begins at each bit, if one does
+    sizes = np.where(window < ends[found], lengths[symbols[found]], 0).tolist()
+    at, places = 0, []
+    for _ in range(count):
+        if at >= len(bits) or not sizes[at]:
+            raise ValueError(f"there is no code at bit {at:,}")
+        places.append(at)
+        at += sizes[at]
+    if not 0 <= len(bits) - at < 8 or bits[at:].any():
+        raise ValueError(f"{len(bits):,} bits are not those of {count:,} symbols")
+    return symbols[found[places]]
+
+
+def check_lengths(lengths: np.ndarray) -> None:
+    """Raise ValueError unless there is a prefix-free code of such lengths, by Kraft's inequality."""
+    if not len(lengths) or (len(lengths) > 1) != bool(lengths.any()) or lengths.max() > LONGEST:
+        raise ValueError(f"the {len(lengths)} lengths of codes are not from 1 to {LONGEST}")
+    if len(lengths) > 1 and sum(1 << (LONGEST - size) for size in lengths.tolist() if size) > 1 << LONGEST:
+        raise ValueError("there are too many short codes for a code without prefixes")
+
+
+def _codes(lengths: np.ndarray) -> np.ndarray:
+    """The codes of all symbols as numbers, (A,) int64."""
+    codes, longest = np.zeros(len(lengths), np.int64), int(lengths.max(initial=0))
+    symbols, starts, _ = _intervals(lengths, longest)
+    codes[symbols] = starts >> (longest - lengths[symbols].astype(np.int64))
+    return codes
+
+
+def _intervals(lengths: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Symbols that have codes in canonical order, and which bits (as numbers, from .. up to ..) begin with these."""
+    symbols = np.flatnonzero(lengths)
+    symbols = symbols[np.argsort(lengths[symbols], kind="stable")]
+    ends = np.cumsum(1 << (longest - lengths[symbols].astype(np.int64)))
+    return symbols, np.append(0, ends)[: len(symbols)], ends

@@ -1,0 +1,97 @@
+"""A ticket in a file: its mask, and instead of theta0 the seed that theta0 is a function of.
+
+    8 bytes that name the format and its version, 32 of SHA-256, 8 of the network's layout; the seed (8), the trial (4);
+    then of each parameter with weights the bits of a gap (1), entries (4), and of gaps and fillers how long each
+    symbol's code is (1 each), how many bytes of codes follow (4), and these; or EVERYTHING (1) where nothing is pruned
+
+Entries are survivors and fillers, as in a compressed network; a filler is the symbol after all gaps. Of all numbers of
+bits for a gap the one is taken that makes the layer smallest. What is trained with the same recipe on the same machine
+ends as the ticket did; that is not in the file.
+"""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from npticket.export.compressed import MOST_GAP_BITS, by_unit, by_unit_back
+from npticket.export.gaps import from_gaps, to_gaps
+from npticket.export.huffman import huffman_lengths
+from npticket.export.sealed import MOST_TABLES, Sealed, coded, seal, written
+from npticket.params import Params
+from npticket.protocols import Net
+from npticket.reading import BROKEN, UnreadableError
+from npticket.streams import streams
+from npticket.tickets import rewind
+
+KIND, EVERYTHING = b"nptseed1", 255
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A ticket, T = 1: initial values under masks, and of which seed and trial they are."""
+
+    seed: int
+    trial: int
+    start: Params
+    masks: Params
+
+
+def write_ticket(path: str | Path, net: Net, seed: int, trial: int, masks: Params) -> None:
+    """Write the ticket of a trial, T = 1, whose theta0 is `net.init(Place(seed, [trial]).rngs("init"))`.
+
+    ValueError for masks that are not the network's, or prune what is no weight.
+    """
+    if list(masks.shapes.items()) != list(net.body.layout.items()) or masks.trials != 1 or masks.flat.dtype != bool:
+        raise ValueError(f"expected the masks of one trial of {net.name}")
+    if pruned := [name for name in masks if name not in masks.weights and not masks[name].all()]:
+        raise ValueError(f"only weights can be pruned, and masks prune {', '.join(pruned)}")
+    layers = (_layer(by_unit(masks[name][0])) for name in masks.weights)
+    seal(path, KIND, written(masks.shapes) + struct.pack("<QI", seed, trial) + b"".join(layers))
+
+
+def read_ticket(path: str | Path, net: Net) -> Ticket:
+    """Read what `write_ticket` wrote, its start as it was to the bit; UnreadableError for anything else."""
+    masks = Params.empty(net.body.layout, 1, bool)
+    masks.flat[...] = True
+    file = Sealed(path, KIND, 2 * masks.flat.size + MOST_TABLES * len(masks))
+    try:
+        if file.take(8) != written(masks.shapes):
+            raise ValueError("its parameters are others")
+        seed, trial = file.numbers("<QI")
+        for name in masks.weights:
+            by_unit_back(masks[name][0], _read_layer(file, masks[name].size))
+        file.end()
+    except BROKEN as error:
+        raise UnreadableError(f"{path} is no ticket of {net.name}: {error}") from error
+    return Ticket(seed, trial, rewind(net.init(streams(seed, [trial], "init")), masks), masks)
+
+
+def _layer(alive: np.ndarray) -> bytes:
+    """The mask of a layer (N,), with the number of bits for a gap that suits it."""
+    if alive.all():
+        return bytes([EVERYTHING])
+    return min((_in_gaps(alive, bits) for bits in range(MOST_GAP_BITS + 1)), key=len)
+
+
+def _in_gaps(alive: np.ndarray, bits: int) -> bytes:
+    gaps, is_filler = to_gaps(alive, bits)
+    head = struct.pack("<BI", bits, len(gaps))
+    return head + coded(gaps + is_filler, (1 << bits) + 1, huffman_lengths) if len(gaps) else head
+
+
+def _read_layer(file: Sealed, size: int) -> np.ndarray:
+    """The mask of a layer of `size` weights (N,)."""
+    (bits,) = file.numbers("<B")
+    if bits == EVERYTHING:
+        return np.ones(size, bool)
+    (entries,) = file.numbers("<I")
+    if bits > MOST_GAP_BITS or entries > size:
+        raise ValueError(f"{entries:,} entries, {bits} bits a gap, do not suit {size:,} weights")
+    alive = np.zeros(size, bool)
+    if entries:
+        symbols, _ = file.symbols(entries, (1 << bits) + 1)
+        is_filler = symbols == 1 << bits
+        alive[from_gaps(symbols - is_filler, is_filler, size)] = True
+    return alive

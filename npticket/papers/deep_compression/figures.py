@@ -1,0 +1,76 @@
+"""Size against error for the stages of the compression (as Figure 6), and error against bits (Figures 7 and 8)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from npticket.experiments.tables import Outcome, Row
+from npticket.papers.deep_compression.measures import ALL, CODED, DENSE, PRUNED, QUANTISED
+from npticket.papers.deep_compression.series import ABLATION, COMPRESSED, TICKET_FILE
+from npticket.papers.lottery_ticket.series import TICKET
+from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, panels
+from npticket.report.quantities import at_the_end
+
+STAGES = {PRUNED: "pruned", QUANTISED: "and values shared", CODED: "and Huffman codes"}
+STARTS = {(0, "linear"): "dense network", (1, "linear"): "pruned, linear start",
+          (1, "density"): "pruned, density-based start", (1, "random"): "pruned, random start"}  # fmt: skip
+
+
+class Stages:
+    """What was measured of compressed networks; tickets' files beside them, with the error of the trained tickets."""
+
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """Draws none."""
+        return {}
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw a figure for each series of measures that was asked for."""
+        if COMPRESSED in outcome.measured:
+            yield self._sizes(outcome, points)
+        if ABLATION in outcome.measured:
+            yield self._bits(outcome.measured[ABLATION])
+
+    def _sizes(self, outcome: Outcome, points: Points) -> Picture:
+        figure, (axes,) = panels(1)
+        rows = [row for row in outcome.measured[COMPRESSED] if row["layer"] == ALL]
+        for i, (stage, name) in enumerate(STAGES.items()):
+            of_stage = [row for row in rows if row["stage"] == stage]
+            by_round = [[row for row in of_stage if row["round"] == r] for r in sorted({r["round"] for r in of_stage})]
+            _pen(name, i).draw(axes, [_mean(of, "bytes") for of in by_round], [_errors(of) for of in by_round], 0.15)
+        files, end = outcome.measured.get(TICKET_FILE, ()), at_the_end(outcome.task.headline)
+        tickets = [point for point in points.get(TICKET, ()) if point.round and files]
+        sizes = [_mean([row for row in files if row["round"] == point.round], "bytes") for point in tickets]
+        _pen("ticket as seed and mask", 3).draw(axes, sizes, [100 - end.drawn(point) for point in tickets], 0.15)
+        dense = [row for row in rows if row["stage"] == DENSE]
+        axes.axhline(_errors(dense).mean(), color="0.55", linewidth=0.8, zorder=0, label="dense network")
+        axes.set(xscale="log", xlabel="size of the weights (KB)", ylabel="test error at the end (%)")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.invert_xaxis()
+        return Picture("sizes", figure)
+
+    def _bits(self, rows: Sequence[Row]) -> Picture:
+        figure, axes_of = panels(2)
+        for axes, column, title in zip(axes_of, ("before", "error"), ("clustered", "and trained"), strict=True):
+            for i, ((pruned, start), name) in enumerate(STARTS.items()):
+                mine = [row for row in rows if (row["round"] > 0, row["start"]) == (bool(pruned), start)]
+                bits = sorted({row["bits"] for row in mine})
+                errors = [_errors([row for row in mine if row["bits"] == b], column) for b in bits]
+                if mine:
+                    _pen(name, i).draw(axes, bits, errors, 0.15)
+            axes.set(yscale="log", xlabel="bits of a value", ylabel="test error (%)", title=title)
+            axes.yaxis.set_major_formatter("{x:g}")
+        return Picture("bits", figure)
+
+
+def _pen(name: str, i: int) -> Pen:
+    return Pen(name, COLORS[i], DASHES[i % len(DASHES)], MARKERS[i])
+
+
+def _errors(rows: Sequence[Row], column: str = "error") -> np.ndarray:
+    """Of each trial, in percent (n,)."""
+    return np.array([100 * row[column] for row in rows])
+
+
+def _mean(rows: Sequence[Row], column: str) -> float:
+    """Kilobytes, of 1,000 bytes as the paper's."""
+    return float(np.mean([row[column] for row in rows])) / 1000

@@ -1,0 +1,84 @@
+"""What is trained and measured: pruning below a threshold in rounds, and what the networks that are left come to."""
+
+from collections.abc import Mapping
+from functools import partial
+from statistics import NormalDist
+
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.series import At, Done, Measure, Run, Runs, Series, Start
+from npticket.papers.deep_compression.measures import ablation, compressed, ticket_file
+from npticket.papers.deep_compression.sharing import STARTS
+from npticket.papers.lottery_ticket.series import TICKET, look
+from npticket.params import Params
+from npticket.prune import rates_by_name
+from npticket.tickets import rewind
+
+THRESHOLD, COMPRESSED, ABLATION, TICKET_FILE = "below_threshold", "compressed", "bits", "ticket_file"
+ABLATED = 5  # the round of the pruned network whose values get fewer and fewer bits
+
+
+def quality(rate: float, round: int) -> float:
+    """Return the quality parameter: of normally distributed weights, so many would be left as after `round` rounds."""
+    return NormalDist().inv_cdf(1 - (1 - rate) ** round / 2)
+
+
+def above(values: Params, masks: Params, dense: Params, qualities: Mapping[str, float]) -> Params:
+    """Return masks without what lies at or below quality times standard deviation (Han et al. 2015, section 3).
+
+    The standard deviation is that of the whole layer in the trained `dense` network. How many go follows from that.
+    """
+    left = masks.copy()
+    for name, times in qualities.items():
+        for t in range(masks.trials):
+            left[name][t] &= abs(values[name][t]) > times * dense[name][t].std()
+    return left
+
+
+def survivors(at: At, rates: Mapping[str, float]) -> Start:
+    """What lies above the threshold of the round, with the values that training left."""
+    qualities = {name: quality(rate, at.round) for name, rate in rates_by_name(rates, at.theta0).items()}
+    masks = above(at.end, at.masks, at.given["dense"], qualities)
+    return rewind(at.end, masks), masks
+
+
+def below_threshold(recipe: Recipe) -> Runs:
+    """Prune below a threshold that rises from round to round, and train on at the last learning rate."""
+    start = partial(survivors, rates=recipe.prune.options["rates"])
+    dense = left = yield Done(TICKET, 0)
+    for round in range(1, recipe.rounds):
+        given = {"end": left["end"], "masks": left["masks"], "dense": dense["end"]}
+        left = yield Run(round, start, given, own_masks=True, rate_at=recipe.steps - 1)
+
+
+def compressions(recipe: Recipe) -> Runs:
+    """What each stage of the compression makes of the network of each round."""
+    dense = yield Done(TICKET, 0)
+    for round in range(1, recipe.rounds):
+        left = yield Done(THRESHOLD, round)
+        given = {"end": left["end"], "masks": left["masks"], "dense": dense["end"]}
+        yield Measure(round, partial(compressed, recipe=recipe), given)
+
+
+def bits(recipe: Recipe) -> Runs:
+    """How few bits the values may have: of the dense network and, from each start of k-means, of a pruned one."""
+    dense = yield Done(TICKET, 0)
+    yield Measure(0, partial(ablation, recipe=recipe, starts=("linear",)), {"end": dense["end"]})
+    if recipe.rounds > ABLATED:
+        left = yield Done(THRESHOLD, ABLATED)
+        given = {"end": left["end"], "masks": left["masks"]}
+        yield Measure(ABLATED, partial(ablation, recipe=recipe, starts=tuple(STARTS)), given)
+
+
+def ticket_files(recipe: Recipe) -> Runs:
+    """What winning tickets take as files of their own."""
+    for round in range(recipe.rounds):
+        left = yield Done(TICKET, round)
+        yield Measure(round, partial(ticket_file, recipe=recipe), {"masks": left["masks"]})
+
+
+SERIES = {
+    THRESHOLD: Series(below_threshold, "pruned below a threshold, trained on", look("#56b4e9", "-.", "D")),
+    COMPRESSED: Series(compressions),
+    ABLATION: Series(bits),
+    TICKET_FILE: Series(ticket_files),
+}

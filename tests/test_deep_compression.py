@@ -1,0 +1,269 @@
+"""Deep Compression (Han, Mao & Dally 2016): thresholds, k-means, shared values by hand; a tiny experiment."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import oracles
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import datasets, seeds, tickets
+from test_experiment import SMALL, data, experiment
+from test_figures import drawn  # noqa: F401 - a fixture
+
+from npticket import nets
+from npticket.experiments.checks import check
+from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned, trained
+from npticket.experiments.recipe import Part
+from npticket.experiments.series import Key
+from npticket.loss import softmax_cross_entropy
+from npticket.papers import LIBRARY, PARTS
+from npticket.papers.deep_compression.measures import ALL, CODED, FILE, widths
+from npticket.papers.deep_compression.numbers import LAST
+from npticket.papers.deep_compression.recipes import KEPT, LENET, LENET_5, RECIPES, TAILS
+from npticket.papers.deep_compression.series import SERIES, above, quality
+from npticket.papers.deep_compression.sharing import STARTS, SharedSGD, k_means, nearest, share, tied
+from npticket.prune import dense_masks, density
+from npticket.report import claims, figures
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
+from npticket.tickets import rewind
+from npticket.train import Setting, fit
+
+numbers = st.lists(st.floats(-9, 9, width=32), min_size=1, max_size=60).map(lambda v: np.array(v, np.float64))
+starts = st.sampled_from(list(STARTS.values()))
+bits = st.integers(1, 3)
+
+
+def cost(values, centroids):
+    """What k-means lowers: squared distances to the nearest centroid."""
+    return (abs(values[:, None] - centroids).min(axis=1) ** 2).sum()
+
+
+@given(numbers, st.integers(1, 8), starts, seeds)
+def test_k_means_never_raises_its_cost(values, k, start, seed):
+    k = min(k, len(values))
+    centroids = start(np.sort(values), k, np.random.default_rng(seed))
+    assert len(centroids) == k and (np.diff(centroids) >= 0).all()
+    for _ in range(8):
+        moved = k_means(values, centroids, most=1)
+        assert cost(values, moved) <= cost(values, centroids) * (1 + 1e-9) + 1e-9
+        centroids = moved
+    end = k_means(values, centroids)
+    found = nearest(values, end)
+    assert (abs(values - found) <= abs(values[:, None] - end).min(axis=1) + 1e-9).all()
+    for one in np.unique(found):
+        assert values[found == one].mean() == pytest.approx(one, abs=1e-6)
+
+
+def test_k_means_and_its_starts_by_hand():
+    values, rng = np.array([0.0, 1, 1, 2, 10]), np.random.default_rng(0)
+    assert STARTS["linear"](values, 3, rng).tolist() == [0, 5, 10]
+    assert STARTS["density"](values, 2, rng).tolist() == [1, 2]  # of ranks 1.25 and 3.75
+    assert set(STARTS["random"](values, 3, rng)) <= {0, 1, 2, 10}
+    assert k_means(values, np.array([0.0, 5, 10])).tolist() == [1, 5, 10]  # nothing is nearest to 5, where it stays
+    assert nearest(values, np.array([1.0, 5, 10])).tolist() == [1, 1, 1, 1, 10]
+
+
+@given(tickets(np.float32), bits, starts, seeds)
+def test_survivors_share_values_and_no_others_do(case, width, start, seed):
+    _, theta0, masks = case
+    theta = rewind(theta0, masks)
+    shared = share(theta, masks, dict.fromkeys(theta.weights, width), streams(seed, range(theta.trials), "s"), start)
+    for t, name in product(range(theta.trials), theta):
+        alive = masks[name][t]
+        values = shared[name][t][alive]
+        if name not in theta.weights:
+            assert values.tobytes() == theta[name][t].tobytes()
+            continue
+        assert len(np.unique(values)) <= 2**width - (not alive.all()) and values.all()
+        assert not shared[name][t][~alive].any()
+        if values.size:
+            assert (
+                theta[name][t][alive].min() - 1e-6 <= values.min() <= values.max() <= theta[name][t][alive].max() + 1e-6
+            )
+
+
+@given(tickets(np.float64), seeds)
+def test_the_gradient_of_a_shared_value_is_the_sum_of_its_weights(case, seed):
+    """One step of SharedSGD against central differences with respect to the values that are shared."""
+    net, theta0, masks = case
+    theta0, masks = theta0.trial(0), masks.trial(0)
+    rng, names = np.random.default_rng(seed), dict.fromkeys(theta0.weights, 2)
+    theta = share(rewind(theta0, masks), masks, names, [rng])
+    groups = theta.like(tied(theta, masks))
+    places = [(name, number) for name in theta for number in range(1, groups[name].max(initial=0) + 1)]
+    x, labels = rng.normal(size=(1, 5, *net.input_shape)), rng.integers(0, 3, (1, 5))
+
+    def of(values):
+        """The network that has such values."""
+        made = theta.like(np.zeros_like(theta.flat))
+        for (name, number), one in zip(places, values, strict=True):
+            made[name][groups[name] == number] = one
+        return made
+
+    def values(params):
+        return np.array([params[name][groups[name] == number][0] for name, number in places])
+
+    def loss(values):
+        return float(softmax_cross_entropy(net.forward(of(values), x)[0], labels)[0][0])
+
+    assert of(values(theta)).flat.tobytes() == theta.flat.tobytes()
+    logits, backward = net.forward(theta, x)
+    grads, moved = theta.like(np.zeros_like(theta.flat)), theta.copy()
+    backward(softmax_cross_entropy(logits, labels)[1], grads.tree, need_dx=False)
+    SharedSGD(masks, 0.1).step(moved, grads.like(grads.flat.copy()))
+    assert of(values(moved)).flat.tobytes() == moved.flat.tobytes()  # what shared a value still does, and 0 is 0
+    largest = np.array([np.bincount(groups[name].ravel())[1:].max() for name, _ in places])  # divides a layer's rate
+    gradient = (values(theta) - values(moved)) * largest / 0.1
+    assert oracles.directional_check(loss, gradient, values(theta), rng) < 1e-6
+
+
+def test_the_check_of_gradients_can_fail():
+    rng = np.random.default_rng(0)
+    assert oracles.directional_check(lambda v: float((v**2).sum()), np.ones(3), np.array([1.0, 2, 3]), rng) > 1e-2
+
+
+@settings(max_examples=15, deadline=None)
+@given(tickets(np.float32), datasets(), st.sampled_from(["fast", "plain"]))
+def test_values_are_shared_to_the_end_of_training_in_every_engine(case, examples, engine):
+    net, theta0, masks = case
+    theta = share(
+        rewind(theta0, masks), masks, dict.fromkeys(theta0.weights, 1), Place(0, range(9)).rngs("s")[: theta0.trials]
+    )
+    setting = Setting(lambda masks: SharedSGD(masks, 0.3), steps=5, batch=9, validate_every=5, engine=engine)
+    end = fit(net, CLASSIFY, theta, masks, examples, setting).end
+    before, after = (theta.like(tied(params, masks)) for params in (theta, end))
+    for t in range(theta.trials):
+        for name in theta.weights:
+            pairs = set(zip(before[name][t].ravel().tolist(), after[name][t].ravel().tolist(), strict=True))
+            assert len(pairs) == len({one for one, _ in pairs})  # no value became two
+    assert not end.flat[~masks.flat].any()
+
+
+def test_a_restored_optimizer_goes_on():
+    net = nets.lenet_300_100([3, 2])
+    masks = dense_masks(net.init(streams(0, [0], "init")))
+    theta = share(net.init(streams(0, [0], "init")), masks, dict.fromkeys(masks.weights, 2), [np.random.default_rng(0)])
+    one, other, copy = SharedSGD(masks, 0.1), SharedSGD(masks, 0.1), theta.copy()
+    grads = theta.like(np.random.default_rng(1).normal(size=theta.flat.shape).astype(np.float32))
+    one.step(theta, grads)
+    one.step(copy, grads)
+    other.restore(one.state())
+    one.step(theta, grads)
+    other.step(copy, grads)
+    assert theta.flat.tobytes() == copy.flat.tobytes() and other.state()["steps"].tolist() == [3]
+
+
+def test_thresholds_are_quality_times_the_dense_layers_standard_deviation():
+    net = nets.lenet_300_100([20, 10])
+    dense = net.init(streams(0, range(2), "init"), np.float64)
+    masks = dense_masks(dense)
+    masks["fc1/W"][0, :5] = False
+    for round, rate in ((1, 0.4), (5, 0.4)):
+        left = above(dense, masks, dense, {"fc1/W": quality(rate, round)})
+        for t in range(2):
+            threshold = quality(rate, round) * np.std(dense["fc1/W"][t])
+            assert (left["fc1/W"][t] == (masks["fc1/W"][t] & (abs(dense["fc1/W"][t]) > threshold))).all()
+        assert left["fc1/W"][1].mean() == pytest.approx(0.6**round, abs=0.02)  # of normally distributed weights
+        assert left["fc2/W"].all() and masks["fc1/W"][0, 5:].all()
+    tie = dense.like(np.ones_like(dense.flat))
+    assert not above(tie, dense_masks(tie), dense, {"out/W": 1 / dense["out/W"][0].std()})["out/W"][
+        0
+    ].any()  # at it: gone
+
+
+TINY = replace(
+    LENET, net=Part("lenet_300_100", hidden=[12, 8]), batch=SMALL.batch, steps=10, trials=2, validate_every=5,
+    schedule=Part("step_drops", drops=[[8, 1e-4]]),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    return experiment(TINY, tmp_path_factory.mktemp("compression"), data())
+
+
+def test_pruned_networks_go_on_from_the_trained_values_at_the_last_rate(outcome):
+    """Against training by hand."""
+    there, trial = Experiment(TINY, PARTS), {"trial": 0, "series": "below_threshold"}
+    theta0 = there.net.init(Place().rngs("init"))
+    masks, rates = dense_masks(theta0), TINY.prune.options["rates"]
+    whole = Setting(there.optimizer(), 10, TINY.batch, 5)
+    dense = end = fit(there.net, CLASSIFY, theta0, masks, data(), whole).end
+    for round in (1, 2):
+        masks = above(end, masks, dense, {name: quality(rate, round) for name, rate in rates.items()})
+        setting = Setting(there.optimizer(rate_at=9), 10, TINY.batch, 5)
+        found = fit(there.net, CLASSIFY, rewind(end, masks), masks, data(), setting, Place(round=round))
+        rows = [row for row in outcome.results if trial.items() <= row.items() and row["round"] == round]
+        assert [row["density"] for row in rows] == [density(masks)[0]]
+        curve = [r["val_loss"] for r in outcome.curves if trial.items() <= r.items() and r["round"] == round]
+        assert curve == found["val_loss"][0].tolist()
+        end = found.end
+
+
+def test_measures_are_consistent(outcome):
+    rows = outcome.measured["compressed"]
+    assert {row["round"] for row in rows} == {1, 2, 3, 4, 5}
+    for round, trial in product(range(1, 6), range(2)):
+        stages = {}
+        for row in rows:
+            if (row["round"], row["trial"]) == (round, trial):
+                stages.setdefault(row["stage"], {})[row["layer"]] = row
+        assert list(stages) == ["dense", "pruned", "clustered", "quantised", "huffman"]
+        assert stages["dense"][ALL]["bytes"] == 4 * (784 * 12 + 12 * 8 + 80) == stages["dense"][FILE]["bytes"] - 120
+        left = next(row["density"] for row in outcome.results
+                    if (row["series"], row["round"], row["trial"]) == ("below_threshold", round, trial))  # fmt: skip
+        for layers in stages.values():
+            parts = [layers[name] for name in KEPT["lenet_300_100"]]
+            for name in ("weights", "kept", "entries", "bytes"):
+                assert layers[ALL][name] == pytest.approx(sum(part[name] for part in parts))
+            assert len({row["error"] for row in layers.values()}) == 1
+        assert stages[CODED][ALL]["kept"] / stages[CODED][ALL]["weights"] == pytest.approx(left)
+        assert stages["pruned"]["fc1/W"]["value_bits"] == 32 and stages["pruned"]["fc1/W"]["gap_bits"] == 5
+        assert stages[CODED][FILE]["bytes"] < stages["quantised"][FILE]["bytes"] < stages["pruned"][FILE]["bytes"]
+        assert stages["pruned"][ALL]["error"] == pytest.approx(1 - next(
+            row["final_test_acc"] for row in outcome.results
+            if (row["series"], row["round"], row["trial"]) == ("below_threshold", round, trial)))  # fmt: skip
+    assert all(row["exact"] == 1 for row in outcome.measured["ticket_file"])
+    asked = {(row["round"], row["start"]) for row in outcome.measured["bits"]}
+    assert asked == {(0, "linear"), *((5, start) for start in STARTS)}
+
+
+def test_claims_are_judged_and_figures_drawn(outcome, drawn, tmp_path):  # noqa: F811
+    verdicts = claims.judge(LIBRARY.claims, {TINY.name: outcome}, {TINY.name: TINY})
+    assert len(verdicts) == 12 + 9 + 8 + 3
+    assert {verdict.status for verdict in verdicts} <= {claims.HOLDS, claims.FAILS, claims.UNDECIDED}
+    by_id = {verdict.claim.id: verdict.status for verdict in verdicts}
+    assert by_id["compression-lenet-ticket-exact"] == claims.HOLDS and by_id["compression-lenet-rate"] == claims.FAILS
+    figures.draw(outcome, tmp_path, LIBRARY.plots(TINY))
+    names = [line.get_label() for line in drawn["sizes"].axes[0].lines]
+    assert names == ["pruned", "and values shared", "and Huffman codes", "ticket as seed and mask", "dense network"]
+    assert [len(line.get_xdata()) for axes in drawn["bits"].axes for line in axes.lines] == [8] * 8
+
+
+@pytest.mark.parametrize("recipe", [LENET, LENET_5], ids=lambda recipe: recipe.name)
+def test_tickets_keep_a_little_less_than_the_paper(recipe):
+    check(recipe, PARTS)
+    assert RECIPES[recipe.name] is LIBRARY.recipes[recipe.name]
+    there = Experiment(recipe, PARTS)
+    theta0 = there.net.init(Place().rngs("init"))
+    masks = dense_masks(theta0)
+    for _ in range(recipe.rounds - 1):
+        masks = there.rule(theta0, masks)
+    for name, part in KEPT[recipe.net.name].items():
+        assert masks[name].mean() == pytest.approx(TAILS * part, abs=0.003)
+    assert 100 * density(masks)[0] == pytest.approx(LAST[recipe.name], abs=0.1)
+    runs = planned(recipe, PARTS.series)
+    assert len(trained(runs)) == 5 * (2 * recipe.rounds - 1)
+    last = runs[Key("below_threshold", recipe.rounds - 1, 4)]
+    assert last.own_masks and there.optimizer(rate_at=last.rate_at)(masks).schedule(0) == pytest.approx(1.2e-4)
+    assert set(SERIES) - {"bits"} <= set(recipe.series)
+
+
+def test_bits_are_the_papers():
+    assert widths(nets.lenet_300_100([3, 2]).init(streams(0, [0], "init"))) == {"fc1/W": 6, "fc2/W": 6, "out/W": 6}
+    found = widths(nets.lenet_5((2, 3), 4).init(streams(0, [0], "init")))
+    assert found == {"conv1/W": 8, "conv2/W": 8, "fc1/W": 5, "out/W": 5}
