@@ -40,7 +40,7 @@ def groups(net):
 
 def test_groups_of_plain_networks_are_their_hidden_layers():
     assert groups(nets.lenet_300_100()) == {("fc1",): 300, ("fc2",): 100}
-    assert groups(nets.lenet_5()) == {("conv1",): 20, ("conv2",): 50, ("ip1",): 500}
+    assert groups(nets.lenet_5()) == {("conv1",): 20, ("conv2",): 50, ("fc1",): 500}
     assert groups(nets.conv_2()) == {("conv1",): 64, ("conv2",): 64, ("fc1",): 256, ("fc2",): 256}
     filters = [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8
     assert list(groups(nets.vgg_19()).values()) == filters
