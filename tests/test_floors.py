@@ -36,6 +36,7 @@ THIRD_PARTY = {  # besides NumPy: who may import what, always inside a function
     "backend": {"cupy", "threadpoolctl"},
     "datasets": {"pooch", "tqdm"},
     "experiments": {"joblib", "threadpoolctl", "distributed", "tqdm"},
+    "export": {"onnx", "safetensors", "torch"},
     "report": {"matplotlib"},
 }
 MOST_LINES, MOST_IN_A_FUNCTION, MOST_PARAMETERS = 200, 40, 8
@@ -245,7 +246,8 @@ print(*sorted(roots - set(sys.stdlib_module_names)))
 
 def test_it_trains_and_prunes_without_any_other_package(tmp_path):
     """As after a bare `pip install npticket`."""
-    for name in ("matplotlib", "tqdm", "joblib", "threadpoolctl", "pooch", "cupy", "distributed", "sklearn"):
+    for name in ("matplotlib", "tqdm", "joblib", "threadpoolctl", "pooch", "cupy", "distributed", "sklearn", "onnx",
+                 "safetensors", "torch"):  # fmt: skip
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('no {name} here')")
     code = """
 import numpy as np

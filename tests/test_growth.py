@@ -94,7 +94,7 @@ def test_what_was_not_kept_is_trained_again_and_comes_to_the_same(trained, tmp_p
     again, new = ([Key(series, round, t) for t in (0, 1)] for series, round in (("winning_ticket", 0), ("one_shot", 1)))
     assert trained == again + new
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("4 of 8 runs are left, 2 of them to be trained again, as they did not keep what others ")
+    assert said[0].startswith("4 of 8 runs are left, 2 of them to be trained again, as they did not keep what is ")
     assert [line.split()[0] for line in said[1:]] == ["winning_ticket", "one_shot"]  # a line for a complete round
     untouched = {name: found for name, found in before.items() if name not in {key.file for key in again}}
     assert len(untouched) == 4 and untouched.items() <= files(tmp_path / "grown").items()

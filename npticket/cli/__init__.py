@@ -8,9 +8,15 @@ from pathlib import Path
 from npticket.cli.commands import draw, list_recipes, run_recipe, show, verify
 from npticket.cli.edge import EXIT_CODES, prepare_streams, status_of
 from npticket.cli.publication import publish
+from npticket.cli.ways_out import add_export
 from npticket.engine import ENGINES
 from npticket.papers import LIBRARY
 from npticket.report.paper import Library
+
+ABOUT = (
+    "The experiments of the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after) on your own "
+    "machine."
+)
 
 
 def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
@@ -22,10 +28,8 @@ def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What the command understands."""
-    text = ("The experiments of the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after) "
-            "on your own machine.")  # fmt: skip
     layout = argparse.RawDescriptionHelpFormatter
-    whole = argparse.ArgumentParser(prog="npticket", description=text, epilog=EXIT_CODES, formatter_class=layout)
+    whole = argparse.ArgumentParser(prog="npticket", description=ABOUT, epilog=EXIT_CODES, formatter_class=layout)
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser("list", help="what can be run, with its source and its cost here")
     add.add_argument("--measure", action="store_true", help="time what was not timed here before, on its data: minutes")
@@ -45,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", help="(%(default)s)")
     add.add_argument("--engine", choices=ENGINES, default="fast", help="what runs the network (%(default)s)")
     add.add_argument("--lock-step", action="store_true", help="train all runs of a round at once, in one process")
+    add.add_argument("--keep-weights", action="store_true", help="keep trained weights, for `npticket export`")
     add.add_argument("--strict", action="store_true", help="refuse a directory whose runs another machine made")
     add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
     add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a trusted dask cluster: tcp://host:8786")
@@ -58,4 +63,5 @@ def parser() -> argparse.ArgumentParser:
         add.add_argument("folder", type=Path, metavar="DIR", help="of an experiment, or of several side by side")
         add.set_defaults(command=command)
     add.add_argument("goal", type=Path, metavar="GOAL", help="where it is kept; of a page, the marked parts change")
+    add_export(commands)
     return whole

@@ -68,7 +68,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
         raise RecipeError(wrong)
     if jobs > 1 and args.backend == "cupy":
         raise RecipeError("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
-    means = Means(jobs, args.scheduler, args.backend, args.engine, args.lock_step)
+    means = Means(jobs, args.scheduler, args.backend, args.engine, args.lock_step, keep_weights=args.keep_weights)
     backend.load(args.backend)
     data = load_data(next(iter(chosen.values())), parts, args.data)
     print(machine.blas_hint(), end="")

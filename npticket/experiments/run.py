@@ -53,7 +53,7 @@ def run(
     described = machine.describe(data, means.jobs, means.array_module, means.engine)
     with ExitStack() as stack:
         store = stack.enter_context(Store(folder, experiment, described, strict))
-        schedule = Schedule(experiment, store)
+        schedule = Schedule(experiment, store, means.keep_weights)
         if say:
             print(_left(experiment, data, means, schedule), flush=True)
         progress = stack.enter_context(Progress(len(schedule.runs), len(schedule.runs) - len(schedule.missing)))
@@ -122,7 +122,7 @@ def _work(experiment: Experiment, data: Dataset, means: Means, schedule: Schedul
         return f"All {total} runs are finished: {rest}."
     again = sum(key in schedule.store for key in missing)
     said = f"{len(missing)} of {total} runs are left"
-    said += f", {again} of them to be trained again, as they did not keep what others need now." if again else "."
+    said += f", {again} of them to be trained again, as they did not keep what is needed now." if again else "."
     if means.scheduler or means.array_module != "numpy":
         return said
     return f"{said} {costs.announcement(experiment, means.jobs, means.engine, data, missing)}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, taken_along
-from npticket.experiments.series import Key, Measure
+from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.store import Store
 from npticket.experiments.training import Asked
 from npticket.experiments.workers import Workers
@@ -20,15 +20,17 @@ class Schedule:
     """All runs of an experiment, and which of them are missing in its store, or lack what others take along.
 
     A run that is trained keeps also what others would take along in one more round, so that no run is trained again
-    when more are asked for.
+    when more are asked for; with `keep_weights` its end as well.
     """
 
-    def __init__(self, experiment: Experiment, store: Store) -> None:
+    def __init__(self, experiment: Experiment, store: Store, keep_weights: bool = False) -> None:
         recipe, known = experiment.recipe, experiment.parts.series
         self.runs, self.store, self._experiment = store.runs, store, experiment
         self._needed = taken_along(self.runs)
         self._later = taken_along(planned(replace(recipe, rounds=recipe.rounds + 1), known))
-        self.missing = {k for k in self.runs if not all(store.holds(k, what) for what in ("masks", *self._needed[k]))}
+        self._kept = {key: ["end"] * (keep_weights and isinstance(run, Run)) for key, run in self.runs.items()}
+        needed = {key: ("masks", *self._needed[key], *self._kept[key]) for key in self.runs}
+        self.missing = {key for key, names in needed.items() if not all(store.holds(key, what) for what in names)}
         self.failed: dict[Key, DivergedError] = {}
 
     def work_off(
@@ -82,4 +84,5 @@ class Schedule:
         run = self.runs[key]
         given = {name: self.store.load(stored.key)[stored.what] for name, stored in run.given.items()}
         stream = self._experiment.parts.series[key.series].stream or key.series
-        return Asked(key, run, given, frozenset(self._needed[key] | self._later.get(key, set())), stream)
+        keep = frozenset(self._needed[key].union(self._later.get(key, ()), self._kept[key]))
+        return Asked(key, run, given, keep, stream)

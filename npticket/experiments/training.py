@@ -30,6 +30,7 @@ class Means:
     """What an experiment is run with, on which its results do not depend: `jobs` processes, or a dask `scheduler`.
 
     In `lock_step`, and always on a GPU, the trials of all series of a round train together, as far as memory suffices.
+    With `keep_weights` all runs keep the parameters at their end, and those that did not are trained again.
     """
 
     jobs: int = 1
@@ -38,6 +39,7 @@ class Means:
     engine: str = "fast"
     lock_step: bool = False
     threads: int = 1
+    keep_weights: bool = False
 
 
 class Asked(NamedTuple):

@@ -1,11 +1,15 @@
-"""Ways out for tickets: sparse for prediction; really smaller; in small files, trained or as a seed and a mask."""
+"""Ways out and in for tickets: other libraries' files; sparse or smaller for prediction; in codes, or as a seed."""
 
 from npticket.export.compressed import Compressed, read_compressed, write_compressed
+from npticket.export.graph import onnx_model
+from npticket.export.layout import from_state_dict, state_dict
 from npticket.export.shrink import shrink
 from npticket.export.sparse import SparseNet, load_sparse, to_sparse
 from npticket.export.ticket import Ticket, read_ticket, write_ticket
+from npticket.export.weights import FORMATS, csr, load_weights, save_weights
 
 __all__ = [
-    "Compressed", "SparseNet", "Ticket", "load_sparse", "read_compressed", "read_ticket", "shrink", "to_sparse",
+    "FORMATS", "Compressed", "SparseNet", "Ticket", "csr", "from_state_dict", "load_sparse", "load_weights",
+    "onnx_model", "read_compressed", "read_ticket", "save_weights", "shrink", "state_dict", "to_sparse",
     "write_compressed", "write_ticket",
 ]  # fmt: skip

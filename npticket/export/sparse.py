@@ -11,8 +11,9 @@ import numpy as np
 
 from npticket.engine.living import dense_layers, living_units
 from npticket.engine.products import UNITS, groups
+from npticket.export.checks import check_ticket
 from npticket.files import writing
-from npticket.params import Params, check_masks
+from npticket.params import Params
 from npticket.protocols import Layer, Net
 from npticket.reading import UnreadableError, read_npz
 
@@ -93,13 +94,7 @@ class Grouped:
 
 def to_sparse(net: Net, theta: Params, masks: Params) -> SparseNet:
     """Return a ticket, trained or not, for prediction: f(x; masks * theta) for T = 1."""
-    if list(theta.shapes.items()) != list(net.body.layout.items()):
-        raise ValueError(f"the parameters are not those of {net.name}")
-    if theta.trials != 1:
-        raise ValueError(f"one trial is exported at a time, got {theta.trials}: use theta.trial(t) and masks.trial(t)")
-    check_masks(theta, masks)
-    if not np.isfinite(theta.flat).all():
-        raise ValueError("there are parameters that are not finite: did the training run diverge?")
+    check_ticket(net, theta, masks)
     kept = masks.like(masks.flat & (theta.flat != 0))
     if dense_layers(net.body):  # nothing is kept of units that cannot matter
         alive = living_units(net.body, theta, kept)

@@ -1,0 +1,43 @@
+"""`npticket export`: the weights of a finished run in a file for others."""
+
+import argparse
+from argparse import Namespace
+from pathlib import Path
+
+from npticket.experiments.files import StoreError
+from npticket.experiments.kept import read_weights
+from npticket.experiments.progress import percent
+from npticket.export import FORMATS, save_weights
+from npticket.prune import density
+from npticket.report.paper import Library
+
+TEXT = (
+    "Write the trained weights of a run that was made with `npticket run --keep-weights`, and its masks, as the same "
+    "network in PyTorch has them: fc1.weight_orig and fc1.weight_mask; with --plain fc1.weight, 0 where pruned. npz "
+    "and safetensors hold such a state dict, torch is a .pt file of it; onnx is a model that predicts; csr holds the "
+    "survivors in compressed sparse rows, as scipy.sparse takes them, in an .npz file."
+)
+
+
+def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to a parser."""
+    add = commands.add_parser("export", help="write the weights of a run for other libraries", description=TEXT)
+    add.set_defaults(command=export)
+    add.add_argument("folder", type=Path, metavar="DIR", help="of an experiment")
+    add.add_argument("--trial", type=int, required=True, help="which network, from 0 on")
+    add.add_argument("--round", type=int, required=True, help="of which training; 0 is the dense network's")
+    add.add_argument("--series", default="", help="of which line (the first of the recipe)")
+    add.add_argument("--to", choices=FORMATS, required=True, help="what kind of file")
+    add.add_argument("--plain", action="store_true", help="npz, safetensors, torch: weights only, 0 where pruned")
+    add.add_argument("file", type=Path, metavar="FILE")
+
+
+def export(args: Namespace, library: Library) -> int:
+    """Write the weights of one run to a file."""
+    net, theta, masks = read_weights(args.folder, library.parts, args.round, args.trial, args.series)
+    try:
+        save_weights(args.file, args.to, net, theta, None if args.plain else masks)  # a run's end is 0 where pruned
+    except ValueError as error:
+        raise StoreError(f"{args.folder} cannot be exported as {args.to}: {error}") from error
+    print(f"{args.file}: {net.name} with {percent(density(masks)[0])} of its weights")
+    return 0

@@ -1,0 +1,117 @@
+"""Runs keep their weights if they are told to, and these go out by the command."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_cli import FEW, small  # noqa: F401 - the fixture
+from test_experiment import SMALL, data, experiment, rows
+
+from npticket.experiments.files import StoreError
+from npticket.experiments.kept import read_weights
+from npticket.export import load_weights
+from npticket.papers import PARTS
+from npticket.streams import streams
+from npticket.tickets import rewind
+
+TWO = replace(SMALL, rounds=2, trials=1, series=("winning_ticket", "random_reinit"))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kept")
+    return folder, experiment(TWO, folder, data(), keep_weights=True)
+
+
+def test_every_run_keeps_its_weights_and_nothing_else_changes(kept, tmp_path):
+    folder, outcome = kept
+    assert rows(experiment(TWO, tmp_path, data())) == rows(outcome)
+    for path in sorted((folder / "runs").iterdir()):
+        with np.load(path) as run, np.load(tmp_path / "runs" / path.name) as without:
+            assert set(run) == {*without, "end"} and (run["masks"] == without["masks"]).all()
+            assert run["end"].any()
+
+
+def test_runs_that_kept_none_are_trained_again_and_come_to_the_same(kept, tmp_path):
+    folder, outcome = kept
+    experiment(TWO, tmp_path, data())
+    with pytest.raises(
+        StoreError, match=r"winning_ticket-round01-trial0\.npz kept no weights: `npticket run .* --keep"
+    ):
+        read_weights(tmp_path, PARTS, 1, 0)
+    assert rows(experiment(TWO, tmp_path, data(), keep_weights=True)) == rows(outcome)
+    for series in TWO.series:
+        (_, theta, masks), (_, same, under) = (read_weights(f, PARTS, 1, 0, series) for f in (tmp_path, folder))
+        assert theta.flat.tobytes() == same.flat.tobytes() and (masks.flat == under.flat).all()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    experiment(TWO, tmp_path, data())  # not being told does not take them away
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == before
+
+
+def test_what_was_kept_is_what_was_measured(kept):
+    folder, outcome = kept
+    for row in outcome.results:
+        net, theta, masks = read_weights(folder, PARTS, row["round"], row["trial"], row["series"])
+        test = data().test
+        labels = net.predict(theta, data().floats(test.inputs, np.float32)[None])[0].argmax(axis=1)
+        assert (labels == test.targets).mean() == row["final_test_acc"]
+        assert (theta.flat == rewind(theta, masks).flat).all() and theta.flat.any()
+    theta0 = net.init(streams(0, [0], "init"))
+    assert (theta.flat != theta0.flat).any()
+
+
+@pytest.mark.parametrize(
+    ("at", "complaint"),
+    [
+        (
+            (2, 0),
+            "has no training run winning_ticket-round02-trial0: its trials are below 1, its rounds below 2, its series",
+        ),
+        ((0, -1), "has no training run winning_ticket-round00-trial-1"),
+        ((0, 0, "random_reinit"), "has no training run random_reinit-round00-trial0"),
+        ((0, 0, "mine"), "has no training run mine-round00-trial0"),
+    ],
+)
+def test_runs_that_are_not_there(kept, at, complaint):
+    with pytest.raises(StoreError, match=re.escape(complaint)):
+        read_weights(kept[0], PARTS, *at)
+
+
+def test_a_run_that_is_not_finished_or_was_damaged(kept, tmp_path):
+    with pytest.raises(StoreError, match="is not an experiment's directory"):
+        read_weights(tmp_path, PARTS, 0, 0)
+    experiment(TWO, tmp_path, data(), keep_weights=True)
+    path = tmp_path / "runs" / "winning_ticket-round01-trial0.npz"
+    content = bytearray(path.read_bytes())
+    content[300] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="it was changed since it was written"):
+        read_weights(tmp_path, PARTS, 1, 0)
+    path.unlink()
+    with pytest.raises(StoreError, match="is not there: the run is not finished"):
+        read_weights(tmp_path, PARTS, 1, 0)
+
+
+def test_the_command_writes_what_was_kept(small, capsys, tmp_path):  # noqa: F811
+    assert small("run", "lenet-mnist", *FEW, "--series", "winning_ticket", "--keep-weights") == 0
+    capsys.readouterr()
+    at = ("export", "runs/lenet-mnist", "--trial", "1", "--round", "1")
+    assert small(*at, "--to", "npz", "t.npz") == 0
+    assert capsys.readouterr().out == "t.npz: LeNet-6-4 with 80.1 % of its weights\n"
+    net, theta, masks = read_weights(tmp_path / "runs" / "lenet-mnist", PARTS, 1, 1)
+    found, same = load_weights("t.npz", net)
+    assert found.flat.tobytes() == theta.flat.tobytes() and (same.flat == masks.flat).all()
+    assert small(*at, "--to", "npz", "--plain", "t.npz") == 0
+    found, same = load_weights("t.npz", net)
+    assert found.flat.tobytes() == theta.flat.tobytes() and same.flat.all()
+    assert small(*at, "--to", "csr", "rows.npz") == 0
+    with np.load("rows.npz") as rows_:
+        assert len(rows_["fc1.weight.data"]) == masks["fc1/W"].sum()
+    capsys.readouterr()
+    assert small(*at, "--to", "csr", "--plain", "rows.npz") == 2
+    assert "runs/lenet-mnist cannot be exported as csr: sparse rows are made from masks" in capsys.readouterr().err
+    assert small(*at, "--to", "npz", "nowhere/t.npz") == 2
+    assert "nowhere/t.npz" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        small(*at, "--to", "pickle", "t")
