@@ -32,5 +32,11 @@ def plain(app: Sphinx, what: str, name: str, thing: object, options: object, lin
     lines[:] = "\n".join(found).split("\n")
 
 
+def short(app: Sphinx, what: str, name: str, thing: object, options: object, takes: str, gives: str) -> tuple | None:
+    """Name what NumPy takes for a dtype, instead of listing it."""
+    return (re.sub(r"type\[\S*Any\] \| .*? \| str", "DTypeLike", takes), gives) if takes else None
+
+
 def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", plain)
+    app.connect("autodoc-process-signature", short)
