@@ -14,12 +14,13 @@ from npticket.engine.plain import Plain
 from npticket.layers import BatchNorm, Chain, Dense, Dropout, Flatten, ReLU
 from npticket.nets import Net
 from npticket.optimizers import SGD
+from npticket.papers import PARTS
 from npticket.params import Params
-from npticket.prune import Evidence, Layerwise, Rule, dense_masks, magnitude
+from npticket.prune import Evidence, Globally, Layerwise, Rule, dense_masks, magnitude
 from npticket.scopes import ByUnits
 from npticket.streams import streams
 from npticket.testing import check_engine, check_gradient, check_optimizer, check_rule
-from npticket.testing.strategies import parameters, seeds, unit_nets
+from npticket.testing.strategies import evidence, parameters, seeds, unit_nets
 from npticket.tickets import rewind
 
 PAGE = (Path(__file__).parents[1] / "docs" / "testing.md").read_text()
@@ -204,6 +205,15 @@ class Forgets(Mine):
         return {"steps": super().state()["steps"], "v": 0 * self._v}
 
 
+class Clips(Mine):
+    """By the norm of the whole network, and says so: nothing is wrong with it."""
+
+    elementwise = False
+
+    def before(self, theta, grads):
+        grads.flat *= 0.1 / np.sqrt((grads.flat**2).sum())
+
+
 class Rolls(Mine):
     def before(self, theta, grads):
         grads.flat[...] *= np.random.default_rng().random()
@@ -226,7 +236,8 @@ def test_a_wrong_optimizer_is_found(make, law):
     theta0 = Params(shapes, np.random.default_rng(0).normal(size=(2, 12)))
     masks = dense_masks(theta0)
     masks["fc/W"][:, 2] = False
-    check_optimizer(Mine, theta0, masks)
+    for right in (Mine, Clips):
+        check_optimizer(right, theta0, masks)
     with breaks(law):
         check_optimizer(make, theta0, masks)
 
@@ -288,6 +299,14 @@ def test_a_wrong_rule_is_found(score, change, law):
         patch.setattr("npticket.prune.check_scores", lambda *_: None)  # which refuses what is looked for here
         patch.setattr(Layerwise, "__call__", lambda self, scores, masks: masks.copy()) if "scores" in law else None
         check_rule(Rule(score, Scope(change)), seen())
+
+
+@pytest.mark.parametrize("score", PARTS.scores.values(), ids=PARTS.scores)
+@settings(max_examples=5)
+@given(evidence())
+def test_the_papers_scores_keep_the_laws(score, seen):
+    for scope in (Layerwise, Globally):
+        check_rule(Rule(score, scope({"*/W": 0.4})), seen)
 
 
 @settings(max_examples=10)
