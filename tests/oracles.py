@@ -33,31 +33,6 @@ def adam(theta, gradients, mask, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     return theta
 
 
-def prune(scores, alive, rate):
-    """Remove the lowest survivor, the first among equals, again and again. Vectors; returns the new mask."""
-    alive = alive.copy()
-    for _ in range(round(rate * int(alive.sum()))):
-        lowest = min((i for i in range(len(scores)) if alive[i]), key=lambda i: (scores[i], i))
-        alive[lowest] = False
-    return alive
-
-
-def directional_check(function, gradient, point, rng, eps=1e-6):
-    """Relative disagreement of <gradient, d> with the central difference of `function` along a random direction d.
-
-    Where a kink of a ReLU lies within eps of the point, central differences at eps and eps / 2 disagree; then another
-    direction is tried.
-    """
-    for _ in range(20):
-        d = rng.normal(size=point.shape)
-        d /= np.linalg.norm(d)
-        wide, narrow = ((function(point + e * d) - function(point - e * d)) / (2 * e) for e in (eps, eps / 2))
-        scale = max(1e-3, abs(wide), np.linalg.norm(gradient))
-        if abs(wide - narrow) < 1e-6 * scale:
-            return abs(float((gradient * d).sum()) - narrow) / scale
-    raise AssertionError("central differences did not settle in any of 20 directions")
-
-
 def convolve(x, w, b, stride, pad):
     """Six nested loops; x (B, H, W, C), w (K, K, C, O), b (O,)."""
     batch, height, width, channels = x.shape

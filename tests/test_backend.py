@@ -5,13 +5,14 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from cases import paper_rates, set_to
 from hypothesis import given, settings
-from strategies import fits, paper_rates, set_to
 from strict import StrictArray, strict
 
 from npticket import backend
 from npticket.prune import Evidence, dense_masks, magnitude, prune_globally, prune_layerwise, random_scores
 from npticket.streams import streams
+from npticket.testing.strategies import fits
 from npticket.tickets import rewind
 from npticket.train import fit
 

@@ -15,7 +15,6 @@ import pytest
 from conftest import NOWHERE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import seeds
 
 from npticket import train
 from npticket.datasets import Dataset, Split
@@ -29,6 +28,7 @@ from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
 from npticket.params import Params
 from npticket.streams import Place
+from npticket.testing.strategies import seeds
 
 ROOT = Path(__file__).parents[1]
 KEYS = [Key("winning_ticket", 1, 0), Key("winning_ticket", 1, 1)]

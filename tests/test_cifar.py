@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import seeds, trial_counts
 
 from npticket import datasets, nets
 from npticket.datasets import DataError, Dataset, FlipAndCrop, Split
@@ -18,6 +17,7 @@ from npticket.optimizers import SGD
 from npticket.prune import dense_masks
 from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
+from npticket.testing.strategies import seeds, trial_counts
 from npticket.train import Setting, fit
 
 TEN = {f"data_batch_{i}.bin": 10_000 for i in range(1, 6)} | {"test_batch.bin": 10_000}

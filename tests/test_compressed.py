@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import seeds
 
 from npticket import nets
 from npticket.export import compressed, read_compressed, read_ticket, write_compressed, write_ticket
@@ -15,6 +14,7 @@ from npticket.export.huffman import fixed_lengths, huffman_lengths
 from npticket.prune import dense_masks, density, prune_layerwise, random_scores
 from npticket.reading import UnreadableError
 from npticket.streams import streams
+from npticket.testing.strategies import seeds
 from npticket.tickets import rewind
 
 NET, CONV = nets.lenet_300_100([5, 4]), nets.lenet_5((2, 3), 4)

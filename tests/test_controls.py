@@ -4,15 +4,16 @@ from functools import partial
 
 import numpy as np
 import pytest
+from cases import paper_rates
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import paper_rates, seeds, thetas, tickets
 
 from npticket.experiments.series import At
 from npticket.papers.lottery_ticket import series as controls
 from npticket.prune import Layerwise, Rule, dense_masks, density, magnitude, prune_layerwise
 from npticket.streams import streams
 from npticket.task import CLASSIFY
+from npticket.testing.strategies import seeds, thetas, tickets
 from npticket.tickets import rewind
 
 rounds = st.integers(0, 4)

@@ -3,10 +3,8 @@
 import numpy as np
 import oracles
 import pytest
-import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_layers import gradient_error
 
 from npticket.layers import (
     AveragePool,
@@ -22,6 +20,7 @@ from npticket.layers import (
 )
 from npticket.params import Params
 from npticket.streams import Place, TrainingStep, streams
+from npticket.testing import check_gradient, strategies
 
 
 @st.composite
@@ -52,7 +51,7 @@ def test_convolution_is_the_naive_loop(case):
 
 @given(convolutions())
 def test_convolution_gradient(case):
-    assert gradient_error(*case) < 1e-7
+    check_gradient(*case, tolerance=1e-7)
 
 
 @given(convolutions(), st.integers(1, 5))
@@ -109,9 +108,9 @@ def test_pooling_is_the_naive_loop_and_its_gradient_checks(case, seed):
         y, _ = layer.forward({}, x)
         for t in range(len(x)):
             np.testing.assert_allclose(y[t], oracles.pool(x[t], size, reduce), rtol=1e-12)
-        assert gradient_error(layer, x, seed) < 1e-7
+        check_gradient(layer, x, seed, tolerance=1e-7)
     np.testing.assert_allclose(GlobalAveragePool().forward({}, x)[0], x.mean(axis=(2, 3)), rtol=1e-12)
-    assert gradient_error(GlobalAveragePool(), x, seed) < 1e-7
+    check_gradient(GlobalAveragePool(), x, seed, tolerance=1e-7)
 
 
 def test_tied_maxima_pass_the_gradient_to_the_first_only():
@@ -162,45 +161,12 @@ def test_batch_norm_is_the_naive_loop_in_training_and_in_prediction(case):
 
 @given(normalisations())
 def test_batch_norm_gradient_in_training(case):
-    layer, x, seed = case
-    rng = np.random.default_rng(seed)
-    theta = Params.empty(layer.layout, len(x), np.float64)
-    theta.flat[...] = rng.uniform(0.5, 2, theta.flat.shape)
-    step = TrainingStep(Place(0, range(len(x)), 0), 0)
-    y, backward = layer.forward(theta.copy().tree, x, step)
-    dy, grads = rng.normal(size=y.shape), theta.like(np.zeros_like(theta.flat))
-    dx = backward(dy, grads.tree)
-
-    def loss(flat, x):
-        return float((layer.forward(theta.like(flat.copy()).tree, x, step)[0] * dy).sum())
-
-    assert oracles.directional_check(lambda x: loss(theta.flat, x), dx, x, rng) < 1e-6
-    assert oracles.directional_check(lambda flat: loss(flat, x), grads.flat, theta.flat, rng) < 1e-6
-    assert not any(grads[name].any() for name in grads.buffers)
+    check_gradient(*case, training=True)
 
 
 @given(normalisations())
 def test_batch_norm_gradient_in_prediction(case):
-    layer, x, seed = case
-    rng = np.random.default_rng(seed)
-    theta = Params.empty(layer.layout, len(x), np.float64)
-    theta.flat[...] = rng.uniform(0.5, 2, theta.flat.shape)
-    y, backward = layer.forward(theta.tree, x)
-    dy, grads = rng.normal(size=y.shape), theta.like(np.zeros_like(theta.flat))
-    dx = backward(dy, grads.tree)
-
-    def loss(theta, x):
-        return float((layer.forward(theta.tree, x)[0] * dy).sum())
-
-    assert oracles.directional_check(lambda x: loss(theta, x), dx, x, rng) < 1e-7
-    for name in ("scale", "shift"):
-        moved = theta.copy()
-
-        def along(values, name=name, moved=moved):
-            moved[name][...] = values
-            return loss(moved, x)
-
-        assert oracles.directional_check(along, grads[name], theta[name], rng) < 1e-7
+    check_gradient(*case, tolerance=1e-7)
 
 
 def test_batch_norm_is_precise_where_the_mean_is_large():
@@ -227,8 +193,8 @@ def test_batch_norm_has_the_usual_constants():
 
 def test_residual_branches_may_be_without_parameters():
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 4, 2))
-    assert gradient_error(Residual(Chain(relu=ReLU())), x, 0) < 1e-7
-    assert gradient_error(Residual(Conv2D(2, 2, 3, 2, padding=1), AveragePool(2)), x, 0) < 1e-7
+    check_gradient(Residual(Chain(relu=ReLU())), x, 0, tolerance=1e-7)
+    check_gradient(Residual(Conv2D(2, 2, 3, 2, padding=1), AveragePool(2)), x, 0, tolerance=1e-7)
 
 
 @settings(max_examples=20)
@@ -239,7 +205,7 @@ def test_residual_gradient(seed, strided, inner_relu):
     shortcut = Chain(conv=Conv2D(2, 2, kernel=1, stride=2, bias=False)) if strided else None
     layer = Chain(sum=Residual(body, shortcut), relu=ReLU()) if inner_relu else Residual(body, shortcut)
     x = np.random.default_rng(seed).normal(size=(2, 3, 5, 4, 2))
-    assert gradient_error(layer, x, seed) < 1e-7
+    check_gradient(layer, x, seed, tolerance=1e-7)
 
 
 @given(st.floats(0, 0.9), strategies.seeds)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import seeds
 
 from npticket import nets
 from npticket.engine.conv import ConvNet, maps, supports, winograd_maps
@@ -29,6 +28,8 @@ from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.prune import dense_masks, prune_layerwise, random_scores
 from npticket.streams import Place, TrainingStep, streams
+from npticket.testing import check_engine
+from npticket.testing.strategies import seeds
 from npticket.tickets import rewind
 
 sgd = lambda masks: SGD(masks, lr=0.05, momentum=0.9, weight_decay=0.01)  # noqa: E731
@@ -116,15 +117,13 @@ def pruned(net, seed, rate=0.4):
     return rewind(theta0, masks), masks
 
 
-def train(net, engines, seed, batches=(4, 3, 4)):
+def train(net, engines, seed, sizes=(4, 3, 4)):
     """Give the engines the same batches; return what they lose, know and predict in the end, side by side."""
-    rng = np.random.default_rng(seed)
     losses = []
-    for i, batch in enumerate(batches):
-        x, labels = rng.normal(size=(1, batch, *net.input_shape)), rng.integers(0, *net.output_shape, (1, batch))
+    for i, (x, labels) in enumerate(noise(net, seed, sizes)):
         losses.append([engine.step(x, labels, TrainingStep(Place(seed), i)) for engine in engines])
     ends = [engine_end(engine, net) for engine in engines]
-    x = rng.normal(size=(1, 5, *net.input_shape))
+    x = np.random.default_rng(seed).normal(size=(1, 5, *net.input_shape))
     return np.array(losses).swapaxes(0, 1), ends, [engine.predict(x) for engine in engines]
 
 
@@ -134,14 +133,14 @@ def engine_end(engine, net):
     return end.flat
 
 
-def assert_equal(net, start, masks, optimizer, seed, threads=1, **batches):
-    engines = [
-        Plain(net, LOSS, start, masks, optimizer),
-        ConvNet(net, LOSS, start, masks, optimizer, threads),
-    ]
-    for plain, ours in train(net, engines, seed, **batches):
-        scale = max(1, np.abs(plain).max())
-        np.testing.assert_allclose(ours, plain, rtol=1e-10, atol=1e-10 * scale)
+def noise(net, seed, sizes=(4, 3, 4)):
+    """Minibatches of these sizes, whose values have both signs."""
+    rng = np.random.default_rng(seed)
+    return [(rng.normal(size=(1, n, *net.input_shape)), rng.integers(0, *net.output_shape, (1, n))) for n in sizes]
+
+
+def assert_equal(net, start, masks, optimizer, seed, **sizes):
+    check_engine(ConvNet, net, start, masks, optimizer, noise(net, seed, **sizes))
 
 
 @settings(max_examples=150)
@@ -214,7 +213,7 @@ def test_the_same_channels_live_under_decay_unless_a_bias_would_move():
 )
 def test_the_papers_networks_are_plain(net):
     start, masks = pruned(net, 0)
-    assert_equal(net, start, masks, sgd, 0, batches=(3, 2))
+    assert_equal(net, start, masks, sgd, 0, sizes=(3, 2))
 
 
 @settings(max_examples=40)
@@ -222,7 +221,7 @@ def test_the_papers_networks_are_plain(net):
 def test_two_threads_give_the_same_bits_as_one(net, seed, batch):
     start, masks = pruned(net, seed)
     engines = [ConvNet(net, LOSS, start, masks, sgd, threads) for threads in (1, 2)]
-    for one, two in train(net, engines, seed, batches=(batch, batch)):
+    for one, two in train(net, engines, seed, sizes=(batch, batch)):
         assert one.tobytes() == two.tobytes()
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import optimizers, seeds, thetas
 
 from npticket.engine.conv import layout, winograd
 from npticket.engine.conv.layout import Halves, Pooling, Scratch
@@ -15,6 +14,7 @@ from npticket.engine.conv.winograd import FromDomain, ToDomain
 from npticket.engine.conv.winograd_maps import blocked_product
 from npticket.engine.threads import HalvedDense, Pieces, Team
 from npticket.layers import Dense, MaxPool
+from npticket.testing.strategies import optimizers, seeds, thetas
 from npticket.tickets import rewind
 
 

@@ -4,11 +4,9 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import datasets, seeds, tickets
 from test_experiment import SMALL, data, experiment
 from test_figures import drawn  # noqa: F401 - a fixture
 
@@ -29,6 +27,8 @@ from npticket.prune import dense_masks, density
 from npticket.report import claims, figures
 from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
+from npticket.testing import directional_error
+from npticket.testing.strategies import datasets, seeds, tickets
 from npticket.tickets import rewind
 from npticket.train import Setting, fit
 
@@ -118,12 +118,12 @@ def test_the_gradient_of_a_shared_value_is_the_sum_of_its_weights(case, seed):
     assert of(values(moved)).flat.tobytes() == moved.flat.tobytes()  # what shared a value still does, and 0 is 0
     largest = np.array([np.bincount(groups[name].ravel())[1:].max() for name, _ in places])  # divides a layer's rate
     gradient = (values(theta) - values(moved)) * largest / 0.1
-    assert oracles.directional_check(loss, gradient, values(theta), rng) < 1e-6
+    assert directional_error(loss, gradient, values(theta), rng) < 1e-6
 
 
 def test_the_check_of_gradients_can_fail():
     rng = np.random.default_rng(0)
-    assert oracles.directional_check(lambda v: float((v**2).sum()), np.ones(3), np.array([1.0, 2, 3]), rng) > 1e-2
+    assert directional_error(lambda v: float((v**2).sum()), np.ones(3), np.array([1.0, 2, 3]), rng) > 1e-2
 
 
 @settings(max_examples=15, deadline=None)

@@ -7,10 +7,9 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from cases import paper_rates, set_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import datasets as random_datasets
-from strategies import fits, optimizers, paper_rates, pruned_nets, seeds, set_to, thetas
 
 from npticket import datasets
 from npticket import nets as library
@@ -19,6 +18,7 @@ from npticket.engine import ENGINES, Several, dense, gemm, plan, products
 from npticket.engine.dense import DenseNet
 from npticket.engine.living import dense_layers, living_units
 from npticket.engine.optimizers import Packed
+from npticket.engine.plain import Plain
 from npticket.engine.products import Grouped, groups
 from npticket.layers import Chain, Dense, Dropout, Flatten, ReLU
 from npticket.optimizers import SGD, Adam
@@ -26,16 +26,11 @@ from npticket.params import Params
 from npticket.prune import Layerwise, Rule, dense_masks, magnitude, prune_layerwise, random_scores
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
+from npticket.testing import batches, check_engine
+from npticket.testing.strategies import datasets as random_datasets
+from npticket.testing.strategies import fits, optimizers, pruned_nets, seeds, thetas
 from npticket.tickets import find_tickets, rewind
 from npticket.train import Setting, fit
-
-
-def batches(net, trials, seed, steps=8, size=7):
-    """Images (steps, T, B, ...) of which some pixels are mostly or always black; labels (steps, T, B)."""
-    rng = np.random.default_rng(seed)
-    x = rng.random((steps, trials, size, *net.input_shape))
-    x *= rng.random(x.shape) < rng.choice([0, 0.1, 0.5, 1], net.input_shape)
-    return x, rng.integers(0, *net.output_shape, (steps, trials, size))
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -48,36 +43,22 @@ def test_fast_is_plain(grouped, case, optimizer, seed, looks_first):
         compare(*case, optimizer, seed, looks_first)
 
 
+def fast(kinds, given=None):
+    """Makes the fast engine, one of `kinds`, which looks at the inputs to come if they are `given`."""
+
+    def make(net, loss, start, masks, optimizer):
+        shown = None if given is None else np.concatenate([x.reshape(-1, *net.input_shape) for x, _ in given])
+        engine = plan(net, CLASSIFY, start, masks, optimizer, shown=shown)
+        assert isinstance(engine, kinds)
+        return engine
+
+    return make
+
+
 def compare(net, start, masks, optimizer, seed, looks_first):
-    """Hold some steps of both engines against each other: losses, logits, parameters."""
-    before, trials = start.flat.copy(), start.trials
-    x, labels = batches(net, trials, seed)
-    shown = x.reshape(-1, *net.input_shape) if looks_first else None
-    engines = [plan(net, CLASSIFY, start, masks, optimizer, name, shown) for name in ENGINES]
-    assert isinstance(engines[0], DenseNet if trials == 1 else Several)
-    seen = [engine.see(x) for engine in engines]
-    for engine, s in zip(engines, seen, strict=True):
-        engine.predict(s[0])  # what it may keep of the parameters must not outlive the next step
-    for i in range(len(x)):
-        size = 3 if i == 5 else x.shape[2]  # one smaller batch among the others
-        step = TrainingStep(Place(0, range(trials), 0), i)
-        losses = [e.step(s[i, :, :size], labels[i, :, :size], step) for e, s in zip(engines, seen, strict=True)]
-        np.testing.assert_allclose(*losses, rtol=1e-10, atol=1e-12)
-    lit = np.random.default_rng(seed).random(x[0].shape)  # also where no batch was
-    for inputs in (x[0], lit):
-        logits = [engine.predict(engine.see(inputs)) for engine in engines]
-        np.testing.assert_allclose(*logits, rtol=1e-10, atol=1e-12)
-    ends = [start.like(np.full_like(start.flat, np.nan)) for _ in engines]
-    for engine, end in zip(engines, ends, strict=True):
-        engine.read(end)
-    np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
-    assert not ends[0].flat[~masks.flat].any()
-    assert (start.flat == before).all()
-    for engine in engines:
-        engine.write(start)
-    logits = [engine.predict(engine.see(lit)) for engine in engines]
-    np.testing.assert_allclose(*logits, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(logits[1], net.predict(start, lit), rtol=1e-10, atol=1e-12)
+    given = batches(net, start.trials, seed)
+    make = fast(DenseNet if start.trials == 1 else Several, given if looks_first else None)
+    check_engine(make, net, start, masks, optimizer, given)
 
 
 @settings(max_examples=5)
@@ -288,17 +269,9 @@ def test_nothing_left_is_still_a_network():
     masks = dense_masks(theta)
     for name in theta.weights:
         masks[name][...] = False
-    start = rewind(theta, masks)
-    x, labels = batches(net, 1, 0, steps=3)
-    ends = []
-    for engine in ENGINES:
-        runner = plan(net, CLASSIFY, start, masks, lambda m: Adam(m, lr=0.1), engine, x[0, 0])
-        for i in range(3):
-            runner.step(runner.see(x[i]), labels[i], TrainingStep(Place(0, [0], 0), i))
-        ends.append(start.copy())
-        runner.read(ends[-1])
-    np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
-    assert ends[0]["out/b"].any()  # biases of the outputs still learn
+    given = batches(net, 1, steps=3)
+    end = check_engine(fast(DenseNet, given), net, rewind(theta, masks), masks, lambda m: Adam(m, lr=0.1), given)
+    assert end["out/b"].any()  # biases of the outputs still learn
 
 
 def test_a_pruned_lenet_really_gets_smaller():
@@ -363,19 +336,12 @@ def test_what_is_derived_from_a_layer_is_not_taken_for_it(body):
     """By the engines, and where a prediction is the forward pass without a way back."""
     net = library.Net("derived", body, (2, 3), (3,))
     theta = net.init(streams(0, [0], "init"), np.float64)
-    x, labels = batches(net, 1, 0, steps=4)
-    assert (net.predict(theta, x[0]) == net.forward(theta, x[0])[0]).all()
-    ends = []
-    for engine in ENGINES:
-        runner = plan(net, CLASSIFY, theta, dense_masks(theta), lambda m: SGD(m, lr=0.1), engine, x[0, 0])
-        assert not isinstance(runner, DenseNet)
-        for i in range(len(x)):
-            runner.step(runner.see(x[i]), labels[i], TrainingStep(Place(), i))
-        ends.append(theta.copy())
-        runner.read(ends[-1])
-    np.testing.assert_allclose(ends[0].flat, ends[1].flat, rtol=1e-10, atol=1e-12)
+    given = batches(net, 1, steps=4)
+    x, _ = given[0]
+    assert (net.predict(theta, x) == net.forward(theta, x)[0]).all()
+    check_engine(fast(Plain, given), net, theta, dense_masks(theta), lambda m: SGD(m, lr=0.1), given)
     plain = Chain(flatten=Flatten(), a=Dense(6, 4), relu=ReLU(), b=Dense(4, 3))
-    assert abs(library.Net("plain", plain, (2, 3), (3,)).predict(theta, x[0]) - net.predict(theta, x[0])).max() > 1e-3
+    assert abs(library.Net("plain", plain, (2, 3), (3,)).predict(theta, x) - net.predict(theta, x)).max() > 1e-3
 
 
 def test_large_logits_do_not_overflow():

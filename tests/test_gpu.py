@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases import set_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import convolutional_nets, fits, optimizers, pruned_nets, seeds, set_to, trial_counts
 from strict import strict
 
 from npticket import backend, datasets, nets, train
 from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.engine.gpu import conv
 from npticket.engine.gpu.lockstep import Gpu
-from npticket.engine.plain import Plain
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
 from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
@@ -21,6 +20,8 @@ from npticket.optimizers import SGD, Adam
 from npticket.prune import dense_masks, prune_layerwise, random_scores
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
+from npticket.testing import batches, check_engine
+from npticket.testing.strategies import convolutional_nets, fits, optimizers, pruned_nets, seeds, trial_counts
 from npticket.tickets import rewind
 from npticket.train import Setting, fit
 
@@ -46,27 +47,10 @@ def moved(params, xp):
     return params.like(backend.to_device(params.flat, xp))
 
 
-def compare(net, start, masks, optimizer, seed, xp, steps=6, rtol=1e-10):
-    """Hold some steps on the device against the plain engine's on the host: losses, logits, parameters."""
-    rng = np.random.default_rng(seed)
-    host = Plain(net, softmax_cross_entropy, start, masks, optimizer)
-    device = Gpu(net, softmax_cross_entropy, moved(start, xp), moved(masks, xp), optimizer)
-    for number in range(steps):
-        x = rng.random((start.trials, 5, *net.input_shape)).astype(start.flat.dtype)
-        labels = rng.integers(0, *net.output_shape, x.shape[:2], dtype=np.uint8)
-        same = [TrainingStep(Place(0, range(start.trials), 0), number) for _ in range(2)]  # one's draws are used up
-        loss = device.step(xp.asarray(x), xp.asarray(labels), same[0])
-        np.testing.assert_allclose(loss.get(), host.step(x, labels, same[1]), rtol=rtol, atol=rtol)
-    x = rng.random((1, 5, *net.input_shape)).astype(start.flat.dtype)
-    np.testing.assert_allclose(device.predict(xp.asarray(x)).get(), host.predict(x), rtol=rtol, atol=rtol)
-    expected, end = start.copy(), moved(start, xp)
-    host.read(expected)
-    device.read(end)
-    np.testing.assert_allclose(end.flat.get(), expected.flat, rtol=rtol, atol=rtol)
-    trained = np.concatenate([masks[name].reshape(start.trials, -1) for name in masks.weights], axis=1)
-    values = np.concatenate([backend.to_host(end[name]).reshape(start.trials, -1) for name in masks.weights], axis=1)
-    assert (values[~trained] == 0).all()
-    return end.flat.get()
+def compare(net, start, masks, optimizer, seed, xp, steps=6, tolerance=1e-10):
+    """Hold some steps on the device against the plain engine's on the host; return where they end."""
+    there, given = (moved(start, xp), moved(masks, xp)), batches(net, start.trials, seed, steps, size=5)
+    return check_engine(Gpu, net, *there, optimizer, given, tolerance=tolerance).flat.get()
 
 
 @settings(max_examples=25, deadline=None)
@@ -126,7 +110,7 @@ def test_a_convolutional_network_on_a_device(optimizer, xp):
 def test_in_float32(optimizer, xp):
     net = convolutional()
     start, masks = tickets(net, range(3), 0)
-    compare(net, start.like(start.flat.astype(np.float32)), masks, optimizer, 1, xp, rtol=1e-5)
+    compare(net, start.like(start.flat.astype(np.float32)), masks, optimizer, 1, xp, tolerance=1e-5)
 
 
 @given_optimizers

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import seeds, thetas
 from test_controls import at
 from test_experiment import SMALL, data, experiment
 from test_figures import drawn  # noqa: F401 - a fixture
@@ -30,6 +29,7 @@ from npticket.report import figures
 from npticket.report.claims import FAILS, HOLDS, UNKNOWN, judge
 from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
+from npticket.testing.strategies import seeds, thetas
 from npticket.tickets import rewind
 from npticket.train import Setting, fit
 

@@ -5,10 +5,11 @@ import oracles
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import seeds, trial_counts
 
 from npticket.engine.loss import in_place
 from npticket.loss import score, softmax_cross_entropy
+from npticket.testing import directional_error
+from npticket.testing.strategies import seeds, trial_counts
 
 
 @given(trial_counts, st.integers(1, 5), st.integers(2, 4), seeds)
@@ -18,9 +19,7 @@ def test_loss_and_gradient(trials, batch, classes, seed):
     loss, gradient = softmax_cross_entropy(z, labels)
     for t in range(trials):
         assert np.isclose(loss[t], oracles.cross_entropy(z[t], labels[t]), rtol=1e-12)
-        error = oracles.directional_check(
-            lambda x, t=t: oracles.cross_entropy(x, labels[t]), gradient[t], z[t], rng, eps=1e-5
-        )
+        error = directional_error(lambda x, t=t: oracles.cross_entropy(x, labels[t]), gradient[t], z[t], rng, eps=1e-5)
         assert error < 1e-7
 
 

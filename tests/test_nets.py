@@ -4,11 +4,9 @@ import tracemalloc
 from itertools import islice, pairwise
 
 import numpy as np
-import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import seeds
 
 from npticket import nets
 from npticket.datasets import Dataset, Split
@@ -25,14 +23,15 @@ from npticket.layers import (
     ReLU,
     Residual,
 )
-from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.prune import Globally, Rule, dense_masks, magnitude
 from npticket.record import join_trials
-from npticket.streams import Place, TrainingStep, streams
+from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
-from npticket.tickets import check_magnitude, check_round, find_tickets, rewind
+from npticket.testing import check_gradient, check_magnitude, check_round
+from npticket.testing.strategies import seeds
+from npticket.tickets import find_tickets, rewind
 from npticket.train import Setting, fit
 
 
@@ -111,27 +110,7 @@ def test_whole_network_gradient_in_training(make):
     rng = np.random.default_rng(0)
     theta = net.init(streams(0, range(2), "init"), np.float64)
     theta.flat[...] += 0.05 * rng.normal(size=theta.flat.shape)  # biases, shifts and scales off their round values
-    x, labels = rng.normal(size=(2, 6, *net.input_shape)), rng.integers(0, *net.output_shape, (2, 6))
-    step = TrainingStep(Place(0, range(2), 0), 0)
-
-    def loss(flat):
-        return float(softmax_cross_entropy(net.forward(theta.like(flat.copy()), x, step)[0], labels)[0].sum())
-
-    logits, backward = net.forward(theta.copy(), x, step)
-    grads = theta.like(np.zeros_like(theta.flat))
-    backward(softmax_cross_entropy(logits, labels)[1], grads.tree, need_dx=False)
-    for _ in range(5):
-        assert oracles.directional_check(loss, grads.flat, theta.flat, rng, eps=1e-6) < 1e-6
-    assert not any(grads[name].any() for name in grads.buffers)
-    for name in theta:  # and each parameter by itself, so that a small one cannot hide behind a large one
-        if name not in theta.buffers:
-            along = theta.like(np.zeros_like(theta.flat))
-            along[name][...] = 1
-            part = along.flat * grads.flat
-            error = oracles.directional_check(
-                lambda flat, along=along: loss(theta.flat + along.flat * flat), part, 0 * theta.flat, rng
-            )
-            assert error < 1e-5, name
+    check_gradient(net.body, rng.normal(size=(2, 6, *net.input_shape)), theta=theta, training=True)
 
 
 @st.composite

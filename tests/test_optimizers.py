@@ -5,16 +5,14 @@ import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import optimizers, seeds, tickets
 
 import npticket.optimizers
 from npticket.optimizers import SGD, Adam, constant, flush, linear_warmup, step_drops
 from npticket.params import Params
+from npticket.testing import check_optimizer
+from npticket.testing import optimizers as laws
+from npticket.testing.strategies import optimizers, parameters, schedules, seeds, tickets
 from npticket.tickets import rewind
-
-schedules = st.sampled_from(
-    [constant(0.1), step_drops(0.1, {2: 0.01, 4: 0.001}), linear_warmup(constant(0.1), 4)]
-)  # fmt: skip
 
 
 def run(optimizer, theta, gradients):
@@ -50,22 +48,18 @@ def test_adam_is_the_textbooks(case, schedule, seed):
 @given(tickets(np.float32), optimizers, seeds)
 def test_pruned_weights_stay_exactly_zero_whatever_their_gradients(case, make, seed):
     _, theta0, masks = case
-    rng = np.random.default_rng(seed)
-    gradients = rng.normal(size=(4, *theta0.flat.shape)).astype(np.float32)
-    for g in gradients:
-        g[~masks.flat] = rng.choice([np.inf, -np.inf, np.nan, -0.0, -1.0, 1e38], size=(~masks.flat).sum())
-    end = run(make(masks), rewind(theta0, masks), gradients)
-    assert end[~masks.flat].tobytes() == bytes(4 * (~masks.flat).sum())  # +0, not -0
-    assert np.isfinite(end).all()
+    laws.pruned_stay_0(make, theta0, masks, seed)
 
 
 @given(tickets(), optimizers, seeds)
 def test_one_step_moves_every_survivor_with_a_gradient(case, make, seed):
     _, theta0, masks = case
-    start = rewind(theta0, masks)
-    gradients = np.random.default_rng(seed).uniform(1, 2, size=(1, *start.flat.shape))
-    moved = run(make(masks), start, gradients) != start.flat
-    assert (moved == masks.flat).all()
+    laws.survivors_move(make, theta0, masks, seed)
+
+
+@given(parameters(), optimizers, seeds)
+def test_optimizers_keep_all_promises(case, make, seed):
+    check_optimizer(make, *case, seed)
 
 
 def test_the_first_adam_step_is_the_learning_rate_against_the_sign():

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import pruned_nets, seeds
 from strict import strict
 
 from npticket import backend
@@ -26,6 +25,7 @@ from npticket.protocols import does_decay, is_elementwise
 from npticket.prune import Layerwise, dense_masks, random_scores
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
+from npticket.testing.strategies import pruned_nets, seeds
 from npticket.tickets import rewind
 
 MOST = 0.05  # so that every step is clipped

@@ -6,12 +6,12 @@ import pickle
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import thetas
 
 from npticket.nets import lenet_300_100
 from npticket.params import Params, check_masks
 from npticket.prune import dense_masks, density
 from npticket.streams import streams
+from npticket.testing.strategies import thetas
 
 
 @given(thetas())

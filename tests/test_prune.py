@@ -1,11 +1,10 @@
 """Laws 1, 2, 3, 8 and 9: what pruning removes, exactly."""
 
 import numpy as np
-import oracles
 import pytest
+from cases import paper_rates
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import paper_rates, rates, scored, seeds, thetas
 
 from npticket import nets
 from npticket.nets import lenet_300_100
@@ -24,6 +23,8 @@ from npticket.prune import (
     rates_by_name,
 )
 from npticket.streams import streams
+from npticket.testing import check_rule, prune_one_by_one
+from npticket.testing.strategies import evidence, rates, scored, seeds, thetas
 
 
 @given(scored(), rates)
@@ -32,7 +33,7 @@ def test_layerwise_pruning_is_the_naive_loop(case, rate):
     pruned = prune_layerwise(scores, masks, dict.fromkeys(scores, rate))
     for t in range(scores.trials):
         for name in scores:
-            expected = oracles.prune(scores[name][t].ravel(), masks[name][t].ravel(), rate)
+            expected = prune_one_by_one(scores[name][t].ravel(), masks[name][t].ravel(), rate)
             assert (pruned[name][t].ravel() == expected).all()
 
 
@@ -41,7 +42,7 @@ def test_global_pruning_is_the_naive_loop_over_all_layers_together(case, rate):
     scores, masks = case
     pruned = prune_globally(scores, masks, rate, scores)
     for t in range(scores.trials):
-        assert (pruned.flat[t] == oracles.prune(scores.flat[t], masks.flat[t], rate)).all()
+        assert (pruned.flat[t] == prune_one_by_one(scores.flat[t], masks.flat[t], rate)).all()
 
 
 @given(scored(), rates)
@@ -95,6 +96,11 @@ def test_rate_0_is_the_identity_in_new_memory(case):
     for same in (prune_layerwise(scores, masks, dict.fromkeys(scores, 0.0)), prune_globally(scores, masks, 0, scores)):
         assert (same.flat == masks.flat).all()
         assert not np.shares_memory(same.flat, masks.flat)
+
+
+@given(evidence(), rates, st.booleans())
+def test_rules_keep_all_laws(seen, rate, together):
+    check_rule(Rule(magnitude, (Globally if together else Layerwise)({"*/W": rate})), seen)
 
 
 def test_ties_by_hand():

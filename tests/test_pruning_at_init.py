@@ -4,11 +4,9 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import convolutional_nets, datasets, pruned_nets, scored, seeds, thetas
 from test_controls import at as standing
 from test_experiment import SMALL, data, experiment
 from test_figures import drawn  # noqa: F401 - a fixture
@@ -42,6 +40,8 @@ from npticket.report import figures
 from npticket.report.claims import UNKNOWN, judge
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
+from npticket.testing import directional_error
+from npticket.testing.strategies import convolutional_nets, datasets, pruned_nets, scored, seeds, thetas
 from npticket.tickets import rewind
 
 TINY = Net("tiny", Chain(flatten=Flatten(), fc1=Dense(6, 4), relu=ReLU(), out=Dense(4, 3)), (2, 3), (3,))
@@ -70,7 +70,7 @@ def disagreement(net, theta, seed, temperature=1):
     def dot(flat):
         return float((u.flat * gradient(net, theta.like(flat), x, targets, temperature).flat).sum())
 
-    return oracles.directional_check(dot, along.flat, theta.flat, rng)
+    return directional_error(dot, along.flat, theta.flat, rng)
 
 
 @given(thetas(), seeds, st.sampled_from([1, 3]))

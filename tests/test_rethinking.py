@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import seeds
 from test_controls import at
 from test_experiment import SMALL, data, experiment
 from test_rewinding import made_up
@@ -32,6 +31,7 @@ from npticket.report import figures
 from npticket.report.claims import FAILS, HOLDS, judge
 from npticket.streams import streams
 from npticket.task import CLASSIFY
+from npticket.testing.strategies import seeds
 from npticket.tickets import rewind
 from npticket.train import fit
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import seeds, unit_nets
 from test_units import initial
 
 from npticket import nets
@@ -18,6 +17,7 @@ from npticket.prune import Rule, dense_masks, magnitude
 from npticket.scopes import ByUnits
 from npticket.streams import streams
 from npticket.task import CLASSIFY
+from npticket.testing.strategies import seeds, unit_nets
 from npticket.tickets import rewind
 from npticket.train import Setting, fit
 from npticket.units import Units

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import pruned_nets, rates, seeds
 
 from npticket import nets as library
 from npticket.export import sparse as export
@@ -15,6 +14,7 @@ from npticket.export.sparse import Compact, Grouped, load_sparse, to_sparse
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, ReLU
 from npticket.prune import dense_masks, prune_layerwise, random_scores
 from npticket.streams import streams
+from npticket.testing.strategies import pruned_nets, rates, seeds
 from npticket.tickets import rewind
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import seeds
 from test_experiment import SMALL, data, experiment
 from test_figures import drawn  # noqa: F401 - drawn is a fixture
 
@@ -42,6 +41,7 @@ from npticket.report.figures import draw
 from npticket.scopes import ByUnits
 from npticket.streams import streams
 from npticket.task import CLASSIFY
+from npticket.testing.strategies import seeds
 from npticket.units import multiply_adds
 
 RECIPES = (LENET_UNITS, LENET_WEIGHTS, RESNET_8, RESNET_56_B)

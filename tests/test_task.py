@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases import of_trial, set_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import of_trial, optimizers, seeds, set_to, trial_counts
 from strict import strict
 from test_train import same
 
@@ -20,6 +20,7 @@ from npticket.prune import Layerwise, Rule, dense_masks, random_scores
 from npticket.record import join_trials
 from npticket.streams import Place, streams
 from npticket.task import CLASSIFY, LOSS, Measure, Task, mean_over_examples, misfit
+from npticket.testing.strategies import optimizers, seeds, trial_counts
 from npticket.tickets import rewind
 from npticket.train import Setting, evaluate, fit
 

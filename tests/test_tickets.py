@@ -6,9 +6,9 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
+from cases import paper_rates
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import datasets, optimizers, paper_rates, seeds, thetas, tickets
 
 from npticket.datasets import Dataset, Split
 from npticket.layers import Chain, Dense
@@ -18,7 +18,9 @@ from npticket.params import Params
 from npticket.prune import Layerwise, Rule, dense_masks, density, magnitude
 from npticket.streams import Place
 from npticket.task import CLASSIFY
-from npticket.tickets import Round, check_magnitude, check_round, find_tickets, rewind
+from npticket.testing import check_magnitude, check_round
+from npticket.testing.strategies import datasets, optimizers, seeds, thetas, tickets
+from npticket.tickets import Round, find_tickets, rewind
 from npticket.train import Setting, fit
 
 
@@ -78,18 +80,18 @@ def test_check_round_and_check_magnitude_can_fail():
         return copy
 
     for broken, message in (
-        (dataclasses.replace(third, start=changed(third.start, 0, 2, 3.5)), "trial 0: a survivor does not start"),
-        (dataclasses.replace(third, start=changed(third.start, 1, 3, 1.0)), r"trial 1: .* not exactly 0 at the start"),
-        (dataclasses.replace(third, end=changed(third.end, 0, 1, -0.0)), r"trial 0: .* not exactly 0 at the end"),
-        (dataclasses.replace(first, start=theta0), "start shares memory with theta0"),
-        (dataclasses.replace(first, end=theta0.like(theta0.flat[:])), "end shares memory with theta0"),
+        (dataclasses.replace(third, start=changed(third.start, 0, 2, 3.5)), "survivors start at theta0.* a/W, trial 0"),
+        (dataclasses.replace(third, start=changed(third.start, 1, 3, 1.0)), "exactly 0 at the start.* a/W, trial 1"),
+        (dataclasses.replace(third, end=changed(third.end, 0, 1, -0.0)), "exactly 0 at the end.* a/W, trial 0"),
+        (dataclasses.replace(first, start=theta0), "shares memory with theta0.* start"),
+        (dataclasses.replace(first, end=theta0.like(theta0.flat[:])), "shares memory with theta0.* end"),
     ):
         with pytest.raises(AssertionError, match=message):
             check_round(broken, theta0, second if broken.index else None)
-    with pytest.raises(AssertionError, match="trial 0: a pruned weight came back"):
+    with pytest.raises(AssertionError, match=r"masks only shrink.* a/W, trial 0"):
         check_round(first, theta0, second)  # the dense round is sound by itself, but not after a pruned one
     wrong_end = dataclasses.replace(second, end=second.end.like(second.end.flat[:, ::-1].copy()))
-    with pytest.raises(AssertionError, match="larger than one that stayed"):
+    with pytest.raises(AssertionError, match=r"larger than one that stays.* a/W, trial 0"):
         check_magnitude(third, wrong_end)
 
 

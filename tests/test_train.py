@@ -8,8 +8,8 @@ from inspect import signature
 
 import numpy as np
 import pytest
+from cases import of_trial, set_to
 from hypothesis import given, settings
-from strategies import fits, of_trial, set_to
 
 from npticket import backend, train
 from npticket.datasets import DataError, Dataset, Split, epoch_order
@@ -23,6 +23,7 @@ from npticket.prune import dense_masks
 from npticket.record import join_trials
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
+from npticket.testing.strategies import fits
 from npticket.train import DivergedError, Setting, evaluate, fit
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import rates, seeds, unit_nets
 
 from npticket import nets
 from npticket.experiments.parts import Experiment
@@ -18,6 +17,7 @@ from npticket.papers.lottery_ticket.recipes import LENET
 from npticket.prune import Rule, dense_masks, magnitude
 from npticket.scopes import ByUnits
 from npticket.streams import streams
+from npticket.testing.strategies import rates, seeds, unit_nets
 from npticket.tickets import rewind
 from npticket.units import Ends, Units, multiply_adds
 

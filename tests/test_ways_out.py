@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from oracles import convolve, pool
-from strategies import seeds, unit_nets
 
 from npticket import nets
 from npticket.export import FORMATS, csr, from_state_dict, load_weights, save_weights, state_dict
@@ -17,6 +16,7 @@ from npticket.nets import Net
 from npticket.params import Params
 from npticket.prune import dense_masks
 from npticket.streams import streams
+from npticket.testing.strategies import seeds, unit_nets
 from npticket.tickets import rewind
 
 ALL_NETS = {

@@ -31,6 +31,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def __repr__(self) -> str:
+        return f"Split({len(self)} inputs of shape {self.inputs.shape[1:]})"
+
     def take(self, index: Array) -> "Split":
         return Split(self.inputs[index], self.targets[index])
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from npticket.backend import Json
 from npticket.export.layout import state_dict
 from npticket.layers import (
     AveragePool,
@@ -66,7 +67,7 @@ class _Graph:
     def __init__(self, nodes: "list[NodeProto]", arrays: set[str]) -> None:
         self._nodes, self._arrays = nodes, arrays
 
-    def _node(self, kind: str, name: str, *inputs: str, **attributes: float | list[int]) -> str:
+    def _node(self, kind: str, name: str, *inputs: str, **attributes: Json) -> str:
         from onnx import helper
 
         self._nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))

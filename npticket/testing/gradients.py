@@ -1,0 +1,138 @@
+"""The gradient check: a backward pass against central differences, <dy, J v> = <J^T dy, v>, in float64."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from npticket.params import Params
+from npticket.protocols import Backward, Layer
+from npticket.streams import Place, TrainingStep
+from npticket.testing.laws import close, of, require, require_same
+
+DIRECTIONS = 20  # are tried, at most
+ALONE = 1e-12  # the product of a stack may be rounded otherwise than one alone
+
+
+def check_gradient(
+    layer: Layer,
+    x: np.ndarray,
+    seed: int = 0,
+    *,
+    theta: Params | None = None,
+    training: bool = False,
+    tolerance: float = 1e-6,
+) -> None:
+    """Hold a layer, or the body of a network, to its gradient. Call it on random inputs of the shapes that it takes.
+
+    x (T, B, ...) in float64. `theta` are the parameters, of T trials (default: drawn from N(0, 1), buffers from
+    [0.5, 2]). `training` runs the layer as in a training step: matters to batch normalisation and dropout.
+
+    The laws: `init` draws what the layout says; the backward pass writes every gradient, and none of buffers; each is
+    that of central differences, for every parameter and for x, trial by trial, up to `tolerance` of its norm; it is
+    the same where nobody needs dx; and a trial among others comes to what it comes to alone. Raises AssertionError
+    naming law, parameter and trial, and ValueError for inputs that are not float64.
+    """
+    if x.dtype != np.float64 or x.ndim < 3:
+        raise ValueError(f"a gradient is checked at inputs (T, B, ...) in float64, got {x.dtype} of shape {x.shape}")
+    _check_init(layer)
+    rng = np.random.default_rng(seed)
+    theta = drawn(layer, len(x), rng) if theta is None else theta
+
+    def forward(theta: Params, x: np.ndarray, first: int = 0) -> tuple[np.ndarray, Backward]:
+        step = TrainingStep(Place(trials=range(first, first + len(x))), 0) if training else None
+        return layer.forward(theta.copy().tree, x, step)  # of a copy: running statistics move
+
+    y, backward = forward(theta, x)
+    dy, grads = rng.normal(size=y.shape), _unwritten(theta)
+    dx = backward(dy, grads.tree)
+    _check_written(grads)
+    for t in range(len(x)):
+        alone, _ = forward(theta.trial(t), x[t : t + 1], t)
+        require("trials never touch each other", close(alone[0], y[t], ALONE), of("y", t), found=y[t], alone=alone[0])
+    _check_directions(lambda theta, x: forward(theta, x)[0], (theta, x), (grads, dx), dy, (rng, tolerance))
+    without = _unwritten(theta)
+    forward(theta, x)[1](dy, without.tree, need_dx=False)
+    require_same("gradients do not depend on need_dx", without, grads, tolerance=ALONE)
+
+
+def directional_error(
+    function: Callable[[np.ndarray], np.ndarray | float],
+    gradient: np.ndarray,
+    point: np.ndarray,
+    rng: np.random.Generator,
+    dy: np.ndarray | float = 1.0,
+    eps: float = 1e-6,
+) -> float:
+    """Return how far <gradient, d> is from the central difference of <dy, function> along a random direction d.
+
+    It is relative to the gradient's norm, or to what differences can tell where that is nearly 0. Where a kink of a
+    ReLU lies within eps of the point, central differences at eps and eps / 2 disagree; then another direction is
+    tried. Raises AssertionError if they do so in 20 directions.
+    """
+    least = 1e-3 * (1 + float(np.linalg.norm(dy) * np.linalg.norm(function(point))))
+    for _ in range(DIRECTIONS):
+        d = rng.normal(size=point.shape)
+        d /= np.linalg.norm(d)
+        wide, narrow = (
+            float(np.sum((function(point + e * d) - function(point - e * d)) * dy)) / (2 * e) for e in (eps, eps / 2)
+        )
+        scale = max(least, abs(wide), float(np.linalg.norm(gradient)))
+        if abs(wide - narrow) < 1e-6 * scale:
+            return abs(float((gradient * d).sum()) - narrow) / scale
+    raise AssertionError(f"central differences did not settle in any of {DIRECTIONS} directions")
+
+
+def drawn(layer: Layer, trials: int, rng: np.random.Generator) -> Params:
+    """Parameters for a gradient check, (T, P) in float64: from N(0, 1), and buffers from [0.5, 2]."""
+    theta = Params.empty(layer.layout, trials, np.float64)
+    theta.flat[...] = rng.normal(size=theta.flat.shape)
+    for name in theta.buffers:
+        theta[name][...] = rng.uniform(0.5, 2, theta[name].shape)
+    return theta
+
+
+def _check_init(layer: Layer) -> None:
+    found = {name: np.shape(value) for name, value in layer.init(np.random.default_rng(0)).items()}
+    said = {name: tuple(shape) for name, shape in layer.layout.items()}
+    require(f"init draws what the layout says, {said}", found == said, f"it draws {found}")
+
+
+def _unwritten(theta: Params) -> Params:
+    """Where gradients go: NaN, so that whatever is not written stays visible; 0 for buffers, as engines have it."""
+    grads = theta.like(np.full_like(theta.flat, np.nan))
+    for name in grads.buffers:
+        grads[name][...] = 0
+    return grads
+
+
+def _check_written(grads: Params) -> None:
+    for name in grads:
+        for t, each in enumerate(grads[name]):
+            if name in grads.buffers:
+                require("buffers take no gradient", each == 0, of(name, t), gradient=each)
+            else:
+                require("every gradient is written", ~np.isnan(each), of(name, t), gradient=each)
+
+
+def _check_directions(
+    function: Callable[[Params, np.ndarray], np.ndarray],
+    point: tuple[Params, np.ndarray],
+    gradients: tuple[Params, np.ndarray],
+    dy: np.ndarray,
+    how: tuple[np.random.Generator, float],
+) -> None:
+    """Each parameter of each trial by itself, so that a small one cannot hide behind a large one; and x."""
+    (theta, x), (grads, dx), (rng, tolerance) = point, gradients, how
+
+    def along(name: str, t: int, values: np.ndarray) -> np.ndarray:
+        changed, inputs = theta.copy(), x.copy()
+        (changed[name] if name in theta else inputs)[t] = values
+        return function(changed, inputs)
+
+    for name in ["x", *(name for name in theta if name not in theta.buffers)]:
+        values, gradient = (theta[name], grads[name]) if name in theta else (x, dx)
+        for t in range(len(x)):
+            error = directional_error(partial(along, name, t), gradient[t], values[t], rng, dy)
+            shown = {"disagreement": np.array(error), "gradient": gradient[t], "values": values[t]}
+            require("backward is the gradient of forward", error < tolerance, of(name, t), **shown)

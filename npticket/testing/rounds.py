@@ -1,0 +1,47 @@
+"""The laws of iterative pruning, for the rounds that `find_tickets`, or a loop of one's own, comes to."""
+
+import numpy as np
+
+from npticket.backend import to_host
+from npticket.params import Params
+from npticket.testing.laws import close, of, require
+from npticket.tickets import Round
+
+
+def check_round(round: Round, theta0: Params, previous: Round | None = None) -> None:
+    """Raise AssertionError, naming law, parameter and trial, if `round` breaks a law of iterative pruning.
+
+    The laws: start is theta0 where it survives and 0 elsewhere, bit for bit, biases included; end is exactly 0 where
+    pruned; nothing shares memory with theta0; and, given the `previous` round, masks only shrink.
+    """
+    number = f"round {round.index}"
+    for params, what in ((round.start, "start"), (round.end, "end"), (round.masks, "masks")):
+        shared = np.shares_memory(to_host(params.flat), to_host(theta0.flat))
+        require("nothing shares memory with theta0", not shared, f"{what}, {number}")
+    for name in theta0:
+        for t in range(theta0.trials):
+            where = of(name, t, number)
+            mask, initial, start, end = (
+                to_host(params[name][t]) for params in (round.masks, theta0, round.start, round.end)
+            )
+            same = close(start, initial) | ~mask
+            require("survivors start at theta0", same, where, start=start, theta0=initial, mask=mask)
+            for values, what in ((start, "start"), (end, "end")):
+                zero = mask | close(values, np.zeros_like(values))
+                require(f"pruned weights are exactly 0 at the {what}", zero, where, values=values, mask=mask)
+            if previous is not None:
+                before = to_host(previous.masks[name][t])
+                require("masks only shrink", before | ~mask, where, before=before, mask=mask)
+
+
+def check_magnitude(round: Round, previous: Round) -> None:
+    """Raise AssertionError if a weight went that was larger, at the previous round's end, than one of its parameter
+    and trial that stayed: what holds when pruning is by magnitude, layer by layer or globally."""
+    for name in round.masks:
+        for t in range(round.masks.trials):
+            before, after = to_host(previous.masks[name][t]), to_host(round.masks[name][t])
+            trained = abs(to_host(previous.end[name][t]))
+            least = trained[after].min(initial=np.inf)
+            small = ~(before & ~after & (trained > least))
+            where = of(name, t, f"round {round.index}")
+            require("no weight goes that is larger than one that stays", small, where, end=trained, mask=after)
