@@ -131,7 +131,7 @@ def test_nobody_can_take_along_what_a_measure_does_not_leave(patient):
         yield Run(1, ticket, {"masks": left["masks"]} if patient else {})
 
     parts = merged(PARTS, Parts(series={"counted": Series(measures), "after": Series(after)}))
-    with pytest.raises(RecipeError, match="the series after takes its masks from counted"):
+    with pytest.raises(RecipeError, match="the series after needs round 0 of counted, which does not train it"):
         planned(replace(COUNTED, series=("winning_ticket", "counted", "after")), parts.series)
 
 

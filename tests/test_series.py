@@ -117,7 +117,7 @@ def test_a_series_that_waits_for_what_nobody_trains_is_refused():
         yield Done("winning_ticket", recipe.rounds)
 
     mine = merged(PARTS, Parts(series={"impatient": Series(impatient)}))
-    with pytest.raises(RecipeError, match="the series impatient takes its masks from winning_ticket"):
+    with pytest.raises(RecipeError, match="the series impatient needs round 3 of winning_ticket, which does not"):
         planned(replace(SMALL, series=("winning_ticket", "impatient")), mine.series)
 
 

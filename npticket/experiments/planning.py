@@ -27,7 +27,9 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Meas
                     runs[key] = asked
     for key, name in awaited.items():
         if not isinstance(runs.get(key), Run):
-            raise RecipeError(f"the series {name} takes its masks from {key.series}, which is not among them")
+            lacking = f"round {key.round} of {key.series}, which does not train it"
+            missing = f"{key.series}, which is not among them"
+            raise RecipeError(f"the series {name} needs {lacking if key.series in recipe.series else missing}")
     return runs
 
 

@@ -25,7 +25,7 @@ from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
-from npticket.experiments.series import Key, Run
+from npticket.experiments.series import Key, Measure, Run
 from npticket.files import write
 
 TABLES_EVERY = 10.0  # seconds between writings of the tables, at least: they grow with every run
@@ -48,7 +48,7 @@ class Store(AbstractContextManager["Store"]):
         self.folder, self.runs = Path(folder), planned(recipe, experiment.parts.series)
         self._order = {series: i for i, series in enumerate(recipe.series)}
         self._next_tables = 0.0
-        directory.check_free(self.folder)
+        directory.check_free(self.folder, {key.series for key, run in self.runs.items() if isinstance(run, Measure)})
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         self._lock = directory.lock(self.folder / ".lock")
         try:

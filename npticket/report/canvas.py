@@ -148,10 +148,10 @@ def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
     figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(picture.legend)))  # the panels keep theirs
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{picture.stem}.png", folder / f"{picture.stem}.svg"
+    with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(svg) as file:
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "npticket"})
     with writing(png) as file:
         figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
-    with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(svg) as file:
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return [png, svg]
 
 

@@ -22,7 +22,7 @@ from npticket.report.figures import Sweep
 from npticket.report.quantities import Made, Quantity, after, first, legend
 from npticket.report.views import NEAR
 
-BLOCK = re.compile(r"(<!-- (\w+: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (results: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)(.*?)(<!-- -->)", re.DOTALL)
 BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "? "}  # who was cut short
 QUANTITIES: dict[str, Made] = {
@@ -32,14 +32,18 @@ QUANTITIES: dict[str, Made] = {
 
 
 def filled(page: str, blocks: Mapping[str, str]) -> str:
-    """Return the page with its blocks as they are now; StoreError names one that there is not."""
+    """Return the page with its blocks as they are now; StoreError names one that there is not.
+
+    Blocks are comments that begin with the same word as one of `blocks`, results: or another; others are let be.
+    """
+    word = "|".join({re.escape(name.partition(":")[0]) for name in blocks})
 
     def block(mark: re.Match[str]) -> str:
         if mark[2] not in blocks:
             raise StoreError(f"there is nothing called {mark[2]!r} for a page; there are {', '.join(blocks)}")
         return f"{mark[1]}\n{blocks[mark[2]]}\n\n{mark[3]}"
 
-    return BLOCK.sub(block, page)
+    return re.sub(BLOCK.pattern.replace("results", f"(?:{word})"), block, page, flags=re.DOTALL)
 
 
 def counted(page: str, outcomes: Mapping[str, Outcome]) -> str:
