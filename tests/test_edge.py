@@ -326,6 +326,17 @@ def test_the_folder_is_synced_after_the_name_is_there(monkeypatch, tmp_path):
         files.write(tmp_path / "f", b"x")
 
 
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [(OSError(errno.EIO, "Input/output error"), errno.EIO), (OSError("100 requested and 8 written"), errno.ENOSPC),
+     (OSError("it is not what was written"), None), (OSError(), None)],
+)  # fmt: skip
+def test_an_error_of_the_system_keeps_its_number_and_gets_a_name(error, number):
+    with pytest.raises(OSError, match=r"a/b") as named, files.naming(Path("a/b")):
+        raise error
+    assert named.value.errno == number and all(str(word) in str(named.value) for word in error.args)
+
+
 # What is not ours
 
 FOREIGN = {

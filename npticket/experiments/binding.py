@@ -17,7 +17,7 @@ import numpy as np
 from npticket.backend import Json
 from npticket.experiments.directory import RUN
 from npticket.experiments.files import StoreError, check_run
-from npticket.experiments.growth import GROWS, WORDS
+from npticket.experiments.growth import GROWS, WORDS, canonical
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe, to_json
@@ -112,13 +112,7 @@ def digest(value: Json) -> str:
     """Return the SHA-256 of an array's bytes, or of JSON in which 1 and 1.0 are the same."""
     if isinstance(value, np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()
-    same = json.loads(json.dumps(value), parse_float=_whole)
-    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
-
-
-def _whole(text: str) -> float:
-    number = float(text)
-    return int(number) if number.is_integer() else number
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def packed(run: Mapping[str, np.ndarray], origin: Origin) -> bytes:

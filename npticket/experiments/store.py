@@ -7,6 +7,7 @@ runs, <series>.csv from the measures of a series, so an experiment that was kill
 more is asked, too; what is in the middle of its training has a checkpoint (.checkpoints/) meanwhile.
 """
 
+import json
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -20,6 +21,7 @@ from npticket.experiments import directory, measured, tables
 from npticket.experiments.binding import ORIGIN, RunFiles, digest
 from npticket.experiments.files import StoreError, read_json, write_json
 from npticket.experiments.growth import refusal
+from npticket.experiments.machine import MACHINE
 from npticket.experiments.manifest import Manifest
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
@@ -88,8 +90,12 @@ class Store(AbstractContextManager["Store"]):
         return self._runs[key][what]
 
     def add(self, key: Key, run: Mapping[str, Array]) -> None:
-        """Keep a finished run, and now and then bring the tables up to date."""
-        self._keep(key, {name: np.asarray(value) for name, value in run.items()}, self._manifest.here)
+        """Keep a finished run, and now and then bring the tables up to date; a worker's says which machine made it."""
+        arrays = {name: np.asarray(value) for name, value in run.items() if name != MACHINE}
+        machine = self._manifest.made_on(json.loads(str(run.get(MACHINE, "{}"))))
+        if machine not in (makers := self._makers()):
+            self._manifest.write({machine: 0, **makers}, self._chosen())
+        self._keep(key, arrays, machine)
         if time.monotonic() > self._next_tables:
             self.write_tables()
 
