@@ -165,7 +165,10 @@ class File:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of a file, each read when it is asked for; ValueError if there is more in it than it is large."""
+    """The arrays of a file, each read when it is asked for; ValueError if there is more in it than it is large.
+
+    Unlike reading.read_npz, as these may be hundreds of megabytes, have booleans, and names that an optimizer chooses.
+    """
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
             raise ValueError("it is compressed")
