@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # of a file system that cannot sync folders
+
+FEWER = re.compile(r"\d+ requested and \d+ written")  # NumPy's error, without a number, when a disk is full
 
 
 def write(path: str | Path, content: bytes) -> None:
@@ -36,7 +39,7 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        _sync(path.parent)
+        sync(path.parent)
 
 
 @contextmanager
@@ -44,11 +47,14 @@ def naming(path: Path) -> Iterator[None]:
     """Let an OSError name `path`: those of writing to an open file name nothing, and NumPy's do not say why."""
     try:
         yield
-    except OSError as error:  # NumPy's, without a number: fewer bytes were written than it wanted
-        raise OSError(error.errno or errno.ENOSPC, error.strerror or str(error), str(path)) from error
+    except OSError as error:
+        full = error.errno is None and FEWER.search(str(error))
+        if error.errno is None and not full:
+            raise OSError(f"{path}: {error}") from error
+        raise OSError(errno.ENOSPC if full else error.errno, error.strerror or str(error), str(path)) from error
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Bring a folder's names to the disk: without it, a file that was renamed may be lost with the power."""
     if os.name != "posix":
         return

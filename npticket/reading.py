@@ -1,5 +1,6 @@
 """What comes from outside: files of any content, read within bounds or refused in a sentence that names them."""
 
+import io
 import math
 import os
 import re
@@ -79,6 +80,14 @@ def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]
     except BROKEN as error:
         raise UnreadableError(f"{path} cannot be read: {error or type(error).__name__}") from error
     return found
+
+
+def check_array(name: str, array: np.ndarray, most: int) -> None:
+    """Raise ValueError unless `read_npz` would give back an array that is written under this name."""
+    np.lib.format.write_array(file := io.BytesIO(), array, allow_pickle=False)
+    if (size := len(data := file.getvalue())) > most + HEADER:
+        raise ValueError(f"{name} would take {size:,} bytes, expected at most {most:,}")
+    _array(name, data)
 
 
 def _array(name: str, data: bytes) -> np.ndarray:

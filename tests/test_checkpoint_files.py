@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,31 @@ def test_a_link_is_not_followed(tmp_path):
     (tmp_path / ".checkpoints").symlink_to(tmp_path)
     with pytest.raises(StoreError, match="is a link"):
         checkpoints.beside(tmp_path, LENET, {"machine": {}, "data": {"sha256": ""}})
+
+
+def test_it_does_not_depend_on_what_no_run_depends_on(tmp_path):
+    described = {"machine": {"cpu": "a Xeon", "python": "3.11"}, "data": {"sha256": ""}}
+    same = replace(LENET, source="elsewhere", trials=1, rounds=9, series=("winning_ticket",))
+    origins = [checkpoints.beside(tmp_path, recipe, described).origin for recipe in (LENET, same)]
+    described["machine"] |= {"python": "3.13", "jobs": 9}
+    assert origins[0] == origins[1] == checkpoints.beside(tmp_path, LENET, described).origin
+    assert origins[0] != checkpoints.beside(tmp_path, replace(LENET, seed=1), described).origin
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_where_folders_cannot_be_synced_nobody_is_warned(number, tmp_path, monkeypatch):
+    real = os.fsync
+
+    def fsync(file):
+        if os.path.isdir(f"/proc/self/fd/{file}"):
+            raise OSError(number, os.strerror(number))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        saved(tmp_path / "there")
+    assert bool(said) == (number == errno.EIO)
 
 
 def test_it_is_bound_to_its_run_and_to_the_machine(tmp_path, monkeypatch):

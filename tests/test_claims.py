@@ -435,6 +435,10 @@ def test_what_was_measured_is_judged_of_all_trials_and_after_the_papers_number_o
     assert judged("two-groups-fc2", {"lenet-mnist": short}).reason == "3,000 of 50,000 steps"
     other = replace(whole, measured={"weights": [r for r in whole.measured["weights"] if r["layer"] != "fc2/W"]})
     assert judged("two-groups-fc2", {"lenet-mnist": other}).reason == "there is no initial value of fc2/W"
+    for changed in ({"what": 3}, {"low": "near 0"}):
+        rows = [{name: v for name, v in (r | changed).items() if v != 3} for r in whole.measured["weights"]]
+        verdict = judged("two-groups-fc2", {"lenet-mnist": replace(whole, measured={"weights": rows})})
+        assert verdict.status == UNKNOWN and "weights.csv has other columns than it should (" in verdict.reason
 
 
 def cut_short(round, series="winning_ticket"):

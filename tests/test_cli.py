@@ -217,6 +217,26 @@ def test_a_value_of_a_sweep_that_diverges_does_not_stop_the_others(small, capsys
     assert len(outcome(Path("runs/lenet-sgd/0.1"), PARTS).results) == 4
 
 
+def test_a_sweep_over_data_loads_those_of_each_recipe_once(small, capsys):
+    paper, loaded = on_noise(LIBRARY.papers[0]), []
+    of = {"clean": Part("mnist"), "clean-again": Part("mnist"), "noisy": Part("fashion_mnist")}
+    one = next(iter(paper.sweeps["lenet-sgd"].recipes.values()))
+    recipes = {name: replace(one, name=name, data=data) for name, data in of.items()}
+
+    class Noisy(Small):
+        @property
+        def parts(self):
+            of = {n: lambda folder, seed, n=n: loaded.append(n) or data(len(n)) for n in ("mnist", "fashion_mnist")}
+            return replace(super().parts, data=of)
+
+    sweep = replace(paper.sweeps["lenet-sgd"], name="data", recipes=recipes)
+    library = Noisy((replace(paper, sweeps={"data": sweep}, claims=()),))
+    assert cli.main(["run", "data", *FEW], library) == 0
+    assert loaded == ["mnist", "fashion_mnist"]
+    of = {name: json.loads(Path(f"runs/data/{name}/manifest.json").read_text())["data"]["sha256"] for name in recipes}
+    assert of["clean"] == of["clean-again"] != of["noisy"]
+
+
 def test_two_directories_of_one_experiment_cannot_be_judged_together(small, capsys):
     for out in ("all/a", "all/b"):
         assert small("run", "lenet-mnist", *FEW, "--series", "winning_ticket", "--out", out) == 0
@@ -234,6 +254,7 @@ def test_two_directories_of_one_experiment_cannot_be_judged_together(small, caps
         (["run", "lenet-mnist", "--jobs", "0"], "--jobs must be at least 1, got 0"),
         (["run", "lenet-mnist", "--jobs", "2", "--backend", "cupy"], "use --jobs 1 with --backend cupy"),
         (["run", "lenet-mnist", "--series", "winning_ticket,luck"], "there is no series 'luck'"),
+        (["run", "lenet-mnist", "--series", ""], "there is no series ''"),
         (["run", "lenet-mnist", "--data", "/nonexistent"], "the data folder /nonexistent does not exist"),
         (["show", "nowhere"], "nowhere holds no experiment"),
         (["figures", "."], "holds no experiment"),
@@ -257,6 +278,12 @@ def test_too_little_memory_ends_with_status_2_and_a_sentence(small, monkeypatch,
     monkeypatch.setattr(commands, "run", full)
     assert small("run", "lenet-mnist", *FEW) == 2
     assert capsys.readouterr().err == "error: one network does not fit\n"
+
+
+def test_a_broken_recipe_of_a_directory_is_refused_before_it_is_scaled(tmp_path, capsys):
+    write_json(tmp_path / "recipe.json", to_json(replace(LENET, schedule=Part("step_drops", drops=[1, 2]))))
+    assert cli.main(["run", str(tmp_path), "--steps", "4"]) == 2
+    assert "do not suit the schedule step_drops" in capsys.readouterr().err
 
 
 def test_a_broken_recipe_file_is_refused_by_field(tmp_path, capsys):

@@ -253,9 +253,10 @@ def test_planted_links_are_not_followed(experiment, tmp_path):
     assert cli.main(["verify", str(experiment)]) == 2  # a link that leads nowhere is none of ours
     (experiment / "claims.json").unlink()
     assert cli.main(["verify", str(experiment)]) in (0, 1)
+    assert cli.main(["figures", str(experiment)]) == 2
+    (experiment / "figures" / "early_stopping.png").unlink()
     assert cli.main(["figures", str(experiment)]) == 0
     run.run(RECIPE, PARTS, experiment, data())
-    assert not (experiment / "figures" / "early_stopping.png").is_symlink()
     assert not (experiment / ".data").is_symlink()
     (experiment / ".lock").unlink()
     (experiment / ".lock").symlink_to(tmp_path / "made by lock")
@@ -325,12 +326,24 @@ def test_the_folder_is_synced_after_the_name_is_there(monkeypatch, tmp_path):
         files.write(tmp_path / "f", b"x")
 
 
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [(OSError(errno.EIO, "Input/output error"), errno.EIO), (OSError("100 requested and 8 written"), errno.ENOSPC),
+     (OSError("it is not what was written"), None), (OSError(), None)],
+)  # fmt: skip
+def test_an_error_of_the_system_keeps_its_number_and_gets_a_name(error, number):
+    with pytest.raises(OSError, match=r"a/b") as named, files.naming(Path("a/b")):
+        raise error
+    assert named.value.errno == number and all(str(word) in str(named.value) for word in error.args)
+
+
 # What is not ours
 
 FOREIGN = {
     "runs/lenet-demo/results.csv": "theirs", "runs/model.npz": "theirs", "figures/cat.jpg": "theirs",
     "figures/dog.png": "theirs", "recipe.json": '{"flour": 500}', "manifest.json": "{}", "results.csv": "a,b\n1,2\n",
     "curves.csv": "", "claims.json": '["I am"]', "claims.md": "# Claims", "figures": "a file", "runs": "a file",
+    ".data/precious.txt": "theirs", ".checkpoints/model.pt": "theirs", ".checkpoints/run/model.npz": "theirs",
 }  # fmt: skip
 
 
@@ -341,10 +354,52 @@ def test_what_is_not_an_experiments_is_neither_moved_nor_overwritten(name, conte
     path.write_text(content)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for touch in (set_aside, check_free, lambda folder: run.run(RECIPE, PARTS, folder, data())):
+        if touch is set_aside and name.startswith(".data"):
+            continue  # which has nothing to set aside
         with pytest.raises((StoreError, RecipeError), match=rf"{Path(name).parts[0]}|has results but no runs|steps"):
             touch(tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert [path.name for path in tmp_path.iterdir()] == [Path(name).parts[0]]
+
+
+@pytest.mark.parametrize("name", ["runs", "figures", ".checkpoints"])
+def test_links_in_the_place_of_folders_are_not_followed(name, experiment, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for folder in (experiment, tmp_path / "new"):
+        folder.mkdir(exist_ok=True)
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(StoreError, match=f"{folder}/{name} is there already"):
+            run.run(RECIPE, PARTS, folder, data())
+    assert not list((tmp_path / "elsewhere").iterdir()) and len(list((tmp_path / "new").iterdir())) == 1
+    if name == "figures":
+        assert cli.main(["figures", str(experiment)]) == 2
+
+
+def test_a_table_called_like_a_measures_is_not_overwritten(experiment, tmp_path):
+    with_weights = replace(RECIPE, series=("winning_ticket", "random_reinit", "weights"))
+    for folder in (experiment, tmp_path / "new"):
+        folder.mkdir(exist_ok=True)
+        (folder / "weights.csv").write_text("kg\n80\n")
+        with pytest.raises(StoreError, match=r"weights\.csv is there already"):
+            run.run(with_weights, PARTS, folder, data())
+        assert (folder / "weights.csv").read_text() == "kg\n80\n"
+        check_free(folder, ["other"])
+
+
+def test_checkpoints_and_figures_of_a_killed_command_are_ours(tmp_path):
+    (tmp_path / ".checkpoints" / (32 * "a")).mkdir(parents=True)
+    for ending in ("npz", "npz.x.partial"):
+        (tmp_path / ".checkpoints" / (32 * "a") / f"{32 * 'b'}.{ending}").touch()
+    (tmp_path / "figures").mkdir()
+    svg = tmp_path / "figures" / "curves.svg"
+    svg.write_text("<svg><dc:title>npticket</dc:title></svg>")
+    check_free(tmp_path)
+    svg.write_text("<svg>my cat</svg>")
+    with pytest.raises(StoreError, match="figures is there already"):
+        check_free(tmp_path)
+    svg.with_suffix(".png").touch()
+    check_free(tmp_path)
 
 
 def test_the_demo_leaves_a_folder_with_other_experiments_alone(experiment, tmp_path):
@@ -354,7 +409,7 @@ def test_the_demo_leaves_a_folder_with_other_experiments_alone(experiment, tmp_p
     done = subprocess.run(demo, cwd=tmp_path, capture_output=True, text=True, env=environment())
     assert done.returncode == 2
     assert done.stderr == (
-        "error: runs is there already and not of an experiment of npticket: choose another directory\n"
+        "error: runs is there already and not of an experiment of npticket: move it away, or choose another directory\n"
     )
     assert (tmp_path / "runs" / "mine" / "results.csv").exists() and len(list(tmp_path.iterdir())) == 1
 
@@ -395,6 +450,17 @@ def test_claims_and_publications_overwrite_no_foreign_file(experiment, tmp_path,
     assert cli.main(["publish", str(experiment), str(goal)]) == 2
     assert "results.csv is there already" in capsys.readouterr().err
     assert [path.name for path in goal.iterdir()] == ["results.csv"]
+
+
+def test_figures_of_others_are_not_drawn_over(experiment, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    for folder, name in ((experiment / "figures", "figures"), (tmp_path / "goal", "publish")):
+        folder.mkdir()
+        (folder / "early_stopping.png").write_text("theirs")
+        assert cli.main([name, str(experiment), str(folder)][: 3 if name == "publish" else 2]) == 2
+        said = "early_stopping.png would be overwritten" if name == "publish" else "figures is there already"
+        assert said in capsys.readouterr().err
+        assert [path.read_text() for path in folder.iterdir()] == ["theirs"]
 
 
 # Signals
@@ -440,6 +506,7 @@ def test_what_a_killed_process_leaves_goes_at_the_next_start_and_nobody_elses(as
         process.kill()
         process.communicate()
         mine = tmp_path / "mine"
+        shutil.copy(mine / "recipe.json", beside)
         (mine / "runs" / f".x.npz.{8 * '0f'}.partial").touch()
         (mine / f".results.csv.{8 * '0f'}.partial").touch()
         (mine / ".mine.partial").touch()  # not one of ours

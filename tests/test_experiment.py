@@ -409,7 +409,10 @@ def test_what_is_finished_is_kept_whatever_happens_beside_it(tmp_path, monkeypat
 
     few = replace(SMALL, series=("winning_ticket",), rounds=1)
     monkeypatch.setattr(run, "Workers", lambda *_: AtOnce())
-    for error, raised in ((DivergedError("too hot"), DivergedError), (BrokenExecutor("gone"), RuntimeError)):
+    for error, raised in (
+        (DivergedError("too hot"), DivergedError), (BrokenExecutor("gone"), RuntimeError),
+        (MemoryError("too large"), MemoryError), (OSError("no room"), OSError),
+    ):  # fmt: skip
         outcomes[:] = [error]
         folder = tmp_path / raised.__name__
         with pytest.raises(raised):

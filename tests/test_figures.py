@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from npticket.experiments.files import StoreError
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket import PLOTS
@@ -232,6 +233,28 @@ def test_a_paper_without_figures_of_its_own_has_all_series_in_some(tmp_path, dra
     assert "51.2 %, random reinit" in legend(drawn["curves"])
 
 
+@pytest.mark.parametrize("name", ["a" * 180, r"a$\frac$b", "^_$$"])
+def test_whatever_a_series_is_called_its_legend_shows_it(name, tmp_path, drawn):
+    assert figures.draw(outcome(("winning_ticket", name)), tmp_path)
+    assert name.replace("_", " ") in legend(drawn["at_the_end"])
+    drawn["at_the_end"].draw_without_rendering()
+
+
+class Weights:
+    def pictures(self, outcome, points):
+        figure, (axes,) = canvas.panels(1)
+        axes.plot([row["layer"] + 1 for row in outcome.measured["weights"]], label="layers")
+        yield canvas.Picture("weights", figure)
+
+
+@pytest.mark.parametrize("row", [{"unit": 1}, {"layer": "fc1"}])
+def test_a_table_of_measures_that_cannot_be_drawn_is_named(row, tmp_path, drawn):
+    good = {"weights": [{"trial": 0, "round": 0, "layer": 1}]}
+    assert figures.draw(replace(outcome(), measured=good), tmp_path, [Weights()])
+    with pytest.raises(StoreError, match=r"cannot be drawn of weights\.csv \((KeyError|TypeError): .*run the same"):
+        figures.draw(replace(outcome(), measured={"weights": [row]}), tmp_path, [Weights()])
+
+
 def test_a_paper_may_bring_a_kind_of_figure_of_its_own(tmp_path, drawn):
     class Histogram:
         def pictures(self, outcome, points):
@@ -269,6 +292,16 @@ def test_fixed_steps_have_a_panel_each(tmp_path, drawn):
     assert [axes.get_title() for axes in panels] == ["after 300 steps", "after 1,000 steps"]
     np.testing.assert_allclose(lines(panels[1])["winning ticket"].get_ydata(), [90.5, 90.6])
     np.testing.assert_allclose(lines(panels[1])["random reinit"].get_ydata(), [80.6])
+
+
+def test_fixed_steps_leave_out_what_was_not_looked_at_there(tmp_path, drawn):
+    whole = outcome(test_at=(300, 1_000), rounds=2)
+    some = [row for row in whole.curves if row["series"] == "winning_ticket" or row["step"] < 400]
+    draw(replace(whole, curves=some), tmp_path)
+    first, second = drawn["fixed_steps"].axes
+    assert "random reinit" in lines(first) and "random reinit" not in lines(second)
+    draw(replace(whole, curves=[row for row in whole.curves if row["step"] < 400]), tmp_path)
+    assert [axes.get_title() for axes in drawn["fixed_steps"].axes] == ["after 300 steps"]
 
 
 @pytest.mark.parametrize("step", [300, 1_000])

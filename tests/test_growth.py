@@ -10,13 +10,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_experiment import SMALL, data, environment, experiment, wait_for_runs
-from test_store import ASKED, KEY, as_before, made_up, opened
+from test_store import ASKED, KEY, KNOWN, as_before, made_up, opened
 
 from npticket.experiments import costs, run, training
+from npticket.experiments.bounds import MOST
 from npticket.experiments.files import StoreError, write_json
+from npticket.experiments.growth import canonical, refusal
+from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, to_json
 from npticket.experiments.run import Means, read_recipe
+from npticket.experiments.schedule import Schedule
 from npticket.experiments.series import REWIND_POINT, Key
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
@@ -150,18 +154,32 @@ def test_growing_goes_on_after_a_kill(after, tmp_path, monkeypatch):
             "has the dense network in the series winning_ticket, random_reinit is asked first: ask for winning_ticket",
         ),
         ({"trials": 6, "steps": 40}, "holds another experiment: steps: 30 there, 40 now. Choose another directory"),
+        ({"optimizer": Part("sgd", lr=0.1, nesterov=True)}, "optimizer's nesterov: 1 there, True now"),
         ({"rounds": 7, "prune": Part("magnitude", scope="globally")}, "prune's scope: '(nothing)' there, 'globally'"),
     ],
 )
 def test_less_and_something_else_are_refused_in_words_that_say_what_to_ask_for(changes, message, tmp_path):
-    with opened(tmp_path) as store:
+    there = {"optimizer": Part("sgd", lr=0.1, nesterov=1)} if "nesterov" in message else {}
+    with opened(tmp_path, **there) as store:
         store.add(KEY, made_up())
     before = (tmp_path / "recipe.json").read_bytes()
     with pytest.raises(StoreError) as refused:
         opened(tmp_path, **changes)
     assert message in str(refused.value) and str(refused.value).startswith(str(tmp_path))
     assert (tmp_path / "recipe.json").read_bytes() == before
-    opened(tmp_path).close()  # and the lock was not kept
+    opened(tmp_path, **there).close()  # and the lock was not kept
+
+
+def test_as_many_rounds_may_be_asked_for_as_there_may_be(tmp_path):
+    most = MOST["rounds"]
+    with opened(tmp_path, rounds=most, trials=1) as store:
+        assert len(Schedule(Experiment(replace(ASKED, rounds=most, trials=1), KNOWN), store).missing) == 2 * most - 1
+
+
+def test_1_and_one_are_the_same_and_true_is_another():
+    same = replace(ASKED, optimizer=Part("sgd", lr=1))
+    assert refusal(same, replace(ASKED, optimizer=Part("sgd", lr=1.0))) == ""
+    assert canonical([1, {"a": 2.0}]) == canonical([1.0, {"a": 2}]) != canonical([True, {"a": 2}])
 
 
 def test_a_directory_that_is_refused_for_another_reason_does_not_grow(tmp_path):

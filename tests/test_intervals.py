@@ -119,6 +119,8 @@ def test_an_interval_by_hand():
     assert found.certainty(-math.inf, math.inf) == 1
     still = estimate(exact([2, 2, 2]))
     assert (still.low, still.high, still.certainty(2, math.inf), still.certainty(2.1, math.inf)) == (2, 2, 1, 0)
+    assert still.certainty(2, math.inf, strict=True) == still.certainty(-math.inf, 2, strict=True) == 0
+    assert still.certainty(1.9, math.inf, strict=True) == still.certainty(-math.inf, math.inf, strict=True) == 1
 
 
 def test_how_many_trials_would_decide():
@@ -145,12 +147,18 @@ def test_bounds_enclose_whatever_the_true_numbers_are(data):
 
 @pytest.mark.parametrize(
     ("low", "high", "bound"),
-    [([1, 2], [1, 2], ""), ([1, 2], [1, np.inf], "≥"), ([0, -np.inf], [1, 2], "≤"), ([1, -np.inf], [np.inf, 2], "?")],
+    [
+        ([1, 2], [1, 2], ""),
+        ([0, 2], [1, 3], ""),
+        ([1, 2], [1, np.inf], "≥"),
+        ([0, -np.inf], [1, 2], "≤"),
+        ([1, -np.inf], [np.inf, 2], "?"),
+    ],
 )
 def test_what_was_cut_short_is_a_bound(low, high, bound):
     found = estimate(Numbers(np.array(low, float), np.array(high, float)))
     assert found.bound == bound
-    assert (found.certainty(0, 1) is None) == bool(bound)
+    assert (found.certainty(0, 1) is None) == (low != high)
     if bound == "≥":
         assert (found.value, found.high) == (1.5, math.inf) and found.low == estimate(exact([1, 2])).low
     if bound == "≤":

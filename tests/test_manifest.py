@@ -1,8 +1,10 @@
 """Another machine, engine or library: it is said, written down with the runs that it made, and refused if asked for."""
 
+import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from test_experiment import SMALL, data
 from test_store import KEY, MANIFEST, as_before, made_up, opened
@@ -32,7 +34,7 @@ def made(folder, manifest, *trials):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("blas", "openblas 0.3 (Haswell)"), ("blas_threads", 4), ("blas_threads", None), ("engine", "plain"),
-     ("numpy", "2.3"), ("cpu", "an EPYC"), ("python", "3.13"), ("backend", "cupy"), ("npticket", "0")],
+     ("numpy", "2.3"), ("cpu", "an EPYC"), ("backend", "cupy"), ("npticket", "0")],
 )  # fmt: skip
 def test_each_difference_is_named_noted_with_its_runs_and_refused_if_strict(name, value, tmp_path):
     made(tmp_path, on(**{name: value}), 0, 1)
@@ -50,7 +52,7 @@ def test_each_difference_is_named_noted_with_its_runs_and_refused_if_strict(name
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("changes", [{}, {"jobs": 1}, {"cores": 64}, {"system": "Linux-7"}])
+@pytest.mark.parametrize("changes", [{}, {"jobs": 1}, {"cores": 64}, {"system": "Linux-7"}, {"python": "3.13"}])
 def test_what_changes_no_bit_is_none(changes, tmp_path):
     made(tmp_path, on(**changes), 0)
     with opened(tmp_path, on(), strict=True) as s:
@@ -82,6 +84,24 @@ def test_after_a_kill_the_manifest_describes_whoever_made_a_run(tmp_path):
     assert read_json(tmp_path / "manifest.json")["machines"] == [HERE]
     with opened(tmp_path, on(engine="plain")) as s:
         assert "engine fast there, plain now" in s.difference
+
+
+def test_a_run_of_another_worker_is_noted_as_made_on_its_machine(tmp_path):
+    """As on a cluster, and even if this process is killed before it ends."""
+    worker = {"cpu": "an EPYC", "cores": 64}
+    s = opened(tmp_path, on())
+    s.add(KEY, made_up(machine=np.array(json.dumps(worker))))
+    s._lock.close()
+    with opened(tmp_path, on()) as s:
+        assert s.difference == "1 finished run was made otherwise: cpu an EPYC there, a Xeon now"
+        assert "machine" not in s.load(KEY)
+    assert read_json(tmp_path / "manifest.json")["machines"] == [HERE | worker | {"runs": 1}]
+
+
+def test_workers_of_this_machine_are_it(tmp_path):
+    run.run(FEW, PARTS, tmp_path, data(), Means(jobs=2))
+    (one,) = read_json(tmp_path / "manifest.json")["machines"]
+    assert one["runs"] == 3 and one["cpu"] == machine.here()["cpu"]
 
 
 def test_a_machine_that_is_not_described_is_another(tmp_path):

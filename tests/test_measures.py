@@ -1,9 +1,14 @@
 """Measures: computed where runs are trained, kept and resumed as these are, with a table of their own."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from test_experiment import SMALL, data
 from test_growth import trained  # noqa: F401 - a fixture
 from test_store import ASKED, KEY, MASK, SIZE, as_before, made_up, opened, planted
@@ -131,7 +136,7 @@ def test_nobody_can_take_along_what_a_measure_does_not_leave(patient):
         yield Run(1, ticket, {"masks": left["masks"]} if patient else {})
 
     parts = merged(PARTS, Parts(series={"counted": Series(measures), "after": Series(after)}))
-    with pytest.raises(RecipeError, match="the series after takes its masks from counted"):
+    with pytest.raises(RecipeError, match="the series after needs round 0 of counted, which does not train it"):
         planned(replace(COUNTED, series=("winning_ticket", "counted", "after")), parts.series)
 
 
@@ -141,11 +146,58 @@ def test_nobody_can_take_along_what_a_measure_does_not_leave(patient):
         ([], "one row or more"), ([{}], "one row or more"),
         ([{"a": 1}, {"b": 2}], "the same columns: a, got b"), ([{"trial": 1}], "none called trial"),
         ([{"a": [1, 2]}], "single numbers and texts"), ([{"a": None}], "single numbers and texts"),
+        ([{"in-degree": 1}], "letters, digits and _, got 'in-degree'"), ([{"größe": 1}], "letters, digits"),
+        ([{"a": 1.0}] * (1 << 20) + [{"a": 1.0}] * 200, "rows would take 8,3.*, expected at most 8,388,608"),
+        ([{"a": "x\n"}], "cannot be printed"), ([{"a": "1.5"}], "a text of a measure is no number, got '1.5' for a"),
+        ([{"a": np.nan}], "the numbers of a measure are finite, those of a are not"),
     ],
 )  # fmt: skip
 def test_rows_that_are_none_are_refused(rows, message):
     with pytest.raises(ValueError, match=message):
         measured.as_array(rows)
+
+
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.data())
+def test_whatever_is_not_refused_is_read_again_from_its_file_and_from_the_table(data):
+    kinds = data.draw(st.dictionaries(st.text(max_size=5), st.sampled_from([st.text(), NUMBERS, st.floats()])))
+    rows = data.draw(st.lists(st.fixed_dictionaries(kinds), min_size=1, max_size=4))
+    try:
+        array = measured.as_array(rows)
+    except (ValueError, OverflowError):
+        return
+    key = Key("counted", 3, 1)
+    with TemporaryDirectory() as folder:
+        np.savez(path := Path(folder) / "x.npz", rows=array)
+        assert (read_npz(path, {"rows": measured.MOST})["rows"] == array).all()
+        (table := Path(folder) / "x.csv").write_bytes(measured.text({key: array}).encode())
+        there = [{"trial": 1, "round": 3} | dict(zip(array.dtype.names, row, strict=True)) for row in array.tolist()]
+        assert measured.read(table) == there
+
+
+def test_measures_of_a_series_have_the_same_columns(tmp_path):
+    rows = {Key("counted", r, 0): measured.as_array([{name: 1.5}]) for r, name in enumerate("ab")}
+    said = "all measures of a series have the same columns: counted-round00-trial0.npz has a, counted-round01-trial0"
+    with pytest.raises(ValueError, match=said):
+        measured.text(rows)
+    with counting(tmp_path) as s:
+        for key, array in rows.items():
+            if key.round:
+                with pytest.raises(StoreError, match=said):
+                    s.add(key, {"masks": MASK, "rows": array})
+            else:
+                s.add(key, {"masks": MASK, "rows": array})
+        assert len(s) == 1
+    counting(tmp_path).close()
+
+
+def test_thousands_of_rows_may_be_measured():
+    rows = [
+        {"layer": "a layer with a name", "unit": i, "degree": i / 7, "start": 0.5, "end": 0.25} for i in range(20_000)
+    ]
+    assert len(measured.as_array(rows)) == 20_000
 
 
 GOOD = measured.as_array([{"layer": "fc1/W", "left": 3, "mean": 0.1}, {"layer": "out", "left": 12, "mean": 1e-30}])
@@ -203,12 +255,32 @@ def test_a_file_with_objects_is_not_counting(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "round,trial,a\n0,0,1\n", "trial,round,a\n0,0\n", "trial,round,a\n0,first,1\n",
-                                  "trial,round,a\n0,0,1,2\n"])  # fmt: skip
+                                  "trial,round,a\n0,0,1,2\n", "trial,round,a,a\n0,0,1,2\n", "trial,round\n0,0\0,1\n",
+                                  "trial,round,a\n0,0,\xff\n", 'trial,round,a\n0,0,"b',
+                                  "trial,round,a\n0,1_0,1\n"])  # fmt: skip
 def test_a_table_that_is_none_is_refused_by_name(text, tmp_path):
     path = tmp_path / "counted.csv"
-    path.write_text(text)
+    path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=r"counted\.csv"):
         measured.read(path)
+
+
+def test_a_pipe_is_not_waited_for_and_too_large_a_table_is_not_read(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ValueError, match=r"pipe\.csv is not a file"):
+        measured.read(tmp_path / "pipe.csv")
+    (tmp_path / "large.csv").write_text("trial,round,a\n0,0,1\n")
+    monkeypatch.setattr(measured.tables, "LARGEST", 9)
+    with pytest.raises(ValueError, match=r"large\.csv has 20 bytes, expected at most 9"):
+        measured.read(tmp_path / "large.csv")
+
+
+def test_a_column_of_numbers_has_numbers_alone(tmp_path):
+    path = tmp_path / "counted.csv"
+    path.write_bytes("\ufefftrial,round,a,b,c,d\n0,0,1,1,1_000,nan\n0,1,2,1.5,2,1\n0,2,3,x,3,1\n".encode())
+    rows = measured.read(path)
+    assert [row["a"] for row in rows] == [1, 2, 3] and [row["b"] for row in rows] == ["1", "1.5", "x"]
+    assert [row["c"] for row in rows] == ["1_000", "2", "3"] and [row["d"] for row in rows] == ["nan", "1", "1"]
 
 
 def test_a_line_of_a_run_that_there_cannot_be_is_refused(tmp_path):

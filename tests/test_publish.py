@@ -176,6 +176,22 @@ def test_a_page_keeps_what_was_written_by_hand_and_has_the_figures_that_it_shows
     assert [path.name for path in goal.glob("*.png")] == ["curves.png"]
 
 
+@pytest.mark.parametrize(
+    ("text", "status"), [("<!-- {early_stop: luck 100} -->1<!-- -->", 2), ("<!-- todo: later -->\n", 0)]
+)
+def test_a_page_that_asks_for_what_there_is_not_changes_nothing_and_other_comments_are_let_be(text, status, goal, runs):
+    before = contents(goal)
+    (goal / "README.md").write_text(
+        f"{before[Path('README.md')].decode()}\n{text}\n<!-- results: made -->\n<!-- end -->"
+    )
+    (goal / "results.csv").write_text((goal / "results.csv").read_text().rpartition("\n1,")[0] + "\n")
+    there = contents(goal)
+    assert cli.main(["publish", str(runs), str(goal)], NOISE) == status
+    assert text in (goal / "README.md").read_text()
+    assert (contents(goal) == there) == bool(status)
+    assert (goal / "results.csv").read_bytes() == (there if status else before)[Path("results.csv")]
+
+
 def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     runs, goal = tmp_path / "runs", tmp_path / "goal"

@@ -459,7 +459,8 @@ def test_escaping_and_showing():
         (["--jobs", "1000000000"], "--jobs must be at most 1,000"),
         (["--steps", "1000000000"], "--steps must be at most"),
         (["--seed", "9" * 400], "seed must be at most"), (["--series", "noise_²"], "there is no series 'noise_²'"),
-        (["--series", ""], ""), (["--series", ","], "each once"), (["--data", __file__], "does not exist"),
+        (["--series", ""], "there is no series ''"), (["--series", ","], "each once"),
+        (["--data", __file__], "does not exist"),
         (["--trials", "-" + "9" * 400], "trials must be at least 1"),
     ],
 )  # fmt: skip

@@ -202,7 +202,7 @@ def test_impossible_recipes_are_refused(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"net": Part("lenet_1")}, "net must be one of lenet_300_100, .*, got 'lenet_1'"),
+        ({"net": Part("lenet_1")}, "net must be one of .*lenet_300_100, .*, got 'lenet_1'"),
         ({"net": Part("lenet_300_100", depth=3)}, "do not suit the net lenet_300_100"),
         ({"net": Part("lenet_300_100", hidden=[6.5, 4])}, "do not suit the net lenet_300_100"),
         ({"data": Part("imagenet")}, "data must be one of mnist"),
@@ -227,8 +227,14 @@ def test_impossible_recipes_are_refused(changes, message):
         ({"prune": LENET.prune.having(scope="globally")}, "all rates must be the same"),
         ({"series": ("winning_ticket", "noise")}, "there is no series 'noise'"),
         ({"series": ("winning_ticket", "lucky")}, "there is no series 'lucky'"),
-        ({"series": ("winning_ticket", "continued_training")}, "takes its masks from fine_tuning"),
-        ({"series": ("random_reinit",)}, "takes its masks from winning_ticket"),
+        ({"series": ("winning_ticket", "continued_training")}, "needs fine_tuning"),
+        ({"series": ("random_reinit",)}, "needs winning_ticket, which is not among them"),
+        (
+            {"series": ("random_reinit", "winning_ticket")},
+            "round 0 .* is the dense network, and random_reinit has none",
+        ),
+        ({"schedule": Part("constant", lr=5.0)}, "the schedule has no lr of its own: it is the optimizer's"),
+        ({"data": Part("mnist", seed=5)}, "the data has no seed of its own: it is the recipe's"),
     ],
 )
 def test_what_a_recipe_names_must_be_there_and_fit(changes, message):

@@ -1,5 +1,6 @@
 """Series: what they ask for, what others take of it, and how a paper adds one of its own."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_experiment import SMALL, data, experiment
 
+from npticket.cli import main
 from npticket.experiments import run
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned, taken_along
 from npticket.experiments.recipe import Part, RecipeError
 from npticket.experiments.series import REWIND_POINT, Done, Key, Length, Measure, Run, Series, rewind_point
-from npticket.papers import PARTS
+from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.series import SERIES, ticket
 from npticket.prune import dense_masks
+from npticket.report.paper import Library, Paper
 from npticket.streams import Place
 
 CHAINS = ("winning_ticket", "fine_tuning")
@@ -117,7 +120,7 @@ def test_a_series_that_waits_for_what_nobody_trains_is_refused():
         yield Done("winning_ticket", recipe.rounds)
 
     mine = merged(PARTS, Parts(series={"impatient": Series(impatient)}))
-    with pytest.raises(RecipeError, match="the series impatient takes its masks from winning_ticket"):
+    with pytest.raises(RecipeError, match="the series impatient needs round 3 of winning_ticket, which does not"):
         planned(replace(SMALL, series=("winning_ticket", "impatient")), mine.series)
 
 
@@ -147,6 +150,28 @@ def test_a_stretched_run_has_its_schedule_and_looks_in_proportion(tmp_path):
     looked = {(row["round"], row["step"]) for row in mine}
     assert {(0, 12), (1, 6)} <= looked and not {(0, 6), (1, 12)} & looked
     assert alone(series, tmp_path, **changes).results == outcome.results  # what was kept can be read back
+
+
+def test_runs_of_another_length_are_drawn_and_published_with_what_was_looked_at(tmp_path):
+    pytest.importorskip("matplotlib")
+
+    def short(recipe):
+        yield Run(1, ticket, steps=recipe.steps // 2)
+
+    def stretched(recipe):
+        yield Run(0, ticket, steps=2 * recipe.steps, stretched=True)
+
+    series = {"short": Series(short), "stretched": Series(stretched)}
+    library = Library((*LIBRARY.papers, Paper("mine", "me", parts=Parts(series=series))))
+    recipe = replace(SMALL, name="mine", series=("winning_ticket", *series), trials=2, rounds=2, test_at=(3, 12))
+    run.run(recipe, library.parts, tmp_path / "runs", data())
+    assert main(["publish", str(tmp_path / "runs"), str(tmp_path / "goal")], library) == 0
+    curves = run.outcome(tmp_path / "goal", library.parts).curves
+    assert {one: {row["step"] for row in curves if row["series"] == one} for one in series} == {
+        "short": {3}, "stretched": {6, 24}
+    }  # fmt: skip
+    page = (tmp_path / "goal" / "README.md").read_text()
+    assert re.search(r"^\| 100\.0 % \| [\d.]+ / [\d.]+ \| +\| - / - \|$", page, re.MULTILINE)
 
 
 def test_what_a_run_ends_with_is_pruned_by_its_own_score(tmp_path):

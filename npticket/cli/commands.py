@@ -70,10 +70,12 @@ def run_recipe(args: Namespace, library: Library) -> int:
         raise RecipeError("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
     means = Means(jobs, args.scheduler, args.backend, args.engine, args.lock_step, keep_weights=args.keep_weights)
     backend.load(args.backend)
-    data = load_data(next(iter(chosen.values())), parts, args.data)
     print(machine.blas_hint(), end="")
-    status = 0
+    status, before, data = 0, None, None
     for name, recipe in chosen.items():
+        if before is None or data is None or (before.data, before.seed) != (recipe.data, recipe.seed):
+            data = load_data(recipe, parts, args.data)
+        before = recipe
         out, runs = folder / name if len(chosen) > 1 else folder, f"{len(trained(planned(recipe, parts.series)))} runs"
         print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {runs} of {recipe.steps:,} steps")
         if args.scheduler:
@@ -95,7 +97,8 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
     elif name in library.recipes:
         chosen = {name: library.recipes[name]}
     elif Path(name).is_dir():
-        chosen, folder = {name: read_recipe(Path(name))}, args.out or Path(name)
+        chosen, folder = {name: (recipe := read_recipe(Path(name)))}, args.out or Path(name)
+        check(recipe, library.parts)  # before it is scaled
     elif Path(name).suffix == ".json" and Path(name).is_file():
         recipe = from_json(files.read_json(Path(name)))
         check(recipe, library.parts)
@@ -104,7 +107,7 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
         hint = "`npticket list` shows what there is, or name a .json file or a directory of results"
         raise RecipeError(f"there is no recipe {shown(name)}: {hint}")
     changes = {what: getattr(args, what) for what in ("trials", "rounds", "seed") if getattr(args, what) is not None}
-    if args.series:
+    if args.series is not None:
         changes["series"] = tuple(args.series.split(","))
     if args.steps is not None and (wrong := wrong_size("--steps", args.steps, MOST["steps"])):
         raise RecipeError(wrong)
@@ -124,6 +127,7 @@ def show(args: Namespace, library: Library) -> int:
 def draw(args: Namespace, library: Library) -> int:
     """Draw the figures of all experiments in a directory, and of the sweeps that these are parts of."""
     found = outcomes(args.folder, library)
+    check_ours(folder / "figures" for folder in {args.folder, *found})
     for folder, result in found.items():
         for path in figures.draw(result, folder / "figures", library.plots(result.recipe)):
             print(path)

@@ -48,8 +48,10 @@ class Stopped(KeyboardInterrupt):
 
 
 def status_of(work: Callable[[], int], on_interrupt: Callable[[], None]) -> int:
-    """Return the exit status of `work`, its own or one of EXIT_CODES; what went wrong is said on stderr, in words."""
-    prepare_streams()
+    """Return the exit status of `work`, its own or one of EXIT_CODES; what went wrong is said on stderr, in words.
+
+    Streams are as `prepare_streams` leaves them.
+    """
     with _signals_heard(), _warnings_in_words():
         try:
             status = work()

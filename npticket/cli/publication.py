@@ -1,5 +1,6 @@
 """`npticket publish`: of an experiment's directory, what belongs into a repository, and the page about it."""
 
+import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from npticket.cli.commands import outcomes
 from npticket.experiments import files, tables
 from npticket.experiments.directory import check_free, check_ours
 from npticket.experiments.recipe import Recipe, in_full, scaled, to_json
+from npticket.experiments.run import outcome as read
 from npticket.experiments.tables import Outcome
 from npticket.files import write
 from npticket.reading import UnreadableError, read_text
@@ -31,22 +33,52 @@ def publish(args: Namespace, library: Library) -> int:
         raise files.StoreError(
             f"{goal} holds a single experiment, {args.folder} several; publish into another directory"
         )
+    places = {folder: goal if alone else goal / folder.name for folder in found}
     check_ours([goal / CLAIMS])
-    sweep = _sweep([outcome.recipe for outcome in found.values()], library)
     for folder, outcome in found.items():
-        plots = () if sweep else library.plots(outcome.recipe)
-        _copy(folder, figures.compact(outcome, plots), goal if alone else goal / folder.name)
-    drawn = draw(goal, library)
-    made = written(goal, library, drawn)
-    for name, text in made.items():
-        write(goal / name, text.encode())
+        check_free(places[folder], outcome.measured)
+    there = {place for place in places.values() if (place / "recipe.json").exists()}
+    with TemporaryDirectory() as temporary:  # all of it is made, and found to be good, before anything is written
+        stage = Path(temporary)
+        drawn, made = _staged(found, places, goal, stage, library)
+        of = there | {goal} if there else there
+        foreign = [
+            str(goal / name) for name in drawn if os.path.lexists(goal / name) and (goal / name).parent not in of
+        ]
+        if foreign:
+            raise files.StoreError(f"{', '.join(foreign)} would be overwritten; publish into another directory")
+        for path in sorted(stage.rglob("*.*"), key=lambda path: path.suffix != ".json"):  # recipes first: it is ours
+            place = goal / path.relative_to(stage)
+            if path.is_file():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                write(place, path.read_bytes())
     print("\n".join(str(goal / name) for name in (*drawn, *made)))
     return 0
 
 
+def _staged(
+    found: Mapping[Path, Outcome], places: Mapping[Path, Path], goal: Path, stage: Path, library: Library
+) -> tuple[list[str], dict[str, str]]:
+    """Make in `stage` what `goal` will be with the experiments `found`; return the names of figures, and the texts."""
+    sweep = _sweep([outcome.recipe for outcome in found.values()], library)
+    for folder, outcome in found.items():
+        plots = () if sweep else library.plots(outcome.recipe)
+        _copy(folder, figures.compact(outcome, plots), stage / places[folder].relative_to(goal))
+    if goal not in places.values():
+        for folder in (path.parent for path in sorted(goal.glob("*/recipe.json"))):
+            if folder not in places.values():  # published earlier, and on the page, too
+                _copy(folder, read(folder, library.parts), stage / folder.name)
+    if page_there := _page(goal):
+        write(stage / PAGE, page_there.encode())
+    drawn = draw(stage, library)
+    made = written(stage, library, drawn)
+    for name, text in made.items():
+        write(stage / name, text.encode())
+    return drawn, made
+
+
 def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
     """Write the data of an experiment, with those curves that `outcome` has."""
-    check_free(goal)
     goal.mkdir(parents=True, exist_ok=True)
     results = tables.text(tables.result_columns(outcome.task), outcome.results)  # of runs that have curves
     data = {name: value for name, value in outcome.manifest["data"].items() if name != "source"}  # where it was there

@@ -9,15 +9,16 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from npticket.backend import Json
+from npticket.experiments import measured
 from npticket.experiments.directory import RUN
 from npticket.experiments.files import StoreError, check_run
-from npticket.experiments.growth import GROWS, WORDS
+from npticket.experiments.growth import GROWS, WORDS, canonical
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe, to_json
@@ -97,9 +98,9 @@ class RunFiles:
 def _most(experiment: Experiment) -> dict[str, int]:
     """Return how many bytes each array in a file may have, by name."""
     size, task = sum(map(math.prod, experiment.net.body.layout.values())), experiment.task
-    lists = dict.fromkeys(("at_steps", "chosen", ROWS, ORIGIN, *curves_measured(task)), MOST_VALUES)
+    lists = dict.fromkeys(("at_steps", "chosen", ORIGIN, *curves_measured(task)), MOST_VALUES)
     numbers = dict.fromkeys(result_columns(task)[len(WHO) :], 8)
-    return lists | numbers | {"masks": size, "next_masks": size, "end": 8 * size}
+    return lists | numbers | {ROWS: measured.MOST, "masks": size, "next_masks": size, "end": 8 * size}
 
 
 def experiment_digest(recipe: Recipe, data: str) -> str:
@@ -112,13 +113,7 @@ def digest(value: Json) -> str:
     """Return the SHA-256 of an array's bytes, or of JSON in which 1 and 1.0 are the same."""
     if isinstance(value, np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()
-    same = json.loads(json.dumps(value), parse_float=_whole)
-    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
-
-
-def _whole(text: str) -> float:
-    number = float(text)
-    return int(number) if number.is_integer() else number
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def packed(run: Mapping[str, np.ndarray], origin: Origin) -> bytes:
@@ -155,3 +150,17 @@ def _misplaced(origin: Origin, experiment: str, key: Key) -> str:
         return "is of another experiment, with another recipe or other data"
     at = Key(origin["series"], origin["round"], origin["trial"])
     return "" if at == key else f"is a copy of {at.file}, or that under another name"
+
+
+def check_twins(runs: Mapping[Key, Mapping[str, Json]], adopted: Collection[Key]) -> None:
+    """Raise StoreError if a run that does not say where it belongs has the curves and time of another: it is a copy.
+
+    Curves alone may be the same: pruned once, at one shot or not, a network is the same ticket.
+    """
+    first = dict[bytes, Key]()
+    for key in sorted(runs, key=lambda key: key in adopted):
+        if ROWS not in runs[key]:
+            content = b"".join(runs[key][name].tobytes() for name in ("train_loss", "val_loss", "seconds"))
+            other = first.setdefault(content, key)
+            if other != key and key in adopted:
+                raise StoreError(f"{key.file} and {other.file} are the same: delete the copy to train it again")

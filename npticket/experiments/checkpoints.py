@@ -25,10 +25,11 @@ import numpy as np
 from npticket.backend import Json, to_host
 from npticket.checkpoint import OpenCheckpoint, Snapshot
 from npticket.experiments.files import StoreError
-from npticket.experiments.growth import GROWS
-from npticket.experiments.machine import here
+from npticket.experiments.growth import GROWS, WORDS
+from npticket.experiments.machine import NO_BIT, here
 from npticket.experiments.recipe import Recipe, in_full
 from npticket.experiments.series import Key
+from npticket.files import sync
 from npticket.params import Params
 from npticket.reading import BROKEN
 from npticket.streams import Place
@@ -36,7 +37,6 @@ from npticket.streams import Place
 EVERY = 30.0  # seconds between checkpoints, at least
 SHARE = 100  # and as many times what the last one took: all cost less than 1 % of the run
 MOST, LITTLE = 16, 1 << 26  # a file is not larger than as many copies of the parameters, and so many bytes more
-SAME_ANYWHERE = ("python", "jobs", "cores", "system")  # of the description of a machine: no bit depends on it
 UNREADABLE = (*BROKEN, AttributeError, TokenError)  # the last from an array's header that is cut off
 
 
@@ -76,8 +76,8 @@ def beside(folder: Path, recipe: Recipe, described: Mapping[str, Json]) -> Check
 
     StoreError if their folder is a link: what is in it would be removed when it is not needed any more.
     """
-    common = {name: value for name, value in in_full(recipe).items() if name not in GROWS}
-    machine = {name: value for name, value in described["machine"].items() if name not in SAME_ANYWHERE}
+    common = {name: value for name, value in in_full(recipe).items() if name not in GROWS + WORDS}
+    machine = {name: value for name, value in described["machine"].items() if name not in NO_BIT}
     there = folder.resolve() / ".checkpoints"
     if there.is_symlink():
         raise StoreError(f"{there} is a link, and should be a folder; remove it")
@@ -147,7 +147,7 @@ class File:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync(self._folder)
+        sync(self._folder)
 
     @cached_property
     def _path(self) -> Path:
@@ -165,7 +165,10 @@ class File:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of a file, each read when it is asked for; ValueError if there is more in it than it is large."""
+    """The arrays of a file, each read when it is asked for; ValueError if there is more in it than it is large.
+
+    Unlike reading.read_npz, as these may be hundreds of megabytes, have booleans, and names that an optimizer chooses.
+    """
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
             raise ValueError("it is compressed")
@@ -182,16 +185,6 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
             total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
             total.update(array.reshape(-1).view(np.uint8).data)
     return total.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on the disk, too."""
-    if os.name == "posix":
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
 
 
 def _hexadecimal(content: bytes) -> str:

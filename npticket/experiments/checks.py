@@ -7,6 +7,7 @@ from npticket.experiments.bounds import MOST_PARAMETERS
 from npticket.experiments.parts import Experiment, Parts, known
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.experiments.series import Key, Run
 from npticket.params import Params
 from npticket.reading import shown
 from npticket.streams import Place
@@ -15,12 +16,18 @@ from npticket.task import misfit
 
 def check(recipe: Recipe, parts: Parts) -> None:
     """Raise RecipeError if the recipe names what is not there, or options that do not suit what they are for."""
+    for of, name, owner in (("schedule", "lr", "optimizer"), ("data", "seed", "recipe")):
+        if name in getattr(recipe, of).options:
+            raise RecipeError(f"the {of} has no {name} of its own: it is the {owner}'s")
     experiment = Experiment(recipe, parts)
     net, rule, _ = experiment.net, experiment.rule, experiment.task
     known("data", recipe.data.name, parts.data)
     if recipe.augment and recipe.augment.options:
         raise RecipeError(f"the augment {recipe.augment.name} has no options, got {shown(recipe.augment.options)}")
-    planned(recipe, parts.series)
+    if not isinstance(planned(recipe, parts.series).get(Key(recipe.series[0], 0, 0)), Run):
+        raise RecipeError(
+            f"round 0 of the first series is the dense network, and {recipe.series[0]} has none: name another first"
+        )
     if (size := sum(map(math.prod, net.body.layout.values()))) > MOST_PARAMETERS:
         raise RecipeError(f"the net has {size:,} parameters, expected at most {MOST_PARAMETERS:,}")
     try:

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -23,6 +23,9 @@ KEPT = ("results.csv", "curves.csv", "claims.json", "claims.md", "figures", ".ch
 RUN = re.compile(r"(.+)-round(\d+)-trial(\d+)\.npz")
 LEFT = re.compile(r"\.(?!claims).+\.[0-9a-f]{16}\.partial")  # by `files.writing`; claims are written without the lock
 SCRATCH = ".data"
+FOLDERS = ("runs", "figures", ".checkpoints")
+SAYS_WHO = b"<dc:title>npticket</dc:title>"
+CHECKPOINTS = re.compile(r"[0-9a-f]{32}(/[^/]+\.(npz|partial))?")  # folders of runs, and what is in them
 BUSY = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
@@ -88,21 +91,29 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def check_ours(paths: Iterable[Path]) -> None:
-    """Raise StoreError if what lies at one of `paths`, named as in KEPT, is not an experiment's by its content."""
+    """Raise StoreError if what lies at one of `paths`, named as in KEPT, is not an experiment's by its content, or a
+    link in the place of a folder, which is not followed.
+    """
     foreign = [path for path in paths if os.path.lexists(path) and not _is_ours(path)]
     if foreign:
         raise StoreError(
             f"{', '.join(map(str, foreign))} {'is' if len(foreign) == 1 else 'are'} there already and not of an "
-            "experiment of npticket: choose another directory"
+            "experiment of npticket: move it away, or choose another directory"
         )
 
 
-def check_free(folder: Path) -> None:
-    """Raise StoreError or RecipeError unless the folder is an experiment's, or has nothing in an experiment's way."""
+def check_free(folder: Path, measures: Collection[str] = ()) -> None:
+    """Raise StoreError or RecipeError unless the folder is an experiment's, or has nothing in an experiment's way.
+
+    In that of `measures`, series that have a table of their own, are such tables, unless it is the experiment's.
+    """
     if (folder / "recipe.json").exists():
-        from_json(read_json(folder / "recipe.json"))
+        there = from_json(read_json(folder / "recipe.json")).series
+        check_ours(folder / name for name in FOLDERS if (folder / name).is_symlink())
     else:
-        check_ours(folder / name for name in KEPT)
+        there = ()
+        check_ours(folder / name for name in (*KEPT, SCRATCH))
+    check_ours(folder / f"{name}.csv" for name in measures if name not in there)
 
 
 def set_aside(folder: Path) -> Path | None:
@@ -113,9 +124,11 @@ def set_aside(folder: Path) -> Path | None:
     old = [folder / name for name in KEPT if os.path.lexists(folder / name)]
     if not old:
         return None
+    check_free(folder)
     check_ours(old)
     old = [*(path for path in folder.glob("*.csv") if path not in old and _is_ours(path)), *old]  # of measures
     with lock(folder / ".lock"):  # not under the feet of a process that is at work there
+        clear(folder)
         name = time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(old[-1].lstat().st_mtime))
         goal = next(g for n in count() if not (g := folder / (f"{name}-{n}" if n else name)).exists())
         goal.mkdir()
@@ -127,14 +140,8 @@ def set_aside(folder: Path) -> Path | None:
 def _is_ours(path: Path) -> bool:
     """Whether a file or folder named as in KEPT is an experiment's: by its content, as names are everybody's."""
     with suppress(OSError, ValueError, AttributeError, RecursionError):  # StoreError, RecipeError are ValueErrors
-        if path.name in ("runs", "figures"):
-            names = {child.name for child in path.iterdir()}
-            if path.name == "runs":
-                return all(RUN.fullmatch(name) or name.endswith(".partial") for name in names)
-            whole = {name for name in names if not name.endswith(".partial")}
-            return whole == {f"{Path(name).stem}{ending}" for name in whole for ending in (".png", ".svg")}
-        if path.name == ".checkpoints":
-            return path.is_dir() and not path.is_symlink()
+        if path.name in FOLDERS:
+            return not path.is_symlink() and _is_our_folder(path)
         if path.suffix == ".csv":
             with open(path, "rb") as file:
                 return file.readline(200).startswith((b"trial,series,round,", b"trial,round,"))
@@ -148,3 +155,19 @@ def _is_ours(path: Path) -> bool:
             return isinstance(found.get("data"), dict) and isinstance(found.get("machines"), list)
         return bool(from_json(found))
     return False
+
+
+def _is_our_folder(path: Path) -> bool:
+    """Whether all that is in one of FOLDERS is called as an experiment calls it."""
+    inside = path.rglob("*") if path.name == ".checkpoints" else path.iterdir()
+    names = {child.relative_to(path).as_posix() for child in inside}
+    if path.name == ".checkpoints":
+        return path.is_dir() and all(CHECKPOINTS.fullmatch(name) for name in names)
+    whole = {name for name in names if not name.endswith(".partial")}
+    if path.name == "runs":
+        return all(map(RUN.fullmatch, whole))
+    pairs = {f"{Path(name).stem}{ending}" for name in whole for ending in (".png", ".svg")}
+    missing = [path / name for name in pairs - whole]  # by a kill: SVGs are written first, and say by whom
+    return whole <= pairs and all(
+        png.suffix == ".png" and SAYS_WHO in png.with_suffix(".svg").read_bytes() for png in missing
+    )

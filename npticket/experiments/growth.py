@@ -4,6 +4,7 @@ A training run is a function of its place and of what all runs have in common. S
 the finished ones as they are.
 """
 
+import json
 from collections.abc import Mapping
 
 from npticket.backend import Json
@@ -16,7 +17,9 @@ WORDS = ("source",)  # what no run depends on
 def refusal(there: Recipe, now: Recipe) -> str:
     """Say why a directory with the recipe `there` cannot become one of `now`, and what to do; or nothing if it can."""
     before, after = (_flat({k: v for k, v in in_full(r).items() if k not in GROWS + WORDS}) for r in (there, now))
-    names = [name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)]
+    names = [
+        name for name in dict.fromkeys((*before, *after)) if canonical(before.get(name)) != canonical(after.get(name))
+    ]
     if names:
         values = ((name, before.get(name, "(nothing)"), after.get(name, "(nothing)")) for name in names)
         other = "; ".join(f"{name}: {old!r} there, {new!r} now" for name, old, new in values)
@@ -30,6 +33,16 @@ def refusal(there: Recipe, now: Recipe) -> str:
         first = f"has the dense network in the series {there.series[0]}, {now.series[0]} is asked first"
         return f"{first}: ask for {there.series[0]} first, or choose another directory"
     return ""
+
+
+def canonical(value: Json) -> str:
+    """Return JSON in which 1 and 1.0 are the same, and 1 and true are not."""
+    return json.dumps(json.loads(json.dumps(value), parse_float=_whole), sort_keys=True)
+
+
+def _whole(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _flat(values: Json, name: str = "") -> dict[str, Json]:

@@ -12,19 +12,27 @@ from npticket import __version__, backend
 from npticket.backend import Json
 from npticket.datasets import Dataset
 
+MACHINE = "machine"  # what a worker calls it, in what it returns of a run
+NO_BIT = {"python", "jobs", "cores", "system"}  # of what is said of a machine: no bit of a result depends on these
+
 
 def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[str, Json]:
     """Return {"machine": ..., "data": ...} as JSON can hold it."""
     with backend.one_blas_thread():  # as in training
         threads = backend.blas_threads()
     machine = {
-        **here(), "python": platform.python_version(), "blas_threads": 1 if jobs > 1 else threads,
+        **this(), "blas_threads": 1 if jobs > 1 else threads,
         "jobs": jobs, "backend": array_module, **backend.described(array_module), "engine": engine,
-        "cores": os.cpu_count(), "system": platform.platform(terse=True),
     }  # fmt: skip
     about = {"name": data.name, "source": data.source, "caveat": data.caveat, "sha256": sha256(data)}
     examples = [len(split) for split in (data.train, data.validation, data.test)]
     return {"machine": machine, "data": about | {"examples": examples}}
+
+
+def this() -> dict[str, Json]:
+    """Return what is said of the machine that this is called on, whatever it is used for."""
+    where = {"cores": os.cpu_count(), "system": platform.platform(terse=True)}
+    return {**here(), "python": platform.python_version(), **where}
 
 
 def here() -> dict[str, str]:

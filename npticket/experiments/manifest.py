@@ -7,10 +7,10 @@ from pathlib import Path
 from npticket.backend import Json
 from npticket.experiments.binding import digest
 from npticket.experiments.files import StoreError, read_manifest, write_json
+from npticket.experiments.machine import NO_BIT
 
 FORMAT = 2  # of run files: those of directories whose manifest does not say it do not say where they belong
 SAID = {"source": "", "caveat": ""}  # of data, apart from their content
-ALIKE = {"jobs", "cores", "system"}  # what is said of a machine and changes no bit
 
 
 class Manifest:
@@ -36,6 +36,12 @@ class Manifest:
     def here(self) -> str:
         """What run files call this machine."""
         return _digest(self._machine)
+
+    def made_on(self, worker: Mapping[str, Json]) -> str:
+        """Return what run files call a worker's machine, of which machine.this says what is not as it is here."""
+        machine = {**self._machine, **worker}
+        self._machines.setdefault(_digest(machine), machine)
+        return _digest(machine)
 
     @property
     def made_before(self) -> str:
@@ -72,7 +78,7 @@ class Manifest:
 
 
 def _alike(machine: Mapping[str, Json]) -> dict[str, Json]:
-    return {name: value for name, value in machine.items() if name not in ALIKE}
+    return {name: value for name, value in machine.items() if name not in NO_BIT}
 
 
 def _digest(machine: Mapping[str, Json]) -> str:

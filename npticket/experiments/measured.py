@@ -1,6 +1,8 @@
 """What measures compute, rows of numbers and texts: as an array in a file of the store, as a table, and back."""
 
 import csv
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,9 +12,14 @@ from npticket.backend import Json
 from npticket.experiments import tables
 from npticket.experiments.series import Key
 from npticket.experiments.tables import Row
+from npticket.reading import check_array, check_size, shown
 
 ROWS = "rows"  # what is in the file of a measure, and in none of a run
+MOST = 8 << 20  # bytes of the rows in a file: 50,000 of a text of 20 characters and ten numbers
 WHO = ("trial", "round")
+NAME = re.compile(r"\w+", re.ASCII)
+INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
+NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def as_array(rows: Sequence[Row]) -> np.ndarray:
@@ -37,16 +44,42 @@ def refusal(array: np.ndarray) -> str:
         return "a measure has one row or more, with named columns"
     if taken := [name for name in names if name in WHO]:
         return f"the columns {', '.join(WHO)} are filled in: a measure has none called {', '.join(taken)}"
+    if wrong := [shown(name) for name in names if not NAME.fullmatch(name)]:
+        return f"the columns of a measure are called with letters, digits and _, got {', '.join(wrong)}"
     kinds = {name: array.dtype[name] for name in names}
     if wrong := [f"{name} ({kind})" for name, kind in kinds.items() if kind.kind not in "ifU" or kind.shape]:
         return f"the rows of a measure are single numbers and texts, got {', '.join(wrong)}"
+    for name, kind in kinds.items():
+        if kind.kind == "f" and not np.isfinite(array[name]).all():
+            return f"the numbers of a measure are finite, those of {name} are not"
+        if kind.kind == "U" and (
+            wrong := [shown(text) for text in set(array[name].tolist()) if NUMBER.fullmatch(text)]
+        ):
+            return f"a text of a measure is no number, got {wrong[0]} for {name}"
+    try:
+        check_array(ROWS, array, MOST)
+    except ValueError as error:
+        return str(error)
     return ""
 
 
+def check_columns(measured: Mapping[Key, np.ndarray]) -> None:
+    """Raise ValueError, naming two, if measures of one series have different columns."""
+    first: dict[str, tuple[Key, tuple[str, ...]]] = {}
+    for key, array in measured.items():
+        own = array.dtype.names or ()
+        there, names = first.setdefault(key.series, (key, own))
+        if own != names:
+            said = f"{there.file} has {', '.join(names)}, {key.file} {', '.join(own)}"
+            raise ValueError(f"all measures of a series have the same columns: {said}")
+
+
 def text(measured: Mapping[Key, np.ndarray]) -> str:
-    """The rows of all measures of one series as CSV, with the trial and the round of each."""
+    """The rows of all measures of one series as CSV, with trial and round; ValueError if their columns differ."""
+    check_columns(measured)
     columns = [*WHO, *(next(iter(measured.values())).dtype.names or ())]
-    return tables.text(columns, (row for key, array in measured.items() for row in _rows(key, array)))
+    rows = (row for key, array in measured.items() for row in _rows(key, array))
+    return tables.text(columns, rows)
 
 
 def _rows(key: Key, array: np.ndarray) -> Iterable[Row]:
@@ -55,22 +88,31 @@ def _rows(key: Key, array: np.ndarray) -> Iterable[Row]:
 
 
 def read(path: Path) -> list[dict[str, Json]]:
-    """Read such a table back, numbers as numbers; ValueError names the file if it is none."""
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ())[: len(WHO)] != WHO:
-            raise ValueError(f"{path} has the columns {reader.fieldnames}, expected {', '.join(WHO)} and others")
-        rows = [{name: _value(value) for name, value in row.items()} for row in reader]
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values() or not all(isinstance(row[name], int) for name in WHO):
-            raise ValueError(f"{path}, line {number} is no row of {', '.join(reader.fieldnames or ())}")
-    return rows
-
-
-def _value(text: Json) -> Json:
-    for kind in (int, float):
+    """Read such a table back, columns of numbers as numbers; ValueError names the file, and the line, if it is none."""
+    check_size(path, tables.LARGEST)
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
         try:
-            return kind(text)
-        except (TypeError, ValueError):
-            continue
-    return text
+            heads = next(reader, [])
+            if tuple(heads[: len(WHO)]) != WHO or len(set(heads)) < len(heads):
+                raise ValueError(f"it has the columns {shown(heads)}, expected {', '.join(WHO)} and others, each once")
+            texts = [_checked(row, heads) for row in reader]
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+    values = [_values(column) for column in zip(*texts, strict=True)]
+    return [dict(zip(heads, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _checked(row: list[str], heads: Sequence[str]) -> list[str]:
+    """A row whose trial and round are integers; ValueError if it is none."""
+    if len(row) != len(heads) or not all(map(INTEGER.fullmatch, row[: len(WHO)])):
+        raise ValueError(f"it is no row of {', '.join(heads)}")
+    return row
+
+
+def _values(column: Sequence[str]) -> list[Json]:
+    """A column as numbers, if all in it are."""
+    for form, kind in ((INTEGER, int), (NUMBER, float)):
+        if all(map(form.fullmatch, column)) and all(map(math.isfinite, values := [kind(text) for text in column])):
+            return values
+    return list(column)

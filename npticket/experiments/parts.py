@@ -142,7 +142,7 @@ class Experiment:
             return Experiment(scaled(self.recipe, steps), self.parts).setting(engine, threads, Length(first_step))
         recipe, steps = self.recipe, steps or self.recipe.steps
         optimizer = self.optimizer(first_step, rate_at)
-        test_at, train_at = ([s for s in at if first_step < s <= steps] for at in (recipe.test_at, recipe.train_at))
+        test_at, train_at = length.test_at(recipe), [step for step in recipe.train_at if first_step < step <= steps]
         augment = known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
         batch, every = recipe.batch, recipe.validate_every
         return Setting(optimizer, steps, batch, every, first_step, test_at, train_at, augment, engine, threads)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from textwrap import shorten
 
 from npticket.experiments.recipe import Recipe, RecipeError
 from npticket.experiments.series import LEFT, REWIND_POINT, Done, Key, Measure, Run, Runs, Series, Stored
@@ -15,7 +16,7 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Meas
     runs, awaited = dict[Key, Run | Measure](), dict[Key, str]()
     for name in [REWIND_POINT] * bool(recipe.rewind_step) + list(recipe.series):
         if name not in known:
-            names = ", ".join(name for name in known if name != REWIND_POINT)
+            names = shorten(", ".join(name for name in known if name != REWIND_POINT), 500, placeholder=" ...")
             raise RecipeError(f"there is no series {name!r}; there are {names}")
         for trial in range(recipe.trials):
             for asked, key in _asked(known[name].runs(recipe), name, trial):
@@ -27,7 +28,9 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Meas
                     runs[key] = asked
     for key, name in awaited.items():
         if not isinstance(runs.get(key), Run):
-            raise RecipeError(f"the series {name} takes its masks from {key.series}, which is not among them")
+            lacking = f"round {key.round} of {key.series}, which does not train it"
+            missing = f"{key.series}, which is not among them"
+            raise RecipeError(f"the series {name} needs {lacking if key.series in recipe.series else missing}")
     return runs
 
 

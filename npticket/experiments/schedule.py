@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import suppress
 from dataclasses import replace
 
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, taken_along
+from npticket.experiments.recipe import RecipeError
 from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.store import Store
 from npticket.experiments.training import Asked
@@ -27,7 +29,10 @@ class Schedule:
         recipe, known = experiment.recipe, experiment.parts.series
         self.runs, self.store, self._experiment = store.runs, store, experiment
         self._needed = taken_along(self.runs)
-        self._later = taken_along(planned(replace(recipe, rounds=recipe.rounds + 1), known))
+        self._later: dict[Key, set[str]] = {}
+        with suppress(RecipeError):  # of more rounds than there may be
+            more = replace(recipe, rounds=recipe.rounds + 1)
+            self._later = taken_along(planned(more, known))
         self._kept = {key: ["end"] * (keep_weights and isinstance(run, Run)) for key, run in self.runs.items()}
         needed = {key: ("masks", *self._needed[key], *self._kept[key]) for key in self.runs}
         self.missing = {key for key, names in needed.items() if not all(store.holds(key, what) for what in names)}
@@ -52,6 +57,7 @@ class Schedule:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             lost: BaseException | None = None
+            failed: Exception | None = None
             for future in done:  # all that is finished is kept before anything is said of what is not
                 group = running.pop(future)
                 try:
@@ -65,6 +71,10 @@ class Schedule:
                     forget(group)
                 except workers.lost as error:
                     lost = error
+                except Exception as error:
+                    failed = failed or error
+            if failed is not None:
+                raise failed
             if lost is not None:
                 raise BrokenExecutor(str(lost)) from lost
 

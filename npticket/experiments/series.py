@@ -20,7 +20,7 @@ import numpy as np
 
 from npticket.backend import Json
 from npticket.datasets import Dataset
-from npticket.experiments.recipe import Recipe
+from npticket.experiments.recipe import Recipe, scaled
 from npticket.params import Params
 from npticket.protocols import Net
 from npticket.prune import Evidence, Rule, Score
@@ -104,6 +104,12 @@ class Length(NamedTuple):
     steps: int | None = None
     rate_at: int | None = None
     stretched: bool = False
+
+    def test_at(self, recipe: Recipe) -> list[int]:
+        """Return after which steps of a run of this length the test set is looked at, apart from the end."""
+        steps = self.steps or recipe.steps
+        at = scaled(recipe, steps).test_at if self.stretched else recipe.test_at
+        return [step for step in at if self.first_step < step <= steps]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ runs, <series>.csv from the measures of a series, so an experiment that was kill
 more is asked, too; what is in the middle of its training has a checkpoint (.checkpoints/) meanwhile.
 """
 
+import json
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -17,15 +18,16 @@ import numpy as np
 
 from npticket.backend import Array, Json
 from npticket.experiments import directory, measured, tables
-from npticket.experiments.binding import ORIGIN, RunFiles, digest
+from npticket.experiments.binding import ORIGIN, RunFiles, check_twins, digest
 from npticket.experiments.files import StoreError, read_json, write_json
 from npticket.experiments.growth import refusal
+from npticket.experiments.machine import MACHINE
 from npticket.experiments.manifest import Manifest
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
-from npticket.experiments.series import Key, Run
+from npticket.experiments.series import Key, Measure, Run
 from npticket.files import write
 
 TABLES_EVERY = 10.0  # seconds between writings of the tables, at least: they grow with every run
@@ -48,7 +50,7 @@ class Store(AbstractContextManager["Store"]):
         self.folder, self.runs = Path(folder), planned(recipe, experiment.parts.series)
         self._order = {series: i for i, series in enumerate(recipe.series)}
         self._next_tables = 0.0
-        directory.check_free(self.folder)
+        directory.check_free(self.folder, {key.series for key, run in self.runs.items() if isinstance(run, Measure)})
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         self._lock = directory.lock(self.folder / ".lock")
         try:
@@ -59,8 +61,9 @@ class Store(AbstractContextManager["Store"]):
             self._files = RunFiles(self.folder / "runs", experiment, data, self.runs, is_bound)
             self._runs = {key: _light(*self._files.read(key)) for key in self._files.present()}
             self.check_given()
+            self._check_columns({})
             self.adopted = [key for key, run in self._runs.items() if not run[ORIGIN]]
-            _check_twins(self._runs, self.adopted)
+            check_twins(self._runs, self.adopted)
             self.difference = self._manifest.difference(self._makers())
             if strict and self.difference:
                 raise StoreError(f"{self.folder}: {self.difference}. --strict refuses to mix them")
@@ -88,8 +91,13 @@ class Store(AbstractContextManager["Store"]):
         return self._runs[key][what]
 
     def add(self, key: Key, run: Mapping[str, Array]) -> None:
-        """Keep a finished run, and now and then bring the tables up to date."""
-        self._keep(key, {name: np.asarray(value) for name, value in run.items()}, self._manifest.here)
+        """Keep a finished run, and now and then bring the tables up to date; a worker's says which machine made it."""
+        arrays = {name: np.asarray(value) for name, value in run.items() if name != MACHINE}
+        machine = self._manifest.made_on(json.loads(str(run.get(MACHINE, "{}"))))
+        self._check_columns({key: arrays[ROWS]} if ROWS in arrays else {})
+        if machine not in (makers := self._makers()):
+            self._manifest.write({machine: 0, **makers}, self._chosen())
+        self._keep(key, arrays, machine)
         if time.monotonic() > self._next_tables:
             self.write_tables()
 
@@ -97,6 +105,13 @@ class Store(AbstractContextManager["Store"]):
         needed = self.runs[key].given if key in self.runs else {}
         given = {name: self.digest(*stored) for name, stored in needed.items() if self.holds(*stored)}
         self._runs[key] = _light(run, self._files.write(key, run, given, machine))
+
+    def _check_columns(self, more: Mapping[Key, np.ndarray]) -> None:
+        """Raise StoreError unless the measures of each series, and `more` of them, have the same columns."""
+        try:
+            measured.check_columns({key: run[ROWS] for key, run in self._runs.items() if ROWS in run} | {**more})
+        except ValueError as error:
+            raise StoreError(f"{self.folder}: {error}; delete the files of one kind to make them again") from error
 
     def load(self, key: Key) -> dict[str, np.ndarray]:
         """Read a run from its file; StoreError names the file if it is not what it should be, or not where."""
@@ -178,17 +193,3 @@ def _light(run: Mapping[str, np.ndarray], origin: Mapping[str, Json]) -> dict[st
     """A run with digests in the place of its large arrays, which stay on the disk."""
     large = {"masks", "next_masks", "end"} & run.keys()
     return {**run, **{name: digest(run[name]) for name in large}, ORIGIN: origin}
-
-
-def _check_twins(runs: Mapping[Key, Mapping[str, Json]], adopted: Collection[Key]) -> None:
-    """Raise StoreError if a run that does not say where it belongs has the curves and time of another: it is a copy.
-
-    Curves alone may be the same: pruned once, at one shot or not, a network is the same ticket.
-    """
-    first = dict[bytes, Key]()
-    for key in sorted(runs, key=lambda key: key in adopted):
-        if ROWS not in runs[key]:
-            content = b"".join(runs[key][name].tobytes() for name in ("train_loss", "val_loss", "seconds"))
-            other = first.setdefault(content, key)
-            if other != key and key in adopted:
-                raise StoreError(f"{key.file} and {other.file} are the same: delete the copy to train it again")

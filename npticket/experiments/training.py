@@ -3,6 +3,7 @@
 Or a measure, from what it takes along to its rows.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from npticket import backend
 from npticket.datasets import Dataset
 from npticket.engine import gemm
 from npticket.experiments.checkpoints import Checkpoints
+from npticket.experiments.machine import MACHINE, this
 from npticket.experiments.measured import ROWS, as_array
 from npticket.experiments.parts import Experiment
 from npticket.experiments.series import At, Key, Measure, Run, Start
@@ -71,7 +73,7 @@ def train_runs(
     at = [_at(experiment, data, one) for one in asked]
     run = asked[0].run
     if isinstance(run, Measure):
-        return [{"masks": pack(at[0].masks), ROWS: as_array(run.of(at[0]))}]
+        return [{"masks": pack(at[0].masks), ROWS: as_array(run.of(at[0])), MACHINE: _machine()}]
     starts = [one.run.start(where) for one, where in zip(asked, at, strict=True) if isinstance(one.run, Run)]
     start, masks = (stack(made) for made in zip(*starts, strict=True))
     xp = backend.load(means.array_module)
@@ -97,12 +99,18 @@ def _left(task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int) -
         return DivergedError(result.diverged[t])
     theta, masks = start
     left = record(task, result, t, masks) | {"chosen": np.array([*gemm.chosen.values()], str)}
+    left[MACHINE] = _machine()
     if "next_masks" in asked.keep:
         score = asked.run.score if isinstance(asked.run, Run) else None
         left["next_masks"] = pack(at.prune(result.end.trial(t), masks, theta, score))
     if "end" in asked.keep:
         left["end"] = result.end.flat[t]
     return left
+
+
+def _machine() -> np.ndarray:
+    """The machine that this worker is on, as JSON."""
+    return np.array(json.dumps(this()))
 
 
 def record(task: Task, result: Fit, t: int, masks: Params) -> dict[str, np.ndarray]:

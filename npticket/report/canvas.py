@@ -140,18 +140,21 @@ def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
         for handle, text in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(text, handle)
     width = figure.get_figwidth()
-    rows = math.ceil(len(entries) / (width // (0.8 + 0.075 * max(map(len, entries)))))  # inches that an entry takes
-    figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, fontsize=9,
+    columns = max(1, width // (0.8 + 0.075 * max(map(len, entries))))  # inches that an entry takes
+    rows = math.ceil(len(entries) / columns)
+    shown = figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, fontsize=9,
                   ncols=math.ceil(len(entries) / rows), title=picture.legend, handlelength=3.2)  # fmt: skip
+    for words in (*shown.get_texts(), shown.get_title(), *(axes.title for axes in figure.axes)):
+        words.set_parse_math(False)  # a $ of a series' name is a $
     lines = [line for text in (title, note) for line in _wrapped(text, round(12 * width))]
-    figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)  # a $ of the data's caveat is a $
+    figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)
     figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(picture.legend)))  # the panels keep theirs
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{picture.stem}.png", folder / f"{picture.stem}.svg"
+    with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(svg) as file:
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "npticket"})
     with writing(png) as file:
         figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
-    with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(svg) as file:
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return [png, svg]
 
 

@@ -75,7 +75,7 @@ class Verdict:
     @property
     def certainty(self) -> float | None:
         """How probable it is that the claim holds."""
-        return self.estimate.certainty(*self.claim.ends) if self.estimate else None
+        return self.estimate.certainty(*self.claim.ends, self.claim.strict) if self.estimate else None
 
 
 def judge(

@@ -3,19 +3,23 @@
 Every line has its own colour, dash and marker, so that figures can be read in grey and by the colour-blind.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from npticket.experiments.recipe import Recipe
-from npticket.experiments.tables import Outcome
+from npticket.experiments.files import StoreError
+from npticket.experiments.planning import planned
+from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.experiments.series import Key, Length, Run
+from npticket.experiments.tables import Outcome, Row
 from npticket.report import canvas
 from npticket.report.canvas import DASHES, MARKERS, Pen, Picture, Points
 from npticket.report.curves import Curves
-from npticket.report.quantities import STOP, Made, after, at_early_stop, at_the_end, early_stop, first
+from npticket.report.quantities import STOP, Made, after, at_early_stop, at_the_end, early_stop, first, looked_at
 
 NOTE = "line: mean, band: min-max"
 
@@ -69,20 +73,23 @@ class Lines:
 
 @dataclass(frozen=True)
 class FixedSteps:
-    """What is measured on the test set after each step of `test_at`: a panel each, with those of `series`, or all."""
+    """What is measured on the test set after each step of `test_at`: a panel each, with those of `series`, or all.
+
+    Those whose runs have another length, and were not looked at there, are left out.
+    """
 
     series: tuple[str, ...] | None = None
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        steps = outcome.recipe.test_at
+        steps = [step for step in outcome.recipe.test_at if looked_at(step, first(outcome), outcome)]
         series = [one for one in (points if self.series is None else self.series) if one in points]
-        if not steps or not outcome.curves or not series:
+        if not steps or not series:
             return
         figure, axes_of = canvas.panels(len(steps), sharey=True)
         levels = []
         for axes, step in zip(axes_of, steps, strict=True):
             tested = after(step, outcome)
-            for one in series:
+            for one in (one for one in series if looked_at(step, one, outcome)):
                 canvas.pen(outcome, one).line(axes, points[one], tested)
             levels.append(canvas.dense_network(axes, points[first(outcome)][0], tested))
             axes.set_title(f"after {step:,} steps", fontsize=10)
@@ -105,8 +112,20 @@ def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> lis
     points = {series: outcome.points(series) for series in outcome.series}
     if first(outcome) not in points:
         return []
-    pictures, note = (drawn for plot in plots for drawn in plot.pictures(outcome, points)), f"{outcome.note}; {NOTE}"
+    pictures = (drawn for plot in plots for drawn in _readable(plot.pictures(outcome, points), [outcome]))
+    note = f"{outcome.note}; {NOTE}"
     return [path for picture in pictures for path in canvas.finish(picture, outcome.title, note, folder)]
+
+
+def _readable(pictures: Iterable[Picture], outcomes: Iterable[Outcome]) -> Iterator[Picture]:
+    """What is drawn of outcomes; StoreError if that fails and there are tables of measures, which may lack columns."""
+    try:
+        yield from pictures
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        if not (tables := sorted({f"{series}.csv" for outcome in outcomes for series in outcome.measured})):
+            raise
+        said = f"a figure cannot be drawn of {' and '.join(tables)} ({type(error).__name__}: {error})"
+        raise StoreError(f"{said}: run the same command again to make them anew") from error
 
 
 def compact(outcome: Outcome, plots: Sequence[Plot]) -> Outcome:
@@ -115,13 +134,28 @@ def compact(outcome: Outcome, plots: Sequence[Plot]) -> Outcome:
     for plot in plots if first(outcome) in points else ():
         for key, step in plot.curves(outcome, points).items():
             last[key] = max(step, last.get(key, 0))
+    looked = _looks(outcome)
     rows = [
         {name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in row.items()}
         for row in outcome.curves
-        if row["step"] in outcome.recipe.test_at
-        or row["step"] <= last.get((outcome.line(row["series"]), row["round"]), 0)
+        if row["step"] in looked(row) or row["step"] <= last.get((outcome.line(row["series"]), row["round"]), 0)
     ]
     return replace(outcome, curves=rows)
+
+
+def _looks(outcome: Outcome) -> Callable[[Row], Collection[int]]:
+    """What says of a row of curves after which steps of its run the test set was looked at."""
+    try:
+        runs = planned(outcome.recipe, outcome.known)
+    except RecipeError:  # of a series that is not known here
+        runs = {}
+    of_length = cache(lambda length: set(length.test_at(outcome.recipe)))
+
+    def looks(row: Row) -> Collection[int]:
+        run = runs.get(Key(row["series"], row["round"], row["trial"]))
+        return of_length(run.length if isinstance(run, Run) else Length())
+
+    return looks
 
 
 @dataclass(frozen=True)
@@ -161,5 +195,5 @@ def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> l
     notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
     note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
-    pictures = (Picture(sweep.name, figure, sweep.legend), *sweep.pictures(there))
+    pictures = (Picture(sweep.name, figure, sweep.legend), *_readable(sweep.pictures(there), there.values()))
     return [path for one_of in pictures for path in canvas.finish(one_of, f"{one.title}: {sweep.legend}", note, folder)]

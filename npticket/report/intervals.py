@@ -44,7 +44,8 @@ class Estimate:
     """The mean of what T trials have, from `low` to `high` with a probability of 95 %.
 
     `spread` is the standard deviation of independent trials of which the mean would be known as well. Where trials were
-    cut short, `value` is only a bound, one end of the interval is infinite and no spread is known.
+    cut short, `value` is only a bound and no spread is known: an end of the interval is infinite, or that of the lowest
+    and the highest that the numbers may be.
     """
 
     value: float
@@ -59,12 +60,12 @@ class Estimate:
         at_least, at_most = math.isfinite(self.low), math.isfinite(self.high)
         return {(True, True): "", (True, False): "≥", (False, True): "≤"}.get((at_least, at_most), "?")
 
-    def certainty(self, low: float, high: float) -> float | None:
-        """Return how probable it is that the mean lies from `low` to `high`; None for a bound."""
-        if self.bound:
+    def certainty(self, low: float, high: float, strict: bool = False) -> float | None:
+        """Return how probable it is that the mean lies from `low` to `high`, or between; None without a spread."""
+        if self.bound or math.isnan(self.spread):
             return None
         if not self.spread:
-            return float(low <= self.value <= high)
+            return float(low < self.value < high if strict else low <= self.value <= high)
         error = self.spread / math.sqrt(self.trials)
         below = (probability((end - self.value) / error, self.trials - 1) for end in (high, low))
         return next(below) - next(below)

@@ -19,10 +19,10 @@ from npticket.experiments.tables import Outcome, Point
 from npticket.report import quantities, verdicts
 from npticket.report.claims import Verdict
 from npticket.report.figures import Sweep
-from npticket.report.quantities import Made, Quantity, after, first, legend
+from npticket.report.quantities import Made, Quantity, after, first, legend, looked_at
 from npticket.report.views import NEAR
 
-BLOCK = re.compile(r"(<!-- (\w+: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (results: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)(.*?)(<!-- -->)", re.DOTALL)
 BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "? "}  # who was cut short
 QUANTITIES: dict[str, Made] = {
@@ -32,14 +32,18 @@ QUANTITIES: dict[str, Made] = {
 
 
 def filled(page: str, blocks: Mapping[str, str]) -> str:
-    """Return the page with its blocks as they are now; StoreError names one that there is not."""
+    """Return the page with its blocks as they are now; StoreError names one that there is not.
+
+    Blocks are comments that begin with the same word as one of `blocks`, results: or another; others are let be.
+    """
+    word = "|".join({re.escape(name.partition(":")[0]) for name in blocks})
 
     def block(mark: re.Match[str]) -> str:
         if mark[2] not in blocks:
             raise StoreError(f"there is nothing called {mark[2]!r} for a page; there are {', '.join(blocks)}")
         return f"{mark[1]}\n{blocks[mark[2]]}\n\n{mark[3]}"
 
-    return BLOCK.sub(block, page)
+    return re.sub(BLOCK.pattern.replace("results", f"(?:{word})"), block, page, flags=re.DOTALL)
 
 
 def counted(page: str, outcomes: Mapping[str, Outcome]) -> str:
@@ -137,8 +141,8 @@ def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:
 
 def _shown(outcome: Outcome) -> tuple[list[Quantity], str]:
     """What a table shows of a point, and what it is called: at early stopping, or after the steps of `test_at`."""
-    measure, steps = outcome.task.headline, outcome.recipe.test_at
-    if steps:
+    measure = outcome.task.headline
+    if steps := [step for step in outcome.recipe.test_at if looked_at(step, first(outcome), outcome)]:
         shown = [after(step, outcome) for step in steps]
         return shown, f"{shown[0].title} after {' / '.join(f'{step:,}' for step in steps)} steps"
     shown = [quantities.STOP, quantities.at_early_stop(measure)]
@@ -146,7 +150,15 @@ def _shown(outcome: Outcome) -> tuple[list[Quantity], str]:
 
 
 def _cell(quantities: Sequence[Quantity], point: Point) -> str:
-    return " / ".join(quantity.mean(point) for quantity in quantities)
+    return " / ".join(_mean(quantity, point) for quantity in quantities)
+
+
+def _mean(quantity: Quantity, point: Point) -> str:
+    """A mean, or a dash for a run of another length, of which nobody looked at the test set there."""
+    try:
+        return quantity.mean(point)
+    except KeyError:
+        return "-"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

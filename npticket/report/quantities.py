@@ -85,6 +85,14 @@ def after(step: int, outcome: Outcome) -> Quantity:
     )
 
 
+def looked_at(step: int, series: str, outcome: Outcome) -> bool:
+    """Say whether there is a test set's measure after a step of a series, whose runs may have another length."""
+    try:
+        return bool(outcome.tested_at(step, series))
+    except KeyError:
+        return False
+
+
 def _column(column: str, title: str, heading: str, read: str) -> Made:
     return lambda measure: _measured(measure, lambda point: point[f"{column}_{measure.name}"], title, heading, read)
 

@@ -42,7 +42,10 @@ class View:
         rows = [[row for row in of_round if row["trial"] == trial] for trial in self._trials]
         if not all(rows):
             raise self._missing(series, percent)
-        values = np.array([number(of_trial) for of_trial in rows], float)
+        try:
+            values = np.array([number(of_trial) for of_trial in rows], float)
+        except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
+            raise Missing(f"{series}.csv has other columns than it should ({type(error).__name__}: {error})") from error
         return Numbers(values, values)
 
     def tested(self, step: int, series: str, percent: float) -> Numbers:
