@@ -1,6 +1,7 @@
 """The classifier keeps scikit-learn's conventions, and is nothing but train, prune and reset."""
 
 import pickle
+import re
 import subprocess
 import sys
 from itertools import islice
@@ -225,3 +226,13 @@ def test_without_scikit_learn_it_says_what_is_missing(tmp_path):
     call = [sys.executable, "-c", "import npticket.estimator"]
     done = subprocess.run(call, capture_output=True, text=True, env={"PYTHONPATH": f"{tmp_path}:{root}"})
     assert "npticket.estimator needs scikit-learn 1.6 or later: python -m pip install" in done.stderr
+
+
+def test_the_page_about_it_runs(tmp_path, monkeypatch, capsys):
+    """docs/estimator.md, one snippet after the other."""
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs" / "estimator.md").read_text()
+    exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), {})
+    first, *path = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"2\d\.\d% of the weights: 9\d\.\d%", first)
+    assert path[0].startswith("100.0%") and len(path) == 6 and (tmp_path / "digits.npz").exists()
