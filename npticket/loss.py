@@ -1,11 +1,12 @@
 """Softmax cross-entropy per trial, and its gradient.
 
 loss = mean over the batch of  -log softmax(z)[label];  d loss / dz = (softmax(z) - onehot(label)) / B.
+With weights w it is the weighted mean: 1 / B becomes w / sum(w), so that a weight of 3 is the example three times.
 """
 
 import numpy as np
 
-from npticket.backend import Array, array_module
+from npticket.backend import Array, Dtype, array_module
 
 
 def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
@@ -13,23 +14,50 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
 
     The mean is over B and never over T: trials do not touch each other.
     """
-    xp, batch = array_module(logits, labels), logits.shape[1]
+    losses, dz = _cross_entropies(logits, labels)
+    return losses.sum(axis=(1, 2)) / -logits.shape[1], dz / logits.shape[1]
+
+
+def weighted_softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
+    """Return the weighted loss of each trial (T,) and its gradient (T, B, C).     logits (T, B, C)   targets (T, B, 2)
+
+    Targets are a label and its weight, none below 0, and not all 0 in a batch.
+    """
+    labels, weights = split_weights(targets, logits.dtype)
+    losses, dz = _cross_entropies(logits, labels)
+    weights = weights[..., None]
+    return (weights * losses).sum(axis=(1, 2)) / -weights.sum(axis=(1, 2)), weights * dz / weights.sum(axis=1)[:, None]
+
+
+def split_weights(targets: Array, dtype: Dtype) -> tuple[Array, Array]:
+    """Return labels, as integers, and weights, as `dtype`.     targets (..., 2)"""
+    return targets[..., 0].astype(int), targets[..., 1].astype(dtype)
+
+
+def _cross_entropies(logits: Array, labels: Array) -> tuple[Array, Array]:
+    """Return log softmax(z) at the label, 0 elsewhere, and softmax(z) - onehot(label), (T, B, C) each."""
+    xp = array_module(logits, labels)
     log_p = logits - logits.max(axis=-1, keepdims=True)
     log_p -= xp.log(xp.exp(log_p).sum(axis=-1, keepdims=True))
     hit = labels[..., None] == xp.arange(logits.shape[-1])
-    loss = xp.where(hit, log_p, 0).sum(axis=(1, 2)) / -batch
     p = xp.exp(log_p)
     p *= p > negligible(p)
-    return loss, (p - hit) / batch
+    return xp.where(hit, log_p, 0), p - hit
 
 
-def score(logits: Array, labels: Array) -> tuple[Array, Array]:
-    """Return summed loss (T,) and number of correct predictions (T,).     logits (T, B, C)   labels (T or 1, B)"""
+def score(logits: Array, labels: Array, weights: Array | None = None) -> tuple[Array, Array]:
+    """Return the summed loss (T,) and how many predictions are correct (T,), each example with its weight, if it has.
+
+    logits (T, B, C)   labels, weights (T or 1, B)
+    """
     xp = array_module(logits, labels)
     z = xp.ascontiguousarray(logits.swapaxes(1, 2))  # sums over long rows are faster: (T, C, B)
     z -= z.max(axis=1, keepdims=True)
-    loss = xp.log(xp.exp(z).sum(axis=1)) - xp.take_along_axis(z, labels[:, None], axis=1)[:, 0]
-    return loss.sum(axis=1), (logits.argmax(axis=-1) == labels).sum(axis=-1)
+    losses = xp.log(xp.exp(z).sum(axis=1)) - xp.take_along_axis(z, labels[:, None], axis=1)[:, 0]
+    correct = logits.argmax(axis=-1) == labels
+    if weights is not None:
+        losses, correct = losses * weights, correct * weights
+    return losses.sum(axis=1), correct.sum(axis=-1)
 
 
 def negligible(p: Array) -> float:

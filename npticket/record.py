@@ -3,6 +3,7 @@
 The early-stopping iteration is the step of minimum validation loss (Frankle & Carbin 2019, section 1, footnote 2).
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ class Fit:
     test_acc, (T, V) each, NaN where the test set was not looked at; and the results early_stop_step,
     early_stop_val_loss, early_stop_test_acc, final_test_acc, final_train_acc, best_train_acc, the highest of all times
     that the training set was looked at, ... and seconds, (T,) each: the wall time of the lock-step run divided by T.
+
+    Where a trial ran out of patience, `end` are its parameters there. Its curves are NaN from there on, and so are
+    final_... and best_...: nobody knows what they would have been.
     """
 
     end: Params
@@ -60,11 +64,16 @@ class Record:
 
     `losses` are those since the last validation, (T,) each, on the device: looking at one would wait for it; `trained`
     is what the training set gave whenever it was looked at, which is at the steps `train_at`. Trials that `diverged` go
-    on as NaN, of which the others notice nothing.
+    on as NaN, of which the others notice nothing. Those that are `out` of patience, (T,), had so many validations
+    without a new minimum before the last one: they go on beside the others, and nothing more is noted of them.
     """
 
-    def __init__(self, task: Task, start: Params, at_steps: list[int], train_at: Sequence[int] = ()) -> None:
+    def __init__(
+        self, task: Task, start: Params, at_steps: list[int], train_at: Sequence[int] = (), patience: int | None = None
+    ) -> None:
         self.at_steps, self._train_at, self._began = at_steps, set(train_at), time.perf_counter()
+        self._patience, self.out = patience or math.inf, np.zeros(start.trials, bool)
+        self._left = start.copy() if patience else None  # the parameters of those that are out
         self.losses: list[Array] = []
         self.trained: list[Measured] = []
         self._trained = [f"train_{name}" for name in task.names]
@@ -77,21 +86,43 @@ class Record:
 
     def check(self, what: str, losses: np.ndarray, step: int, place: Place) -> None:
         """Note which trials diverged: whose losses of the last steps (S, T) are not all finite; `step` is the last."""
-        for row, t in np.argwhere(~np.isfinite(losses)).tolist():
+        for row, t in np.argwhere(~np.isfinite(losses) & ~self.out).tolist():
             said = f"the {what} loss of trial {place.trials[t]} became {losses[row, t]} in round {place.round} at step "
             self.diverged.setdefault(t, f"{said}{step - len(losses) + row + 1}: try a smaller learning rate")
 
     def add(self, engine: Engine, found: Measured) -> None:
         """Note what the next validation found; of equal losses the first is the best."""
         for name, values in found.items():
-            self._curves[name][:, self._count] = values
-        better = np.flatnonzero(found["val_loss"] < self._lowest)
+            self._curves[name][:, self._count] = self._known(values)
+        better = np.flatnonzero((found["val_loss"] < self._lowest) & ~self.out)
         if better.size:
             engine.read(self._present)
             self._lowest[better], self._stop[better] = found["val_loss"][better], self._count
             for t in better:
                 self.best.flat[t] = self._present.flat[t]
         self._count += 1
+        if self._left is not None and (now := self._is_out() & ~self.out).any():
+            engine.read(self._present)
+            for t in np.flatnonzero(now):
+                self._left.flat[t] = self._present.flat[t]
+            self.out |= now
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every trial has diverged or is out of patience."""
+        return all(self.out[t] or t in self.diverged for t in range(len(self.out)))
+
+    def unknown(self, when: str) -> Measured:
+        """Return what is measured then of trials that are out of patience: NaN."""
+        return {name.replace("train", when, 1): np.full(len(self.out), np.nan) for name in self._trained}
+
+    def _is_out(self) -> np.ndarray:
+        """Which trials have waited for a new minimum for too long (T,); at the end of training nobody has."""
+        return (self._count - 1 - self._stop >= self._patience) & (self._count < len(self.at_steps))
+
+    def _known(self, values: np.ndarray) -> np.ndarray:
+        """What was measured, NaN for trials that are out of patience."""
+        return np.where(self.out, np.nan, values)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all of it, as `layout` says."""
@@ -103,7 +134,7 @@ class Record:
             "curves": np.stack([*self._curves.values()]), "losses": losses,
             "trained": trained.reshape(len(self.trained), len(self._trained), trials),
             "seconds": np.array(time.perf_counter() - self._began),
-        }  # fmt: skip
+        } | ({"left": to_host(self._left.flat)} if self._left is not None else {})  # fmt: skip
 
     def layout(self, step: int, first_step: int) -> dict[str, tuple[tuple[int, ...], str]]:
         """Return the shape, and the kind of number, of each array of the state of a run `step` steps after theta0."""
@@ -114,7 +145,7 @@ class Record:
             "best": (self.best.flat.shape, "f"), "lowest": ((trials,), "f"), "stop": ((trials,), "i"),
             "curves": ((len(self._curves), trials, len(self.at_steps)), "f"), "losses": ((step - last, trials), "f"),
             "trained": ((looked, len(self._trained), trials), "f"), "seconds": ((), "f"),
-        }  # fmt: skip
+        } | ({"left": (self.best.flat.shape, "f")} if self._left is not None else {})  # fmt: skip
 
     def restore(self, step: int, state: Mapping[str, np.ndarray]) -> None:
         """Go on from the state of a run at this step."""
@@ -122,6 +153,8 @@ class Record:
         self.best.flat[...] = to_device(state["best"], xp)
         self._lowest[...], self._stop[...] = state["lowest"], state["stop"]
         self._count = sum(at <= step for at in self.at_steps)
+        if self._left is not None:
+            self._left.flat[...], self.out = to_device(state["left"], xp), self._is_out()
         for curve, values in zip(self._curves.values(), state["curves"], strict=True):
             curve[...] = values
         self.losses = [to_device(losses, xp) for losses in state["losses"]]
@@ -131,19 +164,25 @@ class Record:
     def fit(self, end: Params, stopped: Measured, tested: Measured) -> Fit:
         """Put everything together: also what `best` and `end` give on the test set; `trained` ends with that of `end`.
 
-        Of the loss the lowest is the best, of every other measure the highest.
+        Of the loss the lowest is the best, of every other measure the highest. Of trials that are out of patience, end,
+        tested and trained are replaced.
         """
         at_steps, trained = np.array(self.at_steps), self.trained
+        if self._left is not None:
+            for t in np.flatnonzero(self.out):
+                end.flat[t] = self._left.flat[t]
         seconds = np.full(end.trials, (time.perf_counter() - self._began) / end.trials)
         for name, values in tested.items():
-            self._curves[name][:, -1] = values
+            self._curves[name][:, -1] = self._known(values)
         for name, values in named("test", stopped).items():
             self._curves[name][np.arange(end.trials), self._stop] = values
         results = {"early_stop_step": at_steps[self._stop], "early_stop_val_loss": self._lowest, "seconds": seconds}
-        results |= named("early_stop_test", stopped) | named("final", {**tested, **trained[-1]})
+        results |= named("early_stop_test", stopped)
+        results |= {name: self._known(values) for name, values in named("final", {**tested, **trained[-1]}).items()}
         for name in trained[-1]:
             best = min if name == "train_loss" else max
-            results[f"best_{name}"] = np.array(list(map(best, *(one[name] for one in trained), trained[-1][name])))
+            highest = np.array(list(map(best, *(one[name] for one in trained), trained[-1][name])))
+            results[f"best_{name}"] = self._known(highest)
         return Fit(end, self.best, at_steps, self._curves, results, self.diverged)
 
 

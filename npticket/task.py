@@ -8,7 +8,7 @@ import numpy as np
 
 from npticket.backend import Array, array_module, to_host
 from npticket.datasets import Dataset
-from npticket.loss import score, softmax_cross_entropy
+from npticket.loss import score, softmax_cross_entropy, split_weights, weighted_softmax_cross_entropy
 from npticket.protocols import Loss, Net
 
 Predict = Callable[[Array], Array]  # of a batch: y (T, B, ...)
@@ -84,6 +84,17 @@ def _loss_and_accuracy(predict: Predict, examples: Examples) -> Measured:
     return {"loss": loss, "acc": accuracy}
 
 
+def _weighted_loss_and_accuracy(predict: Predict, examples: Examples) -> Measured:
+    """The same, each example as often as its weight says."""
+    sums = []
+    for x, targets in examples:
+        y = predict(x)
+        classes, weights = split_weights(targets, y.dtype)
+        sums.append((*score(y, classes, weights), weights.sum(axis=1)))
+    loss, correct, total = mean_over_examples(sums, 1)
+    return {"loss": loss / total, "acc": correct / total}
+
+
 def misfit(net: Net, task: Task, data: Dataset) -> str:
     """Say in words why a network cannot be trained for a task on some data; "" if it can."""
     given, wanted = data.train.inputs.shape[1:], task.output_shape(data)
@@ -101,3 +112,15 @@ def _classes(data: Dataset) -> tuple[int | None, ...]:
 LOSS = Measure("loss", "loss", "loss", least=0)  # a task whose loss can be negative brings a measure of its own
 ACCURACY = Measure("acc", "accuracy", "acc.", unit="%", difference="points", scale=100, least=0, most=1)
 CLASSIFY = Task("classify", softmax_cross_entropy, _loss_and_accuracy, (LOSS, ACCURACY), _classes)
+
+
+def classify_weighted(classes: int) -> Task:
+    """Return the task to classify examples that have weights: an example of weight 3 counts as three of weight 1.
+
+    Targets are (N, 2), a class from 0 to classes - 1 and a weight that is not negative, of data whose `classes` are
+    None. The loss of a minibatch is its weighted mean: of weights that are integers, that of repeated examples.
+    """
+    measures, shape = (LOSS, ACCURACY), (classes,)
+    return Task(
+        "classify weighted", weighted_softmax_cross_entropy, _weighted_loss_and_accuracy, measures, lambda _: shape
+    )

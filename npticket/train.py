@@ -1,7 +1,7 @@
 """Step 2, training: minibatch steps, and validation at intervals.
 
-Training always runs its full budget. The test set is looked at for early stopping, at the end and where asked for; it
-decides nothing. What is measured is the task's business; its names are parts of the names here: val_loss, test_acc.
+Training runs its full budget, unless patience is asked for. The test set is looked at for early stopping, at the end
+and where asked for; it decides nothing. What is measured is the task's business, its names parts of names: val_loss.
 """
 
 import math
@@ -45,7 +45,8 @@ class Setting:
     a fresh one all the same, whose schedule should begin there. The examples left over when an epoch is cut into
     batches are dropped. `augment` draws how an epoch's inputs are changed, e.g. `FlipAndCrop.draw`. `engine` "plain"
     calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says. `checkpoints`
-    opens that of a run, which then goes on where it was interrupted, and ends bit for bit as it would have.
+    opens that of a run, which then goes on where it was interrupted, and ends bit for bit as it would have. With
+    `patience` a run ends after so many validations without a new minimum of the validation loss: see `Fit`.
     """
 
     optimizer: MakeOptimizer
@@ -59,9 +60,10 @@ class Setting:
     engine: str = "fast"
     threads: int = 1
     checkpoints: OpenCheckpoint | None = None
+    patience: int | None = None
 
     def __post_init__(self) -> None:
-        for what in ("steps", "batch", "validate_every", "threads"):
+        for what in ("steps", "batch", "validate_every", "threads", *["patience"] * (self.patience is not None)):
             if getattr(self, what) < 1:
                 raise ValueError(f"{what} must be at least 1, got {getattr(self, what)}")
         if not 0 <= self.first_step < self.steps:
@@ -121,7 +123,7 @@ def _fit_in_parts(train: Callable[[Params, Params, Place], Fit], start: Params, 
 
 def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, masks: Params, place: Place) -> Fit:
     """`fit`, once its arguments were found to be good."""
-    record = Record(task, start, setting.at_steps, setting.train_at)
+    record = Record(task, start, setting.at_steps, setting.train_at, setting.patience)
     xp, dtype = array_module(start.flat, masks.flat), start.flat.dtype
     data = data.to(xp)
     shown = None if setting.augment else data.shown(dtype)  # else other inputs may be lit
@@ -148,15 +150,15 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
             record.add(engine, {**found, **(look("test", seen.test) if step + 1 in setting.test_at else {})})
         if step + 1 in setting.train_at and step + 1 < setting.steps:
             record.trained.append(look("train", seen.train))
-        if len(record.diverged) == start.trials:
+        if record.is_over:
             break
         if step + 1 < setting.steps and not record.diverged:
             checkpoint.save(partial(snapshot, step + 1, engine, record))
 
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
-    tested = look("test", seen.test)
-    record.trained.append(look("train", seen.train))
+    tested = record.unknown("test") if record.out.all() else look("test", seen.test)
+    record.trained.append(record.unknown("train") if record.out.all() else look("train", seen.train))
     engine.write(record.best)
     return record.fit(end, evaluate(task, engine.predict, seen, seen.test, dtype), tested)
 

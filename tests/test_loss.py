@@ -6,10 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npticket.datasets import Dataset, Split
+from npticket.engine import ENGINES
 from npticket.engine.loss import in_place
-from npticket.loss import score, softmax_cross_entropy
+from npticket.loss import score, softmax_cross_entropy, weighted_softmax_cross_entropy
+from npticket.nets import mlp
+from npticket.optimizers import SGD
+from npticket.prune import dense_masks
+from npticket.streams import streams
+from npticket.task import CLASSIFY, classify_weighted
 from npticket.testing import directional_error
 from npticket.testing.strategies import seeds, trial_counts
+from npticket.train import Setting, fit
 
 
 @given(trial_counts, st.integers(1, 5), st.integers(2, 4), seeds)
@@ -81,3 +89,52 @@ def test_nan_is_not_dropped():
     for dtype in (np.float32, np.float64):
         for gradient in both(np.array([[[0, np.nan, 1], [300, 0, -300]]], dtype), np.array([[0, 1]])):
             assert np.isnan(gradient[0]).all() and gradient[1].tolist() == [0.5, -0.5, 0]
+
+
+weights = st.lists(st.integers(0, 4), min_size=1, max_size=5).filter(any)
+
+
+@given(trial_counts, weights, st.integers(2, 4), seeds)
+def test_a_weight_of_3_is_the_example_three_times(trials, weights, classes, seed):
+    """Loss, gradient (that of the copies added up) and measures; a weight of 0 is an example that is not there."""
+    rng = np.random.default_rng(seed)
+    z, labels = rng.normal(size=(trials, len(weights), classes)), rng.integers(0, classes, (trials, len(weights)))
+    targets = np.stack([labels, np.tile(weights, (trials, 1))], axis=-1).astype(float)
+    which = np.repeat(np.arange(len(weights)), weights)
+    loss, gradient = weighted_softmax_cross_entropy(z, targets)
+    repeated, of_copies = softmax_cross_entropy(z[:, which], labels[:, which])
+    np.testing.assert_allclose(loss, repeated, rtol=1e-13)
+    added = np.zeros_like(z)
+    np.add.at(added, (slice(None), which), of_copies)
+    np.testing.assert_allclose(gradient, added, rtol=1e-12, atol=1e-16)
+    summed = score(z, labels, np.array(weights, float)[None])
+    np.testing.assert_allclose(summed, score(z[:, which], labels[:, which]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_weights_of_1_are_no_weights_bit_for_bit(dtype):
+    rng = np.random.default_rng(0)
+    z, labels = rng.normal(size=(2, 7, 3)).astype(dtype), rng.integers(0, 3, (2, 7))
+    targets = np.stack([labels, np.ones((2, 7))], axis=-1)
+    for ours, theirs in zip(weighted_softmax_cross_entropy(z, targets), softmax_cross_entropy(z, labels), strict=True):
+        assert ours.dtype == theirs.dtype == dtype and ours.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_training_with_weights_is_training_with_repeated_examples(engine):
+    """All in one batch; and it is not what the examples without weights give."""
+    rng, net = np.random.default_rng(0), mlp(5, (8, 6), 3)
+    x, labels, weights = rng.normal(size=(12, 5)), rng.integers(0, 3, 12), rng.integers(1, 4, 12)
+    theta = net.init(streams(0, range(2), "init"), np.float64)
+
+    def trained(split, classes, task):
+        data = Dataset("weighted", split, split, split, classes, "a test")
+        setting = Setting(lambda masks: SGD(masks, 0.1, 0.9), 30, len(split), 10, engine=engine)
+        return fit(net, task, theta, dense_masks(theta), data, setting)
+
+    weighted = trained(Split(x, np.stack([labels, weights], axis=1).astype(float)), None, classify_weighted(3))
+    repeated = trained(Split(x.repeat(weights, axis=0), labels.repeat(weights)), 3, CLASSIFY)
+    np.testing.assert_allclose(weighted.end.flat, repeated.end.flat, rtol=1e-8, atol=1e-12)
+    for name in ("val_loss", "val_acc", "train_loss", "final_test_acc"):
+        np.testing.assert_allclose(weighted[name], repeated[name], rtol=1e-9)
+    assert abs(weighted.end.flat - trained(Split(x, labels), 3, CLASSIFY).end.flat).max() > 0.01

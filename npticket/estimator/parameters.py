@@ -1,0 +1,84 @@
+"""The parameters of the classifier, and what follows from them: how examples are split, how long and how to train."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+
+from npticket.datasets import Dataset, Split
+from npticket.optimizers import SGD, Adam
+from npticket.protocols import MakeOptimizer, Net
+from npticket.train import Setting
+
+BATCH = 200  # examples, at most, where nothing is said
+
+
+@dataclass(eq=False, repr=False)
+class Parameters:
+    """As LotteryTicketClassifier says."""
+
+    hidden_layer_sizes: int | Sequence[int] = (100,)
+    net: Net | None = None
+    rounds: int = 10
+    prune_rate: float = 0.2
+    rewind_step: int = 0
+    density: float | None = None
+    tolerance: float | None = None
+    patience: int | None = None
+    solver: str = "adam"
+    learning_rate_init: float = 0.001
+    momentum: float = 0.9
+    batch_size: int | str = "auto"
+    max_iter: int = 200
+    validation_fraction: float = 0.1
+    random_state: int | np.random.RandomState | None = None
+
+    @property
+    def _is_validated(self) -> bool:
+        return self.patience is not None or self.tolerance is not None
+
+    def _check(self) -> None:
+        """Raise ValueError for parameters that are out of range; others are checked where they are used."""
+        least = {"rounds": 0, "rewind_step": 0, "max_iter": 1, "patience": 1, "batch_size": 1}
+        said = {"patience": None, "batch_size": "auto", "density": None, "tolerance": None}  # what may be there instead
+        for name in (*least, "prune_rate", "density", "tolerance"):
+            value = getattr(self, name)
+            if name in said and value == said[name]:
+                continue
+            if name in least and not (isinstance(value, Integral) and int(value) >= least[name]):
+                raise ValueError(f"{name} must be an integer, at least {least[name]}, got {value!r}")
+            if name not in least and not (isinstance(value, Real) and 0 <= float(value) < 1):
+                raise ValueError(f"{name} must be a fraction, at least 0 and below 1, got {value!r}")
+        if self.solver not in ("adam", "sgd"):
+            raise ValueError(f"solver must be 'adam' or 'sgd', got {self.solver!r}")
+        if not self.learning_rate_init > 0:
+            raise ValueError(f"learning_rate_init must be above 0, got {self.learning_rate_init!r}")
+
+    def _setting(self, n: int) -> Setting:
+        """Return how to train on n examples: an epoch is cut into equal minibatches, and validated after."""
+        batch = n // -(-n // BATCH) if isinstance(self.batch_size, str) else min(self.batch_size, n)
+        steps = self.max_iter * (n // batch)
+        if self.rewind_step >= steps:
+            raise ValueError(f"rewind_step must be below the {steps} steps of a run, got {self.rewind_step}")
+        make: MakeOptimizer = partial(Adam, lr=self.learning_rate_init)
+        if self.solver == "sgd":
+            make = partial(SGD, lr=self.learning_rate_init, momentum=self.momentum)
+        return Setting(make, steps, batch, n // batch, self.rewind_step, patience=self.patience)
+
+    def _split(self, x: np.ndarray, codes: np.ndarray, weights: np.ndarray | None, seed: int) -> Dataset:
+        """Return the data; where nobody looks at validation examples, they are one that is trained on, too."""
+        from sklearn.model_selection import train_test_split
+
+        classes = int(codes.max()) + 1 if weights is None else None
+        every = Split(x, codes if weights is None else np.stack([codes, weights], axis=1))
+        train, held = every, every.take(slice(1))
+        if self._is_validated:
+            train, held = map(
+                every.take,
+                train_test_split(
+                    np.arange(len(x)), test_size=self.validation_fraction, stratify=codes, random_state=seed % 2**32
+                ),
+            )
+        return Dataset("X", train, held, held, classes, "fit")
