@@ -6,7 +6,7 @@ Every line has its own colour, dash and marker, so that figures can be read in g
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -100,13 +100,25 @@ DEFAULT: tuple[Plot, ...] = (
 )  # fmt: skip
 
 
+class Drawn(NamedTuple):
+    """A figure, and what must stand above it."""
+
+    picture: Picture
+    title: str
+    note: str
+
+
+def drawn(outcome: Outcome, plots: Sequence[Plot] = DEFAULT) -> Iterator[Drawn]:
+    """Draw those figures that the outcome has the data for."""
+    points = {series: outcome.points(series) for series in outcome.series}
+    for plot in plots if first(outcome) in points else ():
+        for picture in plot.pictures(outcome, points):
+            yield Drawn(picture, outcome.title, f"{outcome.note}; {NOTE}")
+
+
 def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
     """Draw those figures that the outcome has the data for, as PNG and SVG; return the files."""
-    points = {series: outcome.points(series) for series in outcome.series}
-    if first(outcome) not in points:
-        return []
-    pictures, note = (drawn for plot in plots for drawn in plot.pictures(outcome, points)), f"{outcome.note}; {NOTE}"
-    return [path for picture in pictures for path in canvas.finish(picture, outcome.title, note, folder)]
+    return [path for one in drawn(outcome, plots) for path in canvas.finish(*one, folder)]
 
 
 def compact(outcome: Outcome, plots: Sequence[Plot]) -> Outcome:
@@ -139,6 +151,11 @@ class Sweep:
 
 
 def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
+    """Draw a sweep's figures as PNG and SVG; return the files."""
+    return [path for one in drawn_sweep(sweep, outcomes) for path in canvas.finish(*one, folder)]
+
+
+def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn]:
     """Draw the first series of a sweep's experiments, a line each, if two are in `outcomes`, by name of recipe.
 
     And whatever else the sweep draws.
@@ -146,7 +163,7 @@ def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> l
     there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
     begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}
     if len(there) < 2 or not begun:
-        return []
+        return
     from matplotlib import colormaps, colors
 
     shades = list(map(colors.to_hex, colormaps["viridis"](np.linspace(0, 0.88, len(begun)))))
@@ -161,5 +178,5 @@ def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> l
     notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
     note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
-    pictures = (Picture(sweep.name, figure, sweep.legend), *sweep.pictures(there))
-    return [path for one_of in pictures for path in canvas.finish(one_of, f"{one.title}: {sweep.legend}", note, folder)]
+    for picture in (Picture(sweep.name, figure, sweep.legend), *sweep.pictures(there)):
+        yield Drawn(picture, f"{one.title}: {sweep.legend}", note)
