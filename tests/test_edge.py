@@ -330,7 +330,8 @@ def test_the_folder_is_synced_after_the_name_is_there(monkeypatch, tmp_path):
 FOREIGN = {
     "runs/lenet-demo/results.csv": "theirs", "runs/model.npz": "theirs", "figures/cat.jpg": "theirs",
     "figures/dog.png": "theirs", "recipe.json": '{"flour": 500}', "manifest.json": "{}", "results.csv": "a,b\n1,2\n",
-    "curves.csv": "", "claims.json": '["I am"]', "claims.md": "# Claims", "figures": "a file", "runs": "a file",
+    "curves.csv": "", "claims.json": '["I am"]', "claims.md": "# Claims", "report.html": "<p>theirs",
+    "figures": "a file", "runs": "a file",
 }  # fmt: skip
 
 
@@ -361,6 +362,7 @@ def test_the_demo_leaves_a_folder_with_other_experiments_alone(experiment, tmp_p
 
 def test_all_that_an_experiment_leaves_is_set_aside_even_after_a_kill_in_between(experiment, monkeypatch):
     assert cli.main(["verify", str(experiment)]) in (0, 1)
+    assert cli.main(["report", str(experiment)]) == 0
     (experiment / ".checkpoints").mkdir()
     (experiment / "weights.csv").write_text("trial,round,what\n")  # of measures
     (experiment / "figures").mkdir()
