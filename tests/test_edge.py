@@ -342,7 +342,8 @@ def test_an_error_of_the_system_keeps_its_number_and_gets_a_name(error, number):
 FOREIGN = {
     "runs/lenet-demo/results.csv": "theirs", "runs/model.npz": "theirs", "figures/cat.jpg": "theirs",
     "figures/dog.png": "theirs", "recipe.json": '{"flour": 500}', "manifest.json": "{}", "results.csv": "a,b\n1,2\n",
-    "curves.csv": "", "claims.json": '["I am"]', "claims.md": "# Claims", "figures": "a file", "runs": "a file",
+    "curves.csv": "", "claims.json": '["I am"]', "claims.md": "# Claims", "report.html": "<p>theirs",
+    "figures": "a file", "runs": "a file",
     ".data/precious.txt": "theirs", ".checkpoints/model.pt": "theirs", ".checkpoints/run/model.npz": "theirs",
 }  # fmt: skip
 
@@ -416,6 +417,7 @@ def test_the_demo_leaves_a_folder_with_other_experiments_alone(experiment, tmp_p
 
 def test_all_that_an_experiment_leaves_is_set_aside_even_after_a_kill_in_between(experiment, monkeypatch):
     assert cli.main(["verify", str(experiment)]) in (0, 1)
+    assert cli.main(["report", str(experiment)]) == 0
     (experiment / ".checkpoints").mkdir()
     (experiment / "weights.csv").write_text("trial,round,what\n")  # of measures
     (experiment / "figures").mkdir()

@@ -13,8 +13,8 @@ from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket import PLOTS
 from npticket.papers.lottery_ticket.series import SERIES
-from npticket.report import canvas, figures
-from npticket.report.figures import Sweep
+from npticket.report import canvas, figures, sweeps
+from npticket.report.sweeps import Sweep
 from npticket.task import CLASSIFY, LOSS, Measure
 
 CONTROLS = ("random_reinit", "random_reinit_2", "random_mask", "one_shot", "one_shot_reinit", "fine_tuning",
@@ -367,7 +367,7 @@ def sweep(rates, **changes):
 
 def test_a_sweep_has_a_line_for_each_value(tmp_path, drawn):
     rates = ["0.1", "0.2", "0.3", "0.8"]
-    paths = figures.draw_sweep(*sweep(rates), tmp_path)
+    paths = sweeps.draw_sweep(*sweep(rates), tmp_path)
     assert [path.name for path in paths] == ["net-prune-rate.png", "net-prune-rate.svg"]
     figure = drawn["net-prune-rate"]
     steps, accuracy = figure.axes
@@ -386,13 +386,13 @@ def test_a_sweep_shows_every_note_and_leaves_out_what_has_not_begun(tmp_path, dr
     asked, parts = sweep(["0.1", "0.2", "0.5", "0.8"])
     parts["rate 0.5"] = replace(parts["rate 0.5"], note="half of it")
     parts["rate 0.8"] = replace(parts["rate 0.8"], results=[])
-    figures.draw_sweep(asked, parts, tmp_path)
+    sweeps.draw_sweep(asked, parts, tmp_path)
     assert legend(drawn["net-prune-rate"]) == ["0.1", "0.2", "0.5"]
     assert drawn["net-prune-rate"].get_suptitle() == (
         "A net on data: rate\n0.1, 0.2: a note; 0.5: half of it; line: mean, band: min-max"
     )
     for few in ("0.1",), ("0.8",), ():  # one experiment is no sweep
-        assert figures.draw_sweep(asked, {f"rate {key}": parts[f"rate {key}"] for key in few}, tmp_path) == []
+        assert sweeps.draw_sweep(asked, {f"rate {key}": parts[f"rate {key}"] for key in few}, tmp_path) == []
 
 
 def overlaps(boxes):
@@ -436,7 +436,7 @@ def test_no_label_lies_on_another_and_nothing_leaves_the_figure(rounds, rate, tm
 def test_no_label_of_a_sweep_lies_on_another(tmp_path, drawn):
     rates = ["0.05", "0.1", "0.15", "0.2", "0.25", "0.3", "0.4", "0.5", "0.6", "0.8"]
     asked, parts = sweep(rates, rounds=12)
-    figures.draw_sweep(asked, {name: replace(part, note=f"{LONG}: {name}") for name, part in parts.items()}, tmp_path)
+    sweeps.draw_sweep(asked, {name: replace(part, note=f"{LONG}: {name}") for name, part in parts.items()}, tmp_path)
     check_layout(drawn["net-prune-rate"], "sweep")
 
 

@@ -23,7 +23,8 @@ from npticket.papers.lottery_ticket.claims.words import ACC, END
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH
 from npticket.papers.network_size import CLAIMS, FEW_DEEP, LEAST, LEAST_DEEP, LENETS, RESNETS, at, weights
 from npticket.report.claims import FAILS, HOLDS, judge
-from npticket.report.figures import draw, draw_sweep
+from npticket.report.figures import draw
+from npticket.report.sweeps import draw_sweep
 from npticket.report.views import Missing, View
 from npticket.task import CLASSIFY
 

@@ -36,7 +36,7 @@ def test_all_packages_are_installed():
 
 def test_the_npticket_commands_are_understood():
     lines = [line.partition("#")[0].split() for line in blocks("sh")[2].splitlines()]
-    assert {line[1] for line in lines} == {"list", "run", "show", "verify", "publish", "export"}
+    assert {line[1] for line in lines} == {"list", "run", "show", "verify", "report", "publish", "export"}
     for program, *arguments in lines:
         assert program == "npticket"
         assert cli.parser().parse_args(arguments).command

@@ -19,8 +19,9 @@ from npticket.experiments.series import Series
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report.claims import Claim
-from npticket.report.figures import DEFAULT, Sweep
+from npticket.report.figures import DEFAULT
 from npticket.report.paper import Library, Paper
+from npticket.report.sweeps import Sweep
 from npticket.report.tables import header, row, tables, verdict
 from npticket.task import CLASSIFY, LOSS, Measure
 

@@ -17,7 +17,7 @@ from npticket.papers.lottery_ticket.claims.words import REINIT, TICKET
 from npticket.papers.rewinding import CLAIMS, FINE_TUNED, LENET, ONCE, PAPER, RATE, RESNET_20, SERIES, STEPS
 from npticket.params import Params
 from npticket.prune import dense_masks, rates_by_name
-from npticket.report import figures
+from npticket.report import figures, sweeps
 from npticket.report.claims import FAILS, HOLDS, judge
 from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
@@ -189,6 +189,6 @@ def test_figures_have_a_line_for_each_method(outcome, tmp_path):
     pytest.importorskip("matplotlib")
     assert {path.stem for path in figures.draw(outcome, tmp_path, PAPER.plots)} == {"retraining", "at_one_go"}
     (sweep,) = PAPER.sweeps.values()
-    drawn = figures.draw_sweep(sweep, world(1, 0, BY_STEP), tmp_path)
+    drawn = sweeps.draw_sweep(sweep, world(1, 0, BY_STEP), tmp_path)
     assert {path.stem for path in drawn} == {"rewinding-lenet-step", "rewind_step"}
     assert all(verdict.reason for verdict in judge(CLAIMS, {LENET.name: replace(outcome, recipe=LENET)}))

@@ -8,6 +8,7 @@ from pathlib import Path
 from npticket.cli.commands import draw, list_recipes, run_recipe, show, verify
 from npticket.cli.edge import EXIT_CODES, prepare_streams, status_of
 from npticket.cli.publication import publish
+from npticket.cli.reporting import report
 from npticket.cli.ways_out import add_export
 from npticket.engine import ENGINES
 from npticket.papers import LIBRARY
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         ("show", show, "print the tables of an experiment"),
         ("figures", draw, "draw its figures, PNG and SVG, into DIR/figures"),
         ("verify", verify, "judge the papers' claims by it; writes DIR/claims.json and claims.md"),
+        ("report", report, "write verdicts, tables, figures and the tickets' masks as one page, DIR/report.html"),
         ("publish", publish, "write what belongs into a repository, figures and a page, into GOAL"),
     ):
         add = commands.add_parser(name, help=text, description=text.capitalize() + ".")

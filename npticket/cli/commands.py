@@ -19,7 +19,7 @@ from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
 from npticket.files import write
 from npticket.reading import shown
-from npticket.report import claims, figures, tables, verdicts
+from npticket.report import claims, figures, sweeps, tables, verdicts
 from npticket.report.paper import Library
 from npticket.train import DivergedError
 
@@ -133,7 +133,7 @@ def draw(args: Namespace, library: Library) -> int:
             print(path)
     by_recipe = {result.recipe.name: result for result in found.values()}
     for sweep in library.sweeps.values():
-        for path in figures.draw_sweep(sweep, by_recipe, args.folder / "figures"):
+        for path in sweeps.draw_sweep(sweep, by_recipe, args.folder / "figures"):
             print(path)
     return 0
 

@@ -15,9 +15,9 @@ from npticket.experiments.run import outcome as read
 from npticket.experiments.tables import Outcome
 from npticket.files import write
 from npticket.reading import UnreadableError, read_text
-from npticket.report import claims, figures, page, verdicts
-from npticket.report.figures import Sweep
+from npticket.report import claims, figures, page, sweeps, verdicts
 from npticket.report.paper import Library
+from npticket.report.sweeps import Sweep
 
 LARGEST_PAGE = 1 << 20  # bytes
 PAGE, CLAIMS = "README.md", "claims.json"
@@ -98,7 +98,7 @@ def draw(goal: Path, library: Library) -> list[str]:
         there = Path(temporary)
         if sweep is not None:
             by_recipe = {outcome.recipe.name: outcome for outcome in found.values()}
-            drawn = {goal: figures.draw_sweep(sweep, by_recipe, there)}
+            drawn = {goal: sweeps.draw_sweep(sweep, by_recipe, there)}
         else:
             drawn = {f: figures.draw(one, there / f.name, library.plots(one.recipe)) for f, one in found.items()}
         pairs = ((folder / path.name, path) for folder, of in drawn.items() for path in of if path.suffix == ".png")

@@ -18,10 +18,11 @@ from npticket.experiments.files import StoreError, read_json
 from npticket.experiments.recipe import from_json
 from npticket.files import naming
 
-KEPT = ("results.csv", "curves.csv", "claims.json", "claims.md", "figures", ".checkpoints", "manifest.json", "runs",
-        "recipe.json")  # fmt: skip
+KEPT = ("results.csv", "curves.csv", "claims.json", "claims.md", "report.html", "figures", ".checkpoints",
+        "manifest.json", "runs", "recipe.json")  # fmt: skip
 RUN = re.compile(r"(.+)-round(\d+)-trial(\d+)\.npz")
-LEFT = re.compile(r"\.(?!claims).+\.[0-9a-f]{16}\.partial")  # by `files.writing`; claims are written without the lock
+LEFT = re.compile(r"\.(?!claims|report).+\.[0-9a-f]{16}\.partial")  # by `files.writing`; those take no lock
+REPORT = '<meta name="generator" content="npticket report">'  # near the beginning of a report.html of ours
 SCRATCH = ".data"
 FOLDERS = ("runs", "figures", ".checkpoints")
 SAYS_WHO = b"<dc:title>npticket</dc:title>"
@@ -145,6 +146,9 @@ def _is_ours(path: Path) -> bool:
         if path.suffix == ".csv":
             with open(path, "rb") as file:
                 return file.readline(200).startswith((b"trial,series,round,", b"trial,round,"))
+        if path.name == "report.html":
+            with open(path, "rb") as file:
+                return REPORT.encode() in file.read(300)
         if path.name == "claims.md":
             return b"\n| verdict | claim |" in path.read_bytes()
         if path.name == "claims.json":

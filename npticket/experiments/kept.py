@@ -1,15 +1,64 @@
-"""Weights that an experiment kept, read while others may be at work in its directory."""
+"""What the runs in a directory left of their networks: masks, initial values and, if they were kept, trained ones."""
 
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from npticket.experiments.binding import RunFiles
 from npticket.experiments.files import StoreError, read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned, trained
+from npticket.experiments.recipe import RecipeError
 from npticket.experiments.run import read_recipe
 from npticket.experiments.series import Key
+from npticket.experiments.tables import Outcome
 from npticket.params import Params, unpack
 from npticket.protocols import Net
+from npticket.streams import streams
+
+
+class Network(NamedTuple):
+    """One network (T = 1): its masks, the values that survivors were reset to, and trained ones if they were kept."""
+
+    masks: Params
+    theta0: Params
+    end: Params | None
+
+
+class Kept:
+    """The networks of a series, read from the runs in `folder` when they are asked for; nothing is locked or written.
+
+    For series that start from theta0, or the rewind point, as winning tickets do. Where there are no runs, as in a
+    directory that was published, or the series is not known here, there are no networks.
+    """
+
+    def __init__(self, folder: str | Path, experiment: Experiment, outcome: Outcome, series: str) -> None:
+        self._experiment, self._series = experiment, series
+        try:
+            self._planned = planned(experiment.recipe, experiment.parts.series)
+        except RecipeError:  # of a series that is not known here
+            self._planned = {}
+        data, is_bound = outcome.manifest["data"].get("sha256", ""), "format" in outcome.manifest
+        self._files = RunFiles(Path(folder) / "runs", experiment, data, self._planned, is_bound)
+        self._initial = cache(lambda trial: experiment.net.init(streams(experiment.recipe.seed, [trial], "init")))
+
+    def trials(self, round: int) -> list[int]:
+        """Return which trials have a network in a round."""
+        keys = (Key(self._series, round, trial) for trial in range(self._experiment.recipe.trials))
+        return [key.trial for key in keys if key in self._planned and self._files.path(key).exists()]
+
+    def network(self, round: int, trial: int) -> Network | None:
+        """Read one of them; None if its rewind point is not there, StoreError for a file that is damaged."""
+        key, theta0 = Key(self._series, round, trial), self._initial(trial)
+        point = self._planned[key].given.get("theta0")
+        if point is not None:
+            earlier = self._files.read(point.key)[0] if self._files.path(point.key).exists() else {}
+            if point.what not in earlier:
+                return None
+            theta0 = theta0.like(earlier[point.what][None])
+        run = self._files.read(key)[0]
+        end = theta0.like(run["end"][None]) if "end" in run else None
+        return Network(unpack(run["masks"], theta0), theta0, end)
 
 
 def read_weights(

@@ -23,10 +23,10 @@ from npticket.papers.lottery_ticket.claims.words import ACC, END, POINTS, THIRD,
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH
 from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, panels, upright
 from npticket.report.claims import Claim
-from npticket.report.figures import Sweep
 from npticket.report.intervals import Numbers
 from npticket.report.paper import Paper
 from npticket.report.quantities import STOP, Made, Quantity, at_early_stop, at_the_end, early_stop, first, trained
+from npticket.report.sweeps import Sweep
 from npticket.report.views import Missing, Number, View, left_out, value
 
 DENSITY = Quantity(lambda point: np.full(len(point.trial), point.density), "density", "density")

@@ -19,9 +19,10 @@ from npticket.papers.lottery_ticket.recipes import RECIPES
 from npticket.papers.lottery_ticket.series import Under, end, look, one_shot, one_shot_reinit, pruned, retrained
 from npticket.report.canvas import Picture, dense_network, panels, pen, upright
 from npticket.report.claims import Claim
-from npticket.report.figures import Lines, Sweep
+from npticket.report.figures import Lines
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
+from npticket.report.sweeps import Sweep
 from npticket.report.views import gain
 
 EPOCH = 391  # steps of 128 examples

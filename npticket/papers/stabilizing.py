@@ -28,9 +28,10 @@ from npticket.params import Params
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.claims import Claim
-from npticket.report.figures import Lines, Sweep
+from npticket.report.figures import Lines
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
+from npticket.report.sweeps import Sweep
 from npticket.report.views import Number, gain
 from npticket.tickets import rewind
 

@@ -127,10 +127,8 @@ def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bo
     axes.minorticks_off()
 
 
-def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
-    """Add title, grid and one legend, as high as these need; write PNG and SVG: the same data give the same bytes."""
-    import matplotlib
-
+def compose(picture: Picture, title: str, note: str) -> "Figure":
+    """Add title, grid and one legend to a figure, which becomes as high as these need, and return it."""
     figure, entries = picture.figure, dict[str, "Artist"]()
     if any(text.get_gid() == CUT_SHORT for axes in figure.axes for text in axes.texts):
         note = f"{note}; {CUT_SHORT}"
@@ -149,6 +147,14 @@ def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
     lines = [line for text in (title, note) for line in _wrapped(text, round(12 * width))]
     figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)
     figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(picture.legend)))  # the panels keep theirs
+    return figure
+
+
+def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
+    """Compose a figure and write it as PNG and SVG: the same data give the same bytes."""
+    import matplotlib
+
+    figure = compose(picture, title, note)
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{picture.stem}.png", folder / f"{picture.stem}.svg"
     with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(svg) as file:

@@ -7,19 +7,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import NamedTuple, Protocol
 
 from npticket.experiments.files import StoreError
 from npticket.experiments.planning import planned
-from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.experiments.recipe import RecipeError
 from npticket.experiments.series import Key, Length, Run
 from npticket.experiments.tables import Outcome, Row
 from npticket.report import canvas
-from npticket.report.canvas import DASHES, MARKERS, Pen, Picture, Points
+from npticket.report.canvas import Picture, Points
 from npticket.report.curves import Curves
-from npticket.report.quantities import STOP, Made, after, at_early_stop, at_the_end, early_stop, first, looked_at
+from npticket.report.quantities import Made, after, at_early_stop, at_the_end, early_stop, first, looked_at
 
 NOTE = "line: mean, band: min-max"
 
@@ -107,17 +105,28 @@ DEFAULT: tuple[Plot, ...] = (
 )  # fmt: skip
 
 
+class Drawn(NamedTuple):
+    """A figure, and what must stand above it."""
+
+    picture: Picture
+    title: str
+    note: str
+
+
+def drawn(outcome: Outcome, plots: Sequence[Plot] = DEFAULT) -> Iterator[Drawn]:
+    """Draw those figures that the outcome has the data for."""
+    points = {series: outcome.points(series) for series in outcome.series}
+    for plot in plots if first(outcome) in points else ():
+        for picture in readable(plot.pictures(outcome, points), [outcome]):
+            yield Drawn(picture, outcome.title, f"{outcome.note}; {NOTE}")
+
+
 def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
     """Draw those figures that the outcome has the data for, as PNG and SVG; return the files."""
-    points = {series: outcome.points(series) for series in outcome.series}
-    if first(outcome) not in points:
-        return []
-    pictures = (drawn for plot in plots for drawn in _readable(plot.pictures(outcome, points), [outcome]))
-    note = f"{outcome.note}; {NOTE}"
-    return [path for picture in pictures for path in canvas.finish(picture, outcome.title, note, folder)]
+    return [path for one in drawn(outcome, plots) for path in canvas.finish(*one, folder)]
 
 
-def _readable(pictures: Iterable[Picture], outcomes: Iterable[Outcome]) -> Iterator[Picture]:
+def readable(pictures: Iterable[Picture], outcomes: Iterable[Outcome]) -> Iterator[Picture]:
     """What is drawn of outcomes; StoreError if that fails and there are tables of measures, which may lack columns."""
     try:
         yield from pictures
@@ -156,44 +165,3 @@ def _looks(outcome: Outcome) -> Callable[[Row], Collection[int]]:
         return of_length(run.length if isinstance(run, Run) else Length())
 
     return looks
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """One experiment at several values of one setting: a recipe each, by what the figure says of it under `legend`.
-
-    `pictures(outcomes)`, of several of these by the same words, draws what else there is to see in them.
-    """
-
-    name: str
-    source: str
-    legend: str
-    recipes: Mapping[str, Recipe]
-    pictures: Callable[[Mapping[str, Outcome]], Iterable[Picture]] = lambda _: ()
-
-
-def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
-    """Draw the first series of a sweep's experiments, a line each, if two are in `outcomes`, by name of recipe.
-
-    And whatever else the sweep draws.
-    """
-    there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
-    begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}
-    if len(there) < 2 or not begun:
-        return []
-    from matplotlib import colormaps, colors
-
-    shades = list(map(colors.to_hex, colormaps["viridis"](np.linspace(0, 0.88, len(begun)))))
-    opacity, one = 0.15 if len(begun) < 4 else 0, next(iter(there.values()))
-    figure, axes_of = canvas.panels(2)
-    for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
-        for i, (key, points) in enumerate(begun.items()):
-            pen = Pen(key, shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
-            pen.line(axes, points, quantity, opacity)
-        canvas.upright(axes, quantity, min(quantity.drawn(points[0]).mean() for points in begun.values()))
-        canvas.weights_remaining(axes, begun.values())
-    notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
-    each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
-    note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
-    pictures = (Picture(sweep.name, figure, sweep.legend), *_readable(sweep.pictures(there), there.values()))
-    return [path for one_of in pictures for path in canvas.finish(one_of, f"{one.title}: {sweep.legend}", note, folder)]

@@ -11,15 +11,16 @@ several experiments, their directory stands before the series: 0.4/SERIES.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from npticket.experiments.files import StoreError
 from npticket.experiments.progress import percent, words
 from npticket.experiments.tables import Outcome, Point
 from npticket.report import quantities, verdicts
 from npticket.report.claims import Verdict
-from npticket.report.figures import Sweep
 from npticket.report.quantities import Made, Quantity, after, first, legend, looked_at
+from npticket.report.sweeps import Sweep
 from npticket.report.views import NEAR
 
 BLOCK = re.compile(r"(<!-- (results: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -103,17 +104,36 @@ def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
         files = ("results.csv", "recipe.json", "manifest.json") if "" in those else those
         links = ", ".join(f"[{file}]({file})" for file in files)
         lines.append(f"{about}. {len(rows):,} training runs ({words(sum(row['seconds'] for row in rows))}): {links}.")
-    machines = [_machine(machine) for outcome in outcomes.values() for machine in outcome.manifest["machines"]]
-    return "\n\n".join([*lines, f"Made on {'; '.join(dict.fromkeys(machines))}."])
+    return "\n\n".join([*lines, f"Made on {verdicts.escaped(machines(outcomes.values()))}."])
+
+
+def machines(outcomes: Iterable[Outcome]) -> str:
+    """Say in words on which machines the results were made."""
+    said = (_machine(machine) for outcome in outcomes for machine in outcome.manifest["machines"])
+    return "; ".join(dict.fromkeys(said))
 
 
 def _machine(machine: Mapping[str, object]) -> str:
     cpu, jobs, python, numpy, blas = (machine.get(name, "?") for name in ("cpu", "jobs", "python", "numpy", "blas"))
-    return verdicts.escaped(f"{cpu}, {jobs} process{'es' * (jobs != 1)}, Python {python}, NumPy {numpy}, {blas}")
+    return f"{cpu}, {jobs} process{'es' * (jobs != 1)}, Python {python}, NumPy {numpy}, {blas}"
+
+
+class Cells(NamedTuple):
+    """A table: what it shows, in words, and its texts."""
+
+    said: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 def results(outcome: Outcome) -> str:
     """Return a table with a line for each round and a column for each series, means over its runs."""
+    said, heads, rows = by_round(outcome)
+    return f"{said}\n\n{_table([verdicts.escaped(head) for head in heads], rows)}"
+
+
+def by_round(outcome: Outcome) -> Cells:
+    """Return the same table as texts."""
     quantities, said = _shown(outcome)
     points = {series: {point.round: point for point in outcome.points(series)} for series in outcome.series}
     rows = []
@@ -121,8 +141,8 @@ def results(outcome: Outcome) -> str:
         there = [of.get(round) for of in points.values()]
         density = next(point.density for point in there if point)
         rows.append([percent(density), *(_cell(quantities, point) if point else "" for point in there)])
-    heads = ["weights", *(verdicts.escaped(legend(outcome, series)) for series in points)]
-    return f"Means over the runs: {said}\n\n{_table(heads, rows)}"
+    heads = ["weights", *(legend(outcome, series) for series in points)]
+    return Cells(f"Means over the runs: {said}", heads, rows)
 
 
 def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:

@@ -8,7 +8,8 @@ from typing import TypeVar
 from npticket.experiments.parts import BUILT_IN, Parts, merged
 from npticket.experiments.recipe import Recipe
 from npticket.report.claims import Claim
-from npticket.report.figures import DEFAULT, Plot, Sweep
+from npticket.report.figures import DEFAULT, Plot
+from npticket.report.sweeps import Sweep
 
 T = TypeVar("T")
 

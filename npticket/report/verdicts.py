@@ -40,7 +40,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
         columns = (f"{name} {cell:{width}}" for name, cell, width in zip(HEADER, cells(v), widths, strict=True))
         lines.append(f"{v.status:15}  {v.claim.id}: {v.claim.sentence} [{v.claim.source}]")
         lines += [f"{'':15}  {line}".rstrip() for line in ("; ".join(columns), v.reason) if line]
-    return "\n".join([*lines, "", _count(verdicts)])
+    return "\n".join([*lines, "", count(verdicts)])
 
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
@@ -49,10 +49,10 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
     for v in verdicts:
         status = (v.status if v.status == HOLDS else f"**{v.status}**") + (f": {v.reason}" if v.reason else "")
         lines.append(f"| {' | '.join([status, f'`{v.claim.id}`: {v.claim.sentence}', *cells(v), v.claim.source])} |")
-    return "\n".join([*lines, "", f"{_count(verdicts)}."])
+    return "\n".join([*lines, "", f"{count(verdicts)}."])
 
 
-def _count(verdicts: Sequence[Verdict]) -> str:
+def count(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(f"{sum(v.status == s for v in verdicts)} {s}" for s in (HOLDS, FAILS, UNDECIDED, UNKNOWN))
 
 

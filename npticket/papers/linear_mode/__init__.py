@@ -15,9 +15,10 @@ from npticket.papers.linear_mode.claims import CLAIMS
 from npticket.papers.linear_mode.figures import Paths, against_k
 from npticket.papers.linear_mode.instability import ALL, SERIES, TICKETS
 from npticket.papers.lottery_ticket.recipes import LENET
-from npticket.report.figures import Lines, Sweep
+from npticket.report.figures import Lines
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
+from npticket.report.sweeps import Sweep
 
 
 def _sweep(recipe: Recipe, series: Mapping[int, tuple[str, ...]]) -> Sweep:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from npticket.experiments.recipe import Part, Recipe
-from npticket.report.figures import Sweep
+from npticket.report.sweeps import Sweep
 
 TICKET = "winning_ticket"
 BOTH = (TICKET, "random_reinit")

@@ -16,9 +16,10 @@ from npticket.papers.lottery_ticket.series import TICKET
 from npticket.papers.rethinking.claims import CLAIMS
 from npticket.papers.rethinking.series import SERIES, TUNED, UNITS_B, UNITS_E, UNITS_TICKET, UNITS_TUNED, B, E
 from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, panels, upright, weights_remaining
-from npticket.report.figures import Lines, Sweep
+from npticket.report.figures import Lines
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
+from npticket.report.sweeps import Sweep
 
 EPOCH = 782  # steps of 64 examples
 EPOCHS = 160

@@ -1,0 +1,1 @@
+"""An experiment as one HTML file that needs nothing else: no network, no script from elsewhere."""

@@ -1,0 +1,73 @@
+"""Figures as SVG inside of the page, which needs matplotlib: the papers', and what becomes of layers over rounds."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from npticket.experiments.tables import Outcome, Point
+from npticket.report import canvas
+from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture
+from npticket.report.figures import NOTE, Drawn
+from npticket.report.html.markup import Markup, tag
+
+ID = re.compile(r"(<[a-zA-Z][^>]*?) id=\"([^\"]*)\"")
+READABLE = 0.65  # of its size, which a narrow screen scrolls through
+SPACE = re.compile(r" xmlns(?::\w+)?=\"[^\"]*\"")
+
+
+class Layers(NamedTuple):
+    """Of one round, by layer: which part of the weights survives (T,), and what two share against chance (pairs,)."""
+
+    round: int
+    left: Mapping[str, np.ndarray]
+    shared: Mapping[str, np.ndarray]
+
+
+def figures(drawn: Iterable[Drawn], prefix: str) -> Iterator[Markup]:
+    """Yield figures as parts of a page in which no other has the same `prefix`; ImportError without matplotlib."""
+    for one in drawn:
+        words = one.picture.stem.replace("_", " ")
+        drawing = tag("div", _svg(one, f"{prefix}-{one.picture.stem}"), role="img", aria_label=words)
+        yield tag("figure", drawing, class_="drawing", tabindex="0")
+
+
+def _svg(one: Drawn, salt: str) -> Markup:
+    """The same data give the same text; letters stay letters, and only what is referred to keeps its id."""
+    import matplotlib
+
+    figure, file = canvas.compose(*one), io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    text = file.getvalue()
+    least = f'<svg style="min-width:{READABLE * 72 * figure.get_figwidth():.0f}pt"'
+    text = SPACE.sub("", text[text.index("<svg") :]).replace("<svg", least, 1)
+    used = set(re.findall(r"(?:href=\"#|url\(#)([\w-]+)", text))
+    return Markup(ID.sub(lambda found: found[0] if found[2] in used else found[1], text))
+
+
+def by_layer(outcome: Outcome, points: Sequence[Point], rounds: Sequence[Layers]) -> Iterator[Drawn]:
+    """Draw what of each layer survives and, of several trials, how much of that they share, against chance."""
+    density = {point.round: 100 * point.density for point in points}
+    panels = [("weights of the layer that survive (%)", [(one.round, one.left) for one in rounds], 100.0)]
+    if any(pairs.size for one in rounds for pairs in one.shared.values()):
+        text = "survivors that two trials share,\nas a multiple of what chance would give"
+        panels.append((text, [(one.round, one.shared) for one in rounds], 1.0))
+    figure, axes_of = canvas.panels(len(panels))
+    for axes, (text, found, scale) in zip(axes_of, panels, strict=True):
+        for i, name in enumerate(rounds[0].left):
+            there = [(density[number], scale * of[name]) for number, of in found if of[name].size and of[name].any()]
+            if there:
+                pen = Pen(name, COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+                pen.draw(axes, [x for x, _ in there], [values for _, values in there], 0.15)
+        axes.set_ylabel(text)
+        canvas.weights_remaining(axes, [points])
+    axes_of[0].set_yscale("log")
+    axes_of[0].yaxis.set_major_formatter("{x:g}")
+    for axes in axes_of[1:]:
+        axes.set_ylim(bottom=0)
+        axes.axhline(1, color="0.55", linewidth=0.8, zorder=0)
+    yield Drawn(Picture("layers", figure), outcome.title, f"{outcome.note}; {NOTE}")

@@ -1,0 +1,60 @@
+"""Sweeps: one experiment at several values of one setting, and what they are drawn as beside each other."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.tables import Outcome
+from npticket.report import canvas
+from npticket.report.canvas import DASHES, MARKERS, Pen, Picture
+from npticket.report.figures import NOTE, Drawn, readable
+from npticket.report.quantities import STOP, at_early_stop, first
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One experiment at several values of one setting: a recipe each, by what the figure says of it under `legend`.
+
+    `pictures(outcomes)`, of several of these by the same words, draws what else there is to see in them.
+    """
+
+    name: str
+    source: str
+    legend: str
+    recipes: Mapping[str, Recipe]
+    pictures: Callable[[Mapping[str, Outcome]], Iterable[Picture]] = lambda _: ()
+
+
+def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
+    """Draw a sweep's figures as PNG and SVG; return the files."""
+    return [path for one in drawn_sweep(sweep, outcomes) for path in canvas.finish(*one, folder)]
+
+
+def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn]:
+    """Draw the first series of a sweep's experiments, a line each, if two are in `outcomes`, by name of recipe.
+
+    And whatever else the sweep draws.
+    """
+    there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
+    begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}
+    if len(there) < 2 or not begun:
+        return
+    from matplotlib import colormaps, colors
+
+    shades = list(map(colors.to_hex, colormaps["viridis"](np.linspace(0, 0.88, len(begun)))))
+    opacity, one = 0.15 if len(begun) < 4 else 0, next(iter(there.values()))
+    figure, axes_of = canvas.panels(2)
+    for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
+        for i, (key, points) in enumerate(begun.items()):
+            pen = Pen(key, shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+            pen.line(axes, points, quantity, opacity)
+        canvas.upright(axes, quantity, min(quantity.drawn(points[0]).mean() for points in begun.values()))
+        canvas.weights_remaining(axes, begun.values())
+    notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
+    each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
+    note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
+    for picture in (Picture(sweep.name, figure, sweep.legend), *readable(sweep.pictures(there), there.values())):
+        yield Drawn(picture, f"{one.title}: {sweep.legend}", note)
