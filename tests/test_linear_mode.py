@@ -23,6 +23,7 @@ from npticket.papers.linear_mode import PAPER, RESNET_20, instability
 from npticket.papers.linear_mode.claims import CLAIMS
 from npticket.papers.linear_mode.figures import against_k
 from npticket.papers.linear_mode.instability import ALL, KINDS, SERIES, TICKETS
+from npticket.papers.lottery_ticket.measures import apart, rounds_near
 from npticket.params import unpack
 from npticket.prune import density
 from npticket.report import figures
@@ -96,10 +97,10 @@ def test_distance_and_angle_are_those_of_weights_alone():
         params.flat[...] = 0
     one["fc1/W"][0, 0, 0], other["fc2/W"][0, 0, 0] = 3, 4
     one["fc1/b"][...] = 7
-    assert instability.apart(one, other) == (5, pytest.approx(90))
+    assert apart(one, other) == (5, pytest.approx(90))
     other["fc1/W"][0, 0, 0] = 3 * 4 / np.sqrt(3)  # tan 30 degrees = 4 / (3 x), x = 4 / sqrt 3
     other["fc2/W"][0, 0, 0] = 4
-    assert instability.apart(one, other)[1] == pytest.approx(30)
+    assert apart(one, other)[1] == pytest.approx(30)
 
 
 @given(thetas(), seeds, st.floats(0.1, 10))
@@ -107,11 +108,11 @@ def test_distance_and_angle_are_symmetric_and_the_angle_knows_no_scale(case, see
     _, theta = case
     one, other = theta.trial(0), theta.trial(0).copy()
     other.flat[...] = np.random.default_rng(seed).normal(size=other.flat.shape)
-    distance, angle = instability.apart(one, other)
-    assert instability.apart(other, one) == (pytest.approx(distance), pytest.approx(angle))
-    assert instability.apart(one, one.like(factor * one.flat))[1] == pytest.approx(0, abs=1e-6)
-    assert instability.apart(one, other.like(factor * other.flat))[1] == pytest.approx(angle)
-    assert instability.apart(one, one.like(-one.flat))[1] == pytest.approx(180)
+    distance, angle = apart(one, other)
+    assert apart(other, one) == (pytest.approx(distance), pytest.approx(angle))
+    assert apart(one, one.like(factor * one.flat))[1] == pytest.approx(0, abs=1e-6)
+    assert apart(one, other.like(factor * other.flat))[1] == pytest.approx(angle)
+    assert apart(one, one.like(-one.flat))[1] == pytest.approx(180)
 
 
 def test_of_a_split_at_most_so_many_are_shown_evenly_spread():
@@ -163,10 +164,10 @@ def test_of_what_statistics_were_before_less_than_a_hundredth_is_left():
 
 def test_rounds_are_those_nearest_to_the_densities():
     recipe = LIBRARY.published["linear-mode-lenet-0"]
-    assert instability.measured_rounds(recipe) == [0, 3, 8, 10]
-    assert instability.measured_rounds(replace(recipe, rounds=18)) == [0, 3, 8, 10, 17]
-    assert instability.measured_rounds(replace(RECIPE, rounds=9)) == [0, 1, 3, 6]
-    assert instability.measured_rounds(replace(recipe, prune=Part("magnitude"))) == [0]
+    assert rounds_near(recipe, instability.DENSITIES) == [0, 3, 8, 10]
+    assert rounds_near(replace(recipe, rounds=18), instability.DENSITIES) == [0, 3, 8, 10, 17]
+    assert rounds_near(replace(RECIPE, rounds=9), instability.DENSITIES) == [0, 1, 3, 6]
+    assert rounds_near(replace(recipe, prune=Part("magnitude")), instability.DENSITIES) == [0]
 
 
 # Copies, in a tiny experiment

@@ -10,7 +10,6 @@ tickets, which we have of the paper from memory).
 Data order is measured by the two copies, and the lines between them, of the paper on linear mode connectivity.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -22,9 +21,9 @@ from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Run, Runs, Series, rewind_point
 from npticket.experiments.tables import Outcome, Row
 from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, THIRD, TIMES
+from npticket.papers.lottery_ticket.measures import apart, rounds_near
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH, VGG_19_HIGH
 from npticket.papers.lottery_ticket.series import ticket
-from npticket.params import Params
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.claims import Claim
@@ -42,10 +41,7 @@ PRUNING = "pruning_distance"  # the table with that to the dense network
 
 
 def _rounds(recipe: Recipe) -> list[int]:
-    """The rounds of the recipe that come nearest to DENSITIES."""
-    left = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
-    nearest = {round(math.log(d) / math.log(left)) for d in DENSITIES} if left < 1 else set[int]()
-    return sorted(nearest.intersection(range(1, recipe.rounds)))
+    return [round for round in rounds_near(recipe, DENSITIES) if round]
 
 
 def dense_in_order(recipe: Recipe) -> Runs:
@@ -69,14 +65,6 @@ def stability(at: At) -> list[Row]:
     masks = {TICKET: at.masks, RANDOM: at.given["random_masks"]}
     found = {name: apart(at.given[name], rewind(at.given["dense"], of)) for name, of in masks.items()}
     return [{"of": name, "distance": distance, "angle": angle} for name, (distance, angle) in found.items()]
-
-
-def apart(one: Params, other: Params) -> tuple[float, float]:
-    """Return the L2 distance of the weights of two networks, biases left out, and their angle as seen from 0."""
-    a, b = (np.concatenate([p[name].ravel().astype(float) for name in p.weights]) for p in (one, other))
-    u, v = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))
-    return float(np.linalg.norm(a - b)), float(np.degrees(angle))
 
 
 class Distances:

@@ -6,7 +6,6 @@ iterative pruning with the first order; those of its masks with new values at th
 that step under random masks with as many weights in each layer. All of them train from there to the end.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from npticket.datasets import Dataset, Split
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Given, Measure, Run, Runs, Series, rewind_point
 from npticket.experiments.tables import Row
+from npticket.papers.lottery_ticket.measures import apart, rounds_near
 from npticket.papers.lottery_ticket.series import Under, look, random_reinit, scattered, theta0, ticket
 from npticket.params import Params
 from npticket.protocols import Net
@@ -28,13 +28,6 @@ POINTS = 30  # on the line, its ends among them
 TEST, TRAIN = 5_000, 2_500  # examples of each split that they are shown, at most, evenly spread over it
 BATCHES, BATCH = 50, 32  # of training examples, of which statistics of batch normalisation are made anew
 random_mask = Under(theta0, scattered)
-
-
-def measured_rounds(recipe: Recipe) -> list[int]:
-    """Return the rounds of the recipe that come nearest to DENSITIES, that of the dense network first."""
-    left = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
-    nearest = {round(math.log(density) / math.log(left)) if left < 1 else 0 for density in DENSITIES}
-    return sorted(nearest.intersection(range(recipe.rounds)))
 
 
 def tickets(recipe: Recipe) -> Runs:
@@ -70,7 +63,7 @@ def paths(kind: str) -> Callable[[Recipe], Runs]:
 
 
 def _rounds(recipe: Recipe, kind: str) -> list[int]:
-    return [round for round in measured_rounds(recipe) if round or kind == TICKET]
+    return [round for round in rounds_near(recipe, DENSITIES) if round or kind == TICKET]
 
 
 def path(at: At) -> list[Row]:
@@ -125,14 +118,6 @@ def errors(at: At, networks: Params, split: Split) -> np.ndarray:
 def spread(split: Split, most: int) -> Split:
     """Return every n-th example, `most` at most: MNIST's first ones are easier than the others."""
     return split.take(slice(None, None, -(-len(split) // most)))
-
-
-def apart(one: Params, other: Params) -> tuple[float, float]:
-    """Return the L2 distance of the weights of two networks, and their angle as seen from 0 in degrees."""
-    a, b = (np.concatenate([p[name].ravel().astype(float) for name in p.weights]) for p in (one, other))
-    u, v = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))  # precise where they are near each other, too
-    return float(np.linalg.norm(a - b)), float(np.degrees(angle))
 
 
 def instability(rows: Sequence[Row], column: str = "test_error") -> float:
