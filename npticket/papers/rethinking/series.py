@@ -17,10 +17,10 @@ from npticket.experiments.series import At, Done, Length, Run, Runs, Series, Sta
 from npticket.papers.lottery_ticket.series import TICKET, Under, end, fresh, look, one_shot_reinit, pruned, theta0
 from npticket.params import Params
 from npticket.protocols import Net
-from npticket.prune import Evidence, Rates, Rule, dense_masks, magnitude, prune_layerwise, rates_by_name
+from npticket.prune import Evidence, Rates, Rule, dense_masks, magnitude, rates_by_name
 from npticket.scopes import ByUnits
 from npticket.tickets import rewind
-from npticket.units import Units, multiply_adds
+from npticket.units import Units
 
 MOST = 2.0  # times the steps that Scratch-B takes at most: the paper stops there on ImageNet, for the cost of it
 
@@ -80,15 +80,20 @@ def speedups(recipe: Recipe, structured: bool) -> list[float]:
     Weights that are ranked together are counted as if each layer lost the same part.
     """
     net, rates = Experiment(recipe, BUILT_IN).net, recipe.prune.options["rates"]
-    nothing = Params(net.body.layout, np.zeros((1, Params.empty(net.body.layout, 1).flat.shape[1])))
-    dense, by_name = dense_masks(nothing), rates_by_name(rates, nothing)
+    units, theta = Units.of(net), Params.empty(net.body.layout, 1)
+    dense = {name: theta[f"{name}/W"].size * ends.places for name, ends in units.weights.items()}
+    by_name = rates_by_name(rates, theta)
 
-    def left(rounds: int) -> Params:
-        if structured:
-            return by_units(net, nothing, rates, rounds)(nothing, dense)
-        return prune_layerwise(nothing, dense, {name: 1 - (1 - rate) ** rounds for name, rate in by_name.items()})
+    def left(rounds: int) -> float:
+        if not structured:
+            return sum(count * (1 - by_name.get(f"{name}/W", 0.0)) ** rounds for name, count in dense.items())
+        stays, gone = np.ones(units.count), by_units(net, theta, rates, rounds).rates
+        for layer, here in ((group.layers[0], group.units) for group in units.groups):
+            stays[here[: min(len(here) - 1, round(gone.get(f"{layer}/W", 0.0) * len(here)))]] = 0
+        parts = ((stays[ends.reads].mean() * stays[ends.writes].mean(), name) for name, ends in units.weights.items())
+        return sum(dense[name] * part for part, name in parts)
 
-    return [float(multiply_adds(net, dense)[0] / multiply_adds(net, left(r))[0]) for r in range(1, recipe.rounds)]
+    return [sum(dense.values()) / left(round) for round in range(1, recipe.rounds)]
 
 
 Lengths = Callable[[Recipe], list[Length]]  # of a recipe, one for each round from 1 on
