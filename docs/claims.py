@@ -16,7 +16,7 @@ COLUMNS = {
 }  # fmt: skip
 CHOSEN = (
     "lenet-faster-21", "lenet-slower-below-21", "lenet-gain-13", "lenet-back-accuracy", "lenet-never-worse",
-    "lenet-below-dense", "lenet-reinit-slower", "lenet-reinit-worse",
+    "lenet-reinit-slower", "lenet-reinit-worse", "lenet-mask-worse",
 )  # fmt: skip
 
 
