@@ -10,12 +10,13 @@ from test_store import ASKED, KEY, KNOWN, made_up, opened, planted
 
 from npticket import cli
 from npticket.experiments import run
+from npticket.experiments.agreement import check_tables
 from npticket.experiments.files import StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.series import Key
 from npticket.experiments.tables import curves_measured, result_columns
-from npticket.experiments.values import AllLimits, check_tables
+from npticket.experiments.values import AllLimits
 from npticket.papers import PARTS
 from npticket.report import figures
 from npticket.task import ACCURACY, CLASSIFY, LOSS, Measure

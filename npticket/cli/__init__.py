@@ -18,6 +18,10 @@ ABOUT = (
     "The experiments of the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after) on your own "
     "machine."
 )
+RUN = (
+    "Run an experiment or a sweep. The same command again goes on from the runs that are finished, and so does one "
+    "that asks for more trials, rounds or series."
+)
 
 
 def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
@@ -35,15 +39,14 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser("list", help="what can be run, with its source and its cost here")
     add.add_argument("--measure", action="store_true", help="time what was not timed here before, on its data: minutes")
     add.set_defaults(command=list_recipes)
-    text = ("Run an experiment or a sweep. The same command again goes on from the runs that are finished, and so does "
-            "one that asks for more trials, rounds or series.")  # fmt: skip
-    add = commands.add_parser("run", help="run an experiment, or go on with it", description=text)
+    add = commands.add_parser("run", help="run an experiment, or go on with it", description=RUN)
     add.set_defaults(command=run_recipe)
     add.add_argument("recipe", metavar="RECIPE", help="as `npticket list` calls it, recipe.json, or a DIR to go on in")
     add.add_argument("--out", type=Path, help="directory of the results (runs/RECIPE)")
     add.add_argument("--trials", type=int, help="networks per series")
     add.add_argument("--rounds", type=int, help="trainings per trial; the first is the dense network")
     add.add_argument("--steps", type=int, help="optimizer steps per training; schedules shrink in proportion")
+    add.add_argument("--patience", type=int, metavar="N", help="end a run after N validations without a new minimum")
     add.add_argument("--series", help="what to train, by commas: winning_ticket,random_reinit ...")
     add.add_argument("--seed", type=int, help="the same seed gives the same tickets")
     add.add_argument("--jobs", type=int, help="processes on this machine (the number of cores)")

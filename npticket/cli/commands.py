@@ -23,6 +23,7 @@ from npticket.report import claims, figures, sweeps, tables, verdicts
 from npticket.report.paper import Library
 from npticket.train import DivergedError
 
+FLAGS = ("trials", "rounds", "seed", "patience")  # called like what they change
 LINE = 120  # characters of a terminal
 
 
@@ -75,9 +76,10 @@ def run_recipe(args: Namespace, library: Library) -> int:
     for name, recipe in chosen.items():
         if before is None or data is None or (before.data, before.seed) != (recipe.data, recipe.seed):
             data = load_data(recipe, parts, args.data)
-        before = recipe
-        out, runs = folder / name if len(chosen) > 1 else folder, f"{len(trained(planned(recipe, parts.series)))} runs"
-        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {runs} of {recipe.steps:,} steps")
+        before, out = recipe, folder / name if len(chosen) > 1 else folder
+        count, most = len(trained(planned(recipe, parts.series))), "at most " * (recipe.patience is not None)
+        runs = f"{count} runs of {most}{recipe.steps:,} steps"
+        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {runs}")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         try:
@@ -106,7 +108,7 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
     else:
         hint = "`npticket list` shows what there is, or name a .json file or a directory of results"
         raise RecipeError(f"there is no recipe {shown(name)}: {hint}")
-    changes = {what: getattr(args, what) for what in ("trials", "rounds", "seed") if getattr(args, what) is not None}
+    changes = {what: getattr(args, what) for what in FLAGS if getattr(args, what) is not None}
     if args.series is not None:
         changes["series"] = tuple(args.series.split(","))
     if args.steps is not None and (wrong := wrong_size("--steps", args.steps, MOST["steps"])):

@@ -153,7 +153,7 @@ def _flags(outcome: Outcome, library: Library) -> str | None:
     recipe, given = outcome.recipe, library.published.get(outcome.recipe.name)
     if given is None:
         return None
-    changes = {name: getattr(recipe, name) for name in ("rounds", "trials", "series", "seed")}
+    changes = {name: getattr(recipe, name) for name in ("rounds", "trials", "series", "seed", "patience")}
     if in_full(replace(scaled(given, recipe.steps), **changes)) != in_full(recipe):
         return None
     flags = {name: value for name, value in {"steps": recipe.steps, **changes}.items() if getattr(given, name) != value}

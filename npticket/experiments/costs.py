@@ -87,7 +87,8 @@ def announcement(
 ) -> str:
     """Say how long all runs take, or those `missing`."""
     time = words(seconds(experiment, jobs, engine, data, missing) or 0)
-    return f"This takes about {time} with {jobs} process{'es' * (jobs > 1)}."
+    at_most = "at most " * (experiment.recipe.patience is not None)
+    return f"This takes {at_most}about {time} with {jobs} process{'es' * (jobs > 1)}."
 
 
 def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], jobs: int) -> float:

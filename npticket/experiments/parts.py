@@ -1,7 +1,7 @@
 """What recipes can name, and what a recipe becomes: a network, a task, a rule, an optimizer, data."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
@@ -136,16 +136,18 @@ class Experiment:
         return partial(make, lr=at, **options)
 
     def setting(self, engine: str, threads: int = 1, length: Length = WHOLE) -> Setting:
-        """Return how to train for so long, by default as long as the recipe says."""
+        """Return how to train for so long: by default as long as the recipe says, and then with its patience."""
         first_step, steps, rate_at, stretched = length
         if stretched and steps:
-            return Experiment(scaled(self.recipe, steps), self.parts).setting(engine, threads, Length(first_step))
-        recipe, steps = self.recipe, steps or self.recipe.steps
+            longer = Experiment(replace(scaled(self.recipe, steps), patience=None), self.parts)
+            return longer.setting(engine, threads, Length(first_step))
+        recipe, patience = self.recipe, None if steps else self.recipe.patience
+        steps = steps or recipe.steps
         optimizer = self.optimizer(first_step, rate_at)
         test_at, train_at = length.test_at(recipe), [step for step in recipe.train_at if first_step < step <= steps]
         augment = known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
-        batch, every = recipe.batch, recipe.validate_every
-        return Setting(optimizer, steps, batch, every, first_step, test_at, train_at, augment, engine, threads)
+        looks = recipe.validate_every, first_step, test_at, train_at
+        return Setting(optimizer, steps, recipe.batch, *looks, augment, engine, threads, patience=patience)
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:

@@ -51,6 +51,8 @@ class Recipe:
     `prune` names a score; its options are scope ("layerwise", "globally", "units layerwise", "units globally") and
     rates, by patterns such as "conv*/W".
     `rewind_step` is the step whose parameters survivors are reset to. Round 0 of the first series is the dense network.
+    With `patience` a run ends after so many validations without a new minimum of the validation loss, and is pruned as
+    it is there; one whose series says how many steps it takes, as to the rewind step, goes on to its end.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Recipe:
     test_at: tuple[int, ...] = ()
     train_at: tuple[int, ...] = ()
     rewind_step: int = 0
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         if wrong := next(filter(None, self._wrong()), ""):
@@ -86,6 +89,7 @@ class Recipe:
             yield wrong_option(value.options if isinstance(value, Part) else value, name)
         yield from (wrong_size(name, getattr(self, name), most) for name, most in MOST.items())
         yield wrong_size("seed", self.seed, MOST_SEED, 0)
+        yield wrong_size("patience", self.patience, MOST_VALIDATIONS) if self.patience is not None else ""
         if not is_whole(self.rewind_step) or not 0 <= self.rewind_step < self.steps:
             yield f"rewind_step must lie between 0 and {self.steps - 1}, got {shown(self.rewind_step)}"
         for name in ("test_at", "train_at"):
@@ -169,6 +173,7 @@ _PART = 'an object with a name, such as {"name": "sgd", "lr": 0.1}'
 _WORDS: dict[Json, str] = {  # what is expected, by annotation
     str: "a text",
     int: "an integer",
+    int | None: "null or an integer",
     Part: _PART,
     Part | None: f"null or {_PART}",
     tuple[str, ...]: "a list of texts",
@@ -179,8 +184,8 @@ _WORDS: dict[Json, str] = {  # what is expected, by annotation
 def _fits(kind: Json, value: Json) -> bool:
     if kind in (str, int):
         return is_whole(value) if kind is int else isinstance(value, str)
-    if kind == Part | None:
-        return value is None or _fits(Part, value)
+    if kind in (Part | None, int | None):
+        return value is None or _fits(get_args(kind)[0], value)
     if kind is Part:
         return isinstance(value, Mapping) and _fits(str, value.get("name"))
     return isinstance(value, list | tuple) and all(_fits(get_args(kind)[0], item) for item in value)

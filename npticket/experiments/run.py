@@ -14,6 +14,7 @@ import numpy as np
 
 from npticket.datasets import Dataset, Shared
 from npticket.experiments import costs, machine, measured, tables, training
+from npticket.experiments.agreement import check_tables
 from npticket.experiments.checkpoints import Checkpoints, beside
 from npticket.experiments.checks import check, check_data
 from npticket.experiments.cluster import Cluster
@@ -27,11 +28,12 @@ from npticket.experiments.schedule import Schedule
 from npticket.experiments.series import Key, Measure
 from npticket.experiments.store import Store
 from npticket.experiments.training import Means
-from npticket.experiments.values import check_tables
 from npticket.experiments.workers import Workers, threads_each
 from npticket.files import naming
 from npticket.train import DivergedError
 
+PATIENCE = ("patience {0}: runs ended after {0} validations without a new minimum of the validation loss, and were "
+            "pruned or trained on as they were then")  # fmt: skip
 LOST = 3  # times that all workers may be lost without a run being finished in between
 
 
@@ -161,7 +163,7 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
     finished, drawn = {*map(_key, results)}, {*map(_key, curves)}  # a kill may come between the two tables
     if (folder / "runs").exists():  # in what was published, many runs have no curves
         results = [row for row in results if _key(row) in drawn]
-    elif recipe.test_at and (lost := sorted(finished - drawn)):  # of every run what was tested there is published
+    elif recipe.test_at and not recipe.patience and (lost := sorted(finished - drawn)):  # what was tested is published
         raise StoreError(f"{folder}: curves.csv has nothing of {lost[0].file.removesuffix('.npz')}")
     curves = [row for row in curves if _key(row) in finished]
     data = (manifest := read_manifest(folder / "manifest.json"))["data"]
@@ -170,8 +172,10 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
         raise StoreError(f"{folder} has no finished run yet: run the same command again")
     trials = len({row["trial"] for row in results})
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
-    said = (f"{trials} trial{'s' * (trials != 1)} of {recipe.steps:,} steps", reduced(recipe, parts.published), tf32)
-    note = "; ".join(filter(None, (*said, _unfinished(recipe, parts, results))))
+    size = f"{trials} trial{'s' * (trials != 1)} of {'at most ' * bool(recipe.patience)}{recipe.steps:,} steps"
+    patience = PATIENCE.format(recipe.patience) if recipe.patience else ""
+    said = size, patience, reduced(recipe, parts.published), tf32, _unfinished(recipe, parts, results)
+    note = "; ".join(filter(None, said))
     return tables.Outcome(recipe, manifest, results, curves, title, note, task, parts.series, rows)
 
 

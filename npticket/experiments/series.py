@@ -116,12 +116,13 @@ class Length(NamedTuple):
 class Run:
     """A training run that a series asks for, from `first_step` to `steps` (None: the recipe's).
 
-    `start(at)` says where it starts, and is called where it trains, under the masks given unless `own_masks` says that
-    it makes others of them. With `rate_at` the learning rate is always the one that the schedule has at that step; with
-    `stretched` what the recipe says of steps, as its schedule does, is moved in proportion to other `steps`. What it
-    ends with is pruned by `score`, if that is not the recipe's. Another `order` is another order of minibatches, and of
-    what augmentation and dropout draw, from the same start: for a network trained several times, as the dense one is,
-    or to see how far two end apart (linear mode connectivity, Frankle et al. 2020).
+    With `steps` it goes on whatever the recipe's patience. `start(at)` says where it starts, and is called where it
+    trains, under the masks given unless `own_masks` says that it makes others of them. With `rate_at` the learning rate
+    is always the one that the schedule has at that step; with `stretched` what the recipe says of steps, as its
+    schedule does, is moved in proportion to other `steps`. What it ends with is pruned by `score`, if that is not the
+    recipe's. Another `order` is another order of minibatches, and of what augmentation and dropout draw, from the same
+    start: for a network trained several times, as the dense one is, or to see how far two end apart (linear mode
+    connectivity, Frankle et al. 2020).
     """
 
     round: int

@@ -168,12 +168,13 @@ class Store(AbstractContextManager["Store"]):
     def result(self, key: Key) -> dict[str, Json]:
         """Return a run's row of results.csv."""
         run = self._runs[key]
-        return key._asdict() | {name: run[name].item() for name in tables.result_columns(self._task)[len(tables.WHO) :]}
+        columns = tables.result_columns(self._task)[len(tables.WHO) :]
+        return key._asdict() | {name: tables.cell(run[name].item()) for name in columns}
 
     def _curve(self, key: Key) -> list[dict[str, Json]]:
         columns = {"step": "at_steps"} | {name: name for name in tables.curves_measured(self._task)}
         values = zip(*(self._runs[key][name].tolist() for name in columns.values()), strict=True)
-        rows = ({name: "" if v != v else v for name, v in zip(columns, row, strict=True)} for row in values)
+        rows = (dict(zip(columns, map(tables.cell, row), strict=True)) for row in values)
         return [key._asdict() | row for row in rows]
 
     def _asks_for(self, recipe: Recipe) -> bool:

@@ -1,6 +1,7 @@
 """The two tables of an experiment, results.csv and curves.csv: their columns, and how they are read and summarised.
 
 A row of results is one training run, one of curves a validation of it; columns are called val_loss, test_acc ...
+Where a run ran out of patience final_... and best_... are empty; `steps` are those that it might have taken.
 """
 
 import csv
@@ -24,6 +25,10 @@ WHO = ("trial", "series", "round")
 INTEGERS = {"trial", "round", "early_stop_step", "steps", "step"}
 
 Row = Mapping[str, Json]
+
+
+class Unknown(KeyError):
+    """A number that not all runs have: nobody looked, or patience ran out before."""
 
 
 def measured_columns(task: Task) -> tuple[str, ...]:
@@ -52,7 +57,7 @@ def curve_columns(task: Task) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Point:
-    """One series at one round, over its n runs: trials, times its draws; point[name] is a column (n,)."""
+    """One series at one round, over its n runs: trials, times its draws; point[name] is a column (n,), or Unknown."""
 
     series: str
     round: int
@@ -62,7 +67,9 @@ class Point:
     columns: Mapping[str, np.ndarray]  # (n,) each
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self.columns[name]
+        if np.isnan(values := self.columns[name]).any():
+            raise Unknown(f"{name} is not known of all runs of {self.series}: some ran out of patience")
+        return values
 
     @property
     def trials(self) -> int:
@@ -112,26 +119,28 @@ class Outcome:
         """Gather the results of one series, all its draws, by round; runs in order of draw, then trial."""
         points = []
         for (index,), rows in self._rows(self.results, series, "round"):
-            columns = {name: np.array([row[name] for row in rows]) for name in ("trial", *measured_columns(self.task))}
+            names = ("trial", *measured_columns(self.task))
+            columns = {name: np.array([_number(row[name]) for row in rows]) for name in names}
             points.append(Point(series, index, rows[0]["density"], rows[0]["steps"], columns.pop("trial"), columns))
         return points
 
     def curve(self, series: str, round: int, column: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the steps (V,) and the values (n, V) of one column of a series in one round; NaN where it is empty."""
+        """Return the steps (V,) that all runs have, and the values (n, V) of a column of a series; NaN if empty."""
         runs = self._rows((row for row in self.curves if row["round"] == round), series, "series", "trial")
         if not runs:
             raise KeyError(f"there are no curves of {series} in round {round}")
-        ordered = [sorted(rows, key=lambda row: row["step"]) for _, rows in runs]
-        values = [[np.nan if row[column] == "" else row[column] for row in rows] for rows in ordered]
-        return np.array([row["step"] for row in ordered[0]]), np.array(values)
+        by_step = [{row["step"]: _number(row[column]) for row in rows} for _, rows in runs]
+        steps = sorted(set.intersection(*map(set, by_step)))
+        return np.array(steps), np.array([[values[step] for step in steps] for values in by_step])
 
     def tested_at(self, step: int, series: str) -> dict[int, np.ndarray]:
-        """Gather the headline measure on the test set after `step` steps, (n,), by round; KeyError if nobody looked."""
+        """Gather the headline measure on the test set after `step` steps, (n,), by round; Unknown if nobody looked."""
         column, found = f"test_{self.task.headline.name}", dict[int, np.ndarray]()
+        counts = {round: len(rows) for (round,), rows in self._rows(self.results, series, "round")}
         for (round,), rows in self._rows(self.curves, series, "round"):
             found[round] = np.array([row[column] for row in rows if row["step"] == step and row[column] != ""])
-            if not found[round].size:
-                raise KeyError(f"the test set was not looked at after {step:,} steps of {series}")
+            if found[round].size < max(1, counts.get(round, 0)):
+                raise Unknown(f"the test set was not looked at after {step:,} steps of {series}, or not in all runs")
         return found
 
     def _rows(self, table: Iterable[Row], series: str, *by: str) -> list[tuple[tuple, list[Row]]]:
@@ -141,6 +150,15 @@ class Outcome:
         for row in sorted(mine, key=lambda row: (row["round"], draws.get(row["series"], -1), row["trial"])):
             found.setdefault(tuple(row[name] for name in by), []).append(row)
         return list(found.items())
+
+
+def cell(value: Json) -> Json:
+    """Return what a table has of a value: nothing for NaN."""
+    return "" if value != value else value
+
+
+def _number(value: Json) -> float:
+    return np.nan if value == "" else value
 
 
 def text(columns: Sequence[str], rows: Iterable[Row]) -> str:
@@ -173,7 +191,7 @@ def _row(columns: Sequence[str], texts: Sequence[str]) -> dict[str, Json]:
 
 
 def _value(name: str, text: str) -> Json:
-    if name == "series" or (name.startswith("test_") and text == ""):  # where nobody looked at the test set
+    if name == "series" or (name.startswith(("test_", "final_", "best_")) and text == ""):  # nobody looked
         return text
     with suppress(ValueError):
         value = int(text) if name in INTEGERS else float(text)

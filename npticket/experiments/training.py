@@ -114,9 +114,14 @@ def _machine() -> np.ndarray:
 
 
 def record(task: Task, result: Fit, t: int, masks: Params) -> dict[str, np.ndarray]:
-    """Return what the store keeps of trial `t` of a fit: what was measured, and its masks (T = 1) as packed bits."""
-    run = {name: result[name][t] for name in (*measured_columns(task), "seconds", *curves_measured(task))}
-    run |= {"at_steps": result.at_steps, "steps": result.at_steps[-1], "density": density(masks)[0]}
+    """Return what the store keeps of trial `t` of a fit: what was measured, and its masks (T = 1) as packed bits.
+
+    Curves are as long as the trial had patience.
+    """
+    had = ~np.isnan(result["val_loss"][t])
+    run = {name: result[name][t] for name in (*measured_columns(task), "seconds")}
+    run |= {name: result[name][t][had] for name in curves_measured(task)} | {"at_steps": result.at_steps[had]}
+    run |= {"steps": result.at_steps[-1], "density": density(masks)[0]}
     return {name: np.asarray(value) for name, value in (run | {"masks": pack(masks)}).items()}
 
 

@@ -5,20 +5,19 @@ not measured: they are another run's, or were edited.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import groupby
 
 import numpy as np
 
+from npticket.backend import Json
 from npticket.experiments.parts import Experiment
-from npticket.experiments.planning import planned
-from npticket.experiments.recipe import RecipeError
 from npticket.experiments.series import REWIND_POINT, Key, Length, Measure, Run
-from npticket.experiments.tables import INTEGERS, WHO, Row, curves_measured, result_columns
+from npticket.experiments.tables import INTEGERS, WHO, Row, cell, curves_measured, result_columns
 from npticket.params import Params, Shapes, unpack
 from npticket.prune import density
+from npticket.reading import shown
 from npticket.task import Task
 from npticket.train import Setting
 
@@ -51,15 +50,15 @@ class Limits:
 
     def wrong_run(self, run: Mapping[str, np.ndarray], layout: Shapes) -> str:
         """About all of a run, whose kinds and shapes are right, of a network with such parameters."""
-        result = {name: run[name].item() for name in result_columns(self.task)[len(WHO) :]}
+        result = {name: cell(run[name].item()) for name in result_columns(self.task)[len(WHO) :]}
         return self.wrong_result(result) or next(filter(None, self._contradictions(run, result, layout)), "")
 
     def _contradictions(self, run: Mapping[str, np.ndarray], result: Row, layout: Shapes) -> Iterator[str]:
         dense = density(unpack(run["masks"], Params.empty(layout, 1, bool)))[0]
         if result["density"] != dense:
             yield f"density is {result['density']}, that of its masks {dense}"
-        if run["at_steps"].tolist() != list(self.at_steps):
-            yield f"at_steps are not the recipe's {len(self.at_steps)}, up to {self.setting.steps}"
+        if run["at_steps"].tolist() != (steps := [*self.at_steps][: self.had(result)]):
+            yield f"at_steps are not the recipe's {len(steps)}, up to {steps[-1]}"
             return
         stop = int(np.argmin(run["val_loss"]))
         if self.at_steps[result["early_stop_step"]] != stop or result["early_stop_val_loss"] != run["val_loss"][stop]:
@@ -71,11 +70,16 @@ class Limits:
                 if (np.isnan(values) == looked).any():
                     yield f"{name} is not there, or there alone, where the test set was looked at"
                 for when, v in (("early_stop", stop), ("final", -1)):
-                    if result.get(f"{when}_{name}", values[v]) != values[v]:
+                    if (known := result.get(f"{when}_{name}", "")) != "" and known != values[v]:
                         yield f"{when}_{name} is not what {name} says"
                 values = values[looked]
             for value in (values.min(), values.max()):
                 yield self._out_of_range(name, float(value))
+
+    def had(self, row: Row) -> int:
+        """How many validations a run had, by its row of results.csv: all, or until it ran out of patience."""
+        most = len(self.at_steps)
+        return min(most, self.at_steps[row["early_stop_step"]] + 1 + (self.setting.patience or most))
 
     def wrong_result(self, row: Row) -> str:
         """About a row of results.csv."""
@@ -83,12 +87,17 @@ class Limits:
             return f"steps are {row['steps']}, the recipe has {self.setting.steps}"
         if row["early_stop_step"] not in self.at_steps:
             return f"early_stop_step {row['early_stop_step']} is no step of a validation"
+        stopped = self.had(row) < len(self.at_steps)
         for name in filter(row.__contains__, self.ranges):
-            if wrong := self._out_of_range(name, row[name]):
+            if stopped and name.startswith(("final_", "best_")):
+                if row[name] != "":
+                    return f"{name} is {row[name]}, expected nothing: the run ran out of patience before its end"
+            elif wrong := self._out_of_range(name, row[name]):
                 return wrong
-            final = row.get(name.replace("best_", "final_"), row[name])
-            if row[name] > final if name == "best_train_loss" else row[name] < final and name.startswith("best_"):
-                return f"{name} {row[name]} is worse than the final {final}"
+            elif name.startswith("best_"):
+                final = row.get(name.replace("best_", "final_"), row[name])
+                if row[name] > final if name == "best_train_loss" else row[name] < final:
+                    return f"{name} {row[name]} is worse than the final {final}"
         return ""
 
     def wrong_validation(self, row: Row, result: Row | None) -> str:
@@ -96,6 +105,8 @@ class Limits:
         step = row["step"]
         if step not in self.at_steps:
             return f"step {step} is no step of a validation"
+        if result and self.at_steps[step] >= self.had(result):
+            return f"the run ran out of patience before step {step}"
         must = step == self.setting.steps or step in self.setting.test_at
         for name in curves_measured(self.task):
             if row[name] == "":
@@ -105,11 +116,12 @@ class Limits:
                 return wrong
         return _disagreement(result, row) if result else ""
 
-    def _out_of_range(self, name: str, value: float) -> str:
+    def _out_of_range(self, name: str, value: Json) -> str:
         least, most = self.ranges[name]
-        if least <= value <= most and math.isfinite(value):
+        if value != "" and least <= value <= most and math.isfinite(value):
             return ""
-        return f"{name} is {value}, expected {f'{least:g} to {most:g}' if math.isfinite(most) else 'a finite number'}"
+        expected = f"{least:g} to {most:g}" if math.isfinite(most) else "a finite number"
+        return f"{name} is {shown(value)}, expected {expected}"
 
 
 class AllLimits:
@@ -151,50 +163,3 @@ def _disagreement(result: Row, row: Row) -> str:
 def _both(value: float) -> tuple[float, float]:
     """A number, and what curves have of it once they are published."""
     return value, float(f"{value:.5g}")
-
-
-def check_tables(
-    experiment: Experiment, results: Sequence[Row], curves: Sequence[Row], measured: Mapping[str, Sequence[Row]]
-) -> None:
-    """Raise ValueError, naming table and line, for rows that no run of the recipe can have left, are twice, or lost.
-
-    Where only one of the tables has a run, the two are not held against each other.
-    """
-    try:
-        runs = planned(experiment.recipe, experiment.parts.series)
-    except RecipeError:  # of a series that is not known here
-        runs = {}
-    limits, by_key = AllLimits(experiment, runs), dict[Key, Row]()
-    seen = set[tuple[Key, int]]()
-    for line, row in enumerate(results, start=2):
-        key = Key(row["series"], row["round"], row["trial"])
-        wrong = foreign(key, experiment) or limits[key].wrong_result(row)
-        if wrong or key in by_key:
-            raise ValueError(f"results.csv, line {line}: {wrong or 'the run is there twice'}")
-        by_key[key] = row
-    for line, row in enumerate(curves, start=2):
-        key, step = Key(row["series"], row["round"], row["trial"]), row["step"]
-        wrong = foreign(key, experiment) or limits[key].wrong_validation(row, by_key.get(key))
-        if wrong or (key, step) in seen:
-            raise ValueError(f"curves.csv, line {line}: {wrong or 'the step is there twice'}")
-        seen.add((key, step))
-    if lost := _lost(experiment, limits, seen):
-        raise ValueError(f"curves.csv: {lost} lacks some of its validations")
-    for series, rows in measured.items():
-        for line, row in enumerate(rows, start=2):
-            if wrong := foreign(Key(series, row["round"], row["trial"]), experiment):
-                raise ValueError(f"{series}.csv, line {line}: {wrong}")
-
-
-def _lost(experiment: Experiment, limits: AllLimits, seen: Iterable[tuple[Key, int]]) -> str:
-    """Which run lacks steps: at least looks at the test set are kept, and a beginning, as long for all of a round."""
-    ends = dict[tuple[str, int], int]()
-    for key, pairs in groupby(sorted(seen), lambda pair: pair[0]):
-        steps = {step for _, step in pairs}
-        known, setting = experiment.parts.series.get(key.series), limits[key].setting
-        end = max(steps.difference(setting.test_at), default=0)
-        line = ((known.draw_of if known else "") or key.series, key.round)
-        whole = {step for step in setting.at_steps if step <= end or step in setting.test_at}
-        if steps != whole or ends.setdefault(line, end) != end:
-            return key.file.removesuffix(".npz")
-    return ""

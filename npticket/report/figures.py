@@ -4,6 +4,7 @@ Every line has its own colour, dash and marker, so that figures can be read in g
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from npticket.experiments.files import StoreError
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import RecipeError
 from npticket.experiments.series import Key, Length, Run
-from npticket.experiments.tables import Outcome, Row
+from npticket.experiments.tables import Outcome, Row, Unknown
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.curves import Curves
@@ -37,7 +38,7 @@ class Lines:
     """A panel for each of `quantities` against weights remaining; on a `linear` axis without the last 3 %.
 
     The lines are `beside`, then `series`; without `series`, all that the experiment has and `elsewhere` does not show.
-    What is not there is left out; without at least `needs` of `series` there is no figure.
+    What is not there, or not known of all runs, is left out; without at least `needs` of `series` there is no figure.
     """
 
     stem: str
@@ -54,9 +55,12 @@ class Lines:
         if len(own) < self.needs:
             return
         series = [*(one for one in self.beside if one in points), *own]
-        figure, axes_of = canvas.panels(len(self.quantities))
-        for axes, make in zip(axes_of, self.quantities, strict=True):
-            quantity = make(outcome.task.headline)
+        there = [point for one in (first(outcome), *series) for point in points[one]]
+        quantities = [made for make in self.quantities if (made := make(outcome.task.headline)).is_known(there)]
+        if not quantities:
+            return
+        figure, axes_of = canvas.panels(len(quantities))
+        for axes, quantity in zip(axes_of, quantities, strict=True):
             for one in series:
                 shown = [point for point in points[one] if point.density >= 0.03 or not self.linear]
                 canvas.pen(outcome, one).line(axes, shown, quantity, 0.15 if len(series) < 6 else 0.07)
@@ -127,9 +131,13 @@ def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> lis
 
 
 def readable(pictures: Iterable[Picture], outcomes: Iterable[Outcome]) -> Iterator[Picture]:
-    """What is drawn of outcomes; StoreError if that fails and there are tables of measures, which may lack columns."""
+    """What is drawn of outcomes, as far as that is known of all runs.
+
+    StoreError if it fails and there are tables of measures, which may lack columns.
+    """
     try:
-        yield from pictures
+        with suppress(Unknown):
+            yield from pictures
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         if not (tables := sorted({f"{series}.csv" for outcome in outcomes for series in outcome.measured})):
             raise

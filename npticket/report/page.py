@@ -61,9 +61,11 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
         raise StoreError(f"a number is {form}, got {{{quantity}: {of}}}; quantities: {', '.join(QUANTITIES)}")
     one, point = _point(asked[1], float(asked[2]), outcomes)
     what = QUANTITIES[quantity](one.task.headline)
+    other = _point(asked[4], float(asked[5]), outcomes)[1] if asked[3] else point
+    if not what.is_known([point, other]):
+        raise StoreError(f"a page asks for {{{quantity}: {of}}}, which is not known: runs ran out of patience")
     if asked[3] is None:
         return f"{what.mean(point)} {what.unit}".rstrip()
-    _, other = _point(asked[4], float(asked[5]), outcomes)
     bound = BOUNDS[bool(what.cut_short(point).any()), bool(what.cut_short(other).any())]
     if asked[3] == "-":
         return bound + what.gained(point, other)
@@ -170,15 +172,7 @@ def _shown(outcome: Outcome) -> tuple[list[Quantity], str]:
 
 
 def _cell(quantities: Sequence[Quantity], point: Point) -> str:
-    return " / ".join(_mean(quantity, point) for quantity in quantities)
-
-
-def _mean(quantity: Quantity, point: Point) -> str:
-    """A mean, or a dash for a run of another length, of which nobody looked at the test set there."""
-    try:
-        return quantity.mean(point)
-    except KeyError:
-        return "-"
+    return " / ".join(quantity.mean(point) for quantity in quantities)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,12 +1,12 @@
 """What people read of training runs: numbers on axes, in columns and in claims, and what series are called."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
 
-from npticket.experiments.tables import Outcome, Point
+from npticket.experiments.tables import Outcome, Point, Unknown
 from npticket.task import Measure
 
 EARLY_STOP, END = "early stop", "end"
@@ -14,7 +14,7 @@ EARLY_STOP, END = "early stop", "end"
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number that every run has: `of(point)`, (n,), as results.csv has it; people are shown `scale` times that.
+    """A number of every run: `of(point)`, (n,), as results.csv has it, or Unknown; people are shown `scale` times that.
 
     `title` is that of an axis, `heading` of a column; `difference` is the unit of a difference. A number of `steps` is
     shown in thousands from 0 on by axes. `read` says when it is read: at EARLY_STOP, where a run that was cut short
@@ -34,6 +34,13 @@ class Quantity:
         """Return of which runs this is only a lower bound (n,), as they were still learning when training ended."""
         return point.cut_short & (self.read == EARLY_STOP)
 
+    def is_known(self, points: Iterable[Point]) -> bool:
+        """Say whether all runs of these points have it."""
+        try:
+            return all(len(self.of(point)) for point in points)
+        except Unknown:
+            return False
+
     @property
     def form(self) -> str:
         """How a value is printed: to a hundredth of a percent, or as exactly."""
@@ -44,12 +51,16 @@ class Quantity:
         return self.scale * self.of(point) / (1000 if self.steps else 1)
 
     def mean(self, point: Point) -> str:
-        """Print the mean over the runs, a bound as one."""
+        """Print the mean over the runs, a bound as one; a dash if it is not known."""
+        if not self.is_known([point]):
+            return "-"
         at_least = "≥" * bool(self.cut_short(point).any())
         return at_least + self.form.format((self.scale * self.of(point)).mean())
 
     def spread(self, point: Point) -> str:
-        """Print the mean over the runs, and from where to where they lie."""
+        """Print the mean over the runs, and from where to where they lie; a dash if it is not known."""
+        if not self.is_known([point]):
+            return "-"
         values = self.scale * self.of(point)
         return f"{self.mean(point)} ({self.form.format(values.min())}-{self.form.format(values.max())})"
 
@@ -78,7 +89,7 @@ def _measured(
 
 
 def after(step: int, outcome: Outcome) -> Quantity:
-    """The headline measure of the test set after a step; its values raise KeyError if nobody looked."""
+    """The headline measure of the test set after a step; its values are Unknown if nobody looked."""
     tested = cache(partial(outcome.tested_at, step))
     return _measured(
         outcome.task.headline, lambda point: tested(point.series)[point.round], "test {words}{unit}", read=END
@@ -89,7 +100,7 @@ def looked_at(step: int, series: str, outcome: Outcome) -> bool:
     """Say whether there is a test set's measure after a step of a series, whose runs may have another length."""
     try:
         return bool(outcome.tested_at(step, series))
-    except KeyError:
+    except Unknown:
         return False
 
 

@@ -58,6 +58,9 @@ def verdict(outcome: Outcome) -> str:
     trials = f"{dense.trials} trial{'s' * (dense.trials > 1)}"
     if not tickets:
         return f"No verdict: only the dense network was trained ({trials})."
+    points = [point for series in outcome.series for point in outcome.points(series)]
+    if outcome.recipe.test_at and not at_the_end(outcome.task.headline).is_known(points):
+        return f"No verdict: it is about the end of training, before which runs ran out of patience ({trials})."
     # Of deep networks, which have test_at, early stopping says little (Frankle & Carbin 2019, section 4).
     return (_by_the_end if outcome.recipe.test_at else _by_early_stop)(outcome, dense, tickets, trials)
 

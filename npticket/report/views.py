@@ -118,6 +118,8 @@ class View:
     def _need_the_end(self, point: Point) -> None:
         if point.steps < self._steps:
             raise Missing(f"{point.steps:,} of {self._steps:,} steps")
+        if self._outcome.recipe.patience is not None:
+            raise Missing("trained with patience, not to the end")
 
     def _numbers(self, quantity: Quantity, point: Point) -> Numbers:
         if quantity.read == END:

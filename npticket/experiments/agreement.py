@@ -1,0 +1,74 @@
+"""The tables of an experiment held against its recipe, line by line, and against each other."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+
+from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned
+from npticket.experiments.recipe import RecipeError
+from npticket.experiments.series import Key
+from npticket.experiments.tables import Row
+from npticket.experiments.values import AllLimits, foreign
+
+
+def check_tables(
+    experiment: Experiment, results: Sequence[Row], curves: Sequence[Row], measured: Mapping[str, Sequence[Row]]
+) -> None:
+    """Raise ValueError, naming table and line, for rows that no run of the recipe can have left, are twice, or lost.
+
+    Where only one of the tables has a run, the two are not held against each other.
+    """
+    try:
+        runs = planned(experiment.recipe, experiment.parts.series)
+    except RecipeError:  # of a series that is not known here
+        runs = {}
+    limits, by_key = AllLimits(experiment, runs), dict[Key, Row]()
+    seen = set[tuple[Key, int]]()
+    for line, row in enumerate(results, start=2):
+        key = Key(row["series"], row["round"], row["trial"])
+        wrong = foreign(key, experiment) or limits[key].wrong_result(row)
+        if wrong or key in by_key:
+            raise ValueError(f"results.csv, line {line}: {wrong or 'the run is there twice'}")
+        by_key[key] = row
+    for line, row in enumerate(curves, start=2):
+        key, step = Key(row["series"], row["round"], row["trial"]), row["step"]
+        wrong = foreign(key, experiment) or limits[key].wrong_validation(row, by_key.get(key))
+        if wrong or (key, step) in seen:
+            raise ValueError(f"curves.csv, line {line}: {wrong or 'the step is there twice'}")
+        seen.add((key, step))
+    if lost := _lost(experiment, limits, seen, by_key):
+        raise ValueError(f"curves.csv: {lost} lacks some of its validations")
+    for series, rows in measured.items():
+        for line, row in enumerate(rows, start=2):
+            if wrong := foreign(Key(series, row["round"], row["trial"]), experiment):
+                raise ValueError(f"{series}.csv, line {line}: {wrong}")
+
+
+def _lost(
+    experiment: Experiment, limits: AllLimits, seen: Iterable[tuple[Key, int]], results: Mapping[Key, Row]
+) -> str:
+    """Which run lacks steps: at least looks at the test set are kept, and a beginning, as long for all of a round.
+
+    Or until it ran out of patience, which a run without a row of results does not say.
+    """
+    runs = {key: {step for _, step in pairs} for key, pairs in groupby(sorted(seen), lambda pair: pair[0])}
+    begun = dict[tuple[str, int], int]()
+    for key, steps in runs.items():
+        end = max(steps.difference(limits[key].setting.test_at), default=0)
+        begun[_line(key, experiment)] = max(end, begun.get(_line(key, experiment), 0))
+    for key, steps in runs.items():
+        whole = [*limits[key].at_steps]
+        if key in results:
+            whole = whole[: limits[key].had(results[key])]
+        elif experiment.recipe.patience:
+            whole = [step for step in whole if step <= max(steps)]
+        looks, beginning = limits[key].setting.test_at, begun[_line(key, experiment)]
+        if steps != {step for step in whole if step <= beginning or step in looks}:
+            return key.file.removesuffix(".npz")
+    return ""
+
+
+def _line(key: Key, experiment: Experiment) -> tuple[str, int]:
+    """The series and round that a run is of, whichever draw."""
+    known = experiment.parts.series.get(key.series)
+    return (known.draw_of if known else "") or key.series, key.round
