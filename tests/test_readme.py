@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from npticket import cli
+from npticket.papers import LIBRARY
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -32,6 +33,14 @@ def test_all_packages_are_installed():
     setup.read(ROOT / "setup.cfg")
     there = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "npticket").rglob("__init__.py")}
     assert set(setup["options"]["packages"].split()) == {*there, "npticket.bundled"}
+
+
+def test_the_page_of_papers_has_all_of_them():
+    page = (ROOT / "docs" / "papers.md").read_text()
+    for paper in LIBRARY.papers:
+        assert re.search(rf"\(\.\./npticket/papers/{paper.key}[./]", page), paper.key
+    named = re.findall(r"`((?!lenet-\*)[a-z0-9]+-[a-z0-9-]+)`", page)
+    assert named and set(named) <= {*LIBRARY.recipes, *LIBRARY.sweeps}
 
 
 def test_the_npticket_commands_are_understood():
