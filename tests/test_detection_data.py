@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from npticket import datasets
 from npticket.datasets import DataError, Split, as_targets, read_coco, read_voc
@@ -105,6 +107,27 @@ def test_what_is_not_cocos_json_is_refused_in_a_sentence(tmp_path, text, said):
     with pytest.raises(DataError, match=said) as error:
         read_coco(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(("read", "good"), [(read_voc, voc(("RBC", 1, 2, 30, 40))), (read_coco, coco())])
+def test_damaged_files_are_read_or_refused(read, good, tmp_path):
+    """Bytes that were cut out, doubled or replaced: never anything but an answer or a DataError that names the file."""
+
+    @settings(max_examples=80)
+    @given(st.data())
+    def check(data):
+        content = good.encode()
+        start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(content))] * 2)))
+        middle = data.draw(st.one_of(st.binary(max_size=8), st.just(content[start:end] * 2), st.just(b"")))
+        path.write_bytes(content[:start] + middle + content[end:])
+        try:
+            read(path)
+        except DataError as error:
+            refused.append(str(path) in str(error))
+
+    path, refused = tmp_path / "damaged", []
+    check()
+    assert refused and all(refused)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Girish et al. 2021: masks of early training, average precision in parts, and the claims about them."""
 
+import runpy
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from test_experiment import experiment
 from test_figures import drawn  # noqa: F401 - a fixture
 
+from npticket.cli import demos
 from npticket.datasets import Dataset, Split
 from npticket.datasets.scenes import scenes
 from npticket.detection.loss import assigned
@@ -37,6 +40,7 @@ from npticket.streams import Place
 from npticket.tickets import rewind
 from npticket.train import fit
 
+DEMO = Path(__file__).parents[1] / "demos" / "detection.py"
 RECIPE = replace(
     SCENES, net=SCENES.net.having(filters=2), schedule=Part("constant"), steps=12, batch=8, rounds=3, trials=1,
     validate_every=6,
@@ -136,6 +140,16 @@ def test_it_is_drawn(outcome, drawn, tmp_path):  # noqa: F811
 
 
 OTHERS = measured_columns(BLOOD)
+
+
+def test_the_demo_draws_what_its_networks_find(tmp_path, monkeypatch, capsys):
+    demo = runpy.run_path(str(DEMO))
+    monkeypatch.setattr(demos, "load_data", lambda *_: data())
+    flags = ["--trials", "1", "--rounds", "2", "--steps", "3", "--jobs", "1", "--out", str(tmp_path / "out")]
+    assert demo["main"](flags) == 0
+    said = capsys.readouterr().out
+    assert "58.7 %" in said and "test AP there (%)" in said and f"{tmp_path / 'out' / 'figures' / 'boxes.png'}" in said
+    assert (tmp_path / "out" / "figures" / "boxes.png").exists()
 
 
 def world(recipe, holds):
