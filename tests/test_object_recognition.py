@@ -30,6 +30,7 @@ from npticket.papers.object_recognition.series import (
     OVERLAP,
     PERCENT,
     PRECISION,
+    SIZES,
     by_part,
 )
 from npticket.params import unpack
@@ -108,7 +109,7 @@ def test_average_precision_in_parts_is_measured_of_all_tickets(outcome):
         assert row["ap"] == pytest.approx(point["final_test_ap"][0])
 
 
-def test_parts_are_sizes_and_classes_that_there_are():
+def test_parts_are_sizes_and_classes_that_there_are(monkeypatch):
     """A network that says what the targets say, but nothing of bars of class 3, and has never heard of class 9."""
     bars, last = data(), Experiment(RECIPE, PARTS).net.init(Place().rngs("init"))
     bars.test.targets[bars.test.targets[..., 0] == 9] = -1
@@ -119,7 +120,10 @@ def test_parts_are_sizes_and_classes_that_there_are():
     cells = np.stack(np.meshgrid(np.arange(8), np.arange(8)), axis=-1) + 0.5
     said[..., 10:] = np.concatenate([chosen[..., 1:3] / 8 + sides / 2 - cells, np.log(sides)], axis=-1)
     net = SimpleNamespace(predict=lambda theta, x: said, output_shape=(8, 8, 14))
-    rows = {row["of"]: row for row in by_part(SimpleNamespace(net=net, end=last, data=bars))}
+    at = SimpleNamespace(net=net, end=last, data=bars)
+    assert {row["of"] for row in by_part(at)} & {*SIZES} == {"all"}, "there are fewer than ten of each class and size"
+    monkeypatch.setitem(by_part.__globals__, "FEW", 1)
+    rows = {row["of"]: row for row in by_part(at)}
     there = {*bars.test.targets[..., 0].ravel()} - {-1}
     assert 3 in there and {name for name in rows if name.startswith("class")} == {f"class {k:.0f}" for k in there}
     for name, row in rows.items():

@@ -16,6 +16,7 @@ PERCENT = (10, 25, 50, 75)  # of training, after which masks are looked at
 EARLY = {percent: f"dense_to_{percent}" for percent in PERCENT}  # the dense network until then
 EARLY_BIRD, OVERLAP, PRECISION = "early_bird", "mask_overlap", "precision"
 BATCH = 50  # test images at a time
+FEW = 10  # objects of a class and size, with fewer of which its average precision is left out of that of the size
 SIZES = {  # areas in square pixels: up to 16 x 16, and from 24 x 24 on
     "all": (0.0, 1e10), "small": (0.0, 16.0**2), "medium": (16.0**2, 24.0**2), "large": (24.0**2, 1e10)
 }  # fmt: skip
@@ -65,12 +66,20 @@ def precisions(recipe: Recipe) -> Runs:
 
 
 def by_part(at: At) -> list[Row]:
-    """Return a row for each size and each class of objects that the test set has: average precisions in [0, 1]."""
+    """Return a row for each size and each class of objects that the test set has: average precisions in [0, 1].
+
+    Of a size it is the mean over classes of which there are not too few: a single large platelet would be a third.
+    """
     test, dtype = at.data.test, at.end.flat.dtype
     parts = (slice(i, i + BATCH) for i in range(0, len(test), BATCH))
     examples = ((at.data.floats(test.inputs[None, part], dtype), test.targets[None, part]) for part in parts)
     (found,), targets, _ = find(partial(at.net.predict, at.end), examples)
     precision = average_precision(found, targets, at.net.output_shape[-1] - 4, SIZES)
+    areas, kinds = targets[..., 3] * targets[..., 4], np.arange(precision.shape[1])
+    for each, (name, (low, high)) in zip(precision, SIZES.items(), strict=True):
+        there = targets[(low <= areas) & (areas <= high)][:, 0]
+        if name != "all":
+            each[(there[:, None] == kinds).sum(axis=0) < FEW] = np.nan
     named = [*zip(SIZES, precision, strict=True)]
     named += [(f"class {kind}", of_class[None]) for kind, of_class in enumerate(precision[0])]
     known = [(name, each[~np.isnan(each[:, 0])]) for name, each in named]
