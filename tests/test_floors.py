@@ -23,7 +23,7 @@ FLOORS = [
     {"protocols", "loss"},
     {"layers", "optimizers", "datasets"},
     {"task", "nets", "tickets", "units"},
-    {"prune", "engine", "record"},
+    {"prune", "detection", "engine", "record"},
     {"checkpoint", "export", "scopes"},
     {"train"},
     {"estimator", "experiments", "testing"},
@@ -34,7 +34,7 @@ FLOORS = [
 ]
 THIRD_PARTY = {  # besides NumPy: who may import what, always inside a function
     "backend": {"cupy", "threadpoolctl"},
-    "datasets": {"pooch", "tqdm"},
+    "datasets": {"PIL", "pooch", "tqdm"},
     "experiments": {"joblib", "threadpoolctl", "distributed", "tqdm"},
     "export": {"onnx", "safetensors", "torch"},
     "report": {"matplotlib"},
@@ -252,7 +252,7 @@ print(*sorted(roots - set(sys.stdlib_module_names)))
 def test_it_trains_and_prunes_without_any_other_package(tmp_path):
     """As after a bare `pip install npticket`."""
     missing = "matplotlib tqdm joblib threadpoolctl pooch cupy distributed sklearn hypothesis onnx safetensors torch"
-    for name in missing.split():
+    for name in ("PIL", *missing.split()):
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('no {name} here')")
     code = """
 import numpy as np

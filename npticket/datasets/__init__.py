@@ -1,10 +1,18 @@
 """Datasets as arrays: found on this machine or downloaded, checked, split, and put in minibatch order."""
 
+from npticket.datasets.annotations import Annotated, as_targets
+from npticket.datasets.bccd import bccd
 from npticket.datasets.cifar import cifar10, cifar100
+from npticket.datasets.coco import read_coco
 from npticket.datasets.dataset import DataError, Dataset, Shared, Split
 from npticket.datasets.download import cache_folder
 from npticket.datasets.epoch import Augment, FlipAndCrop, epoch_order
 from npticket.datasets.mnist import fashion_mnist, mnist
+from npticket.datasets.scenes import digit_scenes
+from npticket.datasets.voc import read_voc
 
-__all__ = ["Augment", "DataError", "Dataset", "FlipAndCrop", "Shared", "Split", "cache_folder", "cifar10", "cifar100",
-           "epoch_order", "fashion_mnist", "mnist"]  # fmt: skip
+__all__ = [
+    "Annotated", "Augment", "DataError", "Dataset", "FlipAndCrop", "Shared", "Split", "as_targets", "bccd",
+    "cache_folder", "cifar10", "cifar100", "digit_scenes", "epoch_order", "fashion_mnist", "mnist", "read_coco",
+    "read_voc",
+]  # fmt: skip

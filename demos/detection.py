@@ -1,0 +1,107 @@
+"""Find winning tickets in a detector of MNIST's digits (after Girish et al., CVPR 2021), and see what they find.
+
+    python demos/detection.py            about 3 minutes on two cores
+    python demos/detection.py --quick    half a minute, to see it run
+    python demos/detection.py --paper    3 trials, four times as long each: an hour
+
+Each scene has one to four digits of any size; the detector, of 151,000 weights, says which there are and where. Prints
+a row per round, the winning ticket beside its control, and draws what networks of 100, 20 and 4 % of the weights find.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+
+from npticket import backend, datasets
+from npticket.cli.demos import Journal, arguments, run, smaller
+from npticket.detection import Found, detections
+from npticket.experiments.parts import Experiment
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.workers import Workers, fit_trials, threads_each
+from npticket.papers import LIBRARY, PARTS
+from npticket.prune import dense_masks, density
+from npticket.streams import Place
+from npticket.tickets import Round, find_tickets, rewind
+from npticket.train import fit
+
+SIZES = {  # round 0 is the dense network; each round prunes 41.5 %
+    "default": {"trials": 1, "rounds": 7, "steps": 500},
+    "quick": {"trials": 1, "rounds": 2, "steps": 60},
+    "paper": {"trials": 3, "rounds": 7, "steps": 2_000},
+}
+DRAWN = (1, 0.2, 0.04)  # densities, about
+SHOWN = 5  # scenes of the test set
+SURE = 0.3  # of a score that is drawn
+
+
+def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: datasets.Dataset, journal: Journal) -> None:
+    """The four steps of the paper, round after round, with a random reinitialisation as control."""
+    asked, rounds, fits, found = Experiment(recipe, PARTS), count(), {}, list[Round]()
+    net, task, prune = asked.net, asked.task, asked.rule
+    setting = asked.setting(args.engine, threads_each(args.jobs))
+
+    def initialise(place: Place, purpose: str):
+        theta = net.init(place.rngs(purpose))
+        return theta.like(backend.to_device(theta.flat, backend.load(args.backend)))
+
+    def train(start, masks):  # 2 train: each ticket, and beside it its control
+        here = Place(args.seed, range(args.trials), next(rounds))
+        reinit = rewind(initialise(here, "reinit"), masks)
+        both = fit_trials(workers, [(start, masks), (reinit, masks)], here, journal.progress.advance)
+        fits.update(zip(recipe.series, both, strict=True))
+        return both[0].end
+
+    with Workers(partial(fit, net, task, data=data, setting=setting), args.jobs) as workers:
+        theta0 = initialise(Place(args.seed, range(args.trials)), "init")  # 1 initialise
+        tickets = find_tickets(theta0, dense_masks(theta0), train=train, prune=prune)  # 3 prune, 4 reset, and again
+        for round in islice(tickets, args.rounds):
+            journal.note(round.index, round.masks, fits)
+            found.append(round)
+    wanted = dict.fromkeys(min(found, key=lambda one: abs(np.log(density(one.masks)[0] / d))).index for d in DRAWN)
+    scenes = data.test.inputs[:SHOWN]
+    x = backend.to_device(data.floats(scenes[None], "float32"), backend.load(args.backend))
+    said = {}
+    for i in wanted:
+        y = backend.to_host(net.predict(found[i].end, x))
+        said[f"{100 * density(found[i].masks)[0]:.0f} % of the weights"] = detections(y[0], SURE)
+    draw(scenes, said, args.out / "figures" / "boxes.png")
+
+
+def draw(scenes: np.ndarray, said: dict[str, Sequence[Found]], path: Path) -> None:
+    """Draw what each network finds in each scene: a row for each network."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Rectangle
+    except ImportError:
+        return
+    figure = Figure(figsize=(2 * len(scenes), 2.1 * len(said)), layout="constrained")
+    FigureCanvasAgg(figure)
+    rows = figure.subplots(len(said), len(scenes), squeeze=False)
+    for axes_of, (name, found) in zip(rows, said.items(), strict=True):
+        axes_of[0].set_ylabel(name)
+        for axes, scene, one in zip(axes_of, scenes, found, strict=True):
+            axes.imshow(scene[..., 0], cmap="gray", extent=(0, scene.shape[1], scene.shape[0], 0))
+            axes.set(xticks=[], yticks=[])
+            for (x, y, w, h), score, digit in zip(*one, strict=True):
+                axes.add_patch(Rectangle((x, y), w, h, fill=False, color="#e69f00", linewidth=0.5 + 1.5 * score))
+                axes.text(x, y, f"{digit}", color="#56b4e9", verticalalignment="bottom", fontsize=9, clip_on=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+    print(f"\nWhat is found, with the thicker lines the surer: {path}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Winning tickets in a detector of MNIST's digits.")
+    args = arguments(parser, lambda args: SIZES, "runs/detection-demo", argv)
+    recipe = smaller(LIBRARY.recipes["detection-scenes"], args)
+    return run(args, recipe, partial(find_winning_tickets, args, recipe))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

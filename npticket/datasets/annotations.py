@@ -1,0 +1,81 @@
+"""Boxes around objects in images: what files of any format say of one image, and targets made of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from npticket.backend import Json
+from npticket.datasets.dataset import DataError
+from npticket.reading import shown
+
+LARGEST = 1 << 16  # pixels on a side
+FARTHEST = 1e9  # pixels that a box may lie away from the image
+CLASS, BOX, COLUMNS = 0, slice(1, 5), 5  # of the targets of object detection: a class, -1 for none, and x, y, w, h
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """One image's objects: their classes by name, and boxes (n, 4), x, y, w, h in pixels: left, top, width, height.
+
+    Boxes are cut to the image. Those without an area in it were skipped, `skipped` counts them; `crowds` counts what
+    COCO marks as many objects in one box, which is not among the boxes either.
+    """
+
+    file: str
+    size: tuple[int, int]  # width, height
+    names: tuple[str, ...]
+    boxes: np.ndarray
+    skipped: int = 0
+    crowds: int = 0
+
+
+def as_targets(images: Iterable[Annotated], classes: Sequence[str], scale: float = 1.0) -> np.ndarray:
+    """Return targets (N, M, 5) in float32, M being the most objects of an image: a class, and x, y, w, h times `scale`.
+
+    Rows that no object needs have class -1. Objects whose class is not among `classes` raise DataError.
+    """
+    images = list(images)
+    targets = np.zeros((len(images), max((len(each.names) for each in images), default=0) or 1, COLUMNS), np.float32)
+    targets[..., CLASS] = -1
+    for row, each in zip(targets, images, strict=True):
+        if unknown := set(each.names) - set(classes):
+            raise DataError(f"{each.file} has a {shown(min(unknown))}; expected {', '.join(classes)}")
+        row[: len(each.names), CLASS] = [classes.index(name) for name in each.names]
+        row[: len(each.names), BOX] = each.boxes * scale
+    return targets
+
+
+def checked_side(size: Json) -> int:
+    """Return a width or height in pixels, or raise ValueError."""
+    if not isinstance(size, int) or not 1 <= size <= LARGEST:
+        raise ValueError(f"an image is 1 to {LARGEST:,} pixels wide and high, got {shown(size)}")
+    return size
+
+
+def checked_name(name: str) -> str:
+    """Return the name of an image's file, which has no folder, or raise ValueError."""
+    if not name or Path(name).name != name or "\\" in name or not name.isprintable():
+        raise ValueError(f"an image is named without a folder, got {shown(name)}")
+    return name
+
+
+def checked_box(values: Json) -> list[float]:
+    """Return four numbers, or raise ValueError."""
+    good = isinstance(values, list) and len(values) == 4
+    if not good or not all(isinstance(v, int | float) and abs(v) < FARTHEST for v in values):
+        raise ValueError(f"a box is four numbers, got {shown(values)}")
+    return values
+
+
+def annotated(
+    file: str, size: tuple[int, int], objects: Sequence[tuple[str, Sequence[float]]], crowds: int = 0
+) -> Annotated:
+    """Put together what a file says of an image: objects are names with left, top, right and bottom."""
+    corners = np.array([sides for _, sides in objects], float).reshape(-1, 2, 2).clip(0, size)
+    sides = corners[:, 1] - corners[:, 0]
+    good = (sides > 0).all(axis=1)
+    names = tuple(name for (name, _), kept in zip(objects, good, strict=True) if kept)
+    boxes = np.concatenate([corners[:, 0], sides], axis=1)[good]
+    return Annotated(file, size, names, boxes, int((~good).sum()), crowds)

@@ -1,0 +1,67 @@
+"""Boxes around objects in images, from COCO's JSON."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+from npticket.backend import Json
+from npticket.datasets.annotations import Annotated, annotated, checked_box, checked_name, checked_side
+from npticket.datasets.dataset import DataError
+from npticket.reading import UnreadableError, read_text, shown
+
+MOST = 1 << 29  # bytes of a file, which is about a whole data set
+
+
+def read_coco(path: str | Path) -> tuple[list[Annotated], list[str]]:
+    """Return the objects in each image of a file of COCO's JSON, and all classes by id, or raise DataError.
+
+    Masks are not looked at. Images are in the order of the file, those without objects, too.
+    """
+    try:
+        content = json.loads(read_text(path, MOST), parse_constant=_no_number)
+        names = {_whole(each, "id"): _string(each, "name") for each in _list(content, "categories")}
+        objects, crowds = defaultdict[int, list](list), defaultdict[int, int](int)
+        for each in _list(content, "annotations"):
+            image, name = _whole(each, "image_id"), names[_whole(each, "category_id")]
+            if each.get("iscrowd"):
+                crowds[image] += 1
+            else:
+                x, y, w, h = checked_box(each.get("bbox"))
+                objects[image].append((name, (x, y, x + w, y + h)))
+        found = []
+        for each in _list(content, "images"):
+            image, size = _whole(each, "id"), (checked_side(each.get("width")), checked_side(each.get("height")))
+            file = checked_name(_string(each, "file_name"))
+            found.append(annotated(file, size, objects.pop(image, []), crowds.pop(image, 0)))
+        if unknown := [*objects, *crowds]:
+            raise ValueError(f"there are objects in image {unknown[0]}, which is not there, or there twice")
+        return found, [names[i] for i in sorted(names)]
+    except (OSError, UnreadableError) as error:
+        raise DataError(str(error)) from error
+    except KeyError as error:
+        raise DataError(f"{path} has objects of category {error}, which is not there") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise DataError(f"{path} is not COCO's JSON: {error or type(error).__name__}") from error
+
+
+def _list(content: Json, name: str) -> list[Json]:
+    found = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ValueError(f"expected an object with a list of objects called {name}")
+    return found
+
+
+def _whole(each: Json, name: str) -> int:
+    if not isinstance(value := each.get(name), int):
+        raise ValueError(f"{name} must be an integer, got {shown(value)}")
+    return value
+
+
+def _string(each: Json, name: str) -> str:
+    if not isinstance(value := each.get(name), str):
+        raise ValueError(f"{name} must be a text, got {shown(value)}")
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")

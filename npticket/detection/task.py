@@ -1,0 +1,54 @@
+"""The task to find objects, and what is measured: the loss, and average precision."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from npticket.backend import to_host
+from npticket.datasets import Dataset
+from npticket.detection.boxes import Found, detections
+from npticket.detection.loss import detection_loss
+from npticket.detection.precision import average_precision
+from npticket.nets.detector import STRIDE
+from npticket.task import LOSS, Examples, Measure, Measured, Predict, Task, mean_over_examples
+
+AP = Measure("ap", "average precision", "AP", unit="%", difference="points", scale=100, least=0, most=1)
+AP_50 = replace(AP, name="ap50", words="average precision at overlap 0.5", short="AP50")
+
+
+def detect(name: str, classes: int) -> Task:
+    """Return the task to find objects of so many classes. Targets are (N, M, 5), of data whose `classes` are None.
+
+    What verdicts are about is the mean average precision over classes and overlaps from 0.5 to 0.95, as COCO has it;
+    classes of which a split has no object do not count.
+    """
+
+    def evaluate(predict: Predict, examples: Examples) -> Measured:
+        found, targets, loss = find(predict, examples)
+        precision = [_means(average_precision(one, targets, classes)[0]) for one in found]
+        return {"loss": loss, "ap50": np.array([p[0] for p in precision]), "ap": np.array([p[1] for p in precision])}
+
+    def shape(data: Dataset) -> tuple[int | None, ...]:
+        height, width = data.train.inputs.shape[1:3]
+        return height // STRIDE, width // STRIDE, classes + 4
+
+    return Task(name, detection_loss, evaluate, (LOSS, AP_50, AP), shape)
+
+
+def find(predict: Predict, examples: Examples) -> tuple[list[list[Found]], np.ndarray, np.ndarray]:
+    """Return what each trial finds in each image, the targets (N, M, 5), and the mean loss of each trial (T,)."""
+    found, losses, targets = list[list[Found]](), [], []
+    for x, wanted in examples:
+        y = predict(x)
+        losses.append((detection_loss(y, wanted)[0] * wanted.shape[1],))
+        of_trials = [detections(one) for one in to_host(y)]
+        found = [[*before, *more] for before, more in zip(found or [[] for _ in of_trials], of_trials, strict=True)]
+        targets.append(to_host(wanted)[0])
+    (loss,) = mean_over_examples(losses, sum(map(len, targets)))
+    return found, np.concatenate(targets), loss
+
+
+def _means(precision: np.ndarray) -> tuple[float, float]:
+    """The mean over classes (C, 10) that there are: at the lowest overlap, and at all."""
+    known = precision[~np.isnan(precision[:, 0])]
+    return (float(known[:, 0].mean()), float(known.mean())) if len(known) else (0.0, 0.0)

@@ -1,0 +1,34 @@
+"""A small one-stage detector without anchors, after FCOS (Tian et al. 2019): each 8 x 8 pixels say what they show."""
+
+from npticket.layers import BatchNorm, Chain, Conv2D, Layer, ReLU, Residual
+from npticket.nets.net import Net
+
+STRIDE = 8  # pixels from cell to cell
+
+
+def detector(height: int = 128, width: int = 160, channels: int = 3, classes: int = 3, filters: int = 15) -> Net:
+    """Return a detector for images of this size, which are multiples of 8: three strided convolutions, two blocks.
+
+    Its outputs (height / 8, width / 8, classes + 4) are for each cell a logit for each class, and where the object's
+    centre and sides are: see npticket.detection. By default there are 150,675 weights; a cell sees 79 x 79 pixels.
+    """
+    if min(height, width) < STRIDE or height % STRIDE or width % STRIDE:
+        raise ValueError(f"a detector's images are multiples of {STRIDE} pixels high and wide, got {height} x {width}")
+    if min(channels, classes, filters) < 1:
+        raise ValueError(f"expected sizes of at least 1, got {channels} channels, {classes} classes, {filters} filters")
+    sizes = (channels, filters, 2 * filters, 4 * filters)
+    layers: dict[str, Layer] = {}
+    for i in (1, 2, 3):
+        layers |= {f"conv{i}": Conv2D(sizes[i - 1], sizes[i], stride=2, padding=1, bias=False),
+                   f"norm{i}": BatchNorm(sizes[i]), f"relu{i}": ReLU()}  # fmt: skip
+    for block in ("block1", "block2"):
+        layers[block] = Chain(sum=Residual(_two_convolutions(sizes[3])), relu=ReLU())
+    body = Chain(**layers, out=Conv2D(sizes[3], classes + 4, kernel=1))
+    return Net("detector", body, (height, width, channels), (height // STRIDE, width // STRIDE, classes + 4))
+
+
+def _two_convolutions(filters: int) -> Chain:
+    return Chain(
+        conv1=Conv2D(filters, filters, padding=1, bias=False), norm1=BatchNorm(filters), relu=ReLU(),
+        conv2=Conv2D(filters, filters, padding=1, bias=False), norm2=BatchNorm(filters),
+    )  # fmt: skip

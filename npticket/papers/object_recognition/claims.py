@@ -1,0 +1,88 @@
+"""What the paper claims of direct pruning, asked of a small detector: orders, and numbers that are no one network's."""
+
+from collections.abc import Callable
+from functools import partial
+
+from npticket.detection.task import AP
+from npticket.papers.lottery_ticket.claims.words import HALF, MASK, PERCENT, POINTS, REINIT, TICKET, TIMES
+from npticket.papers.object_recognition.series import EARLY_BIRD, OVERLAP, PRECISION
+from npticket.report.claims import Claim
+from npticket.report.intervals import Numbers
+from npticket.report.quantities import at_the_end
+from npticket.report.views import Number, View, gain
+
+END = at_the_end(AP)
+ONE_SHOT = "one_shot"
+POINT, TWICE = "a point of average precision", "at most twice as many changes"
+FIFTH, TENTH, MORE = 20.0, 11.7, 58.5  # percent of the weights
+IMP = "Frankle & Carbin 2019, §1"
+
+
+def kept(of: str, percent: float = TENTH) -> Number:
+    """How much of its average precision the dense network keeps in a ticket: a part of 1."""
+
+    def ap(percent: float) -> Number:
+        return lambda v: v.measured(PRECISION, percent, lambda rows: {row["of"]: row["ap"] for row in rows}[of])
+
+    return lambda v: ap(percent)(v) / ap(100)(v)
+
+
+def less(of: str, other: str) -> Number:
+    """How many times what the other part of the objects keeps one keeps."""
+    return lambda v: kept(of)(v) / kept(other)(v)
+
+
+def same_mask(percent: int) -> Number:
+    """The overlap of the masks of a fifth of the weights after so many percent of training with those of its end."""
+    return lambda v: v.measured(OVERLAP, FIFTH, lambda rows: {row["percent"]: row["iou"] for row in rows}[percent])
+
+
+def of_both(recipe: str, short: str, words: str) -> list[Claim]:
+    """What is asked of both data sets."""
+    claim = partial(Claim, (recipe,))
+    level = partial(claim, expected="≥ 0", form=POINTS, low=-1, because=POINT)
+    more = partial(claim, expected="> 0", form=POINTS, low=0, strict=True)
+    # fmt: off
+    return [
+        level(f"od-{short}-direct", f"{words}: tickets of a fifth of the weights lose no average precision",
+            "§4.1", gain(END, TICKET, FIFTH, at=100)),
+        more(f"od-{short}-moderate", f"{words}: tickets of 58.5 % are better than the dense network",
+            "§4.4, of ResNet-18", gain(END, TICKET, MORE, at=100)),
+        more(f"od-{short}-one-shot", f"{words}: at a fifth of the weights one-shot pruning beats iterative pruning",
+            "§4.3", gain(END, ONE_SHOT, FIFTH)),
+        claim(f"od-{short}-mask", f"{words}: half-way through training the masks overlap by 0.96 with the last ones",
+            "§4.3", same_mask(50), "0.96", TIMES, 0.92, because=TWICE),
+        level(f"od-{short}-early-bird", f"{words}: at a fifth of the weights masks from half-way through training are "
+            "as good as those of its end", "§4.3", gain(END, EARLY_BIRD, FIFTH, ONE_SHOT)),
+        claim(f"od-{short}-small", f"{words}: at 11.7 % small objects keep less of their average precision than large",
+            "§4.4", less("small", "large"), "< 1", TIMES, high=1, strict=True, ratio=True),
+        claim(f"od-{short}-small-loss", f"{words}: at 11.7 % small objects keep less than 83 % of it",
+            "§4.4", lambda v: 100 * kept("small")(v), "< 83 %", PERCENT, high=91.5, because=HALF),
+        more(f"od-{short}-reinit", f"{words}: at a fifth of the weights tickets beat random reinitialisations",
+            IMP, gain(END, TICKET, FIFTH, REINIT)),
+        more(f"od-{short}-random", f"{words}: at a fifth of the weights tickets beat random masks",
+            IMP, gain(END, TICKET, FIFTH, MASK)),
+    ]
+    # fmt: on
+
+
+def of_classes(recipe: str) -> list[Claim]:
+    """Of blood cells: for one platelet in a training image there are eleven red cells."""
+    return [Claim((recipe,), "od-cells-rare", "blood cells: at 11.7 % platelets, which are rare, keep less of their "
+                  "average precision than red cells", "§4.4", less("class 2", "class 0"), "< 1", TIMES, high=1,
+                  strict=True, ratio=True)]  # fmt: skip
+
+
+def of_scopes(globally: str, layerwise: str) -> list[Claim]:
+    """Pruning layer by layer against pruning all layers together."""
+
+    def behind(percent: float) -> Callable[[View, View], Numbers]:
+        return lambda one, other: 100 * (one(END, TICKET, percent) - other(END, TICKET, percent))
+
+    claim = partial(Claim, (layerwise, globally), form=POINTS)
+    return [
+        claim("od-layerwise-same", "scenes: at 58.5 % it makes no difference whether layers are pruned together",
+              "§4.3", behind(MORE), "0", low=-1, high=1, because=POINT),
+        claim("od-layerwise-worse", "scenes: at 11.7 % pruning layer by layer is worse than pruning all together",
+              "§4.3", behind(TENTH), "< 0", high=0, strict=True),
+    ]  # fmt: skip

@@ -1,0 +1,58 @@
+"""Average precision by size of objects against weights remaining, and how early masks are what they will be."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from npticket.experiments.progress import percent
+from npticket.experiments.tables import Outcome
+from npticket.papers.lottery_ticket.series import TICKET, look
+from npticket.papers.object_recognition.series import OVERLAP, PRECISION
+from npticket.report import canvas
+from npticket.report.canvas import Pen, Picture, Points
+
+PENS = {
+    "small": Pen("small objects", **look("#d55e00", ":", "v")),
+    "medium": Pen("medium objects", **look("#009e73", "--", "s")),
+    "large": Pen("large objects", **look("#0072b2", "-", "o")),
+    "all": Pen("all objects", **look("#000000", "-.", "D")),
+}
+SHADES = ("#08306b", "#2171b5", "#6baed6", "#9ecae1", "#c6dbef")  # the darker, the fewer weights
+
+
+class SizesAndMasks:
+    """Two panels: average precision of tickets by size (after the paper's section 4.4), and overlap of masks (4.3)."""
+
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """Draws none."""
+        return {}
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw each of them that was measured."""
+        density = {point.round: point.density for point in points.get(TICKET, ())}
+        tables = (outcome.measured.get(name, ()) for name in (PRECISION, OVERLAP))
+        precision, overlaps = ([row for row in table if row["round"] in density] for table in tables)
+        if precision:
+            figure, (axes,) = canvas.panels(1)
+            for of, pen in PENS.items():
+                mine = [row for row in precision if row["of"] == of]
+                rounds = sorted({row["round"] for row in mine})
+                values = [np.array([100 * row["ap"] for row in mine if row["round"] == r]) for r in rounds]
+                if mine:
+                    pen.draw(axes, [100 * density[r] for r in rounds], values, 0.15)
+            axes.set_ylabel("average precision at the end (%)")
+            axes.set_ylim(bottom=0)
+            canvas.weights_remaining(axes, [points[TICKET]])
+            yield Picture("sizes", figure)
+        if overlaps:
+            figure, (axes,) = canvas.panels(1)
+            rounds = sorted({row["round"] for row in overlaps}, reverse=True)
+            for i, round in enumerate(rounds):
+                mine = [row for row in overlaps if row["round"] == round]
+                at = sorted({row["percent"] for row in mine})
+                values = [np.array([row["iou"] for row in mine if row["percent"] == p]) for p in at]
+                marks = canvas.DASHES[i % len(canvas.DASHES)], canvas.MARKERS[i % len(canvas.MARKERS)]
+                name = f"{percent(density[round])} of the weights"
+                Pen(name, **look(SHADES[min(i, len(SHADES) - 1)], *marks)).draw(axes, at, values, 0.15)
+            axes.set(xlabel="training (%)", ylabel="overlap with the last mask", ylim=(0, 1.02))
+            yield Picture("masks", figure)

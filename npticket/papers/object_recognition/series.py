@@ -1,0 +1,94 @@
+"""What is trained and measured: masks of early training, and average precision by size of objects and by class."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from npticket.detection import average_precision, find
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.series import At, Done, Measure, Run, Runs, Series
+from npticket.experiments.tables import Row
+from npticket.papers.lottery_ticket.series import TICKET, look, one_shot, pruned, ticket
+from npticket.params import Params
+
+PERCENT = (10, 25, 50, 75)  # of training, after which masks are looked at
+EARLY = {percent: f"dense_to_{percent}" for percent in PERCENT}  # the dense network until then
+EARLY_BIRD, OVERLAP, PRECISION = "early_bird", "mask_overlap", "precision"
+BATCH = 50  # test images at a time
+FEW = 10  # objects of a class and size, with fewer of which its average precision is left out of that of the size
+SIZES = {  # areas in square pixels: up to 16 x 16, and from 24 x 24 on
+    "all": (0.0, 1e10), "small": (0.0, 16.0**2), "medium": (16.0**2, 24.0**2), "large": (24.0**2, 1e10)
+}  # fmt: skip
+
+
+def dense_until(recipe: Recipe, percent: int) -> Runs:
+    """The first steps of the dense network of round 0: it sees the same minibatches at the same learning rates."""
+    yield Run(0, ticket, steps=max(1, recipe.steps * percent // 100))
+
+
+def early_bird(recipe: Recipe) -> Runs:
+    """Networks reset under the masks of the dense network as it is when half of its training is over."""
+    dense = yield Done(EARLY[50], 0)
+    for round in range(1, recipe.rounds):
+        yield Run(round, one_shot, {"end": dense["end"]})
+
+
+def mask_overlaps(recipe: Recipe) -> Runs:
+    """How far masks of early training are those of its end, each pruned at one go."""
+    given = {}
+    for percent, name in {**EARLY, 100: TICKET}.items():
+        given[str(percent)] = (yield Done(name, 0))["end"]
+    for round in range(1, recipe.rounds):
+        yield Measure(round, overlap, given)
+
+
+def overlap(at: At) -> list[Row]:
+    """Return the intersection over union of the survivors after so many percent of training with those at its end."""
+    masks = {percent: pruned(at, _given(percent)) for percent in at.given}
+    last = np.concatenate([masks["100"][name].ravel() for name in at.prunable])
+    rows = list[Row]()
+    for percent, early in masks.items():
+        mask = np.concatenate([early[name].ravel() for name in at.prunable])
+        rows.append({"percent": int(percent), "iou": float((mask & last).sum() / (mask | last).sum())})
+    return rows
+
+
+def _given(percent: str) -> Callable[[At], Params]:
+    return lambda at: at.given[percent]
+
+
+def precisions(recipe: Recipe) -> Runs:
+    """The average precision of the dense network and of tickets at the end of training, in parts."""
+    for round in range(recipe.rounds):
+        left = yield Done(TICKET, round)
+        yield Measure(round, by_part, {"masks": left["masks"], "end": left["end"]})
+
+
+def by_part(at: At) -> list[Row]:
+    """Return a row for each size and each class of objects that the test set has: average precisions in [0, 1].
+
+    Of a size it is the mean over classes of which there are not too few: a single large platelet would be a third.
+    """
+    test, dtype = at.data.test, at.end.flat.dtype
+    parts = (slice(i, i + BATCH) for i in range(0, len(test), BATCH))
+    examples = ((at.data.floats(test.inputs[None, part], dtype), test.targets[None, part]) for part in parts)
+    (found,), targets, _ = find(partial(at.net.predict, at.end), examples)
+    precision = average_precision(found, targets, at.net.output_shape[-1] - 4, SIZES)
+    areas, kinds = targets[..., 3] * targets[..., 4], np.arange(precision.shape[1])
+    for each, (name, (low, high)) in zip(precision, SIZES.items(), strict=True):
+        there = targets[(low <= areas) & (areas <= high)][:, 0]
+        if name != "all":
+            each[(there[:, None] == kinds).sum(axis=0) < FEW] = np.nan
+    named = [*zip(SIZES, precision, strict=True)]
+    named += [(f"class {kind}", of_class[None]) for kind, of_class in enumerate(precision[0])]
+    known = [(name, each[~np.isnan(each[:, 0])]) for name, each in named]
+    return [{"of": name, "ap": float(p.mean()), "ap50": float(p[:, 0].mean())} for name, p in known if len(p)]
+
+
+SERIES = {
+    EARLY_BIRD: Series(early_bird, "early bird, 50 % of training", look("#e69f00", "-.", "P")),
+    **{name: Series(partial(dense_until, percent=percent)) for percent, name in EARLY.items()},
+    OVERLAP: Series(mask_overlaps),
+    PRECISION: Series(precisions),
+}
