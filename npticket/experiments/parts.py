@@ -12,7 +12,17 @@ from npticket.datasets import Augment, Dataset, FlipAndCrop
 from npticket.experiments.bounds import is_number, is_whole
 from npticket.experiments.recipe import Part, Recipe, RecipeError, scaled
 from npticket.experiments.series import REWIND_POINT, Length, Series, to_the_rewind_point
-from npticket.optimizers import SGD, Adam, Schedule, constant, linear_warmup, step_drops
+from npticket.optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    Schedule,
+    clipped_adamw,
+    constant,
+    linear_decay,
+    linear_warmup,
+    step_drops,
+)
 from npticket.protocols import MakeOptimizer, Net, Optimizer
 from npticket.prune import Globally, Layerwise, Rates, Rule, Scope, Score, magnitude
 from npticket.reading import shown
@@ -64,6 +74,13 @@ def _step_drops(lr: float, drops: list[tuple[int, float]], warmup: int = 0) -> S
     return _warmed_up(step_drops(lr, dict(drops)), warmup)
 
 
+def _linear_decay(lr: float, steps: int, warmup: int = 0) -> Schedule:
+    """lr, falling to 0 at step `steps`; a linear rise as above."""
+    if not is_whole(steps):
+        raise ValueError(f"a decay takes a whole number of steps, got {steps!r}")
+    return _warmed_up(linear_decay(lr, steps), warmup)
+
+
 def _warmed_up(schedule: Schedule, warmup: int) -> Schedule:
     if not is_whole(warmup):
         raise ValueError(f"a warm-up takes a whole number of steps, got {warmup!r}")
@@ -75,8 +92,8 @@ BUILT_IN = Parts(
     nets={name: getattr(nets, name) for name in _NETS},
     data={name: getattr(datasets, name) for name in ("mnist", "fashion_mnist", "cifar10", "cifar100")},
     tasks={CLASSIFY.name: CLASSIFY},
-    optimizers={"adam": Adam, "sgd": SGD},
-    schedules={"constant": _constant, "step_drops": _step_drops},
+    optimizers={"adam": Adam, "adamw": AdamW, "clipped_adamw": clipped_adamw, "sgd": SGD},
+    schedules={"constant": _constant, "step_drops": _step_drops, "linear_decay": _linear_decay},
     scores={"magnitude": magnitude},
     augments={"flip_and_crop": FlipAndCrop.draw},
     series={REWIND_POINT: Series(to_the_rewind_point)},
