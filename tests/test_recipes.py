@@ -213,7 +213,7 @@ def test_impossible_recipes_are_refused(changes, message):
         ({"optimizer": Part("adam", lr="fast")}, "lr must be a positive number, got 'fast'"),
         ({"optimizer": Part("adam")}, "lr must be a positive number, got None"),
         ({"optimizer": Part("adam", lr=0.1, momentum=0.9)}, "momentum"),
-        ({"schedule": Part("cosine")}, "schedule must be one of constant, step_drops, got 'cosine'"),
+        ({"schedule": Part("cosine")}, "schedule must be one of constant, step_drops, linear_decay, got 'cosine'"),
         ({"schedule": Part("step_drops", drops=[[10]])}, "do not suit the schedule step_drops"),
         ({"schedule": Part("constant", warmup=-1)}, "a warm-up takes at least 1 step, got -1"),
         ({"prune": Part("luck")}, "prune must be one of .*magnitude, got 'luck'"),

@@ -87,10 +87,11 @@ def _warmed_up(schedule: Schedule, warmup: int) -> Schedule:
     return linear_warmup(schedule, warmup) if warmup else schedule
 
 
-_NETS = ("lenet_300_100", "lenet_5", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
+_NETS = ("bert", "lenet_300_100", "lenet_5", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
+_DATA = ("mnist", "fashion_mnist", "cifar10", "cifar100", "trec", "sst2", "subj")
 BUILT_IN = Parts(
     nets={name: getattr(nets, name) for name in _NETS},
-    data={name: getattr(datasets, name) for name in ("mnist", "fashion_mnist", "cifar10", "cifar100")},
+    data={name: getattr(datasets, name) for name in _DATA},
     tasks={CLASSIFY.name: CLASSIFY},
     optimizers={"adam": Adam, "adamw": AdamW, "clipped_adamw": clipped_adamw, "sgd": SGD},
     schedules={"constant": _constant, "step_drops": _step_drops, "linear_decay": _linear_decay},
