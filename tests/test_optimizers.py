@@ -20,6 +20,7 @@ from npticket.optimizers import (
     step_drops,
 )
 from npticket.params import Params
+from npticket.protocols import is_resumable
 from npticket.testing import check_optimizer
 from npticket.testing import optimizers as laws
 from npticket.testing.strategies import optimizers, parameters, schedules, seeds, tickets
@@ -206,6 +207,7 @@ def test_adamw_by_hand():
     optimizer = AdamW(theta.like(np.array([[True, False]])), lr=0.1, weight_decay=0.5)
     optimizer.step(theta, theta.like(np.array([[3.0, 3.0]])))
     np.testing.assert_allclose(theta.flat, [[1.8, 0]], rtol=1e-7)
+    assert is_resumable(optimizer) and is_resumable(Clipped(optimizer, 1.0))
     assert optimizer.decays and not AdamW(theta.like(theta.flat > 0), lr=0.1, weight_decay=0).decays
 
 

@@ -208,7 +208,10 @@ def test_impossible_recipes_are_refused(changes, message):
         ({"data": Part("imagenet")}, "data must be one of mnist"),
         ({"task": Part("dream")}, "task must be one of classify, got 'dream'"),
         ({"augment": Part("rotate")}, "augment must be one of flip_and_crop"),
-        ({"optimizer": Part("adagrad", lr=1)}, "optimizer must be one of adam, sgd, got 'adagrad'"),
+        (
+            {"optimizer": Part("adagrad", lr=1)},
+            "optimizer must be one of adam, adamw, clipped_adamw, sgd, got 'adagrad'",
+        ),
         ({"optimizer": Part("adam", lr=0)}, "lr must be a positive number, got 0"),
         ({"optimizer": Part("adam", lr="fast")}, "lr must be a positive number, got 'fast'"),
         ({"optimizer": Part("adam")}, "lr must be a positive number, got None"),

@@ -26,7 +26,7 @@ from npticket.optimizers import (
 from npticket.protocols import MakeOptimizer, Net, Optimizer
 from npticket.prune import Globally, Layerwise, Rates, Rule, Scope, Score, magnitude
 from npticket.reading import shown
-from npticket.scopes import ByUnits
+from npticket.scopes import ByUnits, GloballyOfAll
 from npticket.task import CLASSIFY, Task
 from npticket.train import Setting
 
@@ -102,6 +102,7 @@ BUILT_IN = Parts(
 SCOPES: Mapping[str, Callable[[Rates, Net], Scope]] = {
     "layerwise": lambda rates, _: Layerwise(rates),
     "globally": lambda rates, _: Globally(rates),
+    "globally, of all": lambda rates, _: GloballyOfAll(rates),
     "units layerwise": lambda rates, net: ByUnits(net, rates),
     "units globally": lambda rates, net: ByUnits(net, rates, together=True),
 }

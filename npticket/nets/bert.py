@@ -58,12 +58,15 @@ class Bert(Net):
         return array_module(x).concatenate([self.forward(theta, part)[0] for part in parts], axis=1)
 
 
-def bert(weights: str, sha256: str, text: str, classes: int, length: int = LENGTH, **sizes: int) -> Net:
+def bert(
+    weights: str, sha256: str, text: str, classes: int, length: int = LENGTH, called: str = "BERT", **sizes: int
+) -> Net:
     """Return a pre-trained encoder with a new classifier, for the sentences of `text`, one of datasets.texts.TEXTS.
 
     `weights` is a safetensors file, as "minilm/model.safetensors", in the folder that $NPTICKET_DATA names or in the
     user's cache folder; it is read when parameters are asked for, and must have this `sha256`. `sizes` are those of
-    Sizes; `pieces` how many words the text has. DataError says what is missing, or does not fit.
+    Sizes, `pieces` being how many words the text has; in figures the network is `called` like that. DataError says what
+    is missing, or does not fit.
     """
     path = PurePosixPath(weights)
     if path.is_absolute() or ".." in path.parts or len(path.parts) < 2 or text not in TEXTS:
@@ -78,7 +81,7 @@ def bert(weights: str, sha256: str, text: str, classes: int, length: int = LENGT
             raise DataError(f"{text} has {len(kept)} word pieces, the recipe's network {shape.pieces}")
         return _values(folder / path.name, shape, sha256, tuple(kept.tolist()))
 
-    return Bert(f"BERT-{shape.layers}x{shape.size}", Pretrained(shape, classes, load), (length,), (classes,))
+    return Bert(called, Pretrained(shape, classes, load), (length,), (classes,))
 
 
 def bert_from(folder: str | Path, outputs: int | None = None) -> Net:
@@ -98,7 +101,7 @@ def bert_from(folder: str | Path, outputs: int | None = None) -> Net:
     if kind != ("gelu", "absolute"):
         raise DataError(f"{folder}: expected GELU and absolute positions, got {kind[0]!r} and {kind[1]!r}")
     body = Pretrained(sizes, outputs, partial(_values, file, sizes))
-    return Bert(f"BERT-{sizes.layers}x{sizes.size}", body, (sizes.length,), (outputs or sizes.size,))
+    return Bert(folder.name, body, (sizes.length,), (outputs or sizes.size,))
 
 
 @lru_cache(maxsize=2)

@@ -76,6 +76,7 @@ class AdamW(Adam):
     """
 
     elementwise = True
+    state, restore = Adam.state, Adam.restore  # of a step of its own it has to be said anew
 
     def __init__(
         self, masks: Params, lr: float | Schedule, weight_decay: float = 0.01, beta1: float = 0.9,
