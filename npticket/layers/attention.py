@@ -43,16 +43,13 @@ class SelfAttention:
         def split(y: Array) -> Array:  # (T, B L, C) -> (T, B, heads, L, D)
             return y.reshape(len(y), batch, length, self.heads, -1).swapaxes(2, 3)
 
-        def joined(y: Array) -> Array:
-            return y.swapaxes(2, 3).reshape(len(y), batch * length, size)
-
         q, k, v = (split(rows @ p[name]["W"] + p[name]["b"]) for name in PROJECTIONS[:3])
         scores = q @ k.swapaxes(-1, -2)
         scores *= scale
         if real is not None:
             scores = array_module(x, real).where(real[:, :, None, None], scores, scores.dtype.type(NOWHERE))
         looks = softmax(scores)  # at whom each token looks, (T, B, heads, L, L)
-        heads = joined(looks @ v)
+        heads = _joined(looks @ v)
         y = heads @ p["output"]["W"] + p["output"]["b"]
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
@@ -65,7 +62,7 @@ class SelfAttention:
             ds *= looks
             ds *= scale
             parts = zip(PROJECTIONS, (ds @ k, ds.swapaxes(-1, -2) @ q, dv), strict=False)
-            return sum(through(name, rows, joined(d), grad) for name, d in parts).reshape(dy.shape)
+            return sum(through(name, rows, _joined(d), grad) for name, d in parts).reshape(dy.shape)
 
         def through(name: str, x: Array, dy: Array, grad: Tree) -> Array:
             """The backward pass of y = x W + b."""
@@ -74,6 +71,12 @@ class SelfAttention:
             return dy @ p[name]["W"].swapaxes(-1, -2)
 
         return y.reshape(len(y), batch, length, size), backward
+
+
+def _joined(y: Array) -> Array:
+    """(T, B, heads, L, D) -> (T, B L, C)."""
+    trials, batch, heads, length, size = y.shape
+    return y.swapaxes(2, 3).reshape(trials, batch * length, heads * size)
 
 
 def softmax(scores: Array) -> Array:

@@ -13,7 +13,7 @@ from npticket.papers.lottery_ticket.series import TICKET
 
 WEIGHTS = "minilm/paraphrase-MiniLM-L3-v2.f16.safetensors"
 SHA256 = "5a6645fd7046738cd6873a26b83e17fa2ac7dfd0c5bc2194fde16b256ff564ae"
-NAME = "MiniLM-L3 (distilled and tuned for sentences, no head for language modelling; not BERT-base)"
+NAME = "MiniLM-L3 (not BERT-base: distilled, tuned for sentences, no language-model head)"
 SOURCE = "after Chen et al. 2020, Table 2 and Figure 4, on MiniLM-L3"
 EPOCHS = 3
 EPOCH = {"trec": 154, "sst2": 216, "subj": 250}  # steps of 32 sentences
