@@ -1,6 +1,8 @@
 """Tickets of pre-trained encoders (Chen et al. 2020): where each series starts, and a tiny experiment end to end."""
 
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from test_experiment import experiment
 
 from npticket.datasets import trec
+from npticket.experiments import costs
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part
@@ -156,3 +159,22 @@ def test_a_tiny_experiment_end_to_end(small, tmp_path):
     verdicts = {v.claim.id: v for v in judge(PAPER.claims, {"bert-trec": found})}
     assert verdicts["bert-trec-to-sst2"].status == UNKNOWN and verdicts["bert-trec-late"].status == UNKNOWN
     assert LIBRARY.plots(TREC) == PAPER.plots and merged(PAPER.parts, Parts())
+
+
+def test_the_demo_runs_from_end_to_end(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(LIBRARY.recipes, "bert-trec", small)
+    monkeypatch.setattr(costs, "announcement", lambda *_: "This takes no time.")
+    demo = runpy.run_path(str(Path(__file__).parents[1] / "demos/bert_trec.py"))
+    assert demo["main"](["--quick", "--jobs", "1", "--out", str(tmp_path / "demo")]) == 0
+    said = capsys.readouterr().out
+    assert "tiny on TREC" in said and "Words that matter" in said
+    assert (tmp_path / "demo/words.png").stat().st_size > 10_000
+    net, where = Experiment(small, PARTS).net, at(small)
+    question = where.data.test.inputs[-1]
+    words = question[question != 0]
+    found = demo["matters"](net, where.theta0, question, 2)
+    for i in range(1, len(words) - 1):
+        rest = net.predict(where.theta0, np.delete(words, i)[None, None])[0, 0]
+        whole = net.predict(where.theta0, words[None, None])[0, 0]
+        expected = (np.exp(whole) / np.exp(whole).sum() - np.exp(rest) / np.exp(rest).sum())[2]
+        assert found[i - 1] == pytest.approx(expected, abs=1e-5)

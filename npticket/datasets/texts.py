@@ -108,6 +108,12 @@ def occurring(text: str, folder: str | Path | None = None) -> np.ndarray:
     return _numbered(text, place, _vocabulary(folder))[0]
 
 
+def spelled(text: str, numbers: Sequence[int] | np.ndarray, folder: str | Path | None = None) -> list[str]:
+    """Return the word pieces that are numbered so in a text's data."""
+    pieces = list(WordPiece.read(_vocabulary(folder)).number)
+    return [pieces[number] for number in occurring(text, folder)[np.asarray(numbers)]]
+
+
 def _vocabulary(folder: str | Path | None) -> Path:
     name, file = VOCABULARY
     return locate(name, file, folder)[0] / file
