@@ -1,8 +1,8 @@
 """Find winning tickets in a pre-trained encoder, MiniLM-L3, fine-tuned to tell six kinds of questions apart (TREC).
 
-    python demos/bert_trec.py            a third of the fine-tuning, to half of the weights
-    python demos/bert_trec.py --quick    a minute, to see it run
-    python demos/bert_trec.py --paper    hours
+    python demos/bert_trec.py            a third of the fine-tuning, to half of the weights: some ten minutes
+    python demos/bert_trec.py --quick    minutes, to see it run
+    python demos/bert_trec.py --paper    the whole of it: hours
 
 theta0 is what pre-training left (Chen et al. 2020): survivors go back to it. The control has the same masks, and the
 same weights, each matrix's shuffled: is it the values, or where they are? Draws words.png, too: how much each word of a
@@ -93,7 +93,7 @@ def draw_words(net: Net, ends: dict[str, Params], data: datasets.Dataset, args: 
         from matplotlib.figure import Figure
     except ImportError:
         return
-    some = data.test.take(np.arange(0, len(data.test), max(1, len(data.test) // LOOKED_AT)))
+    some = data.test.take(np.arange(min(LOOKED_AT, len(data.test))))
     found = [[matters(net, end, *one) for end in ends.values()] for one in zip(some.inputs, some.targets, strict=True)]
     differing = np.argsort([-abs(whole - ticket).max(initial=0) for whole, ticket in found], kind="stable")
     figure = Figure(figsize=(9, 2 * DRAWN), layout="constrained")

@@ -88,7 +88,7 @@ def small(tmp_path, monkeypatch):
     net = Part("bert", **options, length=10, called="tiny", **tiny_bert.SIZES)
     schedule = Part("linear_decay", steps=12, warmup=1)
     return replace(TREC, net=net, data=Part("trec", length=10), schedule=schedule, optimizer=Part("adamw", lr=0.01),
-                   steps=12, batch=20, rounds=7, trials=2, validate_every=6)  # fmt: skip
+                   steps=12, batch=20, rounds=7, trials=2, validate_every=12)  # fmt: skip
 
 
 def at(recipe, masks=None):

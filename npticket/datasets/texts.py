@@ -72,8 +72,7 @@ def sentences(text: str, folder: str | Path | None = None, seed: int = 0, length
     """Return a text, one of TEXTS: sentences of at most `length` word pieces; `seed` chooses those for validation.
 
     Looks in `folder`, in $NPTICKET_DATA or in the user's cache folder for the text's folder (text/trec, say) and for
-    minilm/vocab.txt. Nothing is downloaded: DataError says what is missing. Those for validation and testing come in
-    order of their length, so that a batch of them has little padding.
+    minilm/vocab.txt. Nothing is downloaded: DataError says what is missing.
     """
     if not 3 <= length <= 1 << 15:
         raise DataError(f"sentences have 3 to {1 << 15} pieces, got {length}")
@@ -91,7 +90,7 @@ def sentences(text: str, folder: str | Path | None = None, seed: int = 0, length
     if this.validation:
         train, validation = split_off(train, this.validation, seed)
         rest = [validation, *rest]
-    validation, test = (split.take(np.argsort((split.inputs != 0).sum(axis=1), kind="stable")) for split in rest)
+    validation, test = rest
     return Dataset(this.name, train, validation, test, this.classes, source, read_caveat(place))
 
 
