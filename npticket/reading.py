@@ -1,6 +1,7 @@
 """What comes from outside: files of any content, read within bounds or refused in a sentence that names them."""
 
 import io
+import json
 import math
 import os
 import re
@@ -16,6 +17,8 @@ import numpy as np
 HEADER = 1024  # bytes that the header of an array takes, at most
 BROKEN = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
           struct.error, zlib.error, zipfile.BadZipFile)  # fmt: skip
+FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # as safetensors files name them
+SAFETENSORS_HEADER = 1 << 20  # bytes, at most
 # What NumPy writes before an array of numbers or texts (numpy.lib.format, version 1.0). The values of no other kind are
 # plain bytes, and a header that is matched is not evaluated.
 KIND = rb"[<>|][iufU]\d{1,5}"
@@ -79,6 +82,30 @@ def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]
                     found[name] = _array(name, file.read(member.file_size))  # its CRC is checked, too
     except BROKEN as error:
         raise UnreadableError(f"{path} cannot be read: {error or type(error).__name__}") from error
+    return found
+
+
+def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
+    """Return the arrays of floats in a safetensors file of at most `most` bytes, each a view that cannot be written.
+
+    Eight bytes say how long the JSON is that comes next, which has type, shape and place of each array among the bytes
+    behind it. UnreadableError says what is wrong with the file; OSError if there is none.
+    """
+    data = read_bytes(path, most)
+    try:
+        start = 8 + int.from_bytes(data[:8], "little")
+        if start > min(len(data), 8 + SAFETENSORS_HEADER):
+            raise ValueError(f"its header would take {start - 8:,} bytes")
+        header = json.loads(data[8:start])
+        header.pop("__metadata__", None)
+        found = {}
+        for name, entry in header.items():
+            dtype, (first, end) = np.dtype(FLOATS[entry["dtype"]]), entry["data_offsets"]
+            if not 0 <= first <= end <= len(data) - start or end - first != math.prod(entry["shape"]) * dtype.itemsize:
+                raise ValueError(f"{shown(name)} does not take the place that it is said to")
+            found[name] = np.frombuffer(data[start + first : start + end], dtype).reshape(entry["shape"])
+    except (*BROKEN, AttributeError, RecursionError) as error:
+        raise UnreadableError(f"{path} is not a safetensors file of floats: {error or type(error).__name__}") from error
     return found
 
 

@@ -4,7 +4,8 @@ import os
 
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ[variable] = "1"  # before NumPy is imported; the matrices here are small
-os.environ.pop("NPTICKET_DATA", None)  # here, because fixtures of a whole module are made before those of a test
+# Here, because fixtures of a whole module are made before those of a test. What is tested on real data names it.
+REAL_DATA = os.environ.pop("NPTICKET_DATA", "")
 
 import pytest
 from hypothesis import settings

@@ -239,11 +239,11 @@ def test_the_network_spelled_out_in_the_demo_is_the_librarys(monkeypatch):
 
 
 def test_the_four_steps_are_seen_as_four_steps():
-    for path in (DEMO, CIFAR):
+    for path in (DEMO, CIFAR, DEMO.with_name("bert_trec.py")):
         text = path.read_text()
         assert "find_tickets(theta0, dense_masks(theta0), train=train, prune=prune)" in text
         assert all(f"# {step}" in text for step in ("1 initialise", "2 train", "3 prune"))
-    assert sum(len(path.read_text().splitlines()) for path in (ROOT / "demos").glob("*.py")) < 250
+    assert sum(len(path.read_text().splitlines()) for path in (ROOT / "demos").glob("*.py")) < 360
 
 
 CIFAR = ROOT / "demos" / "cifar10.py"

@@ -6,9 +6,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import npticket.optimizers
-from npticket.optimizers import SGD, Adam, constant, flush, linear_warmup, step_drops
+from npticket.optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    Clipped,
+    adam,
+    constant,
+    flush,
+    linear_decay,
+    linear_warmup,
+    sgd,
+    step_drops,
+)
 from npticket.params import Params
+from npticket.protocols import is_resumable
 from npticket.testing import check_optimizer
 from npticket.testing import optimizers as laws
 from npticket.testing.strategies import optimizers, parameters, schedules, seeds, tickets
@@ -128,7 +140,8 @@ def test_no_moment_becomes_subnormal_where_gradients_have_ended(kind, dtype):
 def test_without_flushing_moments_become_subnormal_and_stay_so(kind, dtype, monkeypatch):
     """So that what the test above finds is not so by itself; and it moves no weight by as much as a bit."""
     *_, (_, flushed) = forgotten(kind, dtype, 8_000)
-    monkeypatch.setattr(npticket.optimizers, "flush", lambda moments: None)
+    for module in (sgd, adam):
+        monkeypatch.setattr(module, "flush", lambda moments: None)
     *_, (moment, theta) = forgotten(kind, dtype, 8_000)
     assert subnormal(moment).mean() > 0.9
     assert (theta == flushed).all()
@@ -172,9 +185,55 @@ def test_ordinary_steps_are_bit_for_bit_those_without_flushing(kind, dtype, seed
         scale = 10.0 ** rng.integers(-8, 2, (1, 50))
         with pytest.MonkeyPatch.context() as patch:
             if not flushing:
-                patch.setattr(npticket.optimizers, "flush", lambda moments: None)
+                for module in (sgd, adam):
+                    patch.setattr(module, "flush", lambda moments: None)
             for _ in range(300):
                 g = rng.normal(size=(1, 50)) * scale * (rng.random((1, 50)) < 0.3)
                 optimizer.step(theta, theta.like(g.astype(dtype)))
         ends.append((theta.flat.tobytes(), getattr(optimizer, FORGETFUL[kind][1]).tobytes()))
     assert ends[0] == ends[1]
+
+
+@given(parameters(), seeds)
+def test_adamw_and_clipping_keep_the_laws(case, seed):
+    theta0, masks = case
+    check_optimizer(lambda masks: AdamW(masks, lr=0.01, weight_decay=0.1), theta0, masks, seed)
+    check_optimizer(lambda masks: Clipped(AdamW(masks, lr=0.01, weight_decay=0.1), 0.5), theta0, masks, seed)
+
+
+def test_adamw_by_hand():
+    """theta 2, g 3, lr 0.1, decay 0.5: 2 - 0.1 0.5 2 = 1.9, and Adam's first step is lr sign(g): 1.8."""
+    theta = Params({"a/W": (2,)}, np.array([[2.0, 0.0]]))
+    optimizer = AdamW(theta.like(np.array([[True, False]])), lr=0.1, weight_decay=0.5)
+    optimizer.step(theta, theta.like(np.array([[3.0, 3.0]])))
+    np.testing.assert_allclose(theta.flat, [[1.8, 0]], rtol=1e-7)
+    assert is_resumable(optimizer) and is_resumable(Clipped(optimizer, 1.0))
+    assert optimizer.decays and not AdamW(theta.like(theta.flat > 0), lr=0.1, weight_decay=0).decays
+
+
+def test_clipping_by_hand():
+    """|(3, 4)| = 5 becomes 1, (0.6, 0.8), and |(0.3, 0.4)| stays, each trial by itself; SGD of lr 1 shows them."""
+    theta = Params({"a/W": (1,), "b/W": (1,)}, np.zeros((2, 2)))
+    optimizer = Clipped(SGD(theta.like(theta.flat == 0), lr=1.0), norm=1.0)
+    optimizer.step(theta, theta.like(np.array([[3.0, 4.0], [0.3, 0.4]])))
+    np.testing.assert_allclose(-theta.flat, [[0.6, 0.8], [0.3, 0.4]], rtol=1e-15)
+    assert not optimizer.elementwise and not optimizer.decays
+    with pytest.raises(ValueError, match="above 0, got 0"):
+        Clipped(optimizer, 0)
+
+
+def test_the_laws_notice_clipping_that_says_it_is_elementwise():
+    class Liar(Clipped):
+        elementwise = True
+
+    theta0 = Params({"a/W": (4,)}, np.ones((2, 4)))
+    masks = theta0.like(np.array([[True, True, False, True]] * 2))
+    with np.errstate(all="ignore"), pytest.raises(AssertionError):
+        check_optimizer(lambda masks: Liar(SGD(masks, lr=0.1), 0.5), theta0, masks)
+
+
+def test_linear_decay():
+    schedule = linear_decay(0.1, 4)
+    np.testing.assert_allclose([schedule(step) for step in range(6)], [0.1, 0.075, 0.05, 0.025, 0, 0])
+    with pytest.raises(ValueError, match="at least 1 step"):
+        linear_decay(0.1, 0)

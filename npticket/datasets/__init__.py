@@ -9,10 +9,11 @@ from npticket.datasets.download import cache_folder
 from npticket.datasets.epoch import Augment, FlipAndCrop, epoch_order
 from npticket.datasets.mnist import fashion_mnist, mnist
 from npticket.datasets.scenes import digit_scenes
+from npticket.datasets.texts import sst2, subj, trec
 from npticket.datasets.voc import read_voc
 
 __all__ = [
     "Annotated", "Augment", "DataError", "Dataset", "FlipAndCrop", "Shared", "Split", "as_targets", "bccd",
     "cache_folder", "cifar10", "cifar100", "digit_scenes", "epoch_order", "fashion_mnist", "mnist", "read_coco",
-    "read_voc",
+    "read_voc", "sst2", "subj", "trec",
 ]  # fmt: skip

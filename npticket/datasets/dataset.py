@@ -1,4 +1,4 @@
-"""A dataset as three splits of uint8 images, turned into floats only when a batch is made; processes can share it."""
+"""A dataset as three splits of uint8 images, floats only once a batch is made, or of words; processes can share it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """Examples: inputs (N, ...), images as uint8; targets (N, ...), classes as integers (N,)"""
+    """Examples: inputs (N, ...), images as uint8, words as uint16; targets (N, ...), classes as integers (N,)"""
 
     inputs: Array
     targets: Array
@@ -41,6 +41,8 @@ class Split:
 @dataclass(frozen=True)
 class Dataset:
     """Train, validation and test splits; a uint8 pixel p enters the network as p * scale + shift, a float as it is.
+
+    Inputs in uint16 are numbers of things, such as words, which is no size: they stay integers.
 
     `classes` is how many classes integer targets tell apart, None for targets of another kind; `source` where the data
     came from; `caveat` a phrase that every table and figure must show, empty for the real thing.
@@ -78,6 +80,8 @@ class Dataset:
         """Turn inputs into what the network is shown."""
         if inputs.dtype.kind == "f":
             return inputs.astype(dtype)
+        if inputs.dtype == np.uint16:
+            return inputs
         x = inputs.astype(dtype)  # faster than a product of two types
         x *= self.scale
         if self.shift:
@@ -119,8 +123,8 @@ def _check(what: str, split: Split, classes: int | None) -> None:
     if inputs.dtype.kind == "f":
         if not xp.isfinite(inputs).all():
             raise DataError(f"{what}: there are images with NaN or infinite pixels")
-    elif inputs.dtype != np.uint8:
-        raise DataError(f"{what}: images are {inputs.dtype}, expected uint8 or floating point")
+    elif inputs.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"{what}: images are {inputs.dtype}, expected uint8 or floats (or numbers of words in uint16)")
 
 
 class Shared:

@@ -12,11 +12,21 @@ from npticket.datasets import Augment, Dataset, FlipAndCrop
 from npticket.experiments.bounds import is_number, is_whole
 from npticket.experiments.recipe import Part, Recipe, RecipeError, scaled
 from npticket.experiments.series import REWIND_POINT, Length, Series, to_the_rewind_point
-from npticket.optimizers import SGD, Adam, Schedule, constant, linear_warmup, step_drops
+from npticket.optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    Schedule,
+    clipped_adamw,
+    constant,
+    linear_decay,
+    linear_warmup,
+    step_drops,
+)
 from npticket.protocols import MakeOptimizer, Net, Optimizer
 from npticket.prune import Globally, Layerwise, Rates, Rule, Scope, Score, magnitude
 from npticket.reading import shown
-from npticket.scopes import ByUnits
+from npticket.scopes import ByUnits, GloballyOfAll
 from npticket.task import CLASSIFY, Task
 from npticket.train import Setting
 
@@ -64,19 +74,27 @@ def _step_drops(lr: float, drops: list[tuple[int, float]], warmup: int = 0) -> S
     return _warmed_up(step_drops(lr, dict(drops)), warmup)
 
 
+def _linear_decay(lr: float, steps: int, warmup: int = 0) -> Schedule:
+    """lr, falling to 0 at step `steps`; a linear rise as above."""
+    if not is_whole(steps):
+        raise ValueError(f"a decay takes a whole number of steps, got {steps!r}")
+    return _warmed_up(linear_decay(lr, steps), warmup)
+
+
 def _warmed_up(schedule: Schedule, warmup: int) -> Schedule:
     if not is_whole(warmup):
         raise ValueError(f"a warm-up takes a whole number of steps, got {warmup!r}")
     return linear_warmup(schedule, warmup) if warmup else schedule
 
 
-_NETS = ("lenet_300_100", "lenet_5", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
+_NETS = ("bert", "lenet_300_100", "lenet_5", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
+_DATA = ("mnist", "fashion_mnist", "cifar10", "cifar100", "trec", "sst2", "subj")
 BUILT_IN = Parts(
     nets={name: getattr(nets, name) for name in _NETS},
-    data={name: getattr(datasets, name) for name in ("mnist", "fashion_mnist", "cifar10", "cifar100")},
+    data={name: getattr(datasets, name) for name in _DATA},
     tasks={CLASSIFY.name: CLASSIFY},
-    optimizers={"adam": Adam, "sgd": SGD},
-    schedules={"constant": _constant, "step_drops": _step_drops},
+    optimizers={"adam": Adam, "adamw": AdamW, "clipped_adamw": clipped_adamw, "sgd": SGD},
+    schedules={"constant": _constant, "step_drops": _step_drops, "linear_decay": _linear_decay},
     scores={"magnitude": magnitude},
     augments={"flip_and_crop": FlipAndCrop.draw},
     series={REWIND_POINT: Series(to_the_rewind_point)},
@@ -84,6 +102,7 @@ BUILT_IN = Parts(
 SCOPES: Mapping[str, Callable[[Rates, Net], Scope]] = {
     "layerwise": lambda rates, _: Layerwise(rates),
     "globally": lambda rates, _: Globally(rates),
+    "globally, of all": lambda rates, _: GloballyOfAll(rates),
     "units layerwise": lambda rates, net: ByUnits(net, rates),
     "units globally": lambda rates, net: ByUnits(net, rates, together=True),
 }

@@ -144,7 +144,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Measure:
-    """Something that is computed, not trained: rows of the table <series>.csv, which all have the same columns.
+    """Something that is computed of what runs left: rows of the table <series>.csv, which all have the same columns.
 
     `of(at)` returns them, numbers and texts by column, and is called where runs are trained, with one trial; `given` is
     as for a run. It leaves nothing that others could take along.

@@ -1,4 +1,4 @@
-"""Batch normalisation (Ioffe & Szegedy 2015) over batch and image, one mean and variance per trial and channel."""
+"""Normalisation: of a batch (Ioffe & Szegedy 2015), one mean and variance per trial and channel, and of a layer."""
 
 import numpy as np
 
@@ -55,6 +55,42 @@ class BatchNorm:
             return dx
 
         return y, backward
+
+
+class LayerNorm:
+    """y = scale (x - mean) / sqrt(var + eps) + shift, mean and variance over C (Ba et al. 2016).
+
+    scale, shift (T, C)   x, y (T, ..., C). It does the same in training and in prediction.
+    """
+
+    def __init__(self, size: int, eps: float = 1e-12) -> None:
+        if size < 1:
+            raise ValueError(f"layer normalisation needs at least one feature, got {size}")
+        self.eps, self.layout = eps, dict.fromkeys(("scale", "shift"), (size,))
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return {name: np.full(shape, name == "scale", float) for name, shape in self.layout.items()}
+
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        wide = (len(p["scale"]), *(1,) * (x.ndim - 2), x.shape[-1])
+        scale, shift = (p[name].reshape(wide) for name in ("scale", "shift"))
+        xhat = x - x.mean(axis=-1, keepdims=True)
+        inverse = 1 / array_module(x).sqrt((xhat * xhat).mean(axis=-1, keepdims=True) + self.eps)
+        xhat *= inverse
+
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
+            # Every feature moves mean and variance:  dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + eps),
+            # with g = scale dy and means over C.
+            grad["shift"][...] = _sum(dy.reshape(len(dy), -1, x.shape[-1]))
+            grad["scale"][...] = _sum((dy * xhat).reshape(len(dy), -1, x.shape[-1]))
+            dx = dy * scale
+            moved = (dx * xhat).mean(axis=-1, keepdims=True)
+            dx -= dx.mean(axis=-1, keepdims=True)
+            dx -= xhat * moved
+            dx *= inverse
+            return dx
+
+        return xhat * scale + shift, backward
 
 
 def _sum(x: Array) -> Array:

@@ -18,7 +18,7 @@ from npticket.backend import Dtype
 from npticket.datasets import Dataset, Split
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.nets import Net
-from npticket.optimizers import SGD, Adam, constant, linear_warmup, step_drops
+from npticket.optimizers import SGD, Adam, AdamW, constant, linear_decay, linear_warmup, step_drops
 from npticket.params import Params, Shapes
 from npticket.protocols import Layer
 from npticket.prune import Evidence, dense_masks, prune_layerwise, random_scores
@@ -51,7 +51,9 @@ seeds = st.integers(0, 2**32)
 trial_counts = st.integers(1, 3)
 rates = st.floats(0, 0.999)
 
-schedules = st.sampled_from([constant(0.1), step_drops(0.1, {2: 0.01, 4: 0.001}), linear_warmup(constant(0.1), 4)])
+schedules = st.sampled_from(
+    [constant(0.1), step_drops(0.1, {2: 0.01, 4: 0.001}), linear_warmup(constant(0.1), 4), linear_decay(0.1, 20)]
+)
 
 # Every optimizer, with everything that could move a pruned weight.
 optimizers = st.sampled_from(
@@ -60,6 +62,7 @@ optimizers = st.sampled_from(
         lambda masks: SGD(masks, lr=0.1, momentum=0.9),
         lambda masks: SGD(masks, lr=0.1, momentum=0.9, weight_decay=0.1),
         lambda masks: Adam(masks, lr=0.01),
+        lambda masks: AdamW(masks, lr=0.01, weight_decay=0.1),
     ]
 )
 

@@ -1,0 +1,119 @@
+"""Find winning tickets in a pre-trained encoder, MiniLM-L3, fine-tuned to tell six kinds of questions apart (TREC).
+
+    python demos/bert_trec.py            a third of the fine-tuning, to half of the weights: some ten minutes
+    python demos/bert_trec.py --quick    minutes, to see it run
+    python demos/bert_trec.py --paper    the whole of it: hours
+
+theta0 is what pre-training left (Chen et al. 2020): survivors go back to it. The control has the same masks, and the
+same weights, each matrix's shuffled: is it the values, or where they are? Draws words.png, too: how much each word of a
+question matters to the whole encoder and to its ticket. Needs NPTICKET_DATA, a folder with minilm/ and text/trec/:
+nothing is downloaded. Says how long it will take before it starts.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from functools import partial
+from itertools import count, islice
+
+import numpy as np
+
+from npticket import datasets
+from npticket.cli.demos import Journal, arguments, run, smaller
+from npticket.datasets.texts import KINDS, spelled
+from npticket.experiments import costs
+from npticket.experiments.parts import Experiment
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.workers import Workers, fit_trials, threads_each
+from npticket.layers.attention import softmax
+from npticket.nets import Net
+from npticket.papers import LIBRARY, PARTS
+from npticket.papers.bert_tickets.series import SHUFFLED
+from npticket.papers.lottery_ticket.series import TICKET
+from npticket.params import Params
+from npticket.prune import dense_masks
+from npticket.streams import Place
+from npticket.task import CLASSIFY
+from npticket.tickets import find_tickets, rewind
+from npticket.train import fit
+
+SIZES = {  # round 0 is the dense network; each takes a tenth of the original weights
+    "default": {"trials": 1, "rounds": 6, "steps": 154},
+    "quick": {"trials": 1, "rounds": 2, "steps": 10},
+    "paper": {"trials": 3, "rounds": 10, "steps": 462},
+}
+LOOKED_AT, DRAWN = 64, 4  # questions of the test set
+
+
+def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: datasets.Dataset, journal: Journal) -> None:
+    """The four steps of the paper, round after round, with shuffled weights as control."""
+    asked, rounds, fits = Experiment(recipe, PARTS), count(), {}
+    net, prune = asked.net, asked.rule
+    setting = asked.setting(args.engine, threads_each(args.jobs))
+
+    def shuffled(place: Place):
+        values = theta0.copy()
+        for t, rng in enumerate(place.rngs("shuffled")):
+            for name in prune.scope.names(theta0):
+                values[name][t] = rng.permutation(theta0[name][t].ravel()).reshape(theta0[name][t].shape)
+        return values
+
+    def train(start, masks):  # 2 train: each ticket, and beside it its control
+        here = Place(args.seed, range(args.trials), next(rounds))
+        pairs = [(start, masks), (rewind(shuffled(here), masks), masks)]
+        both = fit_trials(workers, pairs, here, journal.progress.advance)
+        fits.update(zip(recipe.series, both, strict=True))
+        return both[0].end
+
+    print(costs.announcement(asked, args.jobs, args.engine, data), flush=True)
+    with Workers(partial(fit, net, CLASSIFY, data=data, setting=setting), args.jobs) as workers:
+        theta0 = net.init(Place(args.seed, range(args.trials)).rngs("init"))  # 1 initialise: what was pre-trained
+        tickets = find_tickets(theta0, dense_masks(theta0), train=train, prune=prune)  # 3 prune, 4 reset, and again
+        whole = None
+        for round in islice(tickets, args.rounds):
+            journal.note(round.index, round.masks, fits)
+            whole = whole or round.end
+    draw_words(net, {"whole encoder": whole, "ticket": round.end}, data, args)
+
+
+def matters(net: Net, theta: Params, question: np.ndarray, kind: int) -> np.ndarray:
+    """By how much the probability of the right kind falls without each of a question's pieces, in the first trial."""
+    pieces = question[question != 0]
+    shown = np.zeros((1, len(pieces) - 1, len(question)), question.dtype)  # the whole question, then without a piece
+    shown[0, 0, : len(pieces)] = pieces
+    for i in range(1, len(pieces) - 1):
+        shown[0, i, : len(pieces) - 1] = np.delete(pieces, i)
+    right = softmax(net.predict(theta.trial(0), shown)[0])[:, kind]
+    return right[0] - right[1:]
+
+
+def draw_words(net: Net, ends: dict[str, Params], data: datasets.Dataset, args: argparse.Namespace) -> None:
+    """Draw those questions, of some, whose words matter most differently to the whole encoder and to its ticket."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    some = data.test.take(np.arange(min(LOOKED_AT, len(data.test))))
+    found = [[matters(net, end, *one) for end in ends.values()] for one in zip(some.inputs, some.targets, strict=True)]
+    differing = np.argsort([-abs(whole - ticket).max(initial=0) for whole, ticket in found], kind="stable")
+    figure = Figure(figsize=(9, 2 * DRAWN), layout="constrained")
+    for axes, i in zip(figure.subplots(DRAWN), differing, strict=False):
+        pieces = spelled("trec", some.inputs[i][some.inputs[i] != 0][1:-1], args.data)
+        for n, (who, values) in enumerate(zip(ends, found[i], strict=True)):
+            axes.bar(np.arange(len(pieces)) + 0.4 * n, values, 0.4, color=("0.5", "#0072b2")[n], label=who)
+        axes.set_xticks(np.arange(len(pieces)) + 0.2, pieces)
+        axes.set_title(f"{KINDS[some.targets[i]]}: what its probability loses without a piece", fontsize=9)
+    figure.axes[0].legend()
+    figure.savefig(args.out / "words.png")
+    print(f"Words that matter: {args.out / 'words.png'}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Winning tickets in a pre-trained encoder on TREC.")
+    args = arguments(parser, lambda args: SIZES, "runs/bert-demo", argv)
+    recipe = replace(smaller(LIBRARY.recipes["bert-trec"], args), series=(TICKET, SHUFFLED))
+    return run(args, recipe, partial(find_winning_tickets, args, recipe))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Tables whose rows stand for numbered things, words and places, and are learned."""
+
+import numpy as np
+
+from npticket.backend import Array, array_module
+from npticket.params import Tree
+from npticket.protocols import Backward
+from npticket.streams import TrainingStep
+
+STD = 0.02  # of initial values, as BERT's (Devlin et al. 2019, released code)
+
+
+class Embedding:
+    """y[n] = table[x[n]].     table (T, V, C)   x (T, N) integers from 0 to V - 1, or (1, N) for all   y (T, N, C)
+
+    x has no gradient, so it must come first in a network. Tables start as N(0, std^2).
+    """
+
+    def __init__(self, count: int, size: int, std: float = STD) -> None:
+        if min(count, size) < 1:
+            raise ValueError(f"an embedding needs at least one row of at least one number, got {count} of {size}")
+        self.layout, self.std = {"table": (count, size)}, std
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return {"table": rng.standard_normal(self.layout["table"]) * self.std}
+
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        table, xp = p["table"], array_module(p["table"], x)
+        y = xp.stack([rows.take(x[t % len(x)], axis=0) for t, rows in enumerate(table)])
+
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> None:
+            for t, rows in enumerate(grad["table"]):
+                add_rows(x[t % len(x)], dy[t], out=rows)
+
+        return y, backward
+
+
+class Positions:
+    """y[b, l] = x[b, l] + table[l].     table (T, L, C)   x, y (T, B, l, C) with l <= L
+
+    The learned positions of BERT. Tables start as N(0, std^2).
+    """
+
+    def __init__(self, length: int, size: int, std: float = STD) -> None:
+        self.layout, self.std = {"table": (length, size)}, std
+
+    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return {"table": rng.standard_normal(self.layout["table"]) * self.std}
+
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        length = x.shape[2]
+
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
+            grad["table"][:, :length] = dy.sum(axis=1)
+            grad["table"][:, length:] = 0
+            return dy
+
+        return x + p["table"][:, None, :length], backward
+
+
+def add_rows(index: Array, rows: Array, out: Array) -> None:
+    """Write into `out` (V, C) the sum of all `rows` (N, C) with the same `index` (N,), and 0 where there is none.
+
+    Equal indices are sorted together, and each run is added up by itself, always in the same order: no two sums write
+    to one place, as they would with `add.at`, which is slow, and on a GPU different every time.
+    """
+    xp = array_module(index, rows, out)
+    out[...] = 0
+    order = xp.argsort(index, kind="stable")
+    numbers = index[order]
+    starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), numbers[1:] != numbers[:-1]]))
+    out[numbers[starts]] = xp.add.reduceat(rows[order], starts, axis=0)

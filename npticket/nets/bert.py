@@ -1,0 +1,139 @@
+"""BERT-shaped encoders (Devlin et al. 2019) from files: pre-trained weights are what theta0 is.
+
+Sentences come alone, so that every token is of type 0: that type's row is added to every position's. Rows of words
+that never occur, and of positions that no sentence has, can be left out, and nothing is computed otherwise.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from npticket.backend import Array, array_module
+from npticket.datasets.dataset import DataError
+from npticket.datasets.texts import LENGTH, TEXTS, locate, occurring
+from npticket.nets.encoder import Encoder, Sizes
+from npticket.nets.net import Net
+from npticket.params import Params
+from npticket.reading import UnreadableError, read_bytes, read_safetensors, read_text
+
+MOST_BYTES = 1 << 31  # of a file of weights
+AT_A_TIME = 32  # sentences that are predicted together: little padding, and what layers keep stays small
+CONFIG = {  # as config.json names the sizes
+    "pieces": "vocab_size", "size": "hidden_size", "layers": "num_hidden_layers", "heads": "num_attention_heads",
+    "inner": "intermediate_size", "length": "max_position_embeddings", "eps": "layer_norm_eps",
+}  # fmt: skip
+THERE = {  # Hugging Face's names for ours, within a layer and outside
+    "attention/query": "attention.self.query", "attention/key": "attention.self.key",
+    "attention/value": "attention.self.value", "attention/output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm", "feed/inner": "intermediate.dense", "feed/outer": "output.dense",
+    "feed_norm": "output.LayerNorm", "words": "embeddings.word_embeddings",
+    "positions": "embeddings.position_embeddings", "norm": "embeddings.LayerNorm",
+}  # fmt: skip
+LOCAL = {"W": "weight", "b": "bias", "scale": "weight", "shift": "bias", "table": "weight"}
+
+Values = Mapping[str, np.ndarray]
+
+
+class Pretrained(Encoder):
+    """An encoder that starts with the values that `load` gives by our names; the rest is drawn."""
+
+    def __init__(self, sizes: Sizes, outputs: int | None, load: Callable[[], Values]) -> None:
+        super().__init__(sizes, outputs)
+        self._load = load
+
+    def init(self, rng: np.random.Generator) -> Values:
+        return {**super().init(rng), **self._load()}
+
+
+class Bert(Net):
+    """A network of sentences, which predicts a few of them at a time, of about one length, for little padding."""
+
+    def predict(self, theta: Params, x: Array) -> Array:
+        xp = array_module(x)
+        order = xp.argsort((x[0] != 0).sum(axis=-1), kind="stable")  # all trials are shown the same, as a rule
+        parts = [x[:, order[i : i + AT_A_TIME]] for i in range(0, len(order), AT_A_TIME)]
+        y = xp.concatenate([self.forward(theta, part)[0] for part in parts], axis=1)
+        return y[:, xp.argsort(order)]
+
+
+def bert(
+    weights: str, sha256: str, text: str, classes: int, length: int = LENGTH, called: str = "BERT", **sizes: int
+) -> Net:
+    """Return a pre-trained encoder with a new classifier, for the sentences of `text`, one of datasets.texts.TEXTS.
+
+    `weights` is a safetensors file, as "minilm/model.safetensors", in the folder that $NPTICKET_DATA names or in the
+    user's cache folder; it is read when parameters are asked for, and must have this `sha256`. `sizes` are those of
+    Sizes, `pieces` being how many words the text has; in figures the network is `called` like that. DataError says what
+    is missing, or does not fit.
+    """
+    path = PurePosixPath(weights)
+    if path.is_absolute() or ".." in path.parts or len(path.parts) < 2 or text not in TEXTS:
+        raise DataError(f"weights are folder/file in the data folder, the text is one of {', '.join(TEXTS)}, got "
+                        f"{weights!r} and {text!r}")  # fmt: skip
+    shape = Sizes(length=length, **sizes)
+
+    def load() -> Values:
+        folder, _ = locate(str(path.parent), path.name)
+        kept = occurring(text)
+        if len(kept) != shape.pieces:
+            raise DataError(f"{text} has {len(kept)} word pieces, the recipe's network {shape.pieces}")
+        return _values(folder / path.name, shape, sha256, tuple(kept.tolist()))
+
+    return Bert(called, Pretrained(shape, classes, load), (length,), (classes,))
+
+
+def bert_from(folder: str | Path, outputs: int | None = None) -> Net:
+    """Return any BERT-shaped encoder from config.json and the one safetensors file in a folder, with all its words.
+
+    Its outputs are those of a new classifier, or without one the means over tokens (C,). DataError for another kind of
+    encoder.
+    """
+    folder = Path(folder)
+    try:
+        config = json.loads(read_text(folder / "config.json", 1 << 20))
+        kind = config.get("hidden_act", "gelu"), config.get("position_embedding_type", "absolute")
+        sizes = Sizes(**{ours: config[theirs] for ours, theirs in CONFIG.items()})
+        file, = folder.glob("*.safetensors")  # fmt: skip
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder} has no config.json of BERT, or not one safetensors file: {error}") from error
+    if kind != ("gelu", "absolute"):
+        raise DataError(f"{folder}: expected GELU and absolute positions, got {kind[0]!r} and {kind[1]!r}")
+    body = Pretrained(sizes, outputs, partial(_values, file, sizes))
+    return Bert(folder.name, body, (sizes.length,), (outputs or sizes.size,))
+
+
+@lru_cache(maxsize=2)
+def _values(path: Path, sizes: Sizes, sha256: str = "", kept: tuple[int, ...] | None = None) -> Values:
+    """The encoder's parameters in a file by our names and in our layouts, of the words in `kept` or all."""
+    try:
+        if sha256 and (found := hashlib.sha256(read_bytes(path, MOST_BYTES)).hexdigest()) != sha256:
+            raise DataError(f"its SHA-256 is {found}, expected {sha256}")
+        there = {name.removeprefix("bert."): array for name, array in read_safetensors(path, MOST_BYTES).items()}
+        values = {name: _value(there, name) for name in Encoder(replace(sizes, pieces=1, length=1)).layout}
+        values["positions/table"] = (values["positions/table"] + there["embeddings.token_type_embeddings.weight"][0])[
+            : sizes.length
+        ]
+        if kept is not None:
+            values["words/table"] = values["words/table"].take(kept, axis=0)
+        for name, shape in Encoder(sizes).layout.items():
+            if values[name].shape != shape or not np.isfinite(values[name]).all():
+                raise DataError(f"{name} is {values[name].shape}, expected {shape}, all finite")
+    except (OSError, UnreadableError, DataError, LookupError, ValueError) as error:
+        raise DataError(f"{path} has no weights of this encoder: {error}") from error
+    return values
+
+
+def _value(there: Values, name: str) -> np.ndarray:
+    layer, _, local = name.rpartition("/")
+    number, _, within = layer.partition("/")
+    if number.startswith("layer"):
+        layer = f"encoder.layer.{number.removeprefix('layer')}.{THERE[within]}"
+    else:
+        layer = THERE[layer]
+    value = there[f"{layer}.{LOCAL[local]}"].astype(np.float32)
+    return value.T if local == "W" else value[None] if local == "b" else value

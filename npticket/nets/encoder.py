@@ -1,0 +1,146 @@
+"""The encoder of BERT (Devlin et al. 2019; Vaswani et al. 2017, Figure 1, left): sentences to vectors, or to classes.
+
+Tokens, padding among them, have the shape (T, B, L, C) throughout; 0 is the number of padding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from npticket.backend import Array, array_module
+from npticket.layers import (
+    GELU,
+    Chain,
+    Dense,
+    Embedding,
+    LayerNorm,
+    MeanOverTokens,
+    Positions,
+    SelfAttention,
+)
+from npticket.params import Shapes, Tree
+from npticket.protocols import Backward, Layer
+from npticket.streams import TrainingStep
+
+STD = 0.02  # of initial weights, as in the released code
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large an encoder is: of `pieces` words, `size` features, `layers`, and at most `length` tokens a sentence.
+
+    By default as paraphrase-MiniLM-L3-v2, but for the number of words.
+    """
+
+    pieces: int
+    size: int = 384
+    layers: int = 3
+    heads: int = 12
+    inner: int = 1536
+    length: int = 512
+    eps: float = 1e-12
+
+
+class Parts:
+    """Layers by name, put together by who is derived from it."""
+
+    def __init__(self, **parts: Layer) -> None:
+        self.parts = parts
+        self.layout: Shapes = {
+            f"{name}/{local}": shape for name, part in parts.items() for local, shape in part.layout.items()
+        }
+
+    def init(self, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
+        drawn = ((name, part.init(rng)) for name, part in self.parts.items())
+        return {f"{name}/{local}": value for name, values in drawn for local, value in values.items()}
+
+
+class Block(Parts):
+    """h = norm(x + attention(x)), y = norm(h + feed(h)), feed being dense, GELU, dense.     x, y (T, B, L, C)"""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.attention = SelfAttention(sizes.size, sizes.heads, STD)
+        self.norms = LayerNorm(sizes.size, sizes.eps), LayerNorm(sizes.size, sizes.eps)
+        self.feed = Chain(
+            inner=Dense(sizes.size, sizes.inner, STD), gelu=GELU(), outer=Dense(sizes.inner, sizes.size, STD)
+        )
+        super().__init__(
+            attention=self.attention, attention_norm=self.norms[0], feed=self.feed, feed_norm=self.norms[1]
+        )
+
+    def forward(
+        self, p: Tree, x: Array, step: TrainingStep | None = None, real: Array | None = None
+    ) -> tuple[Array, Backward]:
+        rows = (len(x), -1, x.shape[-1])
+        looked, attention_back = self.attention.forward(p["attention"], x, step, real)
+        h, first_back = self.norms[0].forward(p["attention_norm"], (x + looked).reshape(rows))
+        fed, feed_back = self.feed.forward(p["feed"], h, step)
+        y, second_back = self.norms[1].forward(p["feed_norm"], h + fed)
+
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
+            dh = second_back(dy.reshape(rows), grad["feed_norm"])
+            dh = dh + feed_back(dh, grad["feed"])
+            dx = first_back(dh, grad["attention_norm"]).reshape(x.shape)
+            return dx + attention_back(dx, grad["attention"])
+
+        return y.reshape(x.shape), backward
+
+
+class Encoder(Parts):
+    """Words and places looked up, added and normalised, `layers` blocks, the mean over real tokens, and classes.
+
+    x (T or 1, B, L) integers, 0 for padding   y (T, B, outputs), or (T, B, C), the mean itself, without `outputs`.
+    Columns in which a batch has nothing but padding are not computed. They differ from trial to trial, and a sum is
+    rounded by how long it is: so that trials never touch each other, those with batches of their own go one by one.
+    """
+
+    def __init__(self, sizes: Sizes, outputs: int | None = None) -> None:
+        self.words = Embedding(sizes.pieces, sizes.size, STD)
+        self.positions, self.norm = Positions(sizes.length, sizes.size, STD), LayerNorm(sizes.size, sizes.eps)
+        self.blocks = {f"layer{i}": Block(sizes) for i in range(sizes.layers)}
+        self.mean, self.out = MeanOverTokens(), Dense(sizes.size, outputs, STD) if outputs else None
+        last = {"out": self.out} if self.out else {}
+        super().__init__(words=self.words, positions=self.positions, norm=self.norm, **self.blocks, **last)
+
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        if len(x) == 1:
+            return self._together(p, x, step)
+        parts = [self._together(_trial(p, t), x[t : t + 1], step) for t in range(len(x))]
+
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> None:
+            for t, (_, part_backward) in enumerate(parts):
+                part_backward(dy[t : t + 1], _trial(grad, t))
+
+        return array_module(x).concatenate([y for y, _ in parts]), backward
+
+    def _together(self, p: Tree, x: Array, step: TrainingStep | None) -> tuple[Array, Backward]:
+        xp = array_module(x)
+        x = x[:, :, : int(xp.flatnonzero(x.any(axis=(0, 1)))[-1:].sum()) + 1]  # up to the last that is no padding
+        real = x != 0
+        y, words_back = self.words.forward(p["words"], x.reshape(len(x), -1))
+        y, positions_back = self.positions.forward(p["positions"], y.reshape(len(y), *x.shape[1:], -1))
+        y, norm_back = self.norm.forward(p["norm"], y)
+        backs = []
+        for name, block in self.blocks.items():
+            y, back = block.forward(p[name], y, step, real)
+            backs.append((name, back))
+        y, mean_back = self.mean.forward({}, y, step, real)
+        out_back = None
+        if self.out is not None:
+            y, out_back = self.out.forward(p["out"], y, step)
+
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> None:
+            dy = mean_back(dy if out_back is None else out_back(dy, grad["out"]), {})
+            while backs:  # each cache dies as soon as it was used
+                name, back = backs.pop()
+                dy = back(dy, grad[name])
+            dy = positions_back(norm_back(dy, grad["norm"]), grad["positions"])
+            words_back(dy.reshape(len(dy), -1, dy.shape[-1]), grad["words"])
+
+        return y, backward
+
+
+def _trial(tree: Tree, t: int) -> Tree:
+    """Trial `t` alone."""
+    return {name: _trial(part, t) if isinstance(part, Mapping) else part[t : t + 1] for name, part in tree.items()}

@@ -1,0 +1,16 @@
+"""SGD, Adam and AdamW for survivors only, clipping, and the learning-rate schedules.
+
+An optimizer is built from masks, holds moments and nothing else, and is made afresh for every round. It never keeps
+parameters: `step(theta, grads)` is given both, updates theta.flat in place and may use grads.flat as scratch.
+"""
+
+from npticket.optimizers.adam import Adam, AdamW
+from npticket.optimizers.clipping import Clipped, clipped_adamw
+from npticket.optimizers.schedules import Schedule, constant, linear_decay, linear_warmup, step_drops
+from npticket.optimizers.sgd import SGD
+from npticket.optimizers.survivors import FLUSH_EVERY, flush, moving, tiny
+
+__all__ = [
+    "FLUSH_EVERY", "SGD", "Adam", "AdamW", "Clipped", "Schedule", "clipped_adamw", "constant", "flush", "linear_decay",
+    "linear_warmup", "moving", "step_drops", "tiny",
+]  # fmt: skip

@@ -1,0 +1,44 @@
+"""Gradients clipped by their norm over the whole network, before another optimizer takes its step."""
+
+from npticket.backend import array_module
+from npticket.optimizers.adam import AdamW
+from npticket.optimizers.schedules import Schedule
+from npticket.params import Params
+from npticket.protocols import Optimizer, State, does_decay
+
+
+class Clipped:
+    """g <- g min(1, norm / |g|), |g| over all parameters of a trial, and then the step of `optimizer`.
+
+    What one parameter does depends on all (Pascanu et al. 2013, Algorithm 1), so it is not elementwise. It takes
+    pruned weights for what engines make of them, gradients of 0.
+    """
+
+    elementwise = False
+
+    def __init__(self, optimizer: Optimizer, norm: float) -> None:
+        if not norm > 0:
+            raise ValueError(f"the norm that gradients are clipped to is above 0, got {norm}")
+        self.optimizer, self.norm = optimizer, norm
+
+    @property
+    def decays(self) -> bool:
+        return does_decay(self.optimizer)
+
+    def step(self, theta: Params, grads: Params) -> None:
+        """Update theta.flat in place; grads.flat is overwritten."""
+        xp = array_module(theta.flat, grads.flat)
+        norms = xp.sqrt(xp.stack([xp.dot(each, each) for each in grads.flat]))
+        grads.flat[...] *= (self.norm / xp.maximum(norms, self.norm))[:, None]
+        self.optimizer.step(theta, grads)
+
+    def state(self) -> State:
+        return self.optimizer.state()
+
+    def restore(self, state: State) -> None:
+        self.optimizer.restore(state)
+
+
+def clipped_adamw(masks: Params, lr: float | Schedule, weight_decay: float = 0.01, norm: float = 1.0) -> Clipped:
+    """Return AdamW whose gradients are clipped: how transformers are fine-tuned as a rule."""
+    return Clipped(AdamW(masks, lr, weight_decay), norm)

@@ -1,0 +1,30 @@
+"""The Lottery Ticket Hypothesis for Pre-trained BERT Networks (Chen et al., NeurIPS 2020).
+
+Are there tickets in a network that was trained before, whose weights are not drawn but learned? theta0 is what
+pre-training left, to which survivors are reset; the classifier alone is new. Are the mask and the pre-trained weights
+both needed? And does one task's ticket serve another?
+
+Here the encoder is MiniLM-L3, of 3 layers and 5.3 million weights in matrices, distilled from a larger one and tuned
+to tell sentences apart: no BERT-base, and without its head for language modelling, so that nothing is said of tickets
+of pre-training's own task, nor of the paper's other ten.
+"""
+
+from npticket.experiments.parts import Parts
+from npticket.experiments.series import Series
+from npticket.papers.bert_tickets.claims import CLAIMS
+from npticket.papers.bert_tickets.figures import Carried
+from npticket.papers.bert_tickets.other_tasks import TRANSFER, transfer
+from npticket.papers.bert_tickets.recipes import RECIPES
+from npticket.papers.bert_tickets.series import SERIES
+from npticket.papers.lottery_ticket.series import TICKET
+from npticket.report.figures import Lines
+from npticket.report.paper import Paper
+from npticket.report.quantities import at_the_end
+
+PAPER = Paper(
+    "bert_tickets",
+    "Chen, Frankle, Chang, Liu, Zhang, Wang & Carbin: The Lottery Ticket Hypothesis for Pre-trained BERT Networks. "
+    "NeurIPS 2020. arXiv:2007.12223",
+    RECIPES, Parts(series={**SERIES, TRANSFER: Series(transfer)}), claims=CLAIMS,
+    plots=(Lines("pretrained", (at_the_end,), tuple(SERIES), beside=(TICKET,), needs=0), Carried()),
+)  # fmt: skip

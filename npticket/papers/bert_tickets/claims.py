@@ -1,0 +1,69 @@
+"""What Chen et al. 2020 say of BERT-base, as said of another, smaller encoder: orders, and how far apart."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from npticket.experiments.tables import Row
+from npticket.papers.bert_tickets.other_tasks import OTHERS, TRANSFER
+from npticket.papers.bert_tickets.recipes import LATE, TREC
+from npticket.papers.bert_tickets.series import RANDOM, SCRATCH, SHUFFLED
+from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, TICKET
+from npticket.report.claims import Claim
+from npticket.report.views import gain
+
+TABLE = "Chen et al., Table 2"
+SPREAD = "two standard deviations of the paper's SST-2"  # 91.9 +- 0.5 for tickets
+NAMES = {"trec": "TREC", "sst2": "SST-2", "subj": "Subj"}
+CONTROLS = {
+    RANDOM: "a random mask of the pre-trained weights is less accurate than the ticket",
+    SCRATCH: "the ticket's mask without pre-training is less accurate than the ticket",
+    SHUFFLED: "the ticket's mask over shuffled pre-trained weights is less accurate than the ticket",
+}
+
+
+def carried(task: str) -> Callable[[Sequence[Row]], float]:
+    """By how many points a ticket from elsewhere is more accurate in a task than a random mask."""
+
+    def number(rows: Sequence[Row]) -> float:
+        accuracy = {row["masks"]: row["acc"] for row in rows if row["task"] == task}
+        return END.scale * (accuracy["ticket"] - accuracy["random"])
+
+    return number
+
+
+# fmt: off
+def _of(task: str) -> Iterator[Claim]:
+    """What is said of one task; SST-2 is the paper's, too."""
+    claim = partial(Claim, (f"bert-{task}",), source=TABLE, form=POINTS)
+    less = partial(claim, expected="< 0", high=0, strict=True)
+    name = NAMES[task]
+    yield claim(id=f"bert-{task}-ticket", quantity=gain(END, TICKET, 40, at=100), expected="-0.2", low=-1,
+        because=SPREAD, sentence=f"{name}: at 40 % the ticket is about as accurate as the whole encoder")
+    yield less(id=f"bert-{task}-sparse", quantity=gain(END, TICKET, 10, at=100),
+        sentence=f"{name}: at 10 % it is less accurate than the whole encoder")
+    for series, words in CONTROLS.items():
+        yield less(id=f"bert-{task}-{series.removeprefix('bert_')}", quantity=gain(END, series, 40),
+            sentence=f"{name}: at 40 % {words}")
+    for other in OTHERS[task]:
+        yield claim(id=f"bert-{task}-to-{other}", source="Chen et al., section 4.3",
+            quantity=lambda v, other=other: v.measured(TRANSFER, 50, carried(other)),
+            expected="> 0", low=0, strict=True,
+            sentence=f"at 50 % {name}'s mask serves {NAMES[other]} better than a random one")
+
+
+SIZES = [
+    Claim(("bert-sst2",), f"bert-sst2-{series.removeprefix('bert_')}-by-far",
+        f"SST-2: at 40 % it is {-points} points less accurate: {words}", TABLE, gain(END, series, 40), f"{points}",
+        POINTS, high=points / 2, because=HALF)
+    for series, points, words in ((RANDOM, -8.8, "random mask"), (SCRATCH, -11.7, "from scratch"),
+                                  (SHUFFLED, -9.3, "shuffled"))
+]
+CLAIMS = [
+    *(claim for task in NAMES for claim in _of(task)), *SIZES,
+    Claim(("bert-sst2",), "bert-sst2-scratch-below-random",
+        "SST-2: at 40 % the ticket's mask without pre-training is less accurate than a random mask with it", TABLE,
+        gain(END, SCRATCH, 40, RANDOM), "-2.9", POINTS, high=0, strict=True),
+    Claim((LATE.name, TREC.name), "bert-trec-late", "TREC: at 40 % rewinding to a tenth of the training does not help",
+        "Chen et al., section 4.1", lambda late, early: END.scale * (late(END, TICKET, 40) - early(END, TICKET, 40)),
+        "≤ 0", POINTS, high=1, because=SPREAD),
+]

@@ -1,0 +1,180 @@
+"""Tickets of pre-trained encoders (Chen et al. 2020): where each series starts, and a tiny experiment end to end."""
+
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_bert
+from hypothesis import given
+from hypothesis import strategies as st
+from test_experiment import experiment
+
+from npticket.datasets import trec
+from npticket.experiments import costs
+from npticket.experiments.parts import Experiment, Parts, merged
+from npticket.experiments.planning import planned
+from npticket.experiments.recipe import Part
+from npticket.experiments.series import At, Measure
+from npticket.nets import Encoder, Sizes
+from npticket.papers import LIBRARY, PARTS
+from npticket.papers.bert_tickets import PAPER, other_tasks
+from npticket.papers.bert_tickets.other_tasks import carried
+from npticket.papers.bert_tickets.recipes import LATE, RECIPES, TREC
+from npticket.papers.bert_tickets.series import RANDOM, SCRATCH, SHUFFLED, from_scratch, random_pretrained
+from npticket.papers.bert_tickets.series import shuffled_pretrained as shuffled
+from npticket.papers.lottery_ticket.series import TICKET, scattered
+from npticket.params import Params, unpack
+from npticket.prune import Rule, dense_masks, magnitude
+from npticket.report import figures
+from npticket.report.claims import UNKNOWN, judge
+from npticket.scopes import GloballyOfAll
+from npticket.streams import Place, streams
+from npticket.task import CLASSIFY
+from npticket.testing.strategies import scored
+from npticket.tickets import rewind
+from npticket.train import fit
+
+
+@given(scored(), st.sampled_from([0.1, 0.25, 0.3]))
+def test_a_fraction_of_all_weights_goes_each_round(case, rate):
+    """As many whatever is left, from among the lowest of all layers, in each trial; then there is an end."""
+    scores, masks = case
+    scope, go = GloballyOfAll({"*/W": rate}), round(rate * scores.flat.shape[1])
+    if (masks.flat.sum(axis=1) <= go).any():
+        with pytest.raises(ValueError, match="it can be pruned no further"):
+            scope(scores, masks)
+        return
+    found = scope(scores, masks)
+    assert (found.flat <= masks.flat).all()
+    assert (masks.flat.sum(axis=1) - found.flat.sum(axis=1) == go).all()
+    for t in range(masks.trials):
+        gone = scores.flat[t][masks.flat[t] & ~found.flat[t]]
+        assert gone.max(initial=-1) <= scores.flat[t][found.flat[t]].min()
+
+
+def test_nine_rounds_leave_ten_per_cent():
+    theta = Params({"a/W": (10, 7), "b/W": (30,)}, np.random.default_rng(0).normal(size=(2, 100)))
+    masks, rule = dense_masks(theta), Rule(magnitude, GloballyOfAll({"*/W": 0.1}))
+    for round in range(1, 10):
+        masks = rule(theta, masks)
+        assert (masks.flat.sum(axis=1) == 100 - 10 * round).all()
+    with pytest.raises(ValueError, match="of 10 weights 10 would go"):
+        rule(theta, masks)
+
+
+def test_the_recipes_are_as_said():
+    assert list(RECIPES) == ["bert-trec", "bert-sst2", "bert-subj", "bert-trec-late"] and LATE.rewind_step == 46
+    for recipe in RECIPES.values():
+        net = Experiment(recipe, PARTS).net
+        layout = Params.empty(net.body.layout, 1, bool)
+        names = Experiment(recipe, PARTS).rule.scope.names(layout)
+        assert len(names) == 3 * 6 and sum(layout[name].size for name in names) == 5_308_416
+        assert net.output_shape == (net.body.layout["out/W"][1],) and recipe.batch == 32
+    runs = planned(TREC, PARTS.series)
+    assert sum(isinstance(run, Measure) for run in runs.values()) == 3
+    assert len(runs) == 3 * (10 + 3 * 3 + 1)
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A tiny encoder's recipe, whose other task is its own: so that it can be done again by hand."""
+    monkeypatch.setenv("NPTICKET_DATA", str(tmp_path))
+    monkeypatch.setattr(other_tasks, "OTHERS", {"trec": ["trec"]})
+    monkeypatch.setattr(other_tasks, "TASKS", {"trec": (6, tiny_bert.KEPT)})
+    sha, _ = tiny_bert.write(tmp_path)
+    options = {"weights": tiny_bert.WEIGHTS, "sha256": sha, "text": "trec", "classes": 6, "pieces": tiny_bert.KEPT}
+    net = Part("bert", **options, length=10, called="tiny", **tiny_bert.SIZES)
+    schedule = Part("linear_decay", steps=12, warmup=1)
+    return replace(TREC, net=net, data=Part("trec", length=10), schedule=schedule, optimizer=Part("adamw", lr=0.01),
+                   steps=12, batch=20, rounds=7, trials=2, validate_every=12)  # fmt: skip
+
+
+def at(recipe, masks=None):
+    made = Experiment(recipe, PARTS)
+    theta0 = made.net.init(streams(0, [0], "init"))
+    masks = dense_masks(theta0) if masks is None else masks
+    return At(made.net, made.task, trec(length=10), made.rule, 5, theta0, masks, {}, streams(0, [0], "x", 5))
+
+
+def half(recipe):
+    """Where a run at half of the weights stands."""
+    where = at(recipe)
+    masks = where.masks
+    for _ in range(5):
+        masks = where.prune(where.theta0, masks)
+    return replace(where, masks=masks)
+
+
+def test_where_controls_start(small):
+    for start, same_masks in ((random_pretrained, False), (from_scratch, True), (shuffled, True)):
+        where = half(small)
+        values, masks = start(where)
+        assert (masks.flat == where.masks.flat).all() == same_masks
+        for name in where.theta0:
+            mask, there, here = masks[name], where.theta0[name], values[name]
+            assert mask.sum() == where.masks[name].sum() and not here[~mask].any()
+            if start is random_pretrained:
+                assert (here[mask] == there[mask]).all()
+            elif start is shuffled:
+                assert sorted(here[mask]) == sorted(there[mask])
+                assert (here[mask] == there[mask]).all() == (name not in where.prunable)
+            elif name.endswith(("W", "table")):
+                assert (here[mask] != there[mask]).all() and abs(here[mask]).max() < 0.1
+            else:
+                assert (here == name.endswith("scale")).all()
+
+
+def test_a_ticket_is_carried_to_another_task(small):
+    where = half(small)
+    rows = carried(where, small)
+    assert [(row["task"], row["masks"]) for row in rows] == [("trec", "ticket"), ("trec", "random")]
+    again = half(small)
+    seed = int(again.rngs[0].integers(2**31))
+    theta0 = again.net.init(Place(seed).rngs("init"))
+    for row, masks in zip(rows, (again.masks, scattered(again)), strict=True):
+        setting = Experiment(small, PARTS).setting("fast")
+        found = fit(again.net, CLASSIFY, rewind(theta0, masks), masks, again.data, setting, Place(seed))
+        assert row["acc"] == found["final_test_acc"][0]
+
+
+def test_a_tiny_experiment_end_to_end(small, tmp_path):
+    found = experiment(small, tmp_path / "run", trec(length=10))
+    assert found.title == "tiny on TREC"
+    points = {series: found.points(series) for series in found.series}
+    assert [point.round for point in points[TICKET]] == list(range(7))
+    for series in (RANDOM, SCRATCH, SHUFFLED):
+        assert [point.round for point in points[series]] == [3, 6]
+    total = sum(np.prod(s) for n, s in Encoder(Sizes(17, length=10, **tiny_bert.SIZES)).layout.items() if "W" in n)
+    layers, out = total, 8 * 6
+    for point in points[TICKET]:
+        kept = layers - point.round * round(0.1 * layers) + out
+        assert point.density == pytest.approx(kept / (layers + out))
+    file = np.load(tmp_path / "run/runs/winning_ticket-round06-trial0.npz", allow_pickle=False)
+    masks = unpack(file["masks"], at(small).theta0)
+    assert masks["out/W"].all() and masks["words/table"].all()
+    drawn = figures.draw(found, tmp_path / "figures", PAPER.plots)
+    assert {path.stem for path in drawn} == {"pretrained", "transfer"}
+    verdicts = {v.claim.id: v for v in judge(PAPER.claims, {"bert-trec": found})}
+    assert verdicts["bert-trec-to-sst2"].status == UNKNOWN and verdicts["bert-trec-late"].status == UNKNOWN
+    assert LIBRARY.plots(TREC) == PAPER.plots and merged(PAPER.parts, Parts())
+
+
+def test_the_demo_runs_from_end_to_end(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(LIBRARY.recipes, "bert-trec", small)
+    monkeypatch.setattr(costs, "announcement", lambda *_: "This takes no time.")
+    demo = runpy.run_path(str(Path(__file__).parents[1] / "demos/bert_trec.py"))
+    assert demo["main"](["--quick", "--jobs", "1", "--out", str(tmp_path / "demo")]) == 0
+    said = capsys.readouterr().out
+    assert "tiny on TREC" in said and "Words that matter" in said
+    assert (tmp_path / "demo/words.png").stat().st_size > 10_000
+    net, where = Experiment(small, PARTS).net, at(small)
+    question = where.data.test.inputs[-1]
+    words = question[question != 0]
+    found = demo["matters"](net, where.theta0, question, 2)
+    for i in range(1, len(words) - 1):
+        rest = net.predict(where.theta0, np.delete(words, i)[None, None])[0, 0]
+        whole = net.predict(where.theta0, words[None, None])[0, 0]
+        expected = (np.exp(whole) / np.exp(whole).sum() - np.exp(rest) / np.exp(rest).sum())[2]
+        assert found[i - 1] == pytest.approx(expected, abs=1e-5)
