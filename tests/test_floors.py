@@ -34,7 +34,7 @@ FLOORS = [
 ]
 THIRD_PARTY = {  # besides NumPy: who may import what, always inside a function
     "backend": {"cupy", "threadpoolctl"},
-    "datasets": {"pooch", "tqdm"},
+    "datasets": {"pooch", "tqdm", "PIL"},
     "experiments": {"joblib", "threadpoolctl", "distributed", "tqdm"},
     "export": {"onnx", "safetensors", "torch"},
     "report": {"matplotlib"},
