@@ -70,10 +70,11 @@ def _warmed_up(schedule: Schedule, warmup: int) -> Schedule:
     return linear_warmup(schedule, warmup) if warmup else schedule
 
 
-_NETS = ("lenet_300_100", "lenet_5", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
+_NETS = ("lenet_300_100", "lenet_5", "mlp", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
+_DATA = ("mnist", "fashion_mnist", "cifar10", "cifar100", "arrays", "image_folder")
 BUILT_IN = Parts(
     nets={name: getattr(nets, name) for name in _NETS},
-    data={name: getattr(datasets, name) for name in ("mnist", "fashion_mnist", "cifar10", "cifar100")},
+    data={**{name: getattr(datasets, name) for name in _DATA}, "csv": datasets.csv_table},
     tasks={CLASSIFY.name: CLASSIFY},
     optimizers={"adam": Adam, "sgd": SGD},
     schedules={"constant": _constant, "step_drops": _step_drops},
@@ -149,7 +150,10 @@ class Experiment:
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
-    """Load the data from `folder`, or where they are found; their split is a function of the recipe's seed."""
+    """Load the data from `folder`, or where they are found; their split is a function of the recipe's seed.
+
+    The paths of data of one's own are taken from `folder`, or from the working directory.
+    """
     load = partial(known("data", recipe.data.name, parts.data), folder)
     return _made("data", recipe.data.having(seed=recipe.seed), {recipe.data.name: load}, (TypeError,))
 

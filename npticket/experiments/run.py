@@ -15,7 +15,7 @@ import numpy as np
 from npticket.datasets import Dataset, Shared
 from npticket.experiments import costs, machine, measured, tables, training
 from npticket.experiments.checkpoints import Checkpoints, beside
-from npticket.experiments.checks import check, check_data
+from npticket.experiments.checks import check, check_data, sized
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.directory import scratch
 from npticket.experiments.files import StoreError, read_json, read_manifest
@@ -45,8 +45,9 @@ def run(
     for a directory that holds something else or is in use or, if `strict`, has runs that were made on another machine,
     engine or library; RecipeError, DivergedError.
     """
-    means, experiment = means or Means(), Experiment(recipe, parts)
+    recipe, means = sized(recipe, parts, data), means or Means()
     check(recipe, parts)
+    experiment = Experiment(recipe, parts)
     check_data(experiment, data)  # before anything is written or trained
     if (Path(folder) / "results.csv").exists() and not (Path(folder) / "runs").exists():
         raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
