@@ -99,6 +99,15 @@ class Dataset:
         some = inputs[:: len(inputs) // SHOWN + 1], inputs.max(axis=0)[None], inputs.min(axis=0)[None]
         return self.floats(xp.concatenate(some), dtype)
 
+    def thinned(self, most: int) -> "Dataset":
+        """The same data with at most so many examples of each split, evenly spaced; with all if `most` is 0."""
+
+        def some(split: Split) -> Split:
+            n, xp = len(split), array_module(split.inputs)
+            return split.take(xp.arange(most) * n // most) if 0 < most < n else split
+
+        return self._each(some)
+
     def _each(self, change: Callable[[Split], Split]) -> "Dataset":
         return replace(self, train=change(self.train), validation=change(self.validation), test=change(self.test))
 

@@ -145,8 +145,8 @@ class Experiment:
         optimizer = self.optimizer(first_step, rate_at)
         test_at, train_at = length.test_at(recipe), [step for step in recipe.train_at if first_step < step <= steps]
         augment = known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
-        batch, every = recipe.batch, recipe.validate_every
-        return Setting(optimizer, steps, batch, every, first_step, test_at, train_at, augment, engine, threads)
+        looks = recipe.validate_every, first_step, test_at, train_at
+        return Setting(optimizer, steps, recipe.batch, *looks, augment, engine, threads, evaluated=recipe.evaluated)
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
