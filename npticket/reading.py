@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -25,7 +26,7 @@ KIND = rb"[<>|][iufU]\d{1,5}"
 FIELD = re.compile(rb"\('(\w+)', '(" + KIND + rb")'\)")
 NPY = re.compile(
     rb"\x93NUMPY\x01\x00(..)\{'descr': (?:'(" + KIND + rb")'|(\[(?:\('\w+', '" + KIND + rb"'\),? ?)+\])), "
-    rb"'fortran_order': False, "
+    rb"'fortran_order': (False|True), "
     rb"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\), \} *\n", re.DOTALL,
 )  # fmt: skip
 
@@ -123,11 +124,12 @@ def _array(name: str, data: bytes) -> np.ndarray:
     if header is None or header.end() != 10 + int.from_bytes(header[1], "little"):
         raise ValueError(f"{name} is not an array of numbers or texts: Python objects, for one, are never read")
     dtype = np.dtype(header[2].decode()) if header[2] else np.dtype(_fields(header[3]))
-    shape = tuple(int(size) for size in header[4].split(b",") if size.strip())
+    shape = tuple(int(size) for size in header[5].split(b",") if size.strip())
     expected, there = math.prod(shape) * dtype.itemsize, len(data) - header.end()
     if there != expected:
         raise ValueError(f"{name} announces {expected:,} bytes and holds {there:,}")
-    array = np.frombuffer(data, dtype, offset=header.end()).reshape(shape).copy()
+    order: Literal["C", "F"] = "F" if header[4] == b"True" else "C"
+    array = np.frombuffer(data, dtype, offset=header.end()).reshape(shape, order=order).copy()
     for column in [array[field] for field in dtype.names or ()] or [array]:
         if column.dtype.kind == "U" and not all(text.isprintable() for text in column.ravel().tolist()):
             raise ValueError(f"{name} has texts that cannot be printed")

@@ -59,6 +59,14 @@ def join_trials(parts: Sequence[Fit]) -> Fit:
     return Fit(end, best, parts[0].at_steps, curves, results, diverged)
 
 
+class DivergedError(ArithmeticError):
+    """The loss of training runs became NaN or infinite; `fit` says of which, and has what the others came to."""
+
+    def __init__(self, said: str, fit: Fit | None = None) -> None:
+        super().__init__(said)
+        self.fit = fit
+
+
 class Record:
     """What was measured of a run so far, and each trial's parameters at its lowest validation loss.
 

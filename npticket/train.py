@@ -19,7 +19,7 @@ from npticket.datasets import Augment, Dataset, Split, epoch_order
 from npticket.engine import plan
 from npticket.params import Params, check_masks
 from npticket.protocols import MakeOptimizer, Net
-from npticket.record import Fit, Record, join_trials, named
+from npticket.record import DivergedError, Fit, Record, join_trials, named
 from npticket.streams import Place, TrainingStep
 from npticket.task import Measured, Predict, Task, misfit
 
@@ -27,12 +27,8 @@ CHUNK = 500  # examples evaluated at a time, at most
 NUMBERS = 3 << 17  # inputs that these have, at most: then they stay in the cache, and a convolutional net's maps small
 
 
-class DivergedError(ArithmeticError):
-    """The loss of training runs became NaN or infinite; `fit` says of which, and has what the others came to."""
-
-    def __init__(self, said: str, fit: Fit | None = None) -> None:
-        super().__init__(said)
-        self.fit = fit
+def _nobody(step: int) -> None:
+    """Who watches if nobody does."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,9 @@ class Setting:
     batches are dropped. `augment` draws how an epoch's inputs are changed, e.g. `FlipAndCrop.draw`. `engine` "plain"
     calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says. `checkpoints`
     opens that of a run, which then goes on where it was interrupted, and ends bit for bit as it would have. With
-    `patience` a run ends after so many validations without a new minimum of the validation loss: see `Fit`.
+    `patience` a run ends after so many validations without a new minimum of the validation loss: see `Fit`. Of each
+    split at most `evaluated` examples are measured, or all (0), the same ones every time. `watch` is told the number of
+    each step after it.
     """
 
     optimizer: MakeOptimizer
@@ -61,6 +59,8 @@ class Setting:
     threads: int = 1
     checkpoints: OpenCheckpoint | None = None
     patience: int | None = None
+    evaluated: int = 0
+    watch: Callable[[int], object] = _nobody
 
     def __post_init__(self) -> None:
         for what in ("steps", "batch", "validate_every", "threads", *["patience"] * (self.patience is not None)):
@@ -128,7 +128,7 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     data = data.to(xp)
     shown = None if setting.augment else data.shown(dtype)  # else other inputs may be lit
     engine = plan(net, task, start, masks, setting.optimizer, setting.engine, shown, setting.threads)
-    seen = data.seen(engine.see)
+    some = (seen := data.seen(engine.see)).thinned(setting.evaluated)
     checkpoint = opened(setting.checkpoints, setting.optimizer, start, masks, place)
     first = resume(checkpoint, engine, record, setting.first_step)
     validations = set(record.at_steps)
@@ -145,22 +145,22 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
             since = to_host(xp.stack(record.losses))
             record.losses.clear()
             record.check("training", since, step + 1, place)
-            found = {"train_loss": since.mean(axis=0, dtype=np.float64), **look("val", seen.validation)}
+            found = {"train_loss": since.mean(axis=0, dtype=np.float64), **look("val", some.validation)}
             record.check("validation", found["val_loss"][None], step + 1, place)
-            record.add(engine, {**found, **(look("test", seen.test) if step + 1 in setting.test_at else {})})
+            record.add(engine, {**found, **(look("test", some.test) if step + 1 in setting.test_at else {})})
         if step + 1 in setting.train_at and step + 1 < setting.steps:
-            record.trained.append(look("train", seen.train))
+            record.trained.append(look("train", some.train))
+        setting.watch(step + 1)
         if record.is_over:
             break
         if step + 1 < setting.steps and not record.diverged:
             checkpoint.save(partial(snapshot, step + 1, engine, record))
-
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
-    tested = record.unknown("test") if record.out.all() else look("test", seen.test)
-    record.trained.append(record.unknown("train") if record.out.all() else look("train", seen.train))
+    tested = record.unknown("test") if record.out.all() else look("test", some.test)
+    record.trained.append(record.unknown("train") if record.out.all() else look("train", some.train))
     engine.write(record.best)
-    return record.fit(end, evaluate(task, engine.predict, seen, seen.test, dtype), tested)
+    return record.fit(end, evaluate(task, engine.predict, seen, some.test, dtype), tested)
 
 
 def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) -> Iterator[tuple[Array, Array]]:

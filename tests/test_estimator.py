@@ -60,7 +60,7 @@ def test_it_passes_the_checks_that_mlpclassifier_passes():
 
 def by_hand(rounds):
     """The rounds of the same search, written out with the parts of npticket."""
-    net, place, split = mlp(4, (12, 8), 3), Place(3), Split(X, y)
+    net, place, split = mlp((12, 8), (4,), 3), Place(3), Split(X, y)
     data = Dataset("iris", split, split, split, 3, "scikit-learn")
     setting = Setting(lambda masks: Adam(masks, lr=0.02), steps=30, batch=150, validate_every=1)
     theta0 = net.init(place.rngs("init"), np.float64)

@@ -123,7 +123,7 @@ def test_equal_weights_of_1_are_no_weights_bit_for_bit(dtype):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_training_with_weights_is_training_with_repeated_examples(engine):
     """All in one batch; and it is not what the examples without weights give."""
-    rng, net = np.random.default_rng(0), mlp(5, (8, 6), 3)
+    rng, net = np.random.default_rng(0), mlp((8, 6), (5,), 3)
     x, labels, weights = rng.normal(size=(12, 5)), rng.integers(0, 3, 12), rng.integers(1, 4, 12)
     theta = net.init(streams(0, range(2), "init"), np.float64)
 

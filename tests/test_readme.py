@@ -1,6 +1,7 @@
 """The README does what it says: its Python runs, its commands and paths exist."""
 
 import configparser
+import json
 import os
 import re
 import runpy
@@ -9,7 +10,10 @@ import sys
 from pathlib import Path
 
 from npticket import cli
-from npticket.papers import LIBRARY
+from npticket.experiments.checks import check
+from npticket.experiments.recipe import from_json, to_json
+from npticket.papers import LIBRARY, PARTS
+from npticket.papers.lottery_ticket.recipes import LENET
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -22,10 +26,16 @@ def blocks(language):
 def test_two_commands_come_first_and_they_name_what_exists():
     install_and_run, install_and_test = (block.strip() for block in blocks("sh")[:2])
     assert install_and_run.endswith("&& python demos/lenet_mnist.py")
-    assert install_and_test.endswith("&& python -m pytest")
+    assert install_and_test.endswith("&& python -m pytest -n 2 --dist loadfile")
     assert (ROOT / "demos" / "lenet_mnist.py").exists()
     setup = (ROOT / "setup.cfg").read_text()
     assert all(f"\n{extra} =" in setup for extra in re.findall(r"\[(\w+)\]\"", README))
+
+
+def test_the_demo_promises_the_same_time():
+    demo = (ROOT / "demos" / "lenet_mnist.py").read_text().partition('"""')[2].partition('"""')[0]
+    for time in ("2 to 3 minutes on two cores", "15 seconds", "the paper's setting"):
+        assert time in " ".join(README.split()) and time in demo
 
 
 def test_all_packages_are_installed():
@@ -49,6 +59,14 @@ def test_the_npticket_commands_are_understood():
     for program, *arguments in lines:
         assert program == "npticket"
         assert cli.parser().parse_args(arguments).command
+
+
+def test_what_is_said_of_data_in_a_recipe_can_be_read():
+    (block,) = blocks("json")
+    recipe = from_json(to_json(LENET) | json.loads(f"{{{block}}}"))
+    check(recipe, PARTS)
+    said = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
+    assert said == {"arrays", "csv", "image_folder"} and said <= set(PARTS.data)
 
 
 def test_python_snippets_run(tmp_path):

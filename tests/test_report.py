@@ -120,8 +120,8 @@ def test_the_verdict_at_the_end_counts_accuracy_alone():
 def test_rows_align_with_the_header():
     found = outcome()
     line, names = row(found, BOTH, 1), header(found, BOTH).splitlines()
-    assert names[0].split() == ["weights", "winning", "ticket", "random", "reinit"]
-    assert len(line) == len(names[1])
+    assert names[0].split() == ["winning", "ticket", "random", "reinit"]
+    assert len(line) == len(names[1]) == 100
     assert line.split() == [
         "1", "50.0", "%", "2,100", "(2,000-2,200)", "98.15", "(98.10-98.20)",
         "4,200", "(4,200-4,200)", "97.90", "(97.90-97.90)",
@@ -131,9 +131,20 @@ def test_rows_align_with_the_header():
 
 def test_rows_at_fixed_steps_align_with_their_header():
     found = outcome(curves=CURVES, test_at=(10, 30))
-    line, names = row(found, BOTH, 1), header(found, BOTH).splitlines()[1]
+    line, (above, _, names) = row(found, BOTH, 1), header(found, BOTH).splitlines()
     assert line.split() == ["1", "50.0", "%", "61.00", "81.00", "51.00", "71.00"]
-    assert names[: len(line)].endswith(" 30") and names.endswith("test acc. (%) after these steps")
+    assert len(names) == len(line) and names.endswith(" 30") and above == "test acc. (%) after these steps"
+
+
+def test_tables_are_as_wide_as_a_hundred_characters_or_the_terminal(monkeypatch):
+    long = [row | {"early_stop_step": 10 * row["early_stop_step"], "steps": 50_000} for row in RESULTS]
+    for wide, is_whole in ((80, False), (120, True)):
+        monkeypatch.setenv("COLUMNS", str(wide))
+        found = outcome(long, steps=50_000)
+        lines = [*header(found, BOTH).splitlines(), row(found, BOTH, 1)]
+        assert len(lines[1]) == len(lines[2]) and len(lines[1]) <= max(wide, 100)
+        assert ("(20,000-22,000)" in lines[2]) == is_whole and "21,000" in lines[2]
+        assert max(map(len, tables(found).splitlines())) <= max(wide, 100) and "(20,000-22,000)" in tables(found)
 
 
 def test_the_tables_of_an_outcome_have_every_series_and_its_note():

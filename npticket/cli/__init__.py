@@ -2,61 +2,73 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from npticket import __version__
 from npticket.cli.commands import draw, list_recipes, run_recipe, show, verify
 from npticket.cli.edge import EXIT_CODES, prepare_streams, status_of
 from npticket.cli.publication import publish
 from npticket.cli.reporting import report
 from npticket.cli.ways_out import add_export
 from npticket.engine import ENGINES
+from npticket.experiments.series import REWIND_POINT
 from npticket.papers import LIBRARY
 from npticket.report.paper import Library
+from npticket.report.tables import NARROW
 
 ABOUT = (
     "The experiments of the lottery ticket papers (Frankle & Carbin, ICLR 2019, and what came after) on your own "
     "machine."
 )
-RUN = (
+STOPPED = "\nStopped. Finished runs are kept: the same command goes on from them."
+RUN = textwrap.fill(
     "Run an experiment or a sweep. The same command again goes on from the runs that are finished, and so does one "
-    "that asks for more trials, rounds or series."
-)
+    "that asks for more trials, rounds or series.", NARROW,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
     """Run one command on the recipes and claims of a library; return the exit status."""
     prepare_streams()
-    args, text = parser().parse_args(argv), "\nStopped. Finished runs are kept: the same command goes on from them."
-    return status_of(lambda: args.command(args, library), lambda: print(text, file=sys.stderr))
+    given = joined(sys.argv[1:] if argv is None else argv)
+    if not given:
+        parser(library).print_help()
+        return 0
+    args = parser(library).parse_args(given)
+    return status_of(lambda: args.command(args, library), lambda: print(STOPPED, file=sys.stderr))
 
 
-def parser() -> argparse.ArgumentParser:
+def joined(argv: Sequence[str]) -> list[str]:
+    """The arguments, with those of `--series a, b` as one: a shell makes two of them."""
+    found: list[str] = []
+    for argument in argv:
+        if len(found) > 1 and found[-2] == "--series" and found[-1].endswith(","):
+            found[-1] += argument
+        else:
+            found.append(argument)
+    return found
+
+
+def names(library: Library) -> str:
+    """What a recipe, and --series, can name, as a text below the help."""
+    parts = library.parts
+    kinds = {"series": parts.series, "networks (a recipe's net)": parts.nets, "data": parts.data}
+    texts = (f"{kind}: {', '.join(sorted(set(known) - {REWIND_POINT}))}" for kind, known in kinds.items())
+    return "\n\n".join(textwrap.fill(text, NARROW, subsequent_indent="  ", break_on_hyphens=False) for text in texts)
+
+
+def parser(library: Library = LIBRARY) -> argparse.ArgumentParser:
     """What the command understands."""
     layout = argparse.RawDescriptionHelpFormatter
     whole = argparse.ArgumentParser(prog="npticket", description=ABOUT, epilog=EXIT_CODES, formatter_class=layout)
+    whole.add_argument("--version", action="version", version=f"npticket {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser("list", help="what can be run, with its source and its cost here")
     add.add_argument("--measure", action="store_true", help="time what was not timed here before, on its data: minutes")
     add.set_defaults(command=list_recipes)
-    add = commands.add_parser("run", help="run an experiment, or go on with it", description=RUN)
-    add.set_defaults(command=run_recipe)
-    add.add_argument("recipe", metavar="RECIPE", help="as `npticket list` calls it, recipe.json, or a DIR to go on in")
-    add.add_argument("--out", type=Path, help="directory of the results (runs/RECIPE)")
-    add.add_argument("--trials", type=int, help="networks per series")
-    add.add_argument("--rounds", type=int, help="trainings per trial; the first is the dense network")
-    add.add_argument("--steps", type=int, help="optimizer steps per training; schedules shrink in proportion")
-    add.add_argument("--patience", type=int, metavar="N", help="end a run after N validations without a new minimum")
-    add.add_argument("--series", help="what to train, by commas: winning_ticket,random_reinit ...")
-    add.add_argument("--seed", type=int, help="the same seed gives the same tickets")
-    add.add_argument("--jobs", type=int, help="processes on this machine (the number of cores)")
-    add.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", help="(%(default)s)")
-    add.add_argument("--engine", choices=ENGINES, default="fast", help="what runs the network (%(default)s)")
-    add.add_argument("--lock-step", action="store_true", help="train all runs of a round at once, in one process")
-    add.add_argument("--keep-weights", action="store_true", help="keep trained weights, for `npticket export`")
-    add.add_argument("--strict", action="store_true", help="refuse a directory whose runs another machine made")
-    add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
-    add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a trusted dask cluster: tcp://host:8786")
+    _add_run(commands, library)
     for name, command, text in (
         ("show", show, "print the tables of an experiment"),
         ("figures", draw, "draw its figures, PNG and SVG, into DIR/figures"),
@@ -70,3 +82,27 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("goal", type=Path, metavar="GOAL", help="where it is kept; of a page, the marked parts change")
     add_export(commands)
     return whole
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", library: Library) -> None:
+    add = commands.add_parser(
+        "run", help="run an experiment, or go on with it", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add.description, add.epilog = RUN, names(library)
+    add.set_defaults(command=run_recipe)
+    add.add_argument("recipe", metavar="RECIPE", help="as `npticket list` calls it, recipe.json, or a DIR to go on in")
+    add.add_argument("--out", type=Path, help="directory of the results (runs/RECIPE)")
+    add.add_argument("--trials", type=int, help="networks per series")
+    add.add_argument("--rounds", type=int, help="trainings per trial; the first is the dense network")
+    add.add_argument("--steps", type=int, help="optimizer steps per training; schedules and evaluation shrink with it")
+    add.add_argument("--patience", type=int, metavar="N", help="end a run after N validations without a new minimum")
+    add.add_argument("--series", help="what to train, by commas: winning_ticket,random_reinit; all are named below")
+    add.add_argument("--seed", type=int, help="the same seed gives the same tickets")
+    add.add_argument("--jobs", type=int, help="processes on this machine (the number of cores)")
+    add.add_argument("--backend", choices=("numpy", "cupy"), default="numpy", help="(%(default)s)")
+    add.add_argument("--engine", choices=ENGINES, default="fast", help="what runs the network (%(default)s)")
+    add.add_argument("--lock-step", action="store_true", help="train all runs of a round at once, in one process")
+    add.add_argument("--keep-weights", action="store_true", help="keep trained weights, for `npticket export`")
+    add.add_argument("--strict", action="store_true", help="refuse a directory whose runs another machine made")
+    add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
+    add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a trusted dask cluster: tcp://host:8786")

@@ -11,8 +11,10 @@ from npticket.experiments import costs, files, machine, progress
 from npticket.experiments.bounds import MOST, MOST_JOBS, wrong_name, wrong_size
 from npticket.experiments.checks import check
 from npticket.experiments.directory import check_ours
+from npticket.experiments.evaluation import affordable
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.planning import planned, trained
+from npticket.experiments.progress import counted
 from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
 from npticket.experiments.run import Means, outcome, read_recipe, run
 from npticket.experiments.tables import Outcome
@@ -24,17 +26,17 @@ from npticket.report.paper import Library
 from npticket.train import DivergedError
 
 FLAGS = ("trials", "rounds", "seed", "patience")  # called like what they change
-LINE = 120  # characters of a terminal
+FEW = ": in so few steps all of them would take longer than training"
 
 
 def list_recipes(args: Namespace, library: Library) -> int:
     """Print all recipes and sweeps of each paper, a line each, with their costs as far as these are known."""
     jobs, unknown = default_jobs(), False
     wide = max(len(name) for name in (*library.recipes, *library.sweeps))
-    room = 68 - wide  # for sources, in LINE characters with all else
-    print(f"{'name':{wide}} {'in the paper':{room}} {'network':8} {'trials x rounds x steps':>23} {'runs':>6}  cost")
+    room = (line := tables.width()) - 52 - wide  # for sources
+    print(f"{'name':{wide}} {'in the paper':{room}} {'network':7} {'trials x rounds x steps':>23} {'runs':>6}  cost")
     for paper in library.papers:
-        print(f"\n{textwrap.fill(paper.citation, LINE)}")
+        print(f"\n{textwrap.fill(paper.citation, line)}")
         singles = [(recipe.name, recipe.source, [recipe]) for recipe in paper.recipes.values()]
         sweeps = [(sweep.name, sweep.source, list(sweep.recipes.values())) for sweep in paper.sweeps.values()]
         for name, source, recipes in singles + sweeps:
@@ -46,10 +48,10 @@ def list_recipes(args: Namespace, library: Library) -> int:
             cost = "" if None in seconds else progress.words(sum(filter(None, seconds)))
             unknown |= not cost
             source, net = textwrap.shorten(source, room, placeholder=" ..."), textwrap.shorten(net, 13, placeholder="")
-            print(f"{name:{wide}} {source:{room}} {net:13} {size:>18} {count:6,}  {cost}".rstrip(), flush=True)
-    print(f"\nCosts are with {jobs} processes.")
+            print(f"{name:{wide}} {source:{room}} {net:13} {size:>17} {count:6,}  {cost}".rstrip(), flush=True)
+    print(f"\nCosts are with {counted(jobs, 'process', 'processes')}.")
     if unknown:
-        print("Where no cost is shown, none was measured here: `npticket run` does so as it begins, --measure for all.")
+        print("Where none is shown, none was measured here: `npticket run` does so as it begins, --measure for all.")
     return 0
 
 
@@ -76,10 +78,13 @@ def run_recipe(args: Namespace, library: Library) -> int:
     for name, recipe in chosen.items():
         if before is None or data is None or (before.data, before.seed) != (recipe.data, recipe.seed):
             data = load_data(recipe, parts, args.data)
-        before, out = recipe, folder / name if len(chosen) > 1 else folder
-        count, most = len(trained(planned(recipe, parts.series))), "at most " * (recipe.patience is not None)
-        runs = f"{count} runs of {most}{recipe.steps:,} steps"
-        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {runs}")
+        before, recipe = recipe, affordable(recipe, data) if args.steps is not None else recipe
+        out, runs = folder / name if len(chosen) > 1 else folder, len(trained(planned(recipe, parts.series)))
+        most = "at most " * (recipe.patience is not None)
+        size = f"{counted(runs, 'run')} of {most}{counted(recipe.steps, 'step')}"
+        print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {size}")
+        if recipe.evaluated:
+            print(f"Of each split at most {counted(recipe.evaluated, 'example')} are evaluated{FEW}.")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         try:
@@ -110,7 +115,7 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
         raise RecipeError(f"there is no recipe {shown(name)}: {hint}")
     changes = {what: getattr(args, what) for what in FLAGS if getattr(args, what) is not None}
     if args.series is not None:
-        changes["series"] = tuple(args.series.split(","))
+        changes["series"] = tuple(name.strip() for name in args.series.split(","))
     if args.steps is not None and (wrong := wrong_size("--steps", args.steps, MOST["steps"])):
         raise RecipeError(wrong)
     for key, recipe in chosen.items():

@@ -13,7 +13,7 @@ from npticket.engine import ENGINES
 from npticket.experiments import directory, machine, store, training, workers
 from npticket.experiments.bounds import MOST, MOST_JOBS, MOST_SEED, wrong_size
 from npticket.experiments.parts import Experiment, load_data
-from npticket.experiments.progress import Progress
+from npticket.experiments.progress import Progress, counted
 from npticket.experiments.recipe import Recipe, scaled
 from npticket.experiments.run import outcome
 from npticket.experiments.series import Key
@@ -73,7 +73,8 @@ class Journal:
         self.store = store.Store(args.out, experiment, described)
         self.progress = Progress(len(recipe.series) * recipe.trials * recipe.rounds)
         print(f"{net.name} on {data.name}{f' ({data.caveat})' * bool(data.caveat)} from {data.source}")
-        print(f"{recipe.trials} trials, {recipe.rounds} rounds, {recipe.steps:,} steps each, seed {recipe.seed}")
+        sizes = (counted(getattr(recipe, f"{what}s"), what) for what in ("trial", "round", "step"))
+        print(f"{', '.join(sizes)} each, seed {recipe.seed}")
         print(machine.blas_hint(), end="")
         if moved:
             print(f"Earlier results moved to {moved}")

@@ -154,7 +154,8 @@ def _flags(outcome: Outcome, library: Library) -> str | None:
     if given is None:
         return None
     changes = {name: getattr(recipe, name) for name in ("rounds", "trials", "series", "seed", "patience")}
-    if in_full(replace(scaled(given, recipe.steps), **changes)) != in_full(recipe):
+    same = replace(scaled(given, recipe.steps), evaluated=recipe.evaluated, **changes)
+    if in_full(same) != in_full(recipe):
         return None
     flags = {name: value for name, value in {"steps": recipe.steps, **changes}.items() if getattr(given, name) != value}
     machines = outcome.manifest["machines"]

@@ -7,13 +7,16 @@ from npticket.datasets.coco import read_coco
 from npticket.datasets.dataset import DataError, Dataset, Shared, Split
 from npticket.datasets.download import cache_folder
 from npticket.datasets.epoch import Augment, FlipAndCrop, epoch_order
+from npticket.datasets.images import image_folder
 from npticket.datasets.mnist import fashion_mnist, mnist
+from npticket.datasets.own import arrays
 from npticket.datasets.scenes import digit_scenes
+from npticket.datasets.table import csv_table
 from npticket.datasets.texts import sst2, subj, trec
 from npticket.datasets.voc import read_voc
 
 __all__ = [
-    "Annotated", "Augment", "DataError", "Dataset", "FlipAndCrop", "Shared", "Split", "as_targets", "bccd",
-    "cache_folder", "cifar10", "cifar100", "digit_scenes", "epoch_order", "fashion_mnist", "mnist", "read_coco",
-    "read_voc", "sst2", "subj", "trec",
+    "Annotated", "Augment", "DataError", "Dataset", "FlipAndCrop", "Shared", "Split", "arrays", "as_targets", "bccd",
+    "cache_folder", "cifar10", "cifar100", "csv_table", "digit_scenes", "epoch_order", "fashion_mnist", "image_folder",
+    "mnist", "read_coco", "read_voc", "sst2", "subj", "trec",
 ]  # fmt: skip

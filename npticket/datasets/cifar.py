@@ -39,13 +39,23 @@ class _Format:
         return {name: count * record for name, count in counts.items()}
 
     @property
+    def pickled(self) -> str:
+        """The folder with the same data for Python, as torchvision has it."""
+        return self.inside.replace("binary", "python").replace("-bin", "-py")
+
+    @property
     def archive(self) -> str:
         return f"{self.slug}-binary.tar.gz"
 
     def missing(self, folder: Path) -> str:
         """What `folder` lacks, or nothing: it needs the archive or all members."""
-        complete = (folder / self.archive).is_file() or self.unpacked(folder)
-        return "" if complete else f"{self.archive}, or {', '.join(self.members)}"
+        if (folder / self.archive).is_file() or self.unpacked(folder):
+            return ""
+        lacking = f"{self.archive}, or {', '.join(self.members)}"
+        there = (path for path in (folder / self.pickled, folder / f"{self.slug}-python.tar.gz") if path.exists())
+        if pickled := next(there, None):
+            lacking += f". {pickled.name} is never read: loading a pickle, as it holds, runs whatever is in it"
+        return lacking
 
     def unpacked(self, folder: Path) -> Path | None:
         """Where the unpacked members are: in `folder` or in its subfolder named as in the archive."""

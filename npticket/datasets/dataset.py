@@ -1,6 +1,7 @@
 """A dataset as three splits of uint8 images, floats only once a batch is made, or of words; processes can share it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,10 +24,18 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """Examples: inputs (N, ...), images as uint8, words as uint16; targets (N, ...), classes as integers (N,)"""
+    """Examples: inputs (N, ...), images as uint8, words as uint16; targets (N, ...), classes as integers (N,)
+
+    Lists, data frames, tensors and files mapped into memory become arrays, without a copy where that is possible.
+    DataError for what has no number in each place, as masked arrays.
+    """
 
     inputs: Array
     targets: Array
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "targets"):
+            object.__setattr__(self, name, _array(name, getattr(self, name)))
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -94,6 +103,15 @@ class Dataset:
         some = inputs[:: len(inputs) // SHOWN + 1], inputs.max(axis=0)[None], inputs.min(axis=0)[None]
         return self.floats(xp.concatenate(some), dtype)
 
+    def thinned(self, most: int) -> "Dataset":
+        """The same data with at most so many examples of each split, evenly spaced; with all if `most` is 0."""
+
+        def some(split: Split) -> Split:
+            n, xp = len(split), array_module(split.inputs)
+            return split.take(xp.arange(most) * n // most) if 0 < most < n else split
+
+        return self._each(some)
+
     def _each(self, change: Callable[[Split], Split]) -> "Dataset":
         return replace(self, train=change(self.train), validation=change(self.validation), test=change(self.test))
 
@@ -105,6 +123,23 @@ def split_off(data: Split, count: int, seed: int) -> tuple[Split, Split]:
     chosen = np.zeros(len(data), bool)
     chosen[stream(seed, 0, "split").permutation(len(data))[:count]] = True
     return data.take(~chosen), data.take(chosen)
+
+
+def _array(name: str, values: Array) -> Array:
+    """An array of numbers from what is like one; arrays are returned as they are."""
+    with suppress(TypeError):
+        array_module(values)
+        return values
+    if isinstance(values, np.ma.MaskedArray):
+        raise DataError(f"the {name} are a masked array, and a network needs a number in each place: fill it "
+                        "(a.filled(...)), or leave the masked examples out")  # fmt: skip
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # uneven lists; tensors elsewhere than in the main memory
+        raise DataError(f"the {name} are no array, and cannot be made one: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"the {name} are {type(values).__name__} of {array.dtype}, expected an array of numbers")
+    return array
 
 
 def _check(what: str, split: Split, classes: int | None) -> None:
@@ -124,7 +159,8 @@ def _check(what: str, split: Split, classes: int | None) -> None:
         if not xp.isfinite(inputs).all():
             raise DataError(f"{what}: there are images with NaN or infinite pixels")
     elif inputs.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{what}: images are {inputs.dtype}, expected uint8 or floats (or numbers of words in uint16)")
+        raise DataError(f"{what}: images are {inputs.dtype}, expected uint8 or floating point: take .astype(np.uint8) "
+                        "of pixels from 0 to 255, .astype(np.float32) of other numbers, uint16 of words")  # fmt: skip
 
 
 class Shared:

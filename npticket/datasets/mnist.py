@@ -7,6 +7,7 @@ format: two zero bytes, type 0x08, number of axes, big-endian sizes, then the by
 import hashlib
 import math
 from contextlib import suppress
+from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -36,6 +37,7 @@ GZIPPED = {  # SHA-256 of TRAIN and TEST, gzipped as the mirrors have them (Tens
                       "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
                       "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
 }  # fmt: skip
+TORCHVISIONS = {"MNIST": "MNIST/raw", "Fashion-MNIST": "FashionMNIST/raw"}  # where torchvision puts the files
 CONTENTS = {  # and of what is in them
     "MNIST": ("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
               "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -49,7 +51,8 @@ def mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
 
     Looks in `folder`; else in $NPTICKET_DATA; else in the user's cache folder; else downloads into it; and only if
     no mirror can be reached, takes the 5,000 images that come with the package (3,500 / 500 / 1,000), which the
-    dataset's `caveat` then says. A folder may hold the four IDX files, raw or .gz, or a subfolder "mnist" with them.
+    dataset's `caveat` then says. A folder may hold the four IDX files, raw or .gz, a dot or a hyphen before their
+    "idx", or a subfolder "mnist" with them, or "MNIST/raw", as torchvision has it.
     """
     try:
         return _load("MNIST", folder, seed)
@@ -68,18 +71,25 @@ def fashion_mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
 
 def _file(folder: Path, stem: str) -> Path:
     """The file, raw or gzipped; if there is neither, the name that it would have."""
-    gzipped = folder / f"{stem}.gz"
-    return gzipped if gzipped.is_file() and not (folder / stem).is_file() else folder / stem
+    names = (stem, stem.replace("-idx", ".idx"))
+    candidates = [folder / f"{name}{ending}" for ending in ("", ".gz") for name in names]
+    return next(filter(Path.is_file, candidates), candidates[0])
 
 
-def _missing(folder: Path) -> str:
-    missing = [stem for stem in TRAIN + TEST if not _file(folder, stem).is_file()]
-    return f"{', '.join(missing)} (raw or .gz)" if missing else ""
+def _lacking(folder: Path) -> list[str]:
+    return [stem for stem in TRAIN + TEST if not _file(folder, stem).is_file()]
+
+
+def _missing(name: str, folder: Path) -> str:
+    """What `folder` lacks, or nothing: it needs all files, itself or in torchvision's subfolder."""
+    lacking = _lacking(folder)
+    return f"{', '.join(lacking)} (raw or .gz)" if lacking and _lacking(folder / TORCHVISIONS[name]) else ""
 
 
 def _load(name: str, folder: str | Path | None, seed: int) -> Dataset:
     files = {f"{stem}.gz": f"sha256:{known}" for stem, known in zip(TRAIN + TEST, GZIPPED[name], strict=True)}
-    found, source = find(name.lower(), folder, _missing, files, MIRRORS[name])
+    found, source = find(name.lower(), folder, partial(_missing, name), files, MIRRORS[name])
+    found = found / TORCHVISIONS[name] if _lacking(found) else found
     shapes, contents = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,)), CONTENTS.get(name, ("",) * 4)
     arrays, others = [], 0
     for stem, shape, content in zip(TRAIN + TEST, shapes, contents, strict=True):

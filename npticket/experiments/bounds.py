@@ -7,6 +7,7 @@ from npticket.backend import Json
 from npticket.reading import shown
 
 MOST = {"batch": 1_000_000, "steps": 100_000_000, "rounds": 1_000, "trials": 1_000, "validate_every": 100_000_000}
+MOST_EXAMPLES = 1_000_000_000  # of a split
 MOST_RUNS, MOST_VALIDATIONS, MOST_JOBS, MOST_SEED = 100_000, 100_000, 1_000, 2**63 - 1
 MOST_PARAMETERS = 1_000_000_000  # of a network
 LARGEST = 1e38  # in float32

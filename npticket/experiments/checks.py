@@ -1,6 +1,7 @@
 """What of a recipe can be known to be wrong before anything is written or trained."""
 
 import math
+from dataclasses import replace
 
 from npticket.datasets import Dataset
 from npticket.experiments.bounds import MOST_PARAMETERS
@@ -8,6 +9,7 @@ from npticket.experiments.parts import Experiment, Parts, known
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, RecipeError
 from npticket.experiments.series import Key, Run
+from npticket.nets.net import sizes
 from npticket.params import Params
 from npticket.reading import shown
 from npticket.streams import Place
@@ -36,6 +38,18 @@ def check(recipe: Recipe, parts: Parts) -> None:
         experiment.setting("fast").optimizer(layout)
     except (TypeError, ValueError) as error:
         raise RecipeError(str(error)) from error
+
+
+def sized(recipe: Recipe, parts: Parts, data: Dataset) -> Recipe:
+    """Return the recipe with the shapes of the data as options of a network that does not fit them and takes such.
+
+    What the recipe says itself stays. All that is written holds the sizes, and can be read without the data.
+    """
+    experiment, make = Experiment(recipe, parts), known("net", recipe.net.name, parts.nets)
+    if not misfit(experiment.net, experiment.task, data):
+        return recipe
+    found = sizes(make, data.train.inputs.shape[1:], experiment.task.output_shape(data))
+    return replace(recipe, net=recipe.net.having(**{**found, **recipe.net.options}))
 
 
 def check_data(experiment: Experiment, data: Dataset) -> None:

@@ -18,9 +18,10 @@ from npticket import engine as engines
 from npticket.backend import Json
 from npticket.datasets import Dataset, Split, cache_folder
 from npticket.experiments import directory, files, machine
+from npticket.experiments.evaluation import examples
 from npticket.experiments.parts import Experiment
-from npticket.experiments.planning import planned
-from npticket.experiments.progress import words
+from npticket.experiments.planning import planned, steps_of
+from npticket.experiments.progress import counted, words
 from npticket.experiments.recipe import in_full
 from npticket.experiments.series import Key, Length, Measure, Run
 from npticket.experiments.workers import threads_each
@@ -73,10 +74,8 @@ def seconds(
             return 0.0
         levels = np.arange(len(found))
         cost = Cost(*(np.interp(run.round * per_round, levels, column) for column in zip(*found, strict=True)))
-        steps = (run.steps or recipe.steps) - run.first_step
-        times = len(recipe.train_at) + 1, steps // recipe.validate_every, len(recipe.test_at) + 2
-        looked_at = sum(size * often for size, often in zip(sizes, times, strict=True))
-        return cost.once + steps * cost.step + looked_at * cost.example
+        steps = steps_of(recipe, run)
+        return cost.once + steps * cost.step + examples(recipe, steps, sizes) * cost.example
 
     left = runs if missing is None else missing
     return _together(runs, {key: taken(run) if key in left else 0.0 for key, run in runs.items()}, jobs)
@@ -88,7 +87,7 @@ def announcement(
     """Say how long all runs take, or those `missing`."""
     time = words(seconds(experiment, jobs, engine, data, missing) or 0)
     at_most = "at most " * (experiment.recipe.patience is not None)
-    return f"This takes {at_most}about {time} with {jobs} process{'es' * (jobs > 1)}."
+    return f"This takes {at_most}about {time} with {counted(jobs, 'process', 'processes')}."
 
 
 def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], jobs: int) -> float:
@@ -105,7 +104,8 @@ def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, dat
     recipe, place = experiment.recipe, Place()
     rates = {name: 1 - (1 - rate) ** rounds for name, rate in recipe.prune.options.get("rates", {}).items()}
     still = recipe.optimizer.having(lr=1e-9)
-    asked = replace(recipe, prune=recipe.prune.having(rates=rates), optimizer=still, test_at=(), train_at=())
+    asked = replace(recipe, prune=recipe.prune.having(rates=rates), optimizer=still)
+    asked = replace(asked, test_at=(), train_at=(), evaluated=0)
     experiment = Experiment(asked, experiment.parts)
     theta0 = experiment.net.init(place.rngs("init"))
     masks = experiment.rule.scope(theta0.like(abs(theta0.flat)), dense_masks(theta0))

@@ -87,11 +87,11 @@ def _warmed_up(schedule: Schedule, warmup: int) -> Schedule:
     return linear_warmup(schedule, warmup) if warmup else schedule
 
 
-_NETS = ("bert", "lenet_300_100", "lenet_5", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
-_DATA = ("mnist", "fashion_mnist", "cifar10", "cifar100", "trec", "sst2", "subj")
+_NETS = ("bert", "lenet_300_100", "lenet_5", "mlp", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
+_DATA = ("mnist", "fashion_mnist", "cifar10", "cifar100", "trec", "sst2", "subj", "arrays", "image_folder")
 BUILT_IN = Parts(
     nets={name: getattr(nets, name) for name in _NETS},
-    data={name: getattr(datasets, name) for name in _DATA},
+    data={**{name: getattr(datasets, name) for name in _DATA}, "csv": datasets.csv_table},
     tasks={CLASSIFY.name: CLASSIFY},
     optimizers={"adam": Adam, "adamw": AdamW, "clipped_adamw": clipped_adamw, "sgd": SGD},
     schedules={"constant": _constant, "step_drops": _step_drops, "linear_decay": _linear_decay},
@@ -135,9 +135,7 @@ class Experiment:
             raise RecipeError(f"prune's rates must be an object of numbers, got {shown(rates)}")
         for name, rate in rates.items():
             if not is_number(rate) or not 0 <= rate < 1:
-                raise RecipeError(
-                    f"prune's rates are fractions of the survivors in [0, 1), got {shown(rate)} for {name}"
-                )
+                raise RecipeError(f"prune's rates are fractions in [0, 1), got {shown(rate)} for {name}")
         try:
             return Rule(score, scope(rates, self.net))
         except ValueError as error:
@@ -165,12 +163,15 @@ class Experiment:
         optimizer = self.optimizer(first_step, rate_at)
         test_at, train_at = length.test_at(recipe), [step for step in recipe.train_at if first_step < step <= steps]
         augment = known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
-        looks = recipe.validate_every, first_step, test_at, train_at
-        return Setting(optimizer, steps, recipe.batch, *looks, augment, engine, threads, patience=patience)
+        looks = recipe.validate_every, first_step, test_at, train_at, augment, engine, threads
+        return Setting(optimizer, steps, recipe.batch, *looks, patience=patience, evaluated=recipe.evaluated)
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
-    """Load the data from `folder`, or where they are found; their split is a function of the recipe's seed."""
+    """Load the data from `folder`, or where they are found; their split is a function of the recipe's seed.
+
+    The paths of data of one's own are taken from `folder`, or from the working directory.
+    """
     load = partial(known("data", recipe.data.name, parts.data), folder)
     return _made("data", recipe.data.having(seed=recipe.seed), {recipe.data.name: load}, (TypeError,))
 

@@ -50,6 +50,11 @@ def trained(runs: Mapping[Key, Run | Measure]) -> list[Key]:
     return [key for key, run in runs.items() if isinstance(run, Run)]
 
 
+def steps_of(recipe: Recipe, run: Run | Measure) -> int:
+    """Return how many optimizer steps a run takes: none, if it is a measure."""
+    return (run.steps or recipe.steps) - run.first_step if isinstance(run, Run) else 0
+
+
 def taken_along(runs: Mapping[Key, Run | Measure]) -> dict[Key, set[str]]:
     """Return which arrays of each run others take along."""
     wanted: dict[Key, set[str]] = {key: set() for key in runs}

@@ -1,7 +1,13 @@
 """How far training runs are, in words and as a bar: on a terminal, silence elsewhere."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+
+EVERY = 0.5  # seconds from one look at the steps to the next
 
 
 def words(seconds: float) -> str:
@@ -18,28 +24,99 @@ def percent(density: float) -> str:
     return f"{100 * density:.{1 if density >= 0.01 else 2}f} %"
 
 
-class Progress(AbstractContextManager["Progress"]):
-    """Counts finished training runs on stderr with the time left; needs tqdm, and does without it."""
+def counted(count: int, what: str, many: str = "") -> str:
+    """Say how many there are: 1 run, 12 runs; `many` is the plural, if that is not `what` and an s."""
+    return f"{count:,} {what if count == 1 else many or what + 's'}"
 
-    def __init__(self, total: int, done: int = 0) -> None:
+
+class Progress(AbstractContextManager["Progress"]):
+    """Counts on stderr what is done of a total, of runs or of steps, with the time left; needs tqdm, or does nothing.
+
+    Between two calls it may `follow` what is counted elsewhere.
+    """
+
+    def __init__(self, total: int, done: int = 0, unit: str = "run") -> None:
+        self._done, self._over = done, threading.Event()
+        self._following: threading.Thread | None = None
         try:
             from tqdm import tqdm
         except ImportError:
             self._bar = None
         else:  # disable=None: quiet unless stderr is a terminal
-            self._bar = tqdm(total=total, initial=done, unit="run", disable=None, leave=False, file=sys.stderr)
+            shown = {"disable": None, "leave": False, "file": sys.stderr, "unit_scale": unit != "run"}
+            self._bar = tqdm(total=total, initial=done, unit=unit, smoothing=0.1, **shown)
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._following is not None:
+            self._following.join()
         if self._bar is not None:
             self._bar.close()
 
-    def advance(self, latest: str = "") -> None:
-        """One more run is done, with this result."""
+    @property
+    def is_shown(self) -> bool:
+        """Whether somebody sees it."""
+        return self._bar is not None and not self._bar.disable
+
+    def advance(self, latest: str = "", by: int = 1) -> None:
+        """So much more is done, with this result."""
+        self._done += by
         if self._bar is not None:
             self._bar.set_postfix_str(latest, refresh=False)
-            self._bar.update()
+            self._show(0)
+
+    def follow(self, more: Callable[[], int]) -> None:
+        """Show also what `more` says, in addition to what is done, every EVERY seconds from now on."""
+
+        def look() -> None:
+            while not self._over.wait(EVERY):
+                self._show(more())
+
+        if self.is_shown:
+            self._following = threading.Thread(target=look, daemon=True)
+            self._following.start()
+
+    def _show(self, more: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._done + more - self._bar.n)
 
     def say(self, text: str) -> None:
         """Print to stdout at once, above the bar if there is one."""
         with self._bar.external_write_mode() if self._bar is not None else nullcontext():
             print(text, flush=True)
+
+
+class Steps:
+    """How many steps the runs have taken that are in the middle of their training, by files in a folder, one each.
+
+    Workers write them now and then; they may be other processes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def watch(self, name: str, first: int, count: int) -> Callable[[int], None]:
+        """Return what is told of each step of `count` runs that train together, from their `first` on."""
+        path, next_time = self._folder / f"{name}.steps", 0.0
+
+        def note(step: int) -> None:
+            nonlocal next_time
+            if (now := time.monotonic()) >= next_time:
+                next_time = now + EVERY
+                with suppress(OSError):  # the folder goes when the experiment is stopped
+                    path.write_text(str((step - first) * count))
+
+        return note
+
+    def forget(self, name: str) -> None:
+        """These runs are through."""
+        with suppress(OSError):
+            (self._folder / f"{name}.steps").unlink(missing_ok=True)
+
+    def taken(self) -> int:
+        """Return how many steps there are, of all runs together."""
+        total = 0
+        for path in self._folder.glob("*.steps"):
+            with suppress(OSError, ValueError):  # gone, or just being written
+                total += int(path.read_text())
+        return total

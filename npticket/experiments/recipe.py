@@ -8,6 +8,7 @@ from typing import get_args, get_type_hints
 from npticket.backend import Json
 from npticket.experiments.bounds import (
     MOST,
+    MOST_EXAMPLES,
     MOST_RUNS,
     MOST_SEED,
     MOST_VALIDATIONS,
@@ -49,7 +50,7 @@ class Recipe:
 
     `optimizer` has the option lr, from which `schedule` starts; options of a schedule that are integers are steps.
     `prune` names a score; its options are scope ("layerwise", "globally", "globally, of all", "units layerwise", "units
-    globally") and rates, by patterns such as "conv*/W".
+    globally") and rates, by patterns such as "conv*/W". All examples of a split are measured, or `evaluated`.
     `rewind_step` is the step whose parameters survivors are reset to. Round 0 of the first series is the dense network.
     With `patience` a run ends after so many validations without a new minimum of the validation loss, and is pruned as
     it is there; one whose series says how many steps it takes, as to the rewind step, goes on to its end.
@@ -71,6 +72,7 @@ class Recipe:
     trials: int = 5
     seed: int = 0
     validate_every: int = 100
+    evaluated: int = 0
     test_at: tuple[int, ...] = ()
     train_at: tuple[int, ...] = ()
     rewind_step: int = 0
@@ -90,6 +92,7 @@ class Recipe:
         yield from (wrong_size(name, getattr(self, name), most) for name, most in MOST.items())
         yield wrong_size("seed", self.seed, MOST_SEED, 0)
         yield wrong_size("patience", self.patience, MOST_VALIDATIONS) if self.patience is not None else ""
+        yield wrong_size("evaluated", self.evaluated, MOST_EXAMPLES, 0)
         if not is_whole(self.rewind_step) or not 0 <= self.rewind_step < self.steps:
             yield f"rewind_step must lie between 0 and {self.steps - 1}, got {shown(self.rewind_step)}"
         for name in ("test_at", "train_at"):
@@ -135,7 +138,7 @@ def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
     if len(recipe.series) < len(paper.series):
         smaller.append(f"{len(recipe.series)} of {len(paper.series)} series")
     same = scaled(paper, recipe.steps)
-    free = {"name", "source", "rounds", "trials", "series", "seed", "train_at"}  # of the paper's own, or no matter
+    free = {"name", "source", "rounds", "trials", "series", "seed", "train_at", "evaluated"}  # its own, or said already
     other = [f.name for f in fields(Recipe) if f.name not in free and getattr(recipe, f.name) != getattr(same, f.name)]
     said = [("reduced: ", smaller), ("not the paper's: ", other)]
     return "; ".join(word + ", ".join(parts) for word, parts in said if parts)

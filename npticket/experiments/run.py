@@ -3,29 +3,27 @@
 Every run is a function of the recipe and its place, so the results do not depend on who trained what, or when.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from npticket.datasets import Dataset, Shared
-from npticket.experiments import costs, machine, measured, tables, training
+from npticket.experiments import machine, measured, saying, tables, training
 from npticket.experiments.agreement import check_tables
 from npticket.experiments.checkpoints import Checkpoints, beside
-from npticket.experiments.checks import check, check_data
+from npticket.experiments.checks import check, check_data, sized
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.directory import scratch
 from npticket.experiments.files import StoreError, read_json, read_manifest
 from npticket.experiments.parts import Experiment, Parts
-from npticket.experiments.planning import planned, trained
-from npticket.experiments.progress import Progress, percent
+from npticket.experiments.planning import planned, steps_of, trained
+from npticket.experiments.progress import Progress, Steps, counted
 from npticket.experiments.recipe import Recipe, from_json, reduced
-from npticket.experiments.schedule import Schedule
-from npticket.experiments.series import Key, Measure
+from npticket.experiments.schedule import Group, Schedule
+from npticket.experiments.series import Key
 from npticket.experiments.store import Store
 from npticket.experiments.training import Means
 from npticket.experiments.workers import Workers, threads_each
@@ -47,8 +45,9 @@ def run(
     for a directory that holds something else or is in use or, if `strict`, has runs that were made on another machine,
     engine or library; RecipeError, DivergedError.
     """
-    means, experiment = means or Means(), Experiment(recipe, parts)
+    recipe, means = sized(recipe, parts, data), means or Means()
     check(recipe, parts)
+    experiment = Experiment(recipe, parts)
     check_data(experiment, data)  # before anything is written or trained
     if (Path(folder) / "results.csv").exists() and not (Path(folder) / "runs").exists():
         raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
@@ -57,11 +56,13 @@ def run(
         store = stack.enter_context(Store(folder, experiment, described, strict))
         schedule = Schedule(experiment, store, means.keep_weights)
         if say:
-            print(_left(experiment, data, means, schedule), flush=True)
-        progress = stack.enter_context(Progress(len(schedule.runs), len(schedule.runs) - len(schedule.missing)))
+            print(saying.left(experiment, data, means, schedule), flush=True)
+        steps = {key: steps_of(recipe, run) for key, run in schedule.runs.items()}
+        finished = sum(count for key, count in steps.items() if key not in schedule.missing)
+        progress = stack.enter_context(Progress(sum(steps.values()), finished, "step"))
         checkpoints = beside(store.folder, recipe, described)
         stack.callback(lambda: checkpoints.close(is_finished=not schedule.missing))
-        _train(experiment, data, means, schedule, checkpoints, partial(_note, experiment, schedule, progress, say))
+        _train(experiment, data, means, schedule, checkpoints, progress, say)
         store.check_given()
         if schedule.failed:
             error, runs = next(iter(schedule.failed.values())), trained(schedule.runs)
@@ -76,25 +77,29 @@ def _train(
     means: Means,
     schedule: Schedule,
     checkpoints: Checkpoints,
-    note: Callable[[Key], None],
+    progress: Progress,
+    say: bool,
 ) -> None:
     """Work off the schedule with workers, and with new ones if they die."""
     jobs, scheduler = means.jobs, means.scheduler
     means = replace(means, threads=1 if scheduler else threads_each(jobs))
     light = replace(experiment, parts=replace(experiment.parts, series={}, published={}))
     with ExitStack() as stack:
-        sent: Dataset | Shared = data
-        if jobs > 1 and not scheduler:  # processes of this machine share one copy of the data
-            folder = stack.enter_context(scratch(schedule.store.folder))
-            with naming(folder):
-                sent = Shared(data, folder)
-        call, lost = partial(training.train_runs, light, sent, means, checkpoints=checkpoints), 0
+        sent, steps = (data, None) if scheduler else stack.enter_context(_shared(schedule, data, jobs, progress))
+        call, lost = partial(training.train_runs, light, sent, means, checkpoints=checkpoints, steps=steps), 0
+
+        def forget(group: Group) -> None:
+            checkpoints.remove(group)
+            if steps is not None:
+                steps.forget(group[0].file)
+
+        note = partial(saying.note, experiment, schedule, progress, say)
         lock_step = means.lock_step or means.array_module != "numpy"
         while schedule.missing:
             before = len(schedule.missing)
             try:
                 with Cluster(call, scheduler) if scheduler else Workers(call, jobs) as workers:
-                    schedule.work_off(workers, lock_step, note, checkpoints.remove)
+                    schedule.work_off(workers, lock_step, note, forget)
                     return
             except BrokenExecutor as error:  # a worker died; what it was doing is done again
                 lost = lost + 1 if len(schedule.missing) == before else 0
@@ -105,45 +110,23 @@ def _train(
                     ) from error
 
 
-def _left(experiment: Experiment, data: Dataset, means: Means, schedule: Schedule) -> str:
-    """Say what is left to train, with what it will not be alike and, where that is known, how long it takes."""
-    store = schedule.store
-    lines = []
-    if store.adopted:
-        lines.append(f"{len(store.adopted)} runs of an earlier version were checked, and bound to their place.")
-    if schedule.missing and store.difference:
-        lines.append(f"{store.difference}. The last digits may differ.")
-    return "\n".join([*lines, _work(experiment, data, means, schedule)])
-
-
-def _work(experiment: Experiment, data: Dataset, means: Means, schedule: Schedule) -> str:
-    total, missing = len(runs := trained(schedule.runs)), schedule.missing.intersection(runs)
-    if not missing:
-        measures = len(schedule.missing)
-        rest = f"{measures} measure{'s' * (measures > 1)} left to make" if measures else "nothing is left to do"
-        return f"All {total} runs are finished: {rest}."
-    again = sum(key in schedule.store for key in missing)
-    said = f"{len(missing)} of {total} runs are left"
-    said += f", {again} of them to be trained again, as they did not keep what is needed now." if again else "."
-    if means.scheduler or means.array_module != "numpy":
-        return said
-    return f"{said} {costs.announcement(experiment, means.jobs, means.engine, data, missing)}"
-
-
-def _note(experiment: Experiment, schedule: Schedule, progress: Progress, say: bool, key: Key) -> None:
-    """Show the latest result, and a line once all trials of a round are there; of measures, that they are."""
-    if isinstance(schedule.runs[key], Measure):
-        return progress.advance(f"{key.series}: round {key.round}")
-    measure, result = experiment.task.headline, schedule.store.result
-    latest = result(key)
-    column = f"early_stop_test_{measure.name}"
-    progress.advance(f"{key.series} {percent(latest['density'])}: {measure.text(latest[column])}")
-    trials = [key._replace(trial=trial) for trial in range(experiment.recipe.trials)]
-    if say and schedule.missing.isdisjoint(trials):
-        rows = [result(trial) for trial in trials]
-        stop, best = (np.mean([row[name] for row in rows]) for name in ("early_stop_step", column))
-        tested = f"test {measure.words} {measure.text(best)}"
-        progress.say(f"{key.series:20} {percent(latest['density']):>8}   early stop {stop:9,.0f}   {tested}")
+@contextmanager
+def _shared(
+    schedule: Schedule, data: Dataset, jobs: int, progress: Progress
+) -> Iterator[tuple[Dataset | Shared, Steps | None]]:
+    """What workers on this machine share by files: the data of several processes, steps where somebody watches."""
+    if jobs == 1 and not progress.is_shown:
+        yield data, None
+        return
+    with scratch(schedule.store.folder) as folder:
+        sent: Dataset | Shared = data
+        if jobs > 1:
+            with naming(folder):
+                sent = Shared(data, folder)
+        steps = Steps(folder) if progress.is_shown else None
+        if steps is not None:
+            progress.follow(steps.taken)
+        yield sent, steps
 
 
 def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
@@ -172,9 +155,11 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
         raise StoreError(f"{folder} has no finished run yet: run the same command again")
     trials = len({row["trial"] for row in results})
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
-    size = f"{trials} trial{'s' * (trials != 1)} of {'at most ' * bool(recipe.patience)}{recipe.steps:,} steps"
+    most = "at most " * bool(recipe.patience)
+    size = f"{counted(trials, 'trial')} of {most}{counted(recipe.steps, 'step')}"
+    few = f"at most {counted(recipe.evaluated, 'example')} of each split evaluated" if recipe.evaluated else ""
     patience = PATIENCE.format(recipe.patience) if recipe.patience else ""
-    said = size, patience, reduced(recipe, parts.published), tf32, _unfinished(recipe, parts, results)
+    said = size, few, patience, reduced(recipe, parts.published), tf32, _unfinished(recipe, parts, results)
     note = "; ".join(filter(None, said))
     return tables.Outcome(recipe, manifest, results, curves, title, note, task, parts.series, rows)
 
@@ -185,7 +170,7 @@ def _unfinished(recipe: Recipe, parts: Parts, results: Sequence[tables.Row]) -> 
         return ""
     runs = trained(planned(recipe, parts.series))
     there = len({_key(row) for row in results}.intersection(runs))
-    return f"unfinished: {there:,} of {len(runs):,} runs are there" if there < len(runs) else ""
+    return f"unfinished: {there:,} of {counted(len(runs), 'run')} are there" if there < len(runs) else ""
 
 
 def _key(row: tables.Row) -> Key:

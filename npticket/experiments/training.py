@@ -17,6 +17,7 @@ from npticket.experiments.checkpoints import Checkpoints
 from npticket.experiments.machine import MACHINE, this
 from npticket.experiments.measured import ROWS, as_array
 from npticket.experiments.parts import Experiment
+from npticket.experiments.progress import Steps
 from npticket.experiments.series import At, Key, Measure, Run, Start
 from npticket.experiments.tables import curves_measured, measured_columns
 from npticket.params import Params, pack, stack, unpack
@@ -64,6 +65,7 @@ def train_runs(
     means: Means,
     asked: Sequence[Asked],
     checkpoints: Checkpoints | None = None,
+    steps: Steps | None = None,
 ) -> list[dict[str, np.ndarray] | DivergedError]:
     """Train runs of the same round, order and length in lock-step, or make a measure; return what the store keeps.
 
@@ -82,6 +84,8 @@ def train_runs(
     setting = experiment.setting(means.engine, means.threads, run.length)
     if checkpoints is not None:
         setting = replace(setting, checkpoints=checkpoints.of([one.key for one in asked], run.length))
+    if steps is not None:
+        setting = replace(setting, watch=steps.watch(asked[0].key.file, setting.first_step, len(asked)))
     gemm.chosen.clear()
     try:
         result = fit(experiment.net, experiment.task, there, under, data, setting, place)

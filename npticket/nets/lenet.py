@@ -1,29 +1,43 @@
-"""LeNets (LeCun et al. 1998) as papers on pruning have them: LeNet-300-100 and LeNet-5, for 28 x 28 images."""
+"""LeNets (LeCun et al. 1998) as papers on pruning have them: LeNet-300-100 and LeNet-5, for images of any size."""
 
+import math
 from collections.abc import Sequence
 
 from npticket.layers import Chain, Conv2D, Dense, Flatten, MaxPool, OneChannel, ReLU
 from npticket.nets.net import Net
 
 
-def lenet_300_100(hidden: Sequence[int] = (300, 100), std: float | None = None) -> Net:
+def lenet_300_100(
+    hidden: Sequence[int] = (300, 100), std: float | None = None, input_shape: Sequence[int] = (28, 28),
+    classes: int = 10,
+) -> Net:  # fmt: skip
     """LeNet-300-100 (Frankle & Carbin 2019, Figure 2): 266,200 weights.
 
     For the paper's sweeps (appendices G.5 and G.6): other numbers of `hidden` units, weights drawn from N(0, std^2).
     """
     first, second = hidden
     body = Chain(
-        flatten=Flatten(), fc1=Dense(784, first, std), relu1=ReLU(), fc2=Dense(first, second, std), relu2=ReLU(),
-        out=Dense(second, 10, std),
+        flatten=Flatten(), fc1=Dense(math.prod(input_shape), first, std), relu1=ReLU(),
+        fc2=Dense(first, second, std), relu2=ReLU(), out=Dense(second, classes, std),
     )  # fmt: skip
-    return Net(f"LeNet-{first}-{second}", body, (28, 28), (10,))
+    return Net(f"LeNet-{first}-{second}", body, tuple(input_shape), (classes,))
 
 
-def lenet_5(filters: Sequence[int] = (20, 50), hidden: int = 500) -> Net:
-    """LeNet-5 in the form of Caffe, which Han et al. 2015 prune: 430,500 weights, and a ReLU after fc1 alone."""
+def lenet_5(
+    filters: Sequence[int] = (20, 50), hidden: int = 500, input_shape: Sequence[int] = (28, 28), classes: int = 10
+) -> Net:
+    """LeNet-5 in the form of Caffe, which Han et al. 2015 prune: 430,500 weights, and a ReLU after fc1 alone.
+
+    For images (H, W) or (H, W, C) whose sides are multiples of 4, from 16 on.
+    """
     first, second = filters
+    height, width, channels = *input_shape[:2], *(input_shape[2:] or (1,))
+    if height % 4 or width % 4 or min(height, width) < 16:  # two 2 x 2 pools of what 5 x 5 convolutions leave
+        raise ValueError(f"LeNet-5 takes images whose sides are multiples of 4, from 16 on, got {height} x {width}")
+    inputs = (height // 4 - 3) * (width // 4 - 3) * second
     body = Chain(
-        channel=OneChannel(), conv1=Conv2D(1, first, 5), pool1=MaxPool(2), conv2=Conv2D(first, second, 5),
-        pool2=MaxPool(2), flatten=Flatten(), fc1=Dense(16 * second, hidden), relu1=ReLU(), out=Dense(hidden, 10),
+        **({} if input_shape[2:] else {"channel": OneChannel()}),
+        conv1=Conv2D(channels, first, 5), pool1=MaxPool(2), conv2=Conv2D(first, second, 5),
+        pool2=MaxPool(2), flatten=Flatten(), fc1=Dense(inputs, hidden), relu1=ReLU(), out=Dense(hidden, classes),
     )  # fmt: skip
-    return Net("LeNet-5", body, (28, 28), (10,))
+    return Net("LeNet-5", body, tuple(input_shape), (classes,))

@@ -1,5 +1,6 @@
 """Dense networks of any size."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -8,13 +9,14 @@ from npticket.nets.net import Net
 from npticket.protocols import Layer
 
 
-def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> Net:
-    """Dense layers fc1, fc2 ... and out, with a ReLU between each two, for arrays of `inputs` features.
+def mlp(hidden: Sequence[int], input_shape: Sequence[int] = (28, 28), classes: int = 10) -> Net:
+    """Dense layers fc1, fc2 ... and out, with a ReLU between each two, for inputs of any shape.
 
     Without `hidden` units it is a linear model.
     """
+    widths = [math.prod(input_shape), *hidden]
     layers: dict[str, Layer] = {"flatten": Flatten()}
-    for i, (before, after) in enumerate(pairwise([inputs, *hidden]), start=1):
+    for i, (before, after) in enumerate(pairwise(widths), start=1):
         layers |= {f"fc{i}": Dense(before, after), f"relu{i}": ReLU()}
-    layers["out"] = Dense([inputs, *hidden][-1], outputs)
-    return Net("-".join(map(str, ["MLP", *hidden])), Chain(**layers), (inputs,), (outputs,))
+    layers["out"] = Dense(widths[-1], classes)
+    return Net("-".join(map(str, ["MLP", *hidden])), Chain(**layers), tuple(input_shape), (classes,))

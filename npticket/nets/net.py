@@ -1,15 +1,24 @@
 """A network as a function of its parameters: layers with a name and the shapes of what goes in and comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 
 import numpy as np
 
-from npticket.backend import Array, Dtype
+from npticket.backend import Array, Dtype, Json
 from npticket.layers import predict
 from npticket.params import Params
 from npticket.protocols import Backward, Layer
 from npticket.streams import TrainingStep
+
+
+def sizes(
+    make: Callable[..., object], input_shape: Sequence[int], output_shape: Sequence[int | None]
+) -> dict[str, Json]:
+    """Return the options, of those that a function of this room has, by which its network has such shapes."""
+    options = {"input_shape": list(input_shape), "classes": output_shape[0]}
+    return {name: value for name, value in options.items() if name in signature(make).parameters}
 
 
 @dataclass(frozen=True)

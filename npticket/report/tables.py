@@ -1,61 +1,93 @@
 """An experiment as text: a table for each series, a line a round with series side by side, a verdict in words."""
 
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 
-from npticket.experiments.progress import percent
+from npticket.experiments.progress import counted, percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, first, legend, said, trained
+
+NARROW = 100  # characters that a table takes at most, unless the terminal is wider
+
+
+def width() -> int:
+    """Return how many characters wide a table may be."""
+    return max(NARROW, shutil.get_terminal_size((NARROW, 24)).columns)
 
 
 def tables(outcome: Outcome) -> str:
     """All series of an experiment, a table each: means over its runs with (minimum-maximum)."""
     measure = outcome.task.headline
     columns, fitted = (STOP, at_early_stop(measure), at_the_end(measure)), trained(measure)
-    width = max(10, len(fitted.heading))
-    header = f"{'round':>5}  {'weights':>8}{_cells(columns, lambda q: q.heading)}  {fitted.heading:>10}  {'runs':>4}"
+    head = ("round", "weights", *(quantity.heading for quantity in columns), fitted.heading, "runs")
+    points = {series: outcome.points(series) for series in outcome.series}
+    rows = {
+        series: [
+            (f"{point.round}", percent(point.density), *(quantity.spread(point) for quantity in columns),
+             fitted.mean(point), f"{len(point.trial)}")
+            for point in of
+        ]
+        for series, of in points.items()
+    }  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(head, *(row for of in rows.values() for row in of), strict=True)]
+    between = "  " if sum(widths) + 2 * len(widths) - 2 <= width() else " "
     lines = [f"{outcome.title}; {outcome.note}"]
-    for series in outcome.series:
-        lines += ["", series, header]
-        for point in outcome.points(series):
-            cells, mean = _cells(columns, lambda q: q.spread(point)), fitted.mean(point)
-            lines.append(f"{point.round:5}  {percent(point.density):>8}{cells}  {mean:>{width}}  {len(point.trial):4}")
+    for series, of in rows.items():
+        lines += ["", series]
+        for cells in (head, *of):
+            lines.append(between.join(f"{cell:>{wide}}" for cell, wide in zip(cells, widths, strict=True)))
     return "\n".join(lines)
 
 
 def header(outcome: Outcome, series: Sequence[str]) -> str:
-    """Two lines above those of `row`, with the columns that the recipe of the outcome asks for."""
-    if outcome.recipe.test_at:
-        columns = "  " + "".join(f"{step:>9,}" for step in outcome.recipe.test_at)
-        end = said("  test {short}{unit} after these steps", outcome.task.headline)
-    else:
-        columns, end = _cells((STOP, at_early_stop(outcome.task.headline)), lambda q: q.heading), ""
-    above = "".join(f"  {legend(outcome, one):^{len(columns) - 2}}" for one in series)
-    return f"{'':5}  {'weights':>9}{above}\n{'round':>5}  {'remaining':>9}{columns * len(series)}{end}"
+    """Lines above those of `row`, with the columns that the recipe of the outcome asks for."""
+    widths, _ = _widths(outcome, len(series))
+    heads = _joined((head for head, _ in _columns(outcome)), widths)
+    names = "".join(f"  {legend(outcome, one):^{len(heads) - 2}}" for one in series).rstrip()
+    above = said("test {short}{unit} after these steps\n", outcome.task.headline) if outcome.recipe.test_at else ""
+    return f"{above}{'':14}{names}\n{'round':>5}  {'weights':>7}{heads * len(series)}"
 
 
 def row(outcome: Outcome, series: Sequence[str], round: int) -> str:
     """One round as an aligned line, for each of the series: early stop and what is measured there, or after test_at."""
     points = {one: point for one in series for point in outcome.points(one) if point.round == round}
-    tested = [after(step, outcome) for step in outcome.recipe.test_at]
-    quantities, cells = (STOP, at_early_stop(outcome.task.headline)), ""
+    widths, has_room = _widths(outcome, len(series))
+    line = f"{round:5}  {percent(next(iter(points.values())).density):>7}"
     for one in series:
-        if one not in points:  # not every series has the dense network
-            cells += " " * len(_cells(quantities, lambda q: q.heading))
-        elif tested:
-            cells += "  " + "".join(f"{quantity.mean(points[one]):>9}" for quantity in tested)
-        else:
-            cells += _cells(quantities, lambda q: q.spread(points[one]))
-    return f"{round:5}  {percent(next(iter(points.values())).density):>9}{cells}".rstrip()
+        if one in points:
+            shown = (q.spread(points[one]) if has_room else q.mean(points[one]) for _, q in _columns(outcome))
+            line += _joined(shown, widths)
+        else:  # not every series has the dense network
+            line += _joined(("" for _ in widths), widths)
+    return line.rstrip()
 
 
-def _cells(quantities: Iterable[Quantity], text: Callable[[Quantity], str]) -> str:
-    return "".join(f"  {text(q):>{max(22 if q.steps else 21, len(q.heading))}}" for q in quantities)
+def _columns(outcome: Outcome) -> list[tuple[str, Quantity]]:
+    """What is shown of each series in a line, with the heads of the columns."""
+    tested = [(f"{step:,}", after(step, outcome)) for step in outcome.recipe.test_at]
+    return tested or [(quantity.heading, quantity) for quantity in (STOP, at_early_stop(outcome.task.headline))]
+
+
+def _widths(outcome: Outcome, count: int) -> tuple[list[int], bool]:
+    """How wide the columns of each of `count` series are, and whether they show from where to where values lie."""
+    columns = _columns(outcome)
+    means = [max(8, len(head)) for head, _ in columns]
+    if outcome.recipe.test_at:
+        return means, False
+    values = [q.form.format(outcome.recipe.steps if q.steps else 0.99 * q.scale) for _, q in columns]
+    spreads = [max(mean, 3 * len(value) + len("≥ (-)")) for mean, value in zip(means, values, strict=True)]
+    has_room = 14 + count * len(_joined(("" for _ in spreads), spreads)) <= width()
+    return (spreads if has_room else means), has_room
+
+
+def _joined(cells: Iterable[str], widths: Sequence[int]) -> str:
+    return "  " + " ".join(f"{cell:>{wide}}" for cell, wide in zip(cells, widths, strict=True))
 
 
 def verdict(outcome: Outcome) -> str:
     """Say whether pruned networks of the first series match the dense one, which, and how the other series fare."""
     dense, *tickets = outcome.points(first(outcome))
-    trials = f"{dense.trials} trial{'s' * (dense.trials > 1)}"
+    trials = counted(dense.trials, "trial")
     if not tickets:
         return f"No verdict: only the dense network was trained ({trials})."
     points = [point for series in outcome.series for point in outcome.points(series)]

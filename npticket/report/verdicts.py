@@ -2,10 +2,12 @@
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 
 from npticket.backend import Json
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, Verdict
+from npticket.report.tables import width
 
 HEADER = ("paper says", "holds if", "measured", "95 % interval", "certainty", "trials")
 
@@ -33,13 +35,13 @@ def in_percent(certainty: float) -> str:
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as aligned text, two lines each, and their count."""
-    widths = [max((len(cells(v)[i]) for v in verdicts), default=0) for i in range(len(HEADER))]
-    lines = []
+    """The verdicts as text beside their status, and their count."""
+    lines, beside = [], 17 * " "
     for v in verdicts:
-        columns = (f"{name} {cell:{width}}" for name, cell, width in zip(HEADER, cells(v), widths, strict=True))
-        lines.append(f"{v.status:15}  {v.claim.id}: {v.claim.sentence} [{v.claim.source}]")
-        lines += [f"{'':15}  {line}".rstrip() for line in ("; ".join(columns), v.reason) if line]
+        columns = (f"{name} {cell}" for name, cell in zip(HEADER, cells(v), strict=True))
+        said = f"{v.status:15}  {v.claim.id}: {v.claim.sentence} [{v.claim.source}]"
+        for line in (said, *(beside + line for line in ("; ".join(columns), v.reason) if line)):
+            lines += textwrap.wrap(line, width(), subsequent_indent=beside, break_on_hyphens=False)
     return "\n".join([*lines, "", count(verdicts)])
 
 

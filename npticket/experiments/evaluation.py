@@ -1,0 +1,33 @@
+"""How many examples a training run evaluates, and fewer of them where that would take longer than training."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from npticket.datasets import Dataset
+from npticket.experiments.recipe import Recipe
+
+FASTER = 3  # times as many examples are evaluated in a second as trained, roughly
+LEAST = 1_000  # examples of a split that are evaluated, if it has them
+
+
+def times(recipe: Recipe, steps: int) -> tuple[int, int, int]:
+    """Return how often a run of so many steps evaluates the training, the validation and the test set."""
+    return len(recipe.train_at) + 1, steps // recipe.validate_every, len(recipe.test_at) + 2
+
+
+def examples(recipe: Recipe, steps: int, sizes: Sequence[int]) -> int:
+    """Return how many examples such a run evaluates of splits of these sizes, each as often as it is seen."""
+    most = recipe.evaluated or max(sizes)
+    return sum(min(size, most) * often for size, often in zip(sizes, times(recipe, steps), strict=True))
+
+
+def affordable(recipe: Recipe, data: Dataset) -> Recipe:
+    """Return a recipe that evaluates fewer examples of each split, if all would take a run longer than its training.
+
+    Then as many as it trains with, all looks together, or LEAST of each split at each look.
+    """
+    sizes, trained = (len(data.train), len(data.validation), len(data.test)), recipe.steps * recipe.batch
+    if recipe.evaluated or examples(recipe, recipe.steps, sizes) <= FASTER * trained:
+        return recipe
+    most = max(LEAST, trained // sum(times(recipe, recipe.steps)) // 100 * 100)
+    return replace(recipe, evaluated=most) if most < max(sizes) else recipe

@@ -1,0 +1,386 @@
+"""Data of one's own: arrays, tables and folders of images in recipes, networks sized by them, and what is refused."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_data import NAMES, write_mnist
+
+from npticket import cli, datasets, nets
+from npticket.datasets import DataError, Dataset, Split, images
+from npticket.experiments.checks import check, sized
+from npticket.experiments.files import read_json, write_json
+from npticket.experiments.parts import load_data
+from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json, to_json
+from npticket.papers import PARTS
+from npticket.streams import streams
+from npticket.task import CLASSIFY, misfit
+
+MLP = Recipe(
+    name="mine", source="a test", net=Part("mlp", hidden=[5]), data=Part("arrays", path="mine.npz"),
+    optimizer=Part("adam", lr=0.01), prune=Part("magnitude", rates={"*/W": 0.2}), batch=8, steps=10, rounds=2, trials=1,
+    series=("winning_ticket",), validate_every=5,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def examples(n=60, shape=(3,), seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, *shape)), np.arange(n) % 3
+
+
+# Arrays
+
+
+@given(
+    st.integers(20, 90), st.sampled_from([np.float16, np.float32, np.float64, np.int16, np.uint8]),
+    st.sampled_from([(4,), (3, 2), (2, 3, 1)]), st.sampled_from([[3, 5, 9], ["a", "c", "b"], [2.0, 4.0, 0.0]]),
+    st.sets(st.sampled_from(["test", "validation"])),
+)  # fmt: skip
+def test_every_example_is_in_one_split_with_its_class(n, dtype, shape, labels, own_splits):
+    x = np.zeros((n, *shape), dtype)
+    x.reshape(n, -1)[:, 0] = np.arange(n)  # by which an example is known
+    y = np.array(labels)[np.arange(n) % 3]
+    there = {"x": np.asfortranarray(x), "y": y}
+    for split in own_splits:
+        there |= {f"x_{split}": x[:6], f"y_{split}": y[:6]}
+    np.savez("any.npz", **there)
+    found = datasets.arrays(path="any.npz", seed=3)
+    given_to = {"train": n} | dict.fromkeys(own_splits, 6)
+    assert sum(len(getattr(found, name)) for name in ("train", "validation", "test")) == sum(given_to.values())
+    drawn = [getattr(found, name) for name in {"train", "validation", "test"} - own_splits]
+    numbers = np.concatenate([split.inputs.reshape(len(split), -1)[:, 0] for split in drawn]).astype(int)
+    assert sorted(numbers) == list(range(n))
+    classes = np.concatenate([split.targets for split in drawn])
+    assert (np.array(sorted(labels))[classes] == y[numbers]).all() and found.classes == 3
+    assert found.train.inputs.dtype == (np.uint8 if dtype == np.uint8 else np.float32)
+    assert found.train.inputs.shape[1:] == shape
+    assert ("set aside" in found.source) == (len(own_splits) < 2)
+
+
+def test_the_test_set_is_fixed_and_the_validation_set_drawn():
+    x, y = examples()
+    np.savez("mine.npz", x_train=x, y_train=y[:, None])  # as others call them, and shape them
+    one, again, other = (datasets.arrays(path="mine.npz", seed=seed) for seed in (1, 1, 2))
+    assert [len(split) for split in (one.train, one.validation, one.test)] == [43, 5, 12]
+    assert (one.test.inputs == other.test.inputs).all()
+    assert (one.validation.inputs == again.validation.inputs).all()
+    assert (one.validation.inputs != other.validation.inputs).any()
+
+
+def test_features_are_standardised_by_the_training_examples_if_that_is_asked_for():
+    x, y = examples()
+    x[:, 0], x[:, 2] = 1000 + 50 * x[:, 0], 7.0
+    np.savez("mine.npz", x=x, y=y)
+    plain, scaled = (datasets.arrays(path="mine.npz", standardise=on) for on in (False, True))
+    assert plain.train.inputs.mean(axis=0)[0] > 900
+    np.testing.assert_allclose(scaled.train.inputs.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(scaled.train.inputs.std(axis=0), [1, 1, 0], atol=1e-5)
+    mean, std = plain.train.inputs.mean(axis=0, dtype=float), plain.train.inputs.std(axis=0, dtype=float)
+    std[2] = 1
+    np.testing.assert_allclose(scaled.test.inputs, (plain.test.inputs - mean) / std, atol=1e-4)
+
+
+X, Y = examples()
+BAD = [
+    ({"x": X}, "mine.npz lacks y"),
+    ({"x_test": X, "y_test": Y}, "has no x and y to train with"),
+    ({"x": X, "y": Y, "x_train": X, "y_train": Y}, "has train examples twice: as x, y and as x_train, y_train"),
+    ({"x": X, "y": Y[1:]}, r"y has shape \(59,\) beside x of \(60, 3\)"),
+    ({"x": X, "y": np.eye(3)[Y]}, "of one-hot vectors take"),
+    ({"x": X, "y": Y + 0.5}, "classes are integers or texts, got 0.5"),
+    ({"x": X, "y": np.full(60, np.nan)}, "got nan"),
+    ({"x": X, "y": np.zeros(60, int)}, r"expected two classes at least, the training examples have \[0\]"),
+    ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "test: there are no training examples of the class 3"),
+    ({"x": X, "y": Y, "x_test": X[:, :2], "y_test": Y}, "different shapes"),
+    ({"x": X[:, 0], "y": Y}, r"x must be an array of numbers \(N, ...\)"),
+    ({"x": np.full((60, 3), "a"), "y": Y}, "x must be an array of numbers"),
+    ({"x": X * 1e300, "y": Y}, "NaN or infinite"),
+    ({"x": X[:1], "y": Y[:1]}, "expected two classes"),
+    ({"x": X, "y": Y, "z": Y}, "unknown 'z'"),
+    ({"x": X.astype(object), "y": Y}, "Python objects, for one, are never read"),
+]
+
+
+@pytest.mark.parametrize(("there", "message"), BAD, ids=[message for _, message in BAD])
+def test_arrays_that_make_no_sense_are_refused(there, message):
+    np.savez("mine.npz", **there)
+    with pytest.raises(DataError, match=message):
+        datasets.arrays(path="mine.npz")
+
+
+def test_paths_are_taken_from_the_folder_that_is_named_else_from_the_working_directory(here):
+    (here / "data").mkdir()
+    np.savez("data/mine.npz", x=X, y=Y)
+    there = load_data(MLP, PARTS, here / "data")
+    assert there.name == "mine"
+    with pytest.raises(DataError, match=r"there is no mine.npz: the path of data is taken from the working directory"):
+        load_data(MLP, PARTS)
+    for path in ("data/mine.npz", str(here / "data" / "mine.npz")):
+        assert (datasets.arrays(path=path).train.inputs == there.train.inputs).all()
+    with pytest.raises(RecipeError, match="do not suit the data arrays"):
+        load_data(from_json(to_json(MLP) | {"data": {"name": "arrays", "file": "mine.npz"}}), PARTS)
+
+
+# What is like an array
+
+
+def test_what_is_like_an_array_becomes_one(here):
+    x, y = X.astype(np.float32), Y
+    np.save("x.npy", x)
+    mapped = np.load("x.npy", mmap_mode="r")
+    for inputs, targets in ((x.tolist(), y.tolist()), (mapped, y), (x.tolist(), tuple(y)), (x > 0, y)):
+        split = Split(inputs, targets)
+        assert type(split.inputs) is type(split.targets) is np.ndarray
+        assert (split.targets == y).all() and split.inputs.shape == (60, 3)
+    assert Split(mapped, y).inputs.base is not None and not Split(mapped, y).inputs.flags.owndata  # no copy
+    assert Split(x, y).inputs is x
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ma.masked_greater(X, 1), r"inputs are a masked array.*fill it \(a.filled"),
+        ([[1.0, 2.0], [3.0]], "cannot be made one"),
+        ([["a", "b"]], "inputs are list of <U1, expected an array of numbers"),
+        (None, "NoneType of object"),
+    ],
+)
+def test_what_has_no_number_in_each_place_is_refused_in_words(values, message):
+    with pytest.raises(DataError, match=message):
+        Split(values, [0])
+
+
+def test_integers_are_not_taken_for_pixels():
+    split = Split([[1, 2], [3, 4]], [0, 1])
+    with pytest.raises(DataError, match=r"images are int64, .* take .astype\(np.uint8\) of pixels"):
+        Dataset("lists", split, split, split, 2, "a test")
+
+
+# Tables
+
+TABLE = "a,b,kind\n" + "".join(f"{i},{i / 8},{'xyz'[i % 3]}\n" for i in range(30))
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (TABLE, {}),
+        (TABLE.partition("\n")[2], {}),  # without names
+        (TABLE.replace(",", ";").replace("\n", "\r\n"), {}),
+        ("\ufeff" + TABLE.replace(",", "\t") + "\n\n", {}),
+        (TABLE.replace(",", " , ").replace("kind", '"kind"'), {}),
+        ("\n".join(",".join(line.split(",")[::-1]) for line in TABLE.split("\n")), {"target": "kind"}),
+    ],
+)
+def test_tables_are_read(text, options):
+    Path("mine.csv").write_text(text, newline="")
+    found = datasets.csv_table(path="mine.csv", **options)
+    everything = np.concatenate([split.inputs for split in (found.train, found.validation, found.test)])
+    number = max(range(2), key=lambda column: everything[:, column].max())  # where the number is, b is an eighth of it
+    assert sorted(everything[:, number]) == list(range(30))
+    assert (everything[:, 1 - number] * 8 == everything[:, number]).all()
+    assert (found.test.targets == found.test.inputs[:, number] % 3).all()
+
+
+def test_a_table_for_testing_stands_beside_it():
+    Path("mine.csv").write_text(TABLE)
+    Path("theirs.csv").write_text("a,b,kind\n1,2,y\n3,4,x\n")
+    found = datasets.csv_table(path="mine.csv", test="theirs.csv")
+    assert found.test.inputs.tolist() == [[1, 2], [3, 4]] and found.test.targets.tolist() == [1, 0]
+    assert len(found.train) + len(found.validation) == 30
+    Path("theirs.csv").write_text("b,a,kind\n1,2,y\n")
+    with pytest.raises(DataError, match=r"theirs.csv has the columns \['b', 'a', 'kind'\], mine.csv has \['a', 'b'"):
+        datasets.csv_table(path="mine.csv", test="theirs.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "", "is empty"),
+        (lambda text: text.partition("\n")[0], "has 0 examples in 3 columns"),
+        (lambda text: text.replace("\n2,", "\nfew,"), "line 4: 'a' is 'few', expected a number"),
+        (lambda text: text.replace("\n2,", "\nnan,"), "line 4: 'a' is 'nan'"),
+        (lambda text: text.replace("\n2,", "\n,"), "line 4: 'a' is ''"),
+        (lambda text: text.replace("\n2,", "\n2,2,"), "line 4: it has 4 values, expected 3"),
+        (lambda text: text.replace("a,b", ",b"), "column 1 has no name: is it a numbering of lines"),
+        (lambda text: text.replace(",", "|"), "expected features and a class"),
+        (lambda text: text + '"', "line 32: unexpected end of data"),
+        (lambda text: text.encode("utf-16"), "is not text in UTF-8"),
+    ],
+)
+def test_tables_that_are_none_are_refused_by_line(change, message):
+    text = change(TABLE)
+    Path("mine.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=message):
+        datasets.csv_table(path="mine.csv")
+    with pytest.raises(DataError, match=r"no column 'c', or two|is empty|UTF-8|unexpected end"):
+        datasets.csv_table(path="mine.csv", target="c")
+
+
+# Images
+
+
+def write_images(root, shape=(6, 4, 3), n=5, classes=("cat", "dog")):
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(0).integers(0, 256, (len(classes) * n, *shape), np.uint8)
+    for i, array in enumerate(pixels):
+        (folder := root / classes[i // n]).mkdir(parents=True, exist_ok=True)
+        image.fromarray(array).save(folder / f"{i:02}.png")
+    return pixels
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 3), (6, 4)])
+def test_images_are_read_as_they_are_from_a_folder_for_each_class(here, shape):
+    pixels = write_images(here / "pets", shape)
+    (here / "pets" / "cat" / "notes.txt").write_text("nothing")
+    (here / "pets" / ".cache").mkdir()
+    found = datasets.image_folder(path="pets")
+    splits = (found.train, found.validation, found.test)
+    assert [len(split) for split in splits] == [7, 1, 2] and found.classes == 2 and found.name == "pets"
+    by_bytes = {array.tobytes(): i // 5 for i, array in enumerate(pixels)}
+    for split in splits:
+        assert split.inputs.dtype == np.uint8 and split.inputs.shape[1:] == shape
+        assert [by_bytes.pop(array.tobytes()) for array in split.inputs] == split.targets.tolist()
+    assert not by_bytes
+
+
+def test_splits_that_are_there_are_taken(here):
+    for split, n in (("train", 6), ("val", 2), ("test", 3)):
+        write_images(here / "pets" / split, n=n)
+    found = datasets.image_folder(here, path="pets", size=[3, 5])
+    assert [len(split) for split in (found.train, found.validation, found.test)] == [12, 4, 6]
+    assert found.train.inputs.shape[1:] == (3, 5, 3) and "set aside" not in found.source
+
+
+def test_images_that_do_not_go_together_are_refused(here):
+    write_images(here / "pets")
+    write_images(here / "pets", (5, 4, 3), n=1, classes=("emu",))
+    with pytest.raises(DataError, match=r'emu/00.png is 5x4 pixels, others 6x4: .* "size": \[6, 4\]'):
+        datasets.image_folder(path="pets")
+    assert datasets.image_folder(path="pets", size=[6, 4]).train.inputs.shape[1:] == (6, 4, 3)
+    for size in ([6], [0, 4], "ab", [10**9, 1]):
+        with pytest.raises(DataError, match="size must be"):
+            datasets.image_folder(path="pets", size=size)
+    with pytest.raises(DataError, match="images of 10000x10000 pixels take 4,500,000,000 bytes"):
+        images._pixels([Path("x")] * 15, False, (10_000, 10_000), True)
+    (here / "pets" / "cat" / "00.png").write_bytes(b"GIF89a")
+    with pytest.raises(DataError, match=r"00.png is no image that can be read"):
+        datasets.image_folder(path="pets", size=[6, 4])
+    with pytest.raises(DataError, match="no images in the subfolders of pets/cat"):
+        datasets.image_folder(path="pets/cat")
+
+
+def test_a_damaged_image_and_one_of_16_bits_are_named(here):
+    write_images(here / "pets")
+    path = here / "pets" / "cat" / "01.png"
+    content = path.read_bytes()
+    path.write_bytes(content[:-40])
+    with pytest.raises(DataError, match=r"01.png is damaged"):
+        datasets.image_folder(path="pets")
+    from PIL import Image
+
+    Image.fromarray(np.zeros((6, 4), np.uint16)).save(path)
+    with pytest.raises(DataError, match=r"01.png has pixels of the kind I;16"):
+        datasets.image_folder(path="pets")
+
+
+# Networks of the data's size
+
+
+@pytest.mark.parametrize("shape", [(4,), (16, 20), (16, 20, 3)])
+@pytest.mark.parametrize("make", [nets.mlp, nets.lenet_300_100, nets.lenet_5])
+def test_networks_take_inputs_of_other_shapes_and_tell_other_numbers_of_classes_apart(make, shape):
+    if make is nets.lenet_5 and len(shape) == 1:
+        with pytest.raises(ValueError):
+            make(input_shape=shape)
+        return
+    net = make(hidden=7 if make is nets.lenet_5 else (6, 5), input_shape=list(shape), classes=3)
+    assert net.input_shape == shape and net.output_shape == (3,)
+    theta = net.init(streams(0, range(2), "init"))
+    assert net.predict(theta, np.ones((2, 8, *shape), np.float32)).shape == (2, 8, 3)
+
+
+def test_lenet_5_refuses_images_that_its_pools_would_cut():
+    with pytest.raises(ValueError, match="multiples of 4, from 16 on, got 18 x 16"):
+        nets.lenet_5(input_shape=(18, 16))
+
+
+def test_the_data_size_a_network_and_the_recipe_keeps_it():
+    np.savez("mine.npz", x=X, y=Y)
+    data = load_data(MLP, PARTS)
+    check(MLP, PARTS)
+    found = sized(MLP, PARTS, data)
+    assert found.net == Part("mlp", input_shape=[3], classes=3, hidden=[5])
+    assert from_json(to_json(found)) == found == sized(found, PARTS, data)
+    assert misfit(PARTS.nets["mlp"](**found.net.options), CLASSIFY, data) == ""
+    mnist = datasets.mnist()
+    lenet = from_json(to_json(MLP) | {"net": {"name": "lenet_300_100"}})
+    assert sized(lenet, PARTS, mnist) is lenet  # old directories stay what they are
+    said = from_json(to_json(MLP) | {"net": {"name": "mlp", "hidden": [5], "input_shape": [4]}})
+    assert sized(said, PARTS, data).net.options["input_shape"] == [4]
+
+
+def test_from_a_file_to_a_page_on_the_command_line(capsys):
+    np.savez("mine.npz", x=X, y=Y)
+    write_json(Path("mine.json"), to_json(MLP))
+    assert cli.main(["run", "mine.json", "--jobs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "mine (a test) on mine from mine.npz (12 for testing and 5 for validation set aside): 2 runs" in said
+    assert read_json(Path("runs/mine/recipe.json"))["net"] == {
+        "name": "mlp", "hidden": [5], "input_shape": [3], "classes": 3,
+    }  # fmt: skip
+    assert json.loads(Path("runs/mine/manifest.json").read_text())["data"]["examples"] == [43, 5, 12]
+    for again in ("mine.json", "runs/mine"):
+        assert cli.main(["run", again, "--jobs", "1"]) == 0
+        assert "All 2 runs are finished" in capsys.readouterr().out
+    assert cli.main(["show", "runs/mine"]) == 0
+    assert "MLP-5 on mine; 1 trial of 10 steps" in capsys.readouterr().out
+    np.savez("mine.npz", x=X + 1, y=Y)
+    assert cli.main(["run", "mine.json", "--jobs", "1"]) == 2
+    assert "was made from other data" in capsys.readouterr().err
+
+
+# Where others put the known ones
+
+
+def test_idx_files_are_found_with_a_dot_and_where_torchvision_puts_them(here):
+    write_mnist(here / "MNIST" / "raw", compress=True)
+    plain = datasets.mnist(here)
+    for stem in (name for names in NAMES.values() for name in names[:2]):
+        path = here / "MNIST" / "raw" / f"{stem}.gz"
+        (here / stem.replace("-idx", ".idx")).write_bytes(gzip.decompress(path.read_bytes()))
+    with pytest.raises(DataError, match="missing: train-images-idx3-ubyte"):
+        datasets.fashion_mnist(here / "MNIST")
+    shutil.rmtree(here / "MNIST")
+    assert (datasets.mnist(here).train.inputs == plain.train.inputs).all()
+    (here / "FashionMNIST").mkdir()
+    for stem in (name for names in NAMES.values() for name in names[:2]):
+        (here / stem.replace("-idx", ".idx")).rename(here / "FashionMNIST" / stem)
+    with pytest.raises(DataError, match="missing"):
+        datasets.fashion_mnist(here)
+    (here / "FashionMNIST").rename(here / "raw")
+    (here / "FashionMNIST").mkdir()
+    (here / "raw").rename(here / "FashionMNIST" / "raw")
+    assert datasets.fashion_mnist(here).name == "Fashion-MNIST"
+
+
+@pytest.mark.parametrize(
+    ("load", "name"),
+    [(datasets.cifar10, "cifar-10-batches-py"), (datasets.cifar10, "cifar-10-python.tar.gz"),
+     (datasets.cifar100, "cifar-100-python"), (datasets.cifar100, "cifar-100-python.tar.gz")],
+)  # fmt: skip
+def test_pickled_data_are_refused_in_words(here, load, name):
+    (here / name).mkdir()
+    with pytest.raises(DataError, match=rf"binary.tar.gz, .*{name} is never read: loading a pickle"):
+        load(here)
