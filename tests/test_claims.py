@@ -530,7 +530,8 @@ def four():
     return judge([*asked, of(refuse)], {"lenet-mnist": outcome("lenet-mnist", dense((0.3, 0.4, 0.5)))})
 
 
-def test_the_table_for_the_terminal():
+def test_the_table_for_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     lines = table(four()).splitlines()
     assert lines[0] == "holds            an-id: so it is [Fig 1]"
     for words in ("paper says a number", "holds if at most 0.90", "measured 0.40", "95 % interval 0.15 to 0.65"):

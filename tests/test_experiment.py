@@ -307,7 +307,8 @@ def test_of_several_blas_that_are_loaded_numpys_is_named(monkeypatch):
     if not any(place.is_dir() for place in backend.NUMPYS_OWN):
         pytest.skip("NumPy has the system's BLAS")
     loaded, alone = threadpoolctl.threadpool_info(), machine.here()["blas"]
-    scipys = {**loaded[0], "filepath": "/elsewhere/scipy.libs/libscipy_openblas.so", "version": "0.1"}
+    numpys = next(pool for pool in loaded if pool["user_api"] == "blas")  # others may be of OpenMP
+    scipys = {**numpys, "filepath": "/elsewhere/scipy.libs/libscipy_openblas.so", "version": "0.1"}
     for pools in ([scipys, *loaded], [*loaded, scipys]):
         monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda pools=pools: pools)
         assert machine.here()["blas"] == alone
