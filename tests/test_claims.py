@@ -541,7 +541,9 @@ def test_the_table_for_the_terminal(monkeypatch):
     assert lines[4].startswith("undecided ") and "certainty 76 %" in lines[5]
     assert lines[6].strip() == "some 18 trials like these would decide"
     assert lines[9].strip() == "nothing known"
-    assert len({line.index("; trials") for line in (lines[1], lines[3], lines[5], lines[8])}) == 1
+    monkeypatch.setenv("COLUMNS", "80")
+    assert all(len(line) <= 100 for line in table(four()).splitlines())
+    assert table(four()).split() == " ".join(lines).split()
     assert lines[-1] == "1 holds, 1 does not hold, 1 undecided, 1 too little data"
     assert table([]).splitlines()[-1] == "0 holds, 0 does not hold, 0 undecided, 0 too little data"
 
