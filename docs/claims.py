@@ -30,8 +30,8 @@ def table(results: str) -> str:
         for name in CHOSEN
     ]
     lines = [f"| {' | '.join(row)} |" for row in (COLUMNS.values(), ["---"] * len(COLUMNS), *chosen)]
-    count = [line for line in judged.splitlines() if line and line[0].isdigit()][-1]
-    return "\n".join([*lines, "", f"{len(CHOSEN)} of {len(found)} claims; of all of them {count}"])
+    count = [line for line in judged.splitlines() if line.startswith("holds: ")][-1]
+    return "\n".join([*lines, "", f"{len(CHOSEN)} of {len(found)} claims. All of them: {count}"])
 
 
 def filled(readme: str, results: str) -> str:

@@ -544,8 +544,8 @@ def test_the_table_for_the_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert all(len(line) <= 100 for line in table(four()).splitlines())
     assert table(four()).split() == " ".join(lines).split()
-    assert lines[-1] == "1 holds, 1 does not hold, 1 undecided, 1 too little data"
-    assert table([]).splitlines()[-1] == "0 holds, 0 does not hold, 0 undecided, 0 too little data"
+    assert lines[-1] == "holds: 1, does not hold: 1, undecided: 1, too little data: 1"
+    assert table([]).splitlines()[-1] == "holds: 0, does not hold: 0, undecided: 0, too little data: 0"
 
 
 def test_the_table_for_a_document():
@@ -558,7 +558,7 @@ def test_the_table_for_a_document():
     assert lines[3].startswith("| **does not hold** |")
     assert lines[4].startswith("| **undecided**: some 18 trials like these would decide |")
     assert lines[5].startswith("| **too little data**: nothing known |")
-    assert lines[-1] == "1 holds, 1 does not hold, 1 undecided, 1 too little data."
+    assert lines[-1] == "holds: 1, does not hold: 1, undecided: 1, too little data: 1."
 
 
 def test_a_bound_is_printed_as_one():

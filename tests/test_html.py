@@ -4,6 +4,7 @@ import builtins
 import json
 import shutil
 import struct
+import subprocess
 import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -308,6 +309,22 @@ def test_without_the_script_rounds_open_one_by_one(page):
     assert [name for name, given in found.seen if name == "details" and "open" in given] == ["details"]
     (handle,) = found.all("input")
     assert (handle["type"], handle["min"], handle["max"]) == ("range", "0", "1")
+
+
+def test_a_browser_runs_the_script_and_loads_nothing(page, runs, tmp_path):
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--enable-logging=stderr"]
+    address = (runs / "report.html").as_uri()
+    shown = subprocess.run([browser, *flags, "--dump-dom", address], capture_output=True, text=True, timeout=60)
+    assert '<div class="slider">' in shown.stdout and 'class="rounds sliding"' in shown.stdout  # the script ran
+    assert "CONSOLE" not in shown.stderr, shown.stderr  # where refused scripts, styles and addresses are reported
+    (runs / "other.html").write_text(page.replace("sliding", "gliding"))  # a script that the page does not vouch for
+    other = subprocess.run(
+        [browser, *flags, "--dump-dom", (runs / "other.html").as_uri()], capture_output=True, text=True, timeout=60
+    )
+    assert 'class="rounds"' in other.stdout and "CONSOLE" in other.stderr
 
 
 def test_published_tables_give_what_they_can(runs, tmp_path):

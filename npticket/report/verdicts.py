@@ -55,7 +55,7 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
 
 
 def count(verdicts: Sequence[Verdict]) -> str:
-    return ", ".join(f"{sum(v.status == s for v in verdicts)} {s}" for s in (HOLDS, FAILS, UNDECIDED, UNKNOWN))
+    return ", ".join(f"{s}: {sum(v.status == s for v in verdicts)}" for s in (HOLDS, FAILS, UNDECIDED, UNKNOWN))
 
 
 def as_json(verdicts: Sequence[Verdict]) -> list[dict[str, Json]]:
