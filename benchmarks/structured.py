@@ -1,6 +1,6 @@
-"""What pruning does to time: single weights, whole units, and the network without them, of LeNet and Conv-2.
+"""What pruning does to time: single weights, whole units, and the network without them, of three networks.
 
-    python benchmarks/structured.py [--nets lenet conv_2] [--densities 0.5 0.2 0.1 0.05] [--pairs 15] [--save]
+    python benchmarks/structured.py [--nets lenet resnet_8 conv_2] [--densities 0.3 0.1] [--pairs 15] [--save]
 
 Four networks take turns: the dense one; one of whose weights some are left, anywhere; one that has as many in each
 layer, in whole units; and the last one shrunk, without the units that are gone. Masks are random, as time does not
@@ -8,6 +8,8 @@ depend on which go. A ratio is the median over pairs of time(dense) / time(netwo
 dense one; PyTorch's dense time stands beside them. The first table is of training steps by the fast engine, which
 leaves out dead units of dense networks and packs weights that are left; the second of predictions by the plain layers,
 for which a weight that is 0 is a weight. `parameters` and `multiply_adds` are those that are there, zeros included.
+Densities are those of the recipes filters-lenet and filters-resnet8, whose accuracies `time_figure.py` draws against
+these times.
 """
 
 from argparse import Namespace
@@ -32,9 +34,15 @@ from npticket.streams import streams
 from npticket.tickets import rewind
 from npticket.units import multiply_adds
 
-NETS = {"lenet": (nets.lenet_300_100, 1.2e-3), "conv_2": (nets.conv_2, 2e-4)}  # Adam's learning rate is the paper's
+NETS = {  # with a learning rate for Adam
+    "lenet": (nets.lenet_300_100, 1.2e-3),
+    "resnet_8": (partial(nets.resnet, 8, 8), 1e-3),
+    "conv_2": (nets.conv_2, 2e-4),
+}
 KINDS = ("dense", "weights", "units", "shrunk")
-DENSITIES = (0.5, 0.2, 0.1, 0.05)
+DENSITIES = {
+    "lenet": (0.676, 0.462, 0.318, 0.219, 0.151, 0.105), "resnet_8": (0.568, 0.316, 0.193), "conv_2": (0.5, 0.2, 0.1),
+}  # fmt: skip
 BATCH, BATCHES = 60, (1, 60, 1000)
 Networks = Mapping[str, tuple[Net, Params, Params]]  # by kind: network, start, masks
 
@@ -120,7 +128,7 @@ def _torch(net: Net, theta: Params, x: np.ndarray) -> Callable[[], Any]:
 def main() -> None:
     parser = bench.parser(__doc__)
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
-    parser.add_argument("--densities", nargs="+", type=float, default=DENSITIES)
+    parser.add_argument("--densities", nargs="+", type=float, help="of all networks, instead of each one's own")
     parser.add_argument("--peers", nargs="*", choices=("torch",), default=("torch",), help="those that are installed")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--block", type=int, default=5, help="steps in a turn")
@@ -132,7 +140,8 @@ def main() -> None:
     peers = sides.installed(args.peers)
     columns = {"net": "", "kind": "", "density": ".1%", "parameters": ",d", "multiply_adds": ",d",
                "microseconds": ",.0f", "ratio": ".2f", "low": ".2f", "high": ".2f"}  # fmt: skip
-    found = {name: [networks(NETS[name][0](), goal) for goal in args.densities] for name in args.nets}
+    goals = {name: args.densities or DENSITIES[name] for name in args.nets}
+    found = {name: [networks(NETS[name][0](), goal) for goal in goals[name]] for name in args.nets}
     tables = {"steps": bench.Table(f"a training step, batch {args.batch}, one thread", columns)}
     for name, each in found.items():
         for of in each:

@@ -144,6 +144,30 @@ def test_figures_have_a_panel_for_each_processor(tmp_path, what):
     assert (tmp_path / "drawn.png").stat().st_size > 20_000
 
 
+def test_accuracies_are_drawn_at_the_times_of_networks_of_that_density(at_hand):
+    """Those of the nearest round, of which there has to be one; every line begins with the dense network."""
+    pytest.importorskip("matplotlib")
+    import time_figure
+
+    known = {"weights": {1.0: 98.0, 0.5: 98.5, 0.1: 97.0}, "units": {1.0: 98.0, 0.5: 97.5}}
+    rows = [{"kind": "dense", "density": 1.0, "microseconds": 900.0}, {"kind": "torch", "microseconds": 700.0}] + [
+        {"kind": kind, "density": density, "microseconds": 1000 * density}
+        for kind in ("units", "weights") for density in (0.11, 0.3, 0.49)
+    ]  # fmt: skip
+    assert time_figure.lines(rows, known) == {
+        "weights": [(900.0, 98.0), (490.0, 98.5), (110.0, 97.0)], "units": [(900.0, 98.0), (490.0, 97.5)],
+    }  # fmt: skip
+    times = {batch: [{"net": "lenet", "batch": batch, **row} for row in rows] for batch in (1, 60)}
+    tables = {"steps": times[60], "predictions": times[1] + times[60]}
+    figure = time_figure.draw({"tables": tables, "machine": some_results()["lenet_step"]["machine"]}, {"lenet": known})
+    assert [axes.get_title().splitlines()[1] for axes in figure.axes] == [
+        "a training step, batch 60", "a prediction, batch 1", "a prediction, batch 60",
+    ]  # fmt: skip
+    assert {line.get_label() for line in figure.axes[0].lines} == {
+        "single weights pruned", "whole units pruned, masked", "PyTorch, dense",
+    }  # fmt: skip
+
+
 def test_tables_are_written_between_their_marks(at_hand):
     """Each processor's one below the other; in the summary a column each. An unknown name says which there are."""
     import tables

@@ -132,6 +132,8 @@ RESNET_8 = replace(RESNET_18, name="filters-resnet8", source="after Li et al. 20
     schedule=Part("step_drops", drops=[[1_600, 0.01]]),
     prune=Part("magnitude", scope="units layerwise", rates={"out/W": 0, "*/W": 0.25}),
     series=(TICKET, REINIT, FINE_TUNING, SMALLEST, RANDOM, LARGEST, SIZES))
+RESNET_8_WEIGHTS = replace(RESNET_8, name="filters-resnet8-weights",  # to as many weights, within a twentieth of them
+    prune=Part("magnitude", rates={"conv/W": 0.25, "out/W": 0.25, "*/W": 0.4375}), series=(TICKET, FINE_TUNING, SIZES))
 RESNET_56_B = replace(RESNET_8, name="filters-resnet56-b", source="Li et al. 2017, Tables 1 and 2: ResNet-56-pruned-B",
     net=Part("resnet", depth=56), batch=128, steps=64_000, rounds=2, validate_every=391,
     schedule=Part("step_drops", drops=[[32_000, 0.01], [48_000, 0.001]]),  # trains on at 0.001
@@ -142,6 +144,7 @@ RESNET_56_B = replace(RESNET_8, name="filters-resnet56-b", source="Li et al. 201
 
 lenet, resnet, published = (partial(Claim, (r.name,)) for r in (LENET_UNITS, RESNET_8, RESNET_56_B))
 both = partial(Claim, (LENET_UNITS.name, LENET_WEIGHTS.name))
+both_resnets = partial(Claim, (RESNET_8.name, RESNET_8_WEIGHTS.name))
 MEMORY, SAME = "Li et al. 2017, {}, from memory", "the trials' spread"
 OTHERS, SCRATCH = MEMORY.format("§4.4"), MEMORY.format("Table 2")
 CLAIMS = [
@@ -161,10 +164,13 @@ CLAIMS = [
       for name, claim, percent in (("lenet", lenet, 21.9), ("resnet8", resnet, 31.6))),
     lenet("filters-ticket", "at 21.9 % the initial values of a structured ticket gain nothing over others",
         "Liu et al. 2019, §6", gain(ACC, TICKET, 21.9, REINIT), "0", POINTS, -0.2, 0.2, because=SAME),
-    *(both(f"filters-{what}-below-weights", f"with a tenth of the weights {what} of whole units are less accurate than "
-        "those of single weights", "Mao et al. 2017, from memory",
-        lambda units, weights, one=one: 100 * (units(END, one, 10.5) - weights(END, one, 10.0)),
+    *(claim(f"filters-{name}{what}-below-weights",
+        f"with {part} of the weights {what} of whole units are less accurate than those of single weights",
+        "Mao et al. 2017, from memory",
+        lambda units, weights, one=one, at=at: 100 * (units(END, one, at[0]) - weights(END, one, at[1])),
         "< 0", POINTS, high=0, strict=True)
+      for name, claim, part, at in (
+          ("", both, "a tenth", (10.5, 10.0)), ("resnet8-", both_resnets, "a fifth", (19.3, 18.5)))
       for what, one in (("tickets", TICKET), ("fine-tuned networks", FINE_TUNING))),
     Claim((LENET_WEIGHTS.name,), "filters-not-smaller",
         "without its dead units a ticket of 21.5 % of single weights has more than twice the weights that survive",
@@ -177,8 +183,9 @@ CLAIMS = [
 ]
 # fmt: on
 
+RECIPES = (LENET_UNITS, LENET_WEIGHTS, RESNET_8, RESNET_8_WEIGHTS, RESNET_56_B)
 PAPER = Paper(
     "structured", "Li, Kadav, Durdanovic, Samet & Graf: Pruning Filters for Efficient ConvNets, ICLR 2017",
-    {recipe.name: recipe for recipe in (LENET_UNITS, LENET_WEIGHTS, RESNET_8, RESNET_56_B)}, Parts(series=SERIES),
+    {recipe.name: recipe for recipe in RECIPES}, Parts(series=SERIES),
     claims=CLAIMS, plots=(AgainstCosts(), Lines("early_stopping", (at_early_stop, at_the_end))),
 )  # fmt: skip

@@ -38,8 +38,8 @@ LENET = Recipe(
     batch=60, steps=15_000, rounds=6, series=(TICKET, *SERIES),
 )  # fmt: skip
 LENET_5 = replace(
-    LENET, name="compression-lenet5", net=Part("lenet_5"), schedule=_schedule(5_000, 1.2e-3),
-    prune=Part("magnitude", rates=_rates(KEPT["lenet_5"], 3)), steps=5_000, rounds=4,
+    LENET, name="compression-lenet5", net=Part("lenet_5"), schedule=_schedule(10_000, 1.2e-3),
+    prune=Part("magnitude", rates=_rates(KEPT["lenet_5"], 3)), steps=10_000, rounds=4,
     series=tuple(name for name in (TICKET, *SERIES) if name != "bits"),
 )  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in (LENET, LENET_5)}
