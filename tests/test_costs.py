@@ -50,6 +50,15 @@ def test_all_that_a_run_does_is_counted(timed):
     assert seconds(rewound, data=noise) == pytest.approx(2 * one + 2 * half + 2 * 2 * half)
 
 
+def test_it_is_said_how_much_of_it_is_evaluation(timed):
+    noise, whole = data(), 1.0 + 1_000 * 0.01 + (80 + 12 * 20) * 1e-4
+    assert seconds(LONG, data=noise, evaluating=False) == pytest.approx(10 * (1.0 + 1_000 * 0.01))
+    assert seconds(LONG, data=noise) == pytest.approx(10 * whole)
+    said = [costs.announcement(Experiment(LONG, PARTS), 1, "fast", each) for each in (noise, data(n=10_000))]
+    assert said[0].endswith(" with 1 process.")  # not a hundredth
+    assert said[1].endswith(" with 1 process, 9 % of it for evaluation.")
+
+
 def test_without_data_the_papers_sizes_are_taken(timed):
     seconds(LONG, data=data())
     one = 1.0 + 1_000 * 0.01 + (55_000 + 10 * 5_000 + 2 * 10_000) * 1e-4

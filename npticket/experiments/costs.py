@@ -47,11 +47,11 @@ class Cost(NamedTuple):
 
 def seconds(
     experiment: Experiment, jobs: int, engine: str = "fast", data: Dataset | None = None,
-    missing: Collection[Key] | None = None,
+    missing: Collection[Key] | None = None, evaluating: bool = True,
 ) -> float | None:  # fmt: skip
     """Return how long all runs of an experiment, or those `missing`, take with `jobs` processes.
 
-    What was not timed before on this machine is timed with `data`; without data, None says that it is not known.
+    If not `evaluating`, that is what they would take if nothing were evaluated while they train and after it. What was not timed before on this machine is timed with `data`; without data, None says that it is not known.
     """
     recipe = experiment.recipe
     slowest = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
@@ -75,7 +75,7 @@ def seconds(
         levels = np.arange(len(found))
         cost = Cost(*(np.interp(run.round * per_round, levels, column) for column in zip(*found, strict=True)))
         steps = steps_of(recipe, run)
-        return cost.once + steps * cost.step + examples(recipe, steps, sizes) * cost.example
+        return cost.once + steps * cost.step + evaluating * examples(recipe, steps, sizes) * cost.example
 
     left = runs if missing is None else missing
     return _together(runs, {key: taken(run) if key in left else 0.0 for key, run in runs.items()}, jobs)
@@ -84,10 +84,12 @@ def seconds(
 def announcement(
     experiment: Experiment, jobs: int, engine: str, data: Dataset, missing: Collection[Key] | None = None
 ) -> str:
-    """Say how long all runs take, or those `missing`."""
-    time = words(seconds(experiment, jobs, engine, data, missing) or 0)
+    """Say how long all runs take, or those `missing`, and which part of it is evaluation."""
+    whole, without = (seconds(experiment, jobs, engine, data, missing, each) or 0 for each in (True, False))
     at_most = "at most " * (experiment.recipe.patience is not None)
-    return f"This takes {at_most}about {time} with {counted(jobs, 'process', 'processes')}."
+    part = f"{1 - without / whole:.0%}".replace("%", " %") if without < whole else "0 %"
+    of_it = f", {part} of it for evaluation" if part != "0 %" else ""
+    return f"This takes {at_most}about {words(whole)} with {counted(jobs, 'process', 'processes')}{of_it}."
 
 
 def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], jobs: int) -> float:
