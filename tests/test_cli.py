@@ -110,7 +110,8 @@ def test_run_show_figures_verify(small, capsys):
     assert output.startswith(
         "lenet-mnist (Figures 1, 3, 4, 11, 12, 14, 15, 19, 21, 23) on noise from a test: 8 runs of 20 steps"
     )
-    assert re.search(r"\n8 of 8 runs are left\. This takes about \d+ s with 1 process(, \d+ % of it for evaluation)?\.\n", output)
+    takes = r"This takes about \d+ s with 1 process(, \d+ % of it for evaluation)?"
+    assert re.search(rf"\n8 of 8 runs are left\. {takes}\.\n", output)
     assert "reduced: 20 of 50,000 steps, 2 of 29 rounds, 2 of 5 trials, 3 of 11 series" in output
     folder = Path("runs/lenet-mnist")
     table = output[output.index("LeNet-6-4 on noise") : output.index("Results:")].strip()

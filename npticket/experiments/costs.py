@@ -51,7 +51,8 @@ def seconds(
 ) -> float | None:  # fmt: skip
     """Return how long all runs of an experiment, or those `missing`, take with `jobs` processes.
 
-    If not `evaluating`, that is what they would take if nothing were evaluated while they train and after it. What was not timed before on this machine is timed with `data`; without data, None says that it is not known.
+    If not `evaluating`, that is what they would take if nothing were evaluated while they train and after it. What was
+    not timed before on this machine is timed with `data`; without data, None says that it is not known.
     """
     recipe = experiment.recipe
     slowest = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
