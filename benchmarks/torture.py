@@ -27,13 +27,13 @@ from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import numpy as np
 from tortures.copies import copies
+from tortures.exchanged import Reader, exchanged
 from tortures.faults import faults
 from tortures.kills import kills
 from tortures.prunings import prunings
@@ -71,14 +71,6 @@ NASTY = (
     "\ufeff", "\x1b[31m", "\u202e", "\ud800", "..", "../../x", "$\\frac{1{$", "| a |\n<!-- end -->", "²", "x" * 200_000,
     "0", "1000000000", "0.5", '"', ",", "\n", "\r", "'", "\\", "2147483648", "18446744073709551616", "-0.0", "inf",
 )  # fmt: skip
-
-
-class Reader(NamedTuple):
-    """A kind of file: where it lies, what is read from there, and whether something in it tells a change."""
-
-    path: Path
-    read: Callable[[], object]
-    checked: bool = False
 
 
 def damaged(content: bytes, rng: np.random.Generator) -> bytes:
@@ -229,6 +221,7 @@ def kinds(folder: Path) -> dict[str, Reader]:
         **{f"its {name}": Reader(runs / f"{name}.json", read) for name, read in seen.items()},
         **{f"its {name}": Reader(runs / f"{name}.csv", seen["recipe"]) for name in ("results", "curves")},
         "its manifest, to go on": Reader(runs / "manifest.json", open_runs),
+        **exchanged(folder / "exchanged"),
     }
 
 

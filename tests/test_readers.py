@@ -50,7 +50,7 @@ def torture(monkeypatch):
 def test_damaged_files_are_right_or_refused(torture):
     """A short form of `python benchmarks/torture.py readers`."""
     line = torture.readers(300)
-    assert "300 damaged files of 12 kinds: 0 tracebacks" in line, line
+    assert re.search(r"300 damaged files of (19|20|21) kinds: 0 tracebacks", line), line  # fewer without Pillow and so on
     assert "(0 where a checksum tells)" in line
     assert float(re.search(r"at most ([\d.]+) s", line)[1]) < 10
     refused, right, other = (int(re.search(rf"(\d+) {word}", line)[1]) for word in ("refused", "right", "with another"))
@@ -60,7 +60,7 @@ def test_damaged_files_are_right_or_refused(torture):
 def test_that_torture_can_fail(torture, monkeypatch):
     monkeypatch.setattr(torture, "read_idx", lambda path, shape: np.frombuffer(path.read_bytes(), np.uint8))
     monkeypatch.setattr(torture, "read_caveat", lambda folder: (folder / "CAVEAT.txt").read_bytes().decode())
-    found = torture.readers(60)
+    found = torture.readers(160)
     assert re.search(r"[1-9]\d* tracebacks", found) and "UnicodeDecodeError" in found
     assert re.search(r"\([1-9]\d* where a checksum tells\)", found)
 
