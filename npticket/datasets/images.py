@@ -1,0 +1,133 @@
+"""Images by class in folders, as ImageNet has them: in memory if they fit, else read batch by batch."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from npticket.backend import Array
+from npticket.datasets.dataset import DataError, Dataset, Split, split_off
+from npticket.datasets.decoding import Photographs
+from npticket.datasets.lazy import Lazy
+from npticket.datasets.own import VALIDATION, located
+from npticket.reading import UnreadableError, printable, read_text, shown
+
+ENDINGS = (".jpeg", ".jpg", ".png")
+SIDE = 4_096  # pixels of a side that is asked for, at most
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels / 255: red, green, blue
+LIST = 1 << 28  # bytes of a list of files, at most
+MOST = 10_000  # images that are set aside for validation, at most
+CHUNK = 256  # files that are looked at together
+
+Found = dict[str, str]  # the class of each file
+
+
+def images(
+    folder: str | Path | None = None, seed: int = 0, *, path: str, size: Sequence[int] = (224, 224), test: str = "val",
+    keep: int | None = None,
+) -> Dataset:  # fmt: skip
+    """Return the images in path/train/<class>/, as bytes (N, height, width, 3), those in path/<test> for testing.
+
+    `path` is taken from `folder`, else from $NPTICKET_DATA if it is there, else from the working directory.
+    Images may lie in folders within that of their class. `test` is a folder with a folder for each class, or a text
+    file with a line for each image, "file class" and perhaps more, whose files lie beside it or in images/. A tenth of
+    the training images, 10,000 at most, is set aside for validation; `seed` chooses them. Each is brought to `size`,
+    [height, width], as `Photographs` says; ImageNet's means of colours become 0 and its standard deviations 1. Files
+    that are not called .jpeg, .jpg or .png are passed over.
+
+    Pixels of at most `keep` bytes, by default a quarter of the machine's memory, are kept in memory; more are read from
+    the files whenever they are needed, which changes no bit of any result. DataError names all files that are no
+    images; ImportError says that Pillow is missing.
+    """
+    if len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size):
+        raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
+    there = os.environ.get("NPTICKET_DATA")
+    root = located(folder or (there if there and (Path(there) / path).exists() else None), path)
+    train, tested = _in_folders(root, "train"), _tested(root, test)
+    classes = sorted(set(train.values()))
+    if len(classes) < 2:
+        raise DataError(f"{root}/train needs folders of two classes at least, and has {shown(classes)}")
+    if foreign := sorted(set(tested.values()) - set(classes)):
+        raise DataError(f"{root}/{test}: there are no training images of the class {shown(foreign[0])}; where a list "
+                        'says which class each image has, name that: "test": "val/list.txt"')  # fmt: skip
+    pictures = Photographs(root, (*train, *tested), (size[0], size[1]))
+    room = _memory() // 4 if keep is None else keep
+    whole = Lazy(pictures, np.arange(len(pictures.files)), (*pictures.size, 3))
+    pixels = np.prod(whole.shape, dtype=np.int64).item()
+    inputs = _read(whole, pictures, is_kept=pixels <= room)
+    targets = np.searchsorted(classes, [*train.values(), *tested.values()]).astype(np.int64)
+    first, last = (Split(inputs, targets).take(part) for part in (slice(len(train)), slice(len(train), None)))
+    first, validation = split_off(first, min(MOST, max(1, round(VALIDATION * len(first)))), seed)
+    where = "in memory" if pixels <= room else "read from files as they are needed"
+    source = f"{printable(str(root))} ({len(validation):,} for validation set aside; {pixels / 1e9:.2f} GB, {where})"
+    scale, shift = tuple(1 / 255 / std for std in STD), tuple(-m / std for m, std in zip(MEAN, STD, strict=True))
+    return Dataset(printable(root.resolve().name), first, validation, last, len(classes), source, "", scale, shift)
+
+
+def _in_folders(root: Path, name: str) -> Found:
+    """All images in the folders of a folder, by their paths in `root`, in the order of their names."""
+    found, top = Found(), root / name
+    for where, folders, files in os.walk(top):
+        folders[:] = sorted(each for each in folders if each[0] != ".")
+        inside = Path(where).relative_to(top).parts
+        for file in sorted(files):
+            if inside and file.lower().endswith(ENDINGS) and file[0] != ".":
+                found[Path(name, *inside, file).as_posix()] = inside[0]
+    if not found:
+        raise DataError(f"there are no images in {top}: expected a folder for each class, with .jpeg, .jpg or .png")
+    return found
+
+
+def _tested(root: Path, test: str) -> Found:
+    """The images of a folder with folders, or of a list."""
+    if ".." in Path(test).parts or Path(test).is_absolute():
+        raise DataError(f"test must lie in the folder of the images, got {shown(test)}")
+    if (root / test).is_dir():
+        return _in_folders(root, test)
+    try:
+        lines = [line.split() for line in read_text(root / test, LIST).splitlines() if line.strip()]
+    except (OSError, UnreadableError) as error:
+        raise DataError(f"there are no images for testing: {error}. Name their folder or their list, \"test\": ...") \
+            from error  # fmt: skip
+    beside = Path(test).parent
+    beside = beside / "images" if (root / beside / "images").is_dir() else beside
+    found = Found()
+    for number, words in enumerate(lines, start=1):
+        if len(words) < 2 or ".." in Path(words[0]).parts or Path(words[0]).is_absolute():
+            raise DataError(
+                f"{root / test}, line {number}: expected a file and its class, got {shown(' '.join(words))}"
+            )
+        found[(beside / words[0]).as_posix()] = words[1]
+    if not found:
+        raise DataError(f"{root / test} is empty")
+    return found
+
+
+def _read(rows: Lazy, pictures: Photographs, is_kept: bool) -> Array:
+    """All rows, in memory or lazy, once each file was seen to be an image; DataError names all that are none."""
+    kept = np.empty(rows.shape if is_kept else (0,), np.uint8)
+    wrong = np.zeros(len(rows), bool)
+
+    def look(number: int) -> np.ndarray:
+        try:
+            return pictures(number)
+        except (OSError, UnreadableError):
+            wrong[number] = True
+            return np.zeros(rows.shape[1:], np.uint8)
+
+    looked = Lazy(look, np.arange(len(rows)), rows.shape[1:])
+    parts = [slice(i, i + CHUNK) for i in range(0, len(rows), CHUNK)]
+    for part, some in zip(parts, looked.ahead(parts), strict=True):
+        if is_kept:
+            kept[part] = some
+    if wrong.any():
+        said = "\n".join(printable(pictures.check(i)) for i in np.flatnonzero(wrong).tolist())
+        raise DataError(f"{wrong.sum():,} of {len(rows):,} files in {pictures.root} are no images:\n{said}\n"
+                        "Fetch them again, or take them away")  # fmt: skip
+    return kept if is_kept else rows
+
+
+def _memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 << 30
