@@ -35,6 +35,7 @@ TABLES = {  # of each script, the tables and some columns of each
     "trials_axis.py": {"steps": {"step", "ms", "ratio"}},
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
     "sparse_predict.py": {"prediction": {"density", "batch", "ratio", "bytes", "labels"}},
+    "imagenet.py --only decode messages": {"decode": {"what", "images/s"}, "messages": {"net", "masks MB", "a run MB"}},
     "images.py": {"images": {"case", "threads", "files", "peak MiB"}},
     "structured.py": {
         "steps": {"net", "kind", "density", "parameters", "multiply_adds", "microseconds", "ratio"},
