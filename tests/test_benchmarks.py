@@ -166,7 +166,7 @@ def test_tables_are_written_between_their_marks(at_hand):
         tables.filled(page.format("lenet: x"), made)
 
 
-@pytest.mark.parametrize("path", ["performance.md", "reliability.md", "results/input_scaling.md"])
+@pytest.mark.parametrize("path", ["performance.md", "reliability.md", "scaling.md", "results/input_scaling.md"])
 def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
     """`python benchmarks/tables.py --into PAGE` makes them anew."""
     import results

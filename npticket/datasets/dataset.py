@@ -93,6 +93,7 @@ class Dataset:
 
     def floats(self, inputs: Array, dtype: Dtype) -> Array:
         """Turn inputs into what the network is shown."""
+        inputs = inputs[:] if isinstance(inputs, Lazy) else inputs
         if inputs.dtype.kind == "f":
             return inputs.astype(dtype)
         if inputs.dtype == np.uint16:

@@ -68,7 +68,7 @@ def images(
 def _in_folders(root: Path, name: str) -> Found:
     """All images in the folders of a folder, by their paths in `root`, in the order of their names."""
     found, top = Found(), root / name
-    for where, folders, files in os.walk(top):
+    for where, folders, files in os.walk(top, onerror=_refuse if top.is_dir() else None):
         folders[:] = sorted(each for each in folders if each[0] != ".")
         inside = Path(where).relative_to(top).parts
         for file in sorted(files):
@@ -77,6 +77,11 @@ def _in_folders(root: Path, name: str) -> Found:
     if not found:
         raise DataError(f"there are no images in {top}: expected a folder for each class, with .jpeg, .jpg or .png")
     return found
+
+
+def _refuse(error: OSError) -> None:
+    """Called with a folder that cannot be read, which would be passed over."""
+    raise DataError(str(error)) from error
 
 
 def _tested(root: Path, test: str) -> Found:
@@ -98,7 +103,9 @@ def _tested(root: Path, test: str) -> Found:
             raise DataError(
                 f"{root / test}, line {number}: expected a file and its class, got {shown(' '.join(words))}"
             )
-        found[(beside / words[0]).as_posix()] = words[1]
+        if (file := (beside / words[0]).as_posix()) in found:
+            raise DataError(f"{root / test}, line {number}: {shown(words[0])} is there twice")
+        found[file] = words[1]
     if not found:
         raise DataError(f"{root / test} is empty")
     return found

@@ -30,7 +30,7 @@ class Lazy:
     ) -> None:  # fmt: skip
         self._make, self._numbers = make, np.asarray(numbers)
         self._see: Callable[[Array], Array] = _as_it_is
-        self.shape, self.dtype = (len(self._numbers), *shape), np.dtype(dtype)
+        self._row, self.shape, self.dtype = shape, (*self._numbers.shape, *shape), np.dtype(dtype)
         self.ndim, self.threads = len(self.shape), threads or cpu_count() or 1
 
     def __len__(self) -> int:
@@ -65,8 +65,8 @@ class Lazy:
                     future.cancel()
 
     def chosen(self, key: Index) -> "Lazy":
-        """Return some rows (numbers, a mask or a slice) without making any."""
-        some = Lazy(self._make, self._numbers[key], self.shape[1:], self.dtype, self.threads)
+        """Return some rows (numbers in any shape, a mask or a slice) without making any."""
+        some = Lazy(self._make, self._numbers[key], self._row, self.dtype, self.threads)
         some._see = self._see
         return some
 
@@ -79,11 +79,11 @@ class Lazy:
     def _begin(self, key: Index) -> tuple[Array, list[Future]]:
         """Have rows written into a new array, a part by each thread."""
         numbers = self._numbers[key]
-        rows = np.empty((numbers.size, *self.shape[1:]), self.dtype)
+        rows = np.empty((numbers.size, *self._row), self.dtype)
         parts = [slice(i, None, self.threads) for i in range(min(self.threads, numbers.size))]
         pool, flat = _pool(self.threads), numbers.ravel()
         futures = [pool.submit(_write, self._make, flat[part], rows[part]) for part in parts]
-        return rows.reshape(*numbers.shape, *self.shape[1:]), futures
+        return rows.reshape(*numbers.shape, *self._row), futures
 
     def _end(self, rows: Array, futures: list[Future]) -> Array:
         for future in futures:
