@@ -1,12 +1,12 @@
 """Images by class in folders, as ImageNet has them: in memory if they fit, else read batch by batch."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
 from npticket.datasets.decoding import Photographs
 from npticket.datasets.lazy import Lazy
@@ -52,13 +52,12 @@ def images(
         raise DataError(f"{root}/{test}: there are no training images of the class {shown(foreign[0])}; where a list "
                         'says which class each image has, name that: "test": "val/list.txt"')  # fmt: skip
     pictures = Photographs(root, (*train, *tested), (size[0], size[1]))
-    room = _memory() // 4 if keep is None else keep
-    whole = Lazy(pictures, np.arange(len(pictures.files)), (*pictures.size, 3))
-    pixels = np.prod(whole.shape, dtype=np.int64).item()
-    inputs = _read(whole, pictures, is_kept=pixels <= room)
     targets = np.searchsorted(classes, [*train.values(), *tested.values()]).astype(np.int64)
-    first, last = (Split(inputs, targets).take(part) for part in (slice(len(train)), slice(len(train), None)))
+    whole = Split(Lazy(pictures, np.arange(len(targets)), (*pictures.size, 3)), targets)
+    first, last = (whole.take(part) for part in (slice(len(train)), slice(len(train), None)))
     first, validation = split_off(first, min(MOST, max(1, round(VALIDATION * len(first)))), seed)
+    pixels, room = math.prod(whole.inputs.shape), _memory() // 4 if keep is None else keep
+    first, validation, last = _read((first, validation, last), pictures, is_kept=pixels <= room)
     where = "in memory" if pixels <= room else "read from files as they are needed"
     source = f"{printable(str(root))} ({len(validation):,} for validation set aside; {pixels / 1e9:.2f} GB, {where})"
     scale, shift = tuple(1 / 255 / std for std in STD), tuple(-m / std for m, std in zip(MEAN, STD, strict=True))
@@ -111,28 +110,30 @@ def _tested(root: Path, test: str) -> Found:
     return found
 
 
-def _read(rows: Lazy, pictures: Photographs, is_kept: bool) -> Array:
-    """All rows, in memory or lazy, once each file was seen to be an image; DataError names all that are none."""
-    kept = np.empty(rows.shape if is_kept else (0,), np.uint8)
-    wrong = np.zeros(len(rows), bool)
+def _read(splits: Sequence[Split], pictures: Photographs, is_kept: bool) -> list[Split]:
+    """The splits, in memory or lazy, once each file was seen to be an image; DataError names all that are none."""
+    wrong, found = list[int](), list[Split]()
 
     def look(number: int) -> np.ndarray:
         try:
             return pictures(number)
         except (OSError, UnreadableError):
-            wrong[number] = True
-            return np.zeros(rows.shape[1:], np.uint8)
+            wrong.append(number)
+            return np.zeros((*pictures.size, 3), np.uint8)
 
-    looked = Lazy(look, np.arange(len(rows)), rows.shape[1:])
-    parts = [slice(i, i + CHUNK) for i in range(0, len(rows), CHUNK)]
-    for part, some in zip(parts, looked.ahead(parts), strict=True):
-        if is_kept:
-            kept[part] = some
-    if wrong.any():
-        said = "\n".join(printable(pictures.check(i)) for i in np.flatnonzero(wrong).tolist())
-        raise DataError(f"{wrong.sum():,} of {len(rows):,} files in {pictures.root} are no images:\n{said}\n"
+    for split in splits:
+        rows = Lazy(look, split.inputs.numbers, (*pictures.size, 3))
+        kept = np.empty(rows.shape if is_kept else 0, np.uint8)
+        parts = [slice(i, i + CHUNK) for i in range(0, len(rows), CHUNK)]
+        for part, some in zip(parts, rows.ahead(parts), strict=True):
+            if is_kept:
+                kept[part] = some
+        found.append(Split(kept, split.targets) if is_kept else split)
+    if wrong:
+        said = "\n".join(printable(pictures.check(number)) for number in sorted(wrong))
+        raise DataError(f"{len(wrong):,} of {len(pictures.files):,} files in {pictures.root} are no images:\n{said}\n"
                         "Fetch them again, or take them away")  # fmt: skip
-    return kept if is_kept else rows
+    return found
 
 
 def _memory() -> int:

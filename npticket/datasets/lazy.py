@@ -28,13 +28,13 @@ class Lazy:
         self, make: Callable[[int], np.ndarray], numbers: Sequence[int] | np.ndarray, shape: tuple[int, ...],
         dtype: Dtype = np.uint8, threads: int | None = None,
     ) -> None:  # fmt: skip
-        self._make, self._numbers = make, np.asarray(numbers)
+        self._make, self.numbers = make, np.asarray(numbers)
         self._see: Callable[[Array], Array] = _as_it_is
-        self._row, self.shape, self.dtype = shape, (*self._numbers.shape, *shape), np.dtype(dtype)
+        self._row, self.shape, self.dtype = shape, (*self.numbers.shape, *shape), np.dtype(dtype)
         self.ndim, self.threads = len(self.shape), threads or cpu_count() or 1
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self.numbers)
 
     def __array__(self, dtype: Dtype | None = None, copy: bool | None = None) -> NoReturn:
         """Refuse: it is not in memory because there is no room for it."""
@@ -66,7 +66,7 @@ class Lazy:
 
     def chosen(self, key: Index) -> "Lazy":
         """Return some rows (numbers in any shape, a mask or a slice) without making any."""
-        some = Lazy(self._make, self._numbers[key], self._row, self.dtype, self.threads)
+        some = Lazy(self._make, self.numbers[key], self._row, self.dtype, self.threads)
         some._see = self._see
         return some
 
@@ -78,7 +78,7 @@ class Lazy:
 
     def _begin(self, key: Index) -> tuple[Array, list[Future]]:
         """Have rows written into a new array, a part by each thread."""
-        numbers = self._numbers[key]
+        numbers = self.numbers[key]
         rows = np.empty((numbers.size, *self._row), self.dtype)
         parts = [slice(i, None, self.threads) for i in range(min(self.threads, numbers.size))]
         pool, flat = _pool(self.threads), numbers.ravel()
