@@ -18,7 +18,7 @@ SIDE = 4_096  # pixels of a side that is asked for, at most
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels / 255: red, green, blue
 LIST = 1 << 28  # bytes of a list of files, at most
 MOST = 10_000  # images that are set aside for validation, at most
-CHUNK = 256  # files that are looked at together
+CHUNK = 64  # files that are looked at together
 
 Found = dict[str, str]  # the class of each file
 

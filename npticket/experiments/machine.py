@@ -12,7 +12,7 @@ from npticket import __version__, backend
 from npticket.backend import Json
 from npticket.datasets import Dataset
 
-PIECE = 1_000  # examples of which the SHA-256 is taken at a time
+PIECE = 100  # examples of which the SHA-256 is taken at a time
 MACHINE = "machine"  # what a worker calls it, in what it returns of a run
 NO_BIT = {"python", "jobs", "cores", "system"}  # of what is said of a machine: no bit of a result depends on these
 
