@@ -29,7 +29,7 @@ _modules: dict[type, ModuleType] = {np.ndarray: np}
 
 
 def register(array_type: type, module: ModuleType) -> None:
-    """Let `array_module` answer `module` for arrays of exactly this type."""
+    """Let `array_module` answer `module` for arrays of exactly this type, or what stands for them."""
     _modules[array_type] = module
 
 
@@ -102,14 +102,12 @@ def described(name: str) -> dict[str, Json]:
 
 def array_module(*arrays: Array) -> ModuleType:
     """Return the one module that all `arrays` belong to; TypeError if they are mixed or no arrays at all."""
-    found = {type(array) for array in arrays}
-    if len(found) == 1:
-        module = _modules.get(found.pop())
-        if module is not None:
-            return module
+    found = {_modules.get(type(array)) for array in arrays}
+    if len(found) == 1 and (module := found.pop()) is not None:
+        return module
     names = sorted({f"{type(array).__module__}.{type(array).__qualname__}" for array in arrays})
     raise TypeError(
-        f"expected arrays of one kind ({', '.join(sorted(m.__name__ for m in _modules.values()))}), "
+        f"expected arrays of one kind ({', '.join(sorted({m.__name__ for m in _modules.values()}))}), "
         f"got {' and '.join(names) or 'none'}: move them together with to_device or to_host"
     )
 

@@ -48,7 +48,7 @@ def read_bytes(path: str | Path, most: int) -> bytes:
     """Return what is in a file; errors as for `check_size`."""
     check_size(path, most)
     with open(path, "rb") as file:
-        return file.read(most)
+        return file.read(min(most, os.fstat(file.fileno()).st_size))  # room is made for what is asked for
 
 
 def read_text(path: str | Path, most: int) -> str:

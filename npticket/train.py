@@ -15,7 +15,7 @@ import numpy as np
 
 from npticket.backend import Array, Dtype, array_module, one_blas_thread, to_device, to_host
 from npticket.checkpoint import OpenCheckpoint, opened, resume, snapshot
-from npticket.datasets import Augment, Dataset, Split, epoch_order
+from npticket.datasets import Augment, Dataset, Split, epoch_order, rows_of
 from npticket.engine import plan
 from npticket.params import Params, check_masks
 from npticket.protocols import MakeOptimizer, Net
@@ -171,19 +171,18 @@ def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) ->
         order = epoch_order(len(data.train), batch, place, epoch)
         changes = setting.augment(order.shape[1] * batch, place, epoch).to(xp) if setting.augment else None
         order = to_device(order, xp)
-        for k in range(skipped if epoch == first_epoch else 0, order.shape[1]):
-            inputs = data.train.inputs.take(order[:, k], axis=0)
-            if changes is not None:
-                inputs = changes.apply(inputs, slice(k * batch, (k + 1) * batch))
-            yield data.floats(inputs, dtype), data.train.targets.take(order[:, k], axis=0)
+        numbers = range(skipped if epoch == first_epoch else 0, order.shape[1])
+        for k, inputs in zip(numbers, rows_of(data.train.inputs, (order[:, k] for k in numbers)), strict=True):
+            shown = inputs if changes is None else changes.apply(inputs, slice(k * batch, (k + 1) * batch))
+            yield data.floats(shown, dtype), data.train.targets.take(order[:, k], axis=0)
 
 
 def evaluate(task: Task, predict: Predict, data: Dataset, split: Split, dtype: Dtype = np.float32) -> Measured:
     """Return what the task measures on `split`, by name, (T,) each, for `predict(inputs) -> y`."""
     count = min(CHUNK, max(1, NUMBERS // math.prod(split.inputs.shape[1:])))
-    starts = range(0, len(split), count)
-    parts = ((split.inputs[None, i : i + count], split.targets[None, i : i + count]) for i in starts)
-    return task.evaluate(predict, ((data.floats(inputs, dtype), targets) for inputs, targets in parts))
+    parts = [slice(i, i + count) for i in range(0, len(split), count)]
+    shown = zip(rows_of(split.inputs, parts), parts, strict=True)
+    return task.evaluate(predict, ((data.floats(x[None], dtype), split.targets[None, part]) for x, part in shown))
 
 
 def _check(net: Net, task: Task, start: Params, masks: Params, data: Dataset) -> None:

@@ -26,6 +26,7 @@ from npticket.layers import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
+    OverlappingMaxPool,
     ReLU,
     Residual,
 )
@@ -34,7 +35,7 @@ from npticket.protocols import Layer, Net
 
 KNOWN = (
     Chain, Residual, Dense, Conv2D, BatchNorm, Flatten, GlobalAveragePool, MaxPool, AveragePool, ReLU, Dropout,
-    OneChannel,
+    OneChannel, OverlappingMaxPool,
 )  # fmt: skip
 
 
@@ -147,6 +148,8 @@ class _Wires:
             x, shape = self.new(1), (*shape, len(x))
         elif isinstance(layer, MaxPool | AveragePool):
             shape = tuple(n // layer.size for n in shape)
+        elif isinstance(layer, OverlappingMaxPool):
+            shape = tuple((n + 2 * layer.padding - layer.size) // layer.stride + 1 for n in shape)
         return x, shape
 
     def _with_parameters(

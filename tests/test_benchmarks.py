@@ -35,6 +35,8 @@ TABLES = {  # of each script, the tables and some columns of each
     "trials_axis.py": {"steps": {"step", "ms", "ratio"}},
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
     "sparse_predict.py": {"prediction": {"density", "batch", "ratio", "bytes", "labels"}},
+    "imagenet.py --only decode messages": {"decode": {"what", "images/s"}, "messages": {"net", "masks MB", "a run MB"}},
+    "images.py": {"images": {"case", "threads", "files", "peak MiB"}},
     "structured.py": {
         "steps": {"net", "kind", "density", "parameters", "multiply_adds", "microseconds", "ratio"},
         "predictions": {"kind", "batch", "microseconds", "ratio"},
@@ -188,7 +190,7 @@ def test_tables_are_written_between_their_marks(at_hand):
         tables.filled(page.format("lenet: x"), made)
 
 
-@pytest.mark.parametrize("path", ["performance.md", "reliability.md", "results/input_scaling.md"])
+@pytest.mark.parametrize("path", ["performance.md", "reliability.md", "scaling.md", "results/input_scaling.md"])
 def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
     """`python benchmarks/tables.py --into PAGE` makes them anew."""
     import results

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from test_data import NAMES, write_mnist
 
 from npticket import cli, datasets, nets
-from npticket.datasets import DataError, Dataset, Split, images
+from npticket.datasets import DataError, Dataset, Split
+from npticket.datasets.image_folder import _pixels
 from npticket.experiments.checks import check, sized
 from npticket.experiments.files import read_json, write_json
 from npticket.experiments.parts import load_data
@@ -273,7 +274,7 @@ def test_images_that_do_not_go_together_are_refused(here):
         with pytest.raises(DataError, match="size must be"):
             datasets.image_folder(path="pets", size=size)
     with pytest.raises(DataError, match="images of 10000x10000 pixels take 4,500,000,000 bytes"):
-        images._pixels([Path("x")] * 15, False, (10_000, 10_000), True)
+        _pixels([Path("x")] * 15, False, (10_000, 10_000), True)
     (here / "pets" / "cat" / "00.png").write_bytes(b"GIF89a")
     with pytest.raises(DataError, match=r"00.png is no image that can be read"):
         datasets.image_folder(path="pets", size=[6, 4])

@@ -66,7 +66,7 @@ def test_what_is_said_of_data_in_a_recipe_can_be_read():
     recipe = from_json(to_json(LENET) | json.loads(f"{{{block}}}"))
     check(recipe, PARTS)
     said = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
-    assert said == {"arrays", "csv", "image_folder"} and said <= set(PARTS.data)
+    assert said == {"arrays", "csv", "image_folder", "images"} and said <= set(PARTS.data)
 
 
 def test_python_snippets_run(tmp_path):

@@ -16,7 +16,17 @@ from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
 from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY, PARTS
-from npticket.papers.stabilizing import CLAIMS, ORDER, PAPER, PRUNING, RANDOM, SERIES, STABILITY, TICKET, stability
+from npticket.papers.stabilizing import PAPER
+from npticket.papers.stabilizing.distances import (
+    CLAIMS,
+    ORDER,
+    PRUNING,
+    RANDOM,
+    SERIES,
+    STABILITY,
+    TICKET,
+    stability,
+)
 from npticket.params import unpack
 from npticket.prune import dense_masks, prune_layerwise
 from npticket.report import figures

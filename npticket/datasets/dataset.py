@@ -1,15 +1,14 @@
-"""A dataset as three splits of uint8 images, floats only once a batch is made, or of words; processes can share it."""
+"""A dataset as three splits of uint8 images, floats only once a batch is made, or of words."""
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from npticket.backend import Array, Dtype, array_module, to_device
+from npticket.datasets.lazy import Lazy
 from npticket.reading import shown
 from npticket.streams import stream
 
@@ -26,8 +25,8 @@ class DataError(ValueError):
 class Split:
     """Examples: inputs (N, ...), images as uint8, words as uint16; targets (N, ...), classes as integers (N,)
 
-    Lists, data frames, tensors and files mapped into memory become arrays, without a copy where that is possible.
-    DataError for what has no number in each place, as masked arrays.
+    Lists, data frames, tensors and files mapped into memory become arrays, without a copy where that is possible;
+    inputs may be `Lazy`. DataError for what has no number in each place, as masked arrays.
     """
 
     inputs: Array
@@ -44,12 +43,15 @@ class Split:
         return f"Split({len(self)} inputs of shape {self.inputs.shape[1:]})"
 
     def take(self, index: Array) -> "Split":
-        return Split(self.inputs[index], self.targets[index])
+        lazy = isinstance(self.inputs, Lazy)
+        return Split(self.inputs.chosen(index) if lazy else self.inputs[index], self.targets[index])
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Train, validation and test splits; a uint8 pixel p enters the network as p * scale + shift, a float as it is.
+
+    `scale` and `shift` are numbers, or tuples with one for each channel.
 
     Inputs in uint16 are numbers of things, such as words, which is no size: they stay integers.
 
@@ -64,8 +66,8 @@ class Dataset:
     classes: int | None
     source: str
     caveat: str = ""
-    scale: float = 1 / 255
-    shift: float = 0.0
+    scale: float | tuple[float, ...] = 1 / 255
+    shift: float | tuple[float, ...] = 0.0
 
     def __post_init__(self) -> None:
         for what in ("name", "source", "caveat"):
@@ -83,23 +85,33 @@ class Dataset:
 
     def seen(self, see: Callable[[Array], Array]) -> "Dataset":
         """The same data with the inputs of each split as `see` returns them."""
-        return self._each(lambda split: Split(see(split.inputs), split.targets))
+
+        def shown(inputs: Array) -> Array:
+            return inputs.seen(see) if isinstance(inputs, Lazy) else see(inputs)
+
+        return self._each(lambda split: Split(shown(split.inputs), split.targets))
 
     def floats(self, inputs: Array, dtype: Dtype) -> Array:
         """Turn inputs into what the network is shown."""
+        inputs = inputs[:] if isinstance(inputs, Lazy) else inputs
         if inputs.dtype.kind == "f":
             return inputs.astype(dtype)
         if inputs.dtype == np.uint16:
             return inputs
         x = inputs.astype(dtype)  # faster than a product of two types
-        x *= self.scale
+        x *= _each_channel(self.scale, x)
         if self.shift:
-            x += self.shift
+            x += _each_channel(self.shift, x)
         return x
 
-    def shown(self, dtype: Dtype) -> Array:
-        """Return some training inputs as floats, (N, ...), and two of which one is not 0 wherever any of all is not."""
+    def shown(self, dtype: Dtype) -> Array | None:
+        """Return some training inputs as floats, (N, ...), and two of which one is not 0 wherever any of all is not.
+
+        None of those that are lazy: all of them would have to be made.
+        """
         inputs, xp = self.train.inputs, array_module(self.train.inputs)
+        if isinstance(inputs, Lazy):
+            return None
         some = inputs[:: len(inputs) // SHOWN + 1], inputs.max(axis=0)[None], inputs.min(axis=0)[None]
         return self.floats(xp.concatenate(some), dtype)
 
@@ -123,6 +135,11 @@ def split_off(data: Split, count: int, seed: int) -> tuple[Split, Split]:
     chosen = np.zeros(len(data), bool)
     chosen[stream(seed, 0, "split").permutation(len(data))[:count]] = True
     return data.take(~chosen), data.take(chosen)
+
+
+def _each_channel(value: float | tuple[float, ...], x: Array) -> Array:
+    """A number, or an array of one for each channel of x."""
+    return to_device(np.array(value, x.dtype), array_module(x)) if isinstance(value, tuple) else value
 
 
 def _array(name: str, values: Array) -> Array:
@@ -161,26 +178,3 @@ def _check(what: str, split: Split, classes: int | None) -> None:
     elif inputs.dtype not in (np.uint8, np.uint16):
         raise DataError(f"{what}: images are {inputs.dtype}, expected uint8 or floating point: take .astype(np.uint8) "
                         "of pixels from 0 to 255, .astype(np.float32) of other numbers, uint16 of words")  # fmt: skip
-
-
-class Shared:
-    """Stands for `data` wherever it is sent to; called, it maps into memory, once per process, what `folder` holds."""
-
-    def __init__(self, data: Dataset, folder: str | Path) -> None:
-        self._folder = str(folder)
-        self._rest = (data.name, data.classes, data.source, data.caveat, data.scale, data.shift)
-        for name in SPLITS:
-            for what in ("inputs", "targets"):
-                np.save(Path(folder) / f"{name}-{what}.npy", getattr(getattr(data, name), what), allow_pickle=False)
-
-    def __call__(self) -> Dataset:
-        return _open(self._folder, self._rest)
-
-
-@lru_cache(maxsize=1)
-def _open(folder: str, rest: tuple) -> Dataset:
-    def read(name: str) -> np.ndarray:
-        return np.asarray(np.load(Path(folder) / f"{name}.npy", mmap_mode="r", allow_pickle=False))
-
-    train, validation, test = (Split(read(f"{name}-inputs"), read(f"{name}-targets")) for name in SPLITS)
-    return Dataset(rest[0], train, validation, test, *rest[1:])

@@ -1,107 +1,141 @@
-"""A folder of images, in a subfolder for each class. Needs Pillow, npticket[images]."""
+"""Images by class in folders, as ImageNet has them: in memory if they fit, else read batch by batch."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npticket.backend import Array
-from npticket.datasets.dataset import DataError, Dataset
-from npticket.datasets.own import LARGEST, from_arrays, located
-from npticket.reading import UnreadableError, check_size, shown
+from npticket.datasets.dataset import DataError, Dataset, Split, split_off
+from npticket.datasets.decoding import Photographs
+from npticket.datasets.lazy import Lazy
+from npticket.datasets.own import VALIDATION, located
+from npticket.reading import UnreadableError, printable, read_text, shown
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+ENDINGS = (".jpeg", ".jpg", ".png")
+SIDE = 4_096  # pixels of a side that is asked for, at most
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels / 255: red, green, blue
+LIST = 1 << 28  # bytes of a list of files, at most
+MOST = 10_000  # images that are set aside for validation, at most
+CHUNK = 64  # files that are looked at together
 
-ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]  # as Pillow calls them: no other is tried
-GREY, COLOURED = {"1", "L"}, {"P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"}  # its modes of 8 bits a channel or fewer
-SUBFOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-BYTES = 1 << 28  # of a file, at most
-SIDE = 10_000  # pixels of a side that is asked for, at most
-
-Files = Sequence[tuple[Path, str]]  # with the class of each
+Found = dict[str, str]  # the class of each file
 
 
-def image_folder(
-    folder: str | Path | None = None, seed: int = 0, *, path: str, size: Sequence[int] | None = None
-) -> Dataset:
-    """Return the images path/<class>/<image>, as bytes (N, H, W, 3), or (N, H, W) if all of them are grey.
+def images(
+    folder: str | Path | None = None, seed: int = 0, *, path: str, size: Sequence[int] = (224, 224), test: str = "val",
+    keep: int | None = None,
+) -> Dataset:  # fmt: skip
+    """Return the images in path/train/<class>/, as bytes (N, height, width, 3), those in path/<test> for testing.
 
-    Or path/train/<class>/<image>, and perhaps path/test and path/validation; what is not there is set aside as
-    `own.arrays` says. All have one size, or are brought to `size`, [height, width], whatever their proportions. Files
-    of other kinds are passed over. DataError says what is wrong; ImportError, that Pillow is missing.
+    `path` is taken from `folder`, else from $NPTICKET_DATA if it is there, else from the working directory.
+    Images may lie in folders within that of their class. `test` is a folder with a folder for each class, or a text
+    file with a line for each image, "file class" and perhaps more, whose files lie beside it or in images/. A tenth of
+    the training images, 10,000 at most, is set aside for validation; `seed` chooses them. Each is brought to `size`,
+    [height, width], as `Photographs` says; ImageNet's means of colours become 0 and its standard deviations 1. Files
+    that are not called .jpeg, .jpg or .png are passed over.
+
+    Pixels of at most `keep` bytes, by default a quarter of the machine's memory, are kept in memory; more are read from
+    the files whenever they are needed, which changes no bit of any result. DataError names all files that are no
+    images; ImportError says that Pillow is missing.
     """
-    if size is not None and (len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size)):
+    if len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size):
         raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
-    root = located(folder, path)
-    found = {split: _files(root / name) for name, split in SUBFOLDERS.items() if (root / name).is_dir()}
-    found = found if "train" in found else {"train": _files(root)}
-    is_grey = all(_mode(file) in GREY for files in found.values() for file, _ in files)
-    with _opened(found["train"][0][0]) as first:
-        height, width = size or first.size[::-1]
-    given = dict[str, tuple[Array, Array]]()
-    for split, files in found.items():
-        x = _pixels([file for file, _ in files], is_grey, (height, width), is_fitted=size is not None)
-        given[split] = x, np.array([label for _, label in files])
-    return from_arrays(root, given, seed)
+    there = os.environ.get("NPTICKET_DATA")
+    root = located(folder or (there if there and (Path(there) / path).exists() else None), path)
+    train, tested = _in_folders(root, "train"), _tested(root, test)
+    classes = sorted(set(train.values()))
+    if len(classes) < 2:
+        raise DataError(f"{root}/train needs folders of two classes at least, and has {shown(classes)}")
+    if foreign := sorted(set(tested.values()) - set(classes)):
+        raise DataError(f"{root}/{test}: there are no training images of the class {shown(foreign[0])}; where a list "
+                        'says which class each image has, name that: "test": "val/list.txt"')  # fmt: skip
+    pictures = Photographs(root, (*train, *tested), (size[0], size[1]))
+    targets = np.searchsorted(classes, [*train.values(), *tested.values()]).astype(np.int64)
+    whole = Split(Lazy(pictures, np.arange(len(targets)), (*pictures.size, 3)), targets)
+    first, last = (whole.take(part) for part in (slice(len(train)), slice(len(train), None)))
+    first, validation = split_off(first, min(MOST, max(1, round(VALIDATION * len(first)))), seed)
+    pixels, room = math.prod(whole.inputs.shape), _memory() // 4 if keep is None else keep
+    first, validation, last = _read((first, validation, last), pictures, is_kept=pixels <= room)
+    where = "in memory" if pixels <= room else "read from files as they are needed"
+    source = f"{printable(str(root))} ({len(validation):,} for validation set aside; {pixels / 1e9:.2f} GB, {where})"
+    scale, shift = tuple(1 / 255 / std for std in STD), tuple(-m / std for m, std in zip(MEAN, STD, strict=True))
+    return Dataset(printable(root.resolve().name), first, validation, last, len(classes), source, "", scale, shift)
 
 
-def _files(root: Path) -> Files:
-    """All images in the subfolders of a folder, in the order of their names."""
+def _in_folders(root: Path, name: str) -> Found:
+    """All images in the folders of a folder, by their paths in `root`, in the order of their names."""
+    found, top = Found(), root / name
+    for where, folders, files in os.walk(top, onerror=_refuse if top.is_dir() else None):
+        folders[:] = sorted(each for each in folders if each[0] != ".")
+        inside = Path(where).relative_to(top).parts
+        for file in sorted(files):
+            if inside and file.lower().endswith(ENDINGS) and file[0] != ".":
+                found[Path(name, *inside, file).as_posix()] = inside[0]
+    if not found:
+        raise DataError(f"there are no images in {top}: expected a folder for each class, with .jpeg, .jpg or .png")
+    return found
+
+
+def _refuse(error: OSError) -> None:
+    """Called with a folder that cannot be read, which would be passed over."""
+    raise DataError(str(error)) from error
+
+
+def _tested(root: Path, test: str) -> Found:
+    """The images of a folder with folders, or of a list."""
+    if ".." in Path(test).parts or Path(test).is_absolute():
+        raise DataError(f"test must lie in the folder of the images, got {shown(test)}")
+    if (root / test).is_dir():
+        return _in_folders(root, test)
     try:
-        labels = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        found = [(file, label) for label in labels for file in sorted((root / label).iterdir())]
-    except OSError as error:
-        raise DataError(str(error)) from error
-    files = [(file, label) for file, label in found if file.suffix.lower() in ENDINGS and file.name[0] != "."]
-    if not files:
-        raise DataError(f"there are no images in the subfolders of {root}: expected a subfolder for each class")
-    return files
+        lines = [line.split() for line in read_text(root / test, LIST).splitlines() if line.strip()]
+    except (OSError, UnreadableError) as error:
+        raise DataError(f"there are no images for testing: {error}. Name their folder or their list, \"test\": ...") \
+            from error  # fmt: skip
+    beside = Path(test).parent
+    beside = beside / "images" if (root / beside / "images").is_dir() else beside
+    found = Found()
+    for number, words in enumerate(lines, start=1):
+        if len(words) < 2 or ".." in Path(words[0]).parts or Path(words[0]).is_absolute():
+            raise DataError(
+                f"{root / test}, line {number}: expected a file and its class, got {shown(' '.join(words))}"
+            )
+        if (file := (beside / words[0]).as_posix()) in found:
+            raise DataError(f"{root / test}, line {number}: {shown(words[0])} is there twice")
+        found[file] = words[1]
+    if not found:
+        raise DataError(f"{root / test} is empty")
+    return found
 
 
-def _pixels(files: Sequence[Path], is_grey: bool, shape: tuple[int, int], is_fitted: bool) -> np.ndarray:
-    """Images of a shape, or brought to it, as (N, H, W) or (N, H, W, 3)."""
-    whole = len(files), *shape, *((3,) * (not is_grey))
-    if math.prod(whole) > LARGEST:
-        raise DataError(f"{len(files):,} images of {_by(shape)} pixels take {math.prod(whole):,} bytes, expected at "
-                        f'most {LARGEST:,}: say a smaller "size" in the recipe')  # fmt: skip
-    x = np.empty(whole, np.uint8)
-    for i, file in enumerate(files):
-        with _opened(file) as image:
-            size = image.size[::-1]
-            if size != shape and not is_fitted:
-                raise DataError(f"{file} is {_by(size)} pixels, others {_by(shape)}: make them alike, or have it done "
-                                f'by "size": {list(shape)} in the recipe')  # fmt: skip
-            if image.mode not in GREY | COLOURED:
-                raise DataError(f"{file} has pixels of the kind {image.mode}, expected 8 bits a channel")
-            try:
-                plain = image.convert("L" if is_grey else "RGB")
-            except (OSError, ValueError, SyntaxError) as error:
-                raise DataError(f"{file} is damaged: {error}") from error
-            x[i] = np.asarray(plain if size == shape else plain.resize(shape[::-1]))
-    return x
+def _read(splits: Sequence[Split], pictures: Photographs, is_kept: bool) -> list[Split]:
+    """The splits, in memory or lazy, once each file was seen to be an image; DataError names all that are none."""
+    wrong, found = list[int](), list[Split]()
+
+    def look(number: int) -> np.ndarray:
+        try:
+            return pictures(number)
+        except (OSError, UnreadableError):
+            wrong.append(number)
+            return np.zeros((*pictures.size, 3), np.uint8)
+
+    for split in splits:
+        rows = Lazy(look, split.inputs.numbers, (*pictures.size, 3))
+        kept = np.empty(rows.shape if is_kept else 0, np.uint8)
+        parts = [slice(i, i + CHUNK) for i in range(0, len(rows), CHUNK)]
+        for part, some in zip(parts, rows.ahead(parts), strict=True):
+            if is_kept:
+                kept[part] = some
+        found.append(Split(kept, split.targets) if is_kept else split)
+    if wrong:
+        said = "\n".join(printable(pictures.check(number)) for number in sorted(wrong))
+        raise DataError(f"{len(wrong):,} of {len(pictures.files):,} files in {pictures.root} are no images:\n{said}\n"
+                        "Fetch them again, or take them away")  # fmt: skip
+    return found
 
 
-def _by(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
-
-
-def _opened(file: Path) -> "Image":
-    """An image, whose pixels are read when they are asked for, to be closed."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("a folder of images needs Pillow: python -m pip install pillow (npticket[images])") from error
-    try:
-        check_size(file, BYTES)
-        return Image.open(file, formats=FORMATS)
-    except (OSError, UnreadableError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file} is no image that can be read: {error}") from error
-
-
-def _mode(file: Path) -> str:
-    with _opened(file) as image:
-        return image.mode
+def _memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 << 30

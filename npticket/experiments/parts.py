@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from npticket import datasets, nets
 from npticket.backend import Json
-from npticket.datasets import Augment, Dataset, FlipAndCrop
+from npticket.datasets import Augment, Dataset, FlipAndCrop, ResizedCrop
 from npticket.experiments.bounds import is_number, is_whole
 from npticket.experiments.recipe import Part, Recipe, RecipeError, scaled
 from npticket.experiments.series import REWIND_POINT, Length, Series, to_the_rewind_point
@@ -87,8 +87,9 @@ def _warmed_up(schedule: Schedule, warmup: int) -> Schedule:
     return linear_warmup(schedule, warmup) if warmup else schedule
 
 
-_NETS = ("bert", "lenet_300_100", "lenet_5", "mlp", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19")
-_DATA = ("mnist", "fashion_mnist", "cifar10", "cifar100", "trec", "sst2", "subj", "arrays", "image_folder")
+_NETS = ("bert", "lenet_300_100", "lenet_5", "mlp", "conv_2", "conv_4", "conv_6", "resnet", "resnet_18", "vgg_19",
+         "imagenet_resnet")  # fmt: skip
+_DATA = ("mnist", "fashion_mnist", "cifar10", "cifar100", "trec", "sst2", "subj", "arrays", "image_folder", "images")
 BUILT_IN = Parts(
     nets={name: getattr(nets, name) for name in _NETS},
     data={**{name: getattr(datasets, name) for name in _DATA}, "csv": datasets.csv_table},
@@ -96,7 +97,7 @@ BUILT_IN = Parts(
     optimizers={"adam": Adam, "adamw": AdamW, "clipped_adamw": clipped_adamw, "sgd": SGD},
     schedules={"constant": _constant, "step_drops": _step_drops, "linear_decay": _linear_decay},
     scores={"magnitude": magnitude},
-    augments={"flip_and_crop": FlipAndCrop.draw},
+    augments={"flip_and_crop": FlipAndCrop.draw, "resized_crop": ResizedCrop.draw},
     series={REWIND_POINT: Series(to_the_rewind_point)},
 )
 SCOPES: Mapping[str, Callable[[Rates, Net], Scope]] = {

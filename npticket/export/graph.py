@@ -15,6 +15,7 @@ from npticket.layers import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
+    OverlappingMaxPool,
     Residual,
 )
 from npticket.params import Params
@@ -89,6 +90,9 @@ class _Graph:
         if isinstance(layer, MaxPool | AveragePool):
             kind, size = type(layer).__name__, [layer.size] * 2
             return self._node(kind, name, x, kernel_shape=size, strides=size)
+        if isinstance(layer, OverlappingMaxPool):
+            size, strides, pads = [layer.size] * 2, [layer.stride] * 2, [layer.padding] * 4
+            return self._node("MaxPool", name, x, kernel_shape=size, strides=strides, pads=pads)
         if isinstance(layer, GlobalAveragePool):
             return self._node("Flatten", name, self._node(type(layer).__name__, f"{name}/mean", x))
         if isinstance(layer, OneChannel):

@@ -30,6 +30,7 @@ from npticket.layers import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
+    OverlappingMaxPool,
     Residual,
 )
 from npticket.params import Params
@@ -91,6 +92,8 @@ def _through(
         return _with_parameters(layer, name, shape, order, found)
     elif isinstance(layer, MaxPool | AveragePool):
         shape = (shape[0] // layer.size, shape[1] // layer.size, *shape[2:])
+    elif isinstance(layer, OverlappingMaxPool):
+        shape = (*((n + 2 * layer.padding - layer.size) // layer.stride + 1 for n in shape[:2]), *shape[2:])
     elif isinstance(layer, GlobalAveragePool):
         shape = shape[-1:]
     elif isinstance(layer, OneChannel):

@@ -7,11 +7,20 @@ from npticket.layers.dense import Dense
 from npticket.layers.embedding import Embedding, Positions
 from npticket.layers.gelu import GELU
 from npticket.layers.norm import BatchNorm, LayerNorm
-from npticket.layers.parameterless import AveragePool, Dropout, Flatten, GlobalAveragePool, MaxPool, OneChannel, ReLU
+from npticket.layers.parameterless import (
+    AveragePool,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool,
+    OneChannel,
+    OverlappingMaxPool,
+    ReLU,
+)
 from npticket.protocols import Layer
 
 __all__ = [
     "GELU", "AveragePool", "BatchNorm", "Chain", "Conv2D", "Dense", "Dropout", "Embedding", "Flatten",
-    "GlobalAveragePool", "Layer", "LayerNorm", "MaxPool", "MeanOverTokens", "OneChannel", "Positions", "ReLU",
-    "Residual", "SelfAttention", "predict",
+    "GlobalAveragePool", "Layer", "LayerNorm", "MaxPool", "MeanOverTokens", "OneChannel", "OverlappingMaxPool",
+    "Positions", "ReLU", "Residual", "SelfAttention", "predict",
 ]  # fmt: skip

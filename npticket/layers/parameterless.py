@@ -106,6 +106,51 @@ class MaxPool(_OverSquares):
         return y, backward
 
 
+class OverlappingMaxPool(Parameterless):
+    """y[h, w] = the largest of x[h s - p, w s - p] and the `size` x `size` pixels from there.
+
+    x (T, B, H, W, C)   y (T, B, H', W', C),   H' = (H + 2 p - size) // s + 1. The frame of `padding` pixels never wins;
+    the gradient goes to the first of several that are equally large, row by row.
+    """
+
+    def __init__(self, size: int = 3, stride: int = 2, padding: int = 1) -> None:
+        if min(size, stride) < 1 or not 0 <= padding <= size // 2:  # else there are squares of the frame alone
+            raise ValueError("a pool needs sizes of at least 1 and a padding of at most half of its size, got size "
+                             f"{size}, stride {stride}, padding {padding}")  # fmt: skip
+        self.size, self.stride, self.padding = size, stride, padding
+
+    def _corners(self, framed: Array) -> Iterator[Array]:
+        """The size^2 views of x in its frame that hold one pixel of every square, row by row."""
+        ends = [n - self.size + 1 for n in framed.shape[2:4]]
+        for i in range(self.size):
+            for j in range(self.size):
+                yield framed[:, :, i : i + ends[0] : self.stride, j : j + ends[1] : self.stride]
+
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        xp, pad, (height, width) = array_module(x), self.padding, x.shape[2:4]
+        if min(height, width) + 2 * pad < self.size:
+            raise ValueError(f"a {height} x {width} map is smaller than a pool of size {self.size}")
+        inside = (slice(None), slice(None), slice(pad, pad + height), slice(pad, pad + width))
+        framed = xp.full((*x.shape[:2], height + 2 * pad, width + 2 * pad, x.shape[4]), -np.inf, x.dtype)
+        framed[inside] = x
+        first, *others = self._corners(framed)
+        y = first.copy()
+        for corner in others:
+            xp.maximum(y, corner, out=y)
+
+        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
+            dx = xp.zeros_like(framed)
+            open_ = xp.ones(y.shape, bool)  # squares whose largest pixel has not come yet
+            for corner, d_corner in zip(self._corners(framed), self._corners(dx), strict=True):
+                hit = corner == y
+                hit &= open_
+                open_ ^= hit
+                d_corner += dy * hit
+            return dx[inside]
+
+        return y, backward
+
+
 class AveragePool(_OverSquares):
     """y = the mean of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)"""
 

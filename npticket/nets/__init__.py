@@ -6,10 +6,10 @@ from npticket.nets.encoder import Encoder, Sizes
 from npticket.nets.lenet import lenet_5, lenet_300_100
 from npticket.nets.mlp import mlp
 from npticket.nets.net import Net
-from npticket.nets.resnet import resnet, resnet_18
+from npticket.nets.resnet import imagenet_resnet, resnet, resnet_18
 from npticket.nets.vgg import conv_2, conv_4, conv_6, vgg_19
 
 __all__ = [
-    "Encoder", "Net", "Sizes", "bert", "bert_from", "conv_2", "conv_4", "conv_6", "detector", "lenet_5",
-    "lenet_300_100", "mlp", "resnet", "resnet_18", "vgg_19",
+    "Encoder", "Net", "Sizes", "bert", "bert_from", "conv_2", "conv_4", "conv_6", "detector",
+    "imagenet_resnet", "lenet_5", "lenet_300_100", "mlp", "resnet", "resnet_18", "vgg_19",
 ]  # fmt: skip

@@ -1,27 +1,42 @@
-"""Residual networks for CIFAR-10 (He et al. 2016, section 4.2)."""
+"""Residual networks (He et al. 2016): for CIFAR-10 (section 4.2), and for ImageNet (section 4.1, Table 1)."""
 
-from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, ReLU, Residual
+from collections.abc import Sequence
+
+from npticket.layers import (
+    BatchNorm,
+    Chain,
+    Conv2D,
+    Dense,
+    GlobalAveragePool,
+    OverlappingMaxPool,
+    ReLU,
+    Residual,
+)
 from npticket.nets.net import Net
 from npticket.protocols import Layer
 
 DEEPEST = 200  # n of the deepest network that He et al. trained, of 1,202 layers
+PLAIN = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # blocks in each stage, by depth; 10 and 14 are ours
+BOTTLENECK = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
-def resnet(depth: int = 20, width: int = 16, classes: int = 10) -> Net:
+def resnet(depth: int = 20, width: int = 16, classes: int = 10, input_shape: Sequence[int] = (32, 32, 3)) -> Net:
     """A network of 6 n + 2 layers, `width` filters at first; where the map shrinks, a strided shortcut goes around."""
     n, left_over = divmod(depth - 2, 6)
     if left_over or not 1 <= n <= DEEPEST:
         raise ValueError(f"the depth of this residual network is 6 n + 2 (8, 14, 20 ... 1202), got {depth}")
-    layers: dict[str, Layer] = {"conv": Conv2D(3, width, padding=1, bias=False), "norm": BatchNorm(width)}
+    channels = (shape := _image(input_shape))[-1]
+    layers: dict[str, Layer] = {"conv": Conv2D(channels, width, padding=1, bias=False), "norm": BatchNorm(width)}
     layers["relu"] = ReLU()
     channels = width
     for stage in range(3):
         for block in range(n):
             filters, stride = width << stage, 2 if stage and not block else 1
-            layers[f"stage{stage + 1}_block{block + 1}"] = Chain(sum=_residual(channels, filters, stride), relu=ReLU())
+            body = _two(channels, filters, stride)
+            layers[f"stage{stage + 1}_block{block + 1}"] = _around(body, channels, filters, stride)
             channels = filters
-    body = Chain(**layers, pool=GlobalAveragePool(), out=Dense(channels, classes))
-    return Net(f"ResNet-{depth}", body, (32, 32, 3), (classes,))
+    whole = Chain(**layers, pool=GlobalAveragePool(), out=Dense(channels, classes))
+    return Net(f"ResNet-{depth}", whole, shape, (classes,))
 
 
 def resnet_18(classes: int = 10) -> Net:
@@ -32,13 +47,61 @@ def resnet_18(classes: int = 10) -> Net:
     return resnet(depth=20, classes=classes)
 
 
-def _residual(channels: int, filters: int, stride: int) -> Residual:
-    """Two 3 x 3 convolutions with batch normalisation, around which x goes as it is, or through a strided 1 x 1 one."""
-    body = Chain(
+def imagenet_resnet(
+    depth: int = 50, width: int = 64, classes: int = 1000, input_shape: Sequence[int] = (224, 224, 3)
+) -> Net:
+    """The ImageNet form: a strided 7 x 7 convolution and a 3 x 3 pool, then four stages; ResNet-50 has 25.5 M weights.
+
+    From depth 50 on (and at 14) a block is a bottleneck: 1 x 1, 3 x 3 and 1 x 1 convolutions, the last with four times
+    as many filters. A strided block has its stride in the 3 x 3 one, as torchvision's have. All sizes of images will
+    do; the map is an eighth, a sixteenth and a 32nd of them.
+    """
+    known = PLAIN | BOTTLENECK
+    if depth not in known:
+        raise ValueError(f"a residual network for ImageNet has a depth of {', '.join(map(str, sorted(known)))}, got "
+                         f"{depth}")  # fmt: skip
+    make, wider = (_bottleneck, 4) if depth in BOTTLENECK else (_two, 1)
+    channels = (shape := _image(input_shape))[-1]
+    layers: dict[str, Layer] = {"conv": Conv2D(channels, width, kernel=7, stride=2, padding=3, bias=False)}
+    layers |= {"norm": BatchNorm(width), "relu": ReLU(), "pool": OverlappingMaxPool()}
+    channels = width
+    for stage, blocks in enumerate(known[depth]):
+        for block in range(blocks):
+            filters, stride = width << stage, 2 if stage and not block else 1
+            body = make(channels, filters, stride)
+            layers[f"stage{stage + 1}_block{block + 1}"] = _around(body, channels, filters * wider, stride)
+            channels = filters * wider
+    whole = Chain(**layers, average=GlobalAveragePool(), out=Dense(channels, classes))
+    return Net(f"ResNet-{depth} (ImageNet)", whole, shape, (classes,))
+
+
+def _image(input_shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of an image; ValueError for another."""
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise ValueError(f"a residual network takes images (height, width, channels), got {list(input_shape)}")
+    return tuple(input_shape)
+
+
+def _around(body: Chain, channels: int, filters: int, stride: int) -> Chain:
+    """A block: x goes around its convolutions as it is or, where shapes differ, through a strided 1 x 1 one."""
+    if stride == 1 and channels == filters:
+        return Chain(sum=Residual(body), relu=ReLU())
+    shortcut = Chain(conv=Conv2D(channels, filters, kernel=1, stride=stride, bias=False), norm=BatchNorm(filters))
+    return Chain(sum=Residual(body, shortcut), relu=ReLU())
+
+
+def _two(channels: int, filters: int, stride: int) -> Chain:
+    """Two 3 x 3 convolutions with batch normalisation."""
+    return Chain(
         conv1=Conv2D(channels, filters, stride=stride, padding=1, bias=False), norm1=BatchNorm(filters), relu=ReLU(),
         conv2=Conv2D(filters, filters, padding=1, bias=False), norm2=BatchNorm(filters),
     )  # fmt: skip
-    if stride == 1 and channels == filters:
-        return Residual(body)
-    shortcut = Chain(conv=Conv2D(channels, filters, kernel=1, stride=stride, bias=False), norm=BatchNorm(filters))
-    return Residual(body, shortcut)
+
+
+def _bottleneck(channels: int, filters: int, stride: int) -> Chain:
+    """A 3 x 3 convolution between two of 1 x 1, the last with four times as many filters."""
+    return Chain(
+        conv1=Conv2D(channels, filters, kernel=1, bias=False), norm1=BatchNorm(filters), relu1=ReLU(),
+        conv2=Conv2D(filters, filters, stride=stride, padding=1, bias=False), norm2=BatchNorm(filters), relu2=ReLU(),
+        conv3=Conv2D(filters, 4 * filters, kernel=1, bias=False), norm3=BatchNorm(4 * filters),
+    )  # fmt: skip

@@ -1,12 +1,7 @@
-"""Stabilizing the Lottery Ticket Hypothesis (Frankle, Dziugaite, Roy & Carbin 2019): what rewinding is good for.
+"""Two distances between the ends of trainings, which tell why rewinding is needed (Frankle et al. 2019, Figure 3).
 
-Deep networks have no tickets that can be reset to their initial values; they have such as are rewound to step k, early
-in training. The paper asks why, by two distances between the ends of trainings. A subnetwork is stable to pruning if,
-trained alone, it ends where its weights end in the dense network, trained from the same step with the same minibatches;
-and stable to data order if it ends in the same place with other minibatches. Tickets are where those are accurate;
-random subnetworks, as large in each layer, are what they are held against (here they start from the same values as
-tickets, which we have of the paper from memory).
-
+A subnetwork is stable to pruning if, trained alone, it ends where its weights end in the dense network, trained from
+the same step with the same minibatches; and stable to data order if it ends in the same place with other minibatches.
 Data order is measured by the two copies, and the lines between them, of the paper on linear mode connectivity.
 """
 
@@ -16,7 +11,6 @@ from functools import partial
 
 import numpy as np
 
-from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Run, Runs, Series, rewind_point
 from npticket.experiments.tables import Outcome, Row
@@ -27,9 +21,6 @@ from npticket.papers.lottery_ticket.series import ticket
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.claims import Claim
-from npticket.report.figures import Lines
-from npticket.report.paper import Paper
-from npticket.report.quantities import at_the_end
 from npticket.report.sweeps import Sweep
 from npticket.report.views import Number, gain
 from npticket.tickets import rewind
@@ -109,7 +100,7 @@ def ratio(number: Number, other: Number) -> Number:
     return lambda v: number(v) / other(v)
 
 
-OWN = {"dense_in_order": dense_in_order, PRUNING: pruning_distances}
+OWN = {name: Series(runs) for name, runs in {"dense_in_order": dense_in_order, PRUNING: pruning_distances}.items()}
 SERIES = (TICKET, "ticket_order_2", RANDOM, "mask_order_2", *ORDER.values(), *OWN)
 STABILITY = replace(
     LENET, name="stabilizing-lenet", source="after Frankle et al. 2019, Figure 3, with fewer steps", steps=15_000,
@@ -174,13 +165,8 @@ CLAIMS = [
         "the dense network", "§3-4", gain(END, TICKET, 2.2, TICKET, 100)),
 ]
 
-PAPER = Paper(
-    "stabilizing",
-    "Jonathan Frankle, Gintare Karolina Dziugaite, Daniel M. Roy and Michael Carbin: Stabilizing the Lottery Ticket "
-    "Hypothesis. 2019. arXiv:1903.01611",
-    {STABILITY.name: STABILITY}, Parts(series={name: Series(runs) for name, runs in OWN.items()}),
-    {sweep.name: sweep for sweep in (
-        _sweep(RESNET_18_HIGH, "stabilizing-resnet18", 9, (0, 500)),
-        _sweep(VGG_19_HIGH, "stabilizing-vgg19", 18, (0, 100)))},
-    CLAIMS, (Distances(), Lines("final_accuracy", (at_the_end,), (TICKET, RANDOM))),
+# fmt: on
+SWEEPS = (
+    _sweep(RESNET_18_HIGH, "stabilizing-resnet18", 9, (0, 500)),
+    _sweep(VGG_19_HIGH, "stabilizing-vgg19", 18, (0, 100)),
 )

@@ -1,0 +1,211 @@
+"""What ResNet-50 on ImageNet would take: steps, decoding and messages measured here, the rest reckoned from them.
+
+    python benchmarks/imagenet.py [--only steps decode traffic messages cost] [--save]
+
+steps     a training step of ResNet-18 and ResNet-50 with SGD at 64 x 64 and 224 x 224, dense, on one thread, each in a
+          process of its own whose peak memory the operating system tells; a step is three forward passes of
+          multiplications and additions
+decode    JPEG files of 500 x 375 to 224 x 224, and random-resized crops of these, by one thread
+traffic   a small experiment on dask's LocalCluster: what is pickled for each worker, run and result, and what the
+          client and the scheduler write into sockets
+messages  the same for larger networks, reckoned: masks take a bit, weights four bytes
+cost      the paper's experiment (Frankle et al. 2019: 8 rounds of 112,590 steps of 1,024 images): by the core that was
+          measured; by GPUs from the operations in their data sheets, of which a part is assumed to be reached
+"""
+
+import argparse
+import resource
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import bench
+import images
+import numpy as np
+import results
+
+from npticket import nets
+from npticket.datasets import Dataset, ResizedCrop
+from npticket.datasets.decoding import Photographs
+from npticket.engine import plan
+from npticket.experiments import run as running
+from npticket.experiments.training import Means
+from npticket.optimizers import SGD
+from npticket.papers import PARTS
+from npticket.papers.stabilizing.imagenet import RESNET_50, TINY
+from npticket.params import Params
+from npticket.prune import dense_masks
+from npticket.streams import Place, TrainingStep
+from npticket.task import CLASSIFY
+from npticket.units import multiply_adds
+
+STEPS = ((18, 64, 16), (50, 64, 16), (18, 224, 4), (50, 224, 4), (50, 224, 8))  # depth, size, batch
+ROUNDS, IMAGES = RESNET_50.rounds, RESNET_50.steps * RESNET_50.batch  # of an experiment, of a run
+ASSUMED = 0.3  # part of the operations in a data sheet that training reaches: an assumption, nothing here measured it
+GPUS = {"A100, FP32": 19.5, "A100, TF32": 156.0, "H100 SXM, FP32": 67.0, "H100 SXM, TF32": 495.0}  # TFLOP/s, dense
+CORES = (1, 64, 8 * 64, 64 * 64)  # in one node, and in 1, 8 and 64 nodes of 64
+DAY = 86_400
+
+
+def step(depth: int, size: int, batch: int, repeats: int) -> dict[str, Any]:
+    """A row about a training step, from a process that does nothing else."""
+    net, place, rng = nets.imagenet_resnet(depth, input_shape=(size, size, 3)), Place(), np.random.default_rng(0)
+    theta = net.init(place.rngs("init"))
+    masks = dense_masks(theta)
+    engine = plan(net, CLASSIFY, theta, masks, partial(SGD, lr=0.1, momentum=0.9, weight_decay=1e-4))
+    x = rng.normal(size=(1, batch, size, size, 3)).astype(np.float32)
+    labels = rng.integers(0, 1000, (1, batch))
+    taken = [bench.timed(lambda k=k: engine.step(x, labels, TrainingStep(place, k)))[0] for k in range(1 + repeats)]
+    seconds, flops = float(np.median(taken[1:])), 6 * multiply_adds(net, masks).item()
+    return {"net": f"ResNet-{depth}", "pixels": f"{size} x {size}", "batch": batch, "ms": 1e3 * seconds,
+            "images/s": batch / seconds, "GFLOP an image": flops / 1e9, "GFLOP/s": flops * batch / seconds / 1e9,
+            "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}  # fmt: skip
+
+
+def steps(quick: bool) -> bench.Table:
+    """A process for each network, size and batch."""
+    forms = {"net": "", "pixels": "", "batch": "d", "ms": ",.0f", "images/s": ".2f", "GFLOP an image": ".2f",
+             "GFLOP/s": ".1f", "peak MiB": ",.0f"}  # fmt: skip
+    table = bench.Table("training steps, dense, one thread", forms)
+    for depth, size, batch in STEPS[: 1 if quick else None]:
+        table.add(**images.alone(step, depth, size, 2 if quick else batch, 1 if quick else 3))
+    return table
+
+
+def decode(folder: Path, quick: bool) -> bench.Table:
+    """Images per second, one after the other."""
+    count = 8 if quick else 200
+    names = [f"{i}.jpg" for i in range(count)]
+    for name, content in zip(names, images.jpegs(count, 375, 500), strict=True):
+        (folder / name).write_bytes(content)
+    pictures = Photographs(folder, tuple(names), (224, 224))
+    table = bench.Table("JPEG files of 500 x 375", {"what": "", "images/s": ".0f"})
+    seconds, decoded = bench.timed(lambda: np.stack([pictures(i) for i in range(count)]))
+    table.add(**{"what": "decode to 224 x 224", "images/s": count / seconds})
+    changes = ResizedCrop.draw(count, Place(), 0)
+    seconds, _ = bench.timed(lambda: changes.apply(decoded[None], slice(0, count)))
+    table.add(**{"what": "random-resized crop", "images/s": count / seconds})
+    return table
+
+
+def pickled(what: Any) -> int:
+    """The bytes that dask makes of something."""
+    from distributed.protocol.pickle import dumps
+
+    return len(dumps(what))
+
+
+class Counted(running.Cluster):
+    """A cluster that notes how many bytes are pickled for it."""
+
+    sizes: dict[str, list[int]]
+
+    def __init__(self, call: Any, address: str) -> None:
+        type(self).sizes = {"call": [pickled(call)], "run": [], "result": []}
+        super().__init__(call, address)
+
+    def submit(self, **arguments: object) -> Any:
+        self.sizes["run"].append(pickled(arguments))
+        future = super().submit(**arguments)
+        future.add_done_callback(lambda done: self.sizes["result"].append(pickled(done.result())))
+        return future
+
+
+@contextmanager
+def written() -> Iterator[list[int]]:
+    """The sizes of all messages that this process, which has the client and the scheduler, writes into sockets."""
+    from distributed.comm.tcp import TCP
+
+    sizes, write = list[int](), TCP.write
+
+    async def counting(self: Any, *arguments: Any, **options: Any) -> int:
+        sizes.append(size := await write(self, *arguments, **options))
+        return size
+
+    TCP.write = counting
+    try:
+        yield sizes
+    finally:
+        TCP.write = write
+
+
+def traffic(root: Path, quick: bool) -> bench.Table:
+    """What goes to and from the workers of a small experiment, with its images in memory or in files."""
+    from distributed import LocalCluster
+
+    recipe = replace(TINY, name="traffic", steps=4, batch=16, trials=2, validate_every=4, rewind_step=1, evaluated=60,
+                     augment=None, series=("winning_ticket",))  # fmt: skip
+    forms = {"images": "", "workers": "d", "runs": "d", "call KiB": ",.1f", "a run KiB": ".1f", "a result KiB": ".1f",
+             "written KiB": ",.0f"}  # fmt: skip
+    table = bench.Table("messages of an experiment with ResNet-8 and 600 images of 32 x 32", forms)
+    for where, workers in (("in files", 2),) if quick else (("in memory", 2), ("in memory", 4), ("in files", 4)):
+        data = images.load(root, 32, None if where == "in memory" else 0)
+        with (
+            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+            tempfile.TemporaryDirectory() as out, written() as all_,
+        ):  # fmt: skip
+            running.Cluster = Counted
+            running.run(recipe, PARTS, Path(out) / "traffic", data, Means(scheduler=cluster.scheduler_address))
+        call, run, result = (np.mean(Counted.sizes[name]) / 2**10 for name in ("call", "run", "result"))
+        table.add(images=where, workers=workers, runs=len(Counted.sizes["run"]), **{
+            "call KiB": call, "a run KiB": run, "a result KiB": result, "written KiB": sum(all_) / 2**10})  # fmt: skip
+    return table
+
+
+def messages() -> bench.Table:
+    """What a run of a ticket is given (masks, the rewind point) and gives back (masks, the next masks)."""
+    forms = {"net": "", "parameters": ",d", "masks MB": ".2f", "rewind point MB": ".1f", "a run MB": ".1f",
+             "a result MB": ".1f"}  # fmt: skip
+    table = bench.Table("messages of larger networks, reckoned", forms)
+    for net in (nets.resnet(8, 8, 20), nets.imagenet_resnet(18), nets.imagenet_resnet(50)):
+        count = Params.empty(net.body.layout, 1, bool).flat.size
+        masks, point = count / 8 / 1e6, 4 * count / 1e6
+        table.add(net=net.name, parameters=count, **{"masks MB": masks, "rewind point MB": point,
+                  "a run MB": masks + point, "a result MB": 2 * masks})  # fmt: skip
+    return table
+
+
+def cost(step: dict[str, Any], decoded: float) -> bench.Table:
+    """The paper's experiment, one trial: its rounds one after the other, each run as fast as is said."""
+    forms = {"by": "", "TFLOP/s": ",.3f", "part": "", "images/s": ",.1f", "a run, days": ",.1f",
+             "8 rounds, days": ",.1f", "cores that decode": ",.1f"}  # fmt: skip
+    table = bench.Table("ResNet-50 on ImageNet, pruned to 21 %, one trial", forms)
+
+    def add(by: str, tera: float, part: str, rate: float) -> None:
+        days = IMAGES / rate / DAY
+        table.add(by=by, part=part, **{"TFLOP/s": tera, "images/s": rate, "a run, days": days,
+                  "8 rounds, days": ROUNDS * days, "cores that decode": rate / decoded})  # fmt: skip
+
+    for cores in CORES:
+        by = "a core, as measured" if cores == 1 else f"{cores:,} cores, if one run could be spread"
+        add(by, cores * step["GFLOP/s"] / 1e3, "all", cores * step["images/s"])
+    for by, tera in GPUS.items():
+        add(by, tera, f"{ASSUMED:.0%}, assumed", ASSUMED * tera * 1e3 / step["GFLOP an image"])
+    return table
+
+
+def main() -> None:
+    tables = ("steps", "decode", "traffic", "messages", "cost")
+    parser = bench.parser(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--only", nargs="+", choices=tables, default=tables, help="cost needs steps and decode")
+    args = bench.parse(parser)
+    made: dict[str, bench.Table] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "some"
+        images.make(root, 600, 32, 32)
+        data: Dataset = replace(images.load(root, 32, None), caveat="synthetic images")
+        makers = {"steps": lambda: steps(args.quick), "decode": lambda: decode(Path(folder), args.quick),
+                  "traffic": lambda: traffic(root, args.quick), "messages": messages,
+                  "cost": lambda: cost(made["steps"].rows[-1], made["decode"].rows[0]["images/s"])}  # fmt: skip
+        for name in (name for name in tables if name in args.only):
+            made[name] = makers[name]()
+    results.save(args, data, made)
+
+
+if __name__ == "__main__":
+    main()

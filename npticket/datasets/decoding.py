@@ -1,0 +1,83 @@
+"""Photographs from files: JPEG and PNG of any kind become colour images of one size. Needs Pillow, npticket[images]."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from npticket.reading import BROKEN, UnreadableError, read_bytes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("JPEG", "PNG")  # known by what is in a file, not by its name: in ImageNet, too, there is a PNG called .JPEG
+BYTES, PIXELS = 1 << 26, 1 << 26  # of a file and of an image, at most; the largest of ImageNet has 61 million pixels
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """The pictures of `files`, in `root`, each (height, width, 3) in uint8; called with a number, it reads one.
+
+    The shorter side is brought to the size, and the middle is cut out, so that proportions stay. Grey becomes colour;
+    CMYK is converted without profiles; of 16 bits a channel the higher eight are taken; what is transparent is laid on
+    white. Pictures stand as they are stored, whatever their EXIF says. UnreadableError names a file that is no image.
+    """
+
+    root: Path
+    files: tuple[str, ...]
+    size: tuple[int, int]  # height, width
+
+    def __call__(self, number: int) -> np.ndarray:
+        return self._read(self.root / self.files[number])
+
+    def check(self, number: int) -> str:
+        """Say what is wrong with a file, or nothing."""
+        try:
+            self(number)
+        except (OSError, UnreadableError) as error:
+            return str(error)
+        return ""
+
+    def _read(self, path: Path) -> np.ndarray:
+        pil, content = _pillow(), read_bytes(path, BYTES)
+        try:
+            with pil.open(io.BytesIO(content), formats=FORMATS) as image:  # which reads no more than its header
+                if image.width * image.height > PIXELS:
+                    raise ValueError(f"{image.width:,} x {image.height:,} pixels are more than {PIXELS:,}")
+                return np.asarray(_cut(pil, image, *self.size))
+        except (*BROKEN, SyntaxError, pil.DecompressionBombError) as error:
+            said = "what is in it is no JPEG or PNG" if isinstance(error, pil.UnidentifiedImageError) else error
+            raise UnreadableError(f"{path} is no image that can be read: {said}") from error
+
+
+def _pillow() -> ModuleType:
+    """The module that opens and makes images."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("images need Pillow: python -m pip install pillow (npticket[images])") from error
+    return Image
+
+
+def _cut(pil: ModuleType, image: "Image", height: int, width: int) -> "Image":
+    """The middle of an image in colour, as large as fits its proportions, at a size."""
+    scale = min(image.width / width, image.height / height)
+    # A JPEG is decoded at a half, a quarter or an eighth, if that leaves twice what is wanted, or more.
+    image.draft(None, (2 * round(image.width / scale), 2 * round(image.height / scale)))
+    image = _coloured(pil, image)
+    scale = min(image.width / width, image.height / height)
+    left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+    box = left, top, left + scale * width, top + scale * height
+    return image.resize((width, height), pil.Resampling.BILINEAR, box)
+
+
+def _coloured(pil: ModuleType, image: "Image") -> "Image":
+    if image.mode.startswith("I"):  # 16 bits, grey
+        return pil.fromarray((np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return pil.alpha_composite(pil.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,107 @@
+"""A folder of images, in a subfolder for each class. Needs Pillow, npticket[images]."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from npticket.backend import Array
+from npticket.datasets.dataset import DataError, Dataset
+from npticket.datasets.own import LARGEST, from_arrays, located
+from npticket.reading import UnreadableError, check_size, shown
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]  # as Pillow calls them: no other is tried
+GREY, COLOURED = {"1", "L"}, {"P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"}  # its modes of 8 bits a channel or fewer
+SUBFOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+BYTES = 1 << 28  # of a file, at most
+SIDE = 10_000  # pixels of a side that is asked for, at most
+
+Files = Sequence[tuple[Path, str]]  # with the class of each
+
+
+def image_folder(
+    folder: str | Path | None = None, seed: int = 0, *, path: str, size: Sequence[int] | None = None
+) -> Dataset:
+    """Return the images path/<class>/<image>, as bytes (N, H, W, 3), or (N, H, W) if all of them are grey.
+
+    Or path/train/<class>/<image>, and perhaps path/test and path/validation; what is not there is set aside as
+    `own.arrays` says. All have one size, or are brought to `size`, [height, width], whatever their proportions. Files
+    of other kinds are passed over. DataError says what is wrong; ImportError, that Pillow is missing.
+    """
+    if size is not None and (len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size)):
+        raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
+    root = located(folder, path)
+    found = {split: _files(root / name) for name, split in SUBFOLDERS.items() if (root / name).is_dir()}
+    found = found if "train" in found else {"train": _files(root)}
+    is_grey = all(_mode(file) in GREY for files in found.values() for file, _ in files)
+    with _opened(found["train"][0][0]) as first:
+        height, width = size or first.size[::-1]
+    given = dict[str, tuple[Array, Array]]()
+    for split, files in found.items():
+        x = _pixels([file for file, _ in files], is_grey, (height, width), is_fitted=size is not None)
+        given[split] = x, np.array([label for _, label in files])
+    return from_arrays(root, given, seed)
+
+
+def _files(root: Path) -> Files:
+    """All images in the subfolders of a folder, in the order of their names."""
+    try:
+        labels = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        found = [(file, label) for label in labels for file in sorted((root / label).iterdir())]
+    except OSError as error:
+        raise DataError(str(error)) from error
+    files = [(file, label) for file, label in found if file.suffix.lower() in ENDINGS and file.name[0] != "."]
+    if not files:
+        raise DataError(f"there are no images in the subfolders of {root}: expected a subfolder for each class")
+    return files
+
+
+def _pixels(files: Sequence[Path], is_grey: bool, shape: tuple[int, int], is_fitted: bool) -> np.ndarray:
+    """Images of a shape, or brought to it, as (N, H, W) or (N, H, W, 3)."""
+    whole = len(files), *shape, *((3,) * (not is_grey))
+    if math.prod(whole) > LARGEST:
+        raise DataError(f"{len(files):,} images of {_by(shape)} pixels take {math.prod(whole):,} bytes, expected at "
+                        f'most {LARGEST:,}: say a smaller "size" in the recipe')  # fmt: skip
+    x = np.empty(whole, np.uint8)
+    for i, file in enumerate(files):
+        with _opened(file) as image:
+            size = image.size[::-1]
+            if size != shape and not is_fitted:
+                raise DataError(f"{file} is {_by(size)} pixels, others {_by(shape)}: make them alike, or have it done "
+                                f'by "size": {list(shape)} in the recipe')  # fmt: skip
+            if image.mode not in GREY | COLOURED:
+                raise DataError(f"{file} has pixels of the kind {image.mode}, expected 8 bits a channel")
+            try:
+                plain = image.convert("L" if is_grey else "RGB")
+            except (OSError, ValueError, SyntaxError) as error:
+                raise DataError(f"{file} is damaged: {error}") from error
+            x[i] = np.asarray(plain if size == shape else plain.resize(shape[::-1]))
+    return x
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _opened(file: Path) -> "Image":
+    """An image, whose pixels are read when they are asked for, to be closed."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("a folder of images needs Pillow: python -m pip install pillow (npticket[images])") from error
+    try:
+        check_size(file, BYTES)
+        return Image.open(file, formats=FORMATS)
+    except (OSError, UnreadableError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file} is no image that can be read: {error}") from error
+
+
+def _mode(file: Path) -> str:
+    with _opened(file) as image:
+        return image.mode

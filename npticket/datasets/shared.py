@@ -1,0 +1,41 @@
+"""A dataset that processes on one machine share: its arrays in files that each of them maps into memory."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from npticket.backend import Array
+from npticket.datasets.dataset import SPLITS, Dataset, Split
+from npticket.datasets.lazy import Lazy
+
+PARTS = ("inputs", "targets")
+
+
+class Shared:
+    """Stands for `data` wherever it is sent to; called, it maps into memory, once per process, what `folder` holds.
+
+    What is lazy is sent as such: it is made again where it is needed.
+    """
+
+    def __init__(self, data: Dataset, folder: str | Path) -> None:
+        self._folder = str(folder)
+        self._rest = (data.name, data.classes, data.source, data.caveat, data.scale, data.shift)
+        arrays = {f"{name}-{what}": getattr(getattr(data, name), what) for name in SPLITS for what in PARTS}
+        self._lazy = {name: array for name, array in arrays.items() if isinstance(array, Lazy)}
+        for name in arrays.keys() - self._lazy:
+            np.save(Path(folder) / f"{name}.npy", arrays[name], allow_pickle=False)
+
+    def __call__(self) -> Dataset:
+        return _open(self._folder, self._rest, tuple(self._lazy.items()))
+
+
+@lru_cache(maxsize=1)
+def _open(folder: str, rest: tuple, lazy: tuple[tuple[str, Lazy], ...]) -> Dataset:
+    def read(name: str) -> Array:
+        there = dict(lazy).get(name)
+        path = Path(folder) / f"{name}.npy"
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) if there is None else there
+
+    train, validation, test = (Split(*(read(f"{name}-{what}") for what in PARTS)) for name in SPLITS)
+    return Dataset(rest[0], train, validation, test, *rest[1:])

@@ -1,0 +1,54 @@
+"""Late rewinding on photographs: the paper's setting as a recipe, one that two cores can run, and its claims."""
+
+import pytest
+from test_linear_mode import OTHERS
+
+from npticket.experiments.checks import check
+from npticket.experiments.parts import Experiment
+from npticket.experiments.planning import planned, trained
+from npticket.experiments.tables import Outcome
+from npticket.papers import LIBRARY, PARTS
+from npticket.papers.lottery_ticket.claims.words import REINIT, TICKET
+from npticket.papers.stabilizing.imagenet import CLAIMS, RESNET_50, SWEEPS, TINY
+from npticket.report.claims import FAILS, HOLDS, judge
+from npticket.task import CLASSIFY
+
+RECIPES = {recipe.name: recipe for sweep in SWEEPS for recipe in sweep.recipes.values()}
+
+
+def test_recipes_are_the_papers_setting_and_one_that_is_affordable():
+    for recipe in RECIPES.values():
+        check(recipe, PARTS)
+    assert [recipe.rewind_step for recipe in RECIPES.values()] == [0, 7_506, 0, 60, 240]
+    assert (RESNET_50.steps, RESNET_50.batch, Experiment(RESNET_50, PARTS).net.output_shape) == (
+        112_590,
+        1_024,
+        (1000,),
+    )
+    schedule = Experiment(RESNET_50, PARTS).optimizer().keywords["lr"]
+    rates = [schedule(step) for step in (0, 6_254, 37_529, 37_530, 75_060, 112_589)]
+    assert rates == pytest.approx([0.4 / 6_255, 0.4, 0.4, 0.04, 0.004, 0.0004])
+    assert 0.8 ** (RESNET_50.rounds - 1) == pytest.approx(0.21, abs=0.01)
+    runs = [len(trained(planned(recipe, PARTS.series))) for name, recipe in RECIPES.items() if "tiny" in name]
+    assert runs == [15, 18, 18] and Experiment(TINY, PARTS).net.output_shape == (20,)
+
+
+def world(recipe, holds):
+    """An outcome in which all is as the paper says, or nothing: three trials."""
+    late = recipe.rewind_step > 0
+    ticket = {True: 0.5 if late else 0.4, False: 0.45 if late else 0.6}[holds]
+    pruned = {TICKET: ticket, REINIT: 0.42 if holds else 0.61}
+    rows = []
+    for name, round, trial in ((name, r, t) for name in pruned for r in range(recipe.rounds) for t in range(3)):
+        rate = max(recipe.prune.options["rates"].values())
+        row = {"final_test_acc": (pruned[name] if round else 0.495) + trial / 1e5, "density": (1 - rate) ** round}
+        where = {"series": name, "steps": recipe.steps, "round": round, "trial": trial}
+        rows.append(dict.fromkeys(OTHERS, 1.0) | where | row)
+    return Outcome(recipe, {}, rows, [], "a net", "a note", CLASSIFY, PARTS.series, {})
+
+
+@pytest.mark.parametrize(("holds", "status"), [(True, HOLDS), (False, FAILS)])
+def test_every_claim_can_come_out_either_way(holds, status):
+    worlds = {name: world(recipe, holds) for name, recipe in RECIPES.items()}
+    found = {verdict.claim.id: verdict.status for verdict in judge(CLAIMS, worlds, LIBRARY.published)}
+    assert found == {claim.id: status for claim in CLAIMS} and len(found) == 8
