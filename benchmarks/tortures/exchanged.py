@@ -12,7 +12,8 @@ import numpy as np
 from npticket import nets
 from npticket.datasets import Dataset, own, table
 from npticket.datasets.coco import read_coco
-from npticket.datasets.images import image_folder
+from npticket.datasets.image_folder import image_folder
+from npticket.datasets.images import images
 from npticket.datasets.voc import read_voc
 from npticket.export import load_weights, read_compressed, read_ticket, save_weights, write_compressed, write_ticket
 from npticket.params import Params
@@ -60,7 +61,7 @@ def _data(folder: Path) -> dict[str, Reader]:
 
 
 def _images(folder: Path) -> dict[str, Reader]:
-    """One image of several in folders by class, if there is Pillow."""
+    """One image of several in folders by class, and a photograph of several as ImageNet's, if there is Pillow."""
     if find_spec("PIL") is None:
         return {}
     from PIL import Image
@@ -69,7 +70,15 @@ def _images(folder: Path) -> dict[str, Reader]:
     for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)).save(path)
-    return {"an image": Reader(files[3], lambda: _numbers(image_folder(path=str(folder / "images"))))}
+    for i in range(8):
+        path = folder / "photographs" / ("train", "val")[i % 2] / "ab"[i // 4] / f"{i}.jpeg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (9, 8, 3), dtype=np.uint8)).save(path)
+    seen = partial(images, path=str(folder / "photographs"), size=(6, 5))
+    return {
+        "an image": Reader(files[3], lambda: _numbers(image_folder(path=str(folder / "images")))),
+        "a photograph": Reader(path, lambda: _numbers(seen())),
+    }
 
 
 def _tickets(folder: Path) -> dict[str, Reader]:
