@@ -209,3 +209,52 @@ def test_resizing_keeps_what_is_even_and_where_it_is():
     assert (resized(image, 28) == image).all()
     assert resized(image, 14)[3].tolist() == (image[0, ::2] + 4).tolist(), "means of two"
     assert extent(image > 100) == (0, 13, 28, 28) and extent(image > 250) == (0, 0, 28, 28)
+
+
+def tiny_imagenet(root, grey=()):
+    """Two classes of six images each, one of them for testing; image i is of colour 20 i, or grey."""
+    image = pytest.importorskip("PIL.Image")
+    for n, name in enumerate(("n02", "n01")):
+        (root / "train" / name / "images").mkdir(parents=True)
+        for i in range(5):
+            there = image.new("RGB", (64, 64), (20 * i, 100 * n, 0))
+            there = there.convert("L") if i in grey else there
+            there.save(root / "train" / name / "images" / f"{name}_{i}.JPEG")
+        (root / "train" / name / f"{name}_boxes.txt").write_text("")
+    (root / "val" / "images").mkdir(parents=True)
+    for i in (3, 8):
+        image.new("RGB", (64, 64), (200, 0, i)).save(root / "val" / "images" / f"val_{i}.JPEG")
+    (root / "val" / "val_annotations.txt").write_text("val_8.JPEG\tn01\t0\t1\t2\t3\nval_3.JPEG\tn02\t0\t1\t2\t3\n")
+    (root / "wnids.txt").write_text("n02\nn01\n")
+
+
+def test_tiny_imagenet_is_read_as_it_is_laid_out(tmp_path, monkeypatch):
+    tiny_imagenet(tmp_path / "tiny-imagenet-20", grey=(2,))
+    monkeypatch.setenv("NPTICKET_DATA", str(tmp_path))
+    found = datasets.tiny_imagenet()
+    assert (len(found.train), len(found.validation), len(found.test), found.classes) == (9, 1, 2, 2)
+    assert found.test.targets.tolist() == [1, 0] and found.train.inputs.shape[1:] == (64, 64, 3)
+    x = np.concatenate([found.train.inputs, found.validation.inputs])
+    y = np.concatenate([found.train.targets, found.validation.targets])
+    assert sorted(y) == [0] * 5 + [1] * 5
+    coloured = [(red, green) for (red, green, blue) in x[:, 0, 0].astype(int) if red != green or green != blue]
+    assert len(coloured) == 7, "the grey ones, and the black one, have three equal channels"
+    other = datasets.tiny_imagenet(tmp_path, seed=3)
+    assert (other.test.inputs == found.test.inputs).all()
+    assert found.floats(np.array([0, 255], np.uint8), np.float32).tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize(("broken", "said"), [
+    ("train/n01/images/n01_0.JPEG", "no JPEG that can be read"), ("val/val_annotations.txt", "not laid out"),
+    ("wnids.txt", "two classes or more"), ("large", r"image of \(65, 64\)"), ("nothing", "unpack Tiny ImageNet"),
+])  # fmt: skip
+def test_what_is_no_tiny_imagenet_is_refused_in_a_sentence(tmp_path, broken, said):
+    tiny_imagenet(tmp_path)
+    if broken == "nothing":
+        (tmp_path / "wnids.txt").unlink()
+    elif broken == "large":
+        pytest.importorskip("PIL.Image").new("RGB", (65, 64)).save(tmp_path / "train/n01/images/n01_1.JPEG")
+    else:
+        (tmp_path / broken).write_text("n01\n" if broken == "wnids.txt" else "val_1.JPEG n01")
+    with pytest.raises(DataError, match=said):
+        datasets.tiny_imagenet(tmp_path)

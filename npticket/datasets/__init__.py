@@ -13,10 +13,12 @@ from npticket.datasets.own import arrays
 from npticket.datasets.scenes import digit_scenes
 from npticket.datasets.table import csv_table
 from npticket.datasets.texts import sst2, subj, trec
+from npticket.datasets.tiny_imagenet import tiny_imagenet
 from npticket.datasets.voc import read_voc
 
 __all__ = [
     "Annotated", "Augment", "DataError", "Dataset", "FlipAndCrop", "Shared", "Split", "arrays", "as_targets", "bccd",
     "cache_folder", "cifar10", "cifar100", "csv_table", "digit_scenes", "epoch_order", "fashion_mnist", "image_folder",
-    "mnist", "read_coco", "read_voc", "sst2", "subj", "trec",
+    "mnist", "read_coco", "read_voc", "sst2", "subj", "tiny_imagenet",
+    "trec",
 ]  # fmt: skip
