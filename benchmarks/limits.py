@@ -54,8 +54,8 @@ def multiplications(net: nets.Net, batch: int) -> Iterator[int]:
     blueprint = recognise(net.body, net.input_shape)
     for unit in blueprint.units:
         kernel, _, c, k = unit.shape
-        pixels = batch * unit.size**2
-        if unit.size == 2 and kernel == 3:
+        pixels = batch * math.prod(unit.size)
+        if unit.size == (2, 2) and kernel == 3:
             yield 3 * 4 * pixels * c * k  # four taps of nine meet a pixel
         elif unit.source and kernel == 3 and unit.size == unit.source.map_size:
             tiles = pixels // 16

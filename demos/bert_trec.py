@@ -4,10 +4,9 @@
     python demos/bert_trec.py --quick    minutes, to see it run
     python demos/bert_trec.py --paper    the whole of it: hours
 
-theta0 is what pre-training left (Chen et al. 2020): survivors go back to it. The control has the same masks, and the
-same weights, each matrix's shuffled: is it the values, or where they are? Draws words.png, too: how much each word of a
-question matters to the whole encoder and to its ticket. Needs NPTICKET_DATA, a folder with minilm/ and text/trec/:
-nothing is downloaded. Says how long it will take before it starts.
+theta0 is what pre-training left (Chen et al. 2020): survivors go back to it. The control has the same masks and the
+same weights, each matrix's shuffled. Draws words.png, too: how much each word matters to the whole encoder and to its
+ticket. Needs NPTICKET_DATA, a folder with minilm/ and text/trec/. Says how long it will take before it starts.
 """
 
 import argparse
@@ -20,7 +19,7 @@ import numpy as np
 
 from npticket import datasets
 from npticket.cli.demos import Journal, arguments, run, smaller
-from npticket.datasets.texts import KINDS, spelled
+from npticket.datasets.texts import spelled
 from npticket.experiments import costs
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe
@@ -31,7 +30,7 @@ from npticket.papers import LIBRARY, PARTS
 from npticket.papers.bert_tickets.series import SHUFFLED
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.params import Params
-from npticket.prune import dense_masks
+from npticket.prune import dense_masks, density
 from npticket.streams import Place
 from npticket.task import CLASSIFY
 from npticket.tickets import find_tickets, rewind
@@ -42,6 +41,7 @@ SIZES = {  # round 0 is the dense network; each takes a tenth of the original we
     "quick": {"trials": 1, "rounds": 2, "steps": 10},
     "paper": {"trials": 3, "rounds": 10, "steps": 462},
 }
+ASKED = "an abbreviation", "a description", "a thing", "a person or group", "a place", "a number"  # for, by class
 LOOKED_AT, DRAWN = 64, 4  # questions of the test set
 
 
@@ -73,7 +73,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
         for round in islice(tickets, args.rounds):
             journal.note(round.index, round.masks, fits)
             whole = whole or round.end
-    draw_words(net, {"whole encoder": whole, "ticket": round.end}, data, args)
+    draw_words(net, {"whole encoder": whole, f"ticket, {density(round.masks)[0]:.0%}": round.end}, data, args)
 
 
 def matters(net: Net, theta: Params, question: np.ndarray, kind: int) -> np.ndarray:
@@ -97,13 +97,14 @@ def draw_words(net: Net, ends: dict[str, Params], data: datasets.Dataset, args: 
     found = [[matters(net, end, *one) for end in ends.values()] for one in zip(some.inputs, some.targets, strict=True)]
     differing = np.argsort([-abs(whole - ticket).max(initial=0) for whole, ticket in found], kind="stable")
     figure = Figure(figsize=(9, 2 * DRAWN), layout="constrained")
-    for axes, i in zip(figure.subplots(DRAWN), differing, strict=False):
+    figure.supylabel("points of probability that its right kind loses without a piece of the question", fontsize=9)
+    for axes, i in zip(figure.subplots(DRAWN, sharey=True), differing, strict=False):
         pieces = spelled("trec", some.inputs[i][some.inputs[i] != 0][1:-1], args.data)
         for n, (who, values) in enumerate(zip(ends, found[i], strict=True)):
-            axes.bar(np.arange(len(pieces)) + 0.4 * n, values, 0.4, color=("0.5", "#0072b2")[n], label=who)
+            axes.bar(np.arange(len(pieces)) + 0.4 * n, 100 * values, 0.4, color=("0.5", "#0072b2")[n], label=who)
         axes.set_xticks(np.arange(len(pieces)) + 0.2, pieces)
-        axes.set_title(f"{KINDS[some.targets[i]]}: what its probability loses without a piece", fontsize=9)
-    figure.axes[0].legend()
+        axes.set_title(f"asks for {ASKED[some.targets[i]]}", fontsize=9)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     figure.savefig(args.out / "words.png")
     print(f"Words that matter: {args.out / 'words.png'}")
 

@@ -5,7 +5,7 @@
     python demos/detection.py --paper    3 trials, four times as long each: an hour
 
 Each scene has one to four digits of any size; the detector, of 151,000 weights, says which there are and where. Prints
-a row per round, the winning ticket beside its control, and draws what networks of 100, 20 and 4 % of the weights find.
+a row per round, the winning ticket beside its control, and draws what networks of 100, 20 and 5 % of the weights find.
 """
 
 import argparse
@@ -19,7 +19,8 @@ import numpy as np
 
 from npticket import backend, datasets
 from npticket.cli.demos import Journal, arguments, run, smaller
-from npticket.detection import Found, detections
+from npticket.datasets.annotations import BOX, CLASS
+from npticket.detection import Found, detections, overlaps, suppress
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.workers import Workers, fit_trials, threads_each
@@ -37,6 +38,7 @@ SIZES = {  # round 0 is the dense network; each round prunes 41.5 %
 DRAWN = (1, 0.2, 0.04)  # densities, about
 SHOWN = 5  # scenes of the test set
 SURE = 0.3  # of a score that is drawn
+SAME = 0.5  # intersection over union of boxes around the same digit
 
 
 def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: datasets.Dataset, journal: Journal) -> None:
@@ -63,8 +65,8 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
             journal.note(round.index, round.masks, fits)
             found.append(round)
     wanted = dict.fromkeys(min(found, key=lambda one: abs(np.log(density(one.masks)[0] / d))).index for d in DRAWN)
-    scenes = data.test.inputs[:SHOWN]
-    x = backend.to_device(data.floats(scenes[None], "float32"), backend.load(args.backend))
+    scenes = data.test.take(np.arange(SHOWN))
+    x = backend.to_device(data.floats(scenes.inputs[None], "float32"), backend.load(args.backend))
     said = {}
     for i in wanted:
         y = backend.to_host(net.predict(found[i].end, x))
@@ -72,28 +74,34 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
     draw(scenes, said, args.out / "figures" / "boxes.png")
 
 
-def draw(scenes: np.ndarray, said: dict[str, Sequence[Found]], path: Path) -> None:
-    """Draw what each network finds in each scene: a row for each network."""
+def draw(scenes: datasets.Split, said: dict[str, Sequence[Found]], path: Path) -> None:
+    """Draw what each network finds in each scene, of several boxes around a digit the surest: a row for each network.
+
+    Green is what is there, orange what is not: another digit, or none, or too far from it.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.patches import Rectangle
     except ImportError:
         return
-    figure = Figure(figsize=(2 * len(scenes), 2.1 * len(said)), layout="constrained")
+    figure = Figure(figsize=(2 * SHOWN, 2.1 * len(said)), layout="constrained")
     FigureCanvasAgg(figure)
-    rows = figure.subplots(len(said), len(scenes), squeeze=False)
+    rows = figure.subplots(len(said), SHOWN, squeeze=False)
     for axes_of, (name, found) in zip(rows, said.items(), strict=True):
         axes_of[0].set_ylabel(name)
-        for axes, scene, one in zip(axes_of, scenes, found, strict=True):
+        for axes, scene, targets, one in zip(axes_of, scenes.inputs, scenes.targets, found, strict=True):
             axes.imshow(scene[..., 0], cmap="gray", extent=(0, scene.shape[1], scene.shape[0], 0))
             axes.set(xticks=[], yticks=[])
-            for (x, y, w, h), score, digit in zip(*one, strict=True):
-                axes.add_patch(Rectangle((x, y), w, h, fill=False, color="#e69f00", linewidth=0.5 + 1.5 * score))
-                axes.text(x, y, f"{digit}", color="#56b4e9", verticalalignment="bottom", fontsize=9, clip_on=True)
+            for i in suppress(one.boxes, one.scores, SAME):
+                (x, y, w, h), there = one.boxes[i], targets[targets[:, CLASS] == one.classes[i]][:, BOX]
+                color = "#2ca02c" if (overlaps(one.boxes[[i]], there) >= SAME).any() else "#e69f00"
+                axes.add_patch(Rectangle((x, y), w, h, fill=False, color=color, linewidth=0.5 + 1.5 * one.scores[i]))
+                axes.text(x + 1, max(y, 7), f"{one.classes[i]}", color="white", fontsize=9, verticalalignment="bottom",
+                          bbox={"facecolor": color, "edgecolor": "none", "pad": 1})  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, metadata={"Software": None})
-    print(f"\nWhat is found, with the thicker lines the surer: {path}")
+    print(f"\nWhat is found, green what is right, with the thicker lines the surer: {path}")
 
 
 def main(argv: list[str] | None = None) -> int:

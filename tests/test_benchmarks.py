@@ -31,6 +31,11 @@ TABLES = {  # of each script, the tables and some columns of each
     "input_scaling.py": {"scalings": {"network_input", "stop", "test_acc", "test_acc_least", "end_acc_most"}},
     "limits.py": {"core": {"GFLOP/s", "GB/s from L2"}, "limits": {"net", "density", "step ms", "step/limit"}},
     "late_steps.py": {"late": {"engine", "optimizer", "density", "last/first", "stretches_ms"}},
+    "derived_steps.py --peers": {
+        "losses": {"what", "loss", "fast differs"},
+        "steps": {"what", "batch"} | STEP,
+        "memory": {"what", "side", "before_mib", "peak_mib"},
+    },
     "checkpoints.py": {"checkpoints": {"MB", "checkpoint_ms", "share"}},
     "trials_axis.py": {"steps": {"step", "ms", "ratio"}},
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
@@ -66,6 +71,15 @@ def test_benchmarks_write_their_tables_and_what_they_depend_on(tmp_path):
         for name, columns in TABLES[command].items():
             assert found["tables"][name], (command, name)
             assert all(row.keys() >= columns for row in found["tables"][name]), (command, name)
+
+
+@pytest.mark.parametrize("recipe", ["bert-trec", "detection-cells"])
+def test_an_encoder_and_a_detector_take_the_same_steps_in_pytorch(recipe, at_hand):
+    pytest.importorskip("torch")
+    import derived_steps
+
+    row = derived_steps.losses(derived_steps.Work(recipe, quick=True), ["fast", "plain", "torch"])
+    assert row["loss"] > 0 and max(row["fast differs"], row["torch differs"]) < 1e-9
 
 
 @pytest.fixture

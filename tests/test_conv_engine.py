@@ -1,5 +1,7 @@
 """Law 13 for convolutional networks: the engine equals the plain layers, over random networks, batches, optimizers."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ from npticket.layers import (
     ReLU,
     Residual,
 )
-from npticket.loss import softmax_cross_entropy as LOSS
+from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.prune import dense_masks, prune_layerwise, random_scores
@@ -31,6 +33,13 @@ from npticket.streams import Place, TrainingStep, streams
 from npticket.testing import check_engine
 from npticket.testing.strategies import seeds
 from npticket.tickets import rewind
+
+
+def LOSS(y, labels):
+    """Of maps, too, whose every number is a logit."""
+    loss, dy = softmax_cross_entropy(y.reshape(*y.shape[:2], -1), labels)
+    return loss, dy.reshape(y.shape)
+
 
 sgd = lambda masks: SGD(masks, lr=0.05, momentum=0.9, weight_decay=0.01)  # noqa: E731
 
@@ -41,8 +50,9 @@ optimizers = st.sampled_from([sgd, lambda masks: SGD(masks, lr=0.1), lambda mask
 @st.composite
 def networks(draw):
     """A network of up to four stages, on maps of 16 x 16 to 2 x 2 pixels, with everything that the engine knows."""
-    channels, size = draw(st.integers(1, 3)), draw(st.sampled_from([4, 8, 12, 16]))
-    shape, layers = (size, size, channels), {}
+    channels, height = draw(st.integers(1, 3)), draw(st.sampled_from([4, 8, 12, 16]))
+    size = height, draw(st.sampled_from([height, 4, 8, 12, 16]))
+    shape, layers = (*size, channels), {}
     for stage in range(draw(st.integers(1, 4))):
         filters = draw(st.integers(1, 3))
         if stage and draw(st.booleans()):
@@ -50,18 +60,20 @@ def networks(draw):
             layers[f"block{stage}"] = block(channels, filters, stride, draw(st.booleans()))
             pooled = False
         else:
-            normed, pooled = draw(st.booleans()), halves(size) and draw(st.booleans())
-            layers[f"stage{stage}"] = step(channels, filters, normed, size, draw(st.booleans()), pooled)
-            stride = 1
-        size, channels = size // (2 if stride == 2 or pooled else 1), filters
-    if draw(st.booleans()):
-        layers["flatten"], inputs = Flatten(), size * size * channels
-    else:
-        layers["pool"], inputs = draw(st.sampled_from([GlobalAveragePool(), AveragePool(size)])), channels
-        layers["flatten"] = Flatten()
-    layers["out"] = Dense(inputs, 3)
-    body = Chain(**layers)
-    return Net("random", body, shape, (3,))
+            stride = 2 if not stage and halves(size) and draw(st.booleans()) else 1
+            normed, pooled = draw(st.booleans()), stride == 1 and halves(size) and draw(st.booleans())
+            layers[f"stage{stage}"] = step(channels, filters, normed, size, draw(st.booleans()), pooled, stride)
+        size = tuple(n // (2 if stride == 2 or pooled else 1) for n in size)
+        channels = filters
+    head = draw(st.sampled_from(["flat", "averaged", "map"]))
+    if head == "map":  # as a detector's
+        layers["out"] = Conv2D(channels, 3, *draw(st.sampled_from([(1, 1, 0), (3, 1, 1)])))
+        return Net("random", Chain(**layers), shape, (*size, 3))
+    if head == "averaged":
+        square = [AveragePool(size[0])] if size[0] == size[1] else []
+        layers["pool"], size = draw(st.sampled_from([GlobalAveragePool(), *square])), (1, 1)
+    layers["flatten"], layers["out"] = Flatten(), Dense(size[0] * size[1] * channels, 3)
+    return Net("random", Chain(**layers), shape, (3,))
 
 
 def chain(size=8, **layers):
@@ -74,11 +86,12 @@ def norm(channels):
 
 
 def halves(size):
-    return size % 8 == 0 or size == 4
+    return all(n % 8 == 0 for n in size) or size == (4, 4)
 
 
-def step(channels, filters, normed, size, relu, pooled):
-    layers = {"conv": Conv2D(channels, filters, padding=1, bias=not normed and size > 2)}
+def step(channels, filters, normed, size, relu, pooled, stride):
+    bias = not normed and size != (2, 2) and stride == 1
+    layers = {"conv": Conv2D(channels, filters, stride=stride, padding=1, bias=bias)}
     if normed:
         layers["norm"] = norm(filters)
     if relu:
@@ -136,11 +149,13 @@ def engine_end(engine, net):
 def noise(net, seed, sizes=(4, 3, 4)):
     """Minibatches of these sizes, whose values have both signs."""
     rng = np.random.default_rng(seed)
-    return [(rng.normal(size=(1, n, *net.input_shape)), rng.integers(0, *net.output_shape, (1, n))) for n in sizes]
+    return [
+        (rng.normal(size=(1, n, *net.input_shape)), rng.integers(0, math.prod(net.output_shape), (1, n))) for n in sizes
+    ]
 
 
 def assert_equal(net, start, masks, optimizer, seed, **sizes):
-    check_engine(ConvNet, net, start, masks, optimizer, noise(net, seed, **sizes))
+    check_engine(ConvNet, net, start, masks, optimizer, noise(net, seed, **sizes), LOSS)
 
 
 @settings(max_examples=150)
@@ -362,6 +377,8 @@ first, out = Conv2D(1, 2, padding=1), {"flatten": Flatten(), "out": Dense(128, 3
         chain(conv=first, pool=AveragePool(4), **out),
         chain(conv=first, relu=ReLU(), relu2=ReLU(), **out),
         chain(conv=first),
+        chain(conv=first, relu=ReLU(), pool=MaxPool(2), out=Conv2D(2, 3, kernel=1), more=Flatten()),
+        Net("narrow", Chain(conv=first, pool=MaxPool(2), out=Conv2D(2, 3, kernel=1)), (4, 8, 1), (2, 4, 3)),
     ],
 )
 def test_other_networks_are_not_supported(net):
@@ -376,6 +393,13 @@ def test_all_of_the_papers_convolutional_networks_are_supported():
     assert supports(nets.conv_6(dropout=0.5))
     assert supports(nets.resnet(56, width=32))
     assert supports(nets.vgg_19(width=8))
+
+
+def test_the_detector_is_plain_and_so_is_its_backbone():
+    for net in (nets.detector(32, 64, filters=3), nets.detector_backbone(32, 32, filters=3)):
+        start, masks = pruned(net, 0)
+        assert_equal(net, start, masks, sgd, 0)
+    assert supports(nets.detector()) and supports(nets.detector_backbone())
 
 
 @pytest.mark.parametrize("kind", [Conv2D, BatchNorm, ReLU, MaxPool, Chain, Residual])

@@ -67,7 +67,7 @@ def halves_of(count):
 
 def blank(size, count, channels):
     """A map of the first half of a batch."""
-    return halves_of(count).maps(size, channels)[0]
+    return halves_of(count).maps((size, size), channels)[0]
 
 
 @given(st.sampled_from([2, 4, 8, 12]), st.integers(1, 3), st.integers(1, 3), seeds)
@@ -89,7 +89,7 @@ def test_pooling_is_the_layer_ties_included(size, count, seed):
     da = np.full_like(a, np.nan)
 
     layout.as_images(a, count)[...] = x
-    pooling = Pooling(size // 2, 2, halves_of(count))
+    pooling = Pooling((size // 2, size // 2), 2, halves_of(count))
     pooling.pool(0, slice(1, 1 + size // 2), a[1:-1], pooled[1:-1], training=True)
     y, backward = MaxPool(2).forward({}, x[None])
     np.testing.assert_array_equal(layout.as_images(pooled, count), y[0])

@@ -18,6 +18,7 @@ from npticket.optimizers import (
     linear_warmup,
     sgd,
     step_drops,
+    survivors,
 )
 from npticket.params import Params
 from npticket.protocols import is_resumable
@@ -99,6 +100,25 @@ def test_an_optimizer_serves_only_the_trials_it_was_built_for():
 
 def subnormal(values):
     return (values != 0) & (abs(values) < np.finfo(values.dtype).tiny)
+
+
+@pytest.mark.parametrize("make", [Adam, AdamW])
+def test_pieces_are_the_whole(make, monkeypatch):
+    """Buffers and pruned weights among them, in every piece."""
+    rng = np.random.default_rng(0)
+    shapes = {"a/W": (7,), "b/running_mean": (4,), "c/W": (3,)}
+    start = Params(shapes, rng.normal(size=(2, 14)).astype(np.float32))
+    masks = Params(shapes, rng.random((2, 14)) < 0.7)
+    masks["b/running_mean"][...] = True
+    ends = []
+    for size in (1 << 16, 3):
+        monkeypatch.setattr(survivors, "PIECE", size)
+        theta, optimizer = rewind(start, masks), make(masks, lr=0.1)
+        for step in range(3):
+            optimizer.step(theta, theta.like(np.cos(np.arange(28, dtype=np.float32) + step).reshape(2, 14)))
+        ends.append(theta)
+    assert (ends[0].flat == ends[1].flat).all()
+    assert (ends[0]["b/running_mean"] == start["b/running_mean"]).all() and (ends[0]["a/W"] != start["a/W"]).any()
 
 
 FORGETFUL = {  # of masks; and which attribute is the moment that decays

@@ -81,6 +81,16 @@ def test_gelu_is_the_normal_distributions():
     assert abs(single - wide).max() < 2e-7
 
 
+def test_gelu_is_the_same_in_pieces(monkeypatch):
+    x = np.random.default_rng(0).normal(0, 2, (2, 3, 7)).astype(np.float32)
+    (y, back), (phi, density) = GELU().forward({}, x), normal(x)
+    assert (y == x * phi).all() and (back(x, {}) == x * (phi + x * density)).all()
+    monkeypatch.setitem(normal.__globals__, "PIECE", 5)
+    again, back_again = GELU().forward({}, x)
+    assert (again == y).all() and (back_again(x, {}) == back(x, {})).all()
+    assert GELU().forward({}, x[:, :0])[0].shape == (2, 0, 7)
+
+
 @given(st.integers(1, 30), st.integers(1, 8), seeds)
 def test_rows_are_added_up(n, count, seed):
     rng = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ import numpy as np
 from npticket.backend import Dtype, array_module
 from npticket.engine.gemm import fastest
 from npticket.optimizers import moving
+from npticket.optimizers.survivors import Survivors
 from npticket.params import Params
 from npticket.protocols import MakeOptimizer, Optimizer, State, is_elementwise
 
@@ -28,10 +29,10 @@ class Whole:
 
     def __init__(self, optimizer: MakeOptimizer, masks: Params) -> None:
         self._optimizers = [optimizer(masks.trial(t)) for t in range(masks.trials)]
-        self._moves = moving(masks).flat
+        self._survivors = Survivors(masks)
 
     def step(self, theta: Params, grads: Params) -> None:
-        grads.flat[...] = array_module(grads.flat).where(self._moves, grads.flat, 0)
+        self._survivors.keep(grads.flat)
         for t, optimizer in enumerate(self._optimizers):
             optimizer.step(theta.trial(t), grads.trial(t))
 

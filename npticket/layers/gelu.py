@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from npticket.backend import Array, array_module
 from npticket.layers.parameterless import Parameterless
 from npticket.params import Tree
@@ -12,6 +14,7 @@ from npticket.streams import TrainingStep
 # erfc(z) falls like 1 / z, and so does t. The coefficients of P, t^0 first, were fitted by weighted least squares to
 # erfcx of SciPy on [0, 7], until the largest error of erf was as small as it gets: 2.0e-9, below float32's 6e-8.
 NARROW = 0.45
+PIECE = 1 << 15  # values that some twenty passes are made over, so that these stay in the cache
 ERFC = (0.258740140907, 0.202945741144, 0.453956909104, -0.365245044873, 0.847147534463, -0.489066329364, 0.09152104666)
 
 
@@ -22,8 +25,15 @@ class GELU(Parameterless):
     """
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        phi, density = normal(x)
-        return x * phi, lambda dy, grad, need_dx=True: dy * (phi + x * density)
+        xp, flat = array_module(x), x.reshape(-1)
+        y, slope = xp.empty_like(flat), xp.empty_like(flat)
+        size = PIECE if xp is np else x.size or 1
+        for piece in (slice(first, first + size) for first in range(0, x.size, size)):
+            part, (phi, density) = flat[piece], normal(flat[piece])
+            xp.multiply(part, phi, out=y[piece])
+            density *= part
+            xp.add(phi, density, out=slope[piece])
+        return y.reshape(x.shape), lambda dy, grad, need_dx=True: dy * slope.reshape(x.shape)
 
 
 def normal(x: Array) -> tuple[Array, Array]:

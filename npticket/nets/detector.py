@@ -1,6 +1,6 @@
 """A small one-stage detector without anchors, after FCOS (Tian et al. 2019): each 8 x 8 pixels say what they show."""
 
-from npticket.layers import BatchNorm, Chain, Conv2D, Layer, ReLU, Residual
+from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, Layer, ReLU, Residual
 from npticket.nets.net import Net
 
 STRIDE = 8  # pixels from cell to cell
@@ -14,6 +14,22 @@ def detector(height: int = 128, width: int = 160, channels: int = 3, classes: in
     """
     if min(height, width) < STRIDE or height % STRIDE or width % STRIDE:
         raise ValueError(f"a detector's images are multiples of {STRIDE} pixels high and wide, got {height} x {width}")
+    body = Chain(**_backbone(channels, classes, filters), out=Conv2D(4 * filters, classes + 4, kernel=1))
+    return Net("detector", body, (height, width, channels), (height // STRIDE, width // STRIDE, classes + 4))
+
+
+def detector_backbone(
+    height: int = 64, width: int = 64, channels: int = 3, classes: int = 20, filters: int = 15
+) -> Net:
+    """Return a network that tells classes of images apart: a detector's layers under the same names, but for its last.
+
+    The map is averaged, and a dense layer says the class: for a detector to be pre-trained.
+    """
+    body = Chain(**_backbone(channels, classes, filters), pool=GlobalAveragePool(), out=Dense(4 * filters, classes))
+    return Net("detector's backbone", body, (height, width, channels), (classes,))
+
+
+def _backbone(channels: int, classes: int, filters: int) -> dict[str, Layer]:
     if min(channels, classes, filters) < 1:
         raise ValueError(f"expected sizes of at least 1, got {channels} channels, {classes} classes, {filters} filters")
     sizes = (channels, filters, 2 * filters, 4 * filters)
@@ -23,8 +39,7 @@ def detector(height: int = 128, width: int = 160, channels: int = 3, classes: in
                    f"norm{i}": BatchNorm(sizes[i]), f"relu{i}": ReLU()}  # fmt: skip
     for block in ("block1", "block2"):
         layers[block] = Chain(sum=Residual(_two_convolutions(sizes[3])), relu=ReLU())
-    body = Chain(**layers, out=Conv2D(sizes[3], classes + 4, kernel=1))
-    return Net("detector", body, (height, width, channels), (height // STRIDE, width // STRIDE, classes + 4))
+    return layers
 
 
 def _two_convolutions(filters: int) -> Chain:

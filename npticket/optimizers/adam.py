@@ -4,7 +4,7 @@ import numpy as np
 
 from npticket.backend import Array, array_module
 from npticket.optimizers.schedules import Schedule, constant
-from npticket.optimizers.survivors import FLUSH_EVERY, Survivors, check, flush
+from npticket.optimizers.survivors import FLUSH_EVERY, Survivors, check, flush, pieces
 from npticket.params import Params
 from npticket.protocols import State
 
@@ -39,18 +39,23 @@ class Adam:
             self._m, self._v = xp.zeros_like(p), xp.zeros_like(p)
         if self.steps % FLUSH_EVERY == 0:
             flush(self._m)
+        for piece in pieces(p):
+            self._move(*(array[:, piece] for array in (p, g, self._m, self._v)))
+        self.steps += 1
+
+    def _move(self, p: Array, g: Array, m: Array, v: Array) -> None:
+        xp = array_module(p, g)
         eps, rate = self.scales()
-        self._m *= self.beta1
-        self._m += g
-        self._v *= self.beta2
+        m *= self.beta1
+        m += g
+        v *= self.beta2
         g *= g
-        self._v += g
-        xp.sqrt(self._v, out=g)
+        v += g
+        xp.sqrt(v, out=g)
         g += eps
-        xp.divide(self._m, g, out=g)
+        xp.divide(m, g, out=g)
         g *= rate
         p -= g
-        self.steps += 1
 
     def state(self) -> State:
         """Return "steps" (T,), and "m" and "v" (T, P), without the factors as above."""
@@ -89,7 +94,8 @@ class AdamW(Adam):
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat is overwritten."""
         if self.weight_decay:
-            decay = self._survivors.keep(theta.flat.copy())
-            decay *= self.schedule(self.steps) * self.weight_decay
-            theta.flat -= decay
+            factor = self.schedule(self.steps) * self.weight_decay
+            for piece in pieces(theta.flat):
+                part = theta.flat[:, piece]
+                part -= self._survivors.keep(part * factor, piece)
         super().step(theta, grads)

@@ -1,10 +1,13 @@
 """What optimizers have in common: only survivors move, and no moment becomes a subnormal number."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from npticket.backend import Array, array_module
 from npticket.params import Params
 
+PIECE = 1 << 16  # parameters
 FLUSH_EVERY = 50  # steps: momentum of 0.7 and more takes longer from what `flush` drops to subnormal numbers
 
 
@@ -30,6 +33,17 @@ def tiny(moments: Array) -> float:
     return float(np.finfo(moments.dtype).tiny) * 1e8
 
 
+def pieces(flat: Array) -> Iterator[slice]:
+    """Yield slices of the P parameters of `flat` (T, P), so many that an optimizer's arrays stay in the cache.
+
+    On a GPU, where every call costs time, it is a single one.
+    """
+    count = flat.shape[1]
+    size = PIECE if array_module(flat) is np else count or 1
+    for first in range(0, count, size):
+        yield slice(first, first + size)
+
+
 def moving(masks: Params) -> Params:
     """Return the masks of what an optimizer moves: of survivors, without the buffers."""
     moves = masks.copy()
@@ -50,16 +64,16 @@ class Survivors:
         self._everything = bool(self._alive.all())
         self._bits: Array = None
 
-    def keep(self, gradients: Array) -> Array:
-        """Return `gradients`, changed in place."""
-        xp = array_module(self._alive, gradients)
-        if self._alive.shape != gradients.shape:
-            shapes = f"the masks have shape {self._alive.shape}, the gradients {gradients.shape}"
+    def keep(self, gradients: Array, piece: slice = slice(None)) -> Array:
+        """Return `gradients`, (T, P) or a piece of their columns, changed in place."""
+        xp, alive = array_module(self._alive, gradients), self._alive[:, piece]
+        if alive.shape != gradients.shape:
+            shapes = f"the masks have shape {alive.shape}, the gradients {gradients.shape}"
             raise ValueError(f"{shapes}: an optimizer serves the trials it was built for")
         if self._everything:
             return gradients
         bits = gradients.view(f"i{gradients.dtype.itemsize}")
         if self._bits is None:
             self._bits = -self._alive.astype(bits.dtype)  # True -> -1, which is all ones
-        xp.bitwise_and(bits, self._bits, out=bits)
+        xp.bitwise_and(bits, self._bits[:, piece], out=bits)
         return gradients

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from npticket.engine.conv.layout import Size
 from npticket.layers import (
     AveragePool,
     BatchNorm,
@@ -31,14 +32,14 @@ class NotSupported(ValueError):
 class Unit:
     """A convolution, whose parameters' names begin with `prefix`, and what follows it directly.
 
-    It reads the map of `source`, or the images, and writes `size` x `size` pixels, to which the output of `shortcut`,
-    or the map of `around` as it is, is added; the sum is rectified, or pooled, and is the map of this unit.
+    It reads the map of `source`, or the images, and writes `size` pixels, height and width, to which the output of
+    `shortcut`, or the map of `around` as it is, is added; the sum is rectified, or pooled, and is the unit's map.
     """
 
     prefix: str
     conv: Conv2D
     source: "Unit | None"
-    size: int
+    size: Size
     norm: tuple[str, BatchNorm] | None = None
     relu: bool = False
     pooled: bool = False
@@ -56,33 +57,41 @@ class Unit:
         return "b" in self.conv.layout
 
     @property
-    def map_size(self) -> int:
+    def map_size(self) -> Size:
         """Size of its map."""
-        return self.size // 2 if self.pooled else self.size
+        return _halved(self.size) if self.pooled else self.size
 
 
 @dataclass
 class Blueprint:
-    """`units`, shortcuts before what they go around; the last map averaged or flattened; `tail`, layers of vectors."""
+    """`units`, shortcuts before what they go around; the last map averaged or flattened; `tail`, layers of vectors.
+
+    Or the last map `as_map`, as it is, and in the tail one convolution.
+    """
 
     units: list[Unit]
     averaged: bool
     tail: dict[str, Layer]
+    as_map: bool = False
 
 
 def recognise(body: Layer, input_shape: tuple[int, ...]) -> Blueprint:
     """Return the blueprint of a network for images of `input_shape`; NotSupported if it is of another kind."""
-    if type(body) is not Chain or len(input_shape) != 3 or input_shape[0] != input_shape[1]:
-        raise NotSupported("expected a chain of layers for square images")
+    if type(body) is not Chain or len(input_shape) != 3:
+        raise NotSupported("expected a chain of layers for images")
     layers = list(_flat("", body))
-    units = _units(layers, None, input_shape[0], blocks=True) if isinstance(layers[0][1], Conv2D) else []
-    if not units or (units[0].shape[0], units[0].conv.stride) != (3, 1):
+    last = dict([layers.pop()]) if isinstance(layers[-1][1], Conv2D) else {}
+    is_one = layers and isinstance(layers[0][1], Conv2D)
+    units = _units(layers, None, (input_shape[0], input_shape[1]), blocks=True) if is_one else []
+    if not units or units[0].shape[0] != 3:
         raise NotSupported("expected a 3 x 3 convolution with padding 1 first")
+    if last and not layers:
+        return Blueprint(units, False, {name[:-1]: layer for name, layer in last.items()}, as_map=True)
     size = units[-1].map_size
     head = layers.pop(0)[1] if layers else None
-    averaged = isinstance(head, GlobalAveragePool) or (isinstance(head, AveragePool) and head.size == size)
+    averaged = isinstance(head, GlobalAveragePool) or (isinstance(head, AveragePool) and (head.size, head.size) == size)
     if not averaged and not isinstance(head, Flatten):
-        raise NotSupported(f"{type(head).__name__} cannot follow a map of {size} x {size}")
+        raise NotSupported(f"{type(head).__name__} cannot follow a map of {_by(size)}")
     if any("/" in name[:-1] or isinstance(layer, Conv2D | Residual | BatchNorm) for name, layer in layers):
         raise NotSupported("expected plain layers of vectors after the maps")
     return Blueprint(units, averaged, {name[:-1]: layer for name, layer in layers})
@@ -109,7 +118,7 @@ def _flat(prefix: str, chain: Layer) -> Iterator[Named]:
             yield f"{prefix}{name}/", layer
 
 
-def _units(layers: list[Named], source: Unit | None, size: int, blocks: bool = False) -> list[Unit]:
+def _units(layers: list[Named], source: Unit | None, size: Size, blocks: bool = False) -> list[Unit]:
     """Take all units off `layers`, to the end; or all units and blocks, as long as there are some."""
     units: list[Unit] = []
     while layers and (not blocks or isinstance(layers[0][1], Conv2D | Residual)):
@@ -121,7 +130,7 @@ def _units(layers: list[Named], source: Unit | None, size: int, blocks: bool = F
     return units
 
 
-def _block(layers: list[Named], source: Unit | None, size: int) -> list[Unit]:
+def _block(layers: list[Named], source: Unit | None, size: Size) -> list[Unit]:
     """Take a block, with the ReLU of its sum, off the beginning of `layers`."""
     prefix, residual = layers.pop(0)
     assert isinstance(residual, Residual)
@@ -139,12 +148,12 @@ def _block(layers: list[Named], source: Unit | None, size: int) -> list[Unit]:
     return shortcut + body
 
 
-def _unit(layers: list[Named], source: Unit | None, size: int) -> Unit:
-    """Take a unit that reads a map of `size` x `size` off the beginning of `layers`."""
+def _unit(layers: list[Named], source: Unit | None, size: Size) -> Unit:
+    """Take a unit that reads a map of `size` off the beginning of `layers`."""
     prefix, conv = layers.pop(0)
     if not isinstance(conv, Conv2D):
         raise NotSupported("expected a convolution at the beginning of each unit")
-    unit = Unit(prefix, conv, source, size // conv.stride)
+    unit = Unit(prefix, conv, source, (size[0] // conv.stride, size[1] // conv.stride))
     if layers and isinstance(norm := layers[0][1], BatchNorm):
         unit.norm = layers.pop(0)[0], norm
     if layers and isinstance(layers[0][1], ReLU):
@@ -155,16 +164,24 @@ def _unit(layers: list[Named], source: Unit | None, size: int) -> Unit:
     return unit
 
 
-def _check_sizes(unit: Unit, size: int) -> None:
+def _check_sizes(unit: Unit, size: Size) -> None:
     """Raise NotSupported unless the memory layout fits the map before a unit, its output, and the map after it."""
     kernel, stride = unit.shape[0], unit.conv.stride
     if (kernel, unit.conv.padding) not in ((3, 1), (1, 0)) or stride not in (1, 2):
         raise NotSupported("expected kernels 3 x 3 with padding 1 or 1 x 1 without, and a stride of 1 or 2")
-    if unit.has_bias and (kernel == 1 or stride == 2 or size == 2):
+    if unit.has_bias and (kernel == 1 or stride == 2 or size == (2, 2)):
         raise NotSupported("expected no bias in strided and 1 x 1 convolutions, nor in any of 2 x 2 maps")
     for shrinks in (False, stride == 2, unit.pooled):
-        if shrinks and size % 2:
-            raise NotSupported(f"a map of {size} x {size} cannot be halved")
-        size = size // 2 if shrinks else size
-        if size % 4 and size != 2:
-            raise NotSupported(f"expected maps of 2 x 2 or a multiple of 4 x 4, not {size} x {size}")
+        if shrinks and (size[0] % 2 or size[1] % 2):
+            raise NotSupported(f"a map of {_by(size)} cannot be halved")
+        size = _halved(size) if shrinks else size
+        if (size[0] % 4 or size[1] % 4) and size != (2, 2):
+            raise NotSupported(f"expected maps of 2 x 2 or a multiple of 4 x 4, not {_by(size)}")
+
+
+def _halved(size: Size) -> Size:
+    return size[0] // 2, size[1] // 2
+
+
+def _by(size: Size) -> str:
+    return f"{size[0]} x {size[1]}"

@@ -110,7 +110,7 @@ class ConvNet:
 
 
 class ConvStack:
-    """From images to features, which are the last map averaged or flattened, and back, for batches of a certain size.
+    """From images to features and back, for batches of a certain size; they are the last map, averaged or flat or not.
 
     The `filters` of its units, and the scratch memory of the batch's `halves`, are shared with stacks for other batch
     sizes; `theta` and `grads` hold the parameters of batch normalisation and their gradients.
@@ -119,7 +119,7 @@ class ConvStack:
     def __init__(
         self, blueprint: Blueprint, halves: Halves, filters: Mapping[Unit, Filters], theta: Params, grads: Params
     ) -> None:
-        self._halves, self._averaged = halves, blueprint.averaged
+        self._halves, self._averaged, self._as_map = halves, blueprint.averaged, blueprint.as_map
         self._filters, self._theta, self._grads = filters, theta, grads
         self._convolutions: list[Convolution] = []
         maps: dict[Unit | None, Map] = {}
@@ -133,12 +133,12 @@ class ConvStack:
                 terms = [outputs[term] for term in (unit, unit.shortcut) if term]
                 maps[unit] = Map(terms, maps.get(unit.around), unit.relu)
         self._maps, self._last = list(maps.values()), maps[blueprint.units[-1]]
-        living, channels, size = filters[unit].outputs, unit.shape[-1], 1 if self._averaged else self._last.size
+        living, channels, size = filters[unit].outputs, unit.shape[-1], (1, 1) if self._averaged else self._last.size
         self._kept = slice(None) if len(living) == channels else living  # a slice is much faster
-        self._shape = halves.batch, size, size, channels  # of the features, seen as images
+        self._shape = halves.batch, *size, channels  # of the features, seen as images
 
     def forward(self, images: np.ndarray, training: bool) -> np.ndarray:
-        """Return features (B, F).     images (B, H, W, C)"""
+        """Return features (B, F), or the last map as it is (B, H', W', C').     images (B, H, W, C)"""
         for map_ in self._maps:
             map_.begin(training)
         for convolution in self._convolutions:
@@ -147,10 +147,10 @@ class ConvStack:
             convolution.out.finish()
         features = np.zeros(self._shape, images.dtype)
         self._halves.each(lambda half_batch: self._leave(half_batch, features[self._halves.images[half_batch]]))
-        return features.reshape(len(images), -1)
+        return features if self._as_map else features.reshape(len(images), -1)
 
     def backward(self, dfeatures: np.ndarray) -> None:
-        """Write the gradients of all parameters, given that of the features (B, F) of the last training batch."""
+        """Write the gradients of all parameters, given that of the features of the last training batch."""
         given = dfeatures.reshape(self._shape)
         self._halves.each(lambda half_batch: self._enter(half_batch, given[self._halves.images[half_batch]]))
         for convolution in reversed(self._convolutions):
@@ -159,17 +159,17 @@ class ConvStack:
 
     def _leave(self, half_batch: int, features: np.ndarray) -> None:
         last = self._last
-        last.make_rows(half_batch, last.size)
+        last.make_rows(half_batch, last.height)
         x = as_images(last.x[half_batch], self._halves.counts[half_batch])
         if self._averaged:
-            x = np.add.reduce(x, axis=(1, 2), keepdims=True) / last.size**2
+            x = np.add.reduce(x, axis=(1, 2), keepdims=True) / (last.height * last.width)
         features[..., self._kept] = x
 
     def _enter(self, half_batch: int, dfeatures: np.ndarray) -> None:
         last, given = self._last, dfeatures[..., self._kept]
         dx = as_images(last.dx[half_batch], self._halves.counts[half_batch])
-        dx[...] = given / last.size**2 if self._averaged else given
-        last.pass_on(half_batch, last.size)
+        dx[...] = given / (last.height * last.width) if self._averaged else given
+        last.pass_on(half_batch, last.height)
 
     def _convolution(self, unit: Unit, source: Map | None) -> Convolution:
         """Make the kind of convolution that suits a unit, which reads `source` or, the first, images."""
@@ -180,9 +180,9 @@ class ConvStack:
             p, grad = (local(params, *unit.norm) for params in (self._theta, self._grads))
             out = Normalised(unit, filters.outputs, self._halves, p, grad)
         if source is None:
-            return Im2col(filters, out)
+            return Im2col(filters, out, unit.conv.stride)
         if isinstance(filters, WinogradFilters):
-            return (WinogradWhole if unit.size == TILE else WinogradRows)(filters, source, out)
+            return (WinogradWhole if unit.size == (TILE, TILE) else WinogradRows)(filters, source, out)
         if unit.conv.stride == 1 and unit.shape[0] == 3:
             return TwoByTwo(filters, source, out)
         return Strided(filters, source, out)

@@ -13,6 +13,7 @@ import numpy as np
 from npticket.engine.memory import aligned_zeros
 from npticket.engine.threads import Half, Team, half_of
 
+Size = tuple[int, int]  # height and width of a map, in pixels
 BAND = 4  # rows that are made at a time, as many as a tile of Winograd's has; a map of 2 x 2 has only two
 
 
@@ -46,9 +47,9 @@ class Halves:
         """Call function(half_batch) for each half."""
         self.team.each(function, len(self.counts))
 
-    def maps(self, size: int, channels: int) -> list[np.ndarray]:
-        """Return a map of zeros, `size` pixels high and wide, for each half."""
-        return [aligned_zeros((size + 2, size, count * channels), self.dtype) for count in self.counts]
+    def maps(self, size: Size, channels: int) -> list[np.ndarray]:
+        """Return a map of zeros for each half."""
+        return [aligned_zeros((size[0] + 2, size[1], count * channels), self.dtype) for count in self.counts]
 
 
 def as_images(a: np.ndarray, count: int) -> np.ndarray:
@@ -56,10 +57,10 @@ def as_images(a: np.ndarray, count: int) -> np.ndarray:
     return a[1:-1].reshape(len(a) - 2, a.shape[1], count, -1).transpose(2, 0, 1, 3)
 
 
-def bands(size: int) -> Iterator[slice]:
+def bands(height: int) -> Iterator[slice]:
     """Yield all rows of a map, a few at a time."""
-    for start in range(1, size + 1, BAND):
-        yield slice(start, min(start + BAND, size + 1))
+    for start in range(1, height + 1, BAND):
+        yield slice(start, min(start + BAND, height + 1))
 
 
 def tile(values: np.ndarray, images: int) -> np.ndarray:
@@ -86,11 +87,11 @@ def halved(rows: slice) -> slice:
 class Pooling:
     """2 x 2 max-pooling, by pooled rows of a map; which pixel of a square was the largest, or the first of several.
 
-    The pooled map has `size` x `size` pixels of so many `channels`.
+    The pooled map has `size` pixels of so many `channels`.
     """
 
-    def __init__(self, size: int, channels: int, halves: Halves) -> None:
-        shapes = [(4, size + 1, size, count * channels) for count in halves.counts]
+    def __init__(self, size: Size, channels: int, halves: Halves) -> None:
+        shapes = [(4, size[0] + 1, size[1], count * channels) for count in halves.counts]
         self._largest = [np.zeros(shape, bool) for shape in shapes]
 
     def pool(self, half_batch: int, rows: slice, x: np.ndarray, out: np.ndarray, training: bool) -> None:

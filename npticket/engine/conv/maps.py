@@ -40,6 +40,7 @@ class Map:
     def __init__(self, terms: Sequence[Output], around: Optional["Map"], relu: bool) -> None:
         first = terms[0]
         self.size, self.halves = first.map_size, first.halves
+        self.height, self.width = self.size
         self._terms, self._around, self._relu = terms, around, relu
         self._channels = first.channels
         self._readers: list[Convolution] = []  # in the order in which they go forwards
@@ -67,7 +68,7 @@ class Map:
 
     def make_rows(self, half_batch: int, upto: int) -> None:
         """Make the rows of x before row `upto` that have not been made yet."""
-        first, upto = self._made[half_batch], min(upto, self.size)
+        first, upto = self._made[half_batch], min(upto, self.height)
         if upto <= first:
             return
         self._made[half_batch] = upto
@@ -93,7 +94,7 @@ class Map:
 
     def pass_on(self, half_batch: int, upto: int, reader: Convolution | None = None) -> None:
         """Pass on what has not been of dx before row `upto`, done by `reader`, if that is the last to go back."""
-        first, upto = self._passed[half_batch], min(upto, self.size)
+        first, upto = self._passed[half_batch], min(upto, self.height)
         if upto <= first or (self._readers and reader is not self._readers[0]):
             return
         self._passed[half_batch] = upto
@@ -104,7 +105,7 @@ class Map:
         if self._relu:
             if first == 0:  # of this batch: all of x has been seen
                 largest = self._largest[half_batch].reshape(-1, self._channels).max(axis=0)
-                few = min(4, self.size) * self.halves.counts[half_batch]  # pixels at once, which is faster
+                few = min(4, self.width) * self.halves.counts[half_batch]  # pixels at once, which is faster
                 self._limits[half_batch] = tile(ROUNDING * np.finfo(largest.dtype).eps * largest, few)
             limit = self._limits[half_batch]
             dx *= (x.reshape(-1, len(limit)) > limit).reshape(x.shape)

@@ -30,7 +30,7 @@ class Normalised(Output):
         self.kept = halves.maps(unit.size, len(living))  # of y
         assert unit.norm is not None
         self._living, self._layer, self._p, self._grad = living, unit.norm[1], p, grad
-        self._count = halves.batch * unit.size**2
+        self._count = halves.batch * self.height * self.width
         self._sums = [np.zeros((2, count * self.channels), halves.dtype) for count in halves.counts]
 
     def begin(self, training: bool) -> None:
@@ -72,7 +72,7 @@ class Normalised(Output):
         z += self._b[half_batch]
         if self._pooling is None:
             return z
-        pooled = self.halves.scratch[half_batch].array("pooled", (len(y) // 2, self.map_size, y.shape[-1]))
+        pooled = self.halves.scratch[half_batch].array("pooled", (len(y) // 2, self.map_size[1], y.shape[-1]))
         self._pooling.pool(half_batch, rows, z, pooled, self._training)
         return pooled
 

@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from npticket.engine.conv.layout import BAND, Halves, Pooling, halved
+from npticket.engine.conv.layout import BAND, Halves, Pooling, Size, halved
 
 
 class Output:
-    """y of a convolution, `size` pixels high and wide, z = y or, if `pooled`, z = max_pool(y), and dL/dy.
+    """y of a convolution, of `size`, z = y or, if `pooled`, z = max_pool(y), and dL/dy.
 
-    kept[half_batch]: maps of z, of so many `channels`, `map_size` pixels high and wide. Of y that is pooled only the
+    kept[half_batch]: maps of z, of so many `channels`, of `map_size`. Of y that is pooled only the
     rows exist that are written at the time.
     """
 
     keeps_z = True
 
-    def __init__(self, size: int, channels: int, halves: Halves, pooled: bool) -> None:
-        self.size, self.channels, self.halves = size, channels, halves
-        self.map_size = size // 2 if pooled else size
+    def __init__(self, size: Size, channels: int, halves: Halves, pooled: bool) -> None:
+        (self.height, self.width), self.channels, self.halves = size, channels, halves
+        self.map_size = (size[0] // 2, size[1] // 2) if pooled else size
         self.kept = halves.maps(self.map_size, channels)
         self._pooling = Pooling(self.map_size, channels, halves) if pooled else None
         self._is_z = self.keeps_z and not pooled  # y, and so are their gradients
@@ -75,7 +75,7 @@ class Output:
         else:
             window[: 2 * more] = window[BAND:]  # as the band before left it
             known, first = 2 * more, rows.start + more
-        end = min(rows.start + BAND + more, 1 + self.size)
+        end = min(rows.start + BAND + more, 1 + self.height)
         below = known + end - first
         self._write_gradient(half_batch, slice(first, end), window[known:below])
         window[below:] = 0
@@ -90,4 +90,4 @@ class Output:
     def _scratch(self, half_batch: int, name: str, rows: slice) -> np.ndarray:
         """Memory for so many rows of y."""
         slot = self.halves.counts[half_batch] * self.channels
-        return self.halves.scratch[half_batch].array(name, (rows.stop - rows.start, self.size, slot))
+        return self.halves.scratch[half_batch].array(name, (rows.stop - rows.start, self.width, slot))

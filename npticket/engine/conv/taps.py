@@ -8,6 +8,7 @@ from npticket.engine.conv.layout import BAND, bands
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.weights import Filters
+from npticket.engine.gemm import SMALL
 from npticket.engine.memory import aligned_zeros
 from npticket.engine.threads import half_of
 
@@ -15,22 +16,21 @@ SEEN = slice(0, 1), slice(0, 2), slice(1, 2)  # pixels i, of two, that a tap con
 
 
 class Im2col(Convolution):
-    """y = images * w + b, 3 x 3 with pad 1: windows become columns (9 C, pixels), with a row of ones for the bias."""
+    """y = images * w + b, 3 x 3 with pad 1, stride 1 or 2: windows become columns (9 C, pixels), ones for the bias."""
 
-    def __init__(self, filters: Filters, out: Output) -> None:
-        self.out, self._filters = out, filters
-        size, channels, counts, dtype = out.size, filters.channels, out.halves.counts, filters.w.dtype
+    def __init__(self, filters: Filters, out: Output, stride: int) -> None:
+        self.out, self._filters, self._stride, height, width = out, filters, stride, out.height, out.width
+        channels, counts, dtype = filters.channels, out.halves.counts, filters.w.dtype
         rows = 9 * channels + (filters.b is not None)
-        self._frames = [aligned_zeros((channels, size + 2, size + 2, count), dtype) for count in counts]
-        self._columns = [aligned_zeros((rows, size, size, count), dtype) for count in counts]
+        self._frames = [aligned_zeros((channels, stride * height + 2, stride * width + 2, n), dtype) for n in counts]
+        self._columns = [aligned_zeros((rows, height, width, count), dtype) for count in counts]
         for columns in self._columns:
             columns[9 * channels :] = 1
         self._w = np.empty((rows, filters.filters), dtype)
         self._dw = np.empty((len(counts), *self._w.shape), dtype)
 
     def forward(self, images: np.ndarray) -> None:
-        weights = self._filters.w.reshape(-1, self._filters.filters)
-        self._w[: len(weights)] = weights
+        self._w[: 9 * self._filters.channels] = self._filters.w.reshape(-1, self._filters.filters)
         if self._filters.b is not None:
             self._w[-1] = self._filters.b
         self.out.halves.each(lambda half_batch: self._forward(half_batch, images))
@@ -43,14 +43,14 @@ class Im2col(Convolution):
             self._filters.db[...] = dw[-1]
 
     def _forward(self, half_batch: int, images: np.ndarray) -> None:
-        size, channels = self.out.size, self._filters.channels
+        height, width, s, channels = self.out.height, self.out.width, self._stride, self._filters.channels
         frame, columns = self._frames[half_batch], self._columns[half_batch]
         frame[:, 1:-1, 1:-1] = images[self.out.halves.images[half_batch]].transpose(3, 1, 2, 0)
         for i, j in np.ndindex(3, 3):
             first = (3 * i + j) * channels
-            columns[first : first + channels] = frame[:, i : i + size, j : j + size]
-        shape = len(columns), min(BAND, size) * min(4, size), -1  # one small product for each quarter of a row
-        for rows in bands(size):
+            columns[first : first + channels] = frame[:, i : i + s * height : s, j : j + s * width : s]
+        shape = len(columns), min(BAND, height) * min(4, width), -1  # one small product for each quarter of a row
+        for rows in bands(height):
             quarters = columns[:, rows.start - 1 : rows.stop - 1].reshape(shape)
             y = self.out.rows(half_batch, rows).reshape(*quarters.shape[1:], -1)
             np.matmul(quarters.transpose(1, 2, 0), self._w, out=y)
@@ -59,7 +59,7 @@ class Im2col(Convolution):
     def _backward(self, half_batch: int) -> None:
         columns, dw = self._columns[half_batch], self._dw[half_batch]
         dw[...] = 0
-        for rows in bands(self.out.size):
+        for rows in bands(self.out.height):
             dy = self.out.gradient(half_batch, rows).reshape(-1, self._filters.filters)
             dw += columns[:, rows.start - 1 : rows.stop - 1].reshape(len(columns), -1) @ dy
 
@@ -68,11 +68,13 @@ class Strided(Convolution):
     """y = x * w with stride 1 or 2, tap by tap: what one sees of a band is gathered, (quarters of rows, pixels, C)."""
 
     def __init__(self, filters: Filters, source: Map, out: Output) -> None:
-        self.out, self._filters, self._source, self._stride = out, filters, source, source.size // out.size
+        self.out, self._filters, self._source, self._stride = out, filters, source, source.height // out.height
         source.read_by(self)
-        self._height, kernel = min(BAND, out.size), len(filters.w)
+        self._height, kernel = min(BAND, out.height), len(filters.w)
         self._taps = [(i - kernel // 2, j - kernel // 2) for i, j in np.ndindex(kernel, kernel)]
         self._dw = np.empty((len(out.halves.counts), kernel**2, *filters.w.shape[2:]), filters.w.dtype)
+        whole = self._height * out.width * max(out.halves.counts) * filters.w[0, 0].size <= SMALL
+        self._pieces = 1 if whole else self._height * min(4, out.width)
 
     def forward(self, images: np.ndarray) -> None:
         self.out.halves.each(self._forward)
@@ -83,7 +85,7 @@ class Strided(Convolution):
 
     def _forward(self, half_batch: int) -> None:
         x, weights = self._source.x[half_batch], self._filters.w.reshape(self._dw[0].shape)
-        for rows in bands(self.out.size):
+        for rows in bands(self.out.height):
             self._source.make_rows(half_batch, self._stride * (rows.stop - 1) + 1)
             y = self._quarters(self.out.rows(half_batch, rows), self._filters.filters)
             part = self.out.halves.scratch[half_batch].array("work", y.shape)
@@ -98,29 +100,29 @@ class Strided(Convolution):
         turned = self._filters.w.reshape(dw.shape).swapaxes(1, 2).copy()
         dw[...] = 0
         source.begin_gradient(half_batch, self)
-        for rows in bands(self.out.size):
+        for rows in bands(self.out.height):
             dy = self._quarters(self.out.gradient(half_batch, rows), self._filters.filters)
             windows = (self._windows(map_[half_batch], rows) for map_ in (source.x, source.dx))
             for k, (of_x, (dx, columns)) in enumerate(zip(*windows, strict=True)):
                 seen = self._gather(half_batch, *of_x)
                 dw[k] += np.matmul(seen.swapaxes(1, 2), dy).sum(axis=0)
                 np.matmul(dy, turned[k], out=seen)
-                dx += seen.reshape(self._height, self.out.size, -1)[:, columns]
+                dx += seen.reshape(self._height, self.out.width, -1)[:, columns]
             end = self._stride * (rows.stop - 1)
             source.dx[half_batch][0] = 0  # what taps that reach above the map added there
-            source.pass_on(half_batch, end if end == source.size else end - 1, self)
+            source.pass_on(half_batch, end if end == source.height else end - 1, self)
 
     def _gather(self, half_batch: int, pixels: np.ndarray, columns: slice) -> np.ndarray:
         """Copy what a tap sees: pixels of the map, in these columns, and zeros beside it."""
-        shape = self._height, self.out.size, pixels.shape[2]
+        shape = self._height, self.out.width, pixels.shape[2]
         seen = self.out.halves.scratch[half_batch].array("seen", shape)
         seen[:, 0] = 0
         seen[:, columns] = pixels
         return self._quarters(seen, self._filters.channels)
 
     def _quarters(self, rows: np.ndarray, channels: int) -> np.ndarray:
-        """View rows as matrices (quarters of rows, W / 4 images, channels), small enough for BLAS's small kernels."""
-        return rows.reshape(self._height * min(4, self.out.size), -1, channels)
+        """View rows as matrices small enough for BLAS's small kernels: (quarters of rows, W / 4 images, channels)."""
+        return rows.reshape(self._pieces, -1, channels)
 
     def _windows(self, x: np.ndarray, rows: slice) -> Iterator[tuple[np.ndarray, slice]]:
         """Yield, for each tap, the pixels of a map that it sees, and for which columns: one may see the border."""
@@ -134,8 +136,7 @@ class Strided(Convolution):
 class TwoByTwo(Convolution):
     """y = x * w, 3 x 3 with pad 1, of 2 x 2 maps: every output pixel sees every input pixel through one tap.
 
-    y[o] = sum over i of x[i] w[i - o + 1], with pixels i, o in {0, 1}^2: 16 products without a zero, of all images and
-    half of the channels: x (2, 2, B, C), w as a view (2, 2, 2, 2, C, K), y (2, 2, B, K).
+    y[o] = sum over i of x[i] w[i - o + 1], i, o in {0, 1}^2.     x (2, 2, B, C)   w (2, 2, 2, 2, C, K)   y (2, 2, B, K)
     """
 
     def __init__(self, filters: Filters, source: Map, out: Output) -> None:

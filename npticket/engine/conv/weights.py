@@ -96,10 +96,10 @@ class WinogradFilters(Filters):
 def filters_of(unit: Unit, theta: Params, grads: Params, living: Mapping[str, np.ndarray]) -> Filters:
     """Return the filters of a unit's convolution, in Winograd's domain if it has tiles."""
     inputs = living[unit.source.prefix] if unit.source else np.arange(unit.shape[2])
-    has_tiles = unit.source and unit.size > 2 and (unit.shape[0], unit.conv.stride) == (3, 1)
+    has_tiles = unit.source and unit.size != (2, 2) and (unit.shape[0], unit.conv.stride) == (3, 1)
     p, grad = (local(params, unit.prefix, unit.conv) for params in (theta, grads))
     if has_tiles:
-        return WinogradFilters(p, grad, inputs, living[unit.prefix], reversed_taps=unit.size > TILE)
+        return WinogradFilters(p, grad, inputs, living[unit.prefix], reversed_taps=unit.size != (TILE, TILE))
     return Filters(p, grad, inputs, living[unit.prefix])
 
 

@@ -38,7 +38,7 @@ class WinogradRows(Convolution):
 
     def _forward(self, half_batch: int) -> None:
         kernel, x = self._kernels[half_batch], self._source.x[half_batch]
-        for rows in bands(self.out.size):
+        for rows in bands(self.out.height):
             self._source.make_rows(half_batch, rows.stop)
             kernel.forward(x[rows.start - 1 : rows.stop + 1], self.out.rows(half_batch, rows))
             self.out.written(half_batch, rows)
@@ -46,7 +46,7 @@ class WinogradRows(Convolution):
     def _backward(self, half_batch: int) -> None:
         kernel, source = self._kernels[half_batch], self._source
         kernel.du[...], kernel.dbias[...] = 0, 0
-        for rows in bands(self.out.size):
+        for rows in bands(self.out.height):
             dy = self.out.window(half_batch, rows)
             kernel.backward(source.x[half_batch][rows], dy, source.dx[half_batch][rows])
             source.pass_on(half_batch, rows.stop - 1, self)
@@ -57,7 +57,7 @@ class _Kernel:
 
     def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
         scratch, c, k = out.halves.scratch[half_batch], filters.channels, filters.filters
-        across, count = out.size // TILE, out.halves.counts[half_batch]
+        across, count = out.width // TILE, out.halves.counts[half_batch]
         tiles, together = across * count, TOGETHER[out.halves.team.threads]
         shapes = {"v": (tiles, c), "m": (tiles, k), "part": (c, k)}
         v, m, self._part = (scratch.array(name, (together * POINTS, *shapes[name])) for name in shapes)

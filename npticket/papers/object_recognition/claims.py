@@ -1,11 +1,12 @@
 """What the paper claims of direct pruning, asked of a small detector: orders, and numbers that are no one network's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from npticket.detection.task import AP
+from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.claims.words import HALF, MASK, PERCENT, POINTS, REINIT, TICKET, TIMES
-from npticket.papers.object_recognition.series import EARLY_BIRD, OVERLAP, PRECISION
+from npticket.papers.object_recognition.series import CARRIED, EARLY_BIRD, OVERLAP, PRECISION
 from npticket.report.claims import Claim
 from npticket.report.intervals import Numbers
 from npticket.report.quantities import at_the_end
@@ -86,3 +87,38 @@ def of_scopes(globally: str, layerwise: str) -> list[Claim]:
         claim("od-layerwise-worse", "scenes: at 11.7 % pruning layer by layer is worse than pruning all together",
               "§4.3", behind(TENTH), "< 0", high=0, strict=True),
     ]  # fmt: skip
+
+
+def carried(masks: str, percent: float, other: str) -> Number:
+    """By how many points detectors under such masks of a pre-trained backbone are better than under others."""
+
+    def better(rows: Sequence[Row]) -> float:
+        ap = {row["masks"]: row["ap"] for row in rows}
+        return END.scale * (ap[masks] - ap[other])
+
+    return lambda v: v.measured(CARRIED, percent, better)
+
+
+def of_transfer(recipe: str) -> list[Claim]:
+    """Masks found where images are told apart, and where cells are found, of one pre-trained backbone."""
+    claim = partial(Claim, (recipe,), form=POINTS)
+    level = partial(claim, expected="≥ 0", low=-1, because=POINT)
+    less = partial(claim, expected="< 0", high=0, strict=True)
+    tables, further = "Tables 1 and 2", carried("ticket", FIFTH, "all")
+    # fmt: off
+    return [
+        level("od-transfer-direct", "at 20 % masks found on blood cells cost a pre-trained backbone nothing there",
+            "§4.1", carried("direct", FIFTH, "all")),
+        level("od-transfer-moderate", "at 58.5 % a ticket found on Tiny ImageNet loses none on blood cells",
+            "§4.2, of VOC", carried("ticket", MORE, "all")),
+        less("od-transfer-loses", "at 20 % a ticket found on Tiny ImageNet loses average precision on blood cells",
+            tables, further),
+        less("od-transfer-further", "it loses more at 20 % than at 58.5 %", tables,
+            lambda v: further(v) - carried("ticket", MORE, "all")(v)),
+        less("od-transfer-behind", "at 20 % a ticket found on Tiny ImageNet is worse than one found on blood cells",
+            tables, carried("ticket", FIFTH, "direct")),
+        claim("od-transfer-random", "at 20 % a ticket found on Tiny ImageNet beats a random mask on blood cells",
+            "Morcos et al. 2019, §4.2 (from memory)", carried("ticket", FIFTH, "random"), expected="> 0", low=0,
+            strict=True),
+    ]
+    # fmt: on

@@ -7,7 +7,7 @@ import numpy as np
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket.series import TICKET, look
-from npticket.papers.object_recognition.series import OVERLAP, PRECISION
+from npticket.papers.object_recognition.series import CARRIED, OVERLAP, PRECISION
 from npticket.report import canvas
 from npticket.report.canvas import Pen, Picture, Points
 
@@ -18,6 +18,13 @@ PENS = {
     "all": Pen("all objects", **look("#000000", "-.", "D")),
 }
 SHADES = ("#08306b", "#2171b5", "#6baed6", "#9ecae1", "#c6dbef")  # the darker, the fewer weights
+
+FOUND = {
+    "all": Pen("whole backbone", **look("#000000", "-.", "D")),
+    "direct": Pen("mask found on blood cells", **look("#009e73", "--", "s")),
+    "ticket": Pen("mask found on Tiny ImageNet", **look("#0072b2", "-", "o")),
+    "random": Pen("random mask", **look("#000000", ":", "x")),
+}
 
 
 class SizesAndMasks:
@@ -56,3 +63,27 @@ class SizesAndMasks:
                 Pen(name, **look(SHADES[min(i, len(SHADES) - 1)], *marks)).draw(axes, at, values, 0.15)
             axes.set(xlabel="training (%)", ylabel="overlap with the last mask", ylim=(0, 1.02))
             yield Picture("masks", figure)
+
+
+class Carried:
+    """Average precision of a pre-trained backbone under masks found in two places (after the paper's Tables 1, 2)."""
+
+    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
+        """Draws none."""
+        return {}
+
+    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+        """Draw it if it was measured."""
+        density = {point.round: point.density for point in points.get(TICKET, ())}
+        rows = [row for row in outcome.measured.get(CARRIED, ()) if row["round"] in density]
+        if not rows:
+            return
+        figure, (axes,) = canvas.panels(1)
+        rounds = sorted({row["round"] for row in rows})
+        for i, (masks, pen) in enumerate(FOUND.items()):
+            of = {r: [100 * row["ap"] for row in rows if (row["round"], row["masks"]) == (r, masks)] for r in rounds}
+            at = [100 * density[r] * 1.015 ** (i - 1.5) for r in rounds]  # a little apart, for bars not to overlap
+            pen.draw(axes, at, [np.array(of[r]) for r in rounds], 0.15)
+        axes.set_ylabel("average precision on blood cells (%)")
+        canvas.weights_remaining(axes, [[point for point in points[TICKET] if point.round in rounds]])
+        yield Picture("to_detection", figure)

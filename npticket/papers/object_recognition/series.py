@@ -14,7 +14,7 @@ from npticket.params import Params
 
 PERCENT = (10, 25, 50, 75)  # of training, after which masks are looked at
 EARLY = {percent: f"dense_to_{percent}" for percent in PERCENT}  # the dense network until then
-EARLY_BIRD, OVERLAP, PRECISION = "early_bird", "mask_overlap", "precision"
+EARLY_BIRD, OVERLAP, PRECISION, CARRIED = "early_bird", "mask_overlap", "precision", "to_detection"
 BATCH = 50  # test images at a time
 FEW = 10  # objects of a class and size, with fewer of which its average precision is left out of that of the size
 SIZES = {  # areas in square pixels: up to 16 x 16, and from 24 x 24 on
