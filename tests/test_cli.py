@@ -84,6 +84,15 @@ def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):
     assert "LeNet-300-100" in lines[0] and "5 x 29 x 50,000" in lines[0]
 
 
+def test_what_measures_and_networks_read_is_looked_for_where_the_data_are(small, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setenv("NPTICKET_DATA", "elsewhere")
+    monkeypatch.setattr(commands, "run", lambda *_, **__: seen.append(os.environ["NPTICKET_DATA"]) or 1 / 0)
+    for flags, there in (([], "elsewhere"), (["--data", str(tmp_path)], str(tmp_path))):
+        small("run", "lenet-mnist", *FEW, *flags)
+        assert (seen.pop(), os.environ["NPTICKET_DATA"]) == (there, "elsewhere")
+
+
 def test_list_shows_what_was_measured_on_demand_or_by_a_run(small, capsys, monkeypatch):
     def listed(*flags):
         assert cli.main(["list", *flags], library) == 0

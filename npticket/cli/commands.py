@@ -1,8 +1,11 @@
 """What the command does: list and run experiments, show and draw what came out, and judge the papers' claims by it."""
 
+import os
 import sys
 import textwrap
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +68,25 @@ def _seconds(experiment: Experiment, jobs: int, measure: bool) -> float | None:
 
 def run_recipe(args: Namespace, library: Library) -> int:
     """Run a recipe or a sweep, and print its tables."""
+    with _all_data_in(args.data):
+        return _run(args, library)
+
+
+@contextmanager
+def _all_data_in(folder: Path | None) -> Iterator[None]:
+    """Have whatever else is read, such as a network's weights and the data of another task, looked for there, too."""
+    before = os.environ.get("NPTICKET_DATA")
+    if folder is not None:
+        os.environ["NPTICKET_DATA"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("NPTICKET_DATA", None)
+        if before is not None:
+            os.environ["NPTICKET_DATA"] = before
+
+
+def _run(args: Namespace, library: Library) -> int:
     parts, (chosen, folder) = library.parts, chosen_recipes(args, library)
     jobs = args.jobs if args.jobs is not None else 1 if args.backend == "cupy" or args.lock_step else default_jobs()
     if wrong := wrong_size("--jobs", jobs, MOST_JOBS):
