@@ -11,6 +11,7 @@ from npticket.papers.lottery_ticket.series import TICKET
 from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, panels
 from npticket.report.quantities import at_the_end
 
+KILOBYTES = (10, 20, 50, 100, 200, 500)
 STAGES = {PRUNED: "pruned", QUANTISED: "and values shared", CODED: "and Huffman codes"}
 STARTS = {(0, "linear"): "dense network", (1, "linear"): "pruned, linear start",
           (1, "density"): "pruned, density-based start", (1, "random"): "pruned, random start"}  # fmt: skip
@@ -44,7 +45,8 @@ class Stages:
         dense = [row for row in rows if row["stage"] == DENSE]
         axes.axhline(_errors(dense).mean(), color="0.55", linewidth=0.8, zorder=0, label="dense network")
         axes.set(xscale="log", xlabel="size of the weights (KB)", ylabel="test error at the end (%)")
-        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xticks(KILOBYTES, [f"{each:,}" for each in KILOBYTES])
+        axes.minorticks_off()
         axes.invert_xaxis()
         return Picture("sizes", figure)
 

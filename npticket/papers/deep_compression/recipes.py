@@ -1,7 +1,9 @@
 """LeNet-300-100 and LeNet-5 on MNIST, pruned to what the paper keeps of each layer.
 
-The paper does not say how its networks were trained, nor its thresholds; steps, batch and learning rates are ours.
-Retraining is at a tenth of the learning rate, as in Han et al. 2015, sections 3 and 4.
+The paper does not say how its networks were trained, nor its thresholds: these, and steps, batch, learning rates and
+weight decay are ours, chosen on one trial so that about as much is kept as in the paper. Weights decay, as in Han et
+al. 2015, section 3.1; retraining is with the whole schedule again, where they have a tenth of the learning rate, with
+which more accuracy was lost here.
 """
 
 from collections.abc import Mapping
@@ -15,25 +17,22 @@ KEPT = {  # of each layer (Tables 2 and 3)
     "lenet_300_100": {"fc1/W": 0.08, "fc2/W": 0.09, "out/W": 0.26},
     "lenet_5": {"conv1/W": 0.66, "conv2/W": 0.12, "fc1/W": 0.08, "out/W": 0.19},
 }
-TAILS = (
-    0.9  # of what lies above a threshold in a trained layer lies there in a normally distributed one: less, in tails
-)
 SOURCE = "Han, Mao & Dally 2016, Tables 1 to 3; our training"
 
 
 def _rates(kept: Mapping[str, float], rounds: int) -> dict[str, float]:
-    """Which fraction goes each time, so that thresholds keep about that in the end; tickets keep TAILS of it."""
-    return {name: round(1 - (TAILS * part) ** (1 / rounds), 4) for name, part in kept.items()}
+    """Which fraction of tickets goes each time, so that they keep as much as the paper's networks."""
+    return {name: round(1 - part ** (1 / rounds), 4) for name, part in kept.items()}
 
 
 def _schedule(steps: int, lr: float) -> Part:
-    """The last fifth of the dense training at a tenth of the learning rate, and all of retraining."""
-    return Part("step_drops", drops=[[steps * 4 // 5, lr / 10]])
+    """The last fifth at a fiftieth of the learning rate."""
+    return Part("step_drops", drops=[[steps * 4 // 5, lr / 50]])
 
 
 LENET = Recipe(
     name="compression-lenet", source=SOURCE, net=Part("lenet_300_100"), data=Part("mnist"),
-    optimizer=Part("adam", lr=1.2e-3), schedule=_schedule(15_000, 1.2e-3),
+    optimizer=Part("adamw", lr=1.2e-3, weight_decay=0.05), schedule=_schedule(15_000, 1.2e-3),
     prune=Part("magnitude", rates=_rates(KEPT["lenet_300_100"], 5)),
     batch=60, steps=15_000, rounds=6, series=(TICKET, *SERIES),
 )  # fmt: skip

@@ -10,16 +10,19 @@ from npticket.papers.deep_compression.measures import ablation, compressed, tick
 from npticket.papers.deep_compression.sharing import STARTS
 from npticket.papers.lottery_ticket.series import TICKET, look
 from npticket.params import Params
-from npticket.prune import rates_by_name
 from npticket.tickets import rewind
 
 THRESHOLD, COMPRESSED, ABLATION, TICKET_FILE = "below_threshold", "compressed", "bits", "ticket_file"
 ABLATED = 5  # the round of the pruned network whose values get fewer and fewer bits
+ABOVE = {  # the last thresholds: of normally distributed weights, so many would lie above them
+    "lenet_300_100": {"fc1/W": 0.08, "fc2/W": 0.028, "out/W": 0.03},
+    "lenet_5": {"conv1/W": 0.66, "conv2/W": 0.12, "fc1/W": 0.08, "out/W": 0.19},
+}
 
 
-def quality(rate: float, round: int) -> float:
-    """Return the quality parameter: of normally distributed weights, so many would be left as after `round` rounds."""
-    return NormalDist().inv_cdf(1 - (1 - rate) ** round / 2)
+def quality(above: float, part: float) -> float:
+    """Return the quality parameter by which a `part` of the way has been gone until so many normal weights are left."""
+    return NormalDist().inv_cdf(1 - above**part / 2)
 
 
 def above(values: Params, masks: Params, dense: Params, qualities: Mapping[str, float]) -> Params:
@@ -34,20 +37,20 @@ def above(values: Params, masks: Params, dense: Params, qualities: Mapping[str, 
     return left
 
 
-def survivors(at: At, rates: Mapping[str, float]) -> Start:
+def survivors(at: At, last: Mapping[str, float], rounds: int) -> Start:
     """What lies above the threshold of the round, with the values that training left."""
-    qualities = {name: quality(rate, at.round) for name, rate in rates_by_name(rates, at.theta0).items()}
+    qualities = {name: quality(above, at.round / rounds) for name, above in last.items()}
     masks = above(at.end, at.masks, at.given["dense"], qualities)
     return rewind(at.end, masks), masks
 
 
 def below_threshold(recipe: Recipe) -> Runs:
-    """Prune below a threshold that rises from round to round, and train on at the last learning rate."""
-    start = partial(survivors, rates=recipe.prune.options["rates"])
+    """Prune below a threshold that rises from round to round, and train on, with the same schedule again."""
+    start = partial(survivors, last=ABOVE[recipe.net.name], rounds=recipe.rounds - 1)
     dense = left = yield Done(TICKET, 0)
     for round in range(1, recipe.rounds):
         given = {"end": left["end"], "masks": left["masks"], "dense": dense["end"]}
-        left = yield Run(round, start, given, own_masks=True, rate_at=recipe.steps - 1)
+        left = yield Run(round, start, given, own_masks=True)
 
 
 def compressions(recipe: Recipe) -> Runs:
