@@ -18,8 +18,12 @@ from npticket.papers.lottery_ticket.series import TICKET
 
 PUBLISHED = results.ROOT / "docs" / "results"
 NETS = {  # where tickets of units, and where those of single weights are
-    "lenet": ("LeNet-300-100 on MNIST", "filters_lenet", "filters_lenet_weights"),
-    "resnet_8": ("ResNet-8 of width 8 on CIFAR-10", "filters_resnet8", "filters_resnet8_weights"),
+    "lenet": ("LeNet-300-100 on MNIST", "filters_lenet/filters-lenet", "filters_lenet/filters-lenet-weights"),
+    "resnet_8": (
+        "ResNet-8 of width 8 on CIFAR-10",
+        "filters_resnet8/filters-resnet8",
+        "filters_resnet8/filters-resnet8-weights",
+    ),
 }
 KINDS = {  # dashes and markers tell the lines apart where colours do not
     "weights": {"label": "single weights pruned", "color": "#0b4f9e", "linestyle": "-", "marker": "o"},

@@ -164,7 +164,7 @@ CLAIMS = [
       for name, claim, percent in (("lenet", lenet, 21.9), ("resnet8", resnet, 31.6))),
     lenet("filters-ticket", "at 21.9 % the initial values of a structured ticket gain nothing over others",
         "Liu et al. 2019, §6", gain(ACC, TICKET, 21.9, REINIT), "0", POINTS, -0.2, 0.2, because=SAME),
-    *(claim(f"filters-{name}{what}-below-weights",
+    *(claim(f"filters-{name}{what.split()[0]}-below-weights",
         f"with {part} of the weights {what} of whole units are less accurate than those of single weights",
         "Mao et al. 2017, from memory",
         lambda units, weights, one=one, at=at: 100 * (units(END, one, at[0]) - weights(END, one, at[1])),
