@@ -48,8 +48,7 @@ LOOKED_AT, DRAWN = 64, 4  # questions of the test set
 def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: datasets.Dataset, journal: Journal) -> None:
     """The four steps of the paper, round after round, with shuffled weights as control."""
     asked, rounds, fits = Experiment(recipe, PARTS), count(), {}
-    net, prune = asked.net, asked.rule
-    setting = asked.setting(args.engine, threads_each(args.jobs))
+    net, prune, setting = asked.net, asked.rule, asked.setting(args.engine, threads_each(args.jobs))
 
     def shuffled(place: Place):
         values = theta0.copy()

@@ -34,7 +34,7 @@ def test_what_is_promised_is_what_is_measured(torture):
     assert dict(lines).keys() == torture.TORTURES.keys()
     assert {number for name, number in lines if name != "readers"} == {
         "0"
-    } and " files of 12 kinds: 0 tracebacks" in page
+    } and " files of 22 kinds: 0 tracebacks" in page
     assert re.findall(r"torture\.py (\w+)`: ", page) == [name for name, _ in lines]
     assert all((BENCHMARKS.parent / path).exists() for path in re.findall(r"tests/\w+\.py", page))
 
