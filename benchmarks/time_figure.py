@@ -70,6 +70,7 @@ def draw(run: Mapping[str, Any], of: Mapping[str, Mapping[str, Mapping[float, fl
     """A row of panels for each network: a training step, and predictions of several batches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     across = {net: list(panels(run, net)) for net in of}
     columns = max(map(len, across.values()))
@@ -85,6 +86,9 @@ def draw(run: Mapping[str, Any], of: Mapping[str, Mapping[str, Mapping[float, fl
                 axes.axvline(sum(torch) / len(torch), color="0.45", linewidth=1, linestyle=":", label="PyTorch, dense")
             axes.set(xscale="log", xlabel="microseconds", title=f"{NETS[net][0]}\n{title}")
             axes.title.set_fontsize(9)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.minorticks_off()
             axes.grid(color="0.92", linewidth=0.6)
             axes.spines[["top", "right"]].set_visible(False)
         row_of_axes[0].set_ylabel("test accuracy at the end (%)")

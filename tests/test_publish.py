@@ -203,7 +203,7 @@ def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
     assert contents(goal) == before
     text = before[Path("README.md")].decode()
     assert "    npticket run lenet-prune-rate --steps 20 --rounds 2 --trials 2\n" in text
-    assert "| 0.4 | 100.0 %: " in text and "[0.8](0.8)" in text
+    assert "| 0.4 | 100.0 %: " in text and "[0.8](0.8/results.csv)" in text
     check(goal, NOISE, tmp_path / "copy")
     lone = goal / "0.4"
     assert cli.main(["publish", str(lone), str(tmp_path / "lone")], NOISE) == 0

@@ -103,8 +103,9 @@ def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
     lines = ["\n".join(f"    {command}" for command in commands)]
     for about, those in alike.items():
         rows = [row for outcome in those.values() for row in outcome.results]
-        files = ("results.csv", "recipe.json", "manifest.json") if "" in those else those
-        links = ", ".join(f"[{file}]({file})" for file in files)
+        alone = {name: name for name in ("results.csv", "recipe.json", "manifest.json")}
+        files = alone if "" in those else {folder: f"{folder}/results.csv" for folder in those}
+        links = ", ".join(f"[{name}]({file})" for name, file in files.items())
         lines.append(f"{about}. {len(rows):,} training runs ({words(sum(row['seconds'] for row in rows))}): {links}.")
     return "\n\n".join([*lines, f"Made on {verdicts.escaped(machines(outcomes.values()))}."])
 
