@@ -1,6 +1,6 @@
-"""Many networks at once on a GPU: networks x steps per second of npticket (CuPy) and PyTorch. Not yet run on a GPU.
+"""Many networks at once on a GPU: networks x steps per second of npticket (CuPy) and PyTorch.
 
-    python benchmarks/gpu.py --json gpu.json                         on a machine with a GPU, CuPy and PyTorch
+    python benchmarks/gpu.py --save                                  on a machine with a GPU, CuPy and PyTorch
     python benchmarks/gpu.py --backend numpy --quick                 tries the script itself on the CPU
 
 LeNet-300-100 (batch 60, Adam, images as bytes on the device) for T = 1 ... 128 networks in lock-step, against PyTorch

@@ -29,10 +29,10 @@ def save(args: Namespace, data: Dataset, tables: Mapping[str, "Table"], processe
 
     What the same script with the same arguments has left there is replaced, all else stays.
     """
-    path = FOLDER / f"{processor()}.json" if args.save else args.json
-    if path is None:
+    if not args.save and args.json is None:
         return
     described = machine.describe(data, processes, getattr(args, "backend", "numpy"), getattr(args, "engine", "all"))
+    path = FOLDER / f"{processor(gpu=described['machine'].get('gpu', ''))}.json" if args.save else args.json
     del described["data"]["source"]  # a path; what the data are, the checksum says
     described["machine"] |= {peer: _version(peer) for peer in ("torch", "jax")}
     found = read(path) if path.exists() else {}
@@ -66,17 +66,22 @@ def runs(found: Mapping[str, Any], benchmark: str, **arguments: Any) -> list[dic
     return [run for run in same if {n: v for n, v in run["arguments"].items() if n not in PARTS} == arguments]
 
 
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return a name for files: "amd-epyc-7763"; with family and model where the name has no number.
+def processor(cpuinfo: Path = Path("/proc/cpuinfo"), gpu: str = "") -> str:
+    """Return a name for files: "amd-epyc-7763", with family and model where the name has no number; or the GPU's.
 
     Where OpenBLAS was told which kernels to take, these belong to it: results differ as those of two processors do.
     """
+    if gpu:
+        return _for_files(gpu)
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     known = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     name = re.sub(SAYS_NOTHING, " ", known.get("model name", "unknown"), flags=re.IGNORECASE)
     if not re.search(r"\d", name):
         name += f" {known.get('cpu family', '')} {known.get('model', '')}"
-    name += f" {os.environ.get('OPENBLAS_CORETYPE', '')}"
+    return _for_files(f"{name} {os.environ.get('OPENBLAS_CORETYPE', '')}")
+
+
+def _for_files(name: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", name.lower()))
 
 

@@ -56,14 +56,19 @@ def one(processor: str, run: Found, name: str) -> str:
     columns = {column: form for column, form in run["columns"][name].items() if not LEFT_OUT.search(column)}
     cells = [[format(row[c], form) if c in row else "-" for c, form in columns.items()] for row in rows]
     about = f"{processor}: {machine['cpu']}, NumPy {machine['numpy']}, {machine['blas']}"
+    if "gpu" in machine:
+        about = f"{machine['gpu']}, CuPy {machine['cupy']}, CUDA {machine['cuda']}"
+        about += f", TF32 {'on' if machine['tf32'] else 'off'}"
     about += f", PyTorch {machine['torch']}, JAX {machine['jax']}; {run['date'][:10]}, commit {run['commit']}"
     return f"{about}\n\n{markdown([column.replace('_', ' ') for column in columns], cells)}"
 
 
 def summary(processors: Mapping[str, Found]) -> str:
     """The main ratios, a column for each processor."""
-    rows = [[what, *(_ratios(found, *where) for found in processors.values())] for what, where in SUMMARY.items()]
-    return markdown([" / ".join(PEERS.values()), *processors], [row for row in rows if set(row[1:]) != {"-"}])
+    columns = {name: [_ratios(found, *where) for where in SUMMARY.values()] for name, found in processors.items()}
+    columns = {name: column for name, column in columns.items() if set(column) != {"-"}}  # a GPU's file has none
+    rows = [row for row in zip(SUMMARY, *columns.values(), strict=True) if set(row[1:]) != {"-"}]
+    return markdown([" / ".join(PEERS.values()), *columns], rows)
 
 
 def _ratios(found: Found, benchmark: str, arguments: Found, table: str, wanted: Mapping[str, Any]) -> str:

@@ -128,6 +128,7 @@ def test_a_processor_has_a_name(at_hand, tmp_path, monkeypatch, model_name, kern
     monkeypatch.setenv("OPENBLAS_CORETYPE", kernels)
     (tmp_path / "cpuinfo").write_text(f"cpu family\t: 6\nmodel\t\t: 167\nmodel name\t: {model_name}\n")
     assert results.processor(tmp_path / "cpuinfo") == name
+    assert results.processor(gpu="NVIDIA H100 80GB HBM3") == "nvidia-h100-80gb-hbm3"
 
 
 def some_results():
@@ -204,7 +205,9 @@ def test_tables_are_written_between_their_marks(at_hand):
         tables.filled(page.format("lenet: x"), made)
 
 
-@pytest.mark.parametrize("path", ["performance.md", "reliability.md", "scaling.md", "results/input_scaling.md"])
+@pytest.mark.parametrize(
+    "path", ["performance.md", "gpu.md", "reliability.md", "scaling.md", "results/input_scaling.md"]
+)
 def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
     """`python benchmarks/tables.py --into PAGE` makes them anew."""
     import results

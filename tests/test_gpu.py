@@ -30,6 +30,7 @@ OPTIMIZERS = [
     lambda m: Adam(m, lambda step: 0.01 / (step + 1), eps=1e-3),
     lambda m: SGD(m, lambda step: 0.1 / (step + 1), 0.9, 0.01),
 ]
+COARSE_EPS = 0.1  # of Adam in float32, where the rounding of that gradient is 1e-7 and not 1e-16
 
 
 @pytest.fixture(params=["strict", "cupy"])
@@ -106,7 +107,7 @@ def test_a_convolutional_network_on_a_device(optimizer, xp):
     assert (ends[0] == ends[1]).all()  # bit for bit, every time
 
 
-@given_optimizers
+@pytest.mark.parametrize("optimizer", [lambda m: Adam(m, 0.01, eps=COARSE_EPS), OPTIMIZERS[1]], ids=["adam", "sgd"])
 def test_in_float32(optimizer, xp):
     net = convolutional()
     start, masks = tickets(net, range(3), 0)

@@ -89,7 +89,8 @@ def blocks(
     if sweep is not None:
         table = summary(outcomes, sweep)
     else:
-        table = "\n\n".join(results(outcome) for outcome in outcomes.values())
+        names = [f"{folder}. " * (len(outcomes) > 1) for folder in outcomes]
+        table = "\n\n".join(name + results(one) for name, one in zip(names, outcomes.values(), strict=True))
     claims = verdicts.markdown(judged) if judged else "No claim of a paper is about this."
     return {"results: made": made(outcomes, commands), "results: table": table, "results: claims": claims}
 
@@ -118,7 +119,8 @@ def machines(outcomes: Iterable[Outcome]) -> str:
 
 def _machine(machine: Mapping[str, object]) -> str:
     cpu, jobs, python, numpy, blas = (machine.get(name, "?") for name in ("cpu", "jobs", "python", "numpy", "blas"))
-    return f"{cpu}, {jobs} process{'es' * (jobs != 1)}, Python {python}, NumPy {numpy}, {blas}"
+    on_gpu = f"{machine['gpu']}, CuPy {machine.get('cupy', '?')}; host: " if "gpu" in machine else ""
+    return f"{on_gpu}{cpu}, {jobs} process{'es' * (jobs != 1)}, Python {python}, NumPy {numpy}, {blas}"
 
 
 class Cells(NamedTuple):
