@@ -84,7 +84,7 @@ def random_data(count: int) -> Dataset:
     """Images and labels that any network is as fast with as with real ones."""
     rng = np.random.default_rng(0)
     split = Split(rng.random((count, 32, 32, 3), dtype=np.float32), rng.integers(0, 10, count))
-    return Dataset("random", split, split, split, 10, "drawn from seed 0")
+    return Dataset("random", split, split, split, 10, "drawn from seed 0", caveat="noise")
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ TABLES = {  # of each script, the tables and some columns of each
     "checkpoints.py": {"checkpoints": {"MB", "checkpoint_ms", "share"}},
     "trials_axis.py": {"steps": {"step", "ms", "ratio"}},
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
+    "pruned_conv.py": {"steps": {"density", "fast_ms", "dense/this"}, "parts": {"part", "share"}},
     "sparse_predict.py": {"prediction": {"density", "batch", "ratio", "bytes", "labels"}},
     "imagenet.py --only decode messages": {"decode": {"what", "images/s"}, "messages": {"net", "masks MB", "a run MB"}},
     "images.py": {"images": {"case", "threads", "files", "peak MiB"}},
