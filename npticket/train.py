@@ -36,15 +36,15 @@ class Setting:
     """How to train. Steps are optimizer steps.
 
     `optimizer(masks)` makes a fresh optimizer, e.g. `lambda masks: Adam(masks, lr=1.2e-3)`. At the steps `test_at` the
-    test set is looked at, too, and the validation set with it; at `train_at` the training set. A run that goes on from
-    a network of `first_step` steps sees the minibatches, and reports the steps, from there to `steps`; the optimizer is
-    a fresh one all the same, whose schedule should begin there. The examples left over when an epoch is cut into
-    batches are dropped. `augment` draws how an epoch's inputs are changed, e.g. `FlipAndCrop.draw`. `engine` "plain"
-    calls the layers, "fast" equals it up to rounding and may use as many threads as `threads` says. `checkpoints`
-    opens that of a run, which then goes on where it was interrupted, and ends bit for bit as it would have. With
-    `patience` a run ends after so many validations without a new minimum of the validation loss: see `Fit`. Of each
-    split at most `evaluated` examples are measured, or all (0), the same ones every time. `watch` is told the number of
-    each step after it.
+    test set is looked at, too, and the validation set with it; at `train_at` and, if `train_at_end`, after the last one
+    the training set. A run that goes on from a network of `first_step` steps sees the minibatches, and reports the
+    steps, from there to `steps`; the optimizer is a fresh one all the same, whose schedule should begin there. The
+    examples left over when an epoch is cut into batches are dropped. `augment` draws how an epoch's inputs are changed,
+    e.g. `FlipAndCrop.draw`. `engine` "plain" calls the layers, "fast" equals it up to rounding and may use as many
+    threads as `threads` says. `checkpoints` opens that of a run, which then goes on where it was interrupted, and ends
+    bit for bit as it would have. With `patience` a run ends after so many validations without a new minimum of the
+    validation loss: see `Fit`. Of each split at most `evaluated` examples are measured, or all (0), the same ones every
+    time. `watch` is told the number of each step after it.
     """
 
     optimizer: MakeOptimizer
@@ -54,6 +54,7 @@ class Setting:
     first_step: int = 0
     test_at: Sequence[int] = ()
     train_at: Sequence[int] = ()
+    train_at_end: bool = True
     augment: Augment | None = None
     engine: str = "fast"
     threads: int = 1
@@ -158,7 +159,8 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
     tested = record.unknown("test") if record.out.all() else look("test", some.test)
-    record.trained.append(record.unknown("train") if record.out.all() else look("train", some.train))
+    is_looked_at = setting.train_at_end and not record.out.all()
+    record.trained.append(look("train", some.train) if is_looked_at else record.unknown("train"))
     engine.write(record.best)
     return record.fit(end, evaluate(task, engine.predict, seen, some.test, dtype), tested)
 

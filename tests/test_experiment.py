@@ -31,6 +31,9 @@ from npticket.optimizers import SGD, step_drops
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_LOW
 from npticket.prune import dense_masks
+from npticket.report import tables
+from npticket.report.quantities import trained
+from npticket.report.views import Missing, View
 from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
 from npticket.tickets import find_tickets, rewind
@@ -95,6 +98,29 @@ def test_every_series_has_its_rounds(whole):
     assert {row["step"] for row in outcome.curves} == {3, 5, 10, 12}
     densities = {(row["round"], row["density"]) for row in outcome.results}
     assert len(densities) == 3  # every series as dense as the ticket of its round
+
+
+@pytest.mark.parametrize(
+    ("train_at", "empty"), [((), ("final_train_acc", "best_train_acc")), ((11,), ("final_train_acc",))]
+)
+def test_the_training_set_is_not_looked_at_where_the_recipe_says_so(whole, train_at, empty, tmp_path):
+    """What is not known is empty, is shown as such, and cannot be filled in; all else is the same."""
+    recipe = replace(SMALL, series=SMALL.series[:2], train_at=train_at, train_at_end=False)
+    outcome = experiment(recipe, tmp_path, data())
+    alike = [row for row in whole[1].results if row["series"] in recipe.series]
+    for row, same in zip(outcome.results, alike, strict=True):
+        differ = {name for name in row if row[name] != same[name]} - {"seconds", "best_train_acc"}
+        assert differ == {"final_train_acc"} and [name for name in row if row[name] == ""] == [*empty]
+    assert "nan" not in tables.tables(outcome)
+    with pytest.raises(Missing, match="final_train_acc is not known of all runs of winning_ticket: nobody looked"):
+        View(outcome, [0, 1])(trained(CLASSIFY.headline), "winning_ticket", 80)
+    table = tmp_path / "results.csv"
+    lines = table.read_text().splitlines()
+    at = lines[0].split(",").index("final_train_acc")
+    cells = lines[1].split(",")
+    table.write_text("\n".join([lines[0], ",".join([*cells[:at], "0.5", *cells[at + 1 :]]), *lines[2:], ""]))
+    with pytest.raises(StoreError, match="line 2: final_train_acc .* expected nothing: the recipe does not look"):
+        run.outcome(tmp_path, PARTS)
 
 
 def test_the_trunk_is_iterative_magnitude_pruning(whole):

@@ -339,7 +339,7 @@ def test_tables_verdicts_and_claims_say_what_is_not_known(whole):
 
 def test_pages_leave_out_what_is_not_known(whole):
     folder, outcome = whole
-    with pytest.raises(StoreError, match="which is not known: runs ran out of patience"):
+    with pytest.raises(StoreError, match="which is not known: nobody looked, or patience ran out"):
         page.number("at_the_end", "winning_ticket 100", {"": outcome})
     assert page.number("at_early_stop", "winning_ticket 100", {"": outcome}).endswith(" %")
     pytest.importorskip("matplotlib")

@@ -301,6 +301,10 @@ def test_the_best_of_the_training_set_is_of_all_times_that_it_was_looked_at():
     alone = fit(net, CLASSIFY, theta, dense_masks(theta), data, replace(setting, train_at=()))
     assert alone.end.flat.tobytes() == result.end.flat.tobytes()
     np.testing.assert_array_equal(alone["best_train_acc"], alone["final_train_acc"])
+    unseen = fit(net, CLASSIFY, theta, dense_masks(theta), data, replace(setting, train_at_end=False))
+    assert unseen.end.flat.tobytes() == result.end.flat.tobytes()
+    assert np.isnan(unseen["final_train_acc"]).all() and np.isnan(unseen["final_train_loss"]).all()
+    np.testing.assert_array_equal(unseen["best_train_acc"], np.max(looked[:2], axis=0))
 
 
 @pytest.mark.parametrize("first_step", [1, 3, 4, 7, 11])  # the middle, the end and the beginning of an epoch of 4

@@ -77,8 +77,9 @@ def beside(folder: Path, recipe: Recipe, described: Mapping[str, Json]) -> Check
     StoreError if their folder is a link: what is in it would be removed when it is not needed any more.
     """
     common = {name: value for name, value in in_full(recipe).items() if name not in GROWS + WORDS}
-    if recipe.patience is None:  # as there were checkpoints before there was patience
-        del common["patience"]
+    for name, default in (("patience", None), ("train_at_end", True)):  # there were checkpoints before there were these
+        if common[name] == default:
+            del common[name]
     machine = {name: value for name, value in described["machine"].items() if name not in NO_BIT}
     there = folder.resolve() / ".checkpoints"
     if there.is_symlink():

@@ -164,7 +164,7 @@ class Experiment:
         optimizer = self.optimizer(first_step, rate_at)
         test_at, train_at = length.test_at(recipe), [step for step in recipe.train_at if first_step < step <= steps]
         augment = known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
-        looks = recipe.validate_every, first_step, test_at, train_at, augment, engine, threads
+        looks = recipe.validate_every, first_step, test_at, train_at, recipe.train_at_end, augment, engine, threads
         return Setting(optimizer, steps, recipe.batch, *looks, patience=patience, evaluated=recipe.evaluated)
 
 

@@ -50,7 +50,8 @@ class Recipe:
 
     `optimizer` has the option lr, from which `schedule` starts; options of a schedule that are integers are steps.
     `prune` names a score; its options are scope ("layerwise", "globally", "globally, of all", "units layerwise", "units
-    globally") and rates, by patterns such as "conv*/W". All examples of a split are measured, or `evaluated`.
+    globally") and rates, by patterns such as "conv*/W". All examples of a split are measured, or `evaluated`; the
+    training set at the steps `train_at` and, with `train_at_end`, after the last one.
     `rewind_step` is the step whose parameters survivors are reset to. Round 0 of the first series is the dense network.
     With `patience` a run ends after so many validations without a new minimum of the validation loss, and is pruned as
     it is there; one whose series says how many steps it takes, as to the rewind step, goes on to its end.
@@ -75,6 +76,7 @@ class Recipe:
     evaluated: int = 0
     test_at: tuple[int, ...] = ()
     train_at: tuple[int, ...] = ()
+    train_at_end: bool = True
     rewind_step: int = 0
     patience: int | None = None
 
@@ -138,7 +140,8 @@ def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
     if len(recipe.series) < len(paper.series):
         smaller.append(f"{len(recipe.series)} of {len(paper.series)} series")
     same = scaled(paper, recipe.steps)
-    free = {"name", "source", "rounds", "trials", "series", "seed", "train_at", "evaluated"}  # its own, or said already
+    free = {"name", "source", "rounds", "trials", "series", "seed", "evaluated"}  # its own, or said already
+    free |= {"train_at", "train_at_end"}
     other = [f.name for f in fields(Recipe) if f.name not in free and getattr(recipe, f.name) != getattr(same, f.name)]
     said = [("reduced: ", smaller), ("not the paper's: ", other)]
     return "; ".join(word + ", ".join(parts) for word, parts in said if parts)
@@ -176,6 +179,7 @@ _PART = 'an object with a name, such as {"name": "sgd", "lr": 0.1}'
 _WORDS: dict[Json, str] = {  # what is expected, by annotation
     str: "a text",
     int: "an integer",
+    bool: "true or false",
     int | None: "null or an integer",
     Part: _PART,
     Part | None: f"null or {_PART}",
@@ -185,8 +189,8 @@ _WORDS: dict[Json, str] = {  # what is expected, by annotation
 
 
 def _fits(kind: Json, value: Json) -> bool:
-    if kind in (str, int):
-        return is_whole(value) if kind is int else isinstance(value, str)
+    if kind in (str, bool, int):
+        return is_whole(value) if kind is int else isinstance(value, kind)
     if kind in (Part | None, int | None):
         return value is None or _fits(get_args(kind)[0], value)
     if kind is Part:

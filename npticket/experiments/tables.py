@@ -1,7 +1,8 @@
 """The two tables of an experiment, results.csv and curves.csv: their columns, and how they are read and summarised.
 
 A row of results is one training run, one of curves a validation of it; columns are called val_loss, test_acc ...
-Where a run ran out of patience final_... and best_... are empty; `steps` are those that it might have taken.
+Where a run ran out of patience, or nobody looked, final_... and best_... are empty; `steps` are those that it might
+have taken.
 """
 
 import csv
@@ -68,7 +69,7 @@ class Point:
 
     def __getitem__(self, name: str) -> np.ndarray:
         if np.isnan(values := self.columns[name]).any():
-            raise Unknown(f"{name} is not known of all runs of {self.series}: some ran out of patience")
+            raise Unknown(f"{name} is not known of all runs of {self.series}: nobody looked, or patience ran out")
         return values
 
     @property

@@ -89,16 +89,24 @@ class Limits:
             return f"early_stop_step {row['early_stop_step']} is no step of a validation"
         stopped = self.had(row) < len(self.at_steps)
         for name in filter(row.__contains__, self.ranges):
-            if stopped and name.startswith(("final_", "best_")):
+            if why := self._unknown(name, stopped):
                 if row[name] != "":
-                    return f"{name} is {row[name]}, expected nothing: the run ran out of patience before its end"
+                    return f"{name} is {row[name]}, expected nothing: {why}"
             elif wrong := self._out_of_range(name, row[name]):
                 return wrong
-            elif name.startswith("best_"):
+            elif name.startswith("best_") and self.setting.train_at_end:
                 final = row.get(name.replace("best_", "final_"), row[name])
                 if row[name] > final if name == "best_train_loss" else row[name] < final:
                     return f"{name} {row[name]} is worse than the final {final}"
         return ""
+
+    def _unknown(self, name: str, stopped: bool) -> str:
+        """Why nobody knows a result of a run, which was `stopped` or not; "" for what is known."""
+        if stopped and name.startswith(("final_", "best_")):
+            return "the run ran out of patience before its end"
+        at_end, ever = self.setting.train_at_end, self.setting.train_at_end or self.setting.train_at
+        never = [start for start, looked in (("final_train_", at_end), ("best_", ever)) if not looked]
+        return "the recipe does not look at the training set then" if name.startswith((*never,)) else ""
 
     def wrong_validation(self, row: Row, result: Row | None) -> str:
         """About a row of curves.csv, and the row of results.csv of the same run, if that is there."""

@@ -108,7 +108,8 @@ LENETS = _sweep("lenet-size", "after Frankle & Carbin 2019, Figure 31", "hidden 
 # As in Figure 8, left, but short; at that learning rate tickets must be rewound to an early step (Frankle et al. 2020).
 # Of depths 8, 14, 20 and widths 8, 16, 32 these four take two cores some two hours; the other five a night and more.
 FEW_STEPS = replace(
-    scaled(RESNET_18_HIGH, 2_400), batch=64, rewind_step=200, test_at=(2_400,), trials=3, series=(TICKET,),
+    scaled(RESNET_18_HIGH, 2_400), batch=64, rewind_step=200, test_at=(2_400,), train_at_end=True, trials=3,
+    series=(TICKET,),
     prune=RESNET_18_HIGH.prune.having(rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.488}))  # 20 % three times
 RESNETS = _sweep("resnet-size", "the slides' question, residual networks", "depth-width", {
     f"{depth}-{width}": replace(FEW_STEPS, net=Part("resnet", depth=depth, width=width), rounds=rounds)

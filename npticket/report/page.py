@@ -63,7 +63,8 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
     what = QUANTITIES[quantity](one.task.headline)
     other = _point(asked[4], float(asked[5]), outcomes)[1] if asked[3] else point
     if not what.is_known([point, other]):
-        raise StoreError(f"a page asks for {{{quantity}: {of}}}, which is not known: runs ran out of patience")
+        asks = f"a page asks for {{{quantity}: {of}}}"
+        raise StoreError(f"{asks}, which is not known: nobody looked, or patience ran out")
     if asked[3] is None:
         return f"{what.mean(point)} {what.unit}".rstrip()
     bound = BOUNDS[bool(what.cut_short(point).any()), bool(what.cut_short(other).any())]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from npticket.experiments.tables import Outcome, Point, Row
+from npticket.experiments.tables import Outcome, Point, Row, Unknown
 from npticket.report.intervals import Numbers
 from npticket.report.quantities import END, STOP, Quantity, after, first
 
@@ -127,7 +127,10 @@ class View:
         if lacking := set(self._trials) - set(point.trial.tolist()):
             name = self._outcome.recipe.name
             raise Missing(f"{name}: round {point.round} of {point.series} lacks trials {sorted(lacking)}")
-        values = quantity.of(point).astype(float)
+        try:
+            values = quantity.of(point).astype(float)
+        except Unknown as error:
+            raise Missing(error.args[0]) from error
         ends = values, np.where(quantity.cut_short(point), np.inf, values)
         low, high = (np.array([end[point.trial == t].mean() for t in self._trials]) for end in ends)
         return Numbers(low, high)

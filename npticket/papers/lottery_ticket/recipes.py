@@ -67,7 +67,7 @@ RESNET_18 = replace(
     # All convolutions together, without the output layer and the shortcuts (section 4).
     prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}),
     batch=128, steps=30_000, rounds=15, validate_every=500, test_at=(10_000, 20_000, 30_000),
-    train_at=(), series=BOTH)
+    train_at=(), train_at_end=False, series=BOTH)
 RESNET_18_HIGH = _deep(RESNET_18, "resnet18-high", "Figure 8, left", 0.1, (20_000, 25_000))
 RESNET_18_LOW = _deep(RESNET_18, "resnet18-low", "Figure 8, middle", 0.01, (20_000, 25_000))
 RESNET_18_WARMUP = _deep(RESNET_18, "resnet18-warmup", "Figure 8, right", 0.03, (20_000, 25_000), warmup=20_000)

@@ -15,7 +15,7 @@ RESNET_20 = Recipe(
     optimizer=Part("sgd", lr=0.1, momentum=0.9, weight_decay=1e-4),
     schedule=Part("step_drops", drops=[[80 * EPOCH, 0.01], [120 * EPOCH, 0.001]]),
     prune=Part("magnitude", scope="globally", rates={"*/W": 0.2}),
-    batch=128, steps=160 * EPOCH, rounds=17, trials=3, validate_every=EPOCH,
+    batch=128, steps=160 * EPOCH, rounds=17, trials=3, validate_every=EPOCH, train_at_end=False,
     rewind_step=2_000,  # of the tickets alone: from where on Frankle et al. 2020 find this network stable
     series=(TICKET, *SERIES),
 )  # fmt: skip

@@ -38,7 +38,8 @@ RESNET_56 = _at_rate(Recipe(
     data=Part("cifar10"), augment=Part("flip_and_crop"), optimizer=Part("sgd"),
     # As in the first paper; and of whole filters those of each block's first convolution.
     prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}),
-    batch=64, steps=EPOCHS * EPOCH, rounds=9, trials=5, validate_every=EPOCH, series=(*BOTH, *SERIES),
+    batch=64, steps=EPOCHS * EPOCH, rounds=9, trials=5, validate_every=EPOCH, train_at_end=False,
+    series=(*BOTH, *SERIES),
 ), 0.1, 1e-4)
 LENET = _at_rate(replace(RECIPES["lenet-mnist"],
     name="rethinking-lenet", source="after Liu et al. 2019, section 4, on LeNet",
