@@ -158,9 +158,8 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
             checkpoint.save(partial(snapshot, step + 1, engine, record))
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
-    tested = record.unknown("test") if record.out.all() else look("test", some.test)
-    is_looked_at = setting.train_at_end and not record.out.all()
-    record.trained.append(look("train", some.train) if is_looked_at else record.unknown("train"))
+    tested = record.unknown("test") if (over := record.out.all()) else look("test", some.test)
+    record.trained.append(record.unknown("train") if over or not setting.train_at_end else look("train", some.train))
     engine.write(record.best)
     return record.fit(end, evaluate(task, engine.predict, seen, some.test, dtype), tested)
 

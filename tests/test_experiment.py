@@ -119,7 +119,7 @@ def test_the_training_set_is_not_looked_at_where_the_recipe_says_so(whole, train
     at = lines[0].split(",").index("final_train_acc")
     cells = lines[1].split(",")
     table.write_text("\n".join([lines[0], ",".join([*cells[:at], "0.5", *cells[at + 1 :]]), *lines[2:], ""]))
-    with pytest.raises(StoreError, match="line 2: final_train_acc .* expected nothing: the recipe does not look"):
+    with pytest.raises(StoreError, match=r"line 2: final_train_acc .* expected nothing: the recipe does not look"):
         run.outcome(tmp_path, PARTS)
 
 

@@ -6,19 +6,12 @@ from dataclasses import MISSING, dataclass, fields, replace
 from typing import get_args, get_type_hints
 
 from npticket.backend import Json
-from npticket.experiments.bounds import (
-    MOST,
-    MOST_EXAMPLES,
-    MOST_RUNS,
-    MOST_SEED,
-    MOST_VALIDATIONS,
-    is_whole,
-    wrong_name,
-    wrong_option,
-    wrong_size,
-)
+from npticket.experiments import bounds
 from npticket.experiments.legacy import converted
 from npticket.reading import shown
+
+# What an experiment may have of its own, or is said anyway, when it is compared with the published one.
+FREE = {"name", "source", "rounds", "trials", "series", "seed", "train_at", "train_at_end", "evaluated"}
 
 
 class RecipeError(ValueError):
@@ -50,11 +43,11 @@ class Recipe:
 
     `optimizer` has the option lr, from which `schedule` starts; options of a schedule that are integers are steps.
     `prune` names a score; its options are scope ("layerwise", "globally", "globally, of all", "units layerwise", "units
-    globally") and rates, by patterns such as "conv*/W". All examples of a split are measured, or `evaluated`; the
+    globally") and rates, by patterns such as "conv*/W". Of a split all examples are measured, or `evaluated`; of the
     training set at the steps `train_at` and, with `train_at_end`, after the last one.
     `rewind_step` is the step whose parameters survivors are reset to. Round 0 of the first series is the dense network.
     With `patience` a run ends after so many validations without a new minimum of the validation loss, and is pruned as
-    it is there; one whose series says how many steps it takes, as to the rewind step, goes on to its end.
+    it is there; one whose series says how many steps it takes goes on to its end.
     """
 
     name: str
@@ -86,27 +79,27 @@ class Recipe:
 
     def _wrong(self) -> Iterator[str]:
         """What is wrong with each field, or nothing."""
-        yield wrong_name(self.name)
-        yield wrong_option(self.series, "series")
+        yield bounds.wrong_name(self.name)
+        yield bounds.wrong_option(self.series, "series")
         for name in ("source", *(f.name for f in fields(self) if isinstance(getattr(self, f.name), Part))):
             value = getattr(self, name)
-            yield wrong_option(value.options if isinstance(value, Part) else value, name)
-        yield from (wrong_size(name, getattr(self, name), most) for name, most in MOST.items())
-        yield wrong_size("seed", self.seed, MOST_SEED, 0)
-        yield wrong_size("patience", self.patience, MOST_VALIDATIONS) if self.patience is not None else ""
-        yield wrong_size("evaluated", self.evaluated, MOST_EXAMPLES, 0)
-        if not is_whole(self.rewind_step) or not 0 <= self.rewind_step < self.steps:
+            yield bounds.wrong_option(value.options if isinstance(value, Part) else value, name)
+        yield from (bounds.wrong_size(name, getattr(self, name), most) for name, most in bounds.MOST.items())
+        yield bounds.wrong_size("seed", self.seed, bounds.MOST_SEED, 0)
+        yield bounds.wrong_size("patience", self.patience, bounds.MOST_VALIDATIONS) if self.patience is not None else ""
+        yield bounds.wrong_size("evaluated", self.evaluated, bounds.MOST_EXAMPLES, 0)
+        if not bounds.is_whole(self.rewind_step) or not 0 <= self.rewind_step < self.steps:
             yield f"rewind_step must lie between 0 and {self.steps - 1}, got {shown(self.rewind_step)}"
         for name in ("test_at", "train_at"):
             at = list(getattr(self, name))
-            if not all(is_whole(step) and 1 <= step <= self.steps for step in at) or sorted(set(at)) != at:
+            if not all(bounds.is_whole(step) and 1 <= step <= self.steps for step in at) or sorted(set(at)) != at:
                 yield f"{name} must lie between 1 and {self.steps}, and grow, got {shown(at)}"
         if not self.series or len(set(self.series)) != len(self.series):
             yield f"series must name at least one, and each once, got {shown(list(self.series))}"
-        if len(self.series) * self.trials * self.rounds > MOST_RUNS:
-            yield f"trials x series x rounds must be at most {MOST_RUNS:,}"
-        if self.steps > self.validate_every * MOST_VALIDATIONS:
-            yield f"validate_every must be at least {-(-self.steps // MOST_VALIDATIONS):,} for that many steps"
+        if len(self.series) * self.trials * self.rounds > bounds.MOST_RUNS:
+            yield f"trials x series x rounds must be at most {bounds.MOST_RUNS:,}"
+        if self.steps > self.validate_every * bounds.MOST_VALIDATIONS:
+            yield f"validate_every must be at least {-(-self.steps // bounds.MOST_VALIDATIONS):,} for that many steps"
 
 
 def scaled(recipe: Recipe, steps: int) -> Recipe:
@@ -118,7 +111,7 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
     def moved(option: Json) -> Json:
         if isinstance(option, list | tuple):
             return [[at(step), value] for step, value in option]
-        return at(option) if is_whole(option) else option
+        return at(option) if bounds.is_whole(option) else option
 
     return replace(
         recipe,
@@ -140,9 +133,7 @@ def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
     if len(recipe.series) < len(paper.series):
         smaller.append(f"{len(recipe.series)} of {len(paper.series)} series")
     same = scaled(paper, recipe.steps)
-    free = {"name", "source", "rounds", "trials", "series", "seed", "evaluated"}  # its own, or said already
-    free |= {"train_at", "train_at_end"}
-    other = [f.name for f in fields(Recipe) if f.name not in free and getattr(recipe, f.name) != getattr(same, f.name)]
+    other = [f.name for f in fields(Recipe) if f.name not in FREE and getattr(recipe, f.name) != getattr(same, f.name)]
     said = [("reduced: ", smaller), ("not the paper's: ", other)]
     return "; ".join(word + ", ".join(parts) for word, parts in said if parts)
 
@@ -190,7 +181,7 @@ _WORDS: dict[Json, str] = {  # what is expected, by annotation
 
 def _fits(kind: Json, value: Json) -> bool:
     if kind in (str, bool, int):
-        return is_whole(value) if kind is int else isinstance(value, kind)
+        return bounds.is_whole(value) if kind is int else isinstance(value, kind)
     if kind in (Part | None, int | None):
         return value is None or _fits(get_args(kind)[0], value)
     if kind is Part:
