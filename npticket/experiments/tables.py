@@ -1,8 +1,7 @@
 """The two tables of an experiment, results.csv and curves.csv: their columns, and how they are read and summarised.
 
 A row of results is one training run, one of curves a validation of it; columns are called val_loss, test_acc ...
-Where a run ran out of patience, or nobody looked, final_... and best_... are empty; `steps` are those that it might
-have taken.
+Where patience ran out, or nobody looked, final_... and best_... are empty; `steps` are those that might be taken.
 """
 
 import csv
