@@ -21,6 +21,7 @@ from npticket.datasets import Dataset, epoch_order
 from npticket.engine import plan
 from npticket.optimizers import SGD, Adam
 from npticket.protocols import MakeOptimizer
+from npticket.prune import density
 from npticket.streams import Place, TrainingStep
 from npticket.task import CLASSIFY
 from npticket.tickets import Round
@@ -69,7 +70,7 @@ def main() -> None:
             for ticket in (tickets[0], tickets[-1] if args.quick else tickets[15]):
                 ms = 1e3 * stretches(data, ticket, engine, optimizer, steps)
                 noise = np.exp(abs(np.diff(np.log(ms))).max())
-                table.add(engine=engine, optimizer=name, density=float(ticket.masks.flat.mean()), first_ms=ms[0],
+                table.add(engine=engine, optimizer=name, density=density(ticket.masks).item(), first_ms=ms[0],
                           stretches_ms=ms.tolist(), noise=noise,
                           **{"last/first": ms[-1] / ms[0], "slowest/first": ms.max() / ms[0]})  # fmt: skip
     results.save(args, data, {"late": table})

@@ -133,6 +133,11 @@ def random_scores(params: Params, rngs: Sequence[np.random.Generator]) -> Params
     return params.like(to_device(draws, array_module(params.flat)))
 
 
+def at_random(seen: Evidence) -> Params:
+    """Score at random: any weight may go."""
+    return random_scores(seen.end, seen.rngs)
+
+
 def prune_layerwise(scores: Params, masks: Params, rates: Mapping[str, float]) -> Params:
     """Return new masks: each parameter named in `rates` loses that fraction of its lowest-scored survivors."""
     return _pruned(scores, masks, [([name], rate) for name, rate in rates.items()])

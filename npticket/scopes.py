@@ -1,6 +1,4 @@
-"""Other scopes: by fractions of all weights, and of whole neurons and filters, which makes a network really smaller.
-
-The latter (Li et al. 2017, section 3):
+"""The scope of whole neurons and filters, which makes a network really smaller (Li et al. 2017, section 3).
 
 `Rule(magnitude, ByUnits(net, {"out/W": 0, "*/W": 0.2}))` takes from each layer the fifth of its units whose incoming
 weights have the smallest L1 norm. With a score of squares it is the L2 norm. `npticket.export.shrink` cuts them out.
@@ -13,31 +11,10 @@ from functools import cached_property
 import numpy as np
 
 from npticket.backend import array_module, to_device, to_host
-from npticket.params import Params, stack
+from npticket.params import Params
 from npticket.protocols import Net
-from npticket.prune import Globally, Rates, check_scores, prune_globally, rates_by_name
+from npticket.prune import Rates, check_scores, rates_by_name
 from npticket.units import Group, Units
-
-
-@dataclass(frozen=True)
-class GloballyOfAll(Globally):
-    """Ranked together as in Globally, but rates are fractions of all weights there were: 0.1 leaves 90, 80, 70 ... %.
-
-    Raises ValueError where no weight would survive.
-    """
-
-    def __call__(self, scores: Params, masks: Params) -> Params:
-        rates = rates_by_name(self.rates, masks)
-        if not rates:
-            return masks.copy()
-        go = round(max(rates.values()) * sum(masks[name][0].size for name in rates))
-        pruned = []
-        for one, score in ((masks.trial(t), scores.trial(t)) for t in range(masks.trials)):
-            alive = sum(int(one[name].sum()) for name in rates)
-            if go >= alive:
-                raise ValueError(f"of {alive:,} weights {go:,} would go: it can be pruned no further")
-            pruned.append(prune_globally(score, one, go / alive, rates))
-        return stack(pruned)
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,13 @@ from npticket.papers import LIBRARY, PARTS
 from npticket.papers.bert_tickets import PAPER, other_tasks
 from npticket.papers.bert_tickets.other_tasks import carried
 from npticket.papers.bert_tickets.recipes import LATE, RECIPES, TREC
-from npticket.papers.bert_tickets.series import RANDOM, SCRATCH, SHUFFLED, from_scratch, random_pretrained
-from npticket.papers.bert_tickets.series import shuffled_pretrained as shuffled
-from npticket.papers.lottery_ticket.series import TICKET, scattered
+from npticket.papers.bert_tickets.scope import GloballyOfAll
+from npticket.papers.bert_tickets.series import RANDOM, SCRATCH, SHUFFLED, exchanged, from_scratch, shuffled
+from npticket.papers.lottery_ticket.series import TICKET, mask_shuffled, scattered
 from npticket.params import Params, unpack
 from npticket.prune import Rule, dense_masks, magnitude
 from npticket.report import figures
 from npticket.report.claims import UNKNOWN, judge
-from npticket.scopes import GloballyOfAll
 from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
 from npticket.testing.strategies import scored
@@ -108,17 +107,19 @@ def half(recipe):
 
 
 def test_where_controls_start(small):
-    for start, same_masks in ((random_pretrained, False), (from_scratch, True), (shuffled, True)):
-        where = half(small)
+    for start, same_masks in ((mask_shuffled, False), (from_scratch, True), (shuffled, True)):
+        where, all_of = half(small), exchanged(half(small))
         values, masks = start(where)
         assert (masks.flat == where.masks.flat).all() == same_masks
         for name in where.theta0:
             mask, there, here = masks[name], where.theta0[name], values[name]
             assert mask.sum() == where.masks[name].sum() and not here[~mask].any()
-            if start is random_pretrained:
+            if start is mask_shuffled:
                 assert (here[mask] == there[mask]).all()
             elif start is shuffled:
-                assert sorted(here[mask]) == sorted(there[mask])
+                assert (
+                    sorted(all_of[name].ravel()) == sorted(there.ravel()) and (here[mask] == all_of[name][mask]).all()
+                )
                 assert (here[mask] == there[mask]).all() == (name not in where.prunable)
             elif name.endswith(("W", "table")):
                 assert (here[mask] != there[mask]).all() and abs(here[mask]).max() < 0.1

@@ -49,10 +49,10 @@ def on_noise(paper):
 class Small(Library):
     """All papers, on noise; recipes are held against what was published."""
 
-    @property
-    def parts(self):
+    def __init__(self, papers):
+        super().__init__(papers)
         data_of = {**PARTS.data, "mnist": lambda folder, seed: data()}
-        return replace(PARTS, data=data_of, published=LIBRARY.published)
+        self.parts = replace(PARTS, data=data_of, published=LIBRARY.published)
 
 
 @pytest.fixture
@@ -324,10 +324,10 @@ def test_a_sweep_over_data_loads_those_of_each_recipe_once(small, capsys):
     recipes = {name: replace(one, name=name, data=data) for name, data in of.items()}
 
     class Noisy(Small):
-        @property
-        def parts(self):
+        def __init__(self, papers):
+            super().__init__(papers)
             of = {n: lambda folder, seed, n=n: loaded.append(n) or data(len(n)) for n in ("mnist", "fashion_mnist")}
-            return replace(super().parts, data=of)
+            self.parts = replace(self.parts, data=of)
 
     sweep = replace(paper.sweeps["lenet-sgd"], name="data", recipes=recipes)
     library = Noisy((replace(paper, sweeps={"data": sweep}, claims=()),))

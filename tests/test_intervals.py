@@ -95,6 +95,14 @@ def test_of_each_trial_that_round_is_read_which_is_best_for_the_others():
     assert left_out(rounds, 1).low.tolist() == [1, 2, 4]
 
 
+def test_what_was_cut_short_may_be_the_highest():
+    """Whatever is chosen, then: at least that much is known. It cannot make the lowest lower."""
+    rounds = [exact([3.0, 3]), Numbers(np.array([1.0, 1]), np.array([np.inf, 1]))]
+    highest, lowest = left_out(rounds, 1), left_out(rounds, -1)
+    assert (highest.low.tolist(), highest.high.tolist()) == ([3, 3], [np.inf, 3])
+    assert (lowest.low.tolist(), lowest.high.tolist()) == ([1, 1], [np.inf, 1])
+
+
 @pytest.mark.parametrize(
     ("freedom", "at"),  # from any table: P(|T| <= t) = 0.95
     [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (9, 2.262), (30, 2.042), (120, 1.980)],

@@ -19,7 +19,7 @@ from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Part
-from npticket.experiments.series import REWIND_POINT, Key
+from npticket.experiments.series import Key
 from npticket.experiments.tables import Outcome, measured_columns
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims.words import MASK, REINIT, TICKET
@@ -172,33 +172,40 @@ def small(monkeypatch):
     return recipe, Dataset("squares", *splits, 2, "a test")
 
 
-def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn):  # noqa: F811
-    """Done again by hand: the backbone's masks and weights at the rewind point, but for the detector's last layer."""
+def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn, monkeypatch):  # noqa: F811
+    """Trained backbones, but for the last layer: the whole one's weights, and the ticket with its own."""
     recipe, squares = small
+    starts = []
+
+    def noted(net, task, start, masks, *rest):
+        starts.append((start, masks))
+        return fit(net, task, start, masks, *rest)
+
+    monkeypatch.setattr(transfer, "fit", noted)
     found = experiment(recipe, tmp_path, squares)
     rows = {(row["round"], row["masks"]): row for row in found.measured[CARRIED]}
     assert [*rows] == [(round, masks) for round in (1, 3) for masks in ("all", "direct", "ticket", "random")]
     backbone, there = Experiment(recipe, PARTS), Experiment(RECIPE, PARTS)
     theirs = backbone.net.init(Place().rngs("init"))
-    runs = tmp_path / "runs"
-    left = np.load(runs / Key(REWIND_POINT, 0, 0).file, allow_pickle=False)["end"]
-    masks = unpack(kept(tmp_path, TICKET, 2, "next_masks"), theirs)
+    ends = {round: theirs.like(kept(tmp_path, TICKET, round, "end")[None]) for round in (0, 3)}
+    masks = unpack(kept(tmp_path, TICKET, 3, "masks"), theirs)
+    whole, direct, ticket, random = starts[4:]  # of round 3
     place = Place(int(streams(0, [0], CARRIED, 3)[0].integers(2**31)))
-    start, here = there.net.init(place.rngs("init")), dense_masks(there.net.init(place.rngs("init")))
-    for name in here:
-        assert (name in theirs) and (here[name].shape == masks[name].shape) == (not name.startswith("out"))
-        if not name.startswith("out"):
-            start[name][...], here[name][...] = theirs.like(left[None])[name], masks[name]
-    setting = there.setting("fast")
-    ends = {}
-    for name, under in (("all", dense_masks(start)), ("ticket", here)):
-        ends[name] = fit(there.net, there.task, rewind(start, under), under, data(), setting, place)
-        assert rows[3, name]["ap"] == ends[name]["final_test_ap"][0]
-    direct = masks_by_hand(ends["all"].end, 3)
-    again = fit(there.net, there.task, rewind(start, direct), direct, data(), setting, place)
-    assert rows[3, "direct"]["ap50"] == again["final_test_ap50"][0]
-    names = there.rule.scope.names(here)
-    assert sum(map(np.sum, map(here.__getitem__, names))) == sum(map(np.sum, map(direct.__getitem__, names)))
+    new = there.net.init(place.rngs("init"))
+    for name in new:
+        last = name.startswith("out")
+        assert name in theirs and (new[name].shape == theirs[name].shape) == (not last)
+        assert (whole[0][name] == (new if last else ends[0])[name]).all() and whole[1][name].all()
+        assert last or (ticket[1][name] == masks[name]).all()
+        assert (ticket[0][name] == ((new if last else ends[3])[name] * ticket[1][name])).all()
+        assert ticket[1][name].sum() == random[1][name].sum()
+        for start, under in (direct, random):
+            assert (start[name] == whole[0][name] * under[name]).all()
+    trained = fit(there.net, there.task, *whole, data(), there.setting("fast"), place)
+    assert rows[3, "all"]["ap"] == trained["final_test_ap"][0]
+    assert (direct[1].flat == masks_by_hand(trained.end, 3).flat).all()
+    names = there.rule.scope.names(new)
+    assert sum(map(np.sum, map(ticket[1].__getitem__, names))) == sum(map(np.sum, map(direct[1].__getitem__, names)))
     figures.draw(found, tmp_path / "figures", PAPER.plots)
     labels = [line.get_label() for line in drawn["to_detection"].axes[0].lines]
     assert sum(label[0] != "_" for label in labels) == 4

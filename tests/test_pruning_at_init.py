@@ -20,22 +20,21 @@ from npticket.layers import Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReL
 from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.papers import LIBRARY, PARTS
-from npticket.papers.lottery_ticket.series import initial_magnitude
+from npticket.papers.lottery_ticket.series import initial_magnitude, mask_shuffled
 from npticket.papers.pruning_at_init import PAPER, hessian
 from npticket.papers.pruning_at_init.hessian import hessian_product
 from npticket.papers.pruning_at_init.recipes import LENET_AT_INIT, RESNET_20
-from npticket.papers.pruning_at_init.scores import PER_CLASS, TEMPERATURE, _examples, at_random, grasp, snip, synflow
+from npticket.papers.pruning_at_init.scores import PER_CLASS, TEMPERATURE, _examples, grasp, snip, synflow
 from npticket.papers.pruning_at_init.series import (
     METHODS,
     SERIES,
     chosen,
     exponential,
     pruned_in_steps,
-    shuffled,
     survivors,
     upside_down,
 )
-from npticket.prune import Evidence, Globally, Rule, dense_masks, density, magnitude, prune_globally
+from npticket.prune import Evidence, Globally, Rule, at_random, dense_masks, density, magnitude, prune_globally
 from npticket.report import figures
 from npticket.report.claims import UNKNOWN, judge
 from npticket.streams import Place, TrainingStep, streams
@@ -383,7 +382,7 @@ def test_random_pruning_draws_from_its_rngs():
 def test_shuffled_masks_keep_theta0_and_the_number_in_each_layer():
     theta = TINY.init(streams(0, [0], "init"))
     masks = prune_globally(theta, dense_masks(theta), 0.5, theta.weights)
-    start, moved = shuffled(replace(at(TINY, theta, None, 3), masks=masks))
+    start, moved = mask_shuffled(replace(at(TINY, theta, None, 3), masks=masks))
     assert (moved.flat != masks.flat).any()
     assert [moved[name].sum() for name in theta] == [masks[name].sum() for name in theta]
     assert (start.flat == rewind(theta, moved).flat).all()

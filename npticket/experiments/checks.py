@@ -24,8 +24,9 @@ def check(recipe: Recipe, parts: Parts) -> None:
     experiment = Experiment(recipe, parts)
     net, rule, _ = experiment.net, experiment.rule, experiment.task
     known("data", recipe.data.name, parts.data)
-    if recipe.augment and recipe.augment.options:
-        raise RecipeError(f"the augment {recipe.augment.name} has no options, got {shown(recipe.augment.options)}")
+    for of, part in (("augment", recipe.augment), ("task", recipe.task)):
+        if part and part.options:
+            raise RecipeError(f"the {of} {part.name} has no options, got {shown(part.options)}")
     if not isinstance(planned(recipe, parts.series).get(Key(recipe.series[0], 0, 0)), Run):
         raise RecipeError(
             f"round 0 of the first series is the dense network, and {recipe.series[0]} has none: name another first"

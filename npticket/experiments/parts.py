@@ -26,7 +26,7 @@ from npticket.optimizers import (
 from npticket.protocols import MakeOptimizer, Net, Optimizer
 from npticket.prune import Globally, Layerwise, Rates, Rule, Scope, Score, magnitude
 from npticket.reading import shown
-from npticket.scopes import ByUnits, GloballyOfAll
+from npticket.scopes import ByUnits
 from npticket.task import CLASSIFY, Task
 from npticket.train import Setting
 
@@ -44,6 +44,7 @@ class Parts:
     optimizers: Mapping[str, Callable[..., Optimizer]] = field(default_factory=dict)
     schedules: Mapping[str, Callable[..., Schedule]] = field(default_factory=dict)
     scores: Mapping[str, Score] = field(default_factory=dict)
+    scopes: Mapping[str, Callable[[Rates, Net], Scope]] = field(default_factory=dict)
     augments: Mapping[str, Augment] = field(default_factory=dict)
     series: Mapping[str, Series] = field(default_factory=dict)
     published: Mapping[str, Recipe] = field(default_factory=dict)
@@ -97,16 +98,15 @@ BUILT_IN = Parts(
     optimizers={"adam": Adam, "adamw": AdamW, "clipped_adamw": clipped_adamw, "sgd": SGD},
     schedules={"constant": _constant, "step_drops": _step_drops, "linear_decay": _linear_decay},
     scores={"magnitude": magnitude},
+    scopes={
+        "layerwise": lambda rates, _: Layerwise(rates),
+        "globally": lambda rates, _: Globally(rates),
+        "units layerwise": lambda rates, net: ByUnits(net, rates),
+        "units globally": lambda rates, net: ByUnits(net, rates, together=True),
+    },
     augments={"flip_and_crop": FlipAndCrop.draw, "resized_crop": ResizedCrop.draw},
     series={REWIND_POINT: Series(to_the_rewind_point)},
 )
-SCOPES: Mapping[str, Callable[[Rates, Net], Scope]] = {
-    "layerwise": lambda rates, _: Layerwise(rates),
-    "globally": lambda rates, _: Globally(rates),
-    "globally, of all": lambda rates, _: GloballyOfAll(rates),
-    "units layerwise": lambda rates, net: ByUnits(net, rates),
-    "units globally": lambda rates, net: ByUnits(net, rates, together=True),
-}
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Experiment:
 
     @cached_property
     def task(self) -> Task:
-        return _made("task", self.recipe.task, {name: partial(_same, task) for name, task in self.parts.tasks.items()})
+        return known("task", self.recipe.task.name, self.parts.tasks)
 
     @cached_property
     def rule(self) -> Rule:
@@ -131,7 +131,7 @@ class Experiment:
         options = {"scope": "layerwise", "rates": {}, **self.recipe.prune.options}
         if extra := options.keys() - {"scope", "rates"}:
             raise RecipeError(f"prune has the options scope and rates, got {', '.join(sorted(extra))}")
-        scope, rates = known("prune's scope", options["scope"], SCOPES), options["rates"]
+        scope, rates = known("prune's scope", options["scope"], self.parts.scopes), options["rates"]
         if not isinstance(rates, Mapping):
             raise RecipeError(f"prune's rates must be an object of numbers, got {shown(rates)}")
         for name, rate in rates.items():
@@ -164,8 +164,11 @@ class Experiment:
         optimizer = self.optimizer(first_step, rate_at)
         test_at, train_at = length.test_at(recipe), [step for step in recipe.train_at if first_step < step <= steps]
         augment = known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
-        looks = recipe.validate_every, first_step, test_at, train_at, recipe.train_at_end, augment, engine, threads
-        return Setting(optimizer, steps, recipe.batch, *looks, patience=patience, evaluated=recipe.evaluated)
+        return Setting(
+            optimizer, steps, recipe.batch, validate_every=recipe.validate_every, first_step=first_step,
+            test_at=test_at, train_at=train_at, train_at_end=recipe.train_at_end, augment=augment, engine=engine,
+            threads=threads, patience=patience, evaluated=recipe.evaluated,
+        )  # fmt: skip
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
@@ -175,10 +178,6 @@ def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) ->
     """
     load = partial(known("data", recipe.data.name, parts.data), folder)
     return _made("data", recipe.data.having(seed=recipe.seed), {recipe.data.name: load}, (TypeError,))
-
-
-def _same(thing: T) -> T:
-    return thing
 
 
 def known(field: str, name: Json, things: Mapping[str, T]) -> T:

@@ -42,10 +42,10 @@ class Recipe:
     """One experiment: trials x series x rounds of training runs. Steps are optimizer steps, rates fractions.
 
     `optimizer` has the option lr, from which `schedule` starts; options of a schedule that are integers are steps.
-    `prune` names a score; its options are scope ("layerwise", "globally", "globally, of all", "units layerwise", "units
-    globally") and rates, by patterns such as "conv*/W". Of a split all examples are measured, or `evaluated`; of the
-    training set at the steps `train_at` and, with `train_at_end`, after the last one.
-    `rewind_step` is the step whose parameters survivors are reset to. Round 0 of the first series is the dense network.
+    `prune` names a score; its options are scope ("layerwise", "globally", "units layerwise", "units globally", or one
+    that a paper brings) and rates, by patterns such as "conv*/W". Of a split all examples are measured, or `evaluated`;
+    of the training set at the steps `train_at` and, with `train_at_end`, after the last one. `rewind_step` is the step
+    whose parameters survivors are reset to. Round 0 of the first series is the dense network.
     With `patience` a run ends after so many validations without a new minimum of the validation loss, and is pruned as
     it is there; one whose series says how many steps it takes goes on to its end.
     """

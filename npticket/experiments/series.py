@@ -66,7 +66,8 @@ class Done(NamedTuple):
 class At:
     """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks), and what it takes along.
 
-    `given` has that by the names that the series gave it. There is one trial, and a random generator for it.
+    `given` has that by the names that the series gave it. There is one trial, the recipe's `trial`-th from 0 on, and a
+    random generator for it.
     """
 
     net: Net
@@ -78,6 +79,7 @@ class At:
     masks: Params
     given: Mapping[str, Params]
     rngs: Sequence[np.random.Generator]
+    trial: int = 0
 
     @property
     def end(self) -> Params:

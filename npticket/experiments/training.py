@@ -136,7 +136,7 @@ def _at(experiment: Experiment, data: Dataset, asked: Asked) -> At:
     given = {name: _params(array, theta0) for name, array in asked.given.items()}
     theta0, masks = given.get("theta0", theta0), given.get("masks", dense_masks(theta0))
     rngs = streams(seed, [key.trial], asked.stream, key.round)
-    return At(net, experiment.task, data, experiment.rule, key.round, theta0, masks, given, rngs)
+    return At(net, experiment.task, data, experiment.rule, key.round, theta0, masks, given, rngs, key.trial)
 
 
 def _params(array: np.ndarray, like: Params) -> Params:

@@ -14,26 +14,25 @@ from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Done, Run, Runs, Series, rewind_point
 from npticket.experiments.tables import Outcome
-from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, TICKET
+from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, THIRD_OF_GAIN, TICKET
 from npticket.papers.lottery_ticket.recipes import RECIPES
-from npticket.papers.lottery_ticket.series import Under, end, look, one_shot, one_shot_reinit, pruned, retrained
+from npticket.papers.lottery_ticket.series import Under, look, one_shot, one_shot_kept, one_shot_reinit, retrained
 from npticket.report.canvas import Picture, dense_network, panels, pen, upright
 from npticket.report.claims import Claim
 from npticket.report.figures import Lines
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
 from npticket.report.sweeps import Sweep
-from npticket.report.views import gain
+from npticket.report.views import gain, gain_between
 
-EPOCH = 391  # steps of 128 examples
-LAST = 182 * EPOCH
+EPOCH = 391  # steps of 128 of the paper's 50,000 images
+LAST = 71_108
 RATE, FINE_TUNED = "learning_rate_rewinding", "last_rate_fine_tuning"
 ONCE = {  # the same, pruned at one go
     TICKET: "one_shot_weight_rewinding", RATE: "one_shot_learning_rate_rewinding", FINE_TUNED: "one_shot_fine_tuning",
     REINIT: "one_shot_retrained_reinit",
 }  # fmt: skip
 METHODS = {TICKET: "weight rewinding", RATE: "learning-rate rewinding", FINE_TUNED: "fine-tuning"}
-one_shot_kept = Under(end, partial(pruned, values=end))  # pruned at one go, with the values that training left
 
 
 def at_one_go(recipe: Recipe, start: Under, first_step: int, rate_at: int | None = None) -> Runs:
@@ -142,7 +141,7 @@ def _of_steps(one: int, other: int) -> partial[Claim]:
 
 CLAIMS = [
     *_orders(RESNET_20.name, 0.3, "as far as in the paper at most"),
-    *_orders(LENET.name, 0.1, "a third of a ticket's gain"),
+    *_orders(LENET.name, 0.1, THIRD_OF_GAIN),
     *(Claim((RESNET_20.name,), f"rewinding-resnet20-loss-{series}",
         f"at 10.7 % the accuracy is {points} points below the dense network's: {SERIES[series].legend}", RELEASED,
         gain(END, series, 10.7, at=100), f"-{points}", POINTS, high=-points / 2, because=HALF)
@@ -150,23 +149,23 @@ CLAIMS = [
                              (ONCE[REINIT], 4.75))),
     _of_steps(0, 1_500)(id="rewinding-step-0-weights", source=RELEASED, expected="< 0", high=0, strict=True,
         sentence="at 11.1 % weights rewound to step 0 are less accurate than those rewound to a tenth of the training",
-        quantity=lambda one, other: END.scale * (one(END, TICKET, 11.1) - other(END, TICKET, 11.1))),
+        quantity=gain_between(END, TICKET, 11.1)),
     _of_steps(0, 1_500)(id="rewinding-step-0-rate", source=RELEASED, expected="≥ 0", low=0,
         sentence="at 11.1 % the whole schedule replayed is no worse than the last nine tenths of it",
-        quantity=lambda one, other: END.scale * (one(END, RATE, 11.1) - other(END, RATE, 11.1))),
+        quantity=gain_between(END, RATE, 11.1)),
     *(_of_steps(13_500, 1_500)(id=f"rewinding-step-late-{method}", source=SAFE,
         expected="< 0", high=0, strict=True,
         sentence=f"at 11.1 % {METHODS[method]} is less accurate for the last tenth of the training than for nine",
-        quantity=lambda one, other, m=method: END.scale * (one(END, m, 11.1) - other(END, m, 11.1)))
+        quantity=gain_between(END, method, 11.1))
       for method in (TICKET, RATE)),
     _of_steps(7_500, 1_500)(id="rewinding-step-half", source=SAFE,
-        expected="0", low=-0.1, high=0.1, because="a third of a ticket's gain",
+        expected="0", low=-0.1, high=0.1, because=THIRD_OF_GAIN,
         sentence="at 11.1 % half of the schedule replayed does about as well as nine tenths of it",
-        quantity=lambda one, other: END.scale * (one(END, RATE, 11.1) - other(END, RATE, 11.1))),
+        quantity=gain_between(END, RATE, 11.1)),
     _of_steps(0, 7_500)(id="rewinding-step-fine-tuning", source="Renda et al., abstract", expected="< 0", high=0,
         strict=True,
         sentence="at 11.1 % fine-tuning as long as the whole training is less accurate than half of the schedule",
-        quantity=lambda one, other: END.scale * (one(END, FINE_TUNED, 11.1) - other(END, RATE, 11.1))),
+        quantity=gain_between(END, FINE_TUNED, 11.1, RATE)),
 ]
 
 PAPER = Paper(

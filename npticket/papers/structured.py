@@ -7,7 +7,7 @@ which the paper could not ask: is a structured ticket one, and what does it cost
 Numbers and settings of the paper are from memory; on LeNet and a small residual network only its orders are asked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,18 +16,28 @@ from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import At, Done, Measure, Runs, Series
 from npticket.experiments.tables import Outcome, Row
 from npticket.export import shrink
-from npticket.papers.lottery_ticket.claims.words import ACC, END, HALF, POINTS, REINIT, SPREAD, TICKET, TIMES
+from npticket.papers.lottery_ticket.claims.words import (
+    ACC,
+    END,
+    HALF,
+    POINTS,
+    REINIT,
+    SPREAD,
+    SPREAD_HERE,
+    TICKET,
+    TIMES,
+)
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18
 from npticket.papers.lottery_ticket.series import FINE_TUNING, Under, at_one_go, end, look
 from npticket.params import Params
-from npticket.prune import Evidence, Score, dense_masks, magnitude, random_scores
+from npticket.prune import Evidence, Score, at_random, dense_masks, magnitude
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.claims import Claim
-from npticket.report.figures import Lines
+from npticket.report.figures import Lines, Plot
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_early_stop, at_the_end, first
-from npticket.report.views import gain
+from npticket.report.views import gain, gain_between
 from npticket.units import multiply_adds
 
 SMALLEST, SMALLEST_L2, RANDOM, LARGEST = "smallest_units", "smallest_l2_units", "random_units", "largest_units"
@@ -42,11 +52,6 @@ def squares(seen: Evidence) -> Params:
 def largest(seen: Evidence) -> Params:
     """The largest go."""
     return seen.end.like(-magnitude(seen).flat)
-
-
-def randomly(seen: Evidence) -> Params:
-    """Any go."""
-    return random_scores(seen.end, seen.rngs)
 
 
 def cut(at: At, score: Score) -> Params:
@@ -79,15 +84,11 @@ def left_over(rows: Sequence[Row]) -> float:
     return rows[0]["shrunk_weights"] / rows[0]["masked_weights"]
 
 
-class AgainstCosts:
+class AgainstCosts(Plot):
     """Test accuracy at the end against weights and against multiply-adds remaining.
 
     All series prune as many units, or weights, of each layer as the ticket, whose multiply-adds were measured.
     """
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw it if sizes were measured."""
@@ -111,11 +112,11 @@ class AgainstCosts:
 
 
 SERIES = {
-    name: Series(at_one_go(Under(end, partial(cut, score=score))), f"one-shot: {legend}", look(*marks))
+    name: Series(at_one_go(Under(end, partial(cut, score=score)), tuned=True), f"one-shot: {legend}", look(*marks))
     for name, score, legend, marks in (
         (SMALLEST, magnitude, "smallest units", ("#009e73", "-", "D")),
         (SMALLEST_L2, squares, "smallest by L2", ("#e69f00", ":", "P")),
-        (RANDOM, randomly, "random units", ("#000000", ":", "x")),
+        (RANDOM, at_random, "random units", ("#000000", ":", "x")),
         (LARGEST, largest, "largest units", ("#cc79a7", "--", "v")),
     )
 } | {SIZES: Series(sizes)}
@@ -145,7 +146,7 @@ RESNET_56_B = replace(RESNET_8, name="filters-resnet56-b", source="Li et al. 201
 lenet, resnet, published = (partial(Claim, (r.name,)) for r in (LENET_UNITS, RESNET_8, RESNET_56_B))
 both = partial(Claim, (LENET_UNITS.name, LENET_WEIGHTS.name))
 both_resnets = partial(Claim, (RESNET_8.name, RESNET_8_WEIGHTS.name))
-MEMORY, SAME = "Li et al. 2017, {}, from memory", "the trials' spread"
+MEMORY = "Li et al. 2017, {}, from memory"
 OTHERS, SCRATCH = MEMORY.format("§4.4"), MEMORY.format("Table 2")
 CLAIMS = [
     *(claim(f"filters-{name}-{what}", f"at {percent} % pruning the smallest units is more accurate than {what} ones",
@@ -153,24 +154,24 @@ CLAIMS = [
       for name, claim, percent in (("lenet", lenet, 21.9), ("resnet8", resnet, 31.6))
       for what, other in (("random", RANDOM), ("largest", LARGEST))),
     lenet("filters-l1-l2", "at 21.9 % it makes no difference whether the smallest are so by L1 or by L2",
-        MEMORY.format("appendix"), gain(END, SMALLEST, 21.9, SMALLEST_L2), "0", POINTS, -0.2, 0.2, because=SAME),
+        MEMORY.format("appendix"), gain(END, SMALLEST, 21.9, SMALLEST_L2), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
     lenet("filters-no-loss", "at 31.8 % networks pruned at one go and trained on are as accurate as the dense one",
-        MEMORY.format("Table 1"), gain(END, SMALLEST, 31.8, at=100), "0", POINTS, -0.2, because=SAME),
+        MEMORY.format("Table 1"), gain(END, SMALLEST, 31.8, at=100), "0", POINTS, -0.2, because=SPREAD_HERE),
     lenet("filters-once", "at 21.9 % pruning at one go is as accurate as pruning round by round",
-        MEMORY.format("§3.4"), gain(END, SMALLEST, 21.9, FINE_TUNING), "0", POINTS, -0.2, 0.2, because=SAME),
+        MEMORY.format("§3.4"), gain(END, SMALLEST, 21.9, FINE_TUNING), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
     *(claim(f"filters-{name}-scratch",
         f"at {percent} % the smaller network from scratch is less accurate than the one that was pruned", SCRATCH,
         gain(END, REINIT, percent, SMALLEST), "< 0", POINTS, high=0, strict=True)
       for name, claim, percent in (("lenet", lenet, 21.9), ("resnet8", resnet, 31.6))),
     lenet("filters-ticket", "at 21.9 % the initial values of a structured ticket gain nothing over others",
-        "Liu et al. 2019, §6", gain(ACC, TICKET, 21.9, REINIT), "0", POINTS, -0.2, 0.2, because=SAME),
+        "Liu et al. 2019, §6", gain(ACC, TICKET, 21.9, REINIT), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
     *(claim(f"filters-{name}{what.split()[0]}-below-weights",
         f"with {part} of the weights {what} of whole units are less accurate than those of single weights",
         "Mao et al. 2017, from memory",
-        lambda units, weights, one=one, at=at: 100 * (units(END, one, at[0]) - weights(END, one, at[1])),
+        gain_between(END, one, units, at=weights),
         "< 0", POINTS, high=0, strict=True)
-      for name, claim, part, at in (
-          ("", both, "a tenth", (10.5, 10.0)), ("resnet8-", both_resnets, "a fifth", (19.3, 18.5)))
+      for name, claim, part, units, weights in (
+          ("", both, "a tenth", 10.5, 10.0), ("resnet8-", both_resnets, "a fifth", 19.3, 18.5))
       for what, one in (("tickets", TICKET), ("fine-tuned networks", FINE_TUNING))),
     Claim((LENET_WEIGHTS.name,), "filters-not-smaller",
         "without its dead units a ticket of 21.5 % of single weights has more than twice the weights that survive",

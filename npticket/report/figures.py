@@ -24,17 +24,18 @@ NOTE = "line: mean, band: min-max"
 
 
 class Plot(Protocol):
-    """What an experiment is drawn as: Lines, FixedSteps, Curves, or whatever else a paper brings."""
+    """What an experiment is drawn as: Lines, FixedSteps, Curves, or whatever else a paper brings, derived from it."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw what the outcome has the data for; of all series' `points` the first one's have the dense network."""
 
     def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
         """Say which curves it draws, by series and round, and up to which step; what is read at `test_at` apart."""
+        return {}
 
 
 @dataclass(frozen=True)
-class Lines:
+class Lines(Plot):
     """A panel for each of `quantities` against weights remaining; on a `linear` axis without the last 3 %.
 
     The lines are `beside`, then `series`; without `series`, all that the experiment has and `elsewhere` does not show.
@@ -68,13 +69,9 @@ class Lines:
             canvas.weights_remaining(axes, [points[one] for one in series], self.linear)
         yield Picture(self.stem, figure)
 
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """None."""
-        return {}
-
 
 @dataclass(frozen=True)
-class FixedSteps:
+class FixedSteps(Plot):
     """What is measured on the test set after each step of `test_at`: a panel each, with those of `series`, or all.
 
     Those whose runs have another length, and were not looked at there, are left out.
@@ -98,10 +95,6 @@ class FixedSteps:
             canvas.weights_remaining(axes, [points[one] for one in series])
         canvas.upright(axes_of[0], tested, min(levels))
         yield Picture("fixed_steps", figure)
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """None but at `test_at`."""
-        return {}
 
 
 DEFAULT: tuple[Plot, ...] = (

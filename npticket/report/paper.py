@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TypeVar
 
 from npticket.experiments.parts import BUILT_IN, Parts, merged
@@ -45,12 +44,7 @@ class Library:
         _once("recipes or sweeps", (*self.recipes.items(), *self.sweeps.items()))  # both are run by name
         self.claims = [claim for paper in papers for claim in paper.claims]
         _once("claims", ((claim.id, claim) for claim in self.claims))
-        _ = self.parts
-
-    @cached_property
-    def parts(self) -> Parts:
-        """Everything that recipes can name: what the papers bring, and what is built in."""
-        return replace(merged(*(paper.parts for paper in self.papers), BUILT_IN), published=self.published)
+        self.parts = replace(merged(*(paper.parts for paper in papers), BUILT_IN), published=self.published)
 
     def plots(self, recipe: Recipe) -> Sequence[Plot]:
         """As what a recipe's outcome is drawn: as in the paper that has it, or else that brings its first series."""

@@ -50,10 +50,7 @@ class View:
 
     def tested(self, step: int, series: str, percent: float) -> Numbers:
         """Return the headline measure of the test set after a step that the recipe names."""
-        try:
-            return self(after(step, self._outcome), series, percent)
-        except KeyError as error:
-            raise Missing(str(error.args[0])) from error
+        return self(after(step, self._outcome), series, percent)
 
     def all(self, quantity: Quantity, series: str, low: float, high: float = 99) -> list[Numbers]:
         """Return a quantity at all rounds with weights remaining from `low` to `high` percent."""
@@ -149,7 +146,9 @@ def left_out(rounds: Sequence[Numbers], sign: int) -> Numbers:
     low, high = (np.array([getattr(numbers, end) for numbers in rounds]) for end in ("low", "high"))  # (R, T)
     others = (low.sum(axis=1, keepdims=True) - low) * sign
     chosen = others.argmax(axis=0), np.arange(low.shape[1])
-    return Numbers(low[chosen], high[chosen], chosen=True)
+    # The highest may be any that was cut short.
+    most = np.where(np.isinf(high).any(axis=0), np.inf, high[chosen]) if sign > 0 else high[chosen]
+    return Numbers(low[chosen], most, chosen=True)
 
 
 def value(quantity: Quantity, percent: float = 100) -> Number:
@@ -161,6 +160,14 @@ def gain(quantity: Quantity, series: str, percent: float, other: str = "", at: f
     """How much more one series has than another (or the first), at the same weights remaining or `at` others."""
     there = percent if at is None else at
     return lambda v: quantity.scale * (v(quantity, series, percent) - v(quantity, other or v.first, there))
+
+
+def gain_between(
+    quantity: Quantity, series: str, percent: float, other: str = "", at: float | None = None
+) -> Callable[[View, View], Numbers]:  # fmt: skip
+    """How much more a series of one experiment has than it, or another, has in a second, at `percent` or there `at`."""
+    there = percent if at is None else at
+    return lambda one, two: quantity.scale * (one(quantity, series, percent) - two(quantity, other or series, there))
 
 
 def times(series: str, percent: float, other: str = "", at: float | None = None) -> Number:

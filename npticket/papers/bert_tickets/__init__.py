@@ -9,12 +9,14 @@ to tell sentences apart: no BERT-base, and without its head for language modelli
 of pre-training's own task, nor of the paper's other ten.
 """
 
-from npticket.experiments.parts import Parts
+from dataclasses import replace
+
 from npticket.experiments.series import Series
 from npticket.papers.bert_tickets.claims import CLAIMS
 from npticket.papers.bert_tickets.figures import Carried
 from npticket.papers.bert_tickets.other_tasks import TRANSFER, transfer
 from npticket.papers.bert_tickets.recipes import RECIPES
+from npticket.papers.bert_tickets.scope import NEEDED
 from npticket.papers.bert_tickets.series import SERIES
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.report.figures import Lines
@@ -25,6 +27,6 @@ PAPER = Paper(
     "bert_tickets",
     "Chen, Frankle, Chang, Liu, Zhang, Wang & Carbin: The Lottery Ticket Hypothesis for Pre-trained BERT Networks. "
     "NeurIPS 2020. arXiv:2007.12223",
-    RECIPES, Parts(series={**SERIES, TRANSFER: Series(transfer)}), claims=CLAIMS,
+    RECIPES, replace(NEEDED, series={**SERIES, TRANSFER: Series(transfer)}), claims=CLAIMS,
     plots=(Lines("pretrained", (at_the_end,), tuple(SERIES), beside=(TICKET,), needs=0), Carried()),
 )  # fmt: skip

@@ -1,22 +1,19 @@
 """How well a task's ticket serves the other tasks, beside a random mask."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
 from npticket.experiments.tables import Outcome
 from npticket.papers.bert_tickets.other_tasks import TRANSFER
 from npticket.report.canvas import COLORS, MARKERS, Picture, Points, panels
+from npticket.report.figures import Plot
 
 NAMES = {"ticket": "this task's ticket", "random": "random mask"}
 
 
-class Carried:
+class Carried(Plot):
     """The accuracy in each other task: mean and range over trials."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw it if it was measured."""

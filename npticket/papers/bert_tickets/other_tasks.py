@@ -9,10 +9,11 @@ from dataclasses import replace
 from functools import partial
 
 from npticket.datasets import Dataset
-from npticket.experiments.parts import BUILT_IN, Experiment, load_data
+from npticket.experiments.parts import BUILT_IN, Experiment, load_data, merged
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import At, Done, Measure, Runs
 from npticket.experiments.tables import Row
+from npticket.papers.bert_tickets.scope import NEEDED
 from npticket.papers.lottery_ticket.series import TICKET, scattered
 from npticket.params import Params
 from npticket.prune import dense_masks
@@ -45,7 +46,7 @@ def carried(at: At, recipe: Recipe) -> Sequence[Row]:
     found = []
     for task in OTHERS[recipe.data.name]:
         there = for_task(recipe, task)
-        experiment, data = Experiment(there, BUILT_IN), load_data(there, BUILT_IN)
+        experiment, data = Experiment(there, merged(BUILT_IN, NEEDED)), load_data(there, BUILT_IN)
         seed = int(at.rngs[0].integers(2**31))  # both start alike, and see the same minibatches
         for name, masks in (("ticket", at.masks), ("random", scattered(at))):
             found.append({"task": task, "masks": name, "acc": _trained(experiment, data, masks, seed)})

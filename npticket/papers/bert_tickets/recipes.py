@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from npticket.experiments.recipe import Part, Recipe
 from npticket.papers.bert_tickets.other_tasks import TASKS, TRANSFER
+from npticket.papers.bert_tickets.scope import OF_ALL
 from npticket.papers.bert_tickets.series import SERIES
 from npticket.papers.lottery_ticket.series import TICKET
 
@@ -27,7 +28,7 @@ def _of(task: str) -> Recipe:
         net=Part("bert", weights=WEIGHTS, sha256=SHA256, text=task, classes=classes, pieces=pieces, called=NAME),
         optimizer=Part("clipped_adamw", lr=1e-4), schedule=Part("linear_decay", steps=steps, warmup=steps // 10),
         # All six matrices of all layers together, a tenth of the original weights a round: 10 % are left in the end.
-        prune=Part("magnitude", scope="globally, of all", rates={"layer*/W": 0.1}),
+        prune=Part("magnitude", scope=OF_ALL, rates={"layer*/W": 0.1}),
         batch=32, steps=steps, rounds=10, trials=3, validate_every=EPOCH[task] // 2, series=(TICKET, *SERIES, TRANSFER),
     )  # fmt: skip
 

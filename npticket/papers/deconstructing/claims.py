@@ -13,7 +13,7 @@ import numpy as np
 from npticket.experiments.tables import Row
 from npticket.papers.deconstructing.criteria import CRITERIA, SAME_SIGN
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL
-from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, TICKET
+from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, THIRD_OF_GAIN, TICKET
 from npticket.report.claims import Claim
 from npticket.report.intervals import Numbers
 from npticket.report.views import Number, View, gain, left_out, value
@@ -22,8 +22,7 @@ GOOD = (TICKET, "magnitude_increase", "movement", "large_init_large_final")
 BAD = ("small_final", "small_init", "small_init_small_final", "random_criterion")
 SIGNED = {"permuted_reinit": "signed_reinit", "shuffled": "signed_shuffled", "constant": "signed_constant"}
 CHOICE, SIGNS, ZEROS, MASKS = "Mask criteria, order", "Mask-1 actions, order", "Mask-0 actions, order", "Supermasks"
-PRUNINGS = 12  # of 36 %, after which half a percent is left
-THIRD = "a third of a ticket's gain"
+UP_TO = 12  # prunings of 36 %, after which half a percent is left
 
 criteria, signs, zeros, learning, rescaling = (
     partial(Claim, tuple(f"deconstructing-{name}" for name in names))
@@ -49,7 +48,7 @@ def _read(rows: Sequence[Row], criterion: str, weights: str, index: int) -> floa
 
 def supermask(v: View, weights: str, *criteria: str) -> Numbers:
     """The accuracy in percent of the best mask that some criteria make at any density."""
-    each = [partial(_read, criterion=c, weights=weights, index=k) for c in criteria for k in range(1, PRUNINGS + 1)]
+    each = [partial(_read, criterion=c, weights=weights, index=k) for c in criteria for k in range(1, UP_TO + 1)]
     return 100 * left_out([v.measured("supermasks", 100, number) for number in each], 1)
 
 
@@ -85,7 +84,7 @@ CLAIMS = [
     zeros("zeros-freeze", "at 16.9 % freezing what is pruned is less accurate than zero",
         ZEROS, gain(END, "frozen_at_init", 16.9), "< 0", POINTS, high=0, strict=True),
     zeros("zeros-variant-1", "at 7.0 % freezing only what did not shrink is as accurate as zero, or more",
-        ZEROS, gain(END, "frozen_variant_1", 7.0), "≥ 0", POINTS, -0.1, because=THIRD),
+        ZEROS, gain(END, "frozen_variant_1", 7.0), "≥ 0", POINTS, -0.1, because=THIRD_OF_GAIN),
     zeros("zeros-1-over-freeze", "at 16.9 % it is more accurate than freezing all",
         ZEROS, gain(END, "frozen_variant_1", 16.9, "frozen_at_init"), "> 0", POINTS, 0, strict=True),
     zeros("zeros-variant-2", "at 7.0 % it is better still when survivors that shrank start at 0",

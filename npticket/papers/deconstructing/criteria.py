@@ -13,7 +13,7 @@ from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Run, Runs, Series, rewind_point
 from npticket.papers.lottery_ticket.series import TICKET, Under, look, theta0, ticket
 from npticket.params import Params
-from npticket.prune import Evidence, Score, dense_masks, magnitude, random_scores
+from npticket.prune import Evidence, Score, at_random, dense_masks, magnitude
 
 SAME_SIGN = "large_final_same_sign"
 
@@ -59,7 +59,7 @@ CRITERIA: dict[str, Score] = {
     "small_init_small_final": partial(by_both, sign=-1),
     "magnitude_increase": by_values(lambda w_i, w_f: abs(w_f) - abs(w_i)),
     "movement": by_values(lambda w_i, w_f: abs(w_f - w_i)),
-    "random_criterion": lambda seen: random_scores(seen.end, seen.rngs),
+    "random_criterion": at_random,
     SAME_SIGN: by_values(lambda w_i, w_f: np.maximum(0, np.sign(w_i) * w_f)),
 }
 

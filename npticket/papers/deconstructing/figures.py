@@ -7,17 +7,14 @@ import numpy as np
 from npticket.experiments.tables import Outcome, Row
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, LEARNING
 from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, panels, pen
+from npticket.report.figures import Plot
 
 TITLES = {INITIAL: "initial weights", CONSTANT: "constants of their signs"}
 TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5)
 
 
-class Supermasks:
+class Supermasks(Plot):
     """A panel for each kind of weights with a line for each criterion."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """None."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw what was measured."""

@@ -1,6 +1,6 @@
 """Size against error for the stages of the compression (as Figure 6), and error against bits (Figures 7 and 8)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from npticket.papers.deep_compression.measures import ALL, CODED, DENSE, PRUNED,
 from npticket.papers.deep_compression.series import ABLATION, COMPRESSED, TICKET_FILE
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, panels
+from npticket.report.figures import Plot
 from npticket.report.quantities import at_the_end
 
 KILOBYTES = (10, 20, 50, 100, 200, 500)
@@ -17,12 +18,8 @@ STARTS = {(0, "linear"): "dense network", (1, "linear"): "pruned, linear start",
           (1, "density"): "pruned, density-based start", (1, "random"): "pruned, random start"}  # fmt: skip
 
 
-class Stages:
+class Stages(Plot):
     """What was measured of compressed networks; tickets' files beside them, with the error of the trained tickets."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw a figure for each series of measures that was asked for."""

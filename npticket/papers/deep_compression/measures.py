@@ -17,7 +17,7 @@ from npticket.export.huffman import fixed_lengths, huffman_lengths
 from npticket.export.sealed import Lengths
 from npticket.papers.deep_compression.sharing import STARTS, SharedSGD, share
 from npticket.params import Params
-from npticket.streams import Place, streams
+from npticket.streams import Place
 from npticket.tickets import rewind
 from npticket.train import Setting, evaluate, fit
 
@@ -66,7 +66,7 @@ def ticket_file(at: At, recipe: Recipe) -> list[Row]:
 
     The entropy is that of masks that are random in each layer: what no code can go below unless masks have structure.
     """
-    start, (seed, trial) = rewind(at.theta0, at.masks), (recipe.seed, _trial(at, recipe))
+    start, (seed, trial) = rewind(at.theta0, at.masks), (recipe.seed, at.trial)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "ticket"
         write_ticket(path, at.net, seed, trial, at.masks)
@@ -120,12 +120,6 @@ def _rows(stage: str, sizes: dict[str, Size], bytes: int, error: float) -> Itera
         bits = {"value_bits": size.value_bits / entries, "gap_bits": size.gap_bits / entries}
         taken = float(bytes if layer == FILE else size.bytes)
         yield {"stage": stage, "layer": layer} | numbers | bits | {"bytes": taken, "error": error}
-
-
-def _trial(at: At, recipe: Recipe) -> int:
-    """Which trial it is: the one that begins with these values."""
-    drawn = ((t, at.net.init(streams(recipe.seed, [t], "init"))) for t in range(recipe.trials))
-    return next(t for t, theta0 in drawn if theta0.flat.tobytes() == at.theta0.flat.tobytes())
 
 
 def _weights(theta: Params) -> dict[str, int]:

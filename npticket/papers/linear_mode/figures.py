@@ -6,21 +6,17 @@ import numpy as np
 
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Row
-from npticket.papers.linear_mode.instability import KINDS, TICKET, instability
+from npticket.papers.linear_mode.instability import KINDS, STABLE, TICKET, instability
 from npticket.report import canvas
 from npticket.report.canvas import Pen, Picture, Points
+from npticket.report.figures import Plot
 from npticket.report.quantities import first
 
-STABLE = 2  # percentage points, below which the paper calls a network stable
 DENSE = Pen("dense network", "#777777", "-.", "D")
 
 
-class Paths:
+class Paths(Plot):
     """The error at each point of the line between two copies: a panel for each density, the dense network's first."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw what was measured on test examples: nothing if there are no lines."""

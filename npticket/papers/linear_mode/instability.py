@@ -15,19 +15,19 @@ from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Given, Measure, Run, Runs, Series, rewind_point
 from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.measures import apart, rounds_near
-from npticket.papers.lottery_ticket.series import Under, look, random_reinit, scattered, theta0, ticket
+from npticket.papers.lottery_ticket.series import Under, look, mask_shuffled, random_reinit, ticket
 from npticket.params import Params
 from npticket.protocols import Net
 from npticket.streams import Place, TrainingStep
 from npticket.train import evaluate
 
+STABLE = 2  # percentage points, below which the paper calls a network stable
 DENSITIES = (1, 0.512, 0.168, 0.107, 0.022)  # at whose nearest rounds there are two copies
 TICKET, REINIT, MASK = KINDS = ("ticket", "reinit", "mask")
 FIRST = "ticket_order_1"  # has the masks of all others
 POINTS = 30  # on the line, its ends among them
 TEST, TRAIN = 5_000, 2_500  # examples of each split that they are shown, at most, evenly spread over it
 BATCHES, BATCH = 50, 32  # of training examples, of which statistics of batch normalisation are made anew
-random_mask = Under(theta0, scattered)
 
 
 def tickets(recipe: Recipe) -> Runs:
@@ -39,14 +39,14 @@ def tickets(recipe: Recipe) -> Runs:
         masks = {"masks": left["next_masks"]}
 
 
-def copies(kind: str, start: Under, order: int, own_masks: bool = False) -> Callable[[Recipe], Runs]:
+def copies(kind: str, start: Under, order: int) -> Callable[[Recipe], Runs]:
     """Return a series of copies with one order; of the dense network there are those of the tickets alone."""
 
     def series(recipe: Recipe) -> Runs:
         point = yield from rewind_point(recipe)
         for round in _rounds(recipe, kind):
             masks = {"masks": (yield Done(FIRST, round - 1))["next_masks"]} if round else {}
-            yield Run(round, start, {**masks, **point}, own_masks, first_step=recipe.rewind_step, order=order)
+            yield Run(round, start, {**masks, **point}, start.own_masks, first_step=recipe.rewind_step, order=order)
 
     return series
 
@@ -137,8 +137,8 @@ SERIES = {
     # The copies of a control start from the same draw.
     "reinit_order_1": Series(copies(REINIT, random_reinit, 1), *_WHAT[REINIT], stream="reinit_order"),
     "reinit_order_2": Series(copies(REINIT, random_reinit, 2), draw_of="reinit_order_1", stream="reinit_order"),
-    "mask_order_1": Series(copies(MASK, random_mask, 1, own_masks=True), *_WHAT[MASK], stream="mask_order"),
-    "mask_order_2": Series(copies(MASK, random_mask, 2, True), draw_of="mask_order_1", stream="mask_order"),
+    "mask_order_1": Series(copies(MASK, mask_shuffled, 1), *_WHAT[MASK], stream="mask_order"),
+    "mask_order_2": Series(copies(MASK, mask_shuffled, 2), draw_of="mask_order_1", stream="mask_order"),
     **{f"{kind}_path": Series(paths(kind)) for kind in KINDS},
 }
 TICKETS = (FIRST, "ticket_order_2", "ticket_path")

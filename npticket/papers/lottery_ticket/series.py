@@ -3,7 +3,7 @@
 The first half says which runs a series consists of, and what one takes from another; the second where a run starts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -19,12 +19,24 @@ from npticket.tickets import rewind
 TICKET, FINE_TUNING = "winning_ticket", "fine_tuning"
 
 
+_given_masks = attrgetter("masks")
+
+
 @dataclass(frozen=True)
 class Under:
-    """A start: values under masks, by default those given; what these let go is 0."""
+    """A start: values under masks, by default those given; what these let go is 0.
+
+    What `is_new` has nothing to do with the values at the rewind step, and trains from step 0.
+    """
 
     values: Callable[[At], Params]
-    masks: Callable[[At], Params] = attrgetter("masks")
+    masks: Callable[[At], Params] = _given_masks
+    is_new: bool = False
+
+    @property
+    def own_masks(self) -> bool:
+        """Whether it makes its masks itself."""
+        return self.masks is not _given_masks
 
     def __call__(self, at: At) -> Start:
         masks = self.masks(at)
@@ -44,27 +56,33 @@ def dense_again(recipe: Recipe, order: int) -> Runs:
     yield Run(0, ticket, order=order)
 
 
-def control(start: Under, own_masks: bool = False, masks_of: str = TICKET) -> Callable[[Recipe], Runs]:
-    """Return a series with the masks of another; with fresh values it begins at step 0."""
+def control(
+    start: Under, masks_of: str = TICKET, rounds: Sequence[int] | None = None
+) -> Callable[[Recipe], Runs]:  # fmt: skip
+    """Return a series with the masks of another, or own ones made of them, at `rounds`, or at all."""
 
     def series(recipe: Recipe) -> Runs:
-        point: Given = {} if start.values is fresh else (yield from rewind_point(recipe))
-        for round in range(1, recipe.rounds):
+        point: Given = {} if start.is_new else (yield from rewind_point(recipe))
+        for round in (r for r in rounds or range(1, recipe.rounds) if r < recipe.rounds):
             left = yield Done(masks_of if round > 1 else TICKET, round - 1)  # the dense network is the ticket's
             given = {"masks": left["next_masks"], **point}
-            yield Run(round, start, given, own_masks, recipe.rewind_step if point else 0)
+            yield Run(round, start, given, start.own_masks, recipe.rewind_step if point else 0)
 
     return series
 
 
-def at_one_go(start: Under, trained: bool = True) -> Callable[[Recipe], Runs]:
-    """Return a series whose masks come from the dense network at one go: from its end, unless it is not `trained`."""
+def at_one_go(start: Under, trained: bool = True, tuned: bool = False) -> Callable[[Recipe], Runs]:
+    """Return a series whose masks come from the dense network at one go: from its end, unless it is not `trained`.
+
+    If `tuned`, at the last learning rate.
+    """
 
     def series(recipe: Recipe) -> Runs:
-        point: Given = {} if start.values is fresh else (yield from rewind_point(recipe))
+        point: Given = {} if start.is_new else (yield from rewind_point(recipe))
         given = {"end": (yield Done(TICKET, 0))["end"], **point} if trained else point
         for round in range(1, recipe.rounds):
-            yield Run(round, start, given, first_step=recipe.rewind_step if point else 0)
+            rate_at = _last_rate(recipe) if tuned else None
+            yield Run(round, start, given, first_step=recipe.rewind_step if point else 0, rate_at=rate_at)
 
     return series
 
@@ -79,7 +97,12 @@ def retrained(recipe: Recipe, first_step: int, rate_at: int | None) -> Runs:
 
 def fine_tuning(recipe: Recipe) -> Runs:
     """Train on at the last learning rate (Han et al. 2015)."""
-    return retrained(recipe, 0, None if recipe.schedule == CONSTANT else recipe.steps - 1)
+    return retrained(recipe, 0, _last_rate(recipe))
+
+
+def _last_rate(recipe: Recipe) -> int | None:
+    """As Run's `rate_at`: the step whose learning rate is the last one."""
+    return None if recipe.schedule == CONSTANT else recipe.steps - 1
 
 
 theta0, end = attrgetter("theta0"), attrgetter("end")
@@ -133,10 +156,12 @@ def _as_many(rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
 
 ticket = Under(theta0)  # the survivors, back at the values that they were first initialised with
 trained_on = Under(end)  # the survivors with the values that training left them
-random_reinit = Under(fresh)  # the ticket's structure with new values (section 1)
-random_mask = Under(fresh, scattered)  # as many anywhere, with new values (Figure 1, appendix E)
+random_reinit = Under(fresh, is_new=True)  # the ticket's structure with new values (section 1)
+random_mask = Under(fresh, scattered, is_new=True)  # as many anywhere, with new values (Figure 1, appendix E)
+mask_shuffled = Under(theta0, scattered)  # as many anywhere, at the values that these were first initialised with
 one_shot = Under(theta0, partial(pruned, values=end))  # the dense network pruned at one go, and reset (Figure 4c)
-one_shot_reinit = Under(fresh, partial(pruned, values=end))
+one_shot_kept = Under(end, partial(pruned, values=end))  # ... with the values that training left
+one_shot_reinit = Under(fresh, partial(pruned, values=end), is_new=True)
 initial_magnitude = Under(theta0, partial(pruned, values=theta0))  # pruned before any training (appendix F.4)
 shuffled = Under(partial(redrawn, draw=np.random.Generator.permutation))  # exchanged within each layer
 survivor_reinit = Under(partial(redrawn, draw=_as_many))  # drawn with replacement (appendix F.3)
@@ -148,7 +173,7 @@ def look(color: str, dash: str, marker: str) -> dict[str, str]:
 
 
 _REINIT = partial(Series, control(random_reinit), "random reinit", look("#d55e00", "--", "s"))
-_MASK = partial(Series, control(random_mask, own_masks=True), "random mask", look("#000000", ":", "x"))
+_MASK = partial(Series, control(random_mask), "random mask", look("#000000", ":", "x"))
 _AT_INIT = at_one_go(initial_magnitude, trained=False)
 _CONTINUED = control(ticket, masks_of=FINE_TUNING)  # masks from fine-tuning, round after round, reset only now (app. B)
 

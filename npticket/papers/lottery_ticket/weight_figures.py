@@ -1,6 +1,6 @@
 """Figures of what winning tickets look like, in the form of the paper's Figures 15, 16 and 19 to 24."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Row
 from npticket.papers.lottery_ticket.weights import INCOMING, INITIAL, MOVED, OTHERS, OUTGOING, WEIGHTS
 from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, panels
+from npticket.report.figures import Plot
 from npticket.report.quantities import first
 
 LAYERS = {"fc1/W": "first hidden layer", "fc2/W": "second hidden layer", "out/W": "output layer"}
@@ -25,12 +26,8 @@ class Line(NamedTuple):
     round: int
 
 
-class WeightFigures:
+class WeightFigures(Plot):
     """Initial values of tickets, moves of weights, and degrees of units, as densities: their areas are 1."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw what was measured of the weights: nothing if the series was not asked for."""

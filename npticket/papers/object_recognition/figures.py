@@ -1,6 +1,6 @@
 """Average precision by size of objects against weights remaining, and how early masks are what they will be."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from npticket.papers.lottery_ticket.series import TICKET, look
 from npticket.papers.object_recognition.series import CARRIED, OVERLAP, PRECISION
 from npticket.report import canvas
 from npticket.report.canvas import Pen, Picture, Points
+from npticket.report.figures import Plot
 
 PENS = {
     "small": Pen("small objects", **look("#d55e00", ":", "v")),
@@ -27,12 +28,8 @@ FOUND = {
 }
 
 
-class SizesAndMasks:
+class SizesAndMasks(Plot):
     """Two panels: average precision of tickets by size (after the paper's section 4.4), and overlap of masks (4.3)."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw each of them that was measured."""
@@ -65,12 +62,8 @@ class SizesAndMasks:
             yield Picture("masks", figure)
 
 
-class Carried:
+class Carried(Plot):
     """Average precision of a pre-trained backbone under masks found in two places (after the paper's Tables 1, 2)."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw it if it was measured."""

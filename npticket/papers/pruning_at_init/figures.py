@@ -1,6 +1,6 @@
 """Figures of pruning before training: sanity checks as in Frankle et al. 2021, and what is left of each layer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -9,15 +9,12 @@ from npticket.papers.lottery_ticket.series import TICKET
 from npticket.papers.pruning_at_init.series import CHECKS, LAYERS, METHODS
 from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, dense_network, panels, pen, upright
 from npticket.report.canvas import weights_remaining as weights_axis
+from npticket.report.figures import Plot
 from npticket.report.quantities import at_the_end, first
 
 
-class SanityChecks:
+class SanityChecks(Plot):
     """A panel for each method: its masks as they are, shuffled, with new initial values, and of inverted scores."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw the accuracy at the end of training of those methods that were checked."""
@@ -39,12 +36,8 @@ class SanityChecks:
         yield Picture("sanity_checks", figure)
 
 
-class Layers:
+class Layers(Plot):
     """A panel for each method: how many weights each layer has left, however few remain; where a line ends, none."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw what was measured of the masks: nothing if the series was not asked for."""

@@ -11,7 +11,7 @@ from npticket.backend import Array
 from npticket.papers.pruning_at_init.hessian import hessian_product
 from npticket.params import Params
 from npticket.protocols import Net
-from npticket.prune import Evidence, random_scores
+from npticket.prune import Evidence
 from npticket.streams import Place, TrainingStep
 from npticket.task import CLASSIFY, Task
 from npticket.tickets import rewind
@@ -72,11 +72,6 @@ def synflow(seen: Evidence) -> Params:
     gradient = theta.like(np.zeros_like(theta.flat))
     backward(np.ones_like(y), gradient.tree, need_dx=False)
     return theta.like(theta.flat * gradient.flat)
-
-
-def at_random(seen: Evidence) -> Params:
-    """Random numbers."""
-    return random_scores(seen.end, seen.rngs)
 
 
 def _values(seen: Evidence) -> Params:

@@ -12,10 +12,10 @@ from functools import partial
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Given, Measure, Run, Runs, Series, rewind_point
 from npticket.experiments.tables import Row
-from npticket.papers.lottery_ticket.series import TICKET, Under, fresh, look, scattered, theta0
-from npticket.papers.pruning_at_init.scores import at_random, grasp, snip, synflow
+from npticket.papers.lottery_ticket.series import TICKET, Under, look, mask_shuffled, random_reinit, theta0
+from npticket.papers.pruning_at_init.scores import grasp, snip, synflow
 from npticket.params import Params
-from npticket.prune import Evidence, Score, dense_masks, magnitude, prune_globally
+from npticket.prune import Evidence, Score, at_random, dense_masks, magnitude, prune_globally
 
 ROUNDS, CHECKED, INVERTED = (4, 8, 12, 16), (8, 12), (8,)  # at 20 % a round: 41.0, 16.8, 6.9 and 2.8 % of the weights
 STEPS = 100  # of SynFlow (Tanaka et al. 2020, section 6)
@@ -91,12 +91,12 @@ def sanity_check(of: str, start: Under) -> Callable[[Recipe], Runs]:
     """Return a series with the masks of another, or made of these."""
 
     def series(recipe: Recipe) -> Runs:
-        rewound = of == TICKET and start.values is not fresh
+        rewound = of == TICKET and not start.is_new
         point: Given = (yield from rewind_point(recipe)) if rewound else {}
         for round in CHECKED:
             if round < recipe.rounds:
                 given = {"masks": (yield Done(of, round))["masks"], **point}
-                yield Run(round, start, given, start.masks is scattered, recipe.rewind_step if point else 0)
+                yield Run(round, start, given, start.own_masks, recipe.rewind_step if point else 0)
 
     return series
 
@@ -132,7 +132,6 @@ def _same(seen: Evidence, scores: Params) -> Params:
     return scores
 
 
-shuffled, reinitialised = Under(theta0, scattered), Under(fresh)
 CHECKS = {"shuffled": "shuffled", "reinit": "new values", "inverted": "inverted"}  # endings of names: what they are
 
 SERIES = {
@@ -140,7 +139,7 @@ SERIES = {
     **{
         f"{of}_{check}": Series(sanity_check(of, start), f"{legend}, {CHECKS[check]}")
         for of, legend in {TICKET: "winning ticket", **{name: METHODS[name].legend for name in METHODS}}.items()
-        for check, start in {"shuffled": shuffled, "reinit": reinitialised}.items()
+        for check, start in {"shuffled": mask_shuffled, "reinit": random_reinit}.items()
         if of != "random_at_init"
     },
     **{  # the same examples as of the method itself

@@ -21,7 +21,7 @@ from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
 from npticket.report.sweeps import Sweep
 
-EPOCH = 782  # steps of 64 examples
+EPOCH = 782  # steps of 64 of the paper's 50,000 images
 EPOCHS = 160
 
 

@@ -1,12 +1,13 @@
 """What the paper claims of training pruned architectures from scratch, and where the first paper reads it otherwise.
 
 All is said of other networks than LeNet-300-100 and ResNet-8, so it is judged as an order, not by the paper's numbers.
+"No less accurate" is within a margin: of the paper's own pairs of numbers some differ by a hundredth the other way.
 """
 
 from collections.abc import Iterator
 from functools import partial
 
-from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, SPREAD, TICKET
+from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, SPREAD, THIRD_OF_GAIN, TICKET
 from npticket.papers.rethinking.series import TUNED, UNITS_B, UNITS_E, UNITS_TICKET, UNITS_TUNED, B, E
 from npticket.report.claims import Claim
 from npticket.report.views import gain
@@ -19,12 +20,12 @@ def _units(recipe: str, percents: tuple[float, float], alike: float, because: st
     """Of whole units, moderately and strongly pruned."""
     claim = partial(Claim, (recipe,), source=f"{LIU}, section 4, L1-norm filter pruning", form=POINTS)
     for percent in percents:
-        name, at = f"{recipe}-units-{percent:.0f}", f"without whole units, at {percent} % of the weights,"
+        name, at = f"{recipe}-units-{percent:.0f}", f"with whole units pruned, at {percent} % of the weights,"
         for scratch, word in ((UNITS_E, "E"), (UNITS_B, "B")):
-            yield claim(id=f"{name}-tuned-{word}", expected="≥ 0", low=0,
+            yield claim(id=f"{name}-tuned-{word}", expected="≥ 0", low=-alike, because=because,
                 sentence=f"{at} Scratch-{word} is no less accurate than fine-tuning",
                 quantity=gain(END, scratch, percent, UNITS_TUNED))
-        yield claim(id=f"{name}-b-e", expected="≥ 0", low=0,
+        yield claim(id=f"{name}-b-e", expected="≥ 0", low=-alike, because=because,
             sentence=f"{at} Scratch-B is no less accurate than Scratch-E",
             quantity=gain(END, UNITS_B, percent, UNITS_E))
         yield Claim((recipe,), f"{name}-ticket", f"{at} the ticket's initial values gain nothing over Scratch-E",
@@ -34,7 +35,7 @@ def _units(recipe: str, percents: tuple[float, float], alike: float, because: st
 def _weights(recipe: str, percents: tuple[float, float], alike: float, because: str) -> Iterator[Claim]:
     """Of single weights, moderately and strongly pruned."""
     claim = partial(Claim, (recipe,), source=f"{LIU}, section 4, unstructured pruning", form=POINTS)
-    moderate, strong = (f"without single weights, at {percent} %" for percent in percents)
+    moderate, strong = (f"with single weights pruned, at {percent} %" for percent in percents)
     for scratch, word in ((E, "E"), (B, "B")):
         yield claim(id=f"{recipe}-weights-comparable-{word}", expected="0", low=-alike, because=because,
             sentence=f"{moderate}, Scratch-{word} is about as accurate as fine-tuning or more",
@@ -42,37 +43,39 @@ def _weights(recipe: str, percents: tuple[float, float], alike: float, because: 
         yield claim(id=f"{recipe}-weights-strong-{word}", expected="< 0", high=0, strict=True,
             sentence=f"{strong}, Scratch-{word} is less accurate than fine-tuning",
             quantity=gain(END, scratch, percents[1], TUNED))
-    yield claim(id=f"{recipe}-weights-b-e", expected="≥ 0", low=0,
+    yield claim(id=f"{recipe}-weights-b-e", expected="≥ 0", low=-alike, because=because,
         sentence=f"{strong}, Scratch-B is no less accurate than Scratch-E", quantity=gain(END, B, percents[1], E))
 
 
-def _rates(name: str, high: str, low: str, percents: tuple[float, float]) -> Iterator[Claim]:
+def _rates(name: str, high: str, low: str, percent: float) -> Iterator[Claim]:
     """Of a high and a low learning rate on the same network: both papers' readings."""
     both = partial(Claim, (high, low), source=f"{LIU}, section 6", form=POINTS)
-    moderate, strong = percents
-    ticket = gain(END, TICKET, moderate, REINIT)
-    yield Claim((low,), f"{name}-rates-low", f"at the low rate, at {moderate} %, tickets are more accurate than "
+    ticket = gain(END, TICKET, percent, REINIT)
+    yield Claim((low,), f"{name}-rates-low", f"at the low rate, at {percent} %, tickets are more accurate than "
         "reinitialised ones", f"{LIU}, section 6", ticket, "> 0", POINTS, 0, strict=True)
     yield both(id=f"{name}-rates-high", expected="< 0", high=0, strict=True, because=HALF,
-        sentence=f"at {moderate} % the ticket's initial values gain less than half as much at the high rate as at the "
+        sentence=f"at {percent} % the ticket's initial values gain less than half as much at the high rate as at the "
         "low one", quantity=lambda fast, slow: ticket(fast) - 0.5 * ticket(slow))
     for series, words in ((TICKET, "tickets"), (REINIT, "reinitialised tickets")):
         yield both(id=f"{name}-rates-{series}", expected="< 0", high=0, strict=True,
-            sentence=f"at {moderate} % {words} are less accurate at the low rate than at the high one",
-            quantity=lambda fast, slow, s=series: END.scale * (slow(END, s, moderate) - fast(END, s, moderate)))
-    yield Claim((high,), f"{name}-rates-strong", f"but at {strong} % tickets are more accurate at the high rate, too, "
-        "than reinitialised ones", f"{FRANKLE}, section 5", gain(END, TICKET, strong, REINIT), "> 0", POINTS, 0,
-        strict=True)
+            sentence=f"at {percent} % {words} are less accurate at the low rate than at the high one",
+            quantity=lambda fast, slow, s=series: END.scale * (slow(END, s, percent) - fast(END, s, percent)))
 
 
 CLAIMS = [
-    *_units("rethinking-lenet", (38.3, 15.1), 0.1, "a third of a ticket's gain"),
+    *_units("rethinking-lenet", (38.3, 15.1), 0.1, THIRD_OF_GAIN),
     *_units("rethinking-resnet56", (64.0, 26.2), 0.5, "half a point"),
     *_weights("rethinking-lenet", (64.1, 10.8), 0.2, SPREAD),
     *_weights("rethinking-resnet56", (64.1, 16.9), 0.5, "half a point"),
-    *_rates("rethinking-lenet", "rethinking-lenet-rate-0.1", "rethinking-lenet-rate-0.01", (41.1, 10.8)),
-    *_rates("rethinking-resnet8", "rethinking-resnet8-rate-0.1", "rethinking-resnet8-rate-0.01", (43.9, 20.9)),
-    *_rates("rethinking-vgg19", "vgg19-high", "vgg19-low", (41.0, 6.9)),
+    *_rates("rethinking-lenet", "rethinking-lenet-rate-0.1", "rethinking-lenet-rate-0.01", 41.1),
+    *_rates("rethinking-resnet8", "rethinking-resnet8-rate-0.1", "rethinking-resnet8-rate-0.01", 43.9),
+    *_rates("rethinking-vgg19", "vgg19-high", "vgg19-low", 41.0),
+    *(Claim((recipe,), f"rethinking-{name}-strong", f"but at {percent} % tickets are more accurate at the high rate, "
+        f"too, than reinitialised ones{words}", f"{FRANKLE}, section 5", gain(END, TICKET, percent, REINIT), "> 0",
+        POINTS, 0, strict=True)
+      for name, recipe, percent, words in (
+          ("lenet-rates", "rethinking-lenet-rate-0.1", 10.8, ""),
+          ("vgg19-warmup", "vgg19-warmup", 6.9, ", if it is warmed up to"))),
     Claim(("rethinking-resnet8-rate-0.1",), "rethinking-resnet8-high-no-ticket",
         "at the high rate, at 43.9 %, tickets are less accurate than the dense network",
         f"{FRANKLE}, Fig 8", gain(END, TICKET, 43.9, at=100), "< 0", POINTS, high=0, strict=True),
@@ -81,5 +84,5 @@ CLAIMS = [
         f"{FRANKLE}, Fig 8", gain(END, TICKET, 43.9, at=100), "> 0", POINTS, 0, strict=True),
     Claim(("rethinking-lenet-rate-0.1",), "rethinking-lenet-high-ticket",
         "with LeNet tickets at 41.1 % are more accurate than the dense network at a high rate, too",
-        f"{FRANKLE}, Fig 27", gain(END, TICKET, 41.1, at=100), "> 0", POINTS, 0, strict=True),
+        f"{FRANKLE}, Fig 28", gain(END, TICKET, 41.1, at=100), "> 0", POINTS, 0, strict=True),
 ]

@@ -14,7 +14,8 @@ import numpy as np
 from npticket.experiments.parts import BUILT_IN, Experiment
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Length, Run, Runs, Series, Start
-from npticket.papers.lottery_ticket.series import TICKET, Under, end, fresh, look, one_shot_reinit, pruned, theta0
+from npticket.papers.lottery_ticket import series as lottery
+from npticket.papers.lottery_ticket.series import TICKET, Under, end, fresh, look, theta0
 from npticket.params import Params
 from npticket.protocols import Net
 from npticket.prune import Evidence, Rates, Rule, dense_masks, magnitude, rates_by_name
@@ -69,9 +70,6 @@ def structured_scratch(rates: Rates, at: At) -> Start:
     """Units with new values."""
     masks = whole_units(rates, at)
     return rewind(drawn_small(at, masks), masks), masks
-
-
-kept = Under(end, partial(pruned, values=end))  # weights as training left them
 
 
 def speedups(recipe: Recipe, structured: bool) -> list[float]:
@@ -137,10 +135,10 @@ UNITS_TUNED, UNITS_E, UNITS_B = "structured_fine_tuned", "structured_scratch_e",
 UNITS_TICKET = "structured_ticket"
 
 SERIES = {  # B starts where E does
-    TUNED: Series(weights(kept, a_quarter), "fine-tuned", look("#009e73", "-", "D")),
-    E: Series(weights(one_shot_reinit), "Scratch-E", look("#d55e00", "--", "s")),
-    B: Series(weights(one_shot_reinit, partial(as_much, structured=False)), "Scratch-B", look("#cc79a7", "-.", "v"),
-              stream=E),
+    TUNED: Series(weights(lottery.one_shot_kept, a_quarter), "fine-tuned", look("#009e73", "-", "D")),
+    E: Series(weights(lottery.one_shot_reinit), "Scratch-E", look("#d55e00", "--", "s")),
+    B: Series(weights(lottery.one_shot_reinit, partial(as_much, structured=False)), "Scratch-B",
+              look("#cc79a7", "-.", "v"), stream=E),
     UNITS_TUNED: Series(units(structured_kept, a_quarter), "units fine-tuned", look("#009e73", "-", "P")),
     UNITS_E: Series(units(structured_scratch), "units, Scratch-E", look("#d55e00", "--", "<")),
     UNITS_B: Series(units(structured_scratch, partial(as_much, structured=True)), "units, Scratch-B",

@@ -5,7 +5,7 @@ the same step with the same minibatches; and stable to data order if it ends in 
 Data order is measured by the two copies, and the lines between them, of the paper on linear mode connectivity.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -21,8 +21,9 @@ from npticket.papers.lottery_ticket.series import ticket
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.claims import Claim
+from npticket.report.figures import Plot
 from npticket.report.sweeps import Sweep
-from npticket.report.views import Number, gain
+from npticket.report.views import Number, gain, gain_between
 from npticket.tickets import rewind
 
 DENSITIES = (0.512, 0.168, 0.107, 0.022)  # among those at which there are two copies
@@ -58,12 +59,8 @@ def stability(at: At) -> list[Row]:
     return [{"of": name, "distance": distance, "angle": angle} for name, (distance, angle) in found.items()]
 
 
-class Distances:
+class Distances(Plot):
     """Distance of two copies, and distance to the dense network, against weights remaining (after Figure 3)."""
-
-    def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Draws none."""
-        return {}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw both: nothing if the distance to the dense network was not measured."""
@@ -145,7 +142,7 @@ CLAIMS = [
         "Fig 3", gain(END, TICKET, 10.7, RANDOM), "+0.8 points", POINTS, 0.4, because=HALF),
     better((*SMALL, "linear-mode-resnet8-0"), "stab-resnet8-rewinding",
         f"{RESNET_8}: tickets rewound to step 800 are more accurate than tickets reset to step 0", "§3-4",
-        lambda late, early: 100 * (late(END, TICKET, 26.2) - early(END, TICKET, 26.2))),
+        gain_between(END, TICKET, 26.2)),
     more((*SMALL, "linear-mode-resnet8-0"), "stab-resnet8-order",
         f"{RESNET_8}: tickets reset to step 0 end further apart with other data orders than rewound ones", "§3-4",
         lambda late, early: order(TICKET, 26.2)(early) / order(TICKET, 26.2)(late)),

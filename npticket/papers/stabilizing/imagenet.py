@@ -11,7 +11,7 @@ from npticket.experiments.recipe import Part, Recipe
 from npticket.papers.lottery_ticket.claims.words import END, POINTS, REINIT, TICKET
 from npticket.report.claims import Claim
 from npticket.report.sweeps import Sweep
-from npticket.report.views import gain
+from npticket.report.views import gain, gain_between
 
 EPOCH = 1_251  # steps of 1,024 of ImageNet's images
 SERIES = (TICKET, REINIT)
@@ -55,7 +55,7 @@ loses = partial(tiny, expected="< 0", high=0, strict=True)
 def later(late: str, early: str, id: str, words: str) -> Claim:
     """Tickets rewound later are better."""
     return Claim((late, early), id, words, "§5, Figs 6-8",
-                 lambda one, other: END.scale * (one(END, TICKET, QUARTER) - other(END, TICKET, QUARTER)),
+                 gain_between(END, TICKET, QUARTER),
                  "> 0", POINTS, low=0, strict=True)  # fmt: skip
 
 

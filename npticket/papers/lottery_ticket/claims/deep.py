@@ -15,8 +15,7 @@ from npticket.papers.lottery_ticket.claims.words import (
 )
 from npticket.papers.lottery_ticket.recipes import SWEEPS
 from npticket.report.claims import Claim
-from npticket.report.intervals import Numbers
-from npticket.report.views import View, best_gain, gain, left_out, value, worst_gain
+from npticket.report.views import best_gain, gain, gain_between, left_out, value, worst_gain
 
 resnet_high, resnet_low, resnet_warmup, vgg_high, vgg_low, vgg_warmup = (
     partial(Claim, (f"{net}-{rate}",)) for net in ("resnet18", "vgg19") for rate in ("high", "low", "warmup")
@@ -30,11 +29,6 @@ def _scope(net: str, key: str) -> str:
 
 def _warmup(net: str, *steps: str) -> tuple[str, ...]:
     return tuple(SWEEPS[f"{net}-warmup-length"].recipes[key].name for key in steps)
-
-
-def _more(percent: float, one: View, other: View) -> Numbers:
-    """How much more accurate networks of the first experiment end than those of the second."""
-    return 100 * (one(END, TICKET, percent) - other(END, TICKET, percent))
 
 
 # fmt: off
@@ -74,26 +68,26 @@ DEEP = [
     vgg_warmup("vgg-warmup-reinit", "with warm-up reinitialised tickets at 1.5 % are more than a point below tickets",
         "§5", gain(END, REINIT, 1.5), "< -1", POINTS, high=-1, strict=True),
     Claim(("vgg19-warmup", "vgg19-high"), "vgg-warmup-gain", "warm-up gains the dense VGG-19 about a point",
-        "§4, Fig 7", partial(_more, 100), "+1", POINTS, 0.5, because=HALF),
+        "§4, Fig 7", gain_between(END, TICKET, 100), "+1", POINTS, 0.5, because=HALF),
     Claim((_scope("vgg19", "layer by layer"),), "vgg-layerwise",
         "pruned layer by layer, VGG-19 has winning tickets down to 6.9 % alone: below its dense network from 5.5 % on",
         "App. I.1, Fig 38", lambda v: v.falls_below(END, TICKET, TICKET, 100), "5.5 %", PERCENT, 3.4, 8.8,
         ratio=True, because=ROUNDS),
     *(Claim((_scope(net, "globally"), _scope(net, "layer by layer")), f"{name}-globally",
         f"at {percent} % tickets of {words} pruned globally are more accurate than those pruned layer by layer", figure,
-        partial(_more, percent), "> 0", POINTS, 0, strict=True)
+        gain_between(END, TICKET, percent), "> 0", POINTS, 0, strict=True)
       for net, name, words, percent, figure in (
         ("vgg19", "vgg", "VGG-19", 1.5, "App. I.1, Fig 38"),
         ("resnet18", "resnet", "Resnet-18", 5.5, "App. I.1, Fig 39"))),
     *(Claim(_warmup(net, some, "0"), f"{name}-warmup-length-steep",
         f"at {percent} % warm-up over {some} steps makes tickets of {words} more accurate than none", figure,
-        partial(_more, percent), "> 0", POINTS, 0, strict=True)
+        gain_between(END, TICKET, percent), "> 0", POINTS, 0, strict=True)
       for net, name, words, percent, some, figure in (
         ("resnet18", "resnet", "Resnet-18", 27.1, "5000", "App. I.5, Fig 44"),
         ("vgg19", "vgg", "VGG-19", 6.9, "5000", "App. I.5, Fig 45"))),
     *(Claim(_warmup(net, long, short), f"{name}-warmup-length-flat",
         f"at {percent} % warm-up over {long} steps makes them hardly more accurate than over {short}", figure,
-        partial(_more, percent), "0", POINTS, -0.3, 0.3, because=SPREAD)
+        gain_between(END, TICKET, percent), "0", POINTS, -0.3, 0.3, because=SPREAD)
       for net, name, percent, long, short, figure in (
         ("resnet18", "resnet", 27.1, "20000", "5000", "App. I.5, Fig 44"),
         ("vgg19", "vgg", 6.9, "50000", "10000", "App. I.5, Fig 45"))),
