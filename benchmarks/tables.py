@@ -10,7 +10,7 @@ our fast engine's times and all ratios. "summary" has a column for each processo
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def one(processor: str, run: Found, name: str) -> str:
         about = f"{machine['gpu']}, CuPy {machine['cupy']}, CUDA {machine['cuda']}"
         about += f", TF32 {'on' if machine['tf32'] else 'off'}"
     about += f", PyTorch {machine['torch']}, JAX {machine['jax']}; {run['date'][:10]}, commit {run['commit']}"
-    return f"{about}\n\n{markdown([column.replace('_', ' ') for column in columns], cells)}"
+    return f"{about}\n\n{page.markdown_table([column.replace('_', ' ') for column in columns], cells)}"
 
 
 def summary(processors: Mapping[str, Found]) -> str:
@@ -68,7 +68,7 @@ def summary(processors: Mapping[str, Found]) -> str:
     columns = {name: [_ratios(found, *where) for where in SUMMARY.values()] for name, found in processors.items()}
     columns = {name: column for name, column in columns.items() if set(column) != {"-"}}  # a GPU's file has none
     rows = [row for row in zip(SUMMARY, *columns.values(), strict=True) if set(row[1:]) != {"-"}]
-    return markdown([" / ".join(PEERS.values()), *columns], rows)
+    return page.markdown_table([" / ".join(PEERS.values()), *columns], rows)
 
 
 def _ratios(found: Found, benchmark: str, arguments: Found, table: str, wanted: Mapping[str, Any]) -> str:
@@ -79,11 +79,6 @@ def _ratios(found: Found, benchmark: str, arguments: Found, table: str, wanted: 
     row = min(rows, key=lambda r: abs(r["density"] - wanted["density"]) if "density" in wanted else 0)
     ratios = [row.get(f"{peer}/fast", row.get(f"{peer}/ours")) for peer in PEERS]
     return " / ".join("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios)
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def filled(text: str, made: Mapping[str, str]) -> str:

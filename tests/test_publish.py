@@ -16,7 +16,7 @@ from npticket.cli.commands import chosen_recipes
 from npticket.experiments.files import StoreError
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket import PLOTS
-from npticket.report import figures, page
+from npticket.report import figures, page, provenance
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/README.md"))
@@ -207,7 +207,7 @@ def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
     check(goal, NOISE, tmp_path / "copy")
     lone = goal / "0.4"
     assert cli.main(["publish", str(lone), str(tmp_path / "lone")], NOISE) == 0
-    assert "    npticket run recipe.json\n" in (tmp_path / "lone" / "README.md").read_text()
+    assert "    npticket run recipe.json  # in this directory\n" in (tmp_path / "lone" / "README.md").read_text()
 
 
 def test_runs_are_neither_published_over_nor_sought_where_results_are_published(runs, goal, capsys):
@@ -258,6 +258,21 @@ def test_tables_of_pages_have_early_stopping_or_the_steps_at_which_the_test_set_
     assert lines[-1] == "| 80.0 % | 90.60 / 90.60 | 80.60 / 80.60 |"
 
 
+def test_a_cell_says_how_many_weights_are_left_if_it_is_not_as_many_as_in_its_line():
+    whole = outcome(rounds=2)
+    rows = [row | {"density": 0.7} if row["series"] == "random_reinit" else row for row in whole.results]
+    assert page.results(replace(whole, results=rows)).splitlines()[-1].endswith("| 250 / 80.60 (70.0 %) |")
+
+
+def test_several_machines_have_their_numbers_of_runs():
+    one, other = {"cpu": "A", "jobs": 1, "runs": 3}, {"cpu": "B", "jobs": 2, "runs": 4, "gpu": "H", "cupy": "14"}
+    alone, both = (replace(outcome(), manifest={"machines": list(those)}) for those in ((one,), (one, other)))
+    assert provenance.machines([alone]).startswith("A, 1 process, ")
+    said = provenance.machines([both, alone]).split("; ", 1)
+    assert said[0].startswith("A, 1 process, ") and said[0].endswith(" (6 runs)")
+    assert said[1].startswith("H by --backend cupy, CuPy 14; host: B, 2 processes, ") and said[1].endswith(" (4 runs)")
+
+
 @pytest.mark.parametrize(
     ("mark", "text"),
     [
@@ -265,7 +280,7 @@ def test_tables_of_pages_have_early_stopping_or_the_steps_at_which_the_test_set_
         ("at_early_stop: winning_ticket\n64", "90.70 %"),
         ("early_stop: random_reinit 80 - winning_ticket 100", "+100"),
         ("at_the_end: random_reinit 80 - winning_ticket 80", "-10.00 percentage points"),
-        ("early_stop: random_reinit 64 / winning_ticket 100", "2.33 times"),
+        ("early_stop: random_reinit 64 / winning_ticket 100", "2.45 times"),  # sqrt(300 * 400 / (100 * 200))
         ("gap: random_reinit 80", "21.40 points"),
     ],
 )
@@ -278,8 +293,8 @@ def test_numbers_in_prose_are_those_of_the_rows(mark, text):
 
 def test_a_ratio_of_steps_that_are_bounds_says_so():
     short = replace(outcome(rounds=2, steps=300), recipe=replace(outcome().recipe, rounds=2))
-    assert page.number("early_stop", "winning_ticket 80 / winning_ticket 100", {"": short}).startswith("≥1.67")
-    assert page.number("early_stop", "winning_ticket 100 / winning_ticket 80", {"": short}).startswith("≤0.60")
+    assert page.number("early_stop", "winning_ticket 80 / winning_ticket 100", {"": short}).startswith("≥1.73")
+    assert page.number("early_stop", "winning_ticket 100 / winning_ticket 80", {"": short}).startswith("≤0.58")
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def commands(found: Mapping[str, Outcome], sweep: Sweep | None, library: Library
     lines = []
     for folder, outcome in found.items():
         known = outcome.recipe.name in library.recipes and flags[folder] is not None
-        recipe = f"{folder}/recipe.json".lstrip("/")
+        recipe = f"{folder}/recipe.json  # in this directory".lstrip("/")
         lines.append(f"npticket run {outcome.recipe.name}{flags[folder]}" if known else f"npticket run {recipe}")
     return lines
 

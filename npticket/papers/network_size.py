@@ -21,7 +21,7 @@ from npticket.experiments.recipe import Part, Recipe, scaled
 from npticket.experiments.tables import Outcome, Point
 from npticket.papers.lottery_ticket.claims.words import ACC, END, POINTS, THIRD, TICKET, TIMES
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH
-from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, panels, upright
+from npticket.report.canvas import Pen, Picture, panels, upright
 from npticket.report.claims import Claim
 from npticket.report.intervals import Numbers
 from npticket.report.paper import Paper
@@ -75,7 +75,7 @@ def by_number(
     for axes, make in zip(axes_of, quantities, strict=True):
         quantity = make(next(iter(outcomes.values())).task.headline)
         for i, (key, points) in enumerate(lines.items()):
-            pen = Pen(key, COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+            pen = Pen.nth(key, i)
             pen.line(axes, points, quantity, 0.15 if len(dense) < 4 else 0)  # as the sweep's note says
         upright(axes, quantity, min(quantity.drawn(point).mean() for point in dense))
         axes.set(xlabel="weights left", xscale="log", xlim=(1.1 * max(left), min(left) / 1.1))

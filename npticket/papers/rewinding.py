@@ -94,7 +94,7 @@ def against_step(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
     for series, words in METHODS.items():
         points = {each.recipe.rewind_step: p for each in begun for p in each.points(series) if p.round}
         line = replace(pen(one, series), name=words)
-        line.draw(axes, list(points), [quantity.drawn(point) for point in points.values()], 0)
+        line.draw(axes, list(points), [quantity.drawn(point) for point in points.values()], 0.15)
     axes.set_xlabel(f"step from which it is retrained, to {one.recipe.steps:,}")
     upright(axes, quantity, dense_network(axes, one.points(TICKET)[0], quantity))
     yield Picture("rewind_step", figure)

@@ -85,14 +85,15 @@ def left_over(rows: Sequence[Row]) -> float:
 
 
 class AgainstCosts(Plot):
-    """Test accuracy at the end against weights and against multiply-adds remaining.
+    """Test accuracy at the end against weights remaining, and against the multiply-adds of the shrunk network.
 
-    All series prune as many units, or weights, of each layer as the ticket, whose multiply-adds were measured.
+    All series prune as many units, or weights, of each layer as the ticket, whose multiply-adds were measured: of a
+    network without units that are dead, which is all that single weights save.
     """
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw it if sizes were measured."""
-        used = {row["round"]: row["masked_multiply_adds"] for row in outcome.measured.get(SIZES, ())}
+        used = {row["round"]: row["shrunk_multiply_adds"] for row in outcome.measured.get(SIZES, ())}
         if len(used) < 2 or 0 not in used:
             return
         quantity, (figure, axes_of) = at_the_end(outcome.task.headline), canvas.panels(2, sharey=True)
@@ -104,9 +105,9 @@ class AgainstCosts(Plot):
         levels = [canvas.dense_network(axes, points[first(outcome)][0], quantity) for axes in axes_of]
         canvas.upright(axes_of[0], quantity, levels[0])
         canvas.weights_remaining(axes_of[0], points.values())
-        falling = sorted({100 * count / used[0] for count in used.values()}, reverse=True)
-        axes_of[1].set(xscale="log", xlabel="multiply-adds remaining (%)", xlim=(falling[0] * 1.05, falling[-1] / 1.05))
-        axes_of[1].set_xticks(falling, [f"{each:.3g}" for each in falling], fontsize=8)
+        ticks, words = axes_of[0].get_xticks(), [label.get_text() for label in axes_of[0].get_xticklabels()]
+        axes_of[1].set(xscale="log", xlabel="multiply-adds of the shrunk network (%)", xlim=axes_of[0].get_xlim())
+        axes_of[1].set_xticks(ticks, words, fontsize=8)
         axes_of[1].minorticks_off()
         yield Picture("costs", figure)
 

@@ -46,6 +46,11 @@ class Pen:
     marker: str = "h"
     markerfacecolor: str = ""
 
+    @classmethod
+    def nth(cls, name: str, i: int) -> "Pen":
+        """What a figure's line of that number looks like where no series says."""
+        return cls(name, COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+
     def draw(self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Collection[np.ndarray], opacity: float,
              every: tuple[int, int] | None = None) -> None:  # fmt: skip
         """Draw mean and range of `values`, (n,) for each `x`; `every`: first and distance of markers on thin lines."""

@@ -10,14 +10,15 @@ weights remaining, and perhaps a second one that is subtracted (-) or that it is
 several experiments, their directory stands before the series: 0.4/SERIES.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from npticket.experiments.files import StoreError
-from npticket.experiments.progress import percent, words
+from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
-from npticket.report import quantities, verdicts
+from npticket.report import provenance, quantities, verdicts
 from npticket.report.claims import Verdict
 from npticket.report.quantities import Made, Quantity, after, first, legend, looked_at
 from npticket.report.sweeps import Sweep
@@ -70,7 +71,13 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
     bound = BOUNDS[bool(what.cut_short(point).any()), bool(what.cut_short(other).any())]
     if asked[3] == "-":
         return bound + what.gained(point, other)
-    return f"{bound}{what.of(point).mean() / what.of(other).mean():.2f} times"
+    return f"{bound}{_typical(what, point) / _typical(what, other):.2f} times"
+
+
+def _typical(what: Quantity, point: Point) -> float:
+    """The geometric mean over the trials, of which ratios are made, as in claims."""
+    trials = [what.of(point)[point.trial == trial].mean() for trial in set(point.trial.tolist())]
+    return math.exp(sum(map(math.log, trials)) / len(trials))
 
 
 def _point(name: str, density: float, outcomes: Mapping[str, Outcome]) -> tuple[Outcome, Point]:
@@ -93,35 +100,7 @@ def blocks(
         names = [f"{folder}. " * (len(outcomes) > 1) for folder in outcomes]
         table = "\n\n".join(name + results(one) for name, one in zip(names, outcomes.values(), strict=True))
     claims = verdicts.markdown(judged) if judged else "No claim of a paper is about this."
-    return {"results: made": made(outcomes, commands), "results: table": table, "results: claims": claims}
-
-
-def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
-    """Say how the results were made: by which commands, how many runs of how many steps, on which machines."""
-    alike: dict[str, dict[str, Outcome]] = {}
-    for folder, outcome in outcomes.items():
-        about = verdicts.escaped(f"{outcome.title}; {outcome.note}; seed {outcome.recipe.seed}")
-        alike.setdefault(about, {})[folder] = outcome
-    lines = ["\n".join(f"    {command}" for command in commands)]
-    for about, those in alike.items():
-        rows = [row for outcome in those.values() for row in outcome.results]
-        alone = {name: name for name in ("results.csv", "recipe.json", "manifest.json")}
-        files = alone if "" in those else {folder: f"{folder}/results.csv" for folder in those}
-        links = ", ".join(f"[{name}]({file})" for name, file in files.items())
-        lines.append(f"{about}. {len(rows):,} training runs ({words(sum(row['seconds'] for row in rows))}): {links}.")
-    return "\n\n".join([*lines, f"Made on {verdicts.escaped(machines(outcomes.values()))}."])
-
-
-def machines(outcomes: Iterable[Outcome]) -> str:
-    """Say in words on which machines the results were made."""
-    said = (_machine(machine) for outcome in outcomes for machine in outcome.manifest["machines"])
-    return "; ".join(dict.fromkeys(said))
-
-
-def _machine(machine: Mapping[str, object]) -> str:
-    cpu, jobs, python, numpy, blas = (machine.get(name, "?") for name in ("cpu", "jobs", "python", "numpy", "blas"))
-    on_gpu = f"{machine['gpu']}, CuPy {machine.get('cupy', '?')}; host: " if "gpu" in machine else ""
-    return f"{on_gpu}{cpu}, {jobs} process{'es' * (jobs != 1)}, Python {python}, NumPy {numpy}, {blas}"
+    return {"results: made": provenance.made(outcomes, commands), "results: table": table, "results: claims": claims}
 
 
 class Cells(NamedTuple):
@@ -135,18 +114,18 @@ class Cells(NamedTuple):
 def results(outcome: Outcome) -> str:
     """Return a table with a line for each round and a column for each series, means over its runs."""
     said, heads, rows = by_round(outcome)
-    return f"{said}\n\n{_table([verdicts.escaped(head) for head in heads], rows)}"
+    return f"{said}\n\n{markdown_table([verdicts.escaped(head) for head in heads], rows)}"
 
 
 def by_round(outcome: Outcome) -> Cells:
-    """Return the same table as texts."""
+    """Return the same table as texts; a cell says how many weights are left where it is not as many as in its line."""
     quantities, said = _shown(outcome)
     points = {series: {point.round: point for point in outcome.points(series)} for series in outcome.series}
     rows = []
     for round in sorted({round for of in points.values() for round in of}):
         there = [of.get(round) for of in points.values()]
         density = next(point.density for point in there if point)
-        rows.append([percent(density), *(_cell(quantities, point) if point else "" for point in there)])
+        rows.append([percent(density), *(_cell(quantities, point, density) if point else "" for point in there)])
     heads = ["weights", *(legend(outcome, series) for series in points)]
     return Cells(f"Means over the runs: {said}", heads, rows)
 
@@ -162,7 +141,8 @@ def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:
                 best = max(tickets, key=lambda point: quantities[-1].of(point).mean(), default=dense)
                 chosen = [dense, best, *tickets[-1:]]
                 rows.append([value, *(f"{percent(p.density)}: {_cell(quantities, p)}" for p in chosen)])
-    return f"Means over the runs: {said}\n\n{_table([sweep.legend, 'dense', 'best of the pruned', 'smallest'], rows)}"
+    heads = [sweep.legend, "dense", "best of the pruned", "smallest"]
+    return f"Means over the runs: {said}\n\n{markdown_table(heads, rows)}"
 
 
 def _shown(outcome: Outcome) -> tuple[list[Quantity], str]:
@@ -175,11 +155,14 @@ def _shown(outcome: Outcome) -> tuple[list[Quantity], str]:
     return shown, " / ".join(quantity.heading for quantity in shown)
 
 
-def _cell(quantities: Sequence[Quantity], point: Point) -> str:
-    return " / ".join(quantity.mean(point) for quantity in quantities)
+def _cell(quantities: Sequence[Quantity], point: Point, density: float | None = None) -> str:
+    """What is shown of a point; with the weights that it has left, if these are others than its line's."""
+    other = density is not None and abs(point.density - density) > 0.02 * density
+    return " / ".join(quantity.mean(point) for quantity in quantities) + f" ({percent(point.density)})" * other
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
 
 

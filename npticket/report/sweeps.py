@@ -55,6 +55,6 @@ def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn
         canvas.weights_remaining(axes, begun.values())
     notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
-    note = f"{'; '.join(each)}; {NOTE if opacity else 'lines: means'}"
     for picture in (Picture(sweep.name, figure, sweep.legend), *readable(sweep.pictures(there), there.values())):
-        yield Drawn(picture, f"{one.title}: {sweep.legend}", note)
+        lines = NOTE if any(axes.collections for axes in picture.figure.axes) else "lines: means"
+        yield Drawn(picture, f"{one.title}: {sweep.legend}", f"{'; '.join(each)}; {lines}")

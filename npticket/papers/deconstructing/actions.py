@@ -139,5 +139,5 @@ MASK_0: Mapping[str, Series] = {
         round_after_round(partial(freeze, zeroed=True)), "frozen, 0 if it shrank", look("#009e73", "-.", "^")),
     "frozen_variant_2": Series(
         round_after_round(partial(freeze, zeroed=True, from_zero=True)),
-        "the same, survivors that shrank from 0", look("#cc79a7", ":", "D")),
+        "the same, survivors that shrank start at 0", look("#cc79a7", ":", "D")),
 }  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from npticket.experiments.tables import Outcome, Row
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, LEARNING
-from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, panels, pen
+from npticket.report.canvas import Pen, Picture, Points, panels, pen
 from npticket.report.figures import Plot
 
 TITLES = {INITIAL: "initial weights", CONSTANT: "constants of their signs"}
@@ -48,7 +48,7 @@ def _picture(rows: Sequence[Row]) -> Picture:
     criteria = list(dict.fromkeys(row["criterion"] for row in rows))
     for axes, (weights, title) in zip(axes_of, TITLES.items(), strict=True):
         for i, criterion in enumerate(criteria):
-            line = Pen(criterion.replace("_", " "), COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i])
+            line = Pen.nth(criterion.replace("_", " "), i)
             found = [row for row in rows if (row["criterion"], row["weights"]) == (criterion, weights)]
             by_index = [[row for row in found if row["index"] == k] for k in sorted({row["index"] for row in found})]
             densities, values = (

@@ -8,11 +8,12 @@ from npticket.experiments.tables import Outcome, Row
 from npticket.papers.deep_compression.measures import ALL, CODED, DENSE, PRUNED, QUANTISED
 from npticket.papers.deep_compression.series import ABLATION, COMPRESSED, TICKET_FILE
 from npticket.papers.lottery_ticket.series import TICKET
-from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, panels
+from npticket.report.canvas import Pen, Picture, Points, panels
 from npticket.report.figures import Plot
 from npticket.report.quantities import at_the_end
 
 KILOBYTES = (10, 20, 50, 100, 200, 500)
+ERRORS = (1, 1.5, 2, 3, 5, 10, 20, 50, 100)  # percent
 STAGES = {PRUNED: "pruned", QUANTISED: "and values shared", CODED: "and Huffman codes"}
 STARTS = {(0, "linear"): "dense network", (1, "linear"): "pruned, linear start",
           (1, "density"): "pruned, density-based start", (1, "random"): "pruned, random start"}  # fmt: skip
@@ -34,11 +35,11 @@ class Stages(Plot):
         for i, (stage, name) in enumerate(STAGES.items()):
             of_stage = [row for row in rows if row["stage"] == stage]
             by_round = [[row for row in of_stage if row["round"] == r] for r in sorted({r["round"] for r in of_stage})]
-            _pen(name, i).draw(axes, [_mean(of, "bytes") for of in by_round], [_errors(of) for of in by_round], 0.15)
+            Pen.nth(name, i).draw(axes, [_mean(of, "bytes") for of in by_round], [_errors(of) for of in by_round], 0.15)
         files, end = outcome.measured.get(TICKET_FILE, ()), at_the_end(outcome.task.headline)
         tickets = [point for point in points.get(TICKET, ()) if point.round and files]
         sizes = [_mean([row for row in files if row["round"] == point.round], "bytes") for point in tickets]
-        _pen("ticket as seed and mask", 3).draw(axes, sizes, [100 - end.drawn(point) for point in tickets], 0.15)
+        Pen.nth("ticket as seed and mask", 3).draw(axes, sizes, [100 - end.drawn(point) for point in tickets], 0.15)
         dense = [row for row in rows if row["stage"] == DENSE]
         axes.axhline(_errors(dense).mean(), color="0.55", linewidth=0.8, zorder=0, label="dense network")
         axes.set(xscale="log", xlabel="size of the weights (KB)", ylabel="test error at the end (%)")
@@ -48,21 +49,19 @@ class Stages(Plot):
         return Picture("sizes", figure)
 
     def _bits(self, rows: Sequence[Row]) -> Picture:
-        figure, axes_of = panels(2)
+        figure, axes_of = panels(2, sharey=True)
         for axes, column, title in zip(axes_of, ("before", "error"), ("clustered", "and trained"), strict=True):
             for i, ((pruned, start), name) in enumerate(STARTS.items()):
                 mine = [row for row in rows if (row["round"] > 0, row["start"]) == (bool(pruned), start)]
                 bits = sorted({row["bits"] for row in mine})
                 errors = [_errors([row for row in mine if row["bits"] == b], column) for b in bits]
                 if mine:
-                    _pen(name, i).draw(axes, bits, errors, 0.15)
-            axes.set(yscale="log", xlabel="bits of a value", ylabel="test error (%)", title=title)
-            axes.yaxis.set_major_formatter("{x:g}")
+                    Pen.nth(name, i).draw(axes, [b + 0.08 * (i - 1.5) for b in bits], errors, 0.15)  # a little apart
+            axes.set(yscale="log", xlabel="bits of a value", title=title)
+            axes.set_yticks(ERRORS, [f"{each:g}" for each in ERRORS])
+            axes.minorticks_off()
+        axes_of[0].set_ylabel("test error (%)")
         return Picture("bits", figure)
-
-
-def _pen(name: str, i: int) -> Pen:
-    return Pen(name, COLORS[i], DASHES[i % len(DASHES)], MARKERS[i])
 
 
 def _errors(rows: Sequence[Row], column: str = "error") -> np.ndarray:

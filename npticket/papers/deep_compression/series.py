@@ -16,7 +16,7 @@ THRESHOLD, COMPRESSED, ABLATION, TICKET_FILE = "below_threshold", "compressed", 
 ABLATED = 5  # the round of the pruned network whose values get fewer and fewer bits
 ABOVE = {  # the last thresholds: of normally distributed weights, so many would lie above them
     "lenet_300_100": {"fc1/W": 0.08, "fc2/W": 0.028, "out/W": 0.03},
-    "lenet_5": {"conv1/W": 0.5, "conv2/W": 0.082, "fc1/W": 0.118, "out/W": 0.072},
+    "lenet_5": {"conv1/W": 0.55, "conv2/W": 0.09, "fc1/W": 0.085, "out/W": 0.09},
 }
 
 

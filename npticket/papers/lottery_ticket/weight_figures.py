@@ -8,7 +8,7 @@ import numpy as np
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Row
 from npticket.papers.lottery_ticket.weights import INCOMING, INITIAL, MOVED, OTHERS, OUTGOING, WEIGHTS
-from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, panels
+from npticket.report.canvas import Pen, Picture, Points, panels
 from npticket.report.figures import Plot
 from npticket.report.quantities import first
 
@@ -62,7 +62,7 @@ def _picture(stem: str, text: str, table: Sequence[Row], lines: dict[str, list[L
         for i, line in enumerate(group):
             rows = [row for row in table if (row["what"], row["layer"], row["round"]) == line[1:]]
             if rows:
-                pen = Pen(line.name, COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+                pen = Pen.nth(line.name, i)
                 middles, values = _densities(rows)
                 ends.append(_within(middles, values))
                 shown = int(((ends[-1][0] <= middles) & (middles <= ends[-1][1])).sum())

@@ -1,6 +1,7 @@
 """Average precision by size of objects against weights remaining, and how early masks are what they will be."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -55,9 +56,8 @@ class SizesAndMasks(Plot):
                 mine = [row for row in overlaps if row["round"] == round]
                 at = sorted({row["percent"] for row in mine})
                 values = [np.array([row["iou"] for row in mine if row["percent"] == p]) for p in at]
-                marks = canvas.DASHES[i % len(canvas.DASHES)], canvas.MARKERS[i % len(canvas.MARKERS)]
-                name = f"{percent(density[round])} of the weights"
-                Pen(name, **look(SHADES[min(i, len(SHADES) - 1)], *marks)).draw(axes, at, values, 0.15)
+                line = Pen.nth(f"{percent(density[round])} of the weights", i)
+                replace(line, color=SHADES[min(i, len(SHADES) - 1)]).draw(axes, at, values, 0.15)
             axes.set(xlabel="training (%)", ylabel="overlap with the last mask", ylim=(0, 1.02))
             yield Picture("masks", figure)
 

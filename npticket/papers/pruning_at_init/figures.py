@@ -7,14 +7,17 @@ import numpy as np
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.papers.pruning_at_init.series import CHECKS, LAYERS, METHODS
-from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, Points, dense_network, panels, pen, upright
+from npticket.report.canvas import Pen, Picture, Points, dense_network, panels, pen, upright
 from npticket.report.canvas import weights_remaining as weights_axis
 from npticket.report.figures import Plot
 from npticket.report.quantities import at_the_end, first
 
 
 class SanityChecks(Plot):
-    """A panel for each method: its masks as they are, shuffled, with new initial values, and of inverted scores."""
+    """A panel for each method: its masks as they are, shuffled, with new initial values, and of inverted scores.
+
+    What lies below the axis is written at its foot.
+    """
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw the accuracy at the end of training of those methods that were checked."""
@@ -25,14 +28,24 @@ class SanityChecks(Plot):
         figure, axes_of = panels(len(checked), sharey=True)
         quantity = at_the_end(outcome.task.headline)
         for axes, of in zip(axes_of, checked, strict=True):
-            Pen("as it is", COLORS[0], DASHES[0], MARKERS[0]).line(axes, points[of], quantity)
+            Pen.nth("as it is", 0).line(axes, points[of], quantity)
             for i, check in enumerate(CHECKS, start=1):
                 if check in checks[of]:
-                    Pen(CHECKS[check], COLORS[i], DASHES[i], MARKERS[i]).line(axes, points[f"{of}_{check}"], quantity)
+                    Pen.nth(CHECKS[check], i).line(axes, points[f"{of}_{check}"], quantity)
             level = dense_network(axes, points[first(outcome)][0], quantity)
             axes.set_title(pen(outcome, of).name, fontsize=10)
-            weights_axis(axes, [points[of]])
+            weights_axis(axes, [points[one] for one in checked])
         upright(axes_of[0], quantity, level)
+        low = axes_of[0].get_ylim()[0]
+        for axes, of in zip(axes_of, checked, strict=True):
+            for i, check in ((i, check) for i, check in enumerate(CHECKS, start=1) if check in checks[of]):
+                for point in points[f"{of}_{check}"]:
+                    if (mean := quantity.drawn(point).mean()) < low:
+                        text = f"{CHECKS[check]}:\n{mean:.0f} %"
+                        color = Pen.nth("", i).color
+                        axes.annotate(text, (100 * point.density, low), (0, 16), textcoords="offset points",
+                                      ha="center", fontsize=8, color=color,
+                                      arrowprops={"arrowstyle": "->", "color": color})  # fmt: skip
         yield Picture("sanity_checks", figure)
 
 
@@ -53,7 +66,7 @@ class Layers(Plot):
                     if (row["method"], row["layer"]) == (method, layer):
                         left.setdefault(row["weights"], []).append(row["left"])
                 values = [np.where(np.min(n) == 0, np.nan, n) for n in left.values()]  # ends with the first trial's
-                line = Pen(layer, COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+                line = Pen.nth(layer, i)
                 line.draw(axes, [*left], values, 0.15)
             axes.set(xscale="log", yscale="log", xlabel="weights of the network")
             axes.set_title(pen(outcome, method).name, fontsize=10)

@@ -15,7 +15,7 @@ from npticket.papers.lottery_ticket.recipes import BOTH, RECIPES
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.papers.rethinking.claims import CLAIMS
 from npticket.papers.rethinking.series import SERIES, TUNED, UNITS_B, UNITS_E, UNITS_TICKET, UNITS_TUNED, B, E
-from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture, panels, upright, weights_remaining
+from npticket.report.canvas import Pen, Picture, panels, upright, weights_remaining
 from npticket.report.figures import Lines
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
@@ -67,7 +67,7 @@ def initial_values(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
             if points := outcome.points(series):
                 i = len(lines)
                 legend = f"{rate}, {outcome.known[series].legend}"
-                Pen(legend, COLORS[i % 6], DASHES[i % 4], MARKERS[i % 10]).line(axes, points, quantity)
+                Pen.nth(legend, i).line(axes, points, quantity)
                 lines.append(points)
                 levels.append(quantity.drawn(points[0]).mean())
     upright(axes, quantity, min(levels))

@@ -8,7 +8,7 @@ from npticket.experiments.kept import Kept
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.progress import words
 from npticket.experiments.tables import Outcome
-from npticket.report import page, tables, verdicts
+from npticket.report import page, provenance, tables, verdicts
 from npticket.report.claims import FAILS, HOLDS, UNKNOWN, Verdict, judge
 from npticket.report.figures import Drawn, Plot, drawn
 from npticket.report.html.drawings import figures
@@ -43,7 +43,9 @@ def document(outcomes: Mapping[Path, Outcome], library: Library) -> str:
         experiment, tickets = f"e{i}", f"e{i}-tickets"
         parts.append(_experiment(folder, outcome, library.parts, plots, most, experiment))
         links += [_link(outcome.recipe.name, experiment), _link("its tickets", tickets)]
-    header = tag("header", tag("h1", title), tag("p", f"Made on {page.machines(outcomes.values())}.", class_="note"))
+    header = tag(
+        "header", tag("h1", title), tag("p", f"Made on {provenance.machines(outcomes.values())}.", class_="note")
+    )
     claims = section("The papers' claims", _claims(judged), name="claims")
     side_by_side = section("Side by side", sweeps) if sweeps else ""
     return _whole(title, [header, tag("nav", links), claims, side_by_side, *parts])

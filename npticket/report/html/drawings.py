@@ -9,7 +9,7 @@ import numpy as np
 
 from npticket.experiments.tables import Outcome, Point
 from npticket.report import canvas
-from npticket.report.canvas import COLORS, DASHES, MARKERS, Pen, Picture
+from npticket.report.canvas import Pen, Picture
 from npticket.report.figures import NOTE, Drawn
 from npticket.report.html.markup import Markup, tag
 
@@ -61,7 +61,7 @@ def by_layer(outcome: Outcome, points: Sequence[Point], rounds: Sequence[Layers]
         for i, name in enumerate(rounds[0].left):
             there = [(density[number], scale * of[name]) for number, of in found if of[name].size and of[name].any()]
             if there:
-                pen = Pen(name, COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+                pen = Pen.nth(name, i)
                 pen.draw(axes, [x for x, _ in there], [values for _, values in there], 0.15)
         axes.set_ylabel(text)
         canvas.weights_remaining(axes, [points])

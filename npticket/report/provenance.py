@@ -1,0 +1,38 @@
+"""How results were made, in words: by which commands, how many runs, on which machines."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from npticket.experiments.progress import words
+from npticket.experiments.tables import Outcome
+from npticket.report import verdicts
+
+
+def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
+    """Say how the results were made: by which commands, how many runs of how many steps, on which machines."""
+    alike: dict[str, dict[str, Outcome]] = {}
+    for folder, outcome in outcomes.items():
+        about = verdicts.escaped(f"{outcome.title}; {outcome.note}; seed {outcome.recipe.seed}")
+        alike.setdefault(about, {})[folder] = outcome
+    lines = ["\n".join(f"    {command}" for command in commands)]
+    for about, those in alike.items():
+        rows = [row for outcome in those.values() for row in outcome.results]
+        alone = {name: name for name in ("results.csv", "recipe.json", "manifest.json")}
+        files = alone if "" in those else {folder: f"{folder}/results.csv" for folder in those}
+        links = ", ".join(f"[{name}]({file})" for name, file in files.items())
+        lines.append(f"{about}. {len(rows):,} training runs ({words(sum(row['seconds'] for row in rows))}): {links}.")
+    return "\n\n".join([*lines, f"Made on {verdicts.escaped(machines(outcomes.values()))}."])
+
+
+def machines(outcomes: Iterable[Outcome]) -> str:
+    """Say in words on which machines the results were made."""
+    runs = Counter[str]()
+    for machine in (machine for outcome in outcomes for machine in outcome.manifest["machines"]):
+        runs[_machine(machine)] += machine.get("runs", 0)
+    return "; ".join(f"{machine} ({count:,} runs)" if len(runs) > 1 else machine for machine, count in runs.items())
+
+
+def _machine(machine: Mapping[str, object]) -> str:
+    cpu, jobs, python, numpy, blas = (machine.get(name, "?") for name in ("cpu", "jobs", "python", "numpy", "blas"))
+    on_gpu = f"{machine['gpu']} by --backend cupy, CuPy {machine.get('cupy', '?')}; host: " if "gpu" in machine else ""
+    return f"{on_gpu}{cpu}, {jobs} process{'es' * (jobs != 1)}, Python {python}, NumPy {numpy}, {blas}"
