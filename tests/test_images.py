@@ -16,7 +16,7 @@ from test_experiment import SMALL
 
 from npticket import nets
 from npticket.datasets import DataError, Dataset, Lazy, ResizedCrop, Shared, Split, images, rows_of
-from npticket.datasets.decoding import PIXELS, Photographs
+from npticket.datasets.decoding import PIXELS, Photographs, _cut
 from npticket.datasets.lazy import AHEAD
 from npticket.experiments import machine
 from npticket.experiments.checks import check, check_data, sized
@@ -97,6 +97,15 @@ def test_a_png_of_the_size_is_as_it_is_and_the_middle_is_cut_out_of_others(tmp_p
     Image.fromarray(wide.swapaxes(0, 1)).save(tmp_path / "high.png")
     assert (one(tmp_path / "high.png", (6, 6)) == array[:6, :6].swapaxes(0, 1)).all()
     assert one(tmp_path / "wide.png", (3, 3)).shape == (3, 3, 3)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (100, 299), (33, 97)])
+def test_images_of_all_sizes_have_a_middle(tmp_path, size):
+    """Of some, 900 x 1200 among them, the proportions are a rounding away from what there is."""
+    for width, height in [(900, 1200), (1200, 900), (450, 600), *RNG.integers(1, 1500, (150, 2)).tolist()]:
+        assert _cut(Image, Image.new("RGB", (width, height)), *size).size == size[::-1], (width, height)
+    Image.new("RGB", (450, 600), "white").save(tmp_path / "high.jpg")
+    assert (one(tmp_path / "high.jpg", size) == 255).all()
 
 
 def saved(path, array, mode=None, **options):
