@@ -203,6 +203,12 @@ def test_scenes_for_training_are_made_of_training_digits_alone(monkeypatch):
     assert (data.caveat, data.classes, data.train.targets.shape) == ("not real", None, (6, 4, 5))
 
 
+@pytest.mark.parametrize("counts", [(28, 28), (-1, 3, 3), (3, 0, 3), (3, 3.0, 3), (True, 3, 3), "abc", (10**12, 3, 3)])
+def test_counts_of_scenes_are_three_integers(counts):
+    with pytest.raises(DataError, match=r"counts are three integers from 1 to 1,000,000, .* got "):
+        datasets.digit_scenes(counts=counts)
+
+
 def test_resizing_keeps_what_is_even_and_where_it_is():
     assert (resized(np.full((28, 28), 77, np.uint8), 40) == 77).all()
     image = np.arange(28, dtype=np.uint8)[None].repeat(28, axis=0) * 8
