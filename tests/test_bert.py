@@ -195,6 +195,38 @@ def test_what_does_not_fit_is_refused(folder):
         trec()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_attention_heads": 3}, "size is a multiple of its heads, got 8 and 3"),
+        ({"num_hidden_layers": 1.0}, "layers must be an integer of at least 1, got 1.0"),
+        ({"num_hidden_layers": -1}, "layers must be an integer of at least 1, got -1"),
+        ({"num_hidden_layers": True}, "layers must be an integer of at least 1, got True"),
+        ({"num_hidden_layers": 10**9}, "at most 1,000 layers, got 1,000,000,000"),
+        ({"hidden_size": "8"}, "size must be an integer of at least 1, got '8'"),
+        ({"num_attention_heads": 0}, "heads must be"),
+        ({"vocab_size": None}, "pieces must be"),
+        ({"layer_norm_eps": "1e-12"}, "eps must be a number between 0 and 1, got '1e-12'"),
+        ({"layer_norm_eps": float("nan")}, "eps must be a number"),
+    ],
+)
+def test_sizes_that_no_encoder_has_are_refused(folder, change, message):
+    tiny_bert.write(folder)
+    config = folder / "minilm/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    with pytest.raises(DataError, match=f"has no config.json of BERT, or not one safetensors file: .*{message}"):
+        bert_from(folder / "minilm")
+
+
+def test_deep_json_and_endless_recipes_are_refused_for_encoders(folder):
+    sha, _ = tiny_bert.write(folder)
+    (folder / "minilm/config.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="has no config.json of BERT"):
+        bert_from(folder / "minilm")
+    with pytest.raises(ValueError, match="at most 1,000 layers"):
+        made(sha, layers=10**12)
+
+
 def test_texts_that_are_nowhere_are_not_downloaded(tmp_path, monkeypatch):
     monkeypatch.delenv("NPTICKET_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
