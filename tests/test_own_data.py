@@ -45,7 +45,8 @@ def examples(n=60, shape=(3,), seed=0):
 
 @given(
     st.integers(20, 90), st.sampled_from([np.float16, np.float32, np.float64, np.int16, np.uint8]),
-    st.sampled_from([(4,), (3, 2), (2, 3, 1)]), st.sampled_from([[3, 5, 9], ["a", "c", "b"], [2.0, 4.0, 0.0]]),
+    st.sampled_from([(4,), (3, 2), (2, 3, 1)]),
+    st.sampled_from([[3, 5, 9], ["a", "c", "b"], [2.0, 4.0, 0.0], np.array([2, 4, 0], np.float16)]),
     st.sets(st.sampled_from(["test", "validation"])),
 )  # fmt: skip
 def test_every_example_is_in_one_split_with_its_class(n, dtype, shape, labels, own_splits):
@@ -101,6 +102,10 @@ BAD = [
     ({"x": X, "y": np.eye(3)[Y]}, "of one-hot vectors take"),
     ({"x": X, "y": Y + 0.5}, "classes are integers or texts, got 0.5"),
     ({"x": X, "y": np.full(60, np.nan)}, "got nan"),
+    ({"x": X, "y": np.where(Y == 2, np.inf, Y)}, "classes are integers or texts, got inf"),
+    ({"x": X, "y": np.where(Y == 2, np.inf, Y).astype(np.float16)}, "classes are integers or texts, got inf"),
+    ({"x": X, "y": np.where(Y == 2, -1e300, Y)}, "classes are integers or texts, got -1e"),
+    ({"x": X, "y": Y + 0.0, "x_test": X, "y_test": Y + 2.0**60}, "test: classes are integers or texts, got 1.1529"),
     ({"x": X, "y": np.zeros(60, int)}, r"expected two classes at least, the training examples have \[0\]"),
     ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "test: there are no training examples of the class 3"),
     ({"x": X, "y": Y, "x_test": X[:, :2], "y_test": Y}, "different shapes"),
