@@ -221,7 +221,7 @@ def test_sizes_that_no_encoder_has_are_refused(folder, change, message):
 def test_deep_json_and_endless_recipes_are_refused_for_encoders(folder):
     sha, _ = tiny_bert.write(folder)
     (folder / "minilm/config.json").write_text("[" * 100_000)
-    with pytest.raises(DataError, match="has no config.json of BERT"):
+    with pytest.raises(DataError, match=r"has no config.json of BERT"):
         bert_from(folder / "minilm")
     with pytest.raises(ValueError, match="at most 1,000 layers"):
         made(sha, layers=10**12)

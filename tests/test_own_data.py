@@ -219,6 +219,7 @@ def test_a_table_for_testing_stands_beside_it():
         (lambda text: text.replace("\n2,", "\nnan,"), "line 4: 'a' is 'nan'"),
         (lambda text: text.replace("\n2,", "\n,"), "line 4: 'a' is ''"),
         (lambda text: text.replace("\n2,", "\n2,2,"), "line 4: it has 4 values, expected 3"),
+        (lambda text: text.replace("2.5,z", "2.5, "), "line 22: it has no class, 'kind' is empty"),
         (lambda text: text.replace("a,b", ",b"), "column 1 has no name: is it a numbering of lines"),
         (lambda text: text.replace(",", "|"), "expected features and a class"),
         (lambda text: text + '"', "line 32: unexpected end of data"),
@@ -232,6 +233,47 @@ def test_tables_that_are_none_are_refused_by_line(change, message):
         datasets.csv_table(path="mine.csv")
     with pytest.raises(DataError, match=r"no column 'c', or two|is empty|UTF-8|unexpected end"):
         datasets.csv_table(path="mine.csv", target="c")
+
+
+ROWS, WHOLE = TABLE.partition("\n")[2], "".join(f"{i},{i / 8},{i % 3}\n" for i in range(30))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("0,1,label\n" + ROWS, r"\['0', '1', 'label'\] .* no other line has the class 'label'"),
+        ("0,1,2\n" + WHOLE, "they count from 0, as pandas"),
+        ("5.1,?,x\n" + ROWS, "'\\?' is no number, other features are"),
+        ("?,?,x\n" + ROWS, "other lines have the class 'x'"),
+        (",0,1\n" + WHOLE, "'' is no number"),
+        ("1,2,w\n" + ROWS, "no other line has the class 'w'"),
+    ],
+)
+def test_a_first_line_that_may_be_names_or_an_example_is_neither_lost_nor_trained_with(text, why):
+    Path("mine.csv").write_text(text)
+    with pytest.raises(DataError, match=f'mine.csv, line 1: are .*{why}.* "target"; before an example'):
+        datasets.csv_table(path="mine.csv")
+    Path("mine.csv").write_text("a,b,kind\n" + text.replace("?", "0").removeprefix(",0,1\n"))  # as it says
+    assert sum(map(len, splits(datasets.csv_table(path="mine.csv")))) == 30 + (text[0] != ",")
+
+
+def test_a_target_says_that_the_first_line_has_names():
+    Path("mine.csv").write_text("0,1,label\n" + ROWS)
+    found = datasets.csv_table(path="mine.csv", target="label")
+    assert found.classes == 3 and sum(map(len, splits(found))) == 30
+
+
+def test_a_table_for_testing_has_names_where_the_other_has():
+    Path("mine.csv").write_text(ROWS)
+    Path("theirs.csv").write_text("1,2,y\n")  # whose class is no other line's
+    assert datasets.csv_table(path="mine.csv", test="theirs.csv").test.inputs.tolist() == [[1, 2]]
+    Path("theirs.csv").write_text(TABLE)
+    with pytest.raises(DataError, match=r"theirs.csv, line 1: 'column 1' is 'a', expected a number"):
+        datasets.csv_table(path="mine.csv", test="theirs.csv")
+
+
+def splits(data):
+    return data.train, data.validation, data.test
 
 
 # Images
