@@ -15,7 +15,7 @@ from strict import strict
 from test_experiment import SMALL
 
 from npticket import nets
-from npticket.datasets import DataError, Dataset, Lazy, ResizedCrop, Shared, Split, images, rows_of
+from npticket.datasets import DataError, Dataset, Lazy, ResizedCrop, Shared, Split, image_folder, images, rows_of
 from npticket.datasets.decoding import PIXELS, Photographs, _cut
 from npticket.datasets.lazy import AHEAD
 from npticket.experiments import machine
@@ -201,6 +201,22 @@ def test_all_broken_files_are_named_and_counted(tmp_path):
         with pytest.raises(DataError, match=r"3 of 31 files in .*photos are no images") as caught:
             images(tmp_path, path="photos", test="val/list.txt", size=[8, 8], keep=keep)
         assert all(str(path) in str(caught.value) for path in broken)
+
+
+def test_folders_of_classes_may_be_links_which_lead_into_no_circle(tmp_path):
+    for split in ("train", "val"):
+        for label in ("a", "b"):
+            write(tmp_path / "photos" / split / label / "0.png")
+            write(tmp_path / "photos" / split / label / "1.png")
+        write(elsewhere := tmp_path / "elsewhere" / split / "deep" / "0.png")
+        (tmp_path / "photos" / split / "c").symlink_to(elsewhere.parents[1])
+        (elsewhere.parent / "back").symlink_to(tmp_path / "photos" / split)
+    found = images(tmp_path, path="photos", size=[8, 8])
+    assert found.classes == 3 and found.test.targets.tolist() == [0, 0, 1, 1, 2]
+    assert len(found.train) + len(found.validation) == 5
+    (elsewhere.parents[1] / "0.png").symlink_to(elsewhere)
+    other = image_folder(tmp_path, path="photos/val", size=[8, 8])
+    assert other.classes == 3, "as it is there"
 
 
 @pytest.mark.parametrize(

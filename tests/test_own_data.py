@@ -311,6 +311,15 @@ def test_splits_that_are_there_are_taken(here):
     assert found.train.inputs.shape[1:] == (3, 5, 3) and "set aside" not in found.source
 
 
+def test_two_folders_for_validation_are_refused_and_classes_may_be_called_like_them(here):
+    for split in ("train", "validation", "val"):
+        write_images(here / "pets" / split)
+    with pytest.raises(DataError, match=r"pets has images for validation twice: in validation/ and in val/"):
+        datasets.image_folder(path="pets")
+    write_images(here / "words", classes=("test", "val", "validation"))
+    assert datasets.image_folder(path="words").classes == 3
+
+
 def test_images_that_do_not_go_together_are_refused(here):
     write_images(here / "pets")
     write_images(here / "pets", (5, 4, 3), n=1, classes=("emu",))

@@ -9,7 +9,7 @@ import numpy as np
 
 from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset
-from npticket.datasets.own import LARGEST, from_arrays, located
+from npticket.datasets.own import LARGEST, class_folders, from_arrays, located
 from npticket.reading import UnreadableError, check_size, shown
 
 if TYPE_CHECKING:
@@ -37,8 +37,13 @@ def image_folder(
     if size is not None and (len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size)):
         raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
     root = located(folder, path)
-    found = {split: _files(root / name) for name, split in SUBFOLDERS.items() if (root / name).is_dir()}
-    found = found if "train" in found else {"train": _files(root)}
+    there = [name for name in SUBFOLDERS if (root / name).is_dir()]
+    if "train" not in there:  # what is there are classes
+        found = {"train": _files(root)}
+    elif {"validation", "val"} <= set(there):
+        raise DataError(f"{root} has images for validation twice: in validation/ and in val/")
+    else:
+        found = {SUBFOLDERS[name]: _files(root / name) for name in there}
     is_grey = all(_mode(file) in GREY for files in found.values() for file, _ in files)
     with _opened(found["train"][0][0]) as first:
         height, width = size or first.size[::-1]
@@ -51,8 +56,8 @@ def image_folder(
 
 def _files(root: Path) -> Files:
     """All images in the subfolders of a folder, in the order of their names."""
+    labels = class_folders(root)
     try:
-        labels = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         found = [(file, label) for label in labels for file in sorted((root / label).iterdir())]
     except OSError as error:
         raise DataError(str(error)) from error

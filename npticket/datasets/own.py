@@ -54,6 +54,14 @@ def located(folder: str | Path | None, path: str) -> Path:
     return found
 
 
+def class_folders(root: Path) -> list[str]:
+    """Return the names of the folders in a folder, links to folders among them; DataError if it cannot be read."""
+    try:
+        return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(str(error)) from error
+
+
 def from_arrays(path: Path, given: Mapping[str, tuple[Array, Array]], seed: int, standardise: bool = False) -> Dataset:
     """Return a dataset from what `path` held: x and y for "train", and perhaps for "validation" and "test"."""
     if "train" not in given:
