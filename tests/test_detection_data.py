@@ -99,6 +99,12 @@ def test_coco_boxes_are_read_by_image(tmp_path):
         (coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [1, 2, 3, 10**400]}]), "four numbers"),
         (coco(annotations=[{"image_id": "5", "category_id": 7, "bbox": [1, 2, 3, 4]}]), "must be an integer"),
         (coco(images=[{"id": 5, "file_name": "/etc/passwd", "width": 1, "height": 1}]), "without a folder"),
+        (coco(annotations=[{"image_id": 5, "category_id": True, "bbox": [1, 2, 3, 4]}]), "integer, got True"),
+        (coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [True, 2, 3, 4]}]), "four numbers"),
+        (coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [1, 2, 3, 4], "iscrowd": "0"}]), "must be 0 or 1"),
+        (coco(images=[{"id": 5, "file_name": "a", "width": True, "height": 1}]), "pixels wide and high, got True"),
+        (coco(images=[{"id": 5, "file_name": "a", "width": 9, "height": 9}] * 2), "two images with the id 5"),
+        (coco(categories=[{"id": 7, "name": "dog"}, {"id": 7, "name": "cat"}]), "two categories with the id 7"),
         (coco(images=[{"id": 5, "file_name": "a", "width": 1 << 30, "height": 1}]), "pixels wide"),
     ],
 )
