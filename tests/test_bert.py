@@ -9,6 +9,7 @@ import tiny_bert
 from conftest import REAL_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_images import traced
 
 from npticket.datasets import DataError, trec
 from npticket.datasets.texts import TEXTS, occurring, sentences
@@ -251,6 +252,7 @@ def test_safetensors_are_read_within_bounds(tmp_path):
         good.replace(b"[2, 3]", b"[2, 4]"),
         good.replace(b"[0, 24]", b"[24, 0]"),
         good.replace(b"[0, 24]", b"[9,999]"),
+        good.replace(b"[24, 30]", b"[18, 24]"),  # the other's last two numbers
         good[:-7],
         b"\xff" * 8 + good[8:],
         good[:6],
@@ -265,6 +267,17 @@ def test_safetensors_are_read_within_bounds(tmp_path):
     path.write_bytes(good)
     with pytest.raises(UnreadableError, match="expected at most 10"):
         read_safetensors(path, 10)
+
+
+def test_what_safetensors_hold_is_in_memory_once(tmp_path):
+    path, array = tmp_path / "x.safetensors", np.arange(1 << 20, dtype=np.float32)
+    tiny_bert.write_safetensors(path, {"a": array, "none": array[:0], "b": array})
+    with traced() as most:
+        found = read_safetensors(path, 1 << 30)
+    assert most() < 2.1 * array.nbytes and (found["a"] == array).all() and (found["b"] == array).all()
+    assert found["none"].shape == (0,)
+    with pytest.raises(ValueError, match="read-only"):
+        found["a"][0] = 1
 
 
 @pytest.mark.skipif(not (MINILM / "config.json").is_file(), reason="NPTICKET_DATA names no folder with minilm/")
