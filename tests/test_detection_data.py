@@ -172,6 +172,12 @@ def test_cells_that_are_missing_or_damaged_are_named(cells):
     (root / "JPEGImages/a.jpg").write_bytes(b"GIF89a")
     with pytest.raises(DataError, match=r"a\.jpg is no JPEG"):
         datasets.bccd(cells)
+    huge = bytearray((root / "JPEGImages/b.jpg").read_bytes())
+    at = huge.find(b"\xff\xc0") + 5  # height and width
+    huge[at : at + 4] = (60_000).to_bytes(2, "big") * 2
+    (root / "JPEGImages/a.jpg").write_bytes(huge)
+    with pytest.raises(DataError, match=r"a\.jpg is no JPEG that can be read: .*3600000000 pixels"):
+        datasets.bccd(cells)
     (root / "JPEGImages/a.jpg").unlink()
     with pytest.raises(DataError, match=r"a\.jpg"):
         datasets.bccd(cells)

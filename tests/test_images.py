@@ -1,6 +1,8 @@
 """Images as ImageNet has them: what files become, what is refused, and that reading them late changes nothing."""
 
 import io
+import multiprocessing
+import os
 import pickle
 import tracemalloc
 import zlib
@@ -339,6 +341,20 @@ def test_no_more_is_read_ahead_or_held_than_is_said():
     begun = rows.ahead(keys)
     next(begun)
     begun.close()  # a training run that ends in the middle of an epoch
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_has_threads_of_its_own():
+    rows = Lazy(lambda number: np.full(3, number, np.uint8), range(10), (3,), threads=1)
+    assert rows[3].tolist() == [3, 3, 3]
+    child = multiprocessing.get_context("fork").Process(target=lambda: os._exit(int(rows[:][7, 0])))
+    child.start()
+    child.join(20)
+    if child.exitcode is None:
+        child.kill()
+        child.join()
+    assert child.exitcode == 7 and rows[4].tolist() == [4, 4, 4]
 
 
 def test_what_cannot_be_made_is_said_where_it_is_asked_for():

@@ -10,7 +10,7 @@ import numpy as np
 from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset
 from npticket.datasets.own import LARGEST, class_folders, from_arrays, located
-from npticket.reading import UnreadableError, check_size, shown
+from npticket.reading import BROKEN, check_size, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,7 +84,7 @@ def _pixels(files: Sequence[Path], is_grey: bool, shape: tuple[int, int], is_fit
                 raise DataError(f"{file} has pixels of the kind {image.mode}, expected 8 bits a channel")
             try:
                 plain = image.convert("L" if is_grey else "RGB")
-            except (OSError, ValueError, SyntaxError) as error:
+            except (*BROKEN, SyntaxError) as error:
                 raise DataError(f"{file} is damaged: {error}") from error
             x[i] = np.asarray(plain if size == shape else plain.resize(shape[::-1]))
     return x
@@ -103,7 +103,7 @@ def _opened(file: Path) -> "Image":
     try:
         check_size(file, BYTES)
         return Image.open(file, formats=FORMATS)
-    except (OSError, UnreadableError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (*BROKEN, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} is no image that can be read: {error}") from error
 
 
