@@ -1,6 +1,7 @@
 """Pre-trained encoders: from a text to word pieces to vectors, by hand, by laws and against what is documented."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -192,7 +193,7 @@ def test_what_does_not_fit_is_refused(folder):
         bert_from(folder / "minilm")
     (folder / "text/trec/TREC.test").write_text("WHAT is this\n")
     occurring.__globals__["_numbered"].cache_clear()
-    with pytest.raises(DataError, match=r"TREC.test is not TREC's"):
+    with pytest.raises(DataError, match=r"TREC.test is not TREC's: line 1: expected one of ABBR:, .* got 'WHAT"):
         trec()
 
 
@@ -238,8 +239,27 @@ def test_texts_that_are_nowhere_are_not_downloaded(tmp_path, monkeypatch):
 def test_other_texts_are_parsed():
     assert TEXTS["sst2"].parse("1 good .\n0 bad\n", 0) == [("good .", 1), ("bad", 0)]
     assert TEXTS["subj"].parse("a\x85b\nc\n", 1) == [("a\x85b", 1), ("c", 1)]
-    with pytest.raises(ValueError):
-        TEXTS["sst2"].parse("2 odd\n", 0)
+    assert TEXTS["trec"].parse("HUM:ind Who ?\nNUM:date When ?\n", 0) == [("Who ?", 3), ("When ?", 5)]
+
+
+@pytest.mark.parametrize("text", ["HUM:ind Who ?\nNUM:date When ?\n", "1 good .\n0 bad\n", "a\x85b\nc\n"])
+def test_texts_and_vocabularies_may_have_the_line_ends_of_windows_and_blank_lines(tmp_path, text):
+    parse = next(TEXTS[name].parse for name, first in (("trec", "H"), ("sst2", "1"), ("subj", "a")) if first == text[0])
+    assert len(parse(text, 0)) == 2
+    for other in (text.replace("\n", "\r\n"), text + "\n \n", text.replace("\n", "\r\n\r\n"), text.rstrip("\n")):
+        assert parse(other, 0) == parse(text, 0)
+    (path := tmp_path / "vocab.txt").write_bytes(("\r\n".join(PIECES) + "\r\n\r\n").encode())
+    assert WordPiece.read(path).number == WordPiece(PIECES).number
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("sst2", "2 odd"), ("sst2", "1"), ("sst2", "10 odd"), ("trec", "ODD:x who"), ("trec", "HUM:ind"), ("trec", "?")],
+)
+def test_lines_of_another_form_are_named(name, line):
+    good = {"sst2": "1 good\n", "trec": "HUM:ind Who ?\n"}[name]
+    with pytest.raises(ValueError, match=f"line 3: expected one of .*, and a sentence, got '{re.escape(line)}'"):
+        TEXTS[name].parse(f"{good}\n{line}\n{good}", 0)
 
 
 def test_safetensors_are_read_within_bounds(tmp_path):

@@ -228,7 +228,7 @@ def test_folders_of_classes_may_be_links_which_lead_into_no_circle(tmp_path):
         (lambda root: None, {"test": "test"}, "there are no images for testing"),
         (lambda root: None, {"test": "../val"}, "must lie in the folder"),
         (lambda root: None, {"test": "val"}, "no training images of the class 'images'; where a list"),
-        (lambda root: (root / "val" / "list.txt").write_text("a.jpg\n"), {}, "line 1: expected a file and its class"),
+        (lambda root: (root / "val" / "list.txt").write_text("\na.jpg\n"), {}, "line 2: expected a file and its"),
         (lambda root: (root / "val" / "list.txt").write_text("../a.jpg cat\n"), {}, "line 1: expected a file"),
         (
             lambda root: (root / "val" / "list.txt").write_text("a.jpg cat\na.jpg dog\n"),

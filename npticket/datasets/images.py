@@ -91,7 +91,7 @@ def _tested(root: Path, test: str) -> Found:
     if (root / test).is_dir():
         return _in_folders(root, test)
     try:
-        lines = [line.split() for line in read_text(root / test, LIST).splitlines() if line.strip()]
+        lines = [line.split() for line in read_text(root / test, LIST).splitlines()]
     except (OSError, UnreadableError) as error:
         raise DataError(f"there are no images for testing: {error}. Name their folder or their list, \"test\": ...") \
             from error  # fmt: skip
@@ -99,6 +99,8 @@ def _tested(root: Path, test: str) -> Found:
     beside = beside / "images" if (root / beside / "images").is_dir() else beside
     found = Found()
     for number, words in enumerate(lines, start=1):
+        if not words:
+            continue
         if len(words) < 2 or ".." in Path(words[0]).parts or Path(words[0]).is_absolute():
             raise DataError(
                 f"{root / test}, line {number}: expected a file and its class, got {shown(' '.join(words))}"
