@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -99,12 +100,15 @@ def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
             raise ValueError(f"its header would take {start - 8:,} bytes")
         header = json.loads(data[8:start])
         header.pop("__metadata__", None)
-        found = {}
+        found, values = {}, memoryview(data)[start:]
         for name, entry in header.items():
             dtype, (first, end) = np.dtype(FLOATS[entry["dtype"]]), entry["data_offsets"]
-            if not 0 <= first <= end <= len(data) - start or end - first != math.prod(entry["shape"]) * dtype.itemsize:
+            if not 0 <= first <= end <= len(values) or end - first != math.prod(entry["shape"]) * dtype.itemsize:
                 raise ValueError(f"{shown(name)} does not take the place that it is said to")
-            found[name] = np.frombuffer(data[start + first : start + end], dtype).reshape(entry["shape"])
+            found[name] = np.frombuffer(values[first:end], dtype).reshape(entry["shape"])
+        places = sorted(entry["data_offsets"] for entry in header.values())
+        if any(end > first for (_, end), (first, _) in pairwise(places)):
+            raise ValueError("two of its arrays take the same place")
     except (*BROKEN, AttributeError, RecursionError) as error:
         raise UnreadableError(f"{path} is not a safetensors file of floats: {error or type(error).__name__}") from error
     return found

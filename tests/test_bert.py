@@ -1,6 +1,7 @@
 """Pre-trained encoders: from a text to word pieces to vectors, by hand, by laws and against what is documented."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import tiny_bert
 from conftest import REAL_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_images import traced
 
 from npticket.datasets import DataError, trec
 from npticket.datasets.texts import TEXTS, occurring, sentences
@@ -191,8 +193,40 @@ def test_what_does_not_fit_is_refused(folder):
         bert_from(folder / "minilm")
     (folder / "text/trec/TREC.test").write_text("WHAT is this\n")
     occurring.__globals__["_numbered"].cache_clear()
-    with pytest.raises(DataError, match=r"TREC.test is not TREC's"):
+    with pytest.raises(DataError, match=r"TREC.test is not TREC's: line 1: expected one of ABBR:, .* got 'WHAT"):
         trec()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_attention_heads": 3}, "size is a multiple of its heads, got 8 and 3"),
+        ({"num_hidden_layers": 1.0}, "layers must be an integer of at least 1, got 1.0"),
+        ({"num_hidden_layers": -1}, "layers must be an integer of at least 1, got -1"),
+        ({"num_hidden_layers": True}, "layers must be an integer of at least 1, got True"),
+        ({"num_hidden_layers": 10**9}, "at most 1,000 layers, got 1,000,000,000"),
+        ({"hidden_size": "8"}, "size must be an integer of at least 1, got '8'"),
+        ({"num_attention_heads": 0}, "heads must be"),
+        ({"vocab_size": None}, "pieces must be"),
+        ({"layer_norm_eps": "1e-12"}, "eps must be a number between 0 and 1, got '1e-12'"),
+        ({"layer_norm_eps": float("nan")}, "eps must be a number"),
+    ],
+)
+def test_sizes_that_no_encoder_has_are_refused(folder, change, message):
+    tiny_bert.write(folder)
+    config = folder / "minilm/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    with pytest.raises(DataError, match=f"has no config.json of BERT, or not one safetensors file: .*{message}"):
+        bert_from(folder / "minilm")
+
+
+def test_deep_json_and_endless_recipes_are_refused_for_encoders(folder):
+    sha, _ = tiny_bert.write(folder)
+    (folder / "minilm/config.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"has no config.json of BERT"):
+        bert_from(folder / "minilm")
+    with pytest.raises(ValueError, match="at most 1,000 layers"):
+        made(sha, layers=10**12)
 
 
 def test_texts_that_are_nowhere_are_not_downloaded(tmp_path, monkeypatch):
@@ -205,8 +239,27 @@ def test_texts_that_are_nowhere_are_not_downloaded(tmp_path, monkeypatch):
 def test_other_texts_are_parsed():
     assert TEXTS["sst2"].parse("1 good .\n0 bad\n", 0) == [("good .", 1), ("bad", 0)]
     assert TEXTS["subj"].parse("a\x85b\nc\n", 1) == [("a\x85b", 1), ("c", 1)]
-    with pytest.raises(ValueError):
-        TEXTS["sst2"].parse("2 odd\n", 0)
+    assert TEXTS["trec"].parse("HUM:ind Who ?\nNUM:date When ?\n", 0) == [("Who ?", 3), ("When ?", 5)]
+
+
+@pytest.mark.parametrize("text", ["HUM:ind Who ?\nNUM:date When ?\n", "1 good .\n0 bad\n", "a\x85b\nc\n"])
+def test_texts_and_vocabularies_may_have_the_line_ends_of_windows_and_blank_lines(tmp_path, text):
+    parse = next(TEXTS[name].parse for name, first in (("trec", "H"), ("sst2", "1"), ("subj", "a")) if first == text[0])
+    assert len(parse(text, 0)) == 2
+    for other in (text.replace("\n", "\r\n"), text + "\n \n", text.replace("\n", "\r\n\r\n"), text.rstrip("\n")):
+        assert parse(other, 0) == parse(text, 0)
+    (path := tmp_path / "vocab.txt").write_bytes(("\r\n".join(PIECES) + "\r\n\r\n").encode())
+    assert WordPiece.read(path).number == WordPiece(PIECES).number
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("sst2", "2 odd"), ("sst2", "1"), ("sst2", "10 odd"), ("trec", "ODD:x who"), ("trec", "HUM:ind"), ("trec", "?")],
+)
+def test_lines_of_another_form_are_named(name, line):
+    good = {"sst2": "1 good\n", "trec": "HUM:ind Who ?\n"}[name]
+    with pytest.raises(ValueError, match=f"line 3: expected one of .*, and a sentence, got '{re.escape(line)}'"):
+        TEXTS[name].parse(f"{good}\n{line}\n{good}", 0)
 
 
 def test_safetensors_are_read_within_bounds(tmp_path):
@@ -219,6 +272,7 @@ def test_safetensors_are_read_within_bounds(tmp_path):
         good.replace(b"[2, 3]", b"[2, 4]"),
         good.replace(b"[0, 24]", b"[24, 0]"),
         good.replace(b"[0, 24]", b"[9,999]"),
+        good.replace(b"[24, 30]", b"[18, 24]"),  # the other's last two numbers
         good[:-7],
         b"\xff" * 8 + good[8:],
         good[:6],
@@ -233,6 +287,17 @@ def test_safetensors_are_read_within_bounds(tmp_path):
     path.write_bytes(good)
     with pytest.raises(UnreadableError, match="expected at most 10"):
         read_safetensors(path, 10)
+
+
+def test_what_safetensors_hold_is_in_memory_once(tmp_path):
+    path, array = tmp_path / "x.safetensors", np.arange(1 << 20, dtype=np.float32)
+    tiny_bert.write_safetensors(path, {"a": array, "none": array[:0], "b": array})
+    with traced() as most:
+        found = read_safetensors(path, 1 << 30)
+    assert most() < 2.1 * array.nbytes and (found["a"] == array).all() and (found["b"] == array).all()
+    assert found["none"].shape == (0,)
+    with pytest.raises(ValueError, match="read-only"):
+        found["a"][0] = 1
 
 
 @pytest.mark.skipif(not (MINILM / "config.json").is_file(), reason="NPTICKET_DATA names no folder with minilm/")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from npticket import nets
-from npticket.datasets import Dataset, Split
+from npticket.datasets import DataError, Dataset, Split
 from npticket.detection import Found, average_precision, detect, detection_loss, detections, overlaps, suppress
 from npticket.detection.loss import PRIOR, assigned, box_loss, focal_loss
 from npticket.detection.precision import COCO_SIZES, RECALLS
@@ -109,6 +109,8 @@ def test_what_the_loss_wants_is_what_is_found():
 def test_overlaps_and_suppression_by_hand():
     boxes = np.array([[0, 0, 4, 4], [2, 0, 4, 4], [0, 0, 4, 2], [9, 9, 1, 1], [5, 5, 0, 0]], float)
     assert overlaps(boxes[:1], boxes)[0].tolist() == [1, 8 / 24, 0.5, 0, 0]
+    for kind in (int, np.uint8, np.float32):
+        assert overlaps(boxes[:1].astype(kind), boxes.astype(kind))[0].tolist() == pytest.approx([1, 1 / 3, 0.5, 0, 0])
     scores = np.array([0.5, 0.9, 0.8, 0.5, 0.1])
     assert suppress(boxes, scores, 0.4).tolist() == [1, 2, 3, 4], "the third hides the first"
     assert suppress(boxes[:2], scores[:2], 0.3).tolist() == [1], "1/3 is more"
@@ -228,3 +230,14 @@ def test_it_learns_to_find():
     done = fit(net, task, theta0, dense_masks(theta0), data, setting)
     assert done["final_test_ap50"][0] > 0.7 and done["final_test_ap"][0] > 0.3
     assert done["val_loss"][0, -1] < done["val_loss"][0, 0]
+
+
+def test_data_without_boxes_or_of_no_images_are_refused_in_words():
+    task, net = detect("find squares", 2), nets.detector(24, 24, 1, 2)
+    classes = Split(np.zeros((4, 3), np.float32), np.arange(4) % 2)
+    table = Dataset("a table", classes, classes, classes, 2, "a test")
+    with pytest.raises(DataError, match=r"to find squares takes targets \(N, M, 5\), .* a table has targets \(4,\)"):
+        misfit(net, task, table)
+    boxes = Split(np.zeros((4, 3), np.float32), np.zeros((4, 1, 5), np.float32))
+    flat = Dataset("flat", boxes, boxes, boxes, None, "a test")
+    assert misfit(net, task, flat) == "flat has inputs of shape (3,), detector takes (24, 24, 1)"

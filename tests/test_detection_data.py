@@ -99,6 +99,12 @@ def test_coco_boxes_are_read_by_image(tmp_path):
         (coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [1, 2, 3, 10**400]}]), "four numbers"),
         (coco(annotations=[{"image_id": "5", "category_id": 7, "bbox": [1, 2, 3, 4]}]), "must be an integer"),
         (coco(images=[{"id": 5, "file_name": "/etc/passwd", "width": 1, "height": 1}]), "without a folder"),
+        (coco(annotations=[{"image_id": 5, "category_id": True, "bbox": [1, 2, 3, 4]}]), "integer, got True"),
+        (coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [True, 2, 3, 4]}]), "four numbers"),
+        (coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [1, 2, 3, 4], "iscrowd": "0"}]), "must be 0 or 1"),
+        (coco(images=[{"id": 5, "file_name": "a", "width": True, "height": 1}]), "pixels wide and high, got True"),
+        (coco(images=[{"id": 5, "file_name": "a", "width": 9, "height": 9}] * 2), "two images with the id 5"),
+        (coco(categories=[{"id": 7, "name": "dog"}, {"id": 7, "name": "cat"}]), "two categories with the id 7"),
         (coco(images=[{"id": 5, "file_name": "a", "width": 1 << 30, "height": 1}]), "pixels wide"),
     ],
 )
@@ -166,6 +172,12 @@ def test_cells_that_are_missing_or_damaged_are_named(cells):
     (root / "JPEGImages/a.jpg").write_bytes(b"GIF89a")
     with pytest.raises(DataError, match=r"a\.jpg is no JPEG"):
         datasets.bccd(cells)
+    huge = bytearray((root / "JPEGImages/b.jpg").read_bytes())
+    at = huge.find(b"\xff\xc0") + 5  # height and width
+    huge[at : at + 4] = (60_000).to_bytes(2, "big") * 2
+    (root / "JPEGImages/a.jpg").write_bytes(huge)
+    with pytest.raises(DataError, match=r"a\.jpg is no JPEG that can be read: .*3600000000 pixels"):
+        datasets.bccd(cells)
     (root / "JPEGImages/a.jpg").unlink()
     with pytest.raises(DataError, match=r"a\.jpg"):
         datasets.bccd(cells)
@@ -201,6 +213,12 @@ def test_scenes_for_training_are_made_of_training_digits_alone(monkeypatch):
     assert [split.inputs.max() for split in (data.train, data.validation, data.test)] == [60, 120, 240]
     assert [len(split) for split in (data.train, data.validation, data.test)] == [6, 4, 5]
     assert (data.caveat, data.classes, data.train.targets.shape) == ("not real", None, (6, 4, 5))
+
+
+@pytest.mark.parametrize("counts", [(28, 28), (-1, 3, 3), (3, 0, 3), (3, 3.0, 3), (True, 3, 3), "abc", (10**12, 3, 3)])
+def test_counts_of_scenes_are_three_integers(counts):
+    with pytest.raises(DataError, match=r"counts are three integers from 1 to 1,000,000, .* got "):
+        datasets.digit_scenes(counts=counts)
 
 
 def test_resizing_keeps_what_is_even_and_where_it_is():

@@ -1,6 +1,8 @@
 """Images as ImageNet has them: what files become, what is refused, and that reading them late changes nothing."""
 
 import io
+import multiprocessing
+import os
 import pickle
 import tracemalloc
 import zlib
@@ -15,8 +17,8 @@ from strict import strict
 from test_experiment import SMALL
 
 from npticket import nets
-from npticket.datasets import DataError, Dataset, Lazy, ResizedCrop, Shared, Split, images, rows_of
-from npticket.datasets.decoding import PIXELS, Photographs
+from npticket.datasets import DataError, Dataset, Lazy, ResizedCrop, Shared, Split, image_folder, images, rows_of
+from npticket.datasets.decoding import PIXELS, Photographs, _cut
 from npticket.datasets.lazy import AHEAD
 from npticket.experiments import machine
 from npticket.experiments.checks import check, check_data, sized
@@ -97,6 +99,15 @@ def test_a_png_of_the_size_is_as_it_is_and_the_middle_is_cut_out_of_others(tmp_p
     Image.fromarray(wide.swapaxes(0, 1)).save(tmp_path / "high.png")
     assert (one(tmp_path / "high.png", (6, 6)) == array[:6, :6].swapaxes(0, 1)).all()
     assert one(tmp_path / "wide.png", (3, 3)).shape == (3, 3, 3)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (100, 299), (33, 97)])
+def test_images_of_all_sizes_have_a_middle(tmp_path, size):
+    """Of some, 900 x 1200 among them, the proportions are a rounding away from what there is."""
+    for width, height in [(900, 1200), (1200, 900), (450, 600), *RNG.integers(1, 1500, (150, 2)).tolist()]:
+        assert _cut(Image, Image.new("RGB", (width, height)), *size).size == size[::-1], (width, height)
+    Image.new("RGB", (450, 600), "white").save(tmp_path / "high.jpg")
+    assert (one(tmp_path / "high.jpg", size) == 255).all()
 
 
 def saved(path, array, mode=None, **options):
@@ -194,6 +205,22 @@ def test_all_broken_files_are_named_and_counted(tmp_path):
         assert all(str(path) in str(caught.value) for path in broken)
 
 
+def test_folders_of_classes_may_be_links_which_lead_into_no_circle(tmp_path):
+    for split in ("train", "val"):
+        for label in ("a", "b"):
+            write(tmp_path / "photos" / split / label / "0.png")
+            write(tmp_path / "photos" / split / label / "1.png")
+        write(elsewhere := tmp_path / "elsewhere" / split / "deep" / "0.png")
+        (tmp_path / "photos" / split / "c").symlink_to(elsewhere.parents[1])
+        (elsewhere.parent / "back").symlink_to(tmp_path / "photos" / split)
+    found = images(tmp_path, path="photos", size=[8, 8])
+    assert found.classes == 3 and found.test.targets.tolist() == [0, 0, 1, 1, 2]
+    assert len(found.train) + len(found.validation) == 5
+    (elsewhere.parents[1] / "0.png").symlink_to(elsewhere)
+    other = image_folder(tmp_path, path="photos/val", size=[8, 8])
+    assert other.classes == 3, "as it is there"
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
@@ -201,7 +228,7 @@ def test_all_broken_files_are_named_and_counted(tmp_path):
         (lambda root: None, {"test": "test"}, "there are no images for testing"),
         (lambda root: None, {"test": "../val"}, "must lie in the folder"),
         (lambda root: None, {"test": "val"}, "no training images of the class 'images'; where a list"),
-        (lambda root: (root / "val" / "list.txt").write_text("a.jpg\n"), {}, "line 1: expected a file and its class"),
+        (lambda root: (root / "val" / "list.txt").write_text("\na.jpg\n"), {}, "line 2: expected a file and its"),
         (lambda root: (root / "val" / "list.txt").write_text("../a.jpg cat\n"), {}, "line 1: expected a file"),
         (
             lambda root: (root / "val" / "list.txt").write_text("a.jpg cat\na.jpg dog\n"),
@@ -314,6 +341,20 @@ def test_no_more_is_read_ahead_or_held_than_is_said():
     begun = rows.ahead(keys)
     next(begun)
     begun.close()  # a training run that ends in the middle of an epoch
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_has_threads_of_its_own():
+    rows = Lazy(lambda number: np.full(3, number, np.uint8), range(10), (3,), threads=1)
+    assert rows[3].tolist() == [3, 3, 3]
+    child = multiprocessing.get_context("fork").Process(target=lambda: os._exit(int(rows[:][7, 0])))
+    child.start()
+    child.join(20)
+    if child.exitcode is None:
+        child.kill()
+        child.join()
+    assert child.exitcode == 7 and rows[4].tolist() == [4, 4, 4]
 
 
 def test_what_cannot_be_made_is_said_where_it_is_asked_for():

@@ -45,7 +45,8 @@ def examples(n=60, shape=(3,), seed=0):
 
 @given(
     st.integers(20, 90), st.sampled_from([np.float16, np.float32, np.float64, np.int16, np.uint8]),
-    st.sampled_from([(4,), (3, 2), (2, 3, 1)]), st.sampled_from([[3, 5, 9], ["a", "c", "b"], [2.0, 4.0, 0.0]]),
+    st.sampled_from([(4,), (3, 2), (2, 3, 1)]),
+    st.sampled_from([[3, 5, 9], ["a", "c", "b"], [2.0, 4.0, 0.0], np.array([2, 4, 0], np.float16)]),
     st.sets(st.sampled_from(["test", "validation"])),
 )  # fmt: skip
 def test_every_example_is_in_one_split_with_its_class(n, dtype, shape, labels, own_splits):
@@ -101,6 +102,10 @@ BAD = [
     ({"x": X, "y": np.eye(3)[Y]}, "of one-hot vectors take"),
     ({"x": X, "y": Y + 0.5}, "classes are integers or texts, got 0.5"),
     ({"x": X, "y": np.full(60, np.nan)}, "got nan"),
+    ({"x": X, "y": np.where(Y == 2, np.inf, Y)}, "classes are integers or texts, got inf"),
+    ({"x": X, "y": np.where(Y == 2, np.inf, Y).astype(np.float16)}, "classes are integers or texts, got inf"),
+    ({"x": X, "y": np.where(Y == 2, -1e300, Y)}, "classes are integers or texts, got -1e"),
+    ({"x": X, "y": Y + 0.0, "x_test": X, "y_test": Y + 2.0**60}, "test: classes are integers or texts, got 1.1529"),
     ({"x": X, "y": np.zeros(60, int)}, r"expected two classes at least, the training examples have \[0\]"),
     ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "test: there are no training examples of the class 3"),
     ({"x": X, "y": Y, "x_test": X[:, :2], "y_test": Y}, "different shapes"),
@@ -214,6 +219,7 @@ def test_a_table_for_testing_stands_beside_it():
         (lambda text: text.replace("\n2,", "\nnan,"), "line 4: 'a' is 'nan'"),
         (lambda text: text.replace("\n2,", "\n,"), "line 4: 'a' is ''"),
         (lambda text: text.replace("\n2,", "\n2,2,"), "line 4: it has 4 values, expected 3"),
+        (lambda text: text.replace("2.5,z", "2.5, "), "line 22: it has no class, 'kind' is empty"),
         (lambda text: text.replace("a,b", ",b"), "column 1 has no name: is it a numbering of lines"),
         (lambda text: text.replace(",", "|"), "expected features and a class"),
         (lambda text: text + '"', "line 32: unexpected end of data"),
@@ -227,6 +233,47 @@ def test_tables_that_are_none_are_refused_by_line(change, message):
         datasets.csv_table(path="mine.csv")
     with pytest.raises(DataError, match=r"no column 'c', or two|is empty|UTF-8|unexpected end"):
         datasets.csv_table(path="mine.csv", target="c")
+
+
+ROWS, WHOLE = TABLE.partition("\n")[2], "".join(f"{i},{i / 8},{i % 3}\n" for i in range(30))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("0,1,label\n" + ROWS, r"\['0', '1', 'label'\] .* no other line has the class 'label'"),
+        ("0,1,2\n" + WHOLE, "they count from 0, as pandas"),
+        ("5.1,?,x\n" + ROWS, "'\\?' is no number, other features are"),
+        ("?,?,x\n" + ROWS, "other lines have the class 'x'"),
+        (",0,1\n" + WHOLE, "'' is no number"),
+        ("1,2,w\n" + ROWS, "no other line has the class 'w'"),
+    ],
+)
+def test_a_first_line_that_may_be_names_or_an_example_is_neither_lost_nor_trained_with(text, why):
+    Path("mine.csv").write_text(text)
+    with pytest.raises(DataError, match=f'mine.csv, line 1: are .*{why}.* "target"; before an example'):
+        datasets.csv_table(path="mine.csv")
+    Path("mine.csv").write_text("a,b,kind\n" + text.replace("?", "0").removeprefix(",0,1\n"))  # as it says
+    assert sum(map(len, splits(datasets.csv_table(path="mine.csv")))) == 30 + (text[0] != ",")
+
+
+def test_a_target_says_that_the_first_line_has_names():
+    Path("mine.csv").write_text("0,1,label\n" + ROWS)
+    found = datasets.csv_table(path="mine.csv", target="label")
+    assert found.classes == 3 and sum(map(len, splits(found))) == 30
+
+
+def test_a_table_for_testing_has_names_where_the_other_has():
+    Path("mine.csv").write_text(ROWS)
+    Path("theirs.csv").write_text("1,2,y\n")  # whose class is no other line's
+    assert datasets.csv_table(path="mine.csv", test="theirs.csv").test.inputs.tolist() == [[1, 2]]
+    Path("theirs.csv").write_text(TABLE)
+    with pytest.raises(DataError, match=r"theirs.csv, line 1: 'column 1' is 'a', expected a number"):
+        datasets.csv_table(path="mine.csv", test="theirs.csv")
+
+
+def splits(data):
+    return data.train, data.validation, data.test
 
 
 # Images
@@ -262,6 +309,15 @@ def test_splits_that_are_there_are_taken(here):
     found = datasets.image_folder(here, path="pets", size=[3, 5])
     assert [len(split) for split in (found.train, found.validation, found.test)] == [12, 4, 6]
     assert found.train.inputs.shape[1:] == (3, 5, 3) and "set aside" not in found.source
+
+
+def test_two_folders_for_validation_are_refused_and_classes_may_be_called_like_them(here):
+    for split in ("train", "validation", "val"):
+        write_images(here / "pets" / split)
+    with pytest.raises(DataError, match=r"pets has images for validation twice: in validation/ and in val/"):
+        datasets.image_folder(path="pets")
+    write_images(here / "words", classes=("test", "val", "validation"))
+    assert datasets.image_folder(path="words").classes == 3
 
 
 def test_images_that_do_not_go_together_are_refused(here):

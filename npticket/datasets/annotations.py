@@ -49,7 +49,7 @@ def as_targets(images: Iterable[Annotated], classes: Sequence[str], scale: float
 
 def checked_side(size: Json) -> int:
     """Return a width or height in pixels, or raise ValueError."""
-    if not isinstance(size, int) or not 1 <= size <= LARGEST:
+    if type(size) is not int or not 1 <= size <= LARGEST:
         raise ValueError(f"an image is 1 to {LARGEST:,} pixels wide and high, got {shown(size)}")
     return size
 
@@ -64,7 +64,7 @@ def checked_name(name: str) -> str:
 def checked_box(values: Json) -> list[float]:
     """Return four numbers, or raise ValueError."""
     good = isinstance(values, list) and len(values) == 4
-    if not good or not all(isinstance(v, int | float) and abs(v) < FARTHEST for v in values):
+    if not good or not all(type(v) in (int, float) and abs(v) < FARTHEST for v in values):
         raise ValueError(f"a box is four numbers, got {shown(values)}")
     return values
 

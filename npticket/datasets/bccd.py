@@ -16,7 +16,7 @@ from npticket.datasets.annotations import CLASS, Annotated, as_targets
 from npticket.datasets.dataset import DataError, Dataset, Split
 from npticket.datasets.download import cache_folder, read_caveat
 from npticket.datasets.voc import read_voc
-from npticket.reading import UnreadableError, printable, read_bytes, read_text, shown
+from npticket.reading import BROKEN, UnreadableError, printable, read_bytes, read_text, shown
 
 CELLS = ("RBC", "WBC", "Platelets")
 SPLITS = {"train": 205, "val": 87, "test": 72}  # images
@@ -77,7 +77,7 @@ def _read(root: Path, name: str, count: int, note: Callable[[bytes], None]) -> S
 def decoded(content: bytes, path: Path) -> np.ndarray:
     """Return a JPEG of 640 x 480 at a quarter of its size, (120, 160, 3); each pixel is the mean of 4 x 4."""
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError as error:
         raise DataError("to read images install Pillow: pip install 'npticket[images]'") from error
     import io
@@ -89,7 +89,7 @@ def decoded(content: bytes, path: Path) -> np.ndarray:
             pixels = np.asarray(image.convert("RGB"), np.uint16)
     except DataError:
         raise
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (*BROKEN, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is no JPEG that can be read: {shown(error)}") from error
     blocks = pixels.reshape(SIZE[1] // SHRUNK, SHRUNK, SIZE[0] // SHRUNK, SHRUNK, 3).sum(axis=(1, 3), dtype=np.uint16)
     return ((blocks + SHRUNK**2 // 2) // SHRUNK**2).astype(np.uint8)

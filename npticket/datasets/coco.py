@@ -19,22 +19,22 @@ def read_coco(path: str | Path) -> tuple[list[Annotated], list[str]]:
     """
     try:
         content = json.loads(read_text(path, MOST), parse_constant=_no_number)
-        names = {_whole(each, "id"): _string(each, "name") for each in _list(content, "categories")}
+        names = {number: _string(each, "name") for number, each in _by_id(content, "categories").items()}
         objects, crowds = defaultdict[int, list](list), defaultdict[int, int](int)
         for each in _list(content, "annotations"):
             image, name = _whole(each, "image_id"), names[_whole(each, "category_id")]
-            if each.get("iscrowd"):
+            if _crowd(each):
                 crowds[image] += 1
             else:
                 x, y, w, h = checked_box(each.get("bbox"))
                 objects[image].append((name, (x, y, x + w, y + h)))
         found = []
-        for each in _list(content, "images"):
-            image, size = _whole(each, "id"), (checked_side(each.get("width")), checked_side(each.get("height")))
+        for image, each in _by_id(content, "images").items():
+            size = checked_side(each.get("width")), checked_side(each.get("height"))
             file = checked_name(_string(each, "file_name"))
             found.append(annotated(file, size, objects.pop(image, []), crowds.pop(image, 0)))
         if unknown := [*objects, *crowds]:
-            raise ValueError(f"there are objects in image {unknown[0]}, which is not there, or there twice")
+            raise ValueError(f"there are objects in image {unknown[0]}, which is not there")
         return found, [names[i] for i in sorted(names)]
     except (OSError, UnreadableError) as error:
         raise DataError(str(error)) from error
@@ -51,10 +51,26 @@ def _list(content: Json, name: str) -> list[Json]:
     return found
 
 
+def _by_id(content: Json, name: str) -> dict[int, Json]:
+    """What is in a list, in its order; an id that is there twice would stand for both."""
+    found = dict[int, Json]()
+    for each in _list(content, name):
+        if (number := _whole(each, "id")) in found:
+            raise ValueError(f"there are two {name} with the id {number}")
+        found[number] = each
+    return found
+
+
 def _whole(each: Json, name: str) -> int:
-    if not isinstance(value := each.get(name), int):
+    if type(value := each.get(name)) is not int:  # of which true and false are a kind
         raise ValueError(f"{name} must be an integer, got {shown(value)}")
     return value
+
+
+def _crowd(each: Json) -> bool:
+    if (value := each.get("iscrowd")) not in (None, 0, 1):
+        raise ValueError(f"iscrowd must be 0 or 1, got {shown(value)}")
+    return bool(value)
 
 
 def _string(each: Json, name: str) -> str:

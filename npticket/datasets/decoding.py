@@ -69,8 +69,10 @@ def _cut(pil: ModuleType, image: "Image", height: int, width: int) -> "Image":
     image.draft(None, (2 * round(image.width / scale), 2 * round(image.height / scale)))
     image = _coloured(pil, image)
     scale = min(image.width / width, image.height / height)
-    left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-    box = left, top, left + scale * width, top + scale * height
+    # A product may be the next number above the image's side, and a box beside the image is refused.
+    across, down = min(scale * width, image.width), min(scale * height, image.height)
+    left, top = (image.width - across) / 2, (image.height - down) / 2
+    box = left, top, left + across, top + down
     return image.resize((width, height), pil.Resampling.BILINEAR, box)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset
-from npticket.datasets.own import LARGEST, from_arrays, located
-from npticket.reading import UnreadableError, check_size, shown
+from npticket.datasets.own import LARGEST, class_folders, from_arrays, located
+from npticket.reading import BROKEN, check_size, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,8 +37,13 @@ def image_folder(
     if size is not None and (len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size)):
         raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
     root = located(folder, path)
-    found = {split: _files(root / name) for name, split in SUBFOLDERS.items() if (root / name).is_dir()}
-    found = found if "train" in found else {"train": _files(root)}
+    there = [name for name in SUBFOLDERS if (root / name).is_dir()]
+    if "train" not in there:  # what is there are classes
+        found = {"train": _files(root)}
+    elif {"validation", "val"} <= set(there):
+        raise DataError(f"{root} has images for validation twice: in validation/ and in val/")
+    else:
+        found = {SUBFOLDERS[name]: _files(root / name) for name in there}
     is_grey = all(_mode(file) in GREY for files in found.values() for file, _ in files)
     with _opened(found["train"][0][0]) as first:
         height, width = size or first.size[::-1]
@@ -51,8 +56,8 @@ def image_folder(
 
 def _files(root: Path) -> Files:
     """All images in the subfolders of a folder, in the order of their names."""
+    labels = class_folders(root)
     try:
-        labels = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         found = [(file, label) for label in labels for file in sorted((root / label).iterdir())]
     except OSError as error:
         raise DataError(str(error)) from error
@@ -79,7 +84,7 @@ def _pixels(files: Sequence[Path], is_grey: bool, shape: tuple[int, int], is_fit
                 raise DataError(f"{file} has pixels of the kind {image.mode}, expected 8 bits a channel")
             try:
                 plain = image.convert("L" if is_grey else "RGB")
-            except (OSError, ValueError, SyntaxError) as error:
+            except (*BROKEN, SyntaxError) as error:
                 raise DataError(f"{file} is damaged: {error}") from error
             x[i] = np.asarray(plain if size == shape else plain.resize(shape[::-1]))
     return x
@@ -98,7 +103,7 @@ def _opened(file: Path) -> "Image":
     try:
         check_size(file, BYTES)
         return Image.open(file, formats=FORMATS)
-    except (OSError, UnreadableError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (*BROKEN, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} is no image that can be read: {error}") from error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
 from npticket.datasets.decoding import Photographs
 from npticket.datasets.lazy import Lazy
-from npticket.datasets.own import VALIDATION, located
+from npticket.datasets.own import VALIDATION, class_folders, located
 from npticket.reading import UnreadableError, printable, read_text, shown
 
 ENDINGS = (".jpeg", ".jpg", ".png")
@@ -30,11 +30,12 @@ def images(
     """Return the images in path/train/<class>/, as bytes (N, height, width, 3), those in path/<test> for testing.
 
     `path` is taken from `folder`, else from $NPTICKET_DATA if it is there, else from the working directory.
-    Images may lie in folders within that of their class. `test` is a folder with a folder for each class, or a text
-    file with a line for each image, "file class" and perhaps more, whose files lie beside it or in images/. A tenth of
-    the training images, 10,000 at most, is set aside for validation; `seed` chooses them. Each is brought to `size`,
-    [height, width], as `Photographs` says; ImageNet's means of colours become 0 and its standard deviations 1. Files
-    that are not called .jpeg, .jpg or .png are passed over.
+    Images may lie in folders within that of their class, which may be a link; folders within it that are links are
+    passed over. `test` is a folder with a folder for each class, or a text file with a line for each image, "file
+    class" and perhaps more, whose files lie beside it or in images/. A tenth of the training images, 10,000 at most, is
+    set aside for validation; `seed` chooses them. Each is brought to `size`, [height, width], as `Photographs` says;
+    ImageNet's means of colours become 0 and its standard deviations 1. Files that are not called .jpeg, .jpg or .png
+    are passed over.
 
     Pixels of at most `keep` bytes, by default a quarter of the machine's memory, are kept in memory; more are read from
     the files whenever they are needed, which changes no bit of any result. DataError names all files that are no
@@ -67,12 +68,12 @@ def images(
 def _in_folders(root: Path, name: str) -> Found:
     """All images in the folders of a folder, by their paths in `root`, in the order of their names."""
     found, top = Found(), root / name
-    for where, folders, files in os.walk(top, onerror=_refuse if top.is_dir() else None):
-        folders[:] = sorted(each for each in folders if each[0] != ".")
-        inside = Path(where).relative_to(top).parts
-        for file in sorted(files):
-            if inside and file.lower().endswith(ENDINGS) and file[0] != ".":
-                found[Path(name, *inside, file).as_posix()] = inside[0]
+    for label in class_folders(top) if top.is_dir() else ():
+        for where, folders, files in os.walk(top / label, onerror=_refuse):
+            folders[:] = sorted(each for each in folders if each[0] != ".")
+            for file in sorted(files):
+                if file.lower().endswith(ENDINGS) and file[0] != ".":
+                    found[(Path(where) / file).relative_to(root).as_posix()] = label
     if not found:
         raise DataError(f"there are no images in {top}: expected a folder for each class, with .jpeg, .jpg or .png")
     return found
@@ -90,7 +91,7 @@ def _tested(root: Path, test: str) -> Found:
     if (root / test).is_dir():
         return _in_folders(root, test)
     try:
-        lines = [line.split() for line in read_text(root / test, LIST).splitlines() if line.strip()]
+        lines = [line.split() for line in read_text(root / test, LIST).splitlines()]
     except (OSError, UnreadableError) as error:
         raise DataError(f"there are no images for testing: {error}. Name their folder or their list, \"test\": ...") \
             from error  # fmt: skip
@@ -98,6 +99,8 @@ def _tested(root: Path, test: str) -> Found:
     beside = beside / "images" if (root / beside / "images").is_dir() else beside
     found = Found()
     for number, words in enumerate(lines, start=1):
+        if not words:
+            continue
         if len(words) < 2 or ".." in Path(words[0]).parts or Path(words[0]).is_absolute():
             raise DataError(
                 f"{root / test}, line {number}: expected a file and its class, got {shown(' '.join(words))}"

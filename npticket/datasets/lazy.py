@@ -1,10 +1,10 @@
 """Rows that are made when they are asked for, by threads and ahead of whoever needs them: data larger than memory."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from os import cpu_count
 from typing import NoReturn
 
 import numpy as np
@@ -31,7 +31,7 @@ class Lazy:
         self._make, self.numbers = make, np.asarray(numbers)
         self._see: Callable[[Array], Array] = _as_it_is
         self._row, self.shape, self.dtype = shape, (*self.numbers.shape, *shape), np.dtype(dtype)
-        self.ndim, self.threads = len(self.shape), threads or cpu_count() or 1
+        self.ndim, self.threads = len(self.shape), threads or os.cpu_count() or 1
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -114,3 +114,7 @@ def _as_it_is(rows: Array) -> Array:
 def _pool(threads: int) -> ThreadPoolExecutor:
     """The threads of this process: other processes that are sent something lazy have their own."""
     return ThreadPoolExecutor(threads, thread_name_prefix="npticket-rows")
+
+
+if hasattr(os, "register_at_fork"):  # a fork has the pool and none of its threads, and would wait for them for ever
+    os.register_at_fork(after_in_child=_pool.cache_clear)

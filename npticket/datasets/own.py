@@ -15,6 +15,7 @@ from npticket.reading import UnreadableError, printable, read_npz, shown
 
 LARGEST = 4 << 30  # bytes of an array
 TEST, VALIDATION = 0.2, 0.1  # fractions that are set aside: of all examples, and of what is then left
+EXACT = 1 << 53  # up to here a float holds every integer
 NAMES = {"train": ("", "_train"), "validation": ("_validation", "_val"), "test": ("_test",)}  # x and y of each split
 
 
@@ -51,6 +52,14 @@ def located(folder: str | Path | None, path: str) -> Path:
         where = "the folder with the data (--data)" if folder else f"the working directory, {Path.cwd()}"
         raise DataError(f"there is no {printable(str(found))}: the path of data is taken from {printable(where)}")
     return found
+
+
+def class_folders(root: Path) -> list[str]:
+    """Return the names of the folders in a folder, links to folders among them; DataError if it cannot be read."""
+    try:
+        return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(str(error)) from error
 
 
 def from_arrays(path: Path, given: Mapping[str, tuple[Array, Array]], seed: int, standardise: bool = False) -> Dataset:
@@ -97,8 +106,9 @@ def _labels(what: str, x: Array, y: Array) -> Array:
         hint = ": of one-hot vectors take y.argmax(axis=1)" if y.ndim == 2 else ""
         raise DataError(f"{what}: y has shape {y.shape} beside x of {x.shape}, expected (N,) beside (N, ...){hint}")
     if y.dtype.kind == "f":
-        if (parts := y[y != np.trunc(y)]).size:
-            raise DataError(f"{what}: classes are integers or texts, got {shown(parts[0].item())}")
+        # Of floats beyond EXACT several integers are one, and those beyond int64 would all become the same class.
+        if (odd := y[(y != np.trunc(y)) | (abs(y.astype(float)) > EXACT)]).size:
+            raise DataError(f"{what}: classes are integers or texts, got {shown(odd[0].item())}")
         y = y.astype(np.int64)
     return y
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from npticket.datasets.annotations import BOX, CLASS, COLUMNS
-from npticket.datasets.dataset import Dataset, Split
+from npticket.datasets.dataset import DataError, Dataset, Split
 from npticket.datasets.mnist import mnist
+from npticket.reading import shown
 from npticket.streams import stream
 
 SIDE, MOST = 64, 4  # pixels of a scene on a side, and digits in it
@@ -17,6 +18,7 @@ SMALLEST, LARGEST = 14, 40  # pixels of a digit's image, 28 in MNIST
 TRIES = 20
 INK = 32  # where a digit is: its pixels that are at least so bright
 COUNTS = (3_000, 300, 600)  # scenes for training, validation and testing
+MOST_SCENES = 1_000_000  # which take 4 GB
 
 
 def digit_scenes(
@@ -26,7 +28,11 @@ def digit_scenes(
 
     Digits are scaled to 14 to 40 pixels, and lie beside each other. `folder` is that of MNIST. `seed` chooses MNIST's
     validation images, and what is drawn; `counts` how many scenes there are for training, validation and testing.
+    DataError for counts that are none.
     """
+    if len(counts) != 3 or not all(type(count) is int and 0 < count <= MOST_SCENES for count in counts):
+        raise DataError(f"counts are three integers from 1 to {MOST_SCENES:,}, of scenes for training, validation "
+                        f"and testing, got {shown(counts)}")  # fmt: skip
     digits = mnist(folder, seed)
     splits = (digits.train, digits.validation, digits.test)
     rngs = [stream(seed, 0, "scenes", index=i) for i in range(3)]

@@ -23,42 +23,67 @@ def csv_table(
     """Return the data in a CSV file: numbers, and a column `target` with classes, the last one if none is named.
 
     `test` names another file with examples for testing; else, and for validation, some are set aside, and numbers enter
-    the network, as `own.arrays` says. The first line may name the columns. Commas separate values; or semicolons or
-    tabs, if the first line has no comma. DataError names the line and the column of what is not a number.
+    the network, as `own.arrays` says. Commas separate values; or semicolons or tabs, if the first line has no comma.
+
+    The first line may name the columns, and does if there is a `target`. Without one it does if none of its features
+    is a number, and is an example if all are. Guessing wrong would lose an example, or train with names; so a first
+    line that is neither is refused, as are one with names whose last is other lines' class, an example whose class no
+    other line has, and 0, 1, 2 ..., pandas' names for columns without any. A file for testing has the same columns.
+    DataError names the line and the column of what is not a number, and the line without a class.
     """
-    heads, *train = _read(located(folder, path), target)
-    given = {"train": (train[0], train[1])}
-    if test:
-        there, *tested = _read(file := located(folder, test), target)
-        if there != heads:
-            raise DataError(f"{file} has the columns {shown(there)}, {path} has {shown(heads)}")
-        given["test"] = tested[0], tested[1]
-    return from_arrays(located(folder, path), given, seed, standardise)
-
-
-def _read(path: Path, target: str) -> tuple[list[str], Array, Array]:
-    """The names of the columns, features (N, F), and classes (N,)."""
-    lines = _lines(path)
-    first = [cell.strip() for cell in lines[0][1]]
-    if target:
-        if first.count(target) != 1:
-            raise DataError(f"{path} has no column {shown(target)}, or two: its first line is {shown(first)}")
-        at, named = first.index(target), True
-    else:
-        at, named = len(first) - 1, not all(map(_is_number, first[:-1]))
+    lines = _lines(file := located(folder, path))
+    first, named = _cells(lines), bool(target) or _has_names(file, lines)
+    if target and first.count(target) != 1:
+        raise DataError(f"{file} has no column {shown(target)}, or two: its first line is {shown(first)}")
     if named and "" in first:
-        raise DataError(f"{path}: column {first.index('') + 1} has no name: is it a numbering of lines? Leave it out")
+        raise DataError(f"{file}: column {first.index('') + 1} has no name: is it a numbering of lines? Leave it out")
     heads = first if named else [f"column {i}" for i in range(1, len(first) + 1)]
+    at = heads.index(target) if target else len(heads) - 1
+    given = {"train": _examples(file, lines[named:], heads, at)}
+    if test:
+        lines = _lines(other := located(folder, test))
+        if named and (there := _cells(lines)) != heads:
+            raise DataError(f"{other} has the columns {shown(there)}, {path} has {shown(heads)}")
+        given["test"] = _examples(other, lines[named:], heads, at)
+    return from_arrays(file, given, seed, standardise)
+
+
+def _has_names(path: Path, lines: Lines) -> bool:
+    """Whether the first line names the columns; DataError where that cannot be told."""
+    first = _cells(lines)
+    numbers, last = [_is_number(cell) for cell in first[:-1]], first[-1]
+    known = any(cells[-1].strip() == last for _, cells in lines[1:])
+    if any(numbers) and not all(numbers):
+        why = f"{shown(first[numbers.index(False)])} is no number, other features are"
+    elif numbers and known != all(numbers):
+        why = f"{'other lines have' if known else 'no other line has'} the class {shown(last)}"
+    elif numbers and first == [str(i) for i in range(len(first))]:
+        why = "they count from 0, as pandas names columns"
+    else:
+        return not all(numbers)
+    raise DataError(f'{path}, line 1: are {shown(first)} names or an example? {why}. Of names, '
+                    'say which has the classes, by "target"; before an example, write a line of names')  # fmt: skip
+
+
+def _examples(path: Path, lines: Lines, heads: Sequence[str], at: int) -> tuple[Array, Array]:
+    """Features (N, F), and classes (N,), which are in column `at`."""
     rows, classes = [], []
-    for number, cells in lines[named:]:
+    for number, cells in lines:
         if len(cells) != len(heads):
             raise DataError(f"{path}, line {number}: it has {len(cells)} values, expected {len(heads)}")
-        classes.append(cells[at].strip())
+        if not (of := cells[at].strip()):
+            raise DataError(f"{path}, line {number}: it has no class, {shown(heads[at])} is empty: leave it out")
+        classes.append(of)
         rows.append(_numbers(path, number, heads, [*cells[:at], "0", *cells[at + 1 :]]))
     if not rows or len(heads) < 2:
         raise DataError(f"{path} has {len(rows)} examples in {len(heads)} columns, separated by commas, ; or tabs: "
                         "expected features and a class in each line")  # fmt: skip
-    return heads, np.delete(np.array(rows), at, axis=1), np.array(classes)
+    return np.delete(np.array(rows), at, axis=1), np.array(classes)
+
+
+def _cells(lines: Lines) -> list[str]:
+    """What the first line says."""
+    return [cell.strip() for cell in lines[0][1]]
 
 
 def _lines(path: Path) -> Lines:

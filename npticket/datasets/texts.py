@@ -4,7 +4,7 @@ Inputs are (N, L) in uint16, [CLS] first and [SEP] last, and 0 behind it. Pieces
 left out, and the others are numbered anew: an encoder that has the rows of those alone computes the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
 from npticket.datasets.download import OutOfReach, find, read_caveat
 from npticket.datasets.wordpiece import SPECIAL, WordPiece
-from npticket.reading import UnreadableError, read_bytes
+from npticket.reading import UnreadableError, read_bytes, shown
 
 VOCABULARY = "minilm", "vocab.txt"
 MOST_BYTES = 1 << 24  # of a file
@@ -44,18 +44,35 @@ class Text:
 
 def _trec(content: str, _: int) -> Sentences:
     """DESC:manner How did ..."""
-    lines = (line.partition(" ") for line in content.split("\n") if line)
-    return [(text, KINDS.index(kind.partition(":")[0])) for kind, _, text in lines]
+    return _classed(content, {f"{kind}:": target for target, kind in enumerate(KINDS)})
 
 
 def _sst2(content: str, _: int) -> Sentences:
     """1 a stirring , funny ..."""
-    return [(line[2:], ("0 ", "1 ").index(line[:2])) for line in content.split("\n") if line]
+    return _classed(content, {"0": 0, "1": 1})
 
 
 def _subj(content: str, place: int) -> Sentences:
     """A sentence a line: the first file's are objective, the second's subjective."""
-    return [(line, place) for line in content.split("\n") if line]
+    return [(line, place) for _, line in _lines(content)]
+
+
+def _classed(content: str, classes: Mapping[str, int]) -> Sentences:
+    """Lines of a class, a blank and a sentence; of a class what is up to a colon counts, and the colon."""
+    found = Sentences()
+    for number, line in _lines(content):
+        kind, _, text = line.partition(" ")
+        first, colon, _ = kind.partition(":")
+        if (target := classes.get(first + colon)) is None or not text.strip():
+            raise ValueError(f"line {number}: expected one of {', '.join(classes)}, and a sentence, got {shown(line)}")
+        found.append((text, target))
+    return found
+
+
+def _lines(content: str) -> list[tuple[int, str]]:
+    """The number and text of each line that is not blank; lines may end as Windows ends them."""
+    lines = enumerate(content.replace("\r\n", "\n").split("\n"), start=1)  # other marks are in sentences, too
+    return [(number, line) for number, line in lines if line.strip()]
 
 
 SST2_FILES = ("stsa.binary.train", "stsa.binary.dev", "stsa.binary.test")

@@ -34,9 +34,9 @@ class WordPiece:
 
     @classmethod
     def read(cls, path: str | Path) -> "WordPiece":
-        """Read a vocab.txt, a piece a line; DataError says what is wrong with it."""
+        """Read a vocab.txt, a piece a line, and perhaps blank ones at its end; DataError says what is wrong with it."""
         try:
-            return cls(read_text(path, MOST_BYTES).removesuffix("\n").split("\n"))
+            return cls(read_text(path, MOST_BYTES).replace("\r\n", "\n").rstrip("\n").split("\n"))
         except (OSError, UnreadableError, DataError) as error:
             raise DataError(f"{path} is no vocabulary: {error}") from error
 

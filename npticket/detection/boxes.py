@@ -22,6 +22,7 @@ class Found(NamedTuple):
 
 def overlaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the intersection over union of each box of `one` (n, 4) with each of `other` (m, 4): (n, m)."""
+    one, other = (boxes.astype(np.result_type(boxes, np.float32), copy=False) for boxes in (one, other))
     low = np.maximum(one[:, None, :2], other[None, :, :2])
     high = np.minimum(one[:, None, :2] + one[:, None, 2:], other[None, :, :2] + other[None, :, 2:])
     common = (high - low).clip(0).prod(axis=2)

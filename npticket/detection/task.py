@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from npticket.backend import to_host
-from npticket.datasets import Dataset
+from npticket.datasets import DataError, Dataset
+from npticket.datasets.annotations import COLUMNS
 from npticket.detection.boxes import Found, detections
 from npticket.detection.loss import detection_loss
 from npticket.detection.precision import average_precision
@@ -20,7 +21,7 @@ def detect(name: str, classes: int) -> Task:
     """Return the task to find objects of so many classes. Targets are (N, M, 5), of data whose `classes` are None.
 
     What verdicts are about is the mean average precision over classes and overlaps from 0.5 to 0.95, as COCO has it;
-    classes of which a split has no object do not count.
+    classes of which a split has no object do not count. DataError for data without boxes.
     """
 
     def evaluate(predict: Predict, examples: Examples) -> Measured:
@@ -29,8 +30,10 @@ def detect(name: str, classes: int) -> Task:
         return {"loss": loss, "ap50": np.array([p[0] for p in precision]), "ap": np.array([p[1] for p in precision])}
 
     def shape(data: Dataset) -> tuple[int | None, ...]:
-        height, width = data.train.inputs.shape[1:3]
-        return height // STRIDE, width // STRIDE, classes + 4
+        if (there := data.train.targets.shape)[2:] != (COLUMNS,):
+            raise DataError(f"to {name} takes targets (N, M, {COLUMNS}), a class and a box of each object, "
+                            f"{data.name} has targets {there}")  # fmt: skip
+        return *(side // STRIDE for side in data.train.inputs.shape[1:3]), classes + 4
 
     return Task(name, detection_loss, evaluate, (LOSS, AP_50, AP), shape)
 

@@ -99,7 +99,7 @@ def bert_from(folder: str | Path, outputs: int | None = None) -> Net:
         kind = config.get("hidden_act", "gelu"), config.get("position_embedding_type", "absolute")
         sizes = Sizes(**{ours: config[theirs] for ours, theirs in CONFIG.items()})
         file, = folder.glob("*.safetensors")  # fmt: skip
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder} has no config.json of BERT, or not one safetensors file: {error}") from error
     if kind != ("gelu", "absolute"):
         raise DataError(f"{folder}: expected GELU and absolute positions, got {kind[0]!r} and {kind[1]!r}")

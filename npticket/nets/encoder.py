@@ -21,16 +21,18 @@ from npticket.layers import (
 )
 from npticket.params import Shapes, Tree
 from npticket.protocols import Backward, Layer
+from npticket.reading import shown
 from npticket.streams import TrainingStep
 
 STD = 0.02  # of initial weights, as in the released code
+MOST_LAYERS = 1_000
 
 
 @dataclass(frozen=True)
 class Sizes:
     """How large an encoder is: of `pieces` words, `size` features, `layers`, and at most `length` tokens a sentence.
 
-    By default as paraphrase-MiniLM-L3-v2, but for the number of words.
+    By default as paraphrase-MiniLM-L3-v2, but for the number of words. ValueError for sizes that no encoder has.
     """
 
     pieces: int
@@ -40,6 +42,17 @@ class Sizes:
     inner: int = 1536
     length: int = 512
     eps: float = 1e-12
+
+    def __post_init__(self) -> None:
+        for name in ("pieces", "size", "layers", "heads", "inner", "length"):
+            if not isinstance(value := getattr(self, name), int | np.integer) or value is True or value < 1:
+                raise ValueError(f"an encoder's {name} must be an integer of at least 1, got {shown(value)}")
+        if self.layers > MOST_LAYERS:
+            raise ValueError(f"an encoder has at most {MOST_LAYERS:,} layers, got {self.layers:,}")
+        if self.size % self.heads:
+            raise ValueError(f"an encoder's size is a multiple of its heads, got {self.size:,} and {self.heads:,}")
+        if not isinstance(self.eps, float | int) or not 0 < self.eps < 1:
+            raise ValueError(f"an encoder's eps must be a number between 0 and 1, got {shown(self.eps)}")
 
 
 class Parts:
