@@ -97,8 +97,12 @@ def does_decay(optimizer: Optimizer) -> bool:
 
 
 def is_resumable(optimizer: Optimizer) -> bool:
-    """Whether an optimizer gives its state away and takes it back: the others start anew after an interruption."""
-    return _said(optimizer, "state", otherwise=False) and _said(optimizer, "restore", otherwise=False)
+    """Whether an optimizer gives its state away and takes it back: the others start anew after an interruption.
+
+    One that wraps another says in `resumable` whether that one does.
+    """
+    gives, takes = (_said(optimizer, what, otherwise=False) for what in ("state", "restore"))
+    return gives and takes and _said(optimizer, "resumable", otherwise=True)
 
 
 def _said(optimizer: Optimizer, what: str, otherwise: bool) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strict import strict
 
-from npticket import backend
+from npticket import backend, optimizers
 from npticket import nets as library
 from npticket.checkpoint import Never, opened, resume
 from npticket.datasets import Dataset, FlipAndCrop, Split
@@ -311,7 +311,7 @@ def test_an_optimizer_that_has_changed_since_says_so():
 
 
 def test_an_optimizer_that_does_not_give_its_state_begins_anew():
-    """Also one that is derived, or lets everything but its step through."""
+    """Also one that is derived, or lets everything but its step through, or one that is clipped."""
 
     class Silent:
         def __init__(self, masks):
@@ -333,10 +333,10 @@ def test_an_optimizer_that_does_not_give_its_state_begins_anew():
     arguments = case(small_dense, "adam")
     masks = arguments["masks"]
     assert [is_resumable(one(masks)) for one in (*OPTIMIZERS.values(), partial(Renamed, lr=0.1))] == [True] * 5
-    for silent in (Silent, partial(Derived, lr=0.1)):
+    for silent in (Silent, partial(Derived, lr=0.1), lambda masks: optimizers.Clipped(Silent(masks), 1.0)):
         assert not is_resumable(silent(masks))
         arguments["setting"], checkpoint = replace(arguments["setting"], optimizer=silent), InMemory()
-        with pytest.warns(RuntimeWarning, match=r"(Silent|Derived) has no state\(\) and restore\(\)"):
+        with pytest.warns(RuntimeWarning, match=r"(Silent|Derived|Clipped) has no state\(\) and restore\(\)"):
             run(arguments, checkpoint)
         assert not checkpoint.opened
     assert isinstance(opened(None, Silent, masks, masks, Place()), Never)
