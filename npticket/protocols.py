@@ -15,8 +15,9 @@ Loss = Callable[[Array, Array], tuple[Array, Array]]  # loss(y, targets) -> (los
 
 
 class Layer(Protocol):
-    """A description (sizes, no arrays) of a differentiable function of parameters and input.
+    """A description (sizes, no arrays) of a differentiable function of parameters and input x (T, B, ...).
 
+    x is (1, B, ...) where all trials are shown the same, as in measuring: then nobody needs dx.
     `layout` maps local names to shapes without the trials axis. `forward` is given the training step it is part of, or
     None when it predicts (only batch normalisation and dropout care), and returns the output and a closure
     `backward(dy, grad, need_dx=True)` that writes the gradients of the parameters into the views it is given and
