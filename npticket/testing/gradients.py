@@ -10,6 +10,7 @@ from npticket.protocols import Backward, Layer
 from npticket.streams import Place, TrainingStep
 from npticket.testing.laws import close, of, require, require_same
 
+Forward = Callable[..., tuple[np.ndarray, Backward]]  # forward(theta, x, first=0), of trials from `first` on
 DIRECTIONS = 20  # are tried, at most
 ALONE = 1e-12  # the product of a stack may be rounded otherwise than one alone
 
@@ -48,9 +49,7 @@ def check_gradient(
     dy, grads = rng.normal(size=y.shape), _unwritten(theta)
     dx = backward(dy, grads.tree)
     _check_written(grads)
-    for t in range(len(x)):
-        alone, _ = forward(theta.trial(t), x[t : t + 1], t)
-        require("trials never touch each other", close(alone[0], y[t], ALONE), of("y", t), found=y[t], alone=alone[0])
+    _check_alone(forward, theta, x, y)
     _check_directions(lambda theta, x: forward(theta, x)[0], (theta, x), (grads, dx), dy, (rng, tolerance))
     without = _unwritten(theta)
     forward(theta, x)[1](dy, without.tree, need_dx=False)
@@ -117,9 +116,13 @@ def _check_written(grads: Params) -> None:
                 require("every gradient is written", ~np.isnan(each), of(name, t), gradient=each)
 
 
-def _check_one_for_all(
-    forward: Callable[[Params, np.ndarray], tuple[np.ndarray, Backward]], theta: Params, x: np.ndarray, dy: np.ndarray
-) -> None:
+def _check_alone(forward: Forward, theta: Params, x: np.ndarray, y: np.ndarray) -> None:
+    for t in range(len(x)):
+        alone, _ = forward(theta.trial(t), x[t : t + 1], t)
+        require("trials never touch each other", close(alone[0], y[t], ALONE), of("y", t), found=y[t], alone=alone[0])
+
+
+def _check_one_for_all(forward: Forward, theta: Params, x: np.ndarray, dy: np.ndarray) -> None:
     """Show all trials one x (1, B, ...), and as many copies of it; there is no dx of one for all."""
     law = "trials may be shown one x"
     y, backward = forward(theta, x)
