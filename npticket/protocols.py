@@ -1,7 +1,7 @@
 """What layers, networks, optimizers and engines promise each other. Whatever keeps a promise can take the place."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Layer(Protocol):
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]: ...
 
 
+@runtime_checkable
 class Net(Protocol):
     """A function f(x; theta): it owns no arrays, and knows neither what it is trained for nor how it is pruned."""
 
