@@ -118,7 +118,7 @@ def test_schedules_begin_where_a_run_begins():
         {step: value for step, value in rates.items() if step > 5_000}
     )
     assert rate_of(Experiment(LENET, PARTS).optimizer(), 49_999) == 1.2e-3
-    last = Experiment(r, PARTS).optimizer(first_step=5_000, rate_at=29_999)
+    last = Experiment(r, PARTS).optimizer(first_step=5_000, lr_at=29_999)
     assert {rate_of(last, step) for step in (0, 9_999, 24_999)} == {0.03 / 100}
 
 
