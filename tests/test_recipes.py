@@ -220,7 +220,7 @@ def test_impossible_recipes_are_refused(changes, message):
         ({"schedule": Part("step_drops", drops=[[10]])}, "do not suit the schedule step_drops"),
         ({"schedule": Part("constant", warmup=-1)}, "a warm-up takes at least 1 step, got -1"),
         ({"prune": Part("luck")}, "prune must be one of .*magnitude, got 'luck'"),
-        ({"prune": Part("magnitude", scope="somewhere")}, "scope must be one of layerwise, globally"),
+        ({"prune": Part("magnitude", scope="somewhere")}, "scope must be one of .*layerwise, globally, units"),
         ({"prune": Part("magnitude", rate=0.2)}, "prune has the options scope and rates, got rate"),
         ({"prune": Part("magnitude", rates=[0.2])}, "rates must be an object of numbers"),
         ({"prune": Part("magnitude", rates={"fc1/W": 1.5})}, "got 1.5 for fc1/W"),
