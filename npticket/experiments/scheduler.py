@@ -18,7 +18,7 @@ from npticket.train import DivergedError
 Group = list[Key]  # runs that train together
 
 
-class Schedule:
+class Scheduler:
     """All runs of an experiment, and which of them are missing in its store, or lack what others take along.
 
     A run that is trained keeps also what others would take along in one more round, so that no run is trained again
