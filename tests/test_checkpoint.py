@@ -14,7 +14,7 @@ from npticket import backend, optimizers
 from npticket import nets as library
 from npticket.checkpoint import Never, opened, resume
 from npticket.datasets import Dataset, FlipAndCrop, Split
-from npticket.engine import dense, threads
+from npticket.engine import dense
 from npticket.engine.optimizers import Packed
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
 from npticket.nets import Net
@@ -162,8 +162,8 @@ def assert_same(one, other):
 @pytest.fixture(autouse=True)
 def in_pieces(monkeypatch):
     """Small networks are stepped in several pieces, too."""
-    monkeypatch.setattr(threads, "FEW", 500)
-    monkeypatch.setattr(threads, "PIECE", 300)
+    monkeypatch.setattr("npticket.engine.optimizers.FEW", 500)
+    monkeypatch.setattr("npticket.engine.optimizers.PIECE", 300)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from npticket.engine.conv.weights import Filters, WinogradFilters, filters_of, l
 from npticket.engine.conv.winograd import TILE
 from npticket.engine.conv.winograd_maps import WinogradRows, WinogradWhole
 from npticket.engine.memory import aligned_zeros
-from npticket.engine.optimizers import Whole
-from npticket.engine.threads import HalvedDense, Team, in_cache
+from npticket.engine.optimizers import Whole, in_cache
+from npticket.engine.threads import HalvedDense, Team
 from npticket.layers import Chain, Dense, Flatten
 from npticket.params import Params
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State, does_decay, is_elementwise
