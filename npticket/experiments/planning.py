@@ -34,6 +34,14 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Meas
     return runs
 
 
+def planned_if_known(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
+    """Return what `planned` does, or nothing if a series is not known here, as in what others have made."""
+    try:
+        return planned(recipe, known)
+    except RecipeError:
+        return {}
+
+
 def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Measure | Done, Key]]:
     """Go through one series of one trial, answering at once."""
     with suppress(StopIteration):
