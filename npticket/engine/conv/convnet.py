@@ -132,8 +132,9 @@ class ConvStack:
             if unit not in shortcuts:
                 terms = [outputs[term] for term in (unit, unit.shortcut) if term]
                 maps[unit] = Map(terms, maps.get(unit.around), unit.relu)
-        self._maps, self._last = list(maps.values()), maps[blueprint.units[-1]]
-        living, channels, size = filters[unit].outputs, unit.shape[-1], (1, 1) if self._averaged else self._last.size
+        last = blueprint.units[-1]
+        self._maps, self._last = list(maps.values()), maps[last]
+        living, channels, size = filters[last].outputs, last.shape[-1], (1, 1) if self._averaged else self._last.size
         self._kept = slice(None) if len(living) == channels else living  # a slice is much faster
         self._shape = halves.batch, *size, channels  # of the features, seen as images
 
