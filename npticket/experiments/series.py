@@ -175,6 +175,13 @@ class Series:
     stream: str = ""
 
 
+def all_series(recipe: Recipe) -> list[str]:
+    """Return the names of a recipe's series, that of the way to its rewind point first."""
+    if not recipe.rewind_step:
+        return [*recipe.series]
+    return [REWIND_POINT, *recipe.series]
+
+
 def to_the_rewind_point(recipe: Recipe) -> Runs:
     """The dense network's first steps, of which other series take the end."""
     yield Run(0, lambda at: (at.theta0, at.masks), steps=recipe.rewind_step)
