@@ -1,7 +1,7 @@
 """What layers, networks, optimizers and engines promise each other. Whatever keeps a promise can take the place."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,8 +15,9 @@ Loss = Callable[[Array, Array], tuple[Array, Array]]  # loss(y, targets) -> (los
 
 
 class Layer(Protocol):
-    """A description (sizes, no arrays) of a differentiable function of parameters and input.
+    """A description (sizes, no arrays) of a differentiable function of parameters and input x (T, B, ...).
 
+    x is (1, B, ...) where all trials are shown the same, as in measuring: then nobody needs dx.
     `layout` maps local names to shapes without the trials axis. `forward` is given the training step it is part of, or
     None when it predicts (only batch normalisation and dropout care), and returns the output and a closure
     `backward(dy, grad, need_dx=True)` that writes the gradients of the parameters into the views it is given and
@@ -32,6 +33,7 @@ class Layer(Protocol):
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]: ...
 
 
+@runtime_checkable
 class Net(Protocol):
     """A function f(x; theta): it owns no arrays, and knows neither what it is trained for nor how it is pruned."""
 
@@ -97,8 +99,12 @@ def does_decay(optimizer: Optimizer) -> bool:
 
 
 def is_resumable(optimizer: Optimizer) -> bool:
-    """Whether an optimizer gives its state away and takes it back: the others start anew after an interruption."""
-    return _said(optimizer, "state", otherwise=False) and _said(optimizer, "restore", otherwise=False)
+    """Whether an optimizer gives its state away and takes it back: the others start anew after an interruption.
+
+    One that wraps another says in `resumable` whether that one does.
+    """
+    gives, takes = (_said(optimizer, what, otherwise=False) for what in ("state", "restore"))
+    return gives and takes and _said(optimizer, "resumable", otherwise=True)
 
 
 def _said(optimizer: Optimizer, what: str, otherwise: bool) -> bool:

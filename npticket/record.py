@@ -169,7 +169,7 @@ class Record:
         self.trained = [dict(zip(self._trained, looked, strict=True)) for looked in state["trained"]]
         self._began -= float(state["seconds"])
 
-    def fit(self, end: Params, stopped: Measured, tested: Measured) -> Fit:
+    def finished(self, end: Params, stopped: Measured, tested: Measured) -> Fit:
         """Put everything together: also what `best` and `end` give on the test set; `trained` ends with that of `end`.
 
         Of the loss the lowest is the best, of every other measure the highest. Of trials that are out of patience, end,

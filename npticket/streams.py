@@ -22,11 +22,9 @@ def stream(seed: int, trial: int, purpose: str, round: int = 0, index: int = 0, 
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
 
 
-def streams(
-    seed: int, trials: Iterable[int], purpose: str, round: int = 0, index: int = 0
-) -> list[np.random.Generator]:
+def streams(seed: int, trials: Iterable[int], purpose: str, round: int = 0) -> list[np.random.Generator]:
     """Return one `stream` per trial."""
-    return [stream(seed, trial, purpose, round, index) for trial in trials]
+    return [stream(seed, trial, purpose, round) for trial in trials]
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ class Setting:
     watch: Callable[[int], object] = _nobody
 
     def __post_init__(self) -> None:
-        for what in ("steps", "batch", "validate_every", "threads", *["patience"] * (self.patience is not None)):
+        counts = ["steps", "batch", "validate_every", "threads"]
+        for what in counts if self.patience is None else [*counts, "patience"]:
             if getattr(self, what) < 1:
                 raise ValueError(f"{what} must be at least 1, got {getattr(self, what)}")
         if not 0 <= self.first_step < self.steps:
@@ -161,7 +162,7 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     tested = record.unknown("test") if (over := record.out.all()) else look("test", some.test)
     record.trained.append(record.unknown("train") if over or not setting.train_at_end else look("train", some.train))
     engine.write(record.best)
-    return record.fit(end, evaluate(task, engine.predict, seen, some.test, dtype), tested)
+    return record.finished(end, evaluate(task, engine.predict, seen, some.test, dtype), tested)
 
 
 def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) -> Iterator[tuple[Array, Array]]:

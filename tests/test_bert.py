@@ -16,6 +16,7 @@ from npticket.datasets import DataError, trec
 from npticket.datasets.texts import TEXTS, occurring, sentences
 from npticket.datasets.wordpiece import SPECIAL, WordPiece, words
 from npticket.nets import Encoder, Sizes, bert, bert_from
+from npticket.nets.encoder import Block
 from npticket.optimizers import clipped_adamw
 from npticket.params import Params
 from npticket.prune import dense_masks
@@ -62,6 +63,7 @@ def test_the_gradient_of_an_encoder(trials, batch, classes, seed):
     sentences = padded(rng, 1, batch)  # the same for each trial, and in the test below others
     x = rng.normal(size=(trials, batch, outputs or 4))
     check_gradient(Read(Encoder(SMALL, outputs), sentences), x, seed)
+    check_gradient(Block(SMALL), rng.normal(size=(trials, batch, 3, 4)), seed)
 
 
 @given(st.integers(1, 3), seeds)

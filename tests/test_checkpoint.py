@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strict import strict
 
-from npticket import backend
+from npticket import backend, optimizers
 from npticket import nets as library
 from npticket.checkpoint import Never, opened, resume
 from npticket.datasets import Dataset, FlipAndCrop, Split
-from npticket.engine import dense, threads
+from npticket.engine import dense
 from npticket.engine.optimizers import Packed
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
 from npticket.nets import Net
@@ -162,8 +162,8 @@ def assert_same(one, other):
 @pytest.fixture(autouse=True)
 def in_pieces(monkeypatch):
     """Small networks are stepped in several pieces, too."""
-    monkeypatch.setattr(threads, "FEW", 500)
-    monkeypatch.setattr(threads, "PIECE", 300)
+    monkeypatch.setattr("npticket.engine.optimizers.FEW", 500)
+    monkeypatch.setattr("npticket.engine.optimizers.PIECE", 300)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_an_optimizer_that_has_changed_since_says_so():
 
 
 def test_an_optimizer_that_does_not_give_its_state_begins_anew():
-    """Also one that is derived, or lets everything but its step through."""
+    """Also one that is derived, or lets everything but its step through, or one that is clipped."""
 
     class Silent:
         def __init__(self, masks):
@@ -333,10 +333,10 @@ def test_an_optimizer_that_does_not_give_its_state_begins_anew():
     arguments = case(small_dense, "adam")
     masks = arguments["masks"]
     assert [is_resumable(one(masks)) for one in (*OPTIMIZERS.values(), partial(Renamed, lr=0.1))] == [True] * 5
-    for silent in (Silent, partial(Derived, lr=0.1)):
+    for silent in (Silent, partial(Derived, lr=0.1), lambda masks: optimizers.Clipped(Silent(masks), 1.0)):
         assert not is_resumable(silent(masks))
         arguments["setting"], checkpoint = replace(arguments["setting"], optimizer=silent), InMemory()
-        with pytest.warns(RuntimeWarning, match=r"(Silent|Derived) has no state\(\) and restore\(\)"):
+        with pytest.warns(RuntimeWarning, match=r"(Silent|Derived|Clipped) has no state\(\) and restore\(\)"):
             run(arguments, checkpoint)
         assert not checkpoint.opened
     assert isinstance(opened(None, Silent, masks, masks, Place()), Never)

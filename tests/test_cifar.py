@@ -15,7 +15,7 @@ from npticket.datasets import DataError, Dataset, FlipAndCrop, Split
 from npticket.datasets.epoch import PAD
 from npticket.optimizers import SGD
 from npticket.prune import dense_masks
-from npticket.streams import Place, streams
+from npticket.streams import Place, stream, streams
 from npticket.task import CLASSIFY
 from npticket.testing.strategies import seeds, trial_counts
 from npticket.train import Setting, fit
@@ -151,7 +151,7 @@ def test_draws_cover_all_corners_and_repeat_by_trial_and_epoch():
     assert changes.corners.min() == 0
     assert changes.corners.max() == 2 * PAD == 8
     assert changes.apply(np.ones((2, 3, 6, 5, 2), np.uint8), slice(0, 3)).dtype == np.uint8
-    assert (changes.corners[0] != streams(0, [0], "order", 0, 0)[0].integers(0, 9, (5_000, 2))).any()
+    assert (changes.corners[0] != stream(0, 0, "order").integers(0, 9, (5_000, 2))).any()
     assert 0.45 < changes.mirrored.mean() < 0.55
     alone = FlipAndCrop.draw(5_000, Place(0, [1], round=0), epoch=0)
     assert (alone.corners[0] == changes.corners[1]).all()

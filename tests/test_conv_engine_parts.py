@@ -12,7 +12,8 @@ from npticket.engine.conv import layout, winograd
 from npticket.engine.conv.layout import Halves, Pooling, Scratch
 from npticket.engine.conv.winograd import FromDomain, ToDomain
 from npticket.engine.conv.winograd_maps import blocked_product
-from npticket.engine.threads import HalvedDense, Pieces, Team
+from npticket.engine.optimizers import Pieces
+from npticket.engine.threads import HalvedDense, Team
 from npticket.layers import Dense, MaxPool
 from npticket.testing.strategies import optimizers, seeds, thetas
 from npticket.tickets import rewind
@@ -138,7 +139,7 @@ def test_pieces_are_the_optimizer_bit_for_bit(case, optimizer, seed, threads, si
     masks = theta0.like(rng.random(theta0.flat.shape) < 0.5)
     ours, theirs, grads = rewind(theta0, masks), rewind(theta0, masks), theta0.copy()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("npticket.engine.threads.PIECE", size)
+        patch.setattr("npticket.engine.optimizers.PIECE", size)
         pieces, whole = Pieces(optimizer, masks, np.float64, Team(threads)), optimizer(masks)
     for gradients in rng.normal(size=(3, *theta0.flat.shape)):
         grads.flat[...] = gradients

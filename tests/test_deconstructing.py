@@ -21,7 +21,7 @@ from npticket.layers import Dense
 from npticket.nets import lenet_300_100
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.deconstructing import PAPER, actions, supermasks
-from npticket.papers.deconstructing.claims import BAD, CLAIMS, GOOD, PRUNINGS
+from npticket.papers.deconstructing.claims import BAD, CLAIMS, GOOD, UP_TO
 from npticket.papers.deconstructing.criteria import CRITERIA, SAME_SIGN
 from npticket.papers.deconstructing.recipes import BY_CRITERIA, BY_SIGNS, BY_ZEROS, RECIPES
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, MaskedDense, sigmoid, supermask_lenet
@@ -301,7 +301,7 @@ def test_supermasks_are_the_initial_weights_under_masks_of_the_dense_networks_en
     x = noise.floats(noise.test.inputs[None], "float32")
     for name in (SAME_SIGN, "small_init"):
         masks = dense_masks(theta0)
-        for index in range(1, PRUNINGS + 1):
+        for index in range(1, UP_TO + 1):
             masks = Rule(CRITERIA[name], recipe.rule.scope).judge(Evidence(end, masks, theta0=theta0))
             flat = theta0.copy()
             for weight in theta0.weights:
@@ -319,7 +319,7 @@ def test_supermasks_are_tried_until_half_a_percent_is_left():
     rows = [row for row in supermasks.untrained(there) if row["weights"] == INITIAL]
     for name in CRITERIA:
         found = [row["density"] for row in rows if row["criterion"] == name]
-        assert len(found) in (PRUNINGS, PRUNINGS + 1) and found[-1] < supermasks.FEW < found[-2]
+        assert len(found) in (UP_TO, UP_TO + 1) and found[-1] < supermasks.FEW < found[-2]
         assert [row["index"] for row in rows if row["criterion"] == name] == list(range(1, len(found) + 1))
 
 
@@ -463,7 +463,7 @@ def world(name, sign):
             ]  # fmt: skip
     best = {SAME_SIGN: 0.86, "large_final": 0.4} if sign > 0 else {"movement": 0.3}
     rows = [(c, w, k, best.get(c, 0.1) + 0.05 * sign * (w == CONSTANT)) for c in CRITERIA for w in (INITIAL, CONSTANT)
-            for k in range(1, PRUNINGS + 1)]  # fmt: skip
+            for k in range(1, UP_TO + 1)]  # fmt: skip
     mask = {"learned": 0.953, "learned-rescaled": 0.978}.get(name, 0) if sign > 0 else 0.25 - 0.1 * ("resc" in name)
     samples = [("any", w, 1, mask + 0.01 * sign * (w == CONSTANT)) for w in (INITIAL, CONSTANT)]
     measured = {

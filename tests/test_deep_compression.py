@@ -258,7 +258,7 @@ def test_tickets_keep_as_much_as_the_paper(recipe):
     runs = planned(recipe, PARTS.series)
     assert len(trained(runs)) == 5 * (2 * recipe.rounds - 1)
     last = runs[Key("below_threshold", recipe.rounds - 1, 4)]
-    assert last.own_masks and last.rate_at is None and ABOVE[recipe.net.name].keys() == KEPT[recipe.net.name].keys()
+    assert last.own_masks and last.lr_at is None and ABOVE[recipe.net.name].keys() == KEPT[recipe.net.name].keys()
     assert there.optimizer()(masks).schedule(recipe.steps - 1) == pytest.approx(2.4e-5)
     assert set(SERIES) - {"bits"} <= set(recipe.series)
 

@@ -12,7 +12,7 @@ from npticket import nets
 from npticket.datasets import DataError, Dataset, Split
 from npticket.detection import Found, average_precision, detect, detection_loss, detections, overlaps, suppress
 from npticket.detection.loss import PRIOR, assigned, box_loss, focal_loss
-from npticket.detection.precision import COCO_SIZES, RECALLS
+from npticket.detection.precision import RECALLS, SIZES
 from npticket.optimizers import Adam
 from npticket.prune import dense_masks
 from npticket.streams import streams
@@ -23,6 +23,7 @@ from npticket.testing.strategies import seeds
 from npticket.train import Setting, fit
 
 ROWS, COLUMNS, CLASSES = 4, 5, 3
+COCO_SIZES = {**SIZES, "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 
 
 def objects(rng, shape, most=4):

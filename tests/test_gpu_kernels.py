@@ -254,6 +254,16 @@ def test_gradients_may_lie_in_any_order(layer):
         np.testing.assert_allclose(found[name].get(), expected[name], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("layer", [Conv2D(2, 2, 1), Conv2D(2, 2, 2), Dense(2, 2), BatchNorm(2)])
+def test_trials_may_be_shown_one_x(layer):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 3, 2) if isinstance(layer, Dense) else (1, 3, 4, 4, 2))
+    p = {name: rng.normal(size=(2, *size)) ** 2 for name, size in layer.layout.items()}
+    there = {name: strict.asarray(value) for name, value in p.items()}
+    found, _ = fused_layers(layer).forward(there, strict.asarray(x))
+    np.testing.assert_allclose(found.get(), layer.forward(p, x)[0], rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("x", [np.ones((1, 1, 2)), np.array([[[1.0, np.nan], [2.0, 3.0]]])], ids=["one row", "nan"])
 def test_batch_normalisation_of_one_row_and_of_nan(x):
     chain = Chain(norm=BatchNorm(2), relu=ReLU())

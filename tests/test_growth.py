@@ -20,7 +20,7 @@ from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, to_json
 from npticket.experiments.run import Means, read_recipe
-from npticket.experiments.schedule import Schedule
+from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import REWIND_POINT, Key
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
@@ -173,7 +173,7 @@ def test_less_and_something_else_are_refused_in_words_that_say_what_to_ask_for(c
 def test_as_many_rounds_may_be_asked_for_as_there_may_be(tmp_path):
     most = MOST["rounds"]
     with opened(tmp_path, rounds=most, trials=1) as store:
-        assert len(Schedule(Experiment(replace(ASKED, rounds=most, trials=1), KNOWN), store).missing) == 2 * most - 1
+        assert len(Scheduler(Experiment(replace(ASKED, rounds=most, trials=1), KNOWN), store).missing) == 2 * most - 1
 
 
 def test_1_and_one_are_the_same_and_true_is_another():

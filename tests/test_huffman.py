@@ -1,5 +1,6 @@
 """Huffman codes and gaps: prefix-free, as short as can be, and back to the same symbols, or refused."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npticket.export import huffman
 from npticket.export.gaps import from_gaps, to_gaps
 from npticket.export.huffman import LONGEST, check_lengths, decode, encode, fixed_lengths, huffman_lengths
 
@@ -82,6 +84,37 @@ def test_other_bits_are_other_symbols_or_refused(case, data, count):
     except ValueError:
         return
     assert encode(found, lengths) == data and len(found) == count
+
+
+@given(symbols, st.integers(1, 9), st.binary(max_size=30), st.integers(0, 100))
+def test_pieces_are_the_whole(case, piece, data, count):
+    """Of codes up to 48 bits long, and of bits that are none."""
+    n, symbols = case
+    for lengths in (huffman_lengths(np.bincount(symbols, minlength=n)), np.minimum(np.arange(1, 2 * n + 1), LONGEST)):
+        codes = encode(np.array(symbols), lengths) if n > 1 else b""
+        for one in ((codes, len(symbols)), (data, count)):
+            whole = outcome(*one, lengths)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(huffman, "PIECE", piece)
+                assert outcome(*one, lengths) == whole
+
+
+def outcome(data, count, lengths):
+    try:
+        return decode(data, count, lengths.astype(np.uint8)).tolist()
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("lengths", [[1, 1], [1, LONGEST, LONGEST]])
+def test_more_bits_than_symbols_have_take_no_memory(lengths):
+    """A megabyte for 200,000 symbols: refused, or read a piece at a time."""
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"8,000,000 bits (cannot be|are not) those of 200,000 symbols"):
+        decode(bytes(10**6), 200_000, np.array(lengths, np.uint8))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 40e6
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,6 @@ def test_instability_is_the_highest_error_minus_the_mean_of_the_ends():
         return list(points)[::-1]  # in any order
 
     assert instability.instability(rows(0.02, 0.9, 0.5, 0.04)) == pytest.approx(87)  # 90 - (2 + 4) / 2
-    assert instability.instability(rows(0.02, 0.9, 0.5, 0.04), "train_error") == pytest.approx(174)
     assert instability.instability(rows(0.02, 0.01, 0.02, 0.02)) == 0
     assert instability.instability(rows(0.02, 0.03, 0.03, 0.04)) == pytest.approx(1)  # the worse end is 1 above both
 

@@ -228,6 +228,16 @@ def test_a_prediction_is_the_output_of_the_forward_pass_in_less_memory():
     assert peaks[1] < peaks[0] / 2
 
 
+def test_all_trials_may_be_shown_one_input_whatever_layer_comes_first():
+    rng = np.random.default_rng(0)
+    body = Chain(norm=BatchNorm(3), flatten=Flatten(), out=Dense(12, 2))
+    net = Net("normalised inputs", body, (2, 2, 3), (2,))
+    theta, x = net.init(streams(0, [0, 1], "init"), np.float64), rng.normal(size=(1, 4, 2, 2, 3))
+    theta["norm/running_mean"][...] = rng.normal(size=(2, 3))
+    expected = net.predict(theta, x.repeat(2, axis=0))
+    assert (net.predict(theta, x) == expected).all() and (net.forward(theta, x)[0] == expected).all()
+
+
 def test_the_conv_nets_are_built_as_in_the_papers_table():
     lenet_5 = "onechannel conv5/1p0:1-20 max2 conv5/1p0:20-50 max2 flatten fc:800-500 relu fc:500-10"
     assert kinds(nets.lenet_5().body) == lenet_5

@@ -82,6 +82,17 @@ def test_the_first_adam_step_is_the_learning_rate_against_the_sign():
     np.testing.assert_allclose(end, [[-0.5, 0.5, -0.5]], rtol=1e-4)
 
 
+def test_an_eps_that_float32_may_take_for_0_is_refused():
+    """A pruned weight is moved by 0 / (0 + eps)."""
+    masks = Params({"a/W": (3,)}, np.array([[True, False, True]]))
+    for make, eps in ((Adam, 0), (Adam, 1e-50), (AdamW, 9e-31), (Adam, 1)):
+        with pytest.raises(ValueError, match=r"eps must be at least 1e-30 and below 1, got"):
+            make(masks, 0.1, eps=eps)
+    theta, grads = (masks.like(np.array([values], np.float32)) for values in ([1, 0, 2], [1, 5, 0]))
+    Adam(masks, 0.1, eps=1e-30).step(theta, grads)
+    assert theta.flat[0].tolist() == pytest.approx([0.9, 0, 2])
+
+
 def test_schedules():
     drops = step_drops(0.1, {20_000: 0.01, 25_000: 0.001})
     assert [drops(s) for s in (0, 19_999, 20_000, 24_999, 25_000, 99_999)] == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]

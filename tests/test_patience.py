@@ -111,7 +111,7 @@ def recorded(patience, *losses):
     record.trained.append(record.unknown("train"))
     unknown = {name: np.zeros(len(losses)) for name in CLASSIFY.names}
     end = theta.like(np.full_like(theta.flat, engine.count))
-    return record.fit(end, unknown, {f"test_{name}": values for name, values in unknown.items()})
+    return record.finished(end, unknown, {f"test_{name}": values for name, values in unknown.items()})
 
 
 def test_by_hand():

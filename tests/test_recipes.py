@@ -118,7 +118,7 @@ def test_schedules_begin_where_a_run_begins():
         {step: value for step, value in rates.items() if step > 5_000}
     )
     assert rate_of(Experiment(LENET, PARTS).optimizer(), 49_999) == 1.2e-3
-    last = Experiment(r, PARTS).optimizer(first_step=5_000, rate_at=29_999)
+    last = Experiment(r, PARTS).optimizer(first_step=5_000, lr_at=29_999)
     assert {rate_of(last, step) for step in (0, 9_999, 24_999)} == {0.03 / 100}
 
 
@@ -220,7 +220,7 @@ def test_impossible_recipes_are_refused(changes, message):
         ({"schedule": Part("step_drops", drops=[[10]])}, "do not suit the schedule step_drops"),
         ({"schedule": Part("constant", warmup=-1)}, "a warm-up takes at least 1 step, got -1"),
         ({"prune": Part("luck")}, "prune must be one of .*magnitude, got 'luck'"),
-        ({"prune": Part("magnitude", scope="somewhere")}, "scope must be one of layerwise, globally"),
+        ({"prune": Part("magnitude", scope="somewhere")}, "scope must be one of .*layerwise, globally, units"),
         ({"prune": Part("magnitude", rate=0.2)}, "prune has the options scope and rates, got rate"),
         ({"prune": Part("magnitude", rates=[0.2])}, "rates must be an object of numbers"),
         ({"prune": Part("magnitude", rates={"fc1/W": 1.5})}, "got 1.5 for fc1/W"),

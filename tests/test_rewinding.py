@@ -54,7 +54,7 @@ def losses(outcome, series, round):
     return [row["val_loss"] for row in outcome.curves if (row["series"], row["round"]) == (series, round)]
 
 
-@pytest.mark.parametrize(("series", "rates"), [(RATE, {}), (FINE_TUNED, {"rate_at": 11})])
+@pytest.mark.parametrize(("series", "rates"), [(RATE, {}), (FINE_TUNED, {"lr_at": 11})])
 def test_both_keep_the_trained_values_and_train_as_long_as_the_rewound_ticket(series, rates, outcome):
     end = dense_network(steps=12)
     masks = Experiment(RECIPE, PARTS).rule(end, dense_masks(end))
@@ -80,7 +80,7 @@ def test_at_one_go_the_dense_networks_end_is_pruned_to_the_tickets_count_and_ret
     expected = {
         ONCE[TICKET]: by_hand(rewind(dense_network(steps=4), masks), masks, 2),
         ONCE[RATE]: by_hand(rewind(end, masks), masks, 2),
-        ONCE[FINE_TUNED]: by_hand(rewind(end, masks), masks, 2, rate_at=11),
+        ONCE[FINE_TUNED]: by_hand(rewind(end, masks), masks, 2, lr_at=11),
         ONCE[REINIT]: by_hand(rewind(anew, masks), masks, 2, first_step=0),
     }
     for series, (trained, _) in expected.items():
@@ -94,7 +94,7 @@ def test_rewound_to_step_0_tickets_are_reset_and_rates_replayed_in_full():
     runs = planned(STEPS[0], PARTS.series)
     assert "theta0" not in runs[Key(TICKET, 1, 0)].given
     assert [runs[Key(series, 1, 0)].first_step for series in ITERATIVE] == [0, 0, 0]
-    assert [runs[Key(series, 1, 0)].rate_at for series in ITERATIVE] == [None, None, 14_999]
+    assert [runs[Key(series, 1, 0)].lr_at for series in ITERATIVE] == [None, None, 14_999]
     assert len(runs) == 5 * 4 and len(planned(STEPS[13_500], PARTS.series)) == 5 * 5  # and the way to the rewind point
 
 

@@ -89,9 +89,9 @@ def test_fine_tuning_is_at_the_last_learning_rate_where_there_are_several():
     """At a constant rate it is at the last one anyway, and trains together with the others."""
     drops = replace(SMALL, schedule=Part("step_drops", drops=[[6, 1e-4]]), series=("winning_ticket", "fine_tuning"))
     asked = planned(drops, PARTS.series)[Key("fine_tuning", 1, 0)]
-    assert (asked.first_step, asked.rate_at) == (0, 11)
+    assert (asked.first_step, asked.lr_at) == (0, 11)
     asked = planned(replace(drops, schedule=SMALL.schedule), PARTS.series)[Key("fine_tuning", 1, 0)]
-    assert (asked.first_step, asked.rate_at) == (0, None)
+    assert (asked.first_step, asked.lr_at) == (0, None)
 
 
 def every_other_round(recipe):

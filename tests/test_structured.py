@@ -124,7 +124,7 @@ def test_the_papers_residual_network_saves_what_the_paper_says():
     left, used = costs_of(RESNET_56_B.name)[1]
     assert 1 - left == pytest.approx(0.137, abs=0.01) and 1 - used == pytest.approx(0.276, abs=0.01)
     assert (RESNET_56_B.batch, RESNET_56_B.steps, RESNET_56_B.optimizer.options["lr"]) == (128, 64_000, 0.1)
-    assert planned(RESNET_56_B, PARTS.series)[Key("fine_tuning", 1, 0)].rate_at == 63_999
+    assert planned(RESNET_56_B, PARTS.series)[Key("fine_tuning", 1, 0)].lr_at == 63_999
     drops = Experiment(RESNET_56_B, PARTS).optimizer(0, 63_999)
     assert drops(dense_masks(nets.resnet(8).init(streams(0, [0], "init")))).schedule(0) == 0.001
 

@@ -112,6 +112,14 @@ class Wrapped(OnePerCentOff):
         return y, ours
 
 
+class OneTrial(Wrapped):
+    """As many outputs as inputs, also where one input is for all trials."""
+
+    def forward(self, p, x, step=None):
+        y, backward = super().forward(p, x, step)
+        return y[: len(x)], backward
+
+
 def unwritten(grad, need_dx):
     grad["b"][...] = np.nan
 
@@ -128,6 +136,7 @@ def only_with_dx(grad, need_dx):
         (Wrapped(y=lambda y: y - y.mean(axis=0)), "trials never touch each other.* y, trial 0"),
         (Wrapped(layout={"c": (1, 2)}), "init draws what the layout says"),
         (OnePerCentOff(Dense(3, 2)), "backward is the gradient of forward.* x, trial 0"),
+        (OneTrial(), "trials may be shown one x.* y, trial 1"),
     ],
 )
 def test_a_wrong_layer_is_found(layer, law):

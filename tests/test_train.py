@@ -21,7 +21,7 @@ from npticket.optimizers import SGD, Adam
 from npticket.params import Params, stack
 from npticket.prune import dense_masks
 from npticket.record import join_trials
-from npticket.streams import Place, TrainingStep, streams
+from npticket.streams import Place, TrainingStep, stream, streams
 from npticket.task import CLASSIFY
 from npticket.testing.strategies import fits
 from npticket.train import DivergedError, Setting, evaluate, fit
@@ -544,7 +544,7 @@ def test_where_nothing_is_said_trials_are_the_first_ones_of_round_0():
 def test_a_place_draws_for_each_of_its_trials_by_seed_round_purpose_and_index():
     place = Place(7, [3, 5], 2)
     draws = [rng.random() for rng in place.rngs("order", 4)]
-    assert draws == [rng.random() for rng in streams(7, [3, 5], "order", 2, 4)]
+    assert draws == [stream(7, trial, "order", 2, 4).random() for trial in (3, 5)]
     assert place.of([5]) == Place(7, [5], 2)
     assert place.of([5]).rngs("order", 4)[0].random() == draws[1]
     others = (Place(8, [3], 2), Place(7, [4], 2), Place(7, [3], 1))

@@ -102,6 +102,16 @@ def test_a_filter_and_a_flattened_map_by_hand():
     assert all(array.flags.c_contiguous and not np.shares_memory(array, theta.flat) for array in found.values())
 
 
+@pytest.mark.parametrize("after", [{}, {"relu": ReLU()}, {"norm": BatchNorm(12)}])
+def test_what_is_flat_stays_in_its_order_when_it_is_flattened_again(after):
+    once = Net("once", Chain(flat=Flatten(), **after, out=Dense(12, 2)), (2, 2, 3), (2,))
+    twice = Net("twice", Chain(flat=Flatten(), **after, again=Flatten(), out=Dense(12, 2)), (2, 2, 3), (2,))
+    theta = counted(once.body.layout)
+    expected, found = state_dict(once, theta), state_dict(twice, theta)
+    assert {name: array.tolist() for name, array in found.items()} == {n: a.tolist() for n, a in expected.items()}
+    assert expected["out.weight"][0].tolist() != theta["out/W"][0, :, 0].tolist()
+
+
 def test_the_state_dict_is_the_same_function_with_channels_first():
     """By naive loops, without PyTorch."""
     body = Chain(

@@ -16,7 +16,6 @@ OVERLAPS = np.linspace(0.5, 0.95, 10)  # intersection over union
 RECALLS = np.linspace(0, 1, 101)
 MOST = 100  # boxes of an image and class that count
 SIZES = {"all": (0.0, 1e10)}  # areas in square pixels, both ends included
-COCO_SIZES = {**SIZES, "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 
 Matches = tuple[np.ndarray, np.ndarray, np.ndarray, int]  # scores (n,), hits and ignored (10, n); objects that count
 

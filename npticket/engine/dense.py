@@ -7,9 +7,9 @@ import numpy as np
 
 from npticket.engine.living import dense_layers, living_units, places
 from npticket.engine.loss import in_place
-from npticket.engine.optimizers import Scattered, picked, spread
+from npticket.engine.optimizers import Scattered, in_cache, picked, spread
 from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, in_blocks, often_lit_first
-from npticket.engine.threads import Team, in_cache
+from npticket.engine.threads import Team
 from npticket.params import Params, Tree
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State, does_decay, is_elementwise
 from npticket.streams import TrainingStep

@@ -1,4 +1,4 @@
-"""Two halves of a job, one after the other or by two threads at once, with the same result; optimizers in pieces."""
+"""Two halves of a job, one after the other or by two threads at once, with the same result."""
 
 import queue
 import threading
@@ -7,16 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from npticket.backend import Dtype
-from npticket.engine.optimizers import packed, picked
 from npticket.layers import Dense
-from npticket.optimizers import moving
-from npticket.params import Params, Tree
-from npticket.protocols import Backward, MakeOptimizer, Optimizer, State
+from npticket.params import Tree
+from npticket.protocols import Backward
 from npticket.streams import TrainingStep
-
-PIECE = 1 << 16  # parameters: with their gradients and moments they fit in L2
-FEW = 1 << 18  # parameters, of which pieces would cost more calls than they save
 
 Half = Callable[[int], object]
 
@@ -101,45 +95,3 @@ class HalvedDense:
             return dx[None]
 
         return y[None], backward
-
-
-class Pieces:
-    """Exactly what an elementwise `optimizer(masks)` does to one trial, in pieces that stay in the cache, by a team."""
-
-    elementwise, decays = True, True
-
-    def __init__(self, optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> None:
-        moves, size = moving(masks).flat, masks.flat.shape[1]
-        self._team, self._pieces = team, [slice(i, min(i + PIECE, size)) for i in range(0, size, PIECE)]
-        self._optimizers = [packed(optimizer, _params(moves[:, piece]), dtype) for piece in self._pieces]
-        self._arguments: list[tuple[Params, Params]] = []
-
-    def step(self, theta: Params, grads: Params) -> None:
-        """Update theta.flat in place; it and grads.flat are the same memory every time."""
-        if not self._arguments:
-            self._arguments = [(_params(theta.flat[:, p]), _params(grads.flat[:, p])) for p in self._pieces]
-        self._team.each(self._step)
-
-    def _step(self, half: int) -> None:
-        for optimizer, arguments in list(zip(self._optimizers, self._arguments, strict=True))[half::2]:
-            optimizer.step(*arguments)
-
-    def state(self) -> State:
-        first, *others = (optimizer.state() for optimizer in self._optimizers)
-        parts = {name: [array, *(other[name] for other in others)] for name, array in first.items()}
-        return {name: part[0] if part[0].ndim == 1 else np.concatenate(part, axis=1) for name, part in parts.items()}
-
-    def restore(self, state: State) -> None:
-        for piece, optimizer in zip(self._pieces, self._optimizers, strict=True):
-            optimizer.restore(picked(state, piece))
-
-
-def in_cache(optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> Optimizer:
-    """Return what steps one trial as an elementwise optimizer(masks) would, in pieces if there is much to step."""
-    if masks.flat.shape[1] <= FEW:
-        return packed(optimizer, masks, dtype)
-    return Pieces(optimizer, masks, dtype, team)
-
-
-def _params(flat: np.ndarray) -> Params:
-    return Params({"piece/W": (flat.shape[1],)}, flat)

@@ -68,7 +68,7 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
         seed = self.random_state
         seed = int(seed) if isinstance(seed, Integral) else int(check_random_state(seed).randint(2**31 - 1))
         x, codes, weights = self._examples(X, y, sample_weight)
-        net = self.net or mlp(np.atleast_1d(self.hidden_layer_sizes).tolist(), x.shape[1:], len(self.classes_))
+        net = self.net if self.net is not None else mlp(self._sizes(), x.shape[1:], len(self.classes_))
         task = CLASSIFY if weights is None else classify_weighted(len(self.classes_))
         data, place = self._split(self._shaped(x, net), codes, weights, seed), Place(seed)
         setting = self._setting(len(data.train))

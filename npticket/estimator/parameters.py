@@ -1,5 +1,6 @@
 """The parameters of the classifier, and what follows from them: how examples are split, how long and how to train."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,10 +41,10 @@ class Parameters:
         return self.patience is not None or self.tolerance is not None
 
     def _check(self) -> None:
-        """Raise ValueError for parameters that are out of range; others are checked where they are used."""
+        """Raise ValueError for what is out of range or of another kind; others are checked where they are used."""
         least = {"rounds": 0, "rewind_step": 0, "max_iter": 1, "patience": 1, "batch_size": 1}
         said = {"patience": None, "batch_size": "auto", "density": None, "tolerance": None}  # what may be there instead
-        for name in (*least, "prune_rate", "density", "tolerance"):
+        for name in (*least, "prune_rate", "density", "tolerance", "momentum"):
             value = getattr(self, name)
             if name in said and value == said[name]:
                 continue
@@ -53,8 +54,19 @@ class Parameters:
                 raise ValueError(f"{name} must be a fraction, at least 0 and below 1, got {value!r}")
         if self.solver not in ("adam", "sgd"):
             raise ValueError(f"solver must be 'adam' or 'sgd', got {self.solver!r}")
-        if not self.learning_rate_init > 0:
-            raise ValueError(f"learning_rate_init must be above 0, got {self.learning_rate_init!r}")
+        for name, below in (("learning_rate_init", math.inf), ("validation_fraction", 1)):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 < float(value) < below):
+                raise ValueError(f"{name} must be a number above 0 and below {below}, got {value!r}")
+        if self.net is not None and not isinstance(self.net, Net):
+            raise ValueError(f"net must be a network, such as those of npticket.nets, got {self.net!r}")
+
+    def _sizes(self) -> list[int]:
+        """Return how many units each hidden layer has."""
+        sizes = np.atleast_1d(np.array(self.hidden_layer_sizes, object)).tolist()
+        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be integers, at least 1, got {self.hidden_layer_sizes!r}")
+        return sizes
 
     def _setting(self, n: int) -> Setting:
         """Return how to train on n examples: an epoch is cut into equal minibatches, and validated after."""

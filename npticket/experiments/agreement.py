@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from npticket.experiments.parts import Experiment
-from npticket.experiments.planning import planned
-from npticket.experiments.recipe import RecipeError
+from npticket.experiments.planning import planned_if_known
 from npticket.experiments.series import Key
 from npticket.experiments.tables import Row
 from npticket.experiments.values import AllLimits, foreign
@@ -18,10 +17,7 @@ def check_tables(
 
     Where only one of the tables has a run, the two are not held against each other.
     """
-    try:
-        runs = planned(experiment.recipe, experiment.parts.series)
-    except RecipeError:  # of a series that is not known here
-        runs = {}
+    runs = planned_if_known(experiment.recipe, experiment.parts.series)
     limits, by_key = AllLimits(experiment, runs), dict[Key, Row]()
     seen = set[tuple[Key, int]]()
     for line, row in enumerate(results, start=2):

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from npticket.experiments.binding import RunFiles
 from npticket.experiments.files import StoreError, read_manifest
 from npticket.experiments.parts import Experiment, Parts
-from npticket.experiments.planning import planned, trained
-from npticket.experiments.recipe import RecipeError
+from npticket.experiments.planning import planned, planned_if_known, trained
 from npticket.experiments.run import read_recipe
 from npticket.experiments.series import Key
 from npticket.experiments.tables import Outcome
@@ -34,10 +33,7 @@ class Kept:
 
     def __init__(self, folder: str | Path, experiment: Experiment, outcome: Outcome, series: str) -> None:
         self._experiment, self._series = experiment, series
-        try:
-            self._planned = planned(experiment.recipe, experiment.parts.series)
-        except RecipeError:  # of a series that is not known here
-            self._planned = {}
+        self._planned = planned_if_known(experiment.recipe, experiment.parts.series)
         data, is_bound = outcome.manifest["data"].get("sha256", ""), "format" in outcome.manifest
         self._files = RunFiles(Path(folder) / "runs", experiment, data, self._planned, is_bound)
         self._initial = cache(lambda trial: experiment.net.init(streams(experiment.recipe.seed, [trial], "init")))

@@ -142,26 +142,26 @@ class Experiment:
         except ValueError as error:
             raise RecipeError(str(error)) from error
 
-    def optimizer(self, first_step: int = 0, rate_at: int | None = None) -> MakeOptimizer:
-        """Return what makes optimizers; their schedule begins at `first_step`, or stands still at `rate_at`."""
+    def optimizer(self, first_step: int = 0, lr_at: int | None = None) -> MakeOptimizer:
+        """Return what makes optimizers; their schedule begins at `first_step`, or stands still at `lr_at`."""
         part = self.recipe.optimizer
         make, options = known("optimizer", part.name, self.parts.optimizers), dict(part.options)
         lr = options.pop("lr", None)
         if not is_number(lr) or not lr > 0:
             raise RecipeError(f"the optimizer's lr must be a positive number, got {shown(lr)}")
         schedule: Schedule = _made("schedule", self.recipe.schedule.having(lr=lr), self.parts.schedules)
-        at = constant(schedule(rate_at)) if rate_at is not None else lambda step: schedule(first_step + step)
+        at = constant(schedule(lr_at)) if lr_at is not None else lambda step: schedule(first_step + step)
         return partial(make, lr=at, **options)
 
     def setting(self, engine: str, threads: int = 1, length: Length = WHOLE) -> Setting:
         """Return how to train for so long: by default as long as the recipe says, and then with its patience."""
-        first_step, steps, rate_at, stretched = length
+        first_step, steps, lr_at, stretched = length
         if stretched and steps:
             longer = Experiment(replace(scaled(self.recipe, steps), patience=None), self.parts)
             return longer.setting(engine, threads, Length(first_step))
         recipe, patience = self.recipe, None if steps else self.recipe.patience
         steps = steps or recipe.steps
-        optimizer = self.optimizer(first_step, rate_at)
+        optimizer = self.optimizer(first_step, lr_at)
         test_at, train_at = length.test_at(recipe), [step for step in recipe.train_at if first_step < step <= steps]
         augment = known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
         return Setting(

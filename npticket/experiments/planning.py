@@ -5,7 +5,7 @@ from contextlib import suppress
 from textwrap import shorten
 
 from npticket.experiments.recipe import Recipe, RecipeError
-from npticket.experiments.series import LEFT, REWIND_POINT, Done, Key, Measure, Run, Runs, Series, Stored
+from npticket.experiments.series import LEFT, REWIND_POINT, Done, Key, Measure, Run, Runs, Series, Stored, all_series
 
 
 def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
@@ -14,7 +14,7 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Meas
     RecipeError for a series that is unknown, or needs one not asked.
     """
     runs, awaited = dict[Key, Run | Measure](), dict[Key, str]()
-    for name in [REWIND_POINT] * bool(recipe.rewind_step) + list(recipe.series):
+    for name in all_series(recipe):
         if name not in known:
             names = shorten(", ".join(name for name in known if name != REWIND_POINT), 500, placeholder=" ...")
             raise RecipeError(f"there is no series {name!r}; there are {names}")
@@ -32,6 +32,14 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Meas
             missing = f"{key.series}, which is not among them"
             raise RecipeError(f"the series {name} needs {lacking if key.series in recipe.series else missing}")
     return runs
+
+
+def planned_if_known(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
+    """Return what `planned` does, or nothing if a series is not known here, as in what others have made."""
+    try:
+        return planned(recipe, known)
+    except RecipeError:
+        return {}
 
 
 def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Measure | Done, Key]]:

@@ -22,7 +22,7 @@ from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned, steps_of, trained
 from npticket.experiments.progress import Progress, Steps, counted
 from npticket.experiments.recipe import Recipe, from_json, reduced
-from npticket.experiments.schedule import Group, Schedule
+from npticket.experiments.scheduler import Group, Scheduler
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
 from npticket.experiments.training import Means
@@ -54,19 +54,19 @@ def run(
     described = machine.describe(data, means.jobs, means.array_module, means.engine)
     with ExitStack() as stack:
         store = stack.enter_context(Store(folder, experiment, described, strict))
-        schedule = Schedule(experiment, store, means.keep_weights)
+        scheduler = Scheduler(experiment, store, means.keep_weights)
         if say:
-            print(saying.left(experiment, data, means, schedule), flush=True)
-        steps = {key: steps_of(recipe, run) for key, run in schedule.runs.items()}
-        finished = sum(count for key, count in steps.items() if key not in schedule.missing)
+            print(saying.left(experiment, data, means, scheduler), flush=True)
+        steps = {key: steps_of(recipe, run) for key, run in scheduler.runs.items()}
+        finished = sum(count for key, count in steps.items() if key not in scheduler.missing)
         progress = stack.enter_context(Progress(sum(steps.values()), finished, "step"))
         checkpoints = beside(store.folder, recipe, described)
-        stack.callback(lambda: checkpoints.close(is_finished=not schedule.missing))
-        _train(experiment, data, means, schedule, checkpoints, progress, say)
+        stack.callback(lambda: checkpoints.close(is_finished=not scheduler.missing))
+        _train(experiment, data, means, scheduler, checkpoints, progress, say)
         store.check_given()
-        if schedule.failed:
-            error, runs = next(iter(schedule.failed.values())), trained(schedule.runs)
-            left = f"{len(schedule.missing.intersection(runs))} of {len(runs)} runs are missing"
+        if scheduler.failed:
+            error, runs = next(iter(scheduler.failed.values())), trained(scheduler.runs)
+            left = f"{len(scheduler.missing.intersection(runs))} of {len(runs)} runs are missing"
             raise DivergedError(f"{error}. {left} for it; all others are kept") from error
     return outcome(folder, parts)
 
@@ -75,17 +75,17 @@ def _train(
     experiment: Experiment,
     data: Dataset,
     means: Means,
-    schedule: Schedule,
+    scheduler: Scheduler,
     checkpoints: Checkpoints,
     progress: Progress,
     say: bool,
 ) -> None:
-    """Work off the schedule with workers, and with new ones if they die."""
-    jobs, scheduler = means.jobs, means.scheduler
-    means = replace(means, threads=1 if scheduler else threads_each(jobs))
+    """Work all off with workers, and with new ones if they die."""
+    jobs, address = means.jobs, means.scheduler
+    means = replace(means, threads=1 if address else threads_each(jobs))
     light = replace(experiment, parts=replace(experiment.parts, series={}, published={}))
     with ExitStack() as stack:
-        sent, steps = (data, None) if scheduler else stack.enter_context(_shared(schedule, data, jobs, progress))
+        sent, steps = (data, None) if address else stack.enter_context(_shared(scheduler, data, jobs, progress))
         call, lost = partial(training.train_runs, light, sent, means, checkpoints=checkpoints, steps=steps), 0
 
         def forget(group: Group) -> None:
@@ -93,16 +93,16 @@ def _train(
             if steps is not None:
                 steps.forget(group[0].file)
 
-        note = partial(saying.note, experiment, schedule, progress, say)
+        note = partial(saying.note, experiment, scheduler, progress, say)
         lock_step = means.lock_step or means.array_module != "numpy"
-        while schedule.missing:
-            before = len(schedule.missing)
+        while scheduler.missing:
+            before = len(scheduler.missing)
             try:
-                with Cluster(call, scheduler) if scheduler else Workers(call, jobs) as workers:
-                    schedule.work_off(workers, lock_step, note, forget)
+                with Cluster(call, address) if address else Workers(call, jobs) as workers:
+                    scheduler.work_off(workers, lock_step, note, forget)
                     return
             except BrokenExecutor as error:  # a worker died; what it was doing is done again
-                lost = lost + 1 if len(schedule.missing) == before else 0
+                lost = lost + 1 if len(scheduler.missing) == before else 0
                 if lost == LOST:
                     raise RuntimeError(
                         f"the processes died {LOST} times in a row ({error}); finished runs are kept. Is the memory "
@@ -112,13 +112,13 @@ def _train(
 
 @contextmanager
 def _shared(
-    schedule: Schedule, data: Dataset, jobs: int, progress: Progress
+    scheduler: Scheduler, data: Dataset, jobs: int, progress: Progress
 ) -> Iterator[tuple[Dataset | Shared, Steps | None]]:
     """What workers on this machine share by files: the data of several processes, steps where somebody watches."""
     if jobs == 1 and not progress.is_shown:
         yield data, None
         return
-    with scratch(schedule.store.folder) as folder:
+    with scratch(scheduler.store.folder) as folder:
         sent: Dataset | Shared = data
         if jobs > 1:
             with naming(folder):

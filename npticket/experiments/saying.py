@@ -7,30 +7,30 @@ from npticket.experiments import costs
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import steps_of, trained
 from npticket.experiments.progress import Progress, counted, percent
-from npticket.experiments.schedule import Schedule
+from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import Key, Measure
 from npticket.experiments.training import Means
 
 
-def left(experiment: Experiment, data: Dataset, means: Means, schedule: Schedule) -> str:
+def left(experiment: Experiment, data: Dataset, means: Means, scheduler: Scheduler) -> str:
     """Say what is left to train, with what it will not be alike and, where that is known, how long it takes."""
-    store = schedule.store
+    store = scheduler.store
     lines = []
     if store.adopted:
         were = counted(len(store.adopted), "run of an earlier version was", "runs of an earlier version were")
         lines.append(f"{were} checked, and bound to their place.")
-    if schedule.missing and store.difference:
+    if scheduler.missing and store.difference:
         lines.append(f"{store.difference}. The last digits may differ.")
-    return "\n".join([*lines, _work(experiment, data, means, schedule)])
+    return "\n".join([*lines, _work(experiment, data, means, scheduler)])
 
 
-def _work(experiment: Experiment, data: Dataset, means: Means, schedule: Schedule) -> str:
-    total, missing = len(runs := trained(schedule.runs)), schedule.missing.intersection(runs)
+def _work(experiment: Experiment, data: Dataset, means: Means, scheduler: Scheduler) -> str:
+    total, missing = len(runs := trained(scheduler.runs)), scheduler.missing.intersection(runs)
     if not missing:
-        measures = len(schedule.missing)
+        measures = len(scheduler.missing)
         rest = f"{counted(measures, 'measure')} left to make" if measures else "nothing is left to do"
         return f"{f'All {total:,} runs are' if total > 1 else 'The run is'} finished: {rest}."
-    again = sum(key in schedule.store for key in missing)
+    again = sum(key in scheduler.store for key in missing)
     said = f"{len(missing):,} of {counted(total, 'run')} {'are' if len(missing) > 1 else 'is'} left"
     said += f", {again:,} of them to be trained again, as they did not keep what is needed now." if again else "."
     if means.scheduler or means.array_module != "numpy":
@@ -38,19 +38,19 @@ def _work(experiment: Experiment, data: Dataset, means: Means, schedule: Schedul
     return f"{said} {costs.announcement(experiment, means.jobs, means.engine, data, missing)}"
 
 
-def note(experiment: Experiment, schedule: Schedule, progress: Progress, say: bool, key: Key) -> None:
+def note(experiment: Experiment, scheduler: Scheduler, progress: Progress, say: bool, key: Key) -> None:
     """Show the latest result, and a line once all trials of a round are there; of measures, that they are."""
-    runs, run = schedule.runs, schedule.runs[key]
-    count = f"{len(runs) - len(schedule.missing):,} of {len(runs):,}"
+    runs, run = scheduler.runs, scheduler.runs[key]
+    count = f"{len(runs) - len(scheduler.missing):,} of {len(runs):,}"
     if isinstance(run, Measure):
         return progress.advance(f"{count}, {key.series}: round {key.round}", 0)
-    measure, result = experiment.task.headline, schedule.store.result
+    measure, result = experiment.task.headline, scheduler.store.result
     latest = result(key)
     column = f"early_stop_test_{measure.name}"
     said = f"{key.series} {percent(latest['density'])}: {measure.text(latest[column])}"
     progress.advance(f"{count} runs, {said}", steps_of(experiment.recipe, run))
     trials = [key._replace(trial=trial) for trial in range(experiment.recipe.trials)]
-    if say and schedule.missing.isdisjoint(trials):
+    if say and scheduler.missing.isdisjoint(trials):
         rows = [result(trial) for trial in trials]
         stop, best = (np.mean([row[name] for row in rows]) for name in ("early_stop_step", column))
         tested = f"test {measure.words} {measure.text(best)}"

@@ -104,7 +104,7 @@ class Length(NamedTuple):
 
     first_step: int = 0
     steps: int | None = None
-    rate_at: int | None = None
+    lr_at: int | None = None
     stretched: bool = False
 
     def test_at(self, recipe: Recipe) -> list[int]:
@@ -119,7 +119,7 @@ class Run:
     """A training run that a series asks for, from `first_step` to `steps` (None: the recipe's).
 
     With `steps` it goes on whatever the recipe's patience. `start(at)` says where it starts, and is called where it
-    trains, under the masks given unless `own_masks` says that it makes others of them. With `rate_at` the learning rate
+    trains, under the masks given unless `own_masks` says that it makes others of them. With `lr_at` the learning rate
     is always the one that the schedule has at that step; with `stretched` what the recipe says of steps, as its
     schedule does, is moved in proportion to other `steps`. What it ends with is pruned by `score`, if that is not the
     recipe's. Another `order` is another order of minibatches, and of what augmentation and dropout draw, from the same
@@ -133,7 +133,7 @@ class Run:
     own_masks: bool = False
     first_step: int = 0
     steps: int | None = None
-    rate_at: int | None = None
+    lr_at: int | None = None
     stretched: bool = False
     score: Score | None = None
     order: int = 0
@@ -141,7 +141,7 @@ class Run:
     @property
     def length(self) -> Length:
         """From which step to which, and with which learning rates."""
-        return Length(self.first_step, self.steps, self.rate_at, self.stretched)
+        return Length(self.first_step, self.steps, self.lr_at, self.stretched)
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,13 @@ class Series:
     look: Mapping[str, str] = field(default_factory=dict)
     draw_of: str = ""
     stream: str = ""
+
+
+def all_series(recipe: Recipe) -> list[str]:
+    """Return the names of a recipe's series, that of the way to its rewind point first."""
+    if not recipe.rewind_step:
+        return [*recipe.series]
+    return [REWIND_POINT, *recipe.series]
 
 
 def to_the_rewind_point(recipe: Recipe) -> Runs:

@@ -13,7 +13,7 @@ import numpy as np
 
 from npticket.backend import Json
 from npticket.experiments.parts import Experiment
-from npticket.experiments.series import REWIND_POINT, Key, Length, Measure, Run
+from npticket.experiments.series import REWIND_POINT, Key, Length, Measure, Run, all_series
 from npticket.experiments.tables import INTEGERS, WHO, Row, cell, curves_measured, result_columns
 from npticket.params import Params, Shapes, unpack
 from npticket.prune import density
@@ -25,7 +25,7 @@ from npticket.train import Setting
 def foreign(key: Key, experiment: Experiment) -> str:
     """Say why a recipe does not ask for a run, or nothing. A loop of one's own may have more rounds of its series."""
     recipe = experiment.recipe
-    if key.series not in (*recipe.series, *[REWIND_POINT] * bool(recipe.rewind_step)):
+    if key.series not in all_series(recipe):
         return f"the recipe does not ask for the series {key.series!r}"
     for what, number, count in (("trial", key.trial, recipe.trials), ("round", key.round, recipe.rounds)):
         if not 0 <= number < count:

@@ -10,6 +10,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 
 LONGEST = 48  # bits of a code: it takes more than 2^32 symbols to need that many
+PIECE = 1 << 16  # bytes of codes that are read at a time: each bit takes some 30 bytes of memory meanwhile
 
 
 def huffman_lengths(counts: np.ndarray) -> np.ndarray:
@@ -50,25 +51,37 @@ def decode(data: bytes, count: int, lengths: np.ndarray) -> np.ndarray:
         if data:
             raise ValueError("there are bits for an alphabet of one symbol")
         return np.zeros(count, np.int64)
-    longest = int(lengths.max())
-    bits = np.unpackbits(np.frombuffer(data, np.uint8))
-    if count > len(bits):
-        raise ValueError(f"{len(bits):,} bits are too few for {count:,} symbols")
+    bits, used = 8 * len(data), lengths[lengths > 0]
+    if not count * int(used.min()) <= bits < count * int(used.max()) + 8:  # before anything is as large as they say
+        raise ValueError(f"{bits:,} bits cannot be those of {count:,} symbols")
+    found, done, at = np.empty(count, np.int64), 0, 0
+    while done < count:
+        first = at // 8
+        symbols, sizes = _begun(data[first : first + PIECE + LONGEST // 8], lengths)
+        places, end = list[int](), min(8 * (first + PIECE), bits)
+        while at < end and done + len(places) < count and sizes[at - 8 * first]:
+            places.append(at - 8 * first)
+            at += sizes[at - 8 * first]
+        if not places:
+            raise ValueError(f"there is no code at bit {at:,}")
+        found[done : done + len(places)] = symbols[places]
+        done += len(places)
+    left = bits - at
+    if not 0 <= left < 8 or (left and data[-1] & ((1 << left) - 1)):
+        raise ValueError(f"{bits:,} bits are not those of {count:,} symbols")
+    return found
+
+
+def _begun(data: bytes, lengths: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """The symbol whose code begins at each bit, and how many bits that has: 0 where none does."""
+    bits, longest = np.unpackbits(np.frombuffer(data, np.uint8)), int(lengths.max())
     symbols, starts, ends = _intervals(lengths, longest)
     padded, window = np.append(bits, np.zeros(longest, np.uint8)), np.zeros(len(bits), np.int64)
     for i in range(longest):
         window = window << 1 | padded[i : i + len(bits)]
-    found = np.searchsorted(starts, window, side="right") - 1  # which code begins at each bit, if one does
-    sizes = np.where(window < ends[found], lengths[symbols[found]], 0).tolist()
-    at, places = 0, []
-    for _ in range(count):
-        if at >= len(bits) or not sizes[at]:
-            raise ValueError(f"there is no code at bit {at:,}")
-        places.append(at)
-        at += sizes[at]
-    if not 0 <= len(bits) - at < 8 or bits[at:].any():
-        raise ValueError(f"{len(bits):,} bits are not those of {count:,} symbols")
-    return symbols[found[places]]
+    codes = np.searchsorted(starts, window, side="right") - 1
+    found = symbols[codes]
+    return found, np.where(window < ends[codes], lengths[found], 0).tolist()
 
 
 def check_lengths(lengths: np.ndarray) -> None:

@@ -98,7 +98,7 @@ def _through(
         shape = shape[-1:]
     elif isinstance(layer, OneChannel):
         shape, order = (*shape, 1), np.arange(1)
-    elif isinstance(layer, Flatten):
+    elif isinstance(layer, Flatten) and len(shape) > 1:  # what is flat keeps its order
         places = np.arange(math.prod(shape)).reshape(shape)
         order = (np.moveaxis(places, -1, 0) if len(shape) == 3 else places).ravel()
         shape = order.shape

@@ -54,12 +54,14 @@ class SelfAttention:
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             # Of y = softmax(s) v:  dv = softmax^T dy,  dsoftmax = dy v^T,  ds = softmax (dsoftmax - row sum of
-            # softmax dsoftmax), which is 0 where softmax is, so that nothing flows to padding.
+            # softmax dsoftmax), which is 0 where softmax is. Scores of padding are constant, also where all is padding.
             dz = split(through("output", heads, dy.reshape(len(dy), -1, size), grad))
             dv = looks.swapaxes(-1, -2) @ dz
             ds = dz @ v.swapaxes(-1, -2)
             ds -= (ds * looks).sum(axis=-1, keepdims=True)
             ds *= looks
+            if real is not None:
+                ds *= real[:, :, None, None]
             ds *= scale
             parts = zip(PROJECTIONS, (ds @ k, ds.swapaxes(-1, -2) @ q, dv), strict=False)
             return sum(through(name, rows, _joined(d), grad) for name, d in parts).reshape(dy.shape)

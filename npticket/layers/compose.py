@@ -68,14 +68,17 @@ class Residual:
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         y, body_backward = self.body.forward(p.get("body", {}), x, step)
-        around, shortcut_backward = x, None
+        around, backwards = x, {"body": body_backward}
         if self.shortcut is not None:
-            around, shortcut_backward = self.shortcut.forward(p.get("shortcut", {}), x, step)
+            around, backwards["shortcut"] = self.shortcut.forward(p.get("shortcut", {}), x, step)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
-            dx = body_backward(dy, grad.get("body", {}), need_dx)
-            d_around = dy if shortcut_backward is None else shortcut_backward(dy, grad.get("shortcut", {}), need_dx)
-            return dx + d_around if need_dx else None
+            parts = {
+                name: part_backward(dy, grad.get(name, {}), need_dx)
+                for name, part_backward in backwards.items()
+                if need_dx or self._parts[name].layout  # else no gradient is for anything
+            }
+            return parts["body"] + parts.get("shortcut", dy) if need_dx else None
 
         return y + around, backward
 

@@ -107,7 +107,7 @@ def _affine(x: Array, a: Array, b: Array) -> Array:
     xp = array_module(x, a, b)
     y = rows * xp.tile(a[:, None], repeat)
     y += xp.tile(b[:, None], repeat)
-    return y.reshape(x.shape)
+    return y.reshape(len(y), *x.shape[1:])  # of all trials, where x is one for all
 
 
 def _rows(x: Array) -> Array:

@@ -85,8 +85,8 @@ class Block(Parts):
     def forward(
         self, p: Tree, x: Array, step: TrainingStep | None = None, real: Array | None = None
     ) -> tuple[Array, Backward]:
-        rows = (len(x), -1, x.shape[-1])
         looked, attention_back = self.attention.forward(p["attention"], x, step, real)
+        rows = (len(looked), -1, x.shape[-1])  # of all trials, where x is one for all
         h, first_back = self.norms[0].forward(p["attention_norm"], (x + looked).reshape(rows))
         fed, feed_back = self.feed.forward(p["feed"], h, step)
         y, second_back = self.norms[1].forward(p["feed_norm"], h + fed)
@@ -94,10 +94,10 @@ class Block(Parts):
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             dh = second_back(dy.reshape(rows), grad["feed_norm"])
             dh = dh + feed_back(dh, grad["feed"])
-            dx = first_back(dh, grad["attention_norm"]).reshape(x.shape)
+            dx = first_back(dh, grad["attention_norm"]).reshape(looked.shape)
             return dx + attention_back(dx, grad["attention"])
 
-        return y.reshape(x.shape), backward
+        return y.reshape(looked.shape), backward
 
 
 class Encoder(Parts):

@@ -4,7 +4,7 @@ from npticket.backend import array_module
 from npticket.optimizers.adam import AdamW
 from npticket.optimizers.schedules import Schedule
 from npticket.params import Params
-from npticket.protocols import Optimizer, State, does_decay
+from npticket.protocols import Optimizer, State, does_decay, is_resumable
 
 
 class Clipped:
@@ -24,6 +24,10 @@ class Clipped:
     @property
     def decays(self) -> bool:
         return does_decay(self.optimizer)
+
+    @property
+    def resumable(self) -> bool:
+        return is_resumable(self.optimizer)
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat is overwritten."""

@@ -7,15 +7,17 @@ import numpy as np
 from npticket.backend import Array, array_module
 from npticket.params import Params
 
+LEAST_EPS = 1e-30  # a smaller one may be 0 in float32, and a pruned weight would be divided by it
 PIECE = 1 << 16  # parameters
 FLUSH_EVERY = 50  # steps: momentum of 0.7 and more takes longer from what `flush` drops to subnormal numbers
 
 
 def check(**options: float) -> None:
-    """Raise ValueError, naming the option, for what is not at least 0, eps above it, and less than 1."""
+    """Raise ValueError, naming the option, for what is not at least 0, eps LEAST_EPS, and less than 1."""
     for name, value in options.items():
-        if not 0 <= value < 1 or (name == "eps" and not value):
-            raise ValueError(f"{name} must be {'above' if name == 'eps' else 'at least'} 0 and below 1, got {value}")
+        least = LEAST_EPS if name == "eps" else 0
+        if not least <= value < 1:
+            raise ValueError(f"{name} must be at least {least} and below 1, got {value}")
 
 
 def flush(moments: Array) -> None:

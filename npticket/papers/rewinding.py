@@ -35,11 +35,11 @@ ONCE = {  # the same, pruned at one go
 METHODS = {TICKET: "weight rewinding", RATE: "learning-rate rewinding", FINE_TUNED: "fine-tuning"}
 
 
-def at_one_go(recipe: Recipe, start: Under, first_step: int, rate_at: int | None = None) -> Runs:
+def at_one_go(recipe: Recipe, start: Under, first_step: int, lr_at: int | None = None) -> Runs:
     """Prune the trained dense network at one go to what every other round of the ticket has, and retrain."""
     given = {"end": (yield Done(TICKET, 0))["end"], **(yield from rewind_point(recipe))}
     for round in range(2, recipe.rounds, 2):
-        yield Run(round, start, given, first_step=first_step, rate_at=rate_at)
+        yield Run(round, start, given, first_step=first_step, lr_at=lr_at)
 
 
 SERIES = {

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from npticket.experiments.files import StoreError
-from npticket.experiments.planning import planned
-from npticket.experiments.recipe import RecipeError
+from npticket.experiments.planning import planned_if_known
 from npticket.experiments.series import Key, Length, Run
 from npticket.experiments.tables import Outcome, Row, Unknown
 from npticket.report import canvas
@@ -155,10 +154,7 @@ def compact(outcome: Outcome, plots: Sequence[Plot]) -> Outcome:
 
 def _looks(outcome: Outcome) -> Callable[[Row], Collection[int]]:
     """What says of a row of curves after which steps of its run the test set was looked at."""
-    try:
-        runs = planned(outcome.recipe, outcome.known)
-    except RecipeError:  # of a series that is not known here
-        runs = {}
+    runs = planned_if_known(outcome.recipe, outcome.known)
     of_length = cache(lambda length: set(length.test_at(outcome.recipe)))
 
     def looks(row: Row) -> Collection[int]:

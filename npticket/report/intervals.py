@@ -112,12 +112,12 @@ def probability(t: float, freedom: int) -> float:
 
 
 @cache
-def quantile(freedom: int, level: float = LEVEL) -> float:
-    """Return the t between whose negative and itself Student's t lies with probability `level`."""
+def quantile(freedom: int) -> float:
+    """Return the t between whose negative and itself Student's t lies with a probability of 95 %."""
     low, high = 0.0, 1.0
-    while 2 * probability(high, freedom) - 1 < level:
+    while 2 * probability(high, freedom) - 1 < LEVEL:
         high *= 2
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if 2 * probability(middle, freedom) - 1 < level else (low, middle)
+        low, high = (middle, high) if 2 * probability(middle, freedom) - 1 < LEVEL else (low, middle)
     return high

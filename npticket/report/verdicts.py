@@ -64,14 +64,15 @@ def as_json(verdicts: Sequence[Verdict]) -> list[dict[str, Json]]:
     def finite(claim: Claim, mean: float) -> float | None:
         return None if math.isinf(mean) else math.exp(mean) if claim.ratio else mean
 
-    return [
-        {
+    def one(verdict: Verdict) -> dict[str, Json]:
+        c, e = verdict.claim, verdict.estimate
+        return {
             "id": c.id, "source": c.source, "sentence": c.sentence, "recipes": list(c.recipes), "expected": c.expected,
             "holds_from": None if math.isinf(c.low) else c.low, "holds_to": None if math.isinf(c.high) else c.high,
-            "strict": c.strict, "because": c.because, "ratio": c.ratio, "status": v.status,
+            "strict": c.strict, "because": c.because, "ratio": c.ratio, "status": verdict.status,
             "value": finite(c, e.value) if e else None, "bound": e.bound if e else "",
             "interval": [finite(c, e.low), finite(c, e.high)] if e else None,
-            "certainty": v.certainty, "trials": v.trials, "reason": v.reason,
-        }
-        for v in verdicts for c, e in [(v.claim, v.estimate)]
-    ]  # fmt: skip
+            "certainty": verdict.certainty, "trials": verdict.trials, "reason": verdict.reason,
+        }  # fmt: skip
+
+    return [one(verdict) for verdict in verdicts]

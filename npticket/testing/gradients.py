@@ -10,6 +10,7 @@ from npticket.protocols import Backward, Layer
 from npticket.streams import Place, TrainingStep
 from npticket.testing.laws import close, of, require, require_same
 
+Forward = Callable[..., tuple[np.ndarray, Backward]]  # forward(theta, x, first=0), of trials from `first` on
 DIRECTIONS = 20  # are tried, at most
 ALONE = 1e-12  # the product of a stack may be rounded otherwise than one alone
 
@@ -30,8 +31,9 @@ def check_gradient(
 
     The laws: `init` draws what the layout says; the backward pass writes every gradient, and none of buffers; each is
     that of central differences, for every parameter and for x, trial by trial, up to `tolerance` of its norm; it is
-    the same where nobody needs dx; and a trial among others comes to what it comes to alone. Raises AssertionError
-    naming law, parameter and trial, and ValueError for inputs that are not float64.
+    the same where nobody needs dx; a trial among others comes to what it comes to alone; and trials that are shown one
+    x come to what copies of it give. Raises AssertionError naming law, parameter and trial, and ValueError for inputs
+    that are not float64.
     """
     if x.dtype != np.float64 or x.ndim < 3:
         raise ValueError(f"a gradient is checked at inputs (T, B, ...) in float64, got {x.dtype} of shape {x.shape}")
@@ -40,20 +42,19 @@ def check_gradient(
     theta = drawn(layer, len(x), rng) if theta is None else theta
 
     def forward(theta: Params, x: np.ndarray, first: int = 0) -> tuple[np.ndarray, Backward]:
-        step = TrainingStep(Place(trials=range(first, first + len(x))), 0) if training else None
+        step = TrainingStep(Place(trials=range(first, first + theta.trials)), 0) if training else None
         return layer.forward(theta.copy().tree, x, step)  # of a copy: running statistics move
 
     y, backward = forward(theta, x)
     dy, grads = rng.normal(size=y.shape), _unwritten(theta)
     dx = backward(dy, grads.tree)
     _check_written(grads)
-    for t in range(len(x)):
-        alone, _ = forward(theta.trial(t), x[t : t + 1], t)
-        require("trials never touch each other", close(alone[0], y[t], ALONE), of("y", t), found=y[t], alone=alone[0])
+    _check_alone(forward, theta, x, y)
     _check_directions(lambda theta, x: forward(theta, x)[0], (theta, x), (grads, dx), dy, (rng, tolerance))
     without = _unwritten(theta)
     forward(theta, x)[1](dy, without.tree, need_dx=False)
     require_same("gradients do not depend on need_dx", without, grads, tolerance=ALONE)
+    _check_one_for_all(forward, theta, x[:1], dy)
 
 
 def directional_error(
@@ -113,6 +114,30 @@ def _check_written(grads: Params) -> None:
                 require("buffers take no gradient", each == 0, of(name, t), gradient=each)
             else:
                 require("every gradient is written", ~np.isnan(each), of(name, t), gradient=each)
+
+
+def _check_alone(forward: Forward, theta: Params, x: np.ndarray, y: np.ndarray) -> None:
+    for t in range(len(x)):
+        alone, _ = forward(theta.trial(t), x[t : t + 1], t)
+        require("trials never touch each other", close(alone[0], y[t], ALONE), of("y", t), found=y[t], alone=alone[0])
+
+
+def _check_one_for_all(forward: Forward, theta: Params, x: np.ndarray, dy: np.ndarray) -> None:
+    """Show all trials one x (1, B, ...), and as many copies of it; there is no dx of one for all."""
+    law = "trials may be shown one x"
+    y, backward = forward(theta, x)
+    expected, of_copies = forward(theta, x.repeat(theta.trials, axis=0))
+    if y.shape[1:] == expected.shape[1:] and len(y) == 1:  # as of a layer without parameters
+        y = y.repeat(theta.trials, axis=0)
+    require(law, y.shape == expected.shape, f"y is {y.shape}, and {expected.shape} of copies")
+    for t in range(theta.trials):
+        require(law, close(y[t], expected[t], ALONE), of("y", t), found=y[t], expected=expected[t])
+    if not theta.shapes:
+        return
+    grads, copies = _unwritten(theta), _unwritten(theta)
+    backward(dy, grads.tree, need_dx=False)
+    of_copies(dy, copies.tree, need_dx=False)
+    require_same(law, grads, copies, "of one x for all", ALONE)
 
 
 def _check_directions(

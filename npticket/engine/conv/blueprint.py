@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from npticket.engine.conv.layout import Size
 from npticket.layers import (
@@ -21,6 +22,7 @@ from npticket.protocols import Net
 
 KNOWN = (AveragePool, BatchNorm, Chain, Conv2D, Dense, Flatten, GlobalAveragePool, MaxPool, ReLU, Residual)
 
+L = TypeVar("L", BatchNorm, ReLU)
 Named = tuple[str, Layer]  # where its parameters are, "block/conv/", and a layer
 
 
@@ -143,8 +145,7 @@ def _block(layers: list[Named], source: Unit | None, size: Size) -> list[Unit]:
     if body[-1].size != (shortcut[0].size if shortcut else size):
         raise NotSupported("expected both ways through a block to come to maps of one size")
     body[-1].shortcut, body[-1].around = (shortcut[0], None) if shortcut else (None, source)
-    if layers and isinstance(layers[0][1], ReLU):
-        body[-1].relu = bool(layers.pop(0))
+    body[-1].relu = _take(layers, ReLU) is not None
     return shortcut + body
 
 
@@ -154,14 +155,20 @@ def _unit(layers: list[Named], source: Unit | None, size: Size) -> Unit:
     if not isinstance(conv, Conv2D):
         raise NotSupported("expected a convolution at the beginning of each unit")
     unit = Unit(prefix, conv, source, (size[0] // conv.stride, size[1] // conv.stride))
-    if layers and isinstance(norm := layers[0][1], BatchNorm):
-        unit.norm = layers.pop(0)[0], norm
-    if layers and isinstance(layers[0][1], ReLU):
-        unit.relu = bool(layers.pop(0))
+    unit.norm = _take(layers, BatchNorm)
+    unit.relu = _take(layers, ReLU) is not None
     if layers and isinstance(pool := layers[0][1], MaxPool) and pool.size == 2:
-        unit.pooled = bool(layers.pop(0))
+        layers.pop(0)
+        unit.pooled = True
     _check_sizes(unit, size)
     return unit
+
+
+def _take(layers: list[Named], kind: type[L]) -> tuple[str, L] | None:
+    """Take a layer off the beginning of `layers` if it is of that kind; None otherwise."""
+    if layers and isinstance(layer := layers[0][1], kind):
+        return layers.pop(0)[0], layer
+    return None
 
 
 def _check_sizes(unit: Unit, size: Size) -> None:

@@ -16,8 +16,8 @@ from npticket.engine.conv.weights import Filters, WinogradFilters, filters_of, l
 from npticket.engine.conv.winograd import TILE
 from npticket.engine.conv.winograd_maps import WinogradRows, WinogradWhole
 from npticket.engine.memory import aligned_zeros
-from npticket.engine.optimizers import Whole
-from npticket.engine.threads import HalvedDense, Team, in_cache
+from npticket.engine.optimizers import Whole, in_cache
+from npticket.engine.threads import HalvedDense, Team
 from npticket.layers import Chain, Dense, Flatten
 from npticket.params import Params
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State, does_decay, is_elementwise
@@ -132,8 +132,9 @@ class ConvStack:
             if unit not in shortcuts:
                 terms = [outputs[term] for term in (unit, unit.shortcut) if term]
                 maps[unit] = Map(terms, maps.get(unit.around), unit.relu)
-        self._maps, self._last = list(maps.values()), maps[blueprint.units[-1]]
-        living, channels, size = filters[unit].outputs, unit.shape[-1], (1, 1) if self._averaged else self._last.size
+        last = blueprint.units[-1]
+        self._maps, self._last = list(maps.values()), maps[last]
+        living, channels, size = filters[last].outputs, last.shape[-1], (1, 1) if self._averaged else self._last.size
         self._kept = slice(None) if len(living) == channels else living  # a slice is much faster
         self._shape = halves.batch, *size, channels  # of the features, seen as images
 

@@ -128,7 +128,7 @@ class BatchNorm:
             dx = kernel(xp, INPUT_GRADIENT)(rows, dy, y, *around, sums[:, :1], sums[:, 1:], rows.shape[1], relu)
             return dx.reshape(x.shape)
 
-        return y.reshape(x.shape), backward
+        return y.reshape(len(y), *x.shape[1:]), backward  # of all trials, where x is one for all
 
 
 def moments(x: Array) -> tuple[Array, Array]:

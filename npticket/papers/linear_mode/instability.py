@@ -120,9 +120,9 @@ def spread(split: Split, most: int) -> Split:
     return split.take(slice(None, None, -(-len(split) // most)))
 
 
-def instability(rows: Sequence[Row], column: str = "test_error") -> float:
-    """The highest error on one line minus the mean of the two at its ends, in percentage points."""
-    found = [row[column] for row in sorted(rows, key=lambda row: row["alpha"])]
+def instability(rows: Sequence[Row]) -> float:
+    """The highest test error on one line minus the mean of the two at its ends, in percentage points."""
+    found = [row["test_error"] for row in sorted(rows, key=lambda row: row["alpha"])]
     return 100 * (max(found) - (found[0] + found[-1]) / 2)
 
 

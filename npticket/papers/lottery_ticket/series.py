@@ -81,27 +81,27 @@ def at_one_go(start: Under, trained: bool = True, tuned: bool = False) -> Callab
         point: Given = {} if start.is_new else (yield from rewind_point(recipe))
         given = {"end": (yield Done(TICKET, 0))["end"], **point} if trained else point
         for round in range(1, recipe.rounds):
-            rate_at = _last_rate(recipe) if tuned else None
-            yield Run(round, start, given, first_step=recipe.rewind_step if point else 0, rate_at=rate_at)
+            lr_at = _last_lr(recipe) if tuned else None
+            yield Run(round, start, given, first_step=recipe.rewind_step if point else 0, lr_at=lr_at)
 
     return series
 
 
-def retrained(recipe: Recipe, first_step: int, rate_at: int | None) -> Runs:
+def retrained(recipe: Recipe, first_step: int, lr_at: int | None) -> Runs:
     """Prune round after round and train on from the trained values, never resetting."""
     left = yield Done(TICKET, 0)
     for round in range(1, recipe.rounds):
         given = {"end": left["end"], "masks": left["next_masks"]}
-        left = yield Run(round, trained_on, given, first_step=first_step, rate_at=rate_at)
+        left = yield Run(round, trained_on, given, first_step=first_step, lr_at=lr_at)
 
 
 def fine_tuning(recipe: Recipe) -> Runs:
     """Train on at the last learning rate (Han et al. 2015)."""
-    return retrained(recipe, 0, _last_rate(recipe))
+    return retrained(recipe, 0, _last_lr(recipe))
 
 
-def _last_rate(recipe: Recipe) -> int | None:
-    """As Run's `rate_at`: the step whose learning rate is the last one."""
+def _last_lr(recipe: Recipe) -> int | None:
+    """As Run's `lr_at`: the step whose learning rate is the last one."""
     return None if recipe.schedule == CONSTANT else recipe.steps - 1
 
 

@@ -104,7 +104,7 @@ def as_long(recipe: Recipe) -> list[Length]:
 
 def a_quarter(recipe: Recipe) -> list[Length]:
     """A quarter as many, 40 of 160 epochs in the paper, at the last learning rate."""
-    return [Length(recipe.steps - recipe.steps // 4, rate_at=recipe.steps - 1)] * (recipe.rounds - 1)
+    return [Length(recipe.steps - recipe.steps // 4, lr_at=recipe.steps - 1)] * (recipe.rounds - 1)
 
 
 def as_much(recipe: Recipe, structured: bool) -> list[Length]:

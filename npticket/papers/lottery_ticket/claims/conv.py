@@ -34,6 +34,9 @@ def _tickets(depth: int, stop: int, dense: float, speed: float, best: float) -> 
     """Of tickets and their controls."""
     name, conv = f"conv-{depth}", partial(Claim, (f"conv{depth}-cifar10",))
     near_14, near_27 = (15, 28) if depth > 2 else (13.7, 26.5)
+    flat = conv(f"{name}-reinit-flat",
+        f"at {near_27} % reinitialised tickets are still as accurate as the dense network", "§3, Fig 5",
+        gain(ACC, REINIT, near_27, at=100), "≥ 0", POINTS, -0.5, because="half a point")
     return [
         conv(f"{name}-dense-accuracy", f"dense Conv-{depth} is {dense} % accurate at early stopping",
             "Fig 5, by eye", value(ACC), f"{dense} %", LEVEL, dense - 1, dense + 1, because="a point"),
@@ -53,9 +56,7 @@ def _tickets(depth: int, stop: int, dense: float, speed: float, best: float) -> 
             "§3, Fig 13", gain(GAP, TICKET, near_14, at=100), "< 0", POINTS, high=0, strict=True),
         conv(f"{name}-reinit", f"at {near_14} % reinitialised tickets learn more slowly than tickets",
             "§3, Fig 5", times(REINIT, near_14), "> 1", TIMES, 1, strict=True, ratio=True),
-        *(conv(f"{name}-reinit-flat",
-            f"at {near_27} % reinitialised tickets are still as accurate as the dense network", "§3, Fig 5",
-            gain(ACC, REINIT, near_27, at=100), "≥ 0", POINTS, -0.5, because="half a point") for _ in [0] if depth < 6),
+        *([flat] if depth < 6 else []),
         conv(f"{name}-reinit-is-mask", f"at {near_14} % reinitialised tickets and random masks end equally accurate",
             "App. E, Fig 14", gain(END, REINIT, near_14, MASK), "0", POINTS, -1, 1, because="a point"),
     ]
@@ -80,6 +81,13 @@ def _pruned_otherwise(depth: int) -> list[Claim]:
     name, near_14 = f"conv-{depth}", 15 if depth > 2 else 13.7
     continued = partial(Claim, (f"conv{depth}-continued",))
     rates, layers = SWEEPS[f"conv{depth}-rate"].recipes, SWEEPS[f"conv{depth}-layers"].recipes
+    said = {"convolutions": "convolutions alone", "both": "everything", "dense": "dense layers alone"}
+
+    def better(number: int, more: str, less: str) -> Claim:
+        return Claim((layers[more].name, layers[less].name), f"{name}-layers-{number}",
+            f"pruning {said[more]} gives a better best ticket than pruning {said[less]}", "App. H.6, Fig 37",
+            lambda v, other: _best(v) - _best(other), "> 0", POINTS, 0, strict=True)
+
     return [
         continued(f"{name}-continued-accuracy",
             f"at {near_14} % resetting only at the end is less accurate than resetting every round", "App. B, Fig 10",
@@ -91,11 +99,7 @@ def _pruned_otherwise(depth: int) -> list[Claim]:
             "against worst", "App. H.4, Fig 35",
             lambda *views: left_out(list(map(_best, views)), 1) - left_out(list(map(_best, views)), -1),
             "0", POINTS, -1, 1, because="a point"),
-        *(Claim((layers[more].name, layers[less].name), f"{name}-layers-{i}",
-            f"pruning {of[more]} gives a better best ticket than pruning {of[less]}", "App. H.6, Fig 37",
-            lambda v, other: _best(v) - _best(other), "> 0", POINTS, 0, strict=True)
-          for of in [{"convolutions": "convolutions alone", "both": "everything", "dense": "dense layers alone"}]
-          for i, (more, less) in enumerate((("convolutions", "both"), ("both", "dense")), 1)),
+        better(1, "convolutions", "both"), better(2, "both", "dense"),
     ]
 
 

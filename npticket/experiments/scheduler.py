@@ -18,7 +18,7 @@ from npticket.train import DivergedError
 Group = list[Key]  # runs that train together
 
 
-class Schedule:
+class Scheduler:
     """All runs of an experiment, and which of them are missing in its store, or lack what others take along.
 
     A run that is trained keeps also what others would take along in one more round, so that no run is trained again
@@ -33,7 +33,7 @@ class Schedule:
         with suppress(RecipeError):  # of more rounds than there may be
             more = replace(recipe, rounds=recipe.rounds + 1)
             self._later = taken_along(planned(more, known))
-        self._kept = {key: ["end"] * (keep_weights and isinstance(run, Run)) for key, run in self.runs.items()}
+        self._kept = {key: ["end"] if keep_weights and isinstance(run, Run) else [] for key, run in self.runs.items()}
         needed = {key: ("masks", *self._needed[key], *self._kept[key]) for key in self.runs}
         self.missing = {key for key, names in needed.items() if not all(store.holds(key, what) for what in names)}
         self.failed: dict[Key, DivergedError] = {}
