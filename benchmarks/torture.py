@@ -43,7 +43,7 @@ from npticket.datasets import DataError, packed
 from npticket.datasets.download import read_caveat
 from npticket.datasets.mnist import read_idx
 from npticket.experiments.checks import check
-from npticket.experiments.files import StoreError, read_json
+from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json

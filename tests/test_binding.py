@@ -11,7 +11,7 @@ from test_store import ASKED, KEY, KNOWN, as_before, made_up, opened, planted
 
 from npticket.experiments import binding
 from npticket.experiments.binding import RunFiles
-from npticket.experiments.files import StoreError, read_json
+from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, to_json

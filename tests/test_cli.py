@@ -19,7 +19,7 @@ import npticket
 from npticket import cli
 from npticket.cli import commands
 from npticket.experiments import costs, evaluation, machine, progress
-from npticket.experiments.files import write_json
+from npticket.experiments.json_files import write_json
 from npticket.experiments.recipe import Part, to_json
 from npticket.experiments.run import outcome, read_recipe
 from npticket.experiments.series import Key

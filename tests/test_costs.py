@@ -183,7 +183,7 @@ def test_a_damaged_file_is_as_none_and_is_replaced(content, timed):
 def test_a_value_that_is_no_cost_is_timed_anew(value, timed):
     good = seconds(LONG, data=data())
     path = cache_folder() / "costs.json"
-    costs.files.write_json(path, dict.fromkeys(costs._read(), value))
+    costs.write_json(path, dict.fromkeys(costs._read(), value))
     assert seconds(LONG) is None
     assert seconds(LONG, data=data()) == good
 

@@ -25,10 +25,9 @@ from npticket import cli, files
 from npticket.__main__ import main as entry
 from npticket.cli import edge
 from npticket.datasets import download, mnist
-from npticket.experiments import cluster, run, workers
-from npticket.experiments import files as experiment_files
+from npticket.experiments import cluster, json_files, run, workers
 from npticket.experiments.directory import KEPT, check_free, clear, lock, scratch, set_aside
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.recipe import RecipeError
 from npticket.export import load_sparse, to_sparse
 from npticket.nets import lenet_300_100
@@ -531,7 +530,7 @@ def lock_held(folder):
 
 
 def described(folder):
-    there = experiment_files.read_json(folder / "manifest.json")
+    there = json_files.read_json(folder / "manifest.json")
     return {"machine": there["machines"][0], "data": there["data"]}
 
 

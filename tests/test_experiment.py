@@ -20,7 +20,7 @@ from conftest import NOWHERE
 from npticket import backend, engine, train
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
 from npticket.experiments import binding, cluster, machine, run, store, training, workers
-from npticket.experiments.files import StoreError, write_json
+from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, RecipeError, to_json

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket import PLOTS

@@ -14,8 +14,8 @@ from test_store import ASKED, KEY, KNOWN, as_before, made_up, opened
 
 from npticket.experiments import costs, run, training
 from npticket.experiments.bounds import MOST
-from npticket.experiments.files import StoreError, write_json
 from npticket.experiments.growth import canonical, refusal
+from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, to_json

@@ -8,7 +8,7 @@ import pytest
 from test_cli import FEW, small  # noqa: F401 - the fixture
 from test_experiment import SMALL, data, experiment, rows
 
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.kept import read_weights
 from npticket.export import load_weights
 from npticket.papers import PARTS

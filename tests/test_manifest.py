@@ -10,7 +10,7 @@ from test_experiment import SMALL, data
 from test_store import KEY, MANIFEST, as_before, made_up, opened
 
 from npticket.experiments import costs, machine, run
-from npticket.experiments.files import StoreError, read_json
+from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.run import Means
 from npticket.papers import PARTS
 

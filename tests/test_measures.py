@@ -14,7 +14,7 @@ from test_growth import trained  # noqa: F401 - a fixture
 from test_store import ASKED, KEY, MASK, SIZE, as_before, made_up, opened, planted
 
 from npticket.experiments import costs, measured, run
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.planning import trained as training_runs

@@ -15,7 +15,7 @@ from npticket import cli, datasets, nets
 from npticket.datasets import DataError, Dataset, Split
 from npticket.datasets.image_folder import _pixels
 from npticket.experiments.checks import check, sized
-from npticket.experiments.files import read_json, write_json
+from npticket.experiments.json_files import read_json, write_json
 from npticket.experiments.parts import load_data
 from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json, to_json
 from npticket.papers import PARTS

@@ -21,7 +21,7 @@ from test_train import same, small_data, small_net
 from npticket import backend, cli
 from npticket.cli import commands, publication
 from npticket.experiments import run as runs
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, RecipeError, from_json, to_json
 from npticket.experiments.series import Key, Length

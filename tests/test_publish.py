@@ -13,7 +13,7 @@ from test_figures import outcome
 from npticket import cli
 from npticket.cli import publication
 from npticket.cli.commands import chosen_recipes
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket import PLOTS
 from npticket.report import figures, page, provenance

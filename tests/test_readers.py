@@ -23,10 +23,10 @@ from test_store import MANIFEST, opened
 from npticket import cli, datasets
 from npticket.datasets import DataError, Dataset, Split, cifar, download, packed
 from npticket.datasets.mnist import read_idx
-from npticket.experiments import files, run
+from npticket.experiments import json_files, run
 from npticket.experiments.bounds import MOST
 from npticket.experiments.checks import check
-from npticket.experiments.files import StoreError, read_json, read_manifest
+from npticket.experiments.json_files import StoreError, read_json, read_manifest
 from npticket.experiments.parts import load_data
 from npticket.experiments.recipe import Part, RecipeError, from_json, to_json
 from npticket.papers import LIBRARY, PARTS
@@ -286,9 +286,9 @@ DESCRIBED = {"data": MANIFEST["data"], "machines": [MANIFEST["machine"]]}
 )  # fmt: skip
 def test_a_manifest_describes_data_and_machines(tmp_path, change):
     path = tmp_path / "manifest.json"
-    files.write_json(path, DESCRIBED | {"chosen": {}})
+    json_files.write_json(path, DESCRIBED | {"chosen": {}})
     assert read_manifest(path) == DESCRIBED | {"chosen": {}}
-    files.write_json(path, DESCRIBED | change)
+    json_files.write_json(path, DESCRIBED | change)
     with pytest.raises(StoreError, match="does not describe data and machines"):
         read_manifest(path)
 
@@ -433,7 +433,7 @@ def test_what_a_file_says_is_text_in_markdown_and_in_figures(made, capsys):
     manifest = json.loads(Path("x/manifest.json").read_text())
     manifest["data"]["caveat"] = caveat
     manifest["machines"][0] |= {"cpu": "<b>fast</b>", "engine": "fast; rm -rf ~"}
-    files.write_json(Path("x/manifest.json"), manifest)
+    json_files.write_json(Path("x/manifest.json"), manifest)
     assert made("verify", "x") in (0, 1)
     assert caveat in capsys.readouterr().out
     assert escaped(caveat) in Path("x/claims.md").read_text() and caveat not in Path("x/claims.md").read_text()

@@ -19,12 +19,12 @@ from npticket.papers import LIBRARY, PARTS
 from npticket.papers.stabilizing import PAPER
 from npticket.papers.stabilizing.distances import (
     CLAIMS,
+    COPY,
     ORDER,
     PRUNING,
     RANDOM,
     SERIES,
     STABILITY,
-    TICKET,
     stability,
 )
 from npticket.params import unpack
@@ -61,17 +61,17 @@ def test_the_distance_is_that_to_the_dense_weights_of_the_subnetwork_itself():
         )
         for _ in range(2)
     )
-    ends = {TICKET: rewind(dense, masks), RANDOM: rewind(dense, others)}
+    ends = {COPY: rewind(dense, masks), RANDOM: rewind(dense, others)}
     there = replace(at(net, dense, masks), given={**ends, "random_masks": others, "dense": dense})
-    exact = [{"of": name, "distance": 0, "angle": 0} for name in (TICKET, RANDOM)]
+    exact = [{"of": name, "distance": 0, "angle": 0} for name in (COPY, RANDOM)]
     assert stability(there) == exact
     survivor = tuple(np.argwhere(masks["fc1/W"])[0])
-    ends[TICKET]["fc1/W"][survivor] += 2  # and biases count for nothing
+    ends[COPY]["fc1/W"][survivor] += 2  # and biases count for nothing
     ends[RANDOM]["fc1/b"][...] += 1
     ticket, random = stability(there)
     a, b = (
         np.concatenate([params[name].ravel() for name in dense.weights]).astype(float)
-        for params in (ends[TICKET], rewind(dense, masks))
+        for params in (ends[COPY], rewind(dense, masks))
     )
     assert ticket["distance"] == pytest.approx(2) and random == exact[1]
     cosine = a @ b / np.sqrt((a @ a) * (b @ b))
@@ -86,7 +86,7 @@ def test_the_dense_network_sees_the_minibatches_of_the_subnetworks(outcome, fold
     assert sorted({row["round"] for row in outcome.measured[PRUNING]}) == [1, 3]
     for round in (1, 3):
         dense = by_hand(point, dense_masks(theta0), round, 1)
-        for name in (TICKET, RANDOM):
+        for name in (COPY, RANDOM):
             masks = unpack(kept(folder, Key(name, round, 0), "masks"), theta0)
             end = by_hand(rewind(point, masks), masks, round, 1)
             squares = sum(
@@ -117,15 +117,15 @@ def world(recipe, holds):
     """An outcome in which all is as the paper says, or nothing: three trials."""
     lenet, late = recipe.name == STABILITY.name, recipe.rewind_step > 0
     apart = 20.7 if holds == (lenet or late) else 66 if late or not lenet else 100
-    ends = {TICKET: apart, RANDOM: 58.6 if lenet else 66}
+    ends = {COPY: apart, RANDOM: 58.6 if lenet else 66}
     if recipe.name.startswith("stabilizing-resnet18") and not holds:
-        ends = {TICKET: 20.7, RANDOM: 66}
-    pruned = {TICKET: 48.1, RANDOM: 75.7} if holds else {TICKET: 75.7, RANDOM: 48.1}
-    good = {TICKET: 0.983, RANDOM: 0.975}
+        ends = {COPY: 20.7, RANDOM: 66}
+    pruned = {COPY: 48.1, RANDOM: 75.7} if holds else {COPY: 75.7, RANDOM: 48.1}
+    good = {COPY: 0.983, RANDOM: 0.975}
     if not lenet:
-        good = {TICKET: 0.91 if late == holds else 0.877, RANDOM: 0.88 if holds else 0.89}
+        good = {COPY: 0.91 if late == holds else 0.877, RANDOM: 0.88 if holds else 0.89}
     elif not holds:
-        good = {TICKET: 0.97, RANDOM: 0.98}
+        good = {COPY: 0.97, RANDOM: 0.98}
     results, measured = [], {name: [] for name in (*ORDER.values(), PRUNING)}
     rate = max(recipe.prune.options["rates"].values())
     for name, round, trial in ((name, r, t) for name in ORDER for r in range(recipe.rounds) for t in range(3)):

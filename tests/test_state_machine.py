@@ -19,7 +19,7 @@ from test_experiment import SMALL, data
 
 from npticket import files
 from npticket.experiments import binding, checkpoints, run
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.series import Key

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from npticket.experiments import binding, directory, run, store, tables
-from npticket.experiments.files import StoreError, read_json, write_json
+from npticket.experiments.json_files import StoreError, read_json, write_json
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Key, Series

@@ -11,7 +11,7 @@ from test_store import ASKED, KEY, KNOWN, made_up, opened, planted
 from npticket import cli
 from npticket.experiments import run
 from npticket.experiments.agreement import check_tables
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.series import Key

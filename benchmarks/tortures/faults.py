@@ -16,7 +16,7 @@ import numpy as np
 
 from npticket import files
 from npticket.experiments import checkpoints, run, store
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.papers import PARTS
 from tortures import small
 

@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from npticket import backend
-from npticket.experiments import costs, files, machine, progress
+from npticket.experiments import costs, machine, progress
 from npticket.experiments.bounds import MOST, MOST_JOBS, wrong_name, wrong_size
 from npticket.experiments.checks import check
 from npticket.experiments.directory import check_ours
 from npticket.experiments.evaluation import affordable
+from npticket.experiments.json_files import StoreError, read_json, write_json
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.progress import counted
@@ -129,7 +130,7 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
         chosen, folder = {name: (recipe := read_recipe(Path(name)))}, args.out or Path(name)
         check(recipe, library.parts)  # before it is scaled
     elif Path(name).suffix == ".json" and Path(name).is_file():
-        recipe = from_json(files.read_json(Path(name)))
+        recipe = from_json(read_json(Path(name)))
         check(recipe, library.parts)
         chosen, folder = {recipe.name: recipe}, args.out or Path("runs") / recipe.name
     else:
@@ -175,7 +176,7 @@ def verify(args: Namespace, library: Library) -> int:
     made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
     head = verdicts.escaped(made_from)
     print(f"{made_from}\n\n{verdicts.table(judged)}")
-    files.write_json(args.folder / "claims.json", verdicts.as_json(judged))
+    write_json(args.folder / "claims.json", verdicts.as_json(judged))
     write(args.folder / "claims.md", f"{head}\n\n{verdicts.markdown(judged)}\n".encode())
     print(f"\nWritten: {args.folder / 'claims.json'}, {args.folder / 'claims.md'}")
     return int(any(verdict.status == claims.FAILS for verdict in judged))
@@ -187,11 +188,11 @@ def outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
         return {folder: outcome(folder, library.parts)}
     folders = [path.parent for path in sorted(folder.glob("*/recipe.json"))]
     if wrong := next(filter(None, (wrong_name(inside.name) for inside in folders)), ""):
-        raise files.StoreError(f"a directory in {folder} cannot be shown: its {wrong}")
+        raise StoreError(f"a directory in {folder} cannot be shown: its {wrong}")
     found = {inside: outcome(inside, library.parts) for inside in folders}
     if not found:
-        raise files.StoreError(f"{folder} holds no experiment: there is no recipe.json in it or in its subdirectories")
+        raise StoreError(f"{folder} holds no experiment: there is no recipe.json in it or in its subdirectories")
     names = [result.recipe.name for result in found.values()]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise files.StoreError(f"{folder} holds {', '.join(sorted(twice))} more than once: name one of the directories")
+        raise StoreError(f"{folder} holds {', '.join(sorted(twice))} more than once: name one of the directories")
     return found

@@ -19,7 +19,7 @@ import numpy as np
 
 from npticket import __version__
 from npticket.datasets import DataError
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.recipe import RecipeError
 from npticket.reading import printable
 from npticket.train import DivergedError

@@ -8,8 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from npticket.cli.commands import outcomes
-from npticket.experiments import files, tables
+from npticket.experiments import tables
 from npticket.experiments.directory import check_free, check_ours
+from npticket.experiments.json_files import StoreError, json_text, write_json
 from npticket.experiments.recipe import Recipe, in_full, scaled, to_json
 from npticket.experiments.run import outcome as read
 from npticket.experiments.tables import Outcome
@@ -28,11 +29,9 @@ def publish(args: Namespace, library: Library) -> int:
     found, goal = outcomes(args.folder, library), args.goal
     alone = args.folder in found
     if any((folder / "runs").exists() for folder in (goal, *(goal / path.name for path in found))):
-        raise files.StoreError(f"{goal} is where runs are kept; publish into another directory")
+        raise StoreError(f"{goal} is where runs are kept; publish into another directory")
     if not alone and (goal / "recipe.json").exists():
-        raise files.StoreError(
-            f"{goal} holds a single experiment, {args.folder} several; publish into another directory"
-        )
+        raise StoreError(f"{goal} holds a single experiment, {args.folder} several; publish into another directory")
     places = {folder: goal if alone else goal / folder.name for folder in found}
     check_ours([goal / CLAIMS])
     for folder, outcome in found.items():
@@ -46,7 +45,7 @@ def publish(args: Namespace, library: Library) -> int:
             str(goal / name) for name in drawn if os.path.lexists(goal / name) and (goal / name).parent not in of
         ]
         if foreign:
-            raise files.StoreError(f"{', '.join(foreign)} would be overwritten; publish into another directory")
+            raise StoreError(f"{', '.join(foreign)} would be overwritten; publish into another directory")
         for path in sorted(stage.rglob("*.*"), key=lambda path: path.suffix != ".json"):  # recipes first: it is ours
             place = goal / path.relative_to(stage)
             if path.is_file():
@@ -82,8 +81,8 @@ def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
     goal.mkdir(parents=True, exist_ok=True)
     results = tables.text(tables.result_columns(outcome.task), outcome.results)  # of runs that have curves
     data = {name: value for name, value in outcome.manifest["data"].items() if name != "source"}  # where it was there
-    files.write_json(goal / "recipe.json", to_json(outcome.recipe))
-    files.write_json(goal / "manifest.json", {**outcome.manifest, "data": data})
+    write_json(goal / "recipe.json", to_json(outcome.recipe))
+    write_json(goal / "manifest.json", {**outcome.manifest, "data": data})
     write(goal / "results.csv", results.encode())
     for series in outcome.measured:
         write(goal / f"{series}.csv", (folder / f"{series}.csv").read_bytes())
@@ -118,14 +117,17 @@ def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str
     sweep = _sweep([outcome.recipe for outcome in found.values()], library)
     text = _page(goal) or page.new(by_folder, drawn)
     blocks = page.blocks(by_folder, sweep, commands(by_folder, sweep, library), judged)
-    return {CLAIMS: files.json_text(verdicts.as_json(judged)), PAGE: page.counted(page.filled(text, blocks), by_folder)}
+    return {
+        CLAIMS: json_text(verdicts.as_json(judged)),
+        PAGE: page.counted(page.filled(text, blocks), by_folder),
+    }
 
 
 def _page(goal: Path) -> str:
     try:
         return read_text(goal / PAGE, LARGEST_PAGE) if (goal / PAGE).exists() else ""
     except UnreadableError as error:
-        raise files.StoreError(str(error)) from error
+        raise StoreError(str(error)) from error
 
 
 def _sweep(recipes: Sequence[Recipe], library: Library) -> Sweep | None:

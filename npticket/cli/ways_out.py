@@ -4,7 +4,7 @@ import argparse
 from argparse import Namespace
 from pathlib import Path
 
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.kept import read_weights
 from npticket.experiments.progress import percent
 from npticket.export import FORMATS, save_weights

@@ -19,23 +19,23 @@ REPEATS = 7
 
 chosen: dict[str, str] = {}  # what was timed in this process, by sizes, and what was taken last: results keep it
 
-Product = Callable[[np.ndarray, np.ndarray, np.ndarray], object]  # product(a, b, out): a (M, K)   b (K, N)   out (M, N)
+Multiply = Callable[[np.ndarray, np.ndarray, np.ndarray], object]  # of a (M, K), b (K, N), into out (M, N)
 
 
-def fastest_product(rows: int, inner: int, columns: int, dtype: np.dtype, transposed: bool = False) -> Product:
+def fastest_product(rows: int, inner: int, columns: int, dtype: np.dtype, transposed: bool = False) -> Multiply:
     """Return the fastest way to write a @ b into out, of these sizes, on this machine; a may be a transposed array."""
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(shape).astype(dtype) for shape in ((rows, inner), (inner, columns)))
     if transposed:
         a = np.ascontiguousarray(a.T).T
     out, work = np.empty((rows, columns), dtype), rows * inner * columns
-    ways: list[Product] = [np.matmul]
+    ways: list[Multiply] = [np.matmul]
     for size, cut in ((rows, in_rows), (columns, in_columns)):
         if work > SMALL and (block := block_size(size, work // size)) >= NARROW:
             ways.append(partial(cut, block=block))
     expected = np.matmul(a, b, out).tobytes()
 
-    def agrees(way: Product) -> bool:
+    def agrees(way: Multiply) -> bool:
         way(a, b, out)
         return out.tobytes() == expected
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from npticket.backend import Json
 from npticket.experiments import measured
+from npticket.experiments.contents import check_run
 from npticket.experiments.directory import RUN
-from npticket.experiments.files import StoreError, check_run
 from npticket.experiments.growth import GROWS, WORDS, canonical
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe, to_json

@@ -24,8 +24,8 @@ import numpy as np
 
 from npticket.backend import Json, to_host
 from npticket.checkpoint import OpenCheckpoint, Snapshot
-from npticket.experiments.files import StoreError
 from npticket.experiments.growth import GROWS, WORDS
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.machine import NO_BIT, here
 from npticket.experiments.recipe import Recipe, in_full
 from npticket.experiments.series import Key

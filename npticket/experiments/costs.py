@@ -17,8 +17,9 @@ import numpy as np
 from npticket import engine as engines
 from npticket.backend import Json
 from npticket.datasets import Dataset, Split, cache_folder
-from npticket.experiments import directory, files, machine
+from npticket.experiments import directory, machine
 from npticket.experiments.evaluation import examples
+from npticket.experiments.json_files import StoreError, read_json, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, steps_of
 from npticket.experiments.progress import counted, words
@@ -167,8 +168,8 @@ def _path() -> Path:
 
 def _read() -> dict[str, Json]:
     """All that was timed; nothing where the file is missing, damaged or something else."""
-    with suppress(files.StoreError, RuntimeError):  # RuntimeError: no home folder, or JSON nested too deeply
-        return files.read_json(_path())
+    with suppress(StoreError, RuntimeError):  # RuntimeError: no home folder, or JSON nested too deeply
+        return read_json(_path())
     return {}
 
 
@@ -182,8 +183,8 @@ def _cost(value: Json) -> Cost | None:
 
 def _write(key: str, cost: Cost) -> None:
     """Keep a cost, unless the folder cannot be written to or another process is writing just now."""
-    with suppress(OSError, RuntimeError, files.StoreError):
+    with suppress(OSError, RuntimeError, StoreError):
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
         with directory.lock(path.with_suffix(".lock")):
-            files.write_json(path, _read() | {key: cost})
+            write_json(path, _read() | {key: cost})

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from npticket.experiments.files import StoreError, read_json
+from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.recipe import from_json
 from npticket.files import naming
 

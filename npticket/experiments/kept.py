@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from npticket.experiments.binding import RunFiles
-from npticket.experiments.files import StoreError, read_manifest
+from npticket.experiments.json_files import StoreError, read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned, planned_if_known, trained
 from npticket.experiments.run import read_recipe

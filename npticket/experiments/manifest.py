@@ -6,7 +6,7 @@ from pathlib import Path
 
 from npticket.backend import Json
 from npticket.experiments.binding import digest
-from npticket.experiments.files import StoreError, read_manifest, write_json
+from npticket.experiments.json_files import StoreError, read_manifest, write_json
 from npticket.experiments.machine import NO_BIT
 
 FORMAT = 2  # of run files: those of directories whose manifest does not say it do not say where they belong

@@ -16,7 +16,7 @@ from npticket.reading import check_array, check_size, shown
 
 ROWS = "rows"  # what is in the file of a measure, and in none of a run
 MOST = 8 << 20  # bytes of the rows in a file: 50,000 of a text of 20 characters and ten numbers
-WHO = ("trial", "round")
+WHERE = ("trial", "round")
 NAME = re.compile(r"\w+", re.ASCII)
 INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -42,8 +42,8 @@ def refusal(array: np.ndarray) -> str:
     names = array.dtype.names or ()
     if not names or array.ndim != 1 or not len(array):
         return "a measure has one row or more, with named columns"
-    if taken := [name for name in names if name in WHO]:
-        return f"the columns {', '.join(WHO)} are filled in: a measure has none called {', '.join(taken)}"
+    if taken := [name for name in names if name in WHERE]:
+        return f"the columns {', '.join(WHERE)} are filled in: a measure has none called {', '.join(taken)}"
     if wrong := [shown(name) for name in names if not NAME.fullmatch(name)]:
         return f"the columns of a measure are called with letters, digits and _, got {', '.join(wrong)}"
     kinds = {name: array.dtype[name] for name in names}
@@ -77,7 +77,7 @@ def check_columns(measured: Mapping[Key, np.ndarray]) -> None:
 def text(measured: Mapping[Key, np.ndarray]) -> str:
     """The rows of all measures of one series as CSV, with trial and round; ValueError if their columns differ."""
     check_columns(measured)
-    columns = [*WHO, *(next(iter(measured.values())).dtype.names or ())]
+    columns = [*WHERE, *(next(iter(measured.values())).dtype.names or ())]
     rows = (row for key, array in measured.items() for row in _rows(key, array))
     return tables.text(columns, rows)
 
@@ -94,8 +94,10 @@ def read(path: Path) -> list[dict[str, Json]]:
         reader = csv.reader(file, strict=True)
         try:
             heads = next(reader, [])
-            if tuple(heads[: len(WHO)]) != WHO or len(set(heads)) < len(heads):
-                raise ValueError(f"it has the columns {shown(heads)}, expected {', '.join(WHO)} and others, each once")
+            if tuple(heads[: len(WHERE)]) != WHERE or len(set(heads)) < len(heads):
+                raise ValueError(
+                    f"it has the columns {shown(heads)}, expected {', '.join(WHERE)} and others, each once"
+                )
             texts = [_checked(row, heads) for row in reader]
         except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
@@ -105,7 +107,7 @@ def read(path: Path) -> list[dict[str, Json]]:
 
 def _checked(row: list[str], heads: Sequence[str]) -> list[str]:
     """A row whose trial and round are integers; ValueError if it is none."""
-    if len(row) != len(heads) or not all(map(INTEGER.fullmatch, row[: len(WHO)])):
+    if len(row) != len(heads) or not all(map(INTEGER.fullmatch, row[: len(WHERE)])):
         raise ValueError(f"it is no row of {', '.join(heads)}")
     return row
 

@@ -17,7 +17,7 @@ from npticket.experiments.checkpoints import Checkpoints, beside
 from npticket.experiments.checks import check, check_data, sized
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.directory import scratch
-from npticket.experiments.files import StoreError, read_json, read_manifest
+from npticket.experiments.json_files import StoreError, read_json, read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned, steps_of, trained
 from npticket.experiments.progress import Progress, Steps, counted

@@ -19,8 +19,8 @@ import numpy as np
 from npticket.backend import Array, Json
 from npticket.experiments import directory, measured, tables
 from npticket.experiments.binding import ORIGIN, RunFiles, check_twins, digest
-from npticket.experiments.files import StoreError, read_json, write_json
 from npticket.experiments.growth import refusal
+from npticket.experiments.json_files import StoreError, read_json, write_json
 from npticket.experiments.machine import MACHINE
 from npticket.experiments.manifest import Manifest
 from npticket.experiments.measured import ROWS

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.planning import planned_if_known
 from npticket.experiments.series import Key, Length, Run
 from npticket.experiments.tables import Outcome, Row, Unknown

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from npticket.experiments.files import StoreError
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.report import provenance, quantities, verdicts

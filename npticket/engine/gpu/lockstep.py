@@ -1,4 +1,4 @@
-"""Networks in lock-step on a GPU: the layers, with one kernel where their own code would launch many.
+"""The GPU's engine: parameters layer by layer, layers and optimizers fused.
 
 A product of arrays (T, ...) copies what is not contiguous, as views into parameters (T, P) are not: here the parameters
 of all trials stand layer by layer instead.

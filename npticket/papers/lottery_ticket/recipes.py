@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from npticket.experiments.recipe import Part, Recipe
+from npticket.papers.lottery_ticket.series import TICKET
 from npticket.report.sweeps import Sweep
 
-TICKET = "winning_ticket"
 BOTH = (TICKET, "random_reinit")
 CONTINUED = (TICKET, "fine_tuning", "continued_training")
 INITS = (*BOTH, "noise_0.5", "noise_1", "noise_2", "noise_3", "survivor_reinit", "shuffled", "pruned_at_init")

@@ -27,8 +27,8 @@ from npticket.report.views import Number, gain, gain_between
 from npticket.tickets import rewind
 
 DENSITIES = (0.512, 0.168, 0.107, 0.022)  # among those at which there are two copies
-TICKET, RANDOM = "ticket_order_1", "mask_order_1"
-ORDER = {TICKET: "ticket_path", RANDOM: "mask_path"}  # tables with the distance between two copies
+COPY, RANDOM = "ticket_order_1", "mask_order_1"
+ORDER = {COPY: "ticket_path", RANDOM: "mask_path"}  # tables with the distance between two copies
 PRUNING = "pruning_distance"  # the table with that to the dense network
 
 
@@ -47,14 +47,14 @@ def pruning_distances(recipe: Recipe) -> Runs:
     """How far subnetworks trained alone end from their weights in the dense network."""
     for round in _rounds(recipe):
         dense = yield Done("dense_in_order", round)
-        one, other = (yield Done(TICKET, round)), (yield Done(RANDOM, round))
-        given = {"masks": one["masks"], TICKET: one["end"], RANDOM: other["end"], "random_masks": other["masks"]}
+        one, other = (yield Done(COPY, round)), (yield Done(RANDOM, round))
+        given = {"masks": one["masks"], COPY: one["end"], RANDOM: other["end"], "random_masks": other["masks"]}
         yield Measure(round, stability, {**given, "dense": dense["end"]})
 
 
 def stability(at: At) -> list[Row]:
     """Return a row for the ticket and one for the random subnetwork: distance (L2) and angle (degrees) to the dense."""
-    masks = {TICKET: at.masks, RANDOM: at.given["random_masks"]}
+    masks = {COPY: at.masks, RANDOM: at.given["random_masks"]}
     found = {name: apart(at.given[name], rewind(at.given["dense"], of)) for name, of in masks.items()}
     return [{"of": name, "distance": distance, "angle": angle} for name, (distance, angle) in found.items()]
 
@@ -78,7 +78,7 @@ class Distances(Plot):
                 canvas.pen(outcome, name).draw(axes, [density[r] for r in rounds], values, 0.15)
             axes.set_ylabel(text)
             axes.set_ylim(bottom=0)
-            canvas.weights_remaining(axes, [[p for p in points.get(TICKET, ()) if p.round in {*rounds}]])
+            canvas.weights_remaining(axes, [[p for p in points.get(COPY, ()) if p.round in {*rounds}]])
         yield Picture("distances", figure)
 
 
@@ -98,7 +98,7 @@ def ratio(number: Number, other: Number) -> Number:
 
 
 OWN = {name: Series(runs) for name, runs in {"dense_in_order": dense_in_order, PRUNING: pruning_distances}.items()}
-SERIES = (TICKET, "ticket_order_2", RANDOM, "mask_order_2", *ORDER.values(), *OWN)
+SERIES = (COPY, "ticket_order_2", RANDOM, "mask_order_2", *ORDER.values(), *OWN)
 STABILITY = replace(
     LENET, name="stabilizing-lenet", source="after Frankle et al. 2019, Figure 3, with fewer steps", steps=15_000,
     train_at=(), rounds=11, series=SERIES,
@@ -125,41 +125,41 @@ better = partial(Claim, expected="> 0", form=POINTS, low=0, strict=True)
 CLAIMS = [
     half("stab-lenet-order",
         "at 10.8 % random subnetworks end 2.8 times as far apart as tickets with other data orders",
-        quantity=ratio(order(RANDOM, 10.7), order(TICKET, 10.7)), expected="2.8 times", low=1.9),
+        quantity=ratio(order(RANDOM, 10.7), order(COPY, 10.7)), expected="2.8 times", low=1.9),
     half("stab-lenet-pruning", "and 1.6 times as far from their weights in the dense network",
-        quantity=ratio(pruning(RANDOM, 10.7), pruning(TICKET, 10.7)), expected="1.6 times", low=1.3),
+        quantity=ratio(pruning(RANDOM, 10.7), pruning(COPY, 10.7)), expected="1.6 times", low=1.3),
     half("stab-lenet-order-or-pruning", "tickets end 2.3 times as far from the dense network as from each other",
-        quantity=ratio(pruning(TICKET, 10.7), order(TICKET, 10.7)), expected="2.3 times", low=1.65),
+        quantity=ratio(pruning(COPY, 10.7), order(COPY, 10.7)), expected="2.3 times", low=1.65),
     more(LENET_0, "stab-lenet-order-angle", "random subnetworks end in wider angles with other data orders",
-        "App. B, from memory", ratio(order(RANDOM, 10.7, "angle"), order(TICKET, 10.7, "angle"))),
+        "App. B, from memory", ratio(order(RANDOM, 10.7, "angle"), order(COPY, 10.7, "angle"))),
     more(LENET_0, "stab-lenet-pruning-angle", "and in wider angles to their weights in the dense network",
-        "App. B, from memory", ratio(pruning(RANDOM, 10.7, "angle"), pruning(TICKET, 10.7, "angle"))),
+        "App. B, from memory", ratio(pruning(RANDOM, 10.7, "angle"), pruning(COPY, 10.7, "angle"))),
     level("stab-lenet-ticket", "tickets at 10.8 % are 98.3 % accurate",
-        quantity=lambda v: 100 * v(END, TICKET, 10.7), expected="98.3 %", low=98.1, high=98.5),
+        quantity=lambda v: 100 * v(END, COPY, 10.7), expected="98.3 %", low=98.1, high=98.5),
     level("stab-lenet-random", "random subnetworks at 10.8 % are 97.5 % accurate",
         quantity=lambda v: 100 * v(END, RANDOM, 10.7), expected="97.5 %", low=97.3, high=97.7),
     Claim(LENET_0, "stab-lenet-gain", "at 10.8 % tickets are 0.8 points more accurate than random subnetworks",
-        "Fig 3", gain(END, TICKET, 10.7, RANDOM), "+0.8 points", POINTS, 0.4, because=HALF),
+        "Fig 3", gain(END, COPY, 10.7, RANDOM), "+0.8 points", POINTS, 0.4, because=HALF),
     better((*SMALL, "linear-mode-resnet8-0"), "stab-resnet8-rewinding",
         f"{RESNET_8}: tickets rewound to step 800 are more accurate than tickets reset to step 0", "§3-4",
-        gain_between(END, TICKET, 26.2)),
+        gain_between(END, COPY, 26.2)),
     more((*SMALL, "linear-mode-resnet8-0"), "stab-resnet8-order",
         f"{RESNET_8}: tickets reset to step 0 end further apart with other data orders than rewound ones", "§3-4",
-        lambda late, early: order(TICKET, 26.2)(early) / order(TICKET, 26.2)(late)),
+        lambda late, early: order(COPY, 26.2)(early) / order(COPY, 26.2)(late)),
     more(SMALL, "stab-resnet8-random", f"{RESNET_8}: rewound to step 800, random subnetworks end further apart with "
-        "other data orders than tickets", "§3-4", ratio(order(RANDOM, 26.2), order(TICKET, 26.2))),
+        "other data orders than tickets", "§3-4", ratio(order(RANDOM, 26.2), order(COPY, 26.2))),
     better(SMALL, "stab-resnet8-gain", f"{RESNET_8}: rewound to step 800, tickets are more accurate than random "
-        "subnetworks", "§3-4", gain(END, TICKET, 26.2, RANDOM)),
+        "subnetworks", "§3-4", gain(END, COPY, 26.2, RANDOM)),
     Claim(RESNET_0, "stab-resnet18-order", "Resnet-18 at 16.7 %: reset to step 0, random subnetworks end as far apart "
         "with other data orders as tickets",
-        "Fig 3", ratio(order(RANDOM, 16.7), order(TICKET, 16.7)), "1.0 times", TIMES, 0.67, 1.33, ratio=True,
+        "Fig 3", ratio(order(RANDOM, 16.7), order(COPY, 16.7)), "1.0 times", TIMES, 0.67, 1.33, ratio=True,
         because=THIRD),
     Claim(RESNET_0, "stab-resnet18-no-gain", "and tickets are no more accurate",
-        "Fig 3", gain(END, TICKET, 16.7, RANDOM), "0.0 points", POINTS, high=0.3, because=SPREAD),
+        "Fig 3", gain(END, COPY, 16.7, RANDOM), "0.0 points", POINTS, high=0.3, because=SPREAD),
     better(RESNET_REWOUND, "stab-resnet18-rewinding", "Resnet-18 at 16.7 %: tickets rewound to step 500 are more "
-        "accurate than the dense network", "§3-4", gain(END, TICKET, 16.7, TICKET, 100)),
+        "accurate than the dense network", "§3-4", gain(END, COPY, 16.7, COPY, 100)),
     better(VGG_REWOUND, "stab-vgg19-rewinding", "VGG-19 at 2.2 %: tickets rewound to step 100 are more accurate than "
-        "the dense network", "§3-4", gain(END, TICKET, 2.2, TICKET, 100)),
+        "the dense network", "§3-4", gain(END, COPY, 2.2, COPY, 100)),
 ]
 
 # fmt: on

@@ -1,10 +1,11 @@
 """What all claims are written with: numbers, series, forms."""
 
+from npticket.papers.lottery_ticket import series
 from npticket.report.quantities import at_early_stop, at_the_end, fitted, gap
 from npticket.task import CLASSIFY
 
 ACC, END, TRAIN, GAP = (make(CLASSIFY.headline) for make in (at_early_stop, at_the_end, fitted, gap))
-TICKET, REINIT, MASK = "winning_ticket", "random_reinit", "random_mask"
+TICKET, REINIT, MASK = series.TICKET, "random_reinit", "random_mask"
 STEPS, TIMES, POINTS, PERCENT, LEVEL = "{:,.0f} steps", "{:.2f} times", "{:+.2f} points", "{:.1f} %", "{:.2f} %"
 HALF, THIRD, ROUNDS, SPREAD = "half of the effect", "a third", "two rounds", "the spread in later papers"
 THIRD_OF_GAIN, SPREAD_HERE = "a third of a ticket's gain", "the trials' spread"

@@ -1,0 +1,77 @@
+"""JSON that people read, written and read back; and what is raised where a file or a directory cannot be used."""
+
+import json
+from pathlib import Path
+from typing import NoReturn
+
+from npticket.backend import Json
+from npticket.datasets.dataset import LONGEST
+from npticket.files import write
+from npticket.reading import UnreadableError, read_text, shown
+
+LARGEST, DEEPEST = 1 << 24, 20  # bytes of a JSON file, and its levels
+
+
+class StoreError(ValueError):
+    """A directory that cannot be used; the message says which file is wrong and what to do."""
+
+
+def write_json(path: Path, value: Json) -> None:
+    """Write JSON that people can read."""
+    write(path, json_text(value).encode())
+
+
+def json_text(value: Json) -> str:
+    """Return JSON that people can read."""
+    return json.dumps(value, indent=2) + "\n"
+
+
+def read_json(path: Path) -> dict[str, Json]:
+    """Read a JSON object; StoreError names the file if it is none, or has what our files do not have.
+
+    That is a name twice, NaN, texts that cannot be printed, and anything nested more deeply than DEEPEST.
+    """
+    try:
+        value = json.loads(read_text(path, LARGEST), object_pairs_hook=_once, parse_constant=_no_number)
+        _check_json(value)
+    except UnreadableError as error:
+        raise StoreError(str(error)) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise StoreError(f"{path} holds no JSON object with named fields")
+    return value
+
+
+def read_manifest(path: Path) -> dict[str, Json]:
+    """Read a manifest.json: {"data": {"name": ..., "caveat": ...}, "machines": [{...}, ...]}, and what else it has."""
+    manifest = read_json(path)
+    data, machines = manifest.get("data"), manifest.get("machines")
+    texts = [data.get("name"), data.get("caveat")] if isinstance(data, dict) else [None]
+    described = all(isinstance(text, str) and len(text) <= LONGEST for text in texts)
+    if not described or not isinstance(machines, list) or not all(isinstance(machine, dict) for machine in machines):
+        raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
+    return manifest
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    if len(value := dict(pairs)) < len(pairs):
+        raise ValueError(f"of the names {shown([name for name, _ in pairs])} one is there twice")
+    return value
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _check_json(value: Json, depth: int = 0) -> None:
+    """Raise ValueError for texts that cannot be printed, and for what is nested too deeply."""
+    if depth > DEEPEST:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+    if isinstance(value, str) and not value.isprintable():
+        raise ValueError(f"it has a text that cannot be printed, {shown(value)}")
+    if isinstance(value, dict | list):
+        for item in value:  # of an object its names
+            _check_json(item, depth + 1)
+            if isinstance(value, dict):
+                _check_json(value[item], depth + 1)
