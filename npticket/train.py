@@ -130,13 +130,13 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     data = data.to(xp)
     shown = None if setting.augment else data.shown(dtype)  # else other inputs may be lit
     engine = plan(net, task, start, masks, setting.optimizer, setting.engine, shown, setting.threads)
-    some = (seen := data.seen(engine.see)).thinned(setting.evaluated)
+    seen = data.seen(engine.see)
+    some = seen.thinned(setting.evaluated)
     checkpoint = opened(setting.checkpoints, setting.optimizer, start, masks, place)
-    first = resume(checkpoint, engine, record, setting.first_step)
-    validations = set(record.at_steps)
+    first, validations = resume(checkpoint, engine, record, setting.first_step), set(record.at_steps)
 
-    def look(when: str, split: Split) -> Measured:
-        return named(when, evaluate(task, engine.predict, seen, split, dtype))
+    def look(of: str, split: Split) -> Measured:
+        return record.unknown(of) if record.out.all() else named(of, evaluate(task, engine.predict, seen, split, dtype))
 
     batches = _minibatches(data if setting.augment else seen, replace(setting, first_step=first), dtype, place)
     for step, (inputs, targets) in zip(range(first, setting.steps), batches, strict=False):
@@ -144,8 +144,7 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
             inputs = engine.see(inputs)
         record.losses.append(engine.step(inputs, targets, TrainingStep(place, step)))
         if step + 1 in validations:
-            since = to_host(xp.stack(record.losses))
-            record.losses.clear()
+            since, record.losses = to_host(xp.stack(record.losses)), []
             record.check("training", since, step + 1, place)
             found = {"train_loss": since.mean(axis=0, dtype=np.float64), **look("val", some.validation)}
             record.check("validation", found["val_loss"][None], step + 1, place)
@@ -159,8 +158,8 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
             checkpoint.save(partial(snapshot, step + 1, engine, record))
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
-    tested = record.unknown("test") if (over := record.out.all()) else look("test", some.test)
-    record.trained.append(record.unknown("train") if over or not setting.train_at_end else look("train", some.train))
+    tested = look("test", some.test)
+    record.trained.append(look("train", some.train) if setting.train_at_end else record.unknown("train"))
     engine.write(record.best)
     return record.finished(end, evaluate(task, engine.predict, seen, some.test, dtype), tested)
 
