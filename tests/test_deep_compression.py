@@ -21,7 +21,7 @@ from npticket.papers import LIBRARY, PARTS
 from npticket.papers.deep_compression.measures import ALL, CODED, FILE, widths
 from npticket.papers.deep_compression.numbers import LAST
 from npticket.papers.deep_compression.recipes import KEPT, LENET, LENET_5, RECIPES
-from npticket.papers.deep_compression.series import ABOVE, SERIES, above, quality
+from npticket.papers.deep_compression.series import ABOVE, SERIES, TICKET_FILE, above, quality
 from npticket.papers.deep_compression.sharing import STARTS, SharedSGD, k_means, nearest, share, tied
 from npticket.prune import dense_masks, density
 from npticket.report import claims, figures
@@ -241,6 +241,10 @@ def test_claims_are_judged_and_figures_drawn(outcome, drawn, tmp_path):  # noqa:
     names = [line.get_label() for line in drawn["sizes"].axes[0].lines]
     assert names == ["pruned", "and values shared", "and Huffman codes", "ticket as seed and mask", "dense network"]
     assert [len(line.get_xdata()) for axes in drawn["bits"].axes for line in axes.lines] == [8] * 8
+    begun = [row for row in outcome.measured[TICKET_FILE] if row["round"] < 1]
+    figures.draw(replace(outcome, measured={**outcome.measured, TICKET_FILE: begun}), tmp_path, LIBRARY.plots(TINY))
+    (ticket,) = (line for line in drawn["sizes"].axes[0].lines if line.get_label() == "ticket as seed and mask")
+    assert len(ticket.get_xdata()) == 0  # those that are there so far
 
 
 @pytest.mark.parametrize("recipe", [LENET, LENET_5], ids=lambda recipe: recipe.name)

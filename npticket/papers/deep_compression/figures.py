@@ -37,8 +37,9 @@ class Stages(Plot):
             by_round = [[row for row in of_stage if row["round"] == r] for r in sorted({r["round"] for r in of_stage})]
             Pen.nth(name, i).draw(axes, [_mean(of, "bytes") for of in by_round], [_errors(of) for of in by_round], 0.15)
         files, end = outcome.measured.get(TICKET_FILE, ()), at_the_end(outcome.task.headline)
-        tickets = [point for point in points.get(TICKET, ()) if point.round and files]
-        sizes = [_mean([row for row in files if row["round"] == point.round], "bytes") for point in tickets]
+        of_round = {row["round"]: [each for each in files if each["round"] == row["round"]] for row in files}
+        tickets = [point for point in points.get(TICKET, ()) if point.round and point.round in of_round]
+        sizes = [_mean(of_round[point.round], "bytes") for point in tickets]
         Pen.nth("ticket as seed and mask", 3).draw(axes, sizes, [100 - end.drawn(point) for point in tickets], 0.15)
         dense = [row for row in rows if row["stage"] == DENSE]
         axes.axhline(_errors(dense).mean(), color="0.55", linewidth=0.8, zorder=0, label="dense network")
