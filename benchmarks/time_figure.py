@@ -19,6 +19,7 @@ from npticket.papers.lottery_ticket.series import TICKET
 PUBLISHED = results.ROOT / "docs" / "results"
 NETS = {  # where tickets of units, and where those of single weights are
     "lenet": ("LeNet-300-100 on MNIST", "filters_lenet/filters-lenet", "filters_lenet/filters-lenet-weights"),
+    "conv_2": ("Conv-2 on CIFAR-10", "filters_conv2/filters-conv2", "filters_conv2/filters-conv2-weights"),
     "resnet_8": (
         "ResNet-8 of width 8 on CIFAR-10",
         "filters_resnet8/filters-resnet8",

@@ -205,6 +205,13 @@ def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
     assert "    npticket run lenet-prune-rate --steps 20 --rounds 2 --trials 2\n" in text
     assert "| 0.4 | 100.0 %: " in text and "[0.8](0.8/results.csv)" in text
     check(goal, NOISE, tmp_path / "copy")
+    with (goal / "README.md").open("a") as page:
+        page.write("\n![Curves at 0.4](0.4/curves.png)\n")
+    assert cli.main(["publish", str(runs), str(goal)], NOISE) == 0
+    assert {str(path) for path in set(contents(goal)) - set(before)} == {"0.4/curves.png"}
+    assert len(contents(goal)[Path("0.4/curves.csv")]) > len(before[Path("0.4/curves.csv")])
+    assert contents(goal)[Path("0.6/curves.csv")] == before[Path("0.6/curves.csv")]
+    check(goal, NOISE, tmp_path / "again")
     lone = goal / "0.4"
     assert cli.main(["publish", str(lone), str(tmp_path / "lone")], NOISE) == 0
     assert "    npticket run recipe.json  # in this directory\n" in (tmp_path / "lone" / "README.md").read_text()

@@ -1,6 +1,7 @@
 """`npticket publish`: of an experiment's directory, what belongs into a repository, and the page about it."""
 
 import os
+import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -59,15 +60,15 @@ def _staged(
     found: Mapping[Path, Outcome], places: Mapping[Path, Path], goal: Path, stage: Path, library: Library
 ) -> tuple[list[str], dict[str, str]]:
     """Make in `stage` what `goal` will be with the experiments `found`; return the names of figures, and the texts."""
-    sweep = _sweep([outcome.recipe for outcome in found.values()], library)
+    sweep, page_there = _sweep([outcome.recipe for outcome in found.values()], library), _page(goal)
     for folder, outcome in found.items():
-        plots = () if sweep else library.plots(outcome.recipe)
+        plots = library.plots(outcome.recipe) if _has_own_figures(folder, sweep, page_there) else ()
         _copy(folder, figures.compact(outcome, plots), stage / places[folder].relative_to(goal))
     if goal not in places.values():
         for folder in (path.parent for path in sorted(goal.glob("*/recipe.json"))):
             if folder not in places.values():  # published earlier, and on the page, too
                 _copy(folder, read(folder, library.parts), stage / folder.name)
-    if page_there := _page(goal):
+    if page_there:
         write(stage / PAGE, page_there.encode())
     drawn = draw(stage, library)
     made = written(stage, library, drawn)
@@ -90,16 +91,16 @@ def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
 
 
 def draw(goal: Path, library: Library) -> list[str]:
-    """Draw the experiments in `goal`, or the sweep that they are, as PNG; keep and return what its page shows."""
+    """Draw the experiments in `goal`, and the sweep that they are, as PNG; keep and return what its page shows."""
     found, text = outcomes(goal, library), _page(goal)
     sweep = _sweep([outcome.recipe for outcome in found.values()], library)
     with TemporaryDirectory() as temporary:
         there = Path(temporary)
+        own = {folder: one for folder, one in found.items() if _has_own_figures(folder, sweep, text)}
+        drawn = {f: figures.draw(one, there / f.name, library.plots(one.recipe)) for f, one in own.items()}
         if sweep is not None:
             by_recipe = {outcome.recipe.name: outcome for outcome in found.values()}
-            drawn = {goal: sweeps.draw_sweep(sweep, by_recipe, there)}
-        else:
-            drawn = {f: figures.draw(one, there / f.name, library.plots(one.recipe)) for f, one in found.items()}
+            drawn[goal] = sweeps.draw_sweep(sweep, by_recipe, there)
         pairs = ((folder / path.name, path) for folder, of in drawn.items() for path in of if path.suffix == ".png")
         pngs = {image.relative_to(goal).as_posix(): path for image, path in pairs}
         shown = [name for name in pngs if not text or f"({name})" in text]
@@ -128,6 +129,11 @@ def _page(goal: Path) -> str:
         return read_text(goal / PAGE, LARGEST_PAGE) if (goal / PAGE).exists() else ""
     except UnreadableError as error:
         raise StoreError(str(error)) from error
+
+
+def _has_own_figures(folder: Path, sweep: Sweep | None, text: str) -> bool:
+    """Whether an experiment's own figures are published: those of a part of a sweep only where its page asks."""
+    return sweep is None or re.search(rf"\({re.escape(folder.name)}/[^()]+\.png\)", text) is not None
 
 
 def _sweep(recipes: Sequence[Recipe], library: Library) -> Sweep | None:

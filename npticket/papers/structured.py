@@ -4,7 +4,7 @@ Units are neurons or filters. Those whose incoming weights have the smallest L1 
 and what is left trains on. Is that better than taking others, or than training the smaller network from scratch? And,
 which the paper could not ask: is a structured ticket one, and what does it cost beside one of single weights?
 
-Numbers and settings of the paper are from memory; on LeNet and a small residual network only its orders are asked.
+The paper's numbers and settings are from memory; on LeNet, Conv-2 and a small residual network only orders are asked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ from npticket.papers.lottery_ticket.claims.words import (
     TICKET,
     TIMES,
 )
-from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18
+from npticket.papers.lottery_ticket.recipes import CONV_2, LENET, RESNET_18
 from npticket.papers.lottery_ticket.series import FINE_TUNING, Under, at_one_go, end, look
 from npticket.params import Params
 from npticket.prune import Evidence, Score, at_random, dense_masks, magnitude
@@ -128,6 +128,12 @@ LENET_UNITS = replace(LENET, name="filters-lenet", source="after Li et al. 2017,
     series=(TICKET, REINIT, FINE_TUNING, SMALLEST, SMALLEST_L2, RANDOM, LARGEST, SIZES))  # to 10.5 % of the weights
 LENET_WEIGHTS = replace(LENET_UNITS, name="filters-lenet-weights",  # to as many weights, within a tenth of them
     prune=Part("magnitude", rates={"fc*/W": 0.32, "out/W": 0.16}), series=(TICKET, FINE_TUNING, SIZES))
+CONV_2_UNITS = replace(CONV_2, name="filters-conv2", source="after Li et al. 2017, on Conv-2",
+    prune=Part("magnitude", scope="units layerwise", rates={"out/W": 0, "*/W": 0.4375}), rounds=3, trials=3,
+    steps=3_000, validate_every=250, train_at=(), train_at_end=False,
+    series=(TICKET, REINIT, SMALLEST, RANDOM, LARGEST, SIZES))
+CONV_2_WEIGHTS = replace(CONV_2_UNITS, name="filters-conv2-weights",  # to as many weights of each layer
+    prune=Part("magnitude", rates={"conv1/W": 0.4375, "out/W": 0.4375, "*/W": 0.6836}), series=(TICKET, SIZES))
 RESNET_8 = replace(RESNET_18, name="filters-resnet8", source="after Li et al. 2017, on ResNet-8",
     net=Part("resnet", depth=8, width=8), batch=64, steps=2_400, rounds=4, trials=3, validate_every=200, test_at=(),
     optimizer=Part("sgd", lr=0.1, momentum=0.9, weight_decay=1e-4),
@@ -144,15 +150,15 @@ RESNET_56_B = replace(RESNET_8, name="filters-resnet56-b", source="Li et al. 201
         "stage1_*/conv1/W": 0.6, "stage2_*/conv1/W": 0.3, "stage3_*/conv1/W": 0.1}),
     series=(TICKET, REINIT, FINE_TUNING, RANDOM, LARGEST, SIZES))
 
-lenet, resnet, published = (partial(Claim, (r.name,)) for r in (LENET_UNITS, RESNET_8, RESNET_56_B))
-both = partial(Claim, (LENET_UNITS.name, LENET_WEIGHTS.name))
-both_resnets = partial(Claim, (RESNET_8.name, RESNET_8_WEIGHTS.name))
+lenet, conv, resnet, published = (partial(Claim, (r.name,)) for r in (LENET_UNITS, CONV_2_UNITS, RESNET_8, RESNET_56_B))
+both, both_convs, both_resnets = (
+    partial(Claim, (r.name, f"{r.name}-weights")) for r in (LENET_UNITS, CONV_2_UNITS, RESNET_8))
 MEMORY = "Li et al. 2017, {}, from memory"
 OTHERS, SCRATCH = MEMORY.format("§4.4"), MEMORY.format("Table 2")
 CLAIMS = [
     *(claim(f"filters-{name}-{what}", f"at {percent} % pruning the smallest units is more accurate than {what} ones",
         OTHERS, gain(END, SMALLEST, percent, other), "> 0", POINTS, 0, strict=True)
-      for name, claim, percent in (("lenet", lenet, 21.9), ("resnet8", resnet, 31.6))
+      for name, claim, percent in (("lenet", lenet, 21.9), ("conv2", conv, 9.9), ("resnet8", resnet, 31.6))
       for what, other in (("random", RANDOM), ("largest", LARGEST))),
     lenet("filters-l1-l2", "at 21.9 % it makes no difference whether the smallest are so by L1 or by L2",
         MEMORY.format("appendix"), gain(END, SMALLEST, 21.9, SMALLEST_L2), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
@@ -163,17 +169,18 @@ CLAIMS = [
     *(claim(f"filters-{name}-scratch",
         f"at {percent} % the smaller network from scratch is less accurate than the one that was pruned", SCRATCH,
         gain(END, REINIT, percent, SMALLEST), "< 0", POINTS, high=0, strict=True)
-      for name, claim, percent in (("lenet", lenet, 21.9), ("resnet8", resnet, 31.6))),
+      for name, claim, percent in (("lenet", lenet, 21.9), ("conv2", conv, 9.9), ("resnet8", resnet, 31.6))),
     lenet("filters-ticket", "at 21.9 % the initial values of a structured ticket gain nothing over others",
         "Liu et al. 2019, §6", gain(ACC, TICKET, 21.9, REINIT), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
-    *(claim(f"filters-{name}{what.split()[0]}-below-weights",
+    *(claim(f"filters-{name}-below-weights",
         f"with {part} of the weights {what} of whole units are less accurate than those of single weights",
-        "Mao et al. 2017, from memory",
-        gain_between(END, one, units, at=weights),
-        "< 0", POINTS, high=0, strict=True)
-      for name, claim, part, units, weights in (
-          ("", both, "a tenth", 10.5, 10.0), ("resnet8-", both_resnets, "a fifth", 19.3, 18.5))
-      for what, one in (("tickets", TICKET), ("fine-tuned networks", FINE_TUNING))),
+        "Mao et al. 2017, from memory", gain_between(END, one, units, at=weights), "< 0", POINTS, high=0, strict=True)
+      for name, claim, what, one, part, units, weights in (
+          ("tickets", both, "tickets", TICKET, "a tenth", 10.5, 10.0),
+          ("fine-tuned", both, "fine-tuned networks", FINE_TUNING, "a tenth", 10.5, 10.0),
+          ("conv2-tickets", both_convs, "tickets", TICKET, "a tenth", 9.9, 10.0),
+          ("resnet8-tickets", both_resnets, "tickets", TICKET, "a fifth", 19.3, 18.5),
+          ("resnet8-fine-tuned", both_resnets, "fine-tuned networks", FINE_TUNING, "a fifth", 19.3, 18.5))),
     Claim((LENET_WEIGHTS.name,), "filters-not-smaller",
         "without its dead units a ticket of 21.5 % of single weights has more than twice the weights that survive",
         "Li et al. 2017, §1", lambda v: v.measured(SIZES, 21.5, left_over),
@@ -185,7 +192,7 @@ CLAIMS = [
 ]
 # fmt: on
 
-RECIPES = (LENET_UNITS, LENET_WEIGHTS, RESNET_8, RESNET_8_WEIGHTS, RESNET_56_B)
+RECIPES = (LENET_UNITS, LENET_WEIGHTS, CONV_2_UNITS, CONV_2_WEIGHTS, RESNET_8, RESNET_8_WEIGHTS, RESNET_56_B)
 PAPER = Paper(
     "structured", "Li, Kadav, Durdanovic, Samet & Graf: Pruning Filters for Efficient ConvNets, ICLR 2017",
     {recipe.name: recipe for recipe in RECIPES}, Parts(series=SERIES),
