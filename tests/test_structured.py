@@ -21,6 +21,8 @@ from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.structured import (
     CLAIMS,
+    CONV_2_UNITS,
+    CONV_2_WEIGHTS,
     LARGEST,
     LENET_UNITS,
     LENET_WEIGHTS,
@@ -45,8 +47,8 @@ from npticket.task import CLASSIFY
 from npticket.testing.strategies import seeds
 from npticket.units import multiply_adds
 
-RECIPES = (LENET_UNITS, LENET_WEIGHTS, RESNET_8, RESNET_8_WEIGHTS, RESNET_56_B)
-OF_WEIGHTS = (LENET_WEIGHTS, RESNET_8_WEIGHTS)
+RECIPES = (LENET_UNITS, LENET_WEIGHTS, CONV_2_UNITS, CONV_2_WEIGHTS, RESNET_8, RESNET_8_WEIGHTS, RESNET_56_B)
+OF_WEIGHTS = (LENET_WEIGHTS, CONV_2_WEIGHTS, RESNET_8_WEIGHTS)
 
 
 def at(net, round=0, seed=0, **given):
@@ -134,8 +136,8 @@ def test_recipes_are_cooked_and_as_long_as_they_should_be():
         check(recipe, PARTS)
         assert LIBRARY.recipes[recipe.name] is recipe
     runs = [len(trained(planned(recipe, PARTS.series))) for recipe in RECIPES]
-    assert runs == [5 + 5 * 6 * 7, 5 + 5 * 6 * 2, 3 + 3 * 3 * 6, 3 + 3 * 3 * 2, 3 + 3 * 1 * 5]
-    for pair in ((LENET_UNITS, LENET_WEIGHTS), (RESNET_8, RESNET_8_WEIGHTS)):
+    assert runs == [5 + 5 * 6 * 7, 5 + 5 * 6 * 2, 3 + 3 * 2 * 5, 3 + 3 * 2, 3 + 3 * 3 * 6, 3 + 3 * 3 * 2, 3 + 3 * 1 * 5]
+    for pair in ((LENET_UNITS, LENET_WEIGHTS), (CONV_2_UNITS, CONV_2_WEIGHTS), (RESNET_8, RESNET_8_WEIGHTS)):
         units, weights = ([left for left, _ in costs_of(recipe.name)] for recipe in pair)
         assert units == pytest.approx(weights, rel=0.08)  # where claims compare them
     measured = planned(LENET_UNITS, PARTS.series)[Key(SIZES, 2, 1)].given
@@ -190,6 +192,6 @@ def made_up(recipe, world, trials=3):
 
 @pytest.mark.parametrize(("world", "status"), [(PAPERS, HOLDS), (OPPOSITE, FAILS)], ids=["paper", "opposite"])
 def test_claims_hold_in_the_papers_world_and_not_in_the_opposite_one(world, status):
-    assert len(CLAIMS) == 17
+    assert len(CLAIMS) == 21
     verdicts = judge(CLAIMS, {recipe.name: made_up(recipe, world) for recipe in RECIPES}, LIBRARY.published)
     assert {verdict.claim.id: verdict.status for verdict in verdicts} == {claim.id: status for claim in CLAIMS}
