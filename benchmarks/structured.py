@@ -46,6 +46,7 @@ DENSITIES = {
     "resnet_8": (0.568, 0.316, 0.193),
 }
 BATCH, BATCHES = 60, (1, 60, 1000)
+TURN = 0.02  # seconds that a turn of predictions by the dense network takes at least: of less, clocks say little
 Networks = Mapping[str, tuple[Net, Params, Params]]  # by kind: network, start, masks
 
 
@@ -103,10 +104,10 @@ def predictions(of: Networks, batch: int, args: Namespace, peers: sides.Makers) 
     """Time predictions of a batch."""
     net, theta, _ = of["dense"]
     x = random_data(net, batch).train.inputs
-    repeat = max(1, 60 * args.block // batch)  # a turn of less than a millisecond says little
     calls = {kind: partial(small.predict, start, x[None]) for kind, (small, start, _) in of.items()}
     if "torch" in peers:
         calls["torch"] = _torch(net, theta, x)
+    repeat = max(1, round(TURN / min(bench.timed(calls["dense"])[0] for _ in range(3))))
     turns = {kind: partial(_repeat, call, repeat) for kind, call in calls.items()}
     yield from rows(bench.take_turns(turns, args.pairs), repeat, of)
 
