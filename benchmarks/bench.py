@@ -30,13 +30,14 @@ from npticket.tickets import Round, find_tickets, rewind
 from npticket.train import Setting, fit
 
 CACHE = Path(__file__).parent / ".cache"
+STATUS = Path("/proc/self/status")
 LR = 1.2e-3  # of Adam, for LeNet in the paper
 PRUNE = Rule(magnitude, Layerwise({"fc*/W": 0.2, "out/W": 0.1}))  # LeNet in the paper
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
-    made = argparse.ArgumentParser(description=doc.splitlines()[0])
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--json", type=Path, metavar="FILE", help="also put the figures into this file")
     either = made.add_mutually_exclusive_group()
     either.add_argument("--save", action="store_true", help="... into the file of this processor in docs/results/speed")
@@ -47,6 +48,8 @@ def parser(doc: str) -> argparse.ArgumentParser:
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Return the arguments; `chosen` are those, by name, that are not the defaults and matter to the figures."""
     args = parser.parse_args()
+    if args.save and args.json:
+        parser.error("--save names the file by itself: give one of --save and --json")
     given = {name: value for name, value in vars(args).items() if value != parser.get_default(name)}
     args.chosen = {name: value for name, value in given.items() if name not in ("json", "save")}
     return args
@@ -71,6 +74,12 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     began = time.perf_counter()
     result = call()
     return time.perf_counter() - began, result
+
+
+def resident(what: str) -> float:
+    """MiB that this process has (VmRSS), or had at most (VmHWM): its own, where `getrusage` begins at its parent's."""
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(what))
+    return int(line.split()[1]) / 1024
 
 
 def ratio(theirs: np.ndarray, ours: np.ndarray) -> dict[str, float]:
@@ -99,7 +108,7 @@ def compare(taken: Mapping[str, np.ndarray], steps: int = 1) -> dict[str, float]
 
 
 def columns(sides: Iterable[str], digits: int = 3) -> dict[str, str]:
-    """The columns of such rows: times, ratios to PyTorch's time with quartiles, the other ratios."""
+    """The columns of such rows: times, PyTorch's time over ours with quartiles, and the other ratios."""
     peers = [side for side in sides if side not in ENGINES]
     ratios = [f"{peer}/fast{part}" for peer in peers for part in (("", "_low", "_high") if peer == "torch" else ("",))]
     times = {f"{side}_ms": f".{digits}f" for side in sides}

@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import bench
@@ -38,7 +37,6 @@ from npticket.train import fit
 WHAT = {"bert-trec": "MiniLM-L3, TREC", "detection-cells": "detector, BCCD"}
 RECIPES = ("bert-trec", "detection-scenes", "detection-cells", "detection-transfer")
 STEPS = 4  # whose losses are compared
-STATUS = Path("/proc/self/status")
 
 Step = Callable[[np.ndarray, np.ndarray], Any]
 
@@ -127,16 +125,10 @@ def times(work: Work, names: Sequence[str], pairs: int) -> dict[str, Any]:
     return bench.compare(taken, len(work.batches))
 
 
-def resident(what: str) -> float:
-    """MiB that this process has (VmRSS), or had at most (VmHWM) since it was told to forget what it had before."""
-    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(what))
-    return int(line.split()[1]) / 1024
-
-
 def forget() -> float:
     """Let the peak begin at what this process has now, and return that."""
-    STATUS.with_name("clear_refs").write_text("5")
-    return resident("VmRSS")
+    bench.STATUS.with_name("clear_refs").write_text("5")
+    return bench.resident("VmRSS")
 
 
 def of_steps(name: str, side: str, quick: bool) -> dict[str, float]:
@@ -147,7 +139,7 @@ def of_steps(name: str, side: str, quick: bool) -> dict[str, float]:
     before, (step,) = forget(), work.sides([side]).values()
     for batch in work.batches:
         step(*batch)
-    return {"before_mib": before, "peak_mib": resident("VmHWM")}
+    return {"before_mib": before, "peak_mib": bench.resident("VmHWM")}
 
 
 def of_recipe(name: str, quick: bool) -> dict[str, float]:
@@ -160,7 +152,7 @@ def of_recipe(name: str, quick: bool) -> dict[str, float]:
     setting = replace(setting, batch=min(16, setting.batch)) if quick else setting
     end = fit(made.net, made.task, theta0, masks, data, setting).end
     made.rule(end, masks)
-    return {"before_mib": before, "peak_mib": resident("VmHWM")}
+    return {"before_mib": before, "peak_mib": bench.resident("VmHWM")}
 
 
 def memory(args: argparse.Namespace, names: Sequence[str]) -> bench.Table:
@@ -203,7 +195,7 @@ def main() -> None:
     tables["steps"] = bench.Table("a training step, 1 thread", {"what": "", "batch": "d"} | bench.columns(names, 1))
     for work in works:
         tables["steps"].add(**work.about, **times(work, names, 2 if args.quick else args.pairs))
-    if STATUS.exists():
+    if bench.STATUS.exists():
         tables["memory"] = memory(args, names)
     results.save(args, works[0].data, tables)
 

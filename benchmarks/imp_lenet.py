@@ -68,7 +68,7 @@ class Done(NamedTuple):
 def ours(job: Job) -> Done:
     """Train a round with npticket."""
     setting = Setting(OPTIMIZER, job.steps, validate_every=EVERY, engine=job.engine)
-    place, looks = Place(job.seed, round=job.round), []
+    place, start, looks = Place(job.seed, round=job.round), job.start, []
 
     def evaluate(*given: Any) -> Any:
         taken, found = bench.timed(lambda: CLASSIFY.evaluate(*given))
@@ -76,7 +76,7 @@ def ours(job: Job) -> Done:
         return found
 
     task = replace(CLASSIFY, evaluate=evaluate)
-    taken, found = bench.timed(lambda: fit(NET, task, job.start, job.masks, mnist(), setting, place))
+    taken, found = bench.timed(lambda: fit(NET, task, start, job.masks, mnist(), setting, place))
     count = len(found.at_steps)
     parts = {"steps_s": taken - sum(looks), "val_s": sum(looks[:count]), "end_s": sum(looks[count:])}
     return Done(taken, found.end, found["early_stop_test_acc"].item(), parts)

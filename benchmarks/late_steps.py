@@ -7,7 +7,6 @@ case is trained once; a row compares the median time of a step in twenty stretch
 machine's own moods are in these ratios too: `noise` is the widest ratio between two neighbouring stretches.
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from itertools import count, islice
@@ -57,7 +56,6 @@ def minibatches(data: Dataset, place: Place) -> Iterator[tuple[np.ndarray, np.nd
 
 def main() -> None:
     parser = bench.parser(__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--steps", type=int, default=20_000, help="of each training run, a multiple of twenty")
     args = bench.parse(parser)
     steps, data = 40 if args.quick else args.steps, datasets.mnist()

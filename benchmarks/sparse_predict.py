@@ -49,15 +49,15 @@ def compare(round: Round, images: np.ndarray, pairs: int, table: bench.Table) ->
     few, all_of_them = file_size(ticket.save), file_size(lambda path: np.savez(path, theta=theta.flat))
     agree = (in_chunks(dense, images).argmax(axis=1) == ticket.predict(images).argmax(axis=1)).mean()
     for batch in BATCHES:
-        x, turns = images[:batch], max(1, 600 // batch)  # a turn of less than a millisecond says little
+        x, repeats = images[:batch], max(1, 600 // batch)  # a turn of less than a millisecond says little
         taken = bench.take_turns(
             {
-                "dense": lambda: [in_chunks(dense, x) for _ in range(turns)],
-                "sparse": lambda: [ticket.predict(x) for _ in range(turns)],
+                "dense": lambda: [in_chunks(dense, x) for _ in range(repeats)],
+                "sparse": lambda: [ticket.predict(x) for _ in range(repeats)],
             },
             pairs,
         )
-        microseconds = {f"{side}_us": 1e6 * float(np.median(t)) / turns for side, t in taken.items()}
+        microseconds = {f"{side}_us": 1e6 * float(np.median(t)) / repeats for side, t in taken.items()}
         table.add(density=density(round.masks).item(), batch=len(x), **microseconds,
                   **bench.ratio(taken["dense"], taken["sparse"]), bytes=few, smaller=all_of_them / few,
                   labels=float(agree))  # fmt: skip

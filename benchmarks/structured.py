@@ -5,11 +5,12 @@
 Four networks take turns: the dense one; one of whose weights some are left, anywhere; one that has as many in each
 layer, in whole units; and the last one shrunk, without the units that are gone. Masks are random, as time does not
 depend on which go. A ratio is the median over pairs of time(dense) / time(network), so above 1 it is faster than the
-dense one; PyTorch's dense time stands beside them. The first table is of training steps by the fast engine, which
-leaves out dead units of dense networks and packs weights that are left; the second of predictions by the plain layers,
-for which a weight that is 0 is a weight. `parameters` and `multiply_adds` are those that are there, zeros included.
-Densities are those of the recipes filters-lenet, filters-conv2 and filters-resnet8, whose accuracies `time_figure.py`
-draws against these times.
+dense one, PyTorch's dense network, too, which stands beside them. The first table is of training steps by the fast
+engine, which leaves out dead units of dense networks and packs weights that are left; the second of predictions by the
+plain layers, for which a weight that is 0 is a weight. `parameters` and `multiply_adds` are those that are there, zeros
+included. LeNet is shown MNIST, as black pixels cost less in training, convolutions random images. Densities are those
+of the recipes filters-lenet, filters-conv2 and filters-resnet8, whose accuracies `time_figure.py` draws against these
+times; in the results each network has a place of its own.
 """
 
 from argparse import Namespace
@@ -22,7 +23,7 @@ import numpy as np
 import results
 import sides
 
-from npticket import nets
+from npticket import datasets, nets
 from npticket.datasets import Dataset, Split
 from npticket.export import shrink
 from npticket.nets import Net
@@ -39,7 +40,6 @@ NETS = {  # with a learning rate for Adam
     "resnet_8": (partial(nets.resnet, 8, 8), 1e-3),
     "conv_2": (nets.conv_2, 2e-4),
 }
-KINDS = ("dense", "weights", "units", "shrunk")
 DENSITIES = {
     "lenet": (0.676, 0.462, 0.318, 0.219, 0.151, 0.105),
     "conv_2": (0.317, 0.1),
@@ -71,27 +71,29 @@ def _nearest(pruned: Callable[[float], Params], goal: float) -> Params:
     return pruned(high)
 
 
-def random_data(net: Net, count: int) -> Dataset:
-    """Images and labels that any network is as fast with as with real ones."""
+def examples(name: str, net: Net, count: int) -> Dataset:
+    """MNIST's for LeNet; for a convolutional network, which is as fast with any, random ones."""
+    if name == "lenet":
+        return datasets.mnist()
     rng = np.random.default_rng(0)
     split = Split(rng.random((count, *net.input_shape), dtype=np.float32), rng.integers(0, 10, count))
     return Dataset("random", split, split, split, 10, "drawn from seed 0", caveat="random images")
 
 
-def rows(taken: Mapping[str, np.ndarray], turns: int, of: Networks) -> Iterator[dict[str, Any]]:
-    """One row for each network: the time of a turn's part, against that of the dense one."""
+def rows(taken: Mapping[str, np.ndarray], repeats: int, of: Networks) -> Iterator[dict[str, Any]]:
+    """One row for each network: the time of one of a turn's repeats, against that of the dense one."""
     for kind, seconds in taken.items():
         net, _, masks = of["dense" if kind == "torch" else kind]
         size = {"parameters": masks.flat.shape[1], "multiply_adds": int(multiply_adds(net, dense_masks(masks))[0])}
         whole = sum(of["dense"][2][name].size for name in masks.weights)
         left = sum(int(masks[name].sum()) for name in masks.weights) / whole
-        yield {"kind": kind, "density": left, **size, "microseconds": 1e6 * float(np.median(seconds)) / turns,
+        yield {"kind": kind, "density": left, **size, "microseconds": 1e6 * float(np.median(seconds)) / repeats,
                **bench.ratio(taken["dense"], seconds)}  # fmt: skip
 
 
-def steps(name: str, of: Networks, args: Namespace, peers: sides.Makers) -> Iterator[dict[str, Any]]:
+def steps(name: str, of: Networks, data: Dataset, args: Namespace, peers: sides.Makers) -> Iterator[dict[str, Any]]:
     """Time training steps."""
-    data, optimizer = random_data(of["dense"][0], args.batch), partial(Adam, lr=NETS[name][1])
+    optimizer = partial(Adam, lr=NETS[name][1])
     order = [np.arange(args.batch)]
     training = {kind: sides.trainings({}, *each, data, optimizer, engines=("fast",))["fast"]
                 for kind, each in of.items()}  # fmt: skip
@@ -100,20 +102,19 @@ def steps(name: str, of: Networks, args: Namespace, peers: sides.Makers) -> Iter
     yield from rows(bench.take_turns(turns, args.pairs), args.block, of)
 
 
-def predictions(of: Networks, batch: int, args: Namespace, peers: sides.Makers) -> Iterator[dict[str, Any]]:
+def predictions(of: Networks, x: np.ndarray, args: Namespace, peers: sides.Makers) -> Iterator[dict[str, Any]]:
     """Time predictions of a batch."""
     net, theta, _ = of["dense"]
-    x = random_data(net, batch).train.inputs
     calls = {kind: partial(small.predict, start, x[None]) for kind, (small, start, _) in of.items()}
     if "torch" in peers:
         calls["torch"] = _torch(net, theta, x)
-    repeat = max(1, round(TURN / min(bench.timed(calls["dense"])[0] for _ in range(3))))
-    turns = {kind: partial(_repeat, call, repeat) for kind, call in calls.items()}
-    yield from rows(bench.take_turns(turns, args.pairs), repeat, of)
+    repeats = max(1, round(TURN / min(bench.timed(calls["dense"])[0] for _ in range(3))))
+    turns = {kind: partial(_repeat, call, repeats) for kind, call in calls.items()}
+    yield from rows(bench.take_turns(turns, args.pairs), repeats, of)
 
 
-def _repeat(call: Callable[[], Any], times: int) -> None:
-    for _ in range(times):
+def _repeat(call: Callable[[], Any], repeats: int) -> None:
+    for _ in range(repeats):
         call()
 
 
@@ -143,20 +144,21 @@ def main() -> None:
     peers = sides.installed(args.peers)
     columns = {"net": "", "kind": "", "density": ".1%", "parameters": ",d", "multiply_adds": ",d",
                "microseconds": ",.0f", "ratio": ".2f", "low": ".2f", "high": ".2f"}  # fmt: skip
-    goals = {name: args.densities or DENSITIES[name] for name in args.nets}
-    found = {name: [networks(NETS[name][0](), goal) for goal in goals[name]] for name in args.nets}
-    tables = {"steps": bench.Table(f"a training step, batch {args.batch}, one thread", columns)}
-    for name, each in found.items():
-        for of in each:
-            for row in steps(name, of, args, peers):
+    for name in args.nets:
+        found = [networks(NETS[name][0](), goal) for goal in args.densities or DENSITIES[name]]
+        data = examples(name, found[0]["dense"][0], max(batches))
+        tables = {"steps": bench.Table(f"a training step, batch {args.batch}, one thread", columns)}
+        for of in found:
+            for row in steps(name, of, data, args, peers):
                 tables["steps"].add(net=name, batch=args.batch, **row)
-    tables["predictions"] = bench.Table("a prediction, one thread", {"batch": ",d"} | columns)
-    for name, each in found.items():
-        for of in each:
+        tables["predictions"] = bench.Table("a prediction, one thread", {"batch": ",d"} | columns)
+        inputs = data.train.inputs * np.float32(data.scale)
+        for of in found:
             for batch in batches:
-                for row in predictions(of, batch, args, peers):
+                for row in predictions(of, inputs[:batch], args, peers):
                     tables["predictions"].add(net=name, batch=batch, **row)
-    results.save(args, random_data(nets.lenet_300_100(), 1), tables)
+        args.chosen["nets"] = [name]
+        results.save(args, data, tables)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import results
 from npticket.report import page
 
 LEFT_OUT = re.compile(r"_(low|high)$|^(?!fast).+_ms$")  # quartiles, and times of others than our fast engine
+WIDE = 1.1  # from one quartile to the other
 NETS = {"conv_2": "Conv-2", "conv_4": "Conv-4", "conv_6": "Conv-6", "resnet_18": "Resnet-18", "vgg_19": "VGG-19"}
 SUMMARY = {  # what: script, its arguments, table, and the row that comes nearest
     "LeNet step, dense, first 600": ("lenet_step", {}, "steps", {"density": 1, "after": 0}),
@@ -54,13 +55,22 @@ def one(processor: str, run: Found, name: str) -> str:
     """The table of one processor, with the versions that it depends on."""
     rows, machine = run["tables"][name], run["machine"]
     columns = {column: form for column, form in run["columns"][name].items() if not LEFT_OUT.search(column)}
-    cells = [[format(row[c], form) if c in row else "-" for c, form in columns.items()] for row in rows]
+    cells = [[_cell(row, column, form) for column, form in columns.items()] for row in rows]
     about = f"{processor}: {machine['cpu']}, NumPy {machine['numpy']}, {machine['blas']}"
     if "gpu" in machine:
-        about = f"{machine['gpu']}, CuPy {machine['cupy']}, CUDA {machine['cuda']}"
+        major, minor = divmod(int(machine["cuda"]) // 10, 100)
+        about = f"{machine['gpu']}, CuPy {machine['cupy']}, CUDA {major}.{minor}"
         about += f", TF32 {'on' if machine['tf32'] else 'off'}"
     about += f", PyTorch {machine['torch']}, JAX {machine['jax']}; {run['date'][:10]}, commit {run['commit']}"
     return f"{about}\n\n{page.markdown_table([column.replace('_', ' ') for column in columns], cells)}"
+
+
+def _cell(row: Found, column: str, form: str) -> str:
+    """A number; of a ratio its quartiles, too, where they lie far apart."""
+    if column not in row:
+        return "-"
+    low, high = (row.get(f"{column}_{end}", 1) for end in ("low", "high"))
+    return format(row[column], form) + (f" ({low:{form}} to {high:{form}})" if high > WIDE * low else "")
 
 
 def summary(processors: Mapping[str, Found]) -> str:
@@ -77,8 +87,9 @@ def _ratios(found: Found, benchmark: str, arguments: Found, table: str, wanted: 
     if not rows:
         return "-"
     row = min(rows, key=lambda r: abs(r["density"] - wanted["density"]) if "density" in wanted else 0)
-    ratios = [row.get(f"{peer}/fast", row.get(f"{peer}/ours")) for peer in PEERS]
-    return " / ".join("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios)
+    ratios = [[row[one] for one in (f"{peer}/fast", f"{peer}/ours") if one in row] for peer in PEERS]
+    ratios[0] += [row["nchw/fast"]] if "nchw/fast" in row else []  # PyTorch in the layout that is faster there
+    return " / ".join(f"{min(ratio):.2f}" if ratio else "-" for ratio in ratios)
 
 
 def filled(text: str, made: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ with as many weights, on one processor. PyTorch's dense network is the upright l
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,22 +58,26 @@ def lines(rows: Sequence[Mapping[str, Any]], of: Mapping[str, Mapping[float, flo
     return found
 
 
-def panels(run: Mapping[str, Any], net: str) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+def panels(run: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     """What is timed, and the rows that say how long it took."""
-    (batch,) = {row["batch"] for row in run["tables"]["steps"]}
-    yield f"a training step, batch {batch}", [row for row in run["tables"]["steps"] if row["net"] == net]
-    rows = [row for row in run["tables"]["predictions"] if row["net"] == net]
-    for batch in sorted({row["batch"] for row in rows}):
-        yield f"a prediction, batch {batch:,}", [row for row in rows if row["batch"] == batch]
+    for table, what in (("steps", "a training step"), ("predictions", "a prediction")):
+        rows = run["tables"][table]
+        for batch in sorted({row["batch"] for row in rows}):
+            yield f"{what}, batch {batch:,}", [row for row in rows if row["batch"] == batch]
 
 
-def draw(run: Mapping[str, Any], of: Mapping[str, Mapping[str, Mapping[float, float]]]) -> Any:
+def by_net(runs: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The runs of `structured.py` by the network that each timed."""
+    return {run["tables"]["steps"][0]["net"]: run for run in runs}
+
+
+def draw(runs: Mapping[str, Mapping[str, Any]], of: Mapping[str, Mapping[str, Mapping[float, float]]]) -> Any:
     """A row of panels for each network: a training step, and predictions of several batches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
 
-    across = {net: list(panels(run, net)) for net in of}
+    across = {net: list(panels(runs[net])) for net in of}
     columns = max(map(len, across.values()))
     figure = Figure(figsize=(1 + 3.3 * columns, 0.8 + 3.2 * len(across)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -95,7 +99,7 @@ def draw(run: Mapping[str, Any], of: Mapping[str, Mapping[str, Mapping[float, fl
         row_of_axes[0].set_ylabel("test accuracy at the end (%)")
     drawn = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
     figure.legend(drawn.values(), drawn.keys(), frameon=False, loc="outside lower center", ncols=4, fontsize=9)
-    machine = run["machine"]
+    machine = runs[next(iter(of))]["machine"]
     figure.suptitle(f"One thread of {machine['cpu']}, {machine['blas']}, PyTorch {machine['torch']}", fontsize=9)
     return figure
 
@@ -105,16 +109,16 @@ def main() -> None:
     parser.add_argument("png", type=Path, help="the figure")
     parser.add_argument("file", nargs="?", type=Path, help="of one processor; by default the first that has times")
     args = parser.parse_args()
-    measured = [run for found in results.by_processor([args.file] if args.file else []).values()
-                for run in results.runs(found, "structured")]  # fmt: skip
+    files = results.by_processor([args.file] if args.file else []).values()
+    measured = next(filter(None, (by_net(results.runs(found, "structured")) for found in files)), {})
     of = {}
     for net, (_, units, weights) in NETS.items():
-        if all((PUBLISHED / name / "recipe.json").exists() for name in (units, weights)):
+        if net in measured and all((PUBLISHED / name / "recipe.json").exists() for name in (units, weights)):
             of_units = accuracies(PUBLISHED / units)
             of[net] = {"weights": accuracies(PUBLISHED / weights), "units": of_units, "shrunk": of_units}
-    if not measured or not of:
+    if not of:
         parser.error("nothing to draw yet: run structured.py with --save, and publish the experiments that it names")
-    draw(measured[0], of).savefig(args.png, dpi=150, metadata={"Software": None})
+    draw(measured, of).savefig(args.png, dpi=150, metadata={"Software": None})
 
 
 if __name__ == "__main__":

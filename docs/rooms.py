@@ -7,9 +7,11 @@ import themselves.
 import ast
 from pathlib import Path
 
+from npticket.report import page
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
-BEGIN, END = "<!-- rooms: python docs/rooms.py -->\n", "<!-- end of rooms -->"
+NAME = "rooms: python docs/rooms.py"
 WIDTH = 64
 
 
@@ -54,11 +56,10 @@ def drawing() -> str:
     return "\n".join([*rows, f"    +{'-' * WIDTH}+"])
 
 
-def page(text: str) -> str:
+def filled(text: str) -> str:
     """The page with the drawing as it is now."""
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n```\n{drawing()}\n```\n\n{END}{rest.partition(END)[2]}"
+    return page.filled(text, {NAME: f"```\n{drawing()}\n```"})
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))
+    PAGE.write_text(filled(PAGE.read_text()))

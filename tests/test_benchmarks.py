@@ -177,7 +177,10 @@ def test_accuracies_are_drawn_at_the_times_of_networks_of_that_density(at_hand):
     }  # fmt: skip
     times = {batch: [{"net": "lenet", "batch": batch, **row} for row in rows] for batch in (1, 60)}
     tables = {"steps": times[60], "predictions": times[1] + times[60]}
-    figure = time_figure.draw({"tables": tables, "machine": some_results()["lenet_step"]["machine"]}, {"lenet": known})
+    run = {"tables": tables, "machine": some_results()["lenet_step"]["machine"]}
+    other = {"tables": {name: [{**row, "net": "conv_2"} for row in rows] for name, rows in tables.items()}}
+    runs = time_figure.by_net([other, run])  # of which the second has published accuracies
+    figure = time_figure.draw(runs, {"lenet": known})
     assert [axes.get_title().splitlines()[1] for axes in figure.axes] == [
         "a training step, batch 60", "a prediction, batch 1", "a prediction, batch 60",
     ]  # fmt: skip
@@ -219,6 +222,19 @@ def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
     assert "<!-- speed: " in text and tables.filled(text, made) == text
     a_row = next(line for line in text.splitlines() if re.match(r"\| .*\d", line))
     assert tables.filled(text.replace(a_row, a_row + " more |"), made) == text
+
+
+def test_summaries_take_the_faster_layout_and_quartiles_far_apart_are_shown(at_hand):
+    import tables
+
+    row = {"net": "vgg_19", "torch/fast": 1.8, "nchw/fast": 1.6, "compiled/fast": 1.75, "torch/fast_low": 1.5,
+           "torch/fast_high": 1.9, "nchw/fast_low": 1.6, "nchw/fast_high": 1.7}  # fmt: skip
+    run = {"benchmark": "conv_step", "arguments": {}, "tables": {"steps": [row]}, "date": "2026-11-26", "commit": "x",
+           "columns": {"steps": {"net": "", "torch/fast": ".2f", "nchw/fast": ".2f", "jax/fast": ".2f"}},
+           "machine": dict.fromkeys(("cpu", "numpy", "blas", "torch", "jax"), "some")}  # fmt: skip
+    made = tables.tables({"one": {"conv_step": run}})
+    assert "| VGG-19 step | 1.60 / - / 1.75 / - |" in made["summary"]
+    assert "| vgg_19 | 1.80 (1.50 to 1.90) | 1.60 | - |" in made["conv_step: steps"]
 
 
 def test_the_tables_of_coverage_are_those_of_the_script(at_hand):

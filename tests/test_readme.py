@@ -113,7 +113,7 @@ def test_the_drawing_of_the_house_is_made_from_its_imports():
     """`python docs/rooms.py` makes it anew."""
     rooms = runpy.run_path(str(ROOT / "docs" / "rooms.py"))
     page = (ROOT / "docs" / "architecture.md").read_text()
-    assert rooms["page"](page) == page
+    assert rooms["filled"](page) == page
     assert rooms["rooms"]()["tickets"] == {"backend", "params"}
     damaged = page.replace("| tickets ", "| luck    ")
-    assert rooms["page"](damaged) == page != damaged
+    assert rooms["filled"](damaged) == page != damaged

@@ -43,9 +43,9 @@ def changed(base: Path, rng: np.random.Generator, flips: int) -> Iterator[tuple[
         content = bytearray(path.read_bytes())
         content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
         yield "flips", path, bytes(content)
-    files = [(name, path.read_bytes()) for name in ("trial99", "round77") for path in files[:3]]
-    for name, content in files:
-        yield "strays", here / f"winning_ticket-{name}-trial0.npz".replace("trial99-trial0", "round00-trial99"), content
+    for name in ("round00-trial99", "round77-trial0"):
+        for path in files[:3]:
+            yield "strays", here / f"winning_ticket-{name}.npz", path.read_bytes()
 
 
 def checkpoint_accepted(base: Path, rng: np.random.Generator, flips: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import count as counting
 from pathlib import Path
 from typing import Self
+from unittest.mock import patch
 
 import numpy as np
 
@@ -75,8 +76,10 @@ def faults(count: int, seed: int = 0) -> str:
     """Let `count` calls fail that write, and look after each at all that is there."""
     broken, errors, corrupt, lost, unnamed = Faults(np.random.default_rng(seed)), 0, 0, 0, 0
     data = small.data_for(RECIPE)
-    checkpoints.EVERY, checkpoints.SHARE, store.TABLES_EVERY, store.TABLES_SHARE = 0.0, 0, 0.0, 0
-    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings(),
+        patch.multiple(checkpoints, EVERY=0.0, SHARE=0), patch.multiple(store, TABLES_EVERY=0.0, TABLES_SHARE=0),
+    ):  # fmt: skip
         warnings.simplefilter("ignore", RuntimeWarning)  # of checkpoints that were not made
         reference = small.uninterrupted(RECIPE, Path(temporary) / "whole", data)
         right, i = small.content(Path(temporary) / "whole"), 0
