@@ -21,15 +21,15 @@ def sgd(theta, gradients, mask, lr, momentum, weight_decay):
     return theta
 
 
-def adam(theta, gradients, mask, lr, beta1=0.9, beta2=0.999, eps=1e-8):
-    """Algorithm 1 of Kingma & Ba 2015, survivor by survivor."""
+def adam(theta, gradients, mask, lr, weight_decay=0, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Algorithm 1 of Kingma & Ba 2015, survivor by survivor; decoupled decay as in Loshchilov & Hutter 2019."""
     theta, m, v = theta.copy(), np.zeros_like(theta), np.zeros_like(theta)
     for t, g in enumerate(gradients, start=1):
         for i in np.flatnonzero(mask):
             m[i] = beta1 * m[i] + (1 - beta1) * g[i]
             v[i] = beta2 * v[i] + (1 - beta2) * g[i] ** 2
             m_hat, v_hat = m[i] / (1 - beta1**t), v[i] / (1 - beta2**t)
-            theta[i] -= lr(t - 1) * m_hat / (np.sqrt(v_hat) + eps)
+            theta[i] -= lr(t - 1) * (m_hat / (np.sqrt(v_hat) + eps) + weight_decay * theta[i])
     return theta
 
 

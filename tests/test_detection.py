@@ -13,6 +13,7 @@ from npticket.datasets import DataError, Dataset, Split
 from npticket.detection import Found, average_precision, detect, detection_loss, detections, overlaps, suppress
 from npticket.detection.loss import PRIOR, assigned, box_loss, focal_loss
 from npticket.detection.precision import RECALLS, SIZES
+from npticket.detection.task import find
 from npticket.optimizers import Adam
 from npticket.prune import dense_masks
 from npticket.streams import streams
@@ -105,6 +106,40 @@ def test_what_the_loss_wants_is_what_is_found():
     order = np.argsort(found.classes)
     assert found.classes[order].tolist() == [0, 2] and np.allclose(found.boxes[order], targets[:, 1:])
     assert average_precision([found], targets[None], CLASSES)[0, [0, 2]] == pytest.approx(1)
+    measured = detect("find", CLASSES).evaluate(lambda x: said, [(None, targets[None, None])])
+    assert measured["ap"] == measured["ap50"] == pytest.approx([1]), "no object is of class 1, which does not count"
+
+
+def test_classes_do_not_suppress_each_other_and_boxes_are_cut_to_the_image():
+    said = np.full((1, ROWS, COLUMNS, CLASSES + 4), -20.0)
+    said[0, 0, 0] = 20, 20, -20, 0, 0, math.log(3), math.log(3)  # 24 x 24 pixels around (4, 4)
+    (found,) = detections(said)
+    assert found.classes.tolist() == [0, 1] and (found.boxes == [0, 0, 16, 16]).all()
+
+
+def test_an_image_has_at_most_100_boxes_of_the_300_best_before_suppression():
+    said = np.zeros((1, 18, 18, 1 + 4))
+    said[0, ..., 0] = np.linspace(9, 7, 324).reshape(18, 18)  # each cell a box of its own, the first the best
+    (found,) = detections(said)
+    assert len(found.boxes) == 100 and (found.boxes[:2] == [[0, 0, 8, 8], [8, 0, 8, 8]]).all()
+    cells = np.stack(np.meshgrid(np.arange(18), np.arange(18)), axis=-1).reshape(-1, 2)
+    same = said.reshape(324, 5).copy()
+    same[:300, 1:3] = -cells[:300]  # 300 times the first, and then 24 others
+    (found,) = detections(same.reshape(said.shape))
+    assert found.boxes.tolist() == [[0, 0, 8, 8]]
+
+
+def test_images_may_come_in_parts():
+    rng = np.random.default_rng(0)
+    y, targets = rng.normal(0, 2, (2, 5, ROWS, COLUMNS, CLASSES + 4)), objects(rng, (1, 5))
+    y[..., :CLASSES] += PRIOR
+    whole = find(lambda x: x, [(y, targets)])
+    parts = find(lambda x: x, [(y[:, part], targets[:, part]) for part in (slice(3), slice(3, 5))])
+    assert whole[2] == pytest.approx(detection_loss(y, targets)[0]) and parts[2] == pytest.approx(whole[2])
+    assert (parts[1] == targets[0]).all() and (whole[1] == targets[0]).all()
+    for of_parts, of_whole in zip(parts[0], whole[0], strict=True):
+        assert [one.boxes.tolist() for one in of_parts] == [one.boxes.tolist() for one in of_whole]
+        assert len(of_whole) == 5 and all(len(one.boxes) for one in of_whole)
 
 
 def test_overlaps_and_suppression_by_hand():

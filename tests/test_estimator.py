@@ -14,7 +14,7 @@ pytest.importorskip("sklearn", minversion="1.6")
 
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,7 +24,7 @@ from npticket.datasets import Dataset, Split
 from npticket.estimator import LotteryTicketClassifier
 from npticket.layers import Chain, Conv2D, Dense, Flatten, MaxPool, ReLU
 from npticket.nets import Net, mlp
-from npticket.optimizers import Adam
+from npticket.optimizers import SGD, Adam
 from npticket.prune import Layerwise, Rule, dense_masks, density, magnitude
 from npticket.streams import Place
 from npticket.task import CLASSIFY
@@ -58,11 +58,11 @@ def test_it_passes_the_checks_that_mlpclassifier_passes():
         assert "pandas is not installed" in said or "SCIPY_ARRAY_API is not set" in said, others
 
 
-def by_hand(rounds):
+def by_hand(rounds, optimizer=Adam, **options):
     """The rounds of the same search, written out with the parts of npticket."""
     net, place, split = mlp((12, 8), (4,), 3), Place(3), Split(X, y)
     data = Dataset("iris", split, split, split, 3, "scikit-learn")
-    setting = Setting(lambda masks: Adam(masks, lr=0.02), steps=30, batch=150, validate_every=1)
+    setting = Setting(lambda masks: optimizer(masks, 0.02, **options), steps=30, batch=150, validate_every=1)
     theta0 = net.init(place.rngs("init"), np.float64)
     train = lambda start, masks: fit(net, CLASSIFY, start, masks, data, setting, place).end  # noqa: E731
     prune = Rule(magnitude, Layerwise({"out/W": 0.1, "*/W": 0.2}))
@@ -83,6 +83,11 @@ def test_it_is_train_prune_and_reset_bit_for_bit():
     assert [b.shape for b in ticket.intercepts_] == [(12,), (8,), (3,)]
     assert not ticket.coefs_[0][~ticket.masks_["fc1/W"][0]].any()
     assert quick(random_state=4).fit(X, y).theta0_.flat.tobytes() != theta0.flat.tobytes()
+
+
+def test_sgd_with_momentum_is_a_solver():
+    ticket = quick(solver="sgd", momentum=0.8).fit(X, y)
+    assert ticket.theta_.flat.tobytes() == by_hand(2, SGD, momentum=0.8)[1][2].end.flat.tobytes()
 
 
 def test_probabilities_are_those_of_the_network_and_it_learns():
@@ -137,6 +142,8 @@ def test_it_takes_the_smallest_ticket_within_the_tolerance(tolerance):
 def test_with_patience_it_predicts_as_at_the_lowest_validation_loss():
     labels = np.random.default_rng(0).permutation(y)  # there is nothing to learn
     ticket = quick(patience=3, max_iter=200, rounds=1, validation_fraction=0.3).fit(X, labels)
+    _, held = train_test_split(np.arange(150), test_size=0.3, stratify=labels, random_state=3)
+    assert ticket.score(X[held], labels[held]) == ticket.path_.validation_scores[-1]
     assert ticket.n_iter_ == len(ticket.loss_curve_) < 200 and np.isfinite(ticket.loss_curve_).all()
     assert (ticket.path_.n_iters < 200).all() and np.isfinite(ticket.path_.validation_scores).all()
     longer = quick(patience=3, max_iter=ticket.n_iter_ - 3, rounds=1, validation_fraction=0.3).fit(X, labels)

@@ -271,6 +271,8 @@ def test_batches_are_the_same_from_memory_and_from_files_and_so_is_all_that_depe
         assert (kept.train.take(index).inputs == data.train.take(index).inputs[:]).all()
         some, others = kept.thinned(4).test.inputs, data.thinned(4).test.inputs
         assert (kept.floats(some, "float32") == data.floats(others, "float32")).all()
+    spread = [data.thinned(4).train for data in (kept, lazy)]
+    assert all((some.targets == kept.train.targets[[0, 5, 11, 16]]).all() for some in spread), "22 evenly spaced"
     assert machine.sha256(kept) == machine.sha256(lazy)
     assert kept.train.inputs.take([30], axis=0, mode="wrap").tolist() == (
         lazy.train.inputs.take([30], axis=0, mode="wrap").tolist())  # fmt: skip

@@ -156,7 +156,7 @@ def test_every_claim_can_hold_and_can_fail(claim):
     verdicts = {name: judged[claim.id].status for name, judged in VERDICTS.items()}
     assert verdicts["large"] == HOLDS
     assert FAILS in verdicts.values()
-    assert claim.strict == claim.expected.startswith(("< ", "> ")) and set(claim.recipes) <= set(ALL)
+    assert set(claim.recipes) <= set(ALL)
 
 
 def test_a_small_dense_network_that_is_cut_short_is_slower_still():

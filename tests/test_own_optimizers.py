@@ -20,7 +20,7 @@ from npticket.engine.optimizers import Packed, Whole
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
-from npticket.params import Params, stack
+from npticket.params import Params
 from npticket.protocols import does_decay, is_elementwise
 from npticket.prune import Layerwise, dense_masks, random_scores
 from npticket.streams import Place, TrainingStep, streams
@@ -322,8 +322,3 @@ def clip_all(grads):
     norm = float(np.sqrt((grads.flat**2).sum()))
     grads.flat *= MOST / max(norm, MOST)
     return norm
-
-
-def test_trials_of_another_layout_are_stacked_as_they_were():
-    _, start, _ = ticket(unknown(), 2)
-    assert (stack([start.trial(0), start.trial(1)]).flat == start.flat).all()

@@ -81,11 +81,10 @@ def test_nothing_that_goes_is_larger_than_what_stays(case, rate):
 @given(thetas(), rates, seeds)
 def test_magnitude_pruning_ignores_signs_and_positive_scale(case, rate, seed):
     _, theta = case
-    flips = np.random.default_rng(seed).choice([-4.0, 0.25, 4.0], size=(1, 1)) * np.random.default_rng(seed).choice(
-        [-1.0, 1.0], size=theta.flat.shape
-    )
+    rng = np.random.default_rng(seed)
+    scale, signs = rng.choice([0.25, 4.0]), rng.choice([-1.0, 1.0], size=theta.flat.shape)
     masks, by_layer = dense_masks(theta), dict.fromkeys(theta.weights, rate)
-    changed = theta.like(theta.flat * flips)
+    changed = theta.like(scale * signs * theta.flat)
     expected = prune_layerwise(magnitude(Evidence(theta, masks)), masks, by_layer)
     assert (prune_layerwise(magnitude(Evidence(changed, masks)), masks, by_layer).flat == expected.flat).all()
 

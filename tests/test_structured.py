@@ -159,13 +159,9 @@ def test_a_small_experiment_is_drawn_and_judged(name, drawn, tmp_path):  # noqa:
     ticket = next(line for line in right.lines if line.get_label() == "winning ticket")
     assert ticket.get_xdata()[0] == 100 and list(ticket.get_xdata()) == sorted(ticket.get_xdata(), reverse=True)
     rows = outcome.measured[SIZES]
-    assert [(row["trial"], row["round"]) for row in rows] == [(t, r) for r in range(3) for t in range(2)] or len(
-        rows
-    ) == 6
+    assert [(row["trial"], row["round"]) for row in rows] == [(t, r) for r in range(3) for t in range(2)]
     if name == "lenet":
         assert all(row["shrunk_weights"] <= row["masked_weights"] for row in rows)
-    verdicts = judge(CLAIMS, {recipe.name: outcome}, LIBRARY.published)
-    assert verdicts and all(verdict.status for verdict in verdicts)
 
 
 # Points of accuracy above the dense network's, as the papers say, and the other way round; of single weights, more.

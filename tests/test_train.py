@@ -297,6 +297,8 @@ def test_the_best_of_the_training_set_is_of_all_times_that_it_was_looked_at():
     ends = [fit(net, CLASSIFY, theta, dense_masks(theta), data, replace(setting, steps=s, train_at=())) for s in (2, 5)]
     looked = [*(end["final_train_acc"] for end in ends), result["final_train_acc"]]
     np.testing.assert_array_equal(result["best_train_acc"], np.max(looked, axis=0))
+    losses = [*(end["final_train_loss"] for end in ends), result["final_train_loss"]]
+    np.testing.assert_array_equal(result["best_train_loss"], np.min(losses, axis=0))
     assert len(np.unique(looked)) > 1
     alone = fit(net, CLASSIFY, theta, dense_masks(theta), data, replace(setting, train_at=()))
     assert alone.end.flat.tobytes() == result.end.flat.tobytes()

@@ -6,7 +6,6 @@ import json
 import numpy as np
 
 from npticket.datasets.wordpiece import SPECIAL
-from npticket.nets.bert import LOCAL, THERE
 from npticket.nets.encoder import Encoder, Sizes
 
 WORDS = ["who", "where", "when", "what", "is", "the", "a", "un", "##aff", "##able", "cat", "##s", "?", "never"]
@@ -14,6 +13,21 @@ SIZES = {"size": 8, "layers": 2, "heads": 2, "inner": 12}
 KINDS = {"who": "HUM:ind", "where": "LOC:city", "when": "NUM:date", "what": "ENTY:animal"}
 KEPT = 17  # the special pieces, and all but "never"
 WEIGHTS = "minilm/tiny.safetensors"
+OF_LAYER = {  # Hugging Face's names, as their files have them
+    "attention/query/W": "attention.self.query.weight", "attention/query/b": "attention.self.query.bias",
+    "attention/key/W": "attention.self.key.weight", "attention/key/b": "attention.self.key.bias",
+    "attention/value/W": "attention.self.value.weight", "attention/value/b": "attention.self.value.bias",
+    "attention/output/W": "attention.output.dense.weight", "attention/output/b": "attention.output.dense.bias",
+    "attention_norm/scale": "attention.output.LayerNorm.weight",
+    "attention_norm/shift": "attention.output.LayerNorm.bias",
+    "feed/inner/W": "intermediate.dense.weight", "feed/inner/b": "intermediate.dense.bias",
+    "feed/outer/W": "output.dense.weight", "feed/outer/b": "output.dense.bias",
+    "feed_norm/scale": "output.LayerNorm.weight", "feed_norm/shift": "output.LayerNorm.bias",
+}  # fmt: skip
+OUTSIDE = {
+    "words/table": "word_embeddings.weight", "positions/table": "position_embeddings.weight",
+    "norm/scale": "LayerNorm.weight", "norm/shift": "LayerNorm.bias",
+}  # fmt: skip
 
 
 def write_safetensors(path, arrays):
@@ -29,11 +43,11 @@ def theirs(values):
     """Parameters by our names as Hugging Face's files have them."""
     found = {}
     for name, value in values.items():
-        layer, _, local = name.rpartition("/")
-        number, _, within = layer.partition("/")
-        there = f"encoder.layer.{number[5:]}.{THERE[within]}" if number.startswith("layer") else THERE[layer]
-        turned = value.T if local == "W" else value[0] if local == "b" else value
-        found[f"{there}.{LOCAL[local]}"] = np.ascontiguousarray(turned)
+        number, _, within = name.partition("/")
+        in_layer = number.startswith("layer")
+        there = f"encoder.layer.{number[5:]}.{OF_LAYER[within]}" if in_layer else f"embeddings.{OUTSIDE[name]}"
+        turned = value.T if name.endswith("/W") else value[0] if name.endswith("/b") else value
+        found[there] = np.ascontiguousarray(turned)
     return found
 
 

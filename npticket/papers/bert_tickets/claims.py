@@ -62,7 +62,7 @@ CLAIMS = [
         TABLE, gain(END, TICKET, 10, at=100), "< 0", POINTS, high=0, strict=True),
     Claim(("bert-sst2",), "bert-sst2-scratch-below-random",
         "SST-2: at 40 % the ticket's mask without pre-training is less accurate than a random mask with it", TABLE,
-        gain(END, SCRATCH, 40, RANDOM), "-2.9", POINTS, high=0, strict=True),
+        gain(END, SCRATCH, 40, RANDOM), "< 0 (-2.9)", POINTS, high=0, strict=True),
     Claim((LATE.name, TREC.name), "bert-trec-late", "TREC: at 40 % rewinding to a tenth of the training does not help",
         "Chen et al., section 4.1", gain_between(END, TICKET, 40),
         "≤ 0", POINTS, high=1, because=SPREAD),

@@ -70,7 +70,7 @@ CLAIMS = [
         ("snip_inverted", "snip"), 16.8), because="half of the effect"),
     claim("init-no-collapse", "SynFlow loses no layer before only one weight a layer is left: its compression then "
         "against the most that is possible", f"{TANAKA}, Theorem 3, from memory", compression("synflow"), "1", TIMES, 1,
-        ratio=True),
+        because="all that is possible", ratio=True),
     *(claim(f"init-collapse-{method}", f"{name} loses a whole layer before only one weight a layer is left: its "
         "compression then against the most that is possible", f"{TANAKA}, Fig 1, from memory", compression(method),
         "< 1", TIMES, high=1, strict=True, ratio=True) for method, name in SHORT.items() if method != "synflow"),
