@@ -147,6 +147,7 @@ def test_what_is_asked_of_series_may_have_spaces_after_commas(small, capsys):
     for series in (["winning_ticket, random_reinit"], ["winning_ticket,", "random_reinit"]):
         assert small("run", "lenet-mnist", *FEW, "--series", *series) == 0
         assert read_recipe("runs/lenet-mnist").series == ("winning_ticket", "random_reinit")
+    assert cli.joined(["run", "--series", "a,", "--steps"]) == ["run", "--series", "a,", "--steps"]
     assert cli.joined(["show", "a,", "b"]) == ["show", "a,", "b"]  # a directory's name may end in a comma
 
 

@@ -117,6 +117,11 @@ def test_real_steps_are_timed(series):
     assert [path.name for path in cache_folder().iterdir() if path.suffix == ".json"] == ["costs.json"]
 
 
+def test_many_rounds_after_which_hardly_a_weight_is_left_do_not_stop_the_timing():
+    half = replace(SMALL, rounds=200, series=("winning_ticket",), prune=Part("magnitude", rates={"*/W": 0.5}))
+    assert seconds(half, data=data()) > 0
+
+
 def test_a_hot_learning_rate_does_not_stop_the_timing():
     hot = replace(SMALL, optimizer=Part("sgd", lr=1e30), series=("winning_ticket",))
     assert seconds(hot, data=data()) > 0

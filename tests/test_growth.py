@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from test_store import ASKED, KEY, KNOWN, as_before, made_up, opened
 
 from npticket.experiments import costs, run, training
 from npticket.experiments.bounds import MOST
-from npticket.experiments.growth import canonical, refusal
+from npticket.experiments.growth import begun, canonical, refusal
 from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
-from npticket.experiments.recipe import Part, to_json
+from npticket.experiments.recipe import Part, RecipeError, to_json
 from npticket.experiments.run import Means, read_recipe
 from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import REWIND_POINT, Key
@@ -133,8 +134,12 @@ def test_growing_goes_on_after_a_kill(after, tmp_path, monkeypatch):
         experiment(MORE, tmp_path / "grown", data())
     assert len(files(tmp_path / "grown")) == 3 + after
     assert read_recipe(tmp_path / "grown") == MORE
-    with pytest.raises(StoreError, match="has 2 trials, 1 asked"):  # it has begun to grow
+    if after:
+        with pytest.raises(StoreError, match="has 2 trials, 1 asked"):  # it has begun to grow
+            experiment(FEW, tmp_path / "grown", data())
+    else:
         experiment(FEW, tmp_path / "grown", data())
+        assert read_recipe(tmp_path / "grown") == FEW, "what never began is taken back"
     experiment(MORE, tmp_path / "grown", data())
     experiment(MORE, tmp_path / "at once", data())
     assert content(tmp_path / "grown") == content(tmp_path / "at once")
@@ -162,6 +167,7 @@ def test_less_and_something_else_are_refused_in_words_that_say_what_to_ask_for(c
     there = {"optimizer": Part("sgd", lr=0.1, nesterov=1)} if "nesterov" in message else {}
     with opened(tmp_path, **there) as store:
         store.add(KEY, made_up())
+        store.add(Key("random_reinit", 5, 4), made_up())
     before = (tmp_path / "recipe.json").read_bytes()
     with pytest.raises(StoreError) as refused:
         opened(tmp_path, **changes)
@@ -174,6 +180,23 @@ def test_as_many_rounds_may_be_asked_for_as_there_may_be(tmp_path):
     most = MOST["rounds"]
     with opened(tmp_path, rounds=most, trials=1) as store:
         assert len(Scheduler(Experiment(replace(ASKED, rounds=most, trials=1), KNOWN), store).missing) == 2 * most - 1
+
+
+def test_a_wrong_recipe_is_named_with_its_file(tmp_path):
+    opened(tmp_path).close()
+    path = tmp_path / "recipe.json"
+    path.write_text(path.read_text().replace('"steps": 30', '"steps": null'))
+    for call in (lambda: read_recipe(tmp_path), lambda: opened(tmp_path)):
+        with pytest.raises(RecipeError, match=re.escape(f"{path}: steps must be")):
+            call()
+
+
+def test_what_never_began_may_be_taken_back_and_no_more_than_that():
+    none, one = begun(ASKED, []), begun(ASKED, [Key("winning_ticket", 2, 1)])
+    assert (none.trials, none.rounds, none.series) == (1, 1, ("winning_ticket",))
+    assert (one.trials, one.rounds, one.series) == (2, 3, ("winning_ticket",))
+    whole = begun(ASKED, [KEY, Key("random_reinit", 5, 4)])
+    assert whole == ASKED
 
 
 def test_1_and_one_are_the_same_and_true_is_another():

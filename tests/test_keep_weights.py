@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,14 +103,19 @@ def test_the_command_writes_what_was_kept(small, capsys, tmp_path):  # noqa: F81
     net, theta, masks = read_weights(tmp_path / "runs" / "lenet-mnist", PARTS, 1, 1)
     found, same = load_weights("t.npz", net)
     assert found.flat.tobytes() == theta.flat.tobytes() and (same.flat == masks.flat).all()
-    assert small(*at, "--to", "npz", "--plain", "t.npz") == 0
-    found, same = load_weights("t.npz", net)
+    before = Path("t.npz").read_bytes()
+    for there in ("t.npz", "runs/lenet-mnist/recipe.json", "."):
+        assert small(*at, "--to", "npz", "--plain", there) == 2
+        assert f"{there} is there already: remove it, or name another file" in capsys.readouterr().err
+    assert Path("t.npz").read_bytes() == before
+    assert small(*at, "--to", "npz", "--plain", "plain.npz") == 0
+    found, same = load_weights("plain.npz", net)
     assert found.flat.tobytes() == theta.flat.tobytes() and same.flat.all()
     assert small(*at, "--to", "csr", "rows.npz") == 0
     with np.load("rows.npz") as rows_:
         assert len(rows_["fc1.weight.data"]) == masks["fc1/W"].sum()
     capsys.readouterr()
-    assert small(*at, "--to", "csr", "--plain", "rows.npz") == 2
+    assert small(*at, "--to", "csr", "--plain", "none.npz") == 2
     assert "runs/lenet-mnist cannot be exported as csr: sparse rows are made from masks" in capsys.readouterr().err
     assert small(*at, "--to", "npz", "nowhere/t.npz") == 2
     assert "nowhere/t.npz" in capsys.readouterr().err

@@ -44,7 +44,7 @@ def joined(argv: Sequence[str]) -> list[str]:
     """The arguments, with those of `--series a, b` as one: a shell makes two of them."""
     found: list[str] = []
     for argument in argv:
-        if len(found) > 1 and found[-2] == "--series" and found[-1].endswith(","):
+        if len(found) > 1 and found[-2] == "--series" and found[-1].endswith(",") and argument[:1] != "-":
             found[-1] += argument
         else:
             found.append(argument)

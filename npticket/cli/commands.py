@@ -13,13 +13,13 @@ from npticket import backend
 from npticket.experiments import costs, machine, progress
 from npticket.experiments.bounds import MOST, MOST_JOBS, wrong_name, wrong_size
 from npticket.experiments.checks import check
-from npticket.experiments.directory import check_ours
+from npticket.experiments.directory import check_ours, recipe_at
 from npticket.experiments.evaluation import affordable
-from npticket.experiments.json_files import StoreError, read_json, write_json
+from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.progress import counted
-from npticket.experiments.recipe import Recipe, RecipeError, from_json, scaled
+from npticket.experiments.recipe import Recipe, RecipeError, scaled
 from npticket.experiments.run import Means, outcome, read_recipe, run
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
@@ -130,7 +130,7 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
         chosen, folder = {name: (recipe := read_recipe(Path(name)))}, args.out or Path(name)
         check(recipe, library.parts)  # before it is scaled
     elif Path(name).suffix == ".json" and Path(name).is_file():
-        recipe = from_json(read_json(Path(name)))
+        recipe = recipe_at(Path(name))
         check(recipe, library.parts)
         chosen, folder = {recipe.name: recipe}, args.out or Path("runs") / recipe.name
     else:

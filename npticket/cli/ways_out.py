@@ -1,6 +1,7 @@
 """`npticket export`: the weights of a finished run in a file for others."""
 
 import argparse
+import os
 from argparse import Namespace
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def export(args: Namespace, library: Library) -> int:
-    """Write the weights of one run to a file."""
+    """Write the weights of one run to a file, which must not be there yet."""
+    if os.path.lexists(args.file):
+        raise StoreError(f"{args.file} is there already: remove it, or name another file")
     net, theta, masks = read_weights(args.folder, library.parts, args.round, args.trial, args.series)
     try:
         save_weights(args.file, args.to, net, theta, None if args.plain else masks)  # a run's end is 0 where pruned

@@ -37,6 +37,13 @@ SEAL = 64  # bytes of a SHA-256 in hexadecimal digits
 Origin = Mapping[str, Json]
 
 
+def named(path: Path) -> Key | None:
+    """Return the run that a file is named after, or None."""
+    parts = RUN.fullmatch(path.name)
+    key = Key(parts[1], int(parts[2]), int(parts[3])) if parts else None
+    return key if key and key.file == path.name else None
+
+
 class RunFiles:
     """The files in `folder`, of the runs of an experiment on the data with this SHA-256, of which some are planned.
 
@@ -57,9 +64,7 @@ class RunFiles:
     def present(self) -> Iterable[Key]:
         """Yield the runs whose files are there; StoreError names one that is no run, or one of another recipe."""
         for path in sorted(self._folder.glob("*.npz")):
-            named = RUN.fullmatch(path.name)
-            key = Key(named[1], int(named[2]), int(named[3])) if named else None
-            if key is None or key.file != path.name:
+            if (key := named(path)) is None:
                 raise StoreError(f"{path} is not named like a run, <series>-round<r>-trial<t>.npz; move it away")
             if wrong := foreign(key, self._experiment):
                 raise StoreError(f"{path} is no run of this experiment: {wrong}; move it away")

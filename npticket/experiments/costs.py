@@ -106,7 +106,7 @@ def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], job
 def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, data: Dataset) -> Cost:
     """Train a few steps of the network that is left after so many rounds, with a learning rate that moves nothing."""
     recipe, place = experiment.recipe, Place()
-    rates = {name: 1 - (1 - rate) ** rounds for name, rate in recipe.prune.options.get("rates", {}).items()}
+    rates = {name: 1 - max((1 - rate) ** rounds, 1e-6) for name, rate in recipe.prune.options.get("rates", {}).items()}
     still = recipe.optimizer.having(lr=1e-9)
     asked = replace(recipe, prune=recipe.prune.having(rates=rates), optimizer=still)
     asked = replace(asked, test_at=(), train_at=(), evaluated=0)

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 
 from npticket.experiments.json_files import StoreError, read_json
-from npticket.experiments.recipe import from_json
+from npticket.experiments.recipe import Recipe, RecipeError, from_json
 from npticket.files import naming
 
 KEPT = ("results.csv", "curves.csv", "claims.json", "claims.md", "report.html", "figures", ".checkpoints",
@@ -103,13 +103,22 @@ def check_ours(paths: Iterable[Path]) -> None:
         )
 
 
+def recipe_at(path: Path) -> Recipe:
+    """Read a recipe; StoreError or RecipeError names the file."""
+    found = read_json(path)
+    try:
+        return from_json(found)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
+
+
 def check_free(folder: Path, measures: Collection[str] = ()) -> None:
     """Raise StoreError or RecipeError unless the folder is an experiment's, or has nothing in an experiment's way.
 
     In that of `measures`, series that have a table of their own, are such tables, unless it is the experiment's.
     """
     if (folder / "recipe.json").exists():
-        there = from_json(read_json(folder / "recipe.json")).series
+        there = recipe_at(folder / "recipe.json").series
         check_ours(folder / name for name in FOLDERS if (folder / name).is_symlink())
     else:
         there = ()

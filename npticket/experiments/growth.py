@@ -5,13 +5,24 @@ the finished ones as they are.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from npticket.backend import Json
 from npticket.experiments.recipe import Recipe, in_full
+from npticket.experiments.series import Key
 
 GROWS = ("trials", "rounds", "series")
 WORDS = ("source",)  # what no run depends on
+
+
+def begun(recipe: Recipe, runs: Collection[Key]) -> Recipe:
+    """Return what of a recipe there are runs of: what was asked for and never began may be taken back."""
+    if not runs:
+        return replace(recipe, trials=1, rounds=1, series=recipe.series[:1])
+    series = recipe.series[0], *(name for name in recipe.series[1:] if any(key.series == name for key in runs))
+    trials, rounds = (1 + max(numbers) for numbers in zip(*((key.trial, key.round) for key in runs), strict=True))
+    return replace(recipe, trials=min(trials, recipe.trials), rounds=min(rounds, recipe.rounds), series=series)
 
 
 def refusal(there: Recipe, now: Recipe) -> str:

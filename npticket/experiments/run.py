@@ -16,12 +16,12 @@ from npticket.experiments.agreement import check_tables
 from npticket.experiments.checkpoints import Checkpoints, beside
 from npticket.experiments.checks import check, check_data, sized
 from npticket.experiments.cluster import Cluster
-from npticket.experiments.directory import scratch
-from npticket.experiments.json_files import StoreError, read_json, read_manifest
+from npticket.experiments.directory import recipe_at, scratch
+from npticket.experiments.json_files import StoreError, read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned, steps_of, trained
 from npticket.experiments.progress import Progress, Steps, counted
-from npticket.experiments.recipe import Recipe, from_json, reduced
+from npticket.experiments.recipe import Recipe, reduced
 from npticket.experiments.scheduler import Group, Scheduler
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
@@ -98,7 +98,7 @@ def _train(
         while scheduler.missing:
             before = len(scheduler.missing)
             try:
-                with Cluster(call, address) if address else Workers(call, jobs) as workers:
+                with Cluster(call, address) if address else Workers(call, min(jobs, max(before, 2))) as workers:
                     scheduler.work_off(workers, lock_step, note, forget)
                     return
             except BrokenExecutor as error:  # a worker died; what it was doing is done again
@@ -182,4 +182,4 @@ def read_recipe(folder: str | Path) -> Recipe:
     path = Path(folder) / "recipe.json"
     if not path.is_file():
         raise StoreError(f"{folder} is not an experiment's directory: it has no recipe.json")
-    return from_json(read_json(path))
+    return recipe_at(path)

@@ -18,15 +18,15 @@ import numpy as np
 
 from npticket.backend import Array, Json
 from npticket.experiments import directory, measured, tables
-from npticket.experiments.binding import ORIGIN, RunFiles, check_twins, digest
-from npticket.experiments.growth import refusal
-from npticket.experiments.json_files import StoreError, read_json, write_json
+from npticket.experiments.binding import ORIGIN, RunFiles, check_twins, digest, named
+from npticket.experiments.growth import begun, refusal
+from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.machine import MACHINE
 from npticket.experiments.manifest import Manifest
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
-from npticket.experiments.recipe import Recipe, from_json, in_full, to_json
+from npticket.experiments.recipe import Recipe, in_full, to_json
 from npticket.experiments.series import Key, Measure, Run
 from npticket.files import write
 
@@ -184,8 +184,8 @@ class Store(AbstractContextManager["Store"]):
             if any((self.folder / "runs").glob("*.npz")):
                 raise StoreError(f"{self.folder} has runs but no recipe.json; choose another directory")
             return False
-        there = from_json(read_json(path))
-        if refused := refusal(there, recipe):
+        there = directory.recipe_at(path)
+        if refused := refusal(begun(there, [*filter(None, map(named, (self.folder / "runs").glob("*.npz")))]), recipe):
             raise StoreError(f"{self.folder} {refused}")
         return in_full(there) == in_full(recipe)
 
