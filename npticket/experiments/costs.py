@@ -106,6 +106,7 @@ def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], job
 def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, data: Dataset) -> Cost:
     """Train a few steps of the network that is left after so many rounds, with a learning rate that moves nothing."""
     recipe, place = experiment.recipe, Place()
+    # Something is left of each layer, however many the rounds: 1 is no rate.
     rates = {name: 1 - max((1 - rate) ** rounds, 1e-6) for name, rate in recipe.prune.options.get("rates", {}).items()}
     still = recipe.optimizer.having(lr=1e-9)
     asked = replace(recipe, prune=recipe.prune.having(rates=rates), optimizer=still)

@@ -98,7 +98,8 @@ def _train(
         while scheduler.missing:
             before = len(scheduler.missing)
             try:
-                with Cluster(call, address) if address else Workers(call, min(jobs, max(before, 2))) as workers:
+                some = min(jobs, max(before, 2))  # no more processes than runs; several share data by files, one not
+                with Cluster(call, address) if address else Workers(call, some) as workers:
                     scheduler.work_off(workers, lock_step, note, forget)
                     return
             except BrokenExecutor as error:  # a worker died; what it was doing is done again
