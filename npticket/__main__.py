@@ -2,7 +2,7 @@
 
 import sys
 
-STOPPED = 130  # as the shell says of what Ctrl-C ended
+FAILED, STOPPED = 2, 130  # as the command says; as the shell does of what Ctrl-C ended
 
 
 def main() -> int:
@@ -11,6 +11,9 @@ def main() -> int:
         from npticket.cli import main
     except KeyboardInterrupt:
         return STOPPED
+    except ImportError as error:  # NumPy is missing, or a paper of one's own has a mistake
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
     return main()
 
 

@@ -14,6 +14,10 @@ State = Mapping[str, Array]  # what an optimizer keeps: (T, P) as theta.flat, or
 Loss = Callable[[Array, Array], tuple[Array, Array]]  # loss(y, targets) -> (loss of each trial (T,), dL/dy)
 
 
+class UnsuitedError(ValueError):
+    """A network, a task or data that something was not made for: the message says what, and for what it was."""
+
+
 class Layer(Protocol):
     """A description (sizes, no arrays) of a differentiable function of parameters and input x (T, B, ...).
 

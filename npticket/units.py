@@ -31,7 +31,7 @@ from npticket.layers import (
     Residual,
 )
 from npticket.params import Params, Shapes
-from npticket.protocols import Layer, Net
+from npticket.protocols import Layer, Net, UnsuitedError
 
 KNOWN = (
     Chain, Residual, Dense, Conv2D, BatchNorm, Flatten, GlobalAveragePool, MaxPool, AveragePool, ReLU, Dropout,
@@ -127,7 +127,8 @@ class _Wires:
     ) -> tuple[np.ndarray, tuple[int, ...]]:
         """Return what comes out of a layer as units of the last axis and the shape of the others, (H, W) or ()."""
         if type(layer) not in KNOWN:  # what is derived from a layer may do something else
-            raise ValueError(f"which units {name} reads and writes is not known, as it is a {type(layer).__name__}")
+            kind = type(layer).__name__
+            raise UnsuitedError(f"which units {name} reads and writes is not known, as it is a {kind}")
         if isinstance(layer, Chain):
             for part, each in layer.layers.items():
                 x, shape = self.through(each, f"{name}/{part}".lstrip("/"), x, shape)

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import http.server
 import os
+import re
 import resource
 import shutil
 import signal
@@ -21,6 +22,7 @@ import pytest
 from test_experiment import SMALL, children, command, data, environment, wait_for_runs
 from test_experiment import asked as asked
 
+import npticket
 from npticket import cli, files
 from npticket.__main__ import main as entry
 from npticket.cli import edge
@@ -71,6 +73,32 @@ def test_what_nobody_foresaw_is_said_in_a_line_with_a_status_of_its_own_and_the_
     assert "return _internal(error)" not in said and "Traceback" in path.read_text() and "NumPy" in path.read_text()
     assert path.stat().st_mode & 0o77 == 0  # for nobody else's eyes
     path.unlink()
+
+
+def test_what_was_noted_of_an_internal_error_is_said_with_it(capsys):
+    error = KeyError("nothing")
+    error.add_note("in round 1 of snip, trial 0")
+    assert edge.status_of(lambda: raised(error), print) == 70
+    assert capsys.readouterr().err.endswith("KeyError: 'nothing' in round 1 of snip, trial 0\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("paper = 1 / 0", "ZeroDivisionError: division by zero \\(.*mine.py, line 1\\)"),
+        ("def of(:", "SyntaxError: invalid syntax"),
+        ("paper = 1", "AttributeError: module .* has no attribute 'PAPER'"),
+        ("PAPER = 1", "TypeError: PAPER is 1, expected a Paper"),
+        ("from npticket.papers.rewinding import PAPER", "do not go together: there are two papers called rewinding"),
+    ],
+)
+def test_a_mistake_in_a_paper_of_ones_own_is_said_in_a_line(text, said, tmp_path):
+    copy = tmp_path / "npticket"
+    shutil.copytree(Path(npticket.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "papers" / "mine.py").write_text(text)
+    done = shell(f"cd {tmp_path} && $N list", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert re.match(f"error: the paper.* mine.*: {said}|error: the papers .*mine.* {said}", done.stderr)
 
 
 @pytest.mark.parametrize("error", [RecursionError("too deep"), NotImplementedError("one day")])

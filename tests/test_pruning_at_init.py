@@ -19,7 +19,7 @@ from npticket.experiments.series import Key
 from npticket.experiments.tables import Outcome, measured_columns
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU, Residual
 from npticket.loss import softmax_cross_entropy
-from npticket.nets import Net
+from npticket.nets import Net, lenet_5
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.series import TICKET, initial_magnitude, mask_shuffled
 from npticket.papers.pruning_at_init import PAPER, hessian
@@ -85,6 +85,13 @@ def test_products_are_differences_of_gradients_of_convolutional_and_residual_net
     theta = net.init(streams(seed, range(2), "init"), np.float64)
     theta.flat[...] += np.random.default_rng(seed).normal(size=theta.flat.shape) / 10
     assert disagreement(net, theta, seed) < 1e-5
+
+
+@given(seeds)
+@settings(max_examples=5)
+def test_products_are_differences_of_gradients_of_images_without_channels(seed):
+    net = lenet_5([2, 3], 4, [16, 16], 3)
+    assert disagreement(net, net.init(streams(seed, range(2), "init"), np.float64), seed) < 1e-5
 
 
 @settings(max_examples=15)

@@ -124,6 +124,80 @@ def test_a_series_that_waits_for_what_nobody_trains_is_refused():
         planned(replace(SMALL, series=("winning_ticket", "impatient")), mine.series)
 
 
+MADE_FOR = {
+    "frozen_at_init": "the net frozen_lenet",
+    "frozen_variant_1": "the net frozen_lenet",
+    "frozen_variant_2": "the net frozen_lenet",
+    "learned_supermask": "the net supermask_lenet",
+    "learned_constants": "the net supermask_lenet",
+    "bert_scratch": "the net bert",
+    "bert_transfer": "the net bert",
+    "below_threshold": "the net lenet_300_100 or lenet_5",
+    "to_detection": "the net detector_backbone",
+    "precision": "the task detect digits or detect blood cells",
+}
+CLASSES_ONLY = ("snip", "grasp", "snip_inverted", "grasp_inverted", "layers_at_init", "ticket_path", "mask_path")
+DETECTOR = {"net": Part("detector", height=64, width=64, channels=1, classes=10), "task": Part("detect digits")}
+
+
+@pytest.mark.parametrize("name", sorted(PARTS.series.keys() - {REWIND_POINT, "winning_ticket"}))
+def test_a_series_is_planned_for_a_small_network_or_says_what_it_is_made_for(name):
+    net = Part("conv_2") if name == "below_threshold" else Part("mlp", hidden=[3])
+    recipe = replace(SMALL, net=net, rounds=9, trials=1, series=("winning_ticket", name))
+    if name in MADE_FOR:
+        wrong = f"the series {name}: it is made for {MADE_FOR[name]}, and the recipe's is '"
+        with pytest.raises(RecipeError, match=wrong):
+            planned(recipe, PARTS.series)
+        return
+    while lacking := re.search(r"needs (\w+), which is not among them|$", planning_error(recipe))[1]:
+        recipe = replace(recipe, series=(*recipe.series, lacking))
+    assert planning_error(recipe) in ("", *(f"the series {n}: it is made for {MADE_FOR[n]}, and the recipe's is 'mlp'"
+                                            for n in recipe.series if n in MADE_FOR))  # fmt: skip
+
+
+def planning_error(recipe):
+    try:
+        planned(recipe, PARTS.series)
+    except RecipeError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", CLASSES_ONLY)
+def test_what_looks_at_classes_is_not_planned_for_boxes(name):
+    with pytest.raises(RecipeError, match=f"the series {name}: it is made for the task classify"):
+        planned(replace(SMALL, **DETECTOR, rounds=9, trials=1, series=("winning_ticket", name)), PARTS.series)
+
+
+def test_a_network_that_a_series_is_not_made_for_is_no_internal_error_and_the_rest_is_kept(tmp_path):
+    recipe = replace(SMALL, net=Part("frozen_lenet", hidden=[6, 4]), series=("winning_ticket", "structured_ticket"))
+    wrong = "the series structured_ticket cannot be made, in round 1: which units fc1 .* FrozenDense: leave structured"
+    with pytest.raises(RecipeError, match=wrong):
+        experiment(recipe, tmp_path, data())
+    assert run.outcome(tmp_path, PARTS).note.startswith("2 trials of 12 steps")
+
+
+def test_a_mistake_in_a_start_a_measure_or_a_score_says_in_which_run_it_was(tmp_path):
+    def wrong(*_):
+        raise KeyError("acc")
+
+    def measuring(recipe):
+        left = yield Done("winning_ticket", 1)
+        yield Measure(1, wrong, {"masks": left["masks"]})
+
+    def starting(recipe):
+        yield Run(1, wrong)
+
+    def scored(recipe):
+        left = yield Run(1, ticket, score=wrong)
+        yield Run(2, ticket, {"masks": left["next_masks"]})
+
+    for number, series in enumerate((measuring, starting, scored)):
+        with pytest.raises(KeyError) as raised:
+            alone(series, tmp_path / str(number))
+        assert raised.value.__notes__ == ["in round 1 of mine, trial 0"]
+
+
 DROPS = Part("step_drops", drops=[[6, 3e-4]])
 
 

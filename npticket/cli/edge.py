@@ -147,7 +147,8 @@ def _internal(error: Exception) -> int:
     except OSError:
         last = traceback.extract_tb(error.__traceback__)[-1]
         kept = f"(from {last.filename}, line {last.lineno}; its details could not be written to a file)"
-    _say(f"internal error, please report it {kept}: {traceback.format_exception_only(error)[-1].strip()}")
+    said = " ".join(map(str.strip, traceback.format_exception_only(error)))  # and what was noted, such as which run
+    _say(f"internal error, please report it {kept}: {said}")
     return INTERNAL
 
 

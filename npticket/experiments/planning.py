@@ -1,17 +1,18 @@
 """All runs of an experiment, known before the first is trained: what the generators of its series ask for."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
 from textwrap import shorten
 
 from npticket.experiments.recipe import Recipe, RecipeError
 from npticket.experiments.series import LEFT, REWIND_POINT, Done, Key, Measure, Run, Runs, Series, Stored, all_series
+from npticket.protocols import UnsuitedError
+from npticket.reading import shown
 
 
 def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
     """Return all runs and measures by series, trial and round.
 
-    RecipeError for a series that is unknown, or needs one not asked.
+    RecipeError for a series that is unknown, is not made for such a recipe, or needs one not asked.
     """
     runs, awaited = dict[Key, Run | Measure](), dict[Key, str]()
     for name in all_series(recipe):
@@ -34,6 +35,16 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Meas
     return runs
 
 
+def require(recipe: Recipe, **names: Collection[str]) -> None:
+    """Raise RecipeError unless the recipe's net, task or data, as keywords say, has one of these names.
+
+    Called by a series that is not made for others, before it asks for anything.
+    """
+    for field, those in names.items():
+        if (name := getattr(recipe, field).name) not in those:
+            raise RecipeError(f"it is made for the {field} {' or '.join(those)}, and the recipe's is {shown(name)}")
+
+
 def planned_if_known(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
     """Return what `planned` does, or nothing if a series is not known here, as in what others have made."""
     try:
@@ -44,13 +55,17 @@ def planned_if_known(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, R
 
 def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Measure | Done, Key]]:
     """Go through one series of one trial, answering at once."""
-    with suppress(StopIteration):
+    try:
         asked = next(runs)
         while True:
             key = Key(asked.series if isinstance(asked, Done) else name, asked.round, trial)
             yield asked, key
             left = () if isinstance(asked, Measure) else LEFT
             asked = runs.send({what: Stored(key, what) for what in left})
+    except StopIteration:
+        return
+    except (RecipeError, UnsuitedError) as error:
+        raise RecipeError(f"the series {name}: {error}") from error
 
 
 def trained(runs: Mapping[Key, Run | Measure]) -> list[Key]:

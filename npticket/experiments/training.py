@@ -4,7 +4,8 @@ Or a measure, from what it takes along to its rows.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,9 +19,11 @@ from npticket.experiments.machine import MACHINE, this
 from npticket.experiments.measured import ROWS, as_array
 from npticket.experiments.parts import Experiment
 from npticket.experiments.progress import Steps
+from npticket.experiments.recipe import RecipeError
 from npticket.experiments.series import At, Key, Measure, Run, Start
 from npticket.experiments.tables import curves_measured, measured_columns
 from npticket.params import Params, pack, stack, unpack
+from npticket.protocols import UnsuitedError
 from npticket.prune import dense_masks, density
 from npticket.record import Fit
 from npticket.streams import Place, streams
@@ -75,9 +78,9 @@ def train_runs(
     at = [_at(experiment, data, one) for one in asked]
     run = asked[0].run
     if isinstance(run, Measure):
-        return [{"masks": pack(at[0].masks), ROWS: as_array(run.of(at[0])), MACHINE: _machine()}]
-    starts = [one.run.start(where) for one, where in zip(asked, at, strict=True) if isinstance(one.run, Run)]
-    start, masks = (stack(made) for made in zip(*starts, strict=True))
+        with _naming(asked[0]):
+            return [{"masks": pack(at[0].masks), ROWS: as_array(run.of(at[0])), MACHINE: _machine()}]
+    start, masks = (stack(made) for made in zip(*map(_start, asked, at), strict=True))
     xp = backend.load(means.array_module)
     there, under = (params.like(backend.to_device(params.flat, xp)) for params in (start, masks))
     place = Place(experiment.recipe.seed, [one.key.trial for one in asked], run.round, run.order)
@@ -97,6 +100,27 @@ def train_runs(
     return [_left(task, one, at[t], (start.trial(t), masks.trial(t)), result, t) for t, one in enumerate(asked)]
 
 
+def _start(asked: Asked, at: At) -> Start:
+    """Where a training run starts, and its masks."""
+    assert isinstance(asked.run, Run)
+    with _naming(asked):
+        return asked.run.start(at)
+
+
+@contextmanager
+def _naming(asked: Asked) -> Iterator[None]:
+    """Have what goes wrong in a paper's own code say in which run; a network that it is not made for is no error."""
+    series, round, trial = asked.key
+    try:
+        yield
+    except UnsuitedError as error:
+        said = f"{error}: leave {series} out, with --series, or take another network"
+        raise RecipeError(f"the series {series} cannot be made, in round {round}: {said}") from error
+    except Exception as error:
+        error.add_note(f"in round {round} of {series}, trial {trial}")
+        raise
+
+
 def _left(task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int) -> dict[str, np.ndarray] | DivergedError:
     """What is kept of trial `t` of a fit, or that it diverged."""
     if t in result.diverged:
@@ -106,7 +130,8 @@ def _left(task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int) -
     left[MACHINE] = _machine()
     if "next_masks" in asked.keep:
         score = asked.run.score if isinstance(asked.run, Run) else None
-        left["next_masks"] = pack(at.prune(result.end.trial(t), masks, theta, score))
+        with _naming(asked):
+            left["next_masks"] = pack(at.prune(result.end.trial(t), masks, theta, score))
     if "end" in asked.keep:
         left["end"] = result.end.flat[t]
     return left

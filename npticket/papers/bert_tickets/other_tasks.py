@@ -10,6 +10,7 @@ from functools import partial
 
 from npticket.datasets import Dataset
 from npticket.experiments.parts import BUILT_IN, Experiment, load_data, merged
+from npticket.experiments.planning import require
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import At, Done, Measure, Runs
 from npticket.experiments.tables import Row
@@ -29,6 +30,7 @@ OTHERS = {task: [other for other in TASKS if other != task] for task in TASKS}
 
 def transfer(recipe: Recipe) -> Runs:
     """Train the mask that halves the encoder for the other tasks."""
+    require(recipe, net=("bert",), data=TASKS)
     if recipe.rounds > ROUND:
         left = yield Done(TICKET, ROUND - 1)
         yield Measure(ROUND, partial(carried, recipe=recipe), {"masks": left["next_masks"]})

@@ -2,7 +2,9 @@
 
 from functools import partial
 
-from npticket.experiments.series import At, Series
+from npticket.experiments.planning import require
+from npticket.experiments.recipe import Recipe
+from npticket.experiments.series import At, Runs, Series
 from npticket.papers.lottery_ticket.series import Under, control, look, mask_shuffled
 from npticket.params import Params
 
@@ -37,9 +39,17 @@ from_scratch = Under(scratch, is_new=True)  # the ticket's masks, nothing pre-tr
 shuffled = Under(exchanged)  # the ticket's masks over them
 
 _at_few = partial(control, rounds=ROUNDS)
+
+
+def as_before_pre_training(recipe: Recipe) -> Runs:
+    """The ticket's masks over values of which a BERT is made."""
+    require(recipe, net=("bert",))
+    yield from _at_few(from_scratch)(recipe)
+
+
 RANDOM, SCRATCH, SHUFFLED = "bert_random_mask", "bert_scratch", "bert_shuffled"
 SERIES = {
     RANDOM: Series(_at_few(mask_shuffled), "random mask, pre-trained", look("#000000", ":", "x")),
-    SCRATCH: Series(_at_few(from_scratch), "ticket's mask, from scratch", look("#d55e00", "--", "s")),
+    SCRATCH: Series(as_before_pre_training, "ticket's mask, from scratch", look("#d55e00", "--", "s")),
     SHUFFLED: Series(_at_few(shuffled), "pre-trained weights shuffled", look("#009e73", "-.", "<")),
 }

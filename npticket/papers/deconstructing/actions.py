@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 
 from npticket.backend import Array
+from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Run, Runs, Series, Start, rewind_point
 from npticket.layers import Chain, Dense, Flatten, ReLU
@@ -124,6 +125,7 @@ def round_after_round(start: Callable[[At], Start]) -> Callable[[Recipe], Runs]:
     """Return a series that begins with the ticket's dense network; `start` is given how the last run ended."""
 
     def series(recipe: Recipe) -> Runs:
+        require(recipe, net=("frozen_lenet",))
         point = yield from rewind_point(recipe)
         left = yield Done(TICKET, 0)
         for round in range(1, recipe.rounds):

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from npticket.backend import Array, array_module, to_device
+from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Given, Measure, Run, Runs, Series
 from npticket.experiments.tables import Row
@@ -125,6 +126,7 @@ def learned(values: Callable[[At], Params]) -> Callable[[Recipe], Runs]:
     """Return a series of one run, that learns a mask for some values."""
 
     def series(recipe: Recipe) -> Runs:
+        require(recipe, net=("supermask_lenet",))
         yield Run(0, Under(values))
 
     return series

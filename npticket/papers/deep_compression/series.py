@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from statistics import NormalDist
 
+from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Run, Runs, Series, Start
 from npticket.papers.deep_compression.measures import ablation, compressed, ticket_file
@@ -46,6 +47,7 @@ def survivors(at: At, last: Mapping[str, float], rounds: int) -> Start:
 
 def below_threshold(recipe: Recipe) -> Runs:
     """Prune below a threshold that rises from round to round, and train on, with the same schedule again."""
+    require(recipe, net=ABOVE)
     start = partial(survivors, last=ABOVE[recipe.net.name], rounds=recipe.rounds - 1)
     dense = left = yield Done(TICKET, 0)
     for round in range(1, recipe.rounds):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from npticket.datasets import Dataset, Split
+from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Given, Measure, Run, Runs, Series, rewind_point
 from npticket.experiments.tables import Row
@@ -19,6 +20,7 @@ from npticket.papers.lottery_ticket.series import Under, look, mask_shuffled, ra
 from npticket.params import Params
 from npticket.protocols import Net
 from npticket.streams import Place, TrainingStep
+from npticket.task import CLASSIFY
 from npticket.train import evaluate
 
 STABLE = 2  # percentage points, below which the paper calls a network stable
@@ -55,6 +57,7 @@ def paths(kind: str) -> Callable[[Recipe], Runs]:
     """Return the series of measures between the first and the second copies."""
 
     def series(recipe: Recipe) -> Runs:
+        require(recipe, task=(CLASSIFY.name,))
         for round in _rounds(recipe, kind):
             one, other = (yield Done(f"{kind}_order_1", round)), (yield Done(f"{kind}_order_2", round))
             yield Measure(round, path, {"masks": one["masks"], "one": one["end"], "other": other["end"]})

@@ -10,6 +10,7 @@ from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Runs
 from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.series import TICKET
+from npticket.protocols import UnsuitedError
 from npticket.report.views import Missing
 
 WEIGHTS = "weights"
@@ -39,6 +40,8 @@ def histograms(at: At) -> list[Row]:
     rows: list[Row] = []
     for name in at.prunable:
         mask, initial = at.masks[name][0], at.theta0[name][0].astype(float)
+        if not initial.std():
+            raise UnsuitedError(f"all initial values of {name} are the same, of which there is no histogram")
         moved = (at.end[name][0] - initial) * np.sign(initial)
         found = {INITIAL: initial[mask], MOVED: moved[mask], OTHERS: moved[~mask]}
         bins = {what: _bins(values / initial.std(), WIDTH) for what, values in found.items()}

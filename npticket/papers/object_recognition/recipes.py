@@ -8,18 +8,14 @@ normalisation after the first convolution makes up for.
 from dataclasses import replace
 
 from npticket import datasets, nets
-from npticket.datasets.bccd import CELLS
-from npticket.detection import detect
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
 from npticket.papers.lottery_ticket.claims.words import MASK, REINIT, TICKET
 from npticket.papers.object_recognition.claims import ONE_SHOT
-from npticket.papers.object_recognition.series import CARRIED, EARLY_BIRD, SERIES
+from npticket.papers.object_recognition.series import BLOOD, CARRIED, DIGITS, EARLY_BIRD, SERIES
 
 LINES = (TICKET, REINIT, MASK, ONE_SHOT, EARLY_BIRD)
 ALL = (*LINES, *(name for name in SERIES if name not in LINES))
-DIGITS = detect("detect digits", 10)
-BLOOD = detect("detect blood cells", len(CELLS))
 NEEDED = Parts(
     nets={"detector": nets.detector, "detector_backbone": nets.detector_backbone},
     data={"bccd": datasets.bccd, "digit_scenes": datasets.digit_scenes},

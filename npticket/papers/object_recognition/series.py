@@ -5,7 +5,9 @@ from functools import partial
 
 import numpy as np
 
-from npticket.detection import average_precision, find
+from npticket.datasets.bccd import CELLS
+from npticket.detection import average_precision, detect, find
+from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Run, Runs, Series
 from npticket.experiments.tables import Row
@@ -15,6 +17,7 @@ from npticket.params import Params
 PERCENT = (10, 25, 50, 75)  # of training, after which masks are looked at
 EARLY = {percent: f"dense_to_{percent}" for percent in PERCENT}  # the dense network until then
 EARLY_BIRD, OVERLAP, PRECISION, CARRIED = "early_bird", "mask_overlap", "precision", "to_detection"
+DIGITS, BLOOD = detect("detect digits", 10), detect("detect blood cells", len(CELLS))
 BATCH = 50  # test images at a time
 FEW = 10  # objects of a class and size, with fewer of which its average precision is left out of that of the size
 SIZES = {  # areas in square pixels: up to 16 x 16, and from 24 x 24 on
@@ -60,6 +63,7 @@ def _given(percent: str) -> Callable[[At], Params]:
 
 def precisions(recipe: Recipe) -> Runs:
     """The average precision of the dense network and of tickets at the end of training, in parts."""
+    require(recipe, task=(DIGITS.name, BLOOD.name))
     for round in range(recipe.rounds):
         left = yield Done(TICKET, round)
         yield Measure(round, by_part, {"masks": left["masks"], "end": left["end"]})

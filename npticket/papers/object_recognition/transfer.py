@@ -8,6 +8,7 @@ worse than round by round, over the trained backbone; and random ones of as many
 from functools import partial
 
 from npticket.experiments.parts import BUILT_IN, Experiment, load_data, merged
+from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Runs
 from npticket.experiments.tables import Row
@@ -26,6 +27,7 @@ LAST = "out/"  # the layer that is new
 
 def to_detection(recipe: Recipe) -> Runs:
     """Take trained backbones to detection, at two densities."""
+    require(recipe, net=("detector_backbone",))
     whole = (yield Done(TICKET, 0))["end"]
     for round in (round for round in ROUNDS if round < recipe.rounds):
         left = yield Done(TICKET, round)

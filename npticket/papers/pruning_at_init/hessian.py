@@ -20,12 +20,13 @@ from npticket.layers import (
     Flatten,
     GlobalAveragePool,
     MaxPool,
+    OneChannel,
     ReLU,
     Residual,
 )
 from npticket.loss import softmax_cross_entropy
 from npticket.params import Params, Tree
-from npticket.protocols import Layer, Net
+from npticket.protocols import Layer, Net, UnsuitedError
 
 Backward = Callable[[Array, Array, Tree, Tree], tuple[Array, Array]]  # dy, Rdy, and where dW and RdW go -> dx, Rdx
 Forward = tuple[Array, Array, Backward]  # y, Ry
@@ -36,7 +37,7 @@ def hessian_product(
 ) -> tuple[Params, Params]:
     """Return dL/dtheta and H v of the cross-entropy of softmax(y / temperature).     x (T, B, ...)   targets (T, B)
 
-    ValueError for a network with a layer for which nothing is written here.
+    UnsuitedError for a network with a layer for which nothing is written here.
     """
     gradient, product = (theta.like(np.zeros_like(theta.flat)) for _ in range(2))
     y, ry, backward = _forward(net.body, theta.tree, v.tree, x, np.zeros_like(x))
@@ -53,7 +54,7 @@ def hessian_product(
 def _forward(layer: Layer, p: Tree, v: Tree, x: Array, rx: Array) -> Forward:
     if type(layer) not in RULES:  # what is derived from a layer may do something else
         known = ", ".join(kind.__name__ for kind in RULES)
-        raise ValueError(f"no second derivative is known of {type(layer).__name__}, only of {known}")
+        raise UnsuitedError(f"no second derivative is known of {type(layer).__name__}, only of {known}")
     return RULES[type(layer)](layer, p, v, x, rx)
 
 
@@ -107,7 +108,9 @@ def _diagonal(layer: ReLU, p: Tree, v: Tree, x: Array, rx: Array) -> Forward:
     return y, back(rx, {}), lambda dy, rdy, grad, rgrad: (back(dy, {}), back(rdy, {}))
 
 
-def _linear(layer: Flatten | AveragePool | GlobalAveragePool, p: Tree, v: Tree, x: Array, rx: Array) -> Forward:
+def _linear(
+    layer: Flatten | OneChannel | AveragePool | GlobalAveragePool, p: Tree, v: Tree, x: Array, rx: Array
+) -> Forward:
     y, back = layer.forward(p, x)
     return y, layer.forward(p, rx)[0], lambda dy, rdy, grad, rgrad: (back(dy, {}), back(rdy, {}))
 
@@ -148,5 +151,6 @@ def _batch_norm(layer: BatchNorm, p: Tree, v: Tree, x: Array, rx: Array) -> Forw
 
 RULES: Mapping[type, Callable[..., Forward]] = {
     Chain: _chain, Residual: _residual, Dense: _weighted, Conv2D: _weighted, BatchNorm: _batch_norm, ReLU: _diagonal,
-    MaxPool: _max_pool, Flatten: _linear, AveragePool: _linear, GlobalAveragePool: _linear,
+    MaxPool: _max_pool, Flatten: _linear, OneChannel: _linear, AveragePool: _linear,
+    GlobalAveragePool: _linear,
 }  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from npticket.backend import Array
 from npticket.papers.pruning_at_init.hessian import hessian_product
 from npticket.params import Params
-from npticket.protocols import Net
+from npticket.protocols import Net, UnsuitedError
 from npticket.prune import Evidence
 from npticket.streams import Place, TrainingStep
 from npticket.task import CLASSIFY, Task
@@ -44,7 +44,8 @@ def grasp(seen: Evidence) -> Params:
     """
     net, task = _known(seen)
     if task.loss is not CLASSIFY.loss:
-        raise ValueError(f"GraSP knows the second derivative of softmax cross-entropy, not of the loss of {task.name}")
+        known = "GraSP knows the second derivative of softmax cross-entropy"
+        raise UnsuitedError(f"{known}, not of the loss of {task.name}")
     theta, (x, targets) = _values(seen), _examples(seen)
     nowhere, g = (theta.like(np.zeros_like(theta.flat)) for _ in range(2))
     gradient, _ = hessian_product(net, theta, nowhere, x, targets, TEMPERATURE)
@@ -89,7 +90,7 @@ def _known(seen: Evidence) -> tuple[Net, Task]:
 def _examples(seen: Evidence) -> tuple[Array, Array]:
     """Inputs (T, B, ...) and classes (T, B), the same number of each class, if there are so many."""
     if seen.data is None or seen.data.classes is None or len(seen.rngs) != seen.end.trials:
-        raise ValueError("SNIP and GraSP look at examples of each class: Evidence needs such data, and rngs to draw")
+        raise UnsuitedError("SNIP and GraSP look at examples of each class: Evidence needs such data, and rngs to draw")
     train = seen.data.train
     of_class = [np.flatnonzero(train.targets == c) for c in range(seen.data.classes)]
     drawn = [np.concatenate([rng.permutation(these)[:PER_CLASS] for these in of_class]) for rng in seen.rngs]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Given, Measure, Run, Runs, Series, rewind_point
 from npticket.experiments.tables import Row
@@ -16,6 +17,7 @@ from npticket.papers.lottery_ticket.series import TICKET, Under, look, mask_shuf
 from npticket.papers.pruning_at_init.scores import grasp, snip, synflow
 from npticket.params import Params
 from npticket.prune import Evidence, Score, at_random, dense_masks, magnitude, prune_globally
+from npticket.task import CLASSIFY
 
 ROUNDS, CHECKED, INVERTED = (4, 8, 12, 16), (8, 12), (8,)  # at 20 % a round: 41.0, 16.8, 6.9 and 2.8 % of the weights
 STEPS = 100  # of SynFlow (Tanaka et al. 2020, section 6)
@@ -24,17 +26,18 @@ LAYERS = "layers_at_init"
 
 @dataclass(frozen=True)
 class Method:
-    """A score, in how many steps it prunes, what it is called, and how it is drawn."""
+    """A score, in how many steps it prunes, what it is called, how it is drawn, and whether it needs classes."""
 
     score: Score
     legend: str
     look: dict[str, str]
     steps: int = 1
+    of_classes: bool = False
 
 
 METHODS = {
-    "snip": Method(snip, "SNIP", look("#d55e00", "--", "s")),
-    "grasp": Method(grasp, "GraSP", look("#009e73", "-.", "D")),
+    "snip": Method(snip, "SNIP", look("#d55e00", "--", "s"), of_classes=True),
+    "grasp": Method(grasp, "GraSP", look("#009e73", "-.", "D"), of_classes=True),
     "synflow": Method(synflow, "SynFlow", look("#cc79a7", "--", "^"), STEPS),
     "magnitude_at_init": Method(magnitude, "magnitude at initialisation", look("#e69f00", "-.", "P")),
     "random_at_init": Method(at_random, "random pruning", look("#000000", ":", "x")),
@@ -80,6 +83,8 @@ def before_training(method: Method, rounds: Sequence[int] = ROUNDS) -> Callable[
     start = Under(theta0, partial(chosen, score=method.score, steps=method.steps))
 
     def series(recipe: Recipe) -> Runs:
+        if method.of_classes:
+            require(recipe, task=(CLASSIFY.name,))
         for round in rounds:
             if round < recipe.rounds:
                 yield Run(round, start, own_masks=True)
@@ -103,6 +108,7 @@ def sanity_check(of: str, start: Under) -> Callable[[Recipe], Runs]:
 
 def layers(recipe: Recipe) -> Runs:
     """How many weights each method leaves of each layer, down to as many weights as there are layers."""
+    require(recipe, task=(CLASSIFY.name,))
     yield Measure(0, survivors)
 
 
