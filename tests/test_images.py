@@ -436,3 +436,20 @@ def test_scales_of_channels_are_numbers_or_one_for_each():
     data = Dataset("any", split, split, split, 1, "a test", scale=(1.0, 2.0, 3.0), shift=(0.0, 1.0, 0.0))
     assert (data.floats(split.inputs, "float64") == split.inputs * [1.0, 2, 3] + [0, 1, 0]).all()
     assert data.floats(split.inputs, "float32").dtype == np.float32
+
+
+@pytest.mark.parametrize("engine", ["fast", "plain"])
+def test_scales_of_channels_go_with_pixels_that_an_engine_puts_elsewhere(engine):
+    pixels = RNG.integers(0, 256, (12, 3, 4, 3), np.uint8)
+    pixels[:, 1, 2] = 0  # never lit, but for their shift
+    scale, shift = (0.01, 0.02, 0.03), (0.5, 0.0, -0.5)
+    as_pixels, as_floats = (Split(each, np.arange(12) % 2) for each in (pixels, pixels * scale + shift))
+    net, place = nets.mlp([4], [3, 4, 3], 2), Place(1)
+    theta = net.init(place.rngs("init"), np.float64)
+    setting = Setting(lambda masks: SGD(masks, 0.1), 8, 5, 4, engine=engine)
+    ends = [
+        fit(net, CLASSIFY, theta, dense_masks(theta), Dataset("any", split, split, split, 2, "", **of), setting, place)
+        for split, of in ((as_pixels, {"scale": scale, "shift": shift}), (as_floats, {}))
+    ]
+    assert ends[0].end.flat == pytest.approx(ends[1].end.flat, rel=1e-12)
+    assert ends[0]["val_loss"] == pytest.approx(ends[1]["val_loss"], rel=1e-12)

@@ -12,6 +12,7 @@ from npticket.datasets.lazy import Lazy
 from npticket.reading import shown
 from npticket.streams import stream
 
+Scale = float | tuple[float, ...] | np.ndarray
 SPLITS = ("train", "validation", "test")
 LONGEST = 500  # characters of what is said of data beside every result
 SHOWN = 1000  # training examples, at most, that an engine may look at before it begins
@@ -51,7 +52,7 @@ class Split:
 class Dataset:
     """Train, validation and test splits; a uint8 pixel p enters the network as p * scale + shift, a float as it is.
 
-    `scale` and `shift` are numbers, or tuples with one for each channel.
+    `scale` and `shift` are numbers, or tuples with one for each channel, or arrays with one for each part of an input.
 
     Inputs in uint16 are numbers of things, such as words, which is no size: they stay integers.
 
@@ -66,8 +67,8 @@ class Dataset:
     classes: int | None
     source: str
     caveat: str = ""
-    scale: float | tuple[float, ...] = 1 / 255
-    shift: float | tuple[float, ...] = 0.0
+    scale: Scale = 1 / 255
+    shift: Scale = 0.0
 
     def __post_init__(self) -> None:
         for what in ("name", "source", "caveat"):
@@ -84,12 +85,17 @@ class Dataset:
         return self._each(lambda split: Split(to_device(split.inputs, xp), to_device(split.targets, xp)))
 
     def seen(self, see: Callable[[Array], Array]) -> "Dataset":
-        """The same data with the inputs of each split as `see` returns them."""
+        """The same data with the inputs of each split as `see` returns them, and their scale and shift with them."""
+        shape = self.train.inputs.shape[1:]
 
         def shown(inputs: Array) -> Array:
             return inputs.seen(see) if isinstance(inputs, Lazy) else see(inputs)
 
-        return self._each(lambda split: Split(shown(split.inputs), split.targets))
+        def spread(value: Scale) -> Scale:
+            return see(np.broadcast_to(value, (1, *shape)))[0] if isinstance(value, tuple) else value
+
+        seen = replace(self, scale=spread(self.scale), shift=spread(self.shift))
+        return seen._each(lambda split: Split(shown(split.inputs), split.targets))
 
     def floats(self, inputs: Array, dtype: Dtype) -> Array:
         """Turn inputs into what the network is shown."""
@@ -99,9 +105,9 @@ class Dataset:
         if inputs.dtype == np.uint16:
             return inputs
         x = inputs.astype(dtype)  # faster than a product of two types
-        x *= _each_channel(self.scale, x)
-        if self.shift:
-            x += _each_channel(self.shift, x)
+        x *= _beside(self.scale, x)
+        if np.any(self.shift):
+            x += _beside(self.shift, x)
         return x
 
     def shown(self, dtype: Dtype) -> Array | None:
@@ -137,9 +143,9 @@ def split_off(data: Split, count: int, seed: int) -> tuple[Split, Split]:
     return data.take(~chosen), data.take(chosen)
 
 
-def _each_channel(value: float | tuple[float, ...], x: Array) -> Array:
-    """A number, or an array of one for each channel of x."""
-    return to_device(np.array(value, x.dtype), array_module(x)) if isinstance(value, tuple) else value
+def _beside(value: Scale, x: Array) -> Array:
+    """A number, or an array of several that lies where x does."""
+    return value if isinstance(value, float | int) else to_device(np.asarray(value, x.dtype), array_module(x))
 
 
 def _array(name: str, values: Array) -> Array:
