@@ -384,7 +384,9 @@ def test_too_little_memory_ends_with_status_2_and_a_sentence(small, monkeypatch,
 def test_a_broken_recipe_of_a_directory_is_refused_before_it_is_scaled(tmp_path, capsys):
     write_json(tmp_path / "recipe.json", to_json(replace(LENET, schedule=Part("step_drops", drops=[1, 2]))))
     assert cli.main(["run", str(tmp_path), "--steps", "4"]) == 2
-    assert "do not suit the schedule step_drops" in capsys.readouterr().err
+    assert (
+        "the schedule step_drops: drops must be a list of [an integer, a number], got [1, 2]" in capsys.readouterr().err
+    )
 
 
 def test_a_broken_recipe_file_is_refused_by_field(tmp_path, capsys):

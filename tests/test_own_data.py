@@ -134,7 +134,7 @@ def test_paths_are_taken_from_the_folder_that_is_named_else_from_the_working_dir
         load_data(MLP, PARTS)
     for path in ("data/mine.npz", str(here / "data" / "mine.npz")):
         assert (datasets.arrays(path=path).train.inputs == there.train.inputs).all()
-    with pytest.raises(RecipeError, match="do not suit the data arrays"):
+    with pytest.raises(RecipeError, match="the data arrays: it has no option 'file', but path, standardise"):
         load_data(from_json(to_json(MLP) | {"data": {"name": "arrays", "file": "mine.npz"}}), PARTS)
 
 

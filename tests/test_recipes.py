@@ -203,8 +203,25 @@ def test_impossible_recipes_are_refused(changes, message):
     ("changes", "message"),
     [
         ({"net": Part("lenet_1")}, "net must be one of .*lenet_300_100, .*, got 'lenet_1'"),
-        ({"net": Part("lenet_300_100", depth=3)}, "do not suit the net lenet_300_100"),
-        ({"net": Part("lenet_300_100", hidden=[6.5, 4])}, "do not suit the net lenet_300_100"),
+        ({"net": Part("lenet_300_100", depth=3)}, "the net lenet_300_100: it has no option 'depth', but hidden, std"),
+        ({"net": Part("lenet_300_100", hidden=[6.5, 4])}, "hidden must be a list of integers, got .6.5, 4."),
+        ({"net": Part("lenet_300_100", hidden=[6])}, "do not suit the net lenet_300_100"),
+        ({"net": Part("lenet_300_100", std="1")}, "std must be a number or null, got '1'"),
+        ({"net": Part("mlp")}, "the net mlp: it lacks hidden"),
+        *(
+            ({"net": Part("mlp", hidden=hidden)}, f"the net mlp: hidden must be a list of integers, got {shown}")
+            for hidden, shown in ((100, "100"), ("", "''"), ({}, "{}"), ([True], ".True."), (None, "None"))
+        ),
+        (
+            {"net": Part("bert", text="trec", classes=6, weights="w", sha256="0", pieces="9")},
+            "pieces must be an integer",
+        ),
+        ({"optimizer": Part("sgd", lr=0.1, momentum="0.9")}, "the optimizer sgd: momentum must be a number, got '0.9'"),
+        (
+            {"optimizer": Part("sgd", lr=0.1, nesterov=True)},
+            "sgd: it has no option 'nesterov', but momentum, weight_decay",
+        ),
+        ({"optimizer": Part("sgd", lr=0.1, masks=3)}, "sgd: it has no option 'masks'"),
         ({"data": Part("imagenet")}, "data must be one of .*mnist, "),
         ({"task": Part("dream")}, "task must be one of .*classify, got 'dream'"),
         ({"augment": Part("rotate")}, "augment must be one of flip_and_crop"),
@@ -217,7 +234,13 @@ def test_impossible_recipes_are_refused(changes, message):
         ({"optimizer": Part("adam")}, "lr must be a positive number, got None"),
         ({"optimizer": Part("adam", lr=0.1, momentum=0.9)}, "momentum"),
         ({"schedule": Part("cosine")}, "schedule must be one of constant, step_drops, linear_decay, got 'cosine'"),
-        ({"schedule": Part("step_drops", drops=[[10]])}, "do not suit the schedule step_drops"),
+        (
+            {"schedule": Part("step_drops", drops=[[10]])},
+            r"drops must be a list of \[an integer, a number\], got \[\[10\]\]",
+        ),
+        ({"schedule": Part("step_drops", drops=[[10, 0.1], [5, 0.01]])}, "later steps later"),
+        ({"schedule": Part("linear_decay", steps=1.5)}, "the schedule linear_decay: steps must be an integer, got 1.5"),
+        ({"schedule": Part("constant", warmup="long")}, "the schedule constant: warmup must be an integer, got 'long'"),
         ({"schedule": Part("constant", warmup=-1)}, "a warm-up takes at least 1 step, got -1"),
         ({"prune": Part("luck")}, "prune must be one of .*magnitude, got 'luck'"),
         ({"prune": Part("magnitude", scope="somewhere")}, "scope must be one of .*layerwise, globally, units"),

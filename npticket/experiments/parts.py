@@ -9,7 +9,8 @@ from typing import TypeVar
 from npticket import datasets, nets
 from npticket.backend import Json
 from npticket.datasets import Augment, Dataset, FlipAndCrop, ResizedCrop
-from npticket.experiments.bounds import is_number, is_whole
+from npticket.experiments.bounds import is_number
+from npticket.experiments.kinds import wrong_options
 from npticket.experiments.recipe import Part, Recipe, RecipeError, scaled
 from npticket.experiments.series import REWIND_POINT, Length, Series, to_the_rewind_point
 from npticket.optimizers import (
@@ -69,7 +70,7 @@ def _constant(lr: float, warmup: int = 0) -> Schedule:
 def _step_drops(lr: float, drops: list[tuple[int, float]], warmup: int = 0) -> Schedule:
     """lr, then the values of `drops`, pairs [step, learning rate from there on]; a linear rise as above."""
     steps = [step for step, _ in drops]
-    good = all(is_whole(step) and step >= 0 and is_number(value) and value >= 0 for step, value in drops)
+    good = all(step >= 0 and value >= 0 for step, value in drops)
     if not good or sorted(set(steps)) != steps:
         raise ValueError(f"drops are pairs of a step and a learning rate, later steps later, got {drops}")
     return _warmed_up(step_drops(lr, dict(drops)), warmup)
@@ -77,14 +78,10 @@ def _step_drops(lr: float, drops: list[tuple[int, float]], warmup: int = 0) -> S
 
 def _linear_decay(lr: float, steps: int, warmup: int = 0) -> Schedule:
     """lr, falling to 0 at step `steps`; a linear rise as above."""
-    if not is_whole(steps):
-        raise ValueError(f"a decay takes a whole number of steps, got {steps!r}")
     return _warmed_up(linear_decay(lr, steps), warmup)
 
 
 def _warmed_up(schedule: Schedule, warmup: int) -> Schedule:
-    if not is_whole(warmup):
-        raise ValueError(f"a warm-up takes a whole number of steps, got {warmup!r}")
     return linear_warmup(schedule, warmup) if warmup else schedule
 
 
@@ -147,9 +144,11 @@ class Experiment:
         part = self.recipe.optimizer
         make, options = known("optimizer", part.name, self.parts.optimizers), dict(part.options)
         lr = options.pop("lr", None)
+        if wrong := wrong_options(make, options, ("masks", "lr")):
+            raise RecipeError(f"the optimizer {part.name}: {wrong}")
         if not is_number(lr) or not lr > 0:
             raise RecipeError(f"the optimizer's lr must be a positive number, got {shown(lr)}")
-        schedule: Schedule = _made("schedule", self.recipe.schedule.having(lr=lr), self.parts.schedules)
+        schedule: Schedule = _made("schedule", self.recipe.schedule, self.parts.schedules, lr=lr)
         at = constant(schedule(lr_at)) if lr_at is not None else lambda step: schedule(first_step + step)
         return partial(make, lr=at, **options)
 
@@ -177,7 +176,7 @@ def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) ->
     The paths of data of one's own are taken from `folder`, or from the working directory.
     """
     load = partial(known("data", recipe.data.name, parts.data), folder)
-    return _made("data", recipe.data.having(seed=recipe.seed), {recipe.data.name: load}, (TypeError,))
+    return _made("data", recipe.data, {recipe.data.name: load}, (TypeError,), seed=recipe.seed)
 
 
 def known(field: str, name: Json, things: Mapping[str, T]) -> T:
@@ -189,11 +188,13 @@ def known(field: str, name: Json, things: Mapping[str, T]) -> T:
 
 def _made(
     field: str, part: Part, things: Mapping[str, Callable[..., T]],
-    failures: tuple[type[Exception], ...] = (TypeError, ValueError, OverflowError),
+    failures: tuple[type[Exception], ...] = (TypeError, ValueError, OverflowError), **given: Json,
 ) -> T:  # fmt: skip
     make = known(field, part.name, things)
+    if wrong := wrong_options(make, part.options, given):
+        raise RecipeError(f"the {field} {part.name}: {wrong}")
     try:
-        return make(**part.options)
+        return make(**part.options, **given)
     except failures as error:
-        options = shown(dict(part.options))
-        raise RecipeError(f"the options {options} do not suit the {field} {part.name}: {error}") from error
+        said = f"the options {shown(dict(part.options))} do not suit the {field} {part.name}"
+        raise RecipeError(f"{said}: {error}") from error

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import get_args, get_type_hints
+from typing import get_type_hints
 
 from npticket.backend import Json
 from npticket.experiments import bounds
+from npticket.experiments.kinds import fits, words
 from npticket.experiments.legacy import converted
 from npticket.reading import shown
 
@@ -162,31 +163,32 @@ def from_json(values: Json) -> Recipe:
         raise RecipeError(f"the recipe lacks {', '.join(lacking)}")
     for name, value in values.items():
         if not _fits(kinds[name], value):
-            raise RecipeError(f"{name} must be {_WORDS[kinds[name]]}, got {shown(value)}")
+            raise RecipeError(f"{name} must be {_words(name, kinds[name])}, got {shown(value)}")
     return Recipe(**{name: _python(value) for name, value in values.items()})
 
 
-_PART = 'an object with a name, such as {"name": "sgd", "lr": 0.1}'
-_WORDS: dict[Json, str] = {  # what is expected, by annotation
-    str: "a text",
-    int: "an integer",
-    bool: "true or false",
-    int | None: "null or an integer",
-    Part: _PART,
-    Part | None: f"null or {_PART}",
-    tuple[str, ...]: "a list of texts",
-    tuple[int, ...]: "a list of integers",
+_EXAMPLES = {  # of parts, by their fields
+    "net": '{"name": "lenet_300_100"}',
+    "data": '{"name": "mnist"}',
+    "optimizer": '{"name": "sgd", "lr": 0.1}',
+    "prune": '{"name": "magnitude", "rates": {"*/W": 0.2}}',
+    "task": '{"name": "classify"}',
+    "schedule": '{"name": "constant"}',
+    "augment": '{"name": "flip_and_crop"}',
 }
 
 
 def _fits(kind: Json, value: Json) -> bool:
-    if kind in (str, bool, int):
-        return bounds.is_whole(value) if kind is int else isinstance(value, kind)
-    if kind in (Part | None, int | None):
-        return value is None or _fits(get_args(kind)[0], value)
-    if kind is Part:
-        return isinstance(value, Mapping) and _fits(str, value.get("name"))
-    return isinstance(value, list | tuple) and all(_fits(get_args(kind)[0], item) for item in value)
+    if kind in (Part, Part | None):
+        is_part = isinstance(value, Mapping) and isinstance(value.get("name"), str)
+        return is_part or (value is None and kind is not Part)
+    return fits(kind, value)
+
+
+def _words(name: str, kind: Json) -> str:
+    if name not in _EXAMPLES:
+        return words(kind)
+    return f"{'null or ' * (kind is not Part)}an object with a name, such as {_EXAMPLES[name]}"
 
 
 def _python(value: Json) -> Json:
