@@ -23,7 +23,7 @@ FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # as safetensors files name
 SAFETENSORS_HEADER = 1 << 20  # bytes, at most
 # What NumPy writes before an array of numbers or texts (numpy.lib.format, version 1.0). The values of no other kind are
 # plain bytes, and a header that is matched is not evaluated.
-KIND = rb"[<>|][iufU]\d{1,5}"
+KIND = rb"(?:[<>|][iufU]\d{1,5}|\|b1)"
 FIELD = re.compile(rb"\('(\w+)', '(" + KIND + rb")'\)")
 NPY = re.compile(
     rb"\x93NUMPY\x01\x00(..)\{'descr': (?:'(" + KIND + rb")'|(\[(?:\('\w+', '" + KIND + rb"'\),? ?)+\])), "
@@ -134,6 +134,8 @@ def _array(name: str, data: bytes) -> np.ndarray:
         raise ValueError(f"{name} announces {expected:,} bytes and holds {there:,}")
     order: Literal["C", "F"] = "F" if header[4] == b"True" else "C"
     array = np.frombuffer(data, dtype, offset=header.end()).reshape(shape, order=order).copy()
+    if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+        raise ValueError(f"{name} has truth values that are neither true nor false")
     for column in [array[field] for field in dtype.names or ()] or [array]:
         if column.dtype.kind == "U" and not all(text.isprintable() for text in column.ravel().tolist()):
             raise ValueError(f"{name} has texts that cannot be printed")

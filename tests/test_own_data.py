@@ -257,6 +257,28 @@ def test_a_first_line_that_may_be_names_or_an_example_is_neither_lost_nor_traine
     assert sum(map(len, splits(datasets.csv_table(path="mine.csv")))) == 30 + (text[0] != ",")
 
 
+def test_what_is_measured_is_no_class():
+    """A table whose last column is a price or a length would be trained on, with a class for each."""
+    for last, why in (("{0}.5", r"has 0.5"), ("{0}", "there are 30 different numbers in 30 lines")):
+        lines = [f"{i},{i % 3},{last.format(i)}\n" for i in range(30)]
+        Path("mine.csv").write_text("a,kind,price\n" + "".join(lines))
+        with pytest.raises(DataError, match=rf"mine.csv: 'price' should have the class .* {why}, .*, by \"target\""):
+            datasets.csv_table(path="mine.csv")
+        assert datasets.csv_table(path="mine.csv", target="kind").classes == 3
+        Path("mine.csv").write_text(
+            "a,kind,price\n" + "".join(lines[:10]).replace(".5", ".0")
+        )  # few may be numbers that are whole
+        assert len(datasets.csv_table(path="mine.csv").train) == 7
+
+
+def test_truth_values_are_classes_and_no_features():
+    np.savez("mine.npz", x=X, y=Y > 0)
+    assert datasets.arrays(path="mine.npz").classes == 2
+    np.savez("mine.npz", x=X > 0, y=Y)
+    with pytest.raises(DataError, match=r"got bool of shape .*: of truth values take x.astype"):
+        datasets.arrays(path="mine.npz")
+
+
 def test_a_target_says_that_the_first_line_has_names():
     Path("mine.csv").write_text("0,1,label\n" + ROWS)
     found = datasets.csv_table(path="mine.csv", target="label")

@@ -47,6 +47,15 @@ def torture(monkeypatch):
     return torture
 
 
+def test_truth_values_are_true_or_false(tmp_path):
+    np.savez(tmp_path / "a.npz", there=np.array([True, False]))
+    assert read_npz(tmp_path / "a.npz", {"there": 10})["there"].tolist() == [True, False]
+    odd = np.array([1, 2], np.uint8).view(bool)
+    np.savez(tmp_path / "a.npz", there=odd)
+    with pytest.raises(UnreadableError, match="there has truth values that are neither true nor false"):
+        read_npz(tmp_path / "a.npz", {"there": 10})
+
+
 def test_damaged_files_are_right_or_refused(torture):
     """A short form of `python benchmarks/torture.py readers`."""
     line = torture.readers(300)

@@ -245,6 +245,7 @@ def test_impossible_recipes_are_refused(changes, message):
         ({"prune": Part("luck")}, "prune must be one of .*magnitude, got 'luck'"),
         ({"prune": Part("magnitude", scope="somewhere")}, "scope must be one of .*layerwise, globally, units"),
         ({"prune": Part("magnitude", rate=0.2)}, "prune has the options scope and rates, got rate"),
+        ({"prune": Part("magnitude")}, "prune has no rates, and would prune nothing"),
         ({"prune": Part("magnitude", rates=[0.2])}, "rates must be an object of numbers"),
         ({"prune": Part("magnitude", rates={"fc1/W": 1.5})}, "got 1.5 for fc1/W"),
         ({"prune": Part("magnitude", rates={"fc1/W": "all"})}, "got 'all' for fc1/W"),

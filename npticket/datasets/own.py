@@ -93,7 +93,8 @@ def from_arrays(path: Path, given: Mapping[str, tuple[Array, Array]], seed: int,
 def _inputs(x: Array) -> Array:
     """Pixels as they are, other numbers in single precision, in which networks are trained."""
     if x.dtype.kind not in "iuf" or x.ndim < 2:
-        raise DataError(f"x must be an array of numbers (N, ...), got {x.dtype} of shape {x.shape}")
+        hint = ": of truth values take x.astype(np.float32)" if x.dtype.kind == "b" else ""
+        raise DataError(f"x must be an array of numbers (N, ...), got {x.dtype} of shape {x.shape}{hint}")
     with np.errstate(over="ignore"):  # what becomes infinite is refused by Dataset
         return x if x.dtype == np.uint8 else np.ascontiguousarray(x, np.float32)
 

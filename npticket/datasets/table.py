@@ -13,6 +13,7 @@ from npticket.datasets.own import from_arrays, located
 from npticket.reading import UnreadableError, check_size, shown
 
 LONGEST = 1 << 30  # bytes
+FEW = 10  # classes that may be numbers in however few lines
 Lines = Sequence[tuple[int, Sequence[str]]]  # the number of each line, and its cells
 
 
@@ -29,7 +30,8 @@ def csv_table(
     is a number, and is an example if all are. Guessing wrong would lose an example, or train with names; so a first
     line that is neither is refused, as are one with names whose last is other lines' class, an example whose class no
     other line has, and 0, 1, 2 ..., pandas' names for columns without any. A file for testing has the same columns.
-    DataError names the line and the column of what is not a number, and the line without a class.
+    DataError names the line and the column of what is not a number, the line without a class, and a column of classes
+    that looks measured.
     """
     lines = _lines(file := located(folder, path))
     first, named = _cells(lines), bool(target) or _has_names(file, lines)
@@ -78,7 +80,21 @@ def _examples(path: Path, lines: Lines, heads: Sequence[str], at: int) -> tuple[
     if not rows or len(heads) < 2:
         raise DataError(f"{path} has {len(rows)} examples in {len(heads)} columns, separated by commas, ; or tabs: "
                         "expected features and a class in each line")  # fmt: skip
+    _check_classes(path, heads[at], classes)
     return np.delete(np.array(rows), at, axis=1), np.array(classes)
+
+
+def _check_classes(path: Path, column: str, classes: Sequence[str]) -> None:
+    """Raise DataError for what was measured: numbers that are not whole, or nearly as many as there are lines."""
+    different = list(dict.fromkeys(classes))
+    if not all(map(_is_number, different)):
+        return
+    odd = next((number for number in different if not float(number).is_integer()), "")
+    if odd or len(different) > max(FEW, len(classes) // 2):
+        many = f"there are {len(different)} different numbers in {len(classes)} lines"
+        raise DataError(f"{path}: {shown(column)} should have the class of each line, and "
+                        f"{f'has {odd}' if odd else many}, as what is measured: "
+                        'say which column has classes, by "target"')  # fmt: skip
 
 
 def _cells(lines: Lines) -> list[str]:

@@ -24,6 +24,8 @@ def check(recipe: Recipe, parts: Parts) -> None:
     experiment = Experiment(recipe, parts)
     net, rule, _ = experiment.net, experiment.rule, experiment.task
     known("data", recipe.data.name, parts.data)
+    if recipe.rounds > 1 and not recipe.prune.options.get("rates"):
+        raise RecipeError('prune has no rates, and would prune nothing: name some, such as {"*/W": 0.2}')
     for of, part in (("augment", recipe.augment), ("task", recipe.task)):
         if part and part.options:
             raise RecipeError(f"the {of} {part.name} has no options, got {shown(part.options)}")
