@@ -9,7 +9,8 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -145,6 +146,12 @@ def _array(name: str, data: bytes) -> np.ndarray:
 def _fields(text: bytes) -> list[tuple[str, str]]:
     """The columns of a table, by name: those that the header of an array tells."""
     return [(name.decode(), kind.decode()) for name, kind in FIELD.findall(text)]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known names are most like one that is not known, to stand behind it: nothing, if none is."""
+    found = get_close_matches(name, list(known), n=3)
+    return f" (is {' or '.join(found)} meant?)" if found else ""
 
 
 def shown(value: object) -> str:

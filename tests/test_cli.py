@@ -356,6 +356,10 @@ def test_two_directories_of_one_experiment_cannot_be_judged_together(small, caps
         (["run", "lenet-mnist", "--jobs", "2", "--backend", "cupy"], "use --jobs 1 with --backend cupy"),
         (["run", "lenet-mnist", "--series", "winning_ticket,luck"], "there is no series 'luck'"),
         (["run", "lenet-mnist", "--series", ""], "there is no series ''"),
+        (["run", "lenet-mnist", "--series", "wining_ticket"], "no series 'wining_ticket' (is winning_ticket or "),
+        (["run", "lenet-mnst"], "there is no recipe 'lenet-mnst' (is lenet-mnist or "),
+        (["run", "lenet-mnist", "--data", __file__], "test_cli.py is no folder"),
+        (["run", "lenet-mnist", "--out", f"{__file__}/out", *FEW], "out/runs: Not a directory"),
         (["run", "lenet-mnist", "--data", "/nonexistent"], "the data folder /nonexistent does not exist"),
         (["show", "nowhere"], "nowhere holds no experiment"),
         (["figures", "."], "holds no experiment"),
@@ -370,6 +374,29 @@ def test_bad_input_ends_with_status_2_and_a_sentence(arguments, message, tmp_pat
     assert message in captured.err
     assert captured.err.startswith("error: ")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["show", ""], ["run", "lenet-mnist", "--out", ""], ["verify", ""]])
+def test_a_path_that_is_empty_is_not_this_folder(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    assert "expected a path, got nothing" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_results_of_somebody_else_are_not_taken_for_published_ones(small, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "results.csv").write_text("a,b\n1,2\n")
+    assert small("run", "lenet-mnist", *FEW, "--out", "mine") == 2
+    assert "mine/results.csv is there already and not of an experiment" in capsys.readouterr().err
+
+
+def test_what_is_under_way_is_said_to_be_so(small, tmp_path, capsys):
+    assert small("run", "lenet-mnist", *FEW, "--out", "mine") == 0
+    for path in (*(tmp_path / "mine" / "runs").iterdir(), *(tmp_path / "mine").glob("*.csv")):
+        path.unlink()
+    assert small("show", "mine") == 2
+    assert "mine has no finished run yet: wait for it, or run the same command" in capsys.readouterr().err
 
 
 def test_too_little_memory_ends_with_status_2_and_a_sentence(small, monkeypatch, capsys):

@@ -92,6 +92,21 @@ def test_a_ticket_comes_back_from_seed_and_mask(tmp_path_factory, net, rate, see
     assert back.masks.flat.tobytes() == masks.flat.tobytes()
 
 
+@pytest.mark.parametrize(
+    ("seed", "trial", "message"),
+    [
+        (-1, 0, "the seed must be an integer from 0 on"),
+        (1 << 64, 0, "seed"),
+        (0.5, 0, "seed"),
+        (0, 1 << 32, "the trial"),
+    ],
+)
+def test_a_seed_that_finds_no_place_is_refused(seed, trial, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        write_ticket(tmp_path / "t", NET, seed, trial, pruned(NET, 0.9)[1])
+    assert not (tmp_path / "t").exists()
+
+
 def test_a_random_mask_takes_little_more_than_its_entropy(tmp_path):
     net = nets.lenet_300_100()
     _, masks = pruned(net, 0.9)

@@ -232,6 +232,10 @@ def test_an_epoch_is_cut_into_equal_parts(n):
         ({"hidden_layer_sizes": [[3, 4]]}, "hidden_layer_sizes must be integers"),
         ({"hidden_layer_sizes": [3, [4]]}, "hidden_layer_sizes must be integers"),
         ({"hidden_layer_sizes": "x"}, "hidden_layer_sizes must be integers"),
+        ({"hidden_layer_sizes": True}, "hidden_layer_sizes must be integers"),
+        ({"batch_size": True}, "batch_size must be an integer, at least 1, got True"),
+        ({"random_state": -1}, "random_state must be at least 0, a RandomState or None, got -1"),
+        ({"random_state": True}, "random_state must be at least 0"),
     ],
 )
 def test_impossible_parameters_are_refused_by_name(options, message):

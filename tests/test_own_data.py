@@ -169,7 +169,7 @@ def test_what_has_no_number_in_each_place_is_refused_in_words(values, message):
 
 def test_integers_are_not_taken_for_pixels():
     split = Split([[1, 2], [3, 4]], [0, 1])
-    with pytest.raises(DataError, match=r"images are int64, .* take .astype\(np.uint8\) of pixels"):
+    with pytest.raises(DataError, match=r"inputs are int64, .* take .astype\(np.uint8\) of pixels"):
         Dataset("lists", split, split, split, 2, "a test")
 
 
@@ -427,7 +427,11 @@ def test_from_a_file_to_a_page_on_the_command_line(capsys):
     assert "MLP-5 on mine; 1 trial of 10 steps" in capsys.readouterr().out
     np.savez("mine.npz", x=X + 1, y=Y)
     assert cli.main(["run", "mine.json", "--jobs", "1"]) == 2
-    assert "was made from other data" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "was made from other data: mine from mine.npz (12 for testing and 5 for validation set aside) there" in said
+    assert "now, which differ in sha256. Choose another" in said
+    assert cli.main(["verify", "runs/mine"]) == 0  # a recipe of one's own, of which no paper claims anything
+    assert "No claim is about mine: " in capsys.readouterr().out and not Path("runs/mine/claims.md").exists()
 
 
 # Where others put the known ones

@@ -135,6 +135,13 @@ def test_scaling_moves_everything_in_proportion():
     assert reduced(hot, ALL) == "reduced: 2 of 29 rounds; not the paper's: optimizer, batch"
     assert scaled(replace(LENET, rewind_step=1_000), 5_000).rewind_step == 100
     assert scaled(scaled(LENET, 10), 50_000).steps == 50_000
+    assert scaled(ALL["resnet18-high"], 1).schedule.options["drops"] == [[0, 0.001]]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_any_recipe_can_be_cooked_with_very_few_steps(steps):
+    for recipe in ALL.values():
+        check(scaled(recipe, steps), PARTS)
 
 
 def test_rates_by_pattern_and_scope():

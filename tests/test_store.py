@@ -316,6 +316,9 @@ def test_reading_says_what_is_missing_or_wrong(tmp_path):
     with pytest.raises(StoreError, match=r"results.csv, line 1: it has the columns"):
         run.outcome(tmp_path, KNOWN)
     (tmp_path / "results.csv").unlink()
+    with pytest.raises(StoreError, match="has no finished run yet"):
+        run.outcome(tmp_path, KNOWN)
+    (tmp_path / "runs" / KEY.file).write_bytes(b"")
     with pytest.raises(StoreError, match=r"results.csv is missing"):
         run.outcome(tmp_path, KNOWN)
     (tmp_path / "recipe.json").write_text("{")

@@ -495,13 +495,13 @@ def test_bad_data_is_refused_when_it_is_made():
         (Split(images, labels[:2]), "do not go with"),
         (Split(images, labels + 2), "labels run from 2 to 2, expected 0 to 1"),
         (Split(images, labels.astype(float)), "labels are float64, expected integers"),
-        (Split(images.astype(np.int32), labels), "images are int32"),
+        (Split(images.astype(np.int32), labels), "inputs are int32"),
         (Split(np.full((3, 2, 2), np.nan), labels), "NaN"),
     ):
         with pytest.raises(DataError, match=message):
             Dataset("small", good, bad, good, classes=2, source="a test")
     other = Split(np.zeros((3, 2, 3), np.uint8), labels)
-    with pytest.raises(DataError, match="images of different shapes"):
+    with pytest.raises(DataError, match="inputs of different shapes"):
         Dataset("small", good, good, other, classes=2, source="a test")
 
 

@@ -4,14 +4,13 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 
 from npticket import __version__
 from npticket.cli.commands import draw, list_recipes, run_recipe, show, verify
 from npticket.cli.edge import EXIT_CODES, prepare_streams, status_of
 from npticket.cli.publication import publish
 from npticket.cli.reporting import report
-from npticket.cli.ways_out import add_export
+from npticket.cli.ways_out import add_export, path
 from npticket.engine import ENGINES
 from npticket.experiments.series import REWIND_POINT
 from npticket.papers import LIBRARY
@@ -77,9 +76,9 @@ def parser(library: Library = LIBRARY) -> argparse.ArgumentParser:
         ("publish", publish, "write what belongs into a repository, figures and a page, into GOAL"),
     ):
         add = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-        add.add_argument("folder", type=Path, metavar="DIR", help="of an experiment, or of several side by side")
+        add.add_argument("folder", type=path, metavar="DIR", help="of an experiment, or of several side by side")
         add.set_defaults(command=command)
-    add.add_argument("goal", type=Path, metavar="GOAL", help="where it is kept; of a page, the marked parts change")
+    add.add_argument("goal", type=path, metavar="GOAL", help="where it is kept; of a page, the marked parts change")
     add_export(commands)
     return whole
 
@@ -91,7 +90,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", li
     add.description, add.epilog = RUN, names(library)
     add.set_defaults(command=run_recipe)
     add.add_argument("recipe", metavar="RECIPE", help="as `npticket list` calls it, recipe.json, or a DIR to go on in")
-    add.add_argument("--out", type=Path, help="directory of the results (runs/RECIPE)")
+    add.add_argument("--out", type=path, help="directory of the results (runs/RECIPE)")
     add.add_argument("--trials", type=int, help="networks per series")
     add.add_argument("--rounds", type=int, help="trainings per trial; the first is the dense network")
     add.add_argument("--steps", type=int, help="optimizer steps per training; schedules and evaluation shrink with it")
@@ -104,5 +103,5 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", li
     add.add_argument("--lock-step", action="store_true", help="train all runs of a round at once, in one process")
     add.add_argument("--keep-weights", action="store_true", help="keep trained weights, for `npticket export`")
     add.add_argument("--strict", action="store_true", help="refuse a directory whose runs another machine made")
-    add.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
+    add.add_argument("--data", type=path, help="folder with the data (default: see README.md)")
     add.add_argument("--scheduler", default="", metavar="ADDRESS", help="a trusted dask cluster: tcp://host:8786")

@@ -6,30 +6,27 @@ import textwrap
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from npticket import backend
+from npticket.cli.asked import chosen_recipes
 from npticket.experiments import costs, machine, progress
-from npticket.experiments.bounds import MOST, MOST_JOBS, wrong_name, wrong_size
-from npticket.experiments.checks import check
-from npticket.experiments.directory import check_ours, recipe_at
+from npticket.experiments.bounds import MOST_JOBS, wrong_name, wrong_size
+from npticket.experiments.directory import check_ours
 from npticket.experiments.evaluation import affordable
 from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.progress import counted
-from npticket.experiments.recipe import Recipe, RecipeError, scaled
-from npticket.experiments.run import Means, outcome, read_recipe, run
+from npticket.experiments.recipe import RecipeError
+from npticket.experiments.run import Means, outcome, run
 from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
 from npticket.files import write
-from npticket.reading import shown
 from npticket.report import claims, figures, sweeps, tables, verdicts
 from npticket.report.paper import Library
 from npticket.train import DivergedError
 
-FLAGS = ("trials", "rounds", "seed", "patience")  # called like what they change
 FEW = ": in so few steps all of them would take longer than training"
 
 
@@ -119,34 +116,6 @@ def _run(args: Namespace, library: Library) -> int:
     return status
 
 
-def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]:
-    """The recipes to run, by the name of their directory, with what the flags change; and the directory of all."""
-    name, folder = args.recipe, args.out or Path("runs") / args.recipe
-    if name in library.sweeps:
-        chosen = dict(library.sweeps[name].recipes)
-    elif name in library.recipes:
-        chosen = {name: library.recipes[name]}
-    elif Path(name).is_dir():
-        chosen, folder = {name: (recipe := read_recipe(Path(name)))}, args.out or Path(name)
-        check(recipe, library.parts)  # before it is scaled
-    elif Path(name).suffix == ".json" and Path(name).is_file():
-        recipe = recipe_at(Path(name))
-        check(recipe, library.parts)
-        chosen, folder = {recipe.name: recipe}, args.out or Path("runs") / recipe.name
-    else:
-        hint = "`npticket list` shows what there is, or name a .json file or a directory of results"
-        raise RecipeError(f"there is no recipe {shown(name)}: {hint}")
-    changes = {what: getattr(args, what) for what in FLAGS if getattr(args, what) is not None}
-    if args.series is not None:
-        changes["series"] = tuple(name.strip() for name in args.series.split(","))
-    if args.steps is not None and (wrong := wrong_size("--steps", args.steps, MOST["steps"])):
-        raise RecipeError(wrong)
-    for key, recipe in chosen.items():
-        chosen[key] = replace(recipe if args.steps is None else scaled(recipe, args.steps), **changes)
-        check(chosen[key], library.parts)
-    return chosen, folder
-
-
 def show(args: Namespace, library: Library) -> int:
     """Print the tables of all experiments in a directory."""
     for result in outcomes(args.folder, library).values():
@@ -173,6 +142,9 @@ def verify(args: Namespace, library: Library) -> int:
     found = {result.recipe.name: result for result in outcomes(args.folder, library).values()}
     check_ours(args.folder / name for name in ("claims.json", "claims.md"))
     judged = claims.judge(library.claims, found, library.published)
+    if not judged:
+        print(f"No claim is about {', '.join(found)}: claims are about the recipes that `npticket list` shows.")
+        return 0
     made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
     head = verdicts.escaped(made_from)
     print(f"{made_from}\n\n{verdicts.table(judged)}")

@@ -129,6 +129,8 @@ def _words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in FULL:
         where = error.filename or "the output"
         return f"there is no room for {where} ({error.strerror}). What is finished is kept: make room, and try again"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:  # in Python's words otherwise
+        return printable(f"{error.filename}: {error.strerror}")
     # It may quote a file, or be about the name of one.
     return printable(str(error)) or (
         "the memory does not suffice" if isinstance(error, MemoryError) else type(error).__name__

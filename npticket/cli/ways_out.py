@@ -20,17 +20,24 @@ TEXT = (
 )
 
 
+def path(text: str) -> Path:
+    """An argument that names a file or a folder: nothing, as of a variable that is not set, would be this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    return Path(text)
+
+
 def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to a parser."""
     add = commands.add_parser("export", help="write the weights of a run for other libraries", description=TEXT)
     add.set_defaults(command=export)
-    add.add_argument("folder", type=Path, metavar="DIR", help="of an experiment")
+    add.add_argument("folder", type=path, metavar="DIR", help="of an experiment")
     add.add_argument("--trial", type=int, required=True, help="which network, from 0 on")
     add.add_argument("--round", type=int, required=True, help="of which training; 0 is the dense network's")
     add.add_argument("--series", default="", help="of which line (the first of the recipe)")
     add.add_argument("--to", choices=FORMATS, required=True, help="what kind of file")
     add.add_argument("--plain", action="store_true", help="npz, safetensors, torch: weights only, 0 where pruned")
-    add.add_argument("file", type=Path, metavar="FILE")
+    add.add_argument("file", type=path, metavar="FILE")
 
 
 def export(args: Namespace, library: Library) -> int:

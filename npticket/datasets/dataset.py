@@ -78,7 +78,7 @@ class Dataset:
             _check(f"{self.name} {what}", getattr(self, what), self.classes)
         shapes = {what: getattr(self, what).inputs.shape[1:] for what in SPLITS}
         if len(set(shapes.values())) != 1:
-            raise DataError(f"{self.name} has images of different shapes: {shapes}")
+            raise DataError(f"{self.name} has inputs of different shapes: {shapes}")
 
     def to(self, xp: ModuleType) -> "Dataset":
         """The same data as arrays of module `xp`."""
@@ -169,7 +169,7 @@ def _check(what: str, split: Split, classes: int | None) -> None:
     inputs, targets = split.inputs, split.targets
     xp = array_module(inputs, targets)
     if inputs.ndim < 2 or len(inputs) != len(targets) or (classes is not None and targets.ndim != 1):
-        shapes = f"{inputs.shape} images do not go with {targets.shape} labels"
+        shapes = f"{inputs.shape} inputs do not go with {targets.shape} targets"
         raise DataError(f"{what}: {shapes}; expected (N, ...) and (N,)")
     if not len(targets):
         raise DataError(f"{what} is empty")
@@ -180,7 +180,7 @@ def _check(what: str, split: Split, classes: int | None) -> None:
             raise DataError(f"{what}: labels run from {targets.min()} to {targets.max()}, expected 0 to {classes - 1}")
     if inputs.dtype.kind == "f":
         if not xp.isfinite(inputs).all():
-            raise DataError(f"{what}: there are images with NaN or infinite pixels")
+            raise DataError(f"{what}: there are inputs with NaN or infinite numbers")
     elif inputs.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{what}: images are {inputs.dtype}, expected uint8 or floating point: take .astype(np.uint8) "
+        raise DataError(f"{what}: inputs are {inputs.dtype}, expected uint8 or floating point: take .astype(np.uint8) "
                         "of pixels from 0 to 255, .astype(np.float32) of other numbers, uint16 of words")  # fmt: skip

@@ -40,7 +40,8 @@ def find(
     if folder is not None:
         root = Path(folder)
         if not root.is_dir():
-            raise DataError(f"the data folder {source} does not exist")
+            wrong = "is no folder" if root.exists() else "does not exist"
+            raise DataError(f"the data folder {source} {wrong}")
         for candidate in (root / name, root):
             if not missing(candidate):
                 return candidate, source

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
+from typing import TypeGuard
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from npticket.protocols import MakeOptimizer, Net
 from npticket.train import Setting
 
 BATCH = 200  # examples, at most, where nothing is said
+
+
+def _is_integer(value: object) -> TypeGuard[Integral]:
+    """True is an integer to Python, and a slip in a parameter."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass(eq=False, repr=False)
@@ -48,10 +54,12 @@ class Parameters:
             value = getattr(self, name)
             if name in said and value == said[name]:
                 continue
-            if name in least and not (isinstance(value, Integral) and int(value) >= least[name]):
+            if name in least and not (_is_integer(value) and int(value) >= least[name]):
                 raise ValueError(f"{name} must be an integer, at least {least[name]}, got {value!r}")
             if name not in least and not (isinstance(value, Real) and 0 <= float(value) < 1):
                 raise ValueError(f"{name} must be a fraction, at least 0 and below 1, got {value!r}")
+        if isinstance(self.random_state, bool) or (_is_integer(self.random_state) and int(self.random_state) < 0):
+            raise ValueError(f"random_state must be at least 0, a RandomState or None, got {self.random_state!r}")
         if self.solver not in ("adam", "sgd"):
             raise ValueError(f"solver must be 'adam' or 'sgd', got {self.solver!r}")
         for name, below in (("learning_rate_init", math.inf), ("validation_fraction", 1)):
@@ -64,7 +72,7 @@ class Parameters:
     def _sizes(self) -> list[int]:
         """Return how many units each hidden layer has."""
         sizes = np.atleast_1d(np.array(self.hidden_layer_sizes, object)).tolist()
-        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        if not all(_is_integer(size) and int(size) >= 1 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be integers, at least 1, got {self.hidden_layer_sizes!r}")
         return sizes
 

@@ -45,7 +45,12 @@ def read_json(path: Path) -> dict[str, Json]:
 
 def read_manifest(path: Path) -> dict[str, Json]:
     """Read a manifest.json: {"data": {"name": ..., "caveat": ...}, "machines": [{...}, ...]}, and what else it has."""
-    manifest = read_json(path)
+    try:
+        manifest = read_json(path)
+    except StoreError as error:
+        if path.exists():
+            raise StoreError(f"{error}; delete it to have it written again") from error
+        raise
     data, machines = manifest.get("data"), manifest.get("machines")
     texts = [data.get("name"), data.get("caveat")] if isinstance(data, dict) else [None]
     described = all(isinstance(text, str) and len(text) <= LONGEST for text in texts)

@@ -24,7 +24,8 @@ class Manifest:
         self._path, self.data, self._machine = path, now["data"], now["machine"]
         there = read_manifest(path) if path.exists() else {"data": self.data, "machines": []}
         if there["data"] | SAID != self.data | SAID:
-            raise StoreError(f"{path.parent} was made from other data: {there['data']} there, {self.data} now")
+            raise StoreError(f"{path.parent} was made from other data: {_differing(there['data'], self.data)}. "
+                             "Choose another directory, or the data that it was made from")  # fmt: skip
         if there.get("format", FORMAT) != FORMAT:
             raise StoreError(f"{path.parent} was made by another version of npticket: choose another directory")
         self.is_bound = "format" in there
@@ -75,6 +76,13 @@ class Manifest:
         if found != self._there:
             write_json(self._path, found)
             self._there = found
+
+
+def _differing(there: Mapping[str, Json], now: Mapping[str, Json]) -> str:
+    """Which data those are, and in what they differ, in words."""
+    which = [f"{data['name']} from {data.get('source', 'somewhere')}" for data in (there, now)]
+    names = [name for name in {**there, **now} if name not in SAID and there.get(name) != now.get(name)]
+    return f"{which[0]} there, {which[1]} now, which differ in {', '.join(names)}"
 
 
 def _alike(machine: Mapping[str, Json]) -> dict[str, Json]:

@@ -6,7 +6,7 @@ from textwrap import shorten
 from npticket.experiments.recipe import Recipe, RecipeError
 from npticket.experiments.series import LEFT, REWIND_POINT, Done, Key, Measure, Run, Runs, Series, Stored, all_series
 from npticket.protocols import UnsuitedError
-from npticket.reading import shown
+from npticket.reading import nearest, shown
 
 
 def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
@@ -17,8 +17,9 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Meas
     runs, awaited = dict[Key, Run | Measure](), dict[Key, str]()
     for name in all_series(recipe):
         if name not in known:
-            names = shorten(", ".join(name for name in known if name != REWIND_POINT), 500, placeholder=" ...")
-            raise RecipeError(f"there is no series {name!r}; there are {names}")
+            others = [name for name in known if name != REWIND_POINT]
+            names = shorten(", ".join(others), 500, placeholder=" ... (`npticket run --help` has all)")
+            raise RecipeError(f"there is no series {shown(name)}{nearest(name, others) or f'; there are {names}'}")
         for trial in range(recipe.trials):
             for asked, key in _asked(known[name].runs(recipe), name, trial):
                 if isinstance(asked, Done):

@@ -104,14 +104,17 @@ class Recipe:
 
 
 def scaled(recipe: Recipe, steps: int) -> Recipe:
-    """Return the recipe with fewer (or more) steps; what is to happen at some step is moved in proportion."""
+    """Return the recipe with fewer (or more) steps; what is to happen at some step is moved in proportion.
+
+    Of several drops that come to one step only the last is left.
+    """
 
     def at(step: int) -> int:
         return step * steps // recipe.steps
 
     def moved(option: Json) -> Json:
         if isinstance(option, list | tuple):
-            return [[at(step), value] for step, value in option]
+            return [[step, value] for step, value in {at(step): value for step, value in option}.items()]
         return at(option) if bounds.is_whole(option) else option
 
     return replace(

@@ -49,7 +49,8 @@ def run(
     check(recipe, parts)
     experiment = Experiment(recipe, parts)
     check_data(experiment, data)  # before anything is written or trained
-    if (Path(folder) / "results.csv").exists() and not (Path(folder) / "runs").exists():
+    there = {name: (Path(folder) / name).exists() for name in ("recipe.json", "results.csv", "runs")}
+    if there["recipe.json"] and there["results.csv"] and not there["runs"]:
         raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
     described = machine.describe(data, means.jobs, means.array_module, means.engine)
     with ExitStack() as stack:
@@ -141,6 +142,8 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
         rows = {name: measured.read(path) for name, path in there.items() if path.exists()}
         check_tables(experiment, results, curves, rows)
     except FileNotFoundError as error:
+        if (folder / "runs").exists() and not any((folder / "runs").iterdir()):
+            raise StoreError(f"{folder} has no finished run yet: wait for it, or run the same command again") from error
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{error}" if str(folder) in str(error) else f"{folder}: {error}") from error
@@ -153,7 +156,7 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
     data = (manifest := read_manifest(folder / "manifest.json"))["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:
-        raise StoreError(f"{folder} has no finished run yet: run the same command again")
+        raise StoreError(f"{folder} has no finished run yet: wait for it, or run the same command again")
     trials = len({row["trial"] for row in results})
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
     most = "at most " * bool(recipe.patience)

@@ -11,6 +11,7 @@ ends as the ticket did; that is not in the file.
 
 import struct
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,9 @@ def write_ticket(path: str | Path, net: Net, seed: int, trial: int, masks: Param
         raise ValueError(f"expected the masks of one trial of {net.name}")
     if pruned := [name for name in masks if name not in masks.weights and not masks[name].all()]:
         raise ValueError(f"only weights can be pruned, and masks prune {', '.join(pruned)}")
+    for what, number, below in (("seed", seed, 1 << 64), ("trial", trial, 1 << 32)):
+        if not isinstance(number, Integral) or not 0 <= number < below:
+            raise ValueError(f"the {what} must be an integer from 0 on, below {below}, got {number!r}")
     layers = (_layer(by_unit(masks[name][0])) for name in masks.weights)
     seal(path, KIND, written(masks.shapes) + struct.pack("<QI", seed, trial) + b"".join(layers))
 
