@@ -425,6 +425,9 @@ def test_from_a_file_to_a_page_on_the_command_line(capsys):
         assert "All 2 runs are finished" in capsys.readouterr().out
     assert cli.main(["show", "runs/mine"]) == 0
     assert "MLP-5 on mine; 1 trial of 10 steps" in capsys.readouterr().out
+    assert cli.main(["publish", "runs/mine", "published"]) == 0
+    line = "    npticket run recipe.json --data FOLDER  # in this directory; mine.npz is in FOLDER\n"
+    assert line in Path("published/README.md").read_text()
     np.savez("mine.npz", x=X + 1, y=Y)
     assert cli.main(["run", "mine.json", "--jobs", "1"]) == 2
     said = capsys.readouterr().err

@@ -151,7 +151,9 @@ def commands(found: Mapping[str, Outcome], sweep: Sweep | None, library: Library
     lines = []
     for folder, outcome in found.items():
         known = outcome.recipe.name in library.recipes and flags[folder] is not None
-        recipe = f"{folder}/recipe.json  # in this directory".lstrip("/")
+        mine = outcome.recipe.data.options.get("path")  # of data of one's own, whose folder is not published
+        said = f" --data FOLDER  # in this directory; {mine} is in FOLDER" if mine else "  # in this directory"
+        recipe = f"{folder}/recipe.json{said}".lstrip("/")
         lines.append(f"npticket run {outcome.recipe.name}{flags[folder]}" if known else f"npticket run {recipe}")
     return lines
 
