@@ -35,7 +35,7 @@ SIZES = {  # round 0 is the dense network; each round prunes 41.5 %
     "quick": {"trials": 1, "rounds": 2, "steps": 60},
     "paper": {"trials": 3, "rounds": 7, "steps": 2_000},
 }
-DRAWN = (1, 0.2, 0.04)  # densities, about
+DRAWN = (1, 0.2, 0.05)  # densities, about
 SHOWN = 5  # scenes of the test set
 SURE = 0.3  # of a score that is drawn
 SAME = 0.5  # intersection over union of boxes around the same digit

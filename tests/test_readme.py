@@ -1,19 +1,23 @@
 """The README does what it says: its Python runs, its commands and paths exist."""
 
 import configparser
+import inspect
 import json
 import os
 import re
 import runpy
 import subprocess
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 from npticket import cli
 from npticket.experiments.checks import check
-from npticket.experiments.recipe import from_json, to_json
+from npticket.experiments.recipe import Part, Recipe, from_json, to_json
+from npticket.experiments.tables import curve_columns, result_columns
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
+from npticket.task import CLASSIFY
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -55,7 +59,7 @@ def test_the_page_of_papers_has_all_of_them():
 
 def test_the_npticket_commands_are_understood():
     lines = [line.partition("#")[0].split() for line in blocks("sh")[2].splitlines()]
-    assert {line[1] for line in lines} == {"list", "run", "show", "verify", "report", "publish", "export"}
+    assert {line[1] for line in lines} == {"list", "run", "show", "figures", "verify", "report", "publish", "export"}
     for program, *arguments in lines:
         assert program == "npticket"
         assert cli.parser().parse_args(arguments).command
@@ -67,6 +71,31 @@ def test_what_is_said_of_data_in_a_recipe_can_be_read():
     check(recipe, PARTS)
     said = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
     assert said == {"arrays", "csv", "image_folder", "images"} and said <= set(PARTS.data)
+
+
+def test_the_page_of_recipes_has_every_field_name_and_column():
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    example, code = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL)[1] for kind in ("json", "python"))
+    check(from_json(json.loads(example)), PARTS)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    defaults = {row[0].strip("`"): row[1].strip("`") for row in rows if len(row) == 3}
+    for field in fields(Recipe):
+        default = field.default.name if isinstance(field.default, Part) else json.dumps(field.default, default=str)
+        assert defaults[field.name] == ("" if field.default is MISSING else default), field.name
+    names = {row[0]: set(re.findall("`([^`]+)`", row[1])) for row in rows if len(row) == 2}
+    for part, known in (
+        ("`net`", PARTS.nets), ("`data`", PARTS.data), ("`optimizer`", PARTS.optimizers), ("`task`", PARTS.tasks),
+        ("`schedule`", PARTS.schedules), ("`prune`", PARTS.scores), ("`scope` of `prune`", PARTS.scopes),
+        ("`augment`", PARTS.augments),
+    ):  # fmt: skip
+        assert known.keys() <= names[part], part
+    for make in (*PARTS.optimizers.values(), *PARTS.schedules.values()):
+        options = inspect.signature(make).parameters.keys() - {"masks", "lr"}
+        assert options <= names["`optimizer`"] | names["`schedule`"]
+    prose = re.sub("```.*?```", "", page, flags=re.DOTALL)
+    assert {*result_columns(CLASSIFY), *curve_columns(CLASSIFY)} <= set(re.findall("`([^`]+)`", prose))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and "LeNet-300-100 on MNIST" in done.stdout, done.stderr
 
 
 def test_python_snippets_run(tmp_path):

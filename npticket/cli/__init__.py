@@ -75,7 +75,7 @@ def parser(library: Library = LIBRARY) -> argparse.ArgumentParser:
         ("report", report, "write verdicts, tables, figures and the tickets' masks as one page, DIR/report.html"),
         ("publish", publish, "write what belongs into a repository, figures and a page, into GOAL"),
     ):
-        add = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        add = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         add.add_argument("folder", type=path, metavar="DIR", help="of an experiment, or of several side by side")
         add.set_defaults(command=command)
     add.add_argument("goal", type=path, metavar="GOAL", help="where it is kept; of a page, the marked parts change")

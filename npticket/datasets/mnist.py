@@ -49,10 +49,11 @@ CONTENTS = {  # and of what is in them
 def mnist(folder: str | Path | None = None, seed: int = 0) -> Dataset:
     """Return MNIST, split 55,000 / 5,000 / 10,000; `seed` chooses the validation images.
 
-    Looks in `folder`; else in $NPTICKET_DATA; else in the user's cache folder; else downloads into it; and only if
-    no mirror can be reached, takes the 5,000 images that come with the package (3,500 / 500 / 1,000), which the
-    dataset's `caveat` then says. A folder may hold the four IDX files, raw or .gz, a dot or a hyphen before their
-    "idx", or a subfolder "mnist" with them, or "MNIST/raw", as torchvision has it.
+    A folder that is named, here or else by $NPTICKET_DATA, must hold it, or DataError says what is missing. If none is
+    named, looks in the user's cache folder; else downloads into it; and only where that cannot be done, takes the 5,000
+    images that come with the package (3,500 / 500 / 1,000), which the dataset's `caveat` then says. A folder may hold
+    the four IDX files, raw or .gz, a dot or a hyphen before their "idx", or a subfolder "mnist" with them, or
+    "MNIST/raw", as torchvision has it.
     """
     try:
         return _load("MNIST", folder, seed)
