@@ -2,15 +2,16 @@
 
 import shutil
 from dataclasses import replace
+from hashlib import sha256
 from itertools import permutations
 
 import numpy as np
 import pytest
 from test_experiment import SMALL, data, experiment, rows
-from test_store import ASKED, KEY, KNOWN, as_before, made_up, opened, planted
+from test_store import ASKED, KEY, KNOWN, made_up, opened, planted
 
 from npticket.experiments import binding
-from npticket.experiments.binding import RunFiles
+from npticket.experiments.binding import SEAL, RunFiles
 from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
@@ -35,8 +36,8 @@ def copy(whole, tmp_path):
 
 
 def run_files(folder, recipe=FEW):
-    sha256 = read_json(folder / "manifest.json")["data"]["sha256"]
-    return RunFiles(folder / "runs", Experiment(recipe, PARTS), sha256, planned(recipe, PARTS.series), bound=True)
+    known = read_json(folder / "manifest.json")["data"]["sha256"]
+    return RunFiles(folder / "runs", Experiment(recipe, PARTS), known, planned(recipe, PARTS.series))
 
 
 def test_no_file_passes_under_the_name_of_another(copy):
@@ -109,7 +110,7 @@ def test_what_a_recipe_has_by_default_is_no_part_of_its_digest(monkeypatch):
 def test_every_byte_counts(tmp_path):
     with opened(tmp_path) as s:
         s.add(KEY, made_up(next_masks=made_up()["masks"], end=np.zeros(21)))
-    files = RunFiles(tmp_path / "runs", Experiment(ASKED, KNOWN), "12ab", {}, bound=True)
+    files = RunFiles(tmp_path / "runs", Experiment(ASKED, KNOWN), "12ab", {})
     path, whole = files.path(KEY), files.path(KEY).read_bytes()
     assert files.read(KEY)
     rng = np.random.default_rng(0)
@@ -153,52 +154,14 @@ def test_what_a_run_took_along_must_be_what_is_there(copy):
         experiment(FEW, copy, data())
 
 
-def test_a_directory_of_an_earlier_version_is_checked_and_bound(copy, whole, capsys):
-    as_before(copy)
-    missing = copy / "runs" / Key("one_shot", 2, 1).file
-    missing.unlink()
-    assert rows(experiment(FEW, copy, data())) == rows(whole[1])
-    files, manifest = run_files(copy), read_json(copy / "manifest.json")
-    assert manifest["format"] == 2 and manifest["machines"][0]["runs"] == 14
-    bound = {key: files.read(key)[1] for key in files.present()}
-    assert len(bound) == 14 and all(bound.values())
-    for key, other in ((key, run_files(whole[0]).read(key)[1]) for key in bound):
-        assert bound[key] == other  # as if it had been written by this version
-    as_before(copy)
-    (copy / "manifest.json").write_text((whole[0] / "manifest.json").read_text())
-    with pytest.raises(StoreError, match="was changed since it was written, or is of an earlier version"):
-        experiment(FEW, copy, data())
-
-
-def test_a_kill_while_it_is_bound_costs_nothing(copy, whole, monkeypatch):
-    as_before(copy)
-    real, count = binding.write, []
-
-    def killed(path, content):
-        if len(count) == 5:
-            raise KeyboardInterrupt
-        count.append(path)
-        real(path, content)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(binding, "write", killed)
-        experiment(FEW, copy, data())
-    assert "format" not in read_json(copy / "manifest.json")
-    assert rows(experiment(FEW, copy, data())) == rows(whole[1])
-    assert read_json(copy / "manifest.json")["format"] == 2
-
-
-def test_a_copy_in_a_directory_of_an_earlier_version_is_noticed_too(copy):
-    as_before(copy)
-    one, other = (copy / "runs" / Key("one_shot", 2, t).file for t in (0, 1))
-    shutil.copy(one, other)
-    with pytest.raises(StoreError, match=r"one_shot-round02-trial1\.npz and one_shot-round02-trial0\.npz are the same"):
-        experiment(FEW, copy, data())
-
-
-def test_an_earlier_file_is_not_bound_where_all_are(tmp_path):
+def test_a_file_that_does_not_say_where_it_belongs_is_refused(tmp_path):
     with opened(tmp_path) as s:
         s.add(KEY, made_up())
-    np.savez(tmp_path / "runs" / KEY._replace(trial=2).file, allow_pickle=False, **made_up())
-    with pytest.raises(StoreError, match=r"trial2\.npz cannot be read \(it was changed .*, or is of an earlier"):
+    path = tmp_path / "runs" / KEY._replace(trial=2).file
+    np.savez(path, allow_pickle=False, **made_up())
+    with pytest.raises(StoreError, match=r"trial2\.npz cannot be read \(it was changed since it was written\)"):
+        opened(tmp_path)
+    content = path.read_bytes()[:-2] + SEAL.to_bytes(2, "little")
+    path.write_bytes(content + sha256(content).hexdigest().encode())
+    with pytest.raises(StoreError, match=r"trial2\.npz cannot be read \(it does not say where it belongs\)"):
         opened(tmp_path)

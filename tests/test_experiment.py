@@ -276,30 +276,6 @@ def test_a_finished_experiment_trains_nothing(whole, monkeypatch):
     assert (whole[0] / "results.csv").read_bytes() == before
 
 
-def test_a_directory_of_the_earlier_form_goes_on(whole, tmp_path, monkeypatch):
-    """Its recipe.json names no parts; everything else is as it was."""
-    copied(whole, tmp_path)
-    write_json(
-        tmp_path / "recipe.json",
-        {
-            "name": "lenet-mnist", "source": SMALL.source, "net": "lenet_300_100", "data": "mnist",
-            "optimizer": "adam", "lr": 0.0012, "batch": 8, "steps": 12, "rounds": 3, "trials": 2, "seed": 0,
-            "series": list(SMALL.series), "validate_every": 5, "test_at": [3, 12], "train_at": [11],
-            "net_options": {"hidden": [6, 4]},
-            "rates": {}, "pruned_globally": None, "momentum": 0.0, "weight_decay": 0.0, "drops": [], "warmup": 0,
-            "augment": False, "rewind_step": 0,
-        },
-    )  # fmt: skip
-    (tmp_path / "runs" / Key("shuffled", 2, 1).file).unlink()
-    trained, real = [], training.train_runs
-    monkeypatch.setattr(
-        training, "train_runs", lambda *a, **k: trained.extend(one.key for one in k["asked"]) or real(*a, **k)
-    )
-    assert rows(experiment(SMALL, tmp_path, data())) == rows(whole[1])
-    assert trained == [Key("shuffled", 2, 1)]
-    assert rows(read_outcome(tmp_path, PARTS)) == rows(whole[1])
-
-
 def test_the_number_of_blas_threads_that_is_written_down_is_the_one_used(tmp_path):
     threadpoolctl = pytest.importorskip("threadpoolctl")
     with threadpoolctl.threadpool_limits(2, user_api="blas"):

@@ -1,7 +1,6 @@
 """A directory grows: only what it does not have is trained, and the end is as if all had been asked at once."""
 
 import io
-import json
 import re
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_experiment import SMALL, data, environment, experiment, wait_for_runs
-from test_store import ASKED, KEY, KNOWN, as_before, made_up, opened
+from test_store import ASKED, KEY, KNOWN, made_up, opened, without
 
 from npticket.experiments import costs, run, training
 from npticket.experiments.bounds import MOST
@@ -108,9 +107,8 @@ def test_what_was_not_kept_is_trained_again_and_comes_to_the_same(trained, tmp_p
 
 
 def test_a_directory_that_did_not_keep_the_last_masks_is_complete_until_it_grows(trained, tmp_path):
-    """As those of earlier versions, which knew of no further round."""
     experiment(FEW, tmp_path, data())
-    as_before(tmp_path, without={Key("winning_ticket", 1, 0).file: "next_masks"})
+    without(tmp_path, Key("winning_ticket", 1, 0), "next_masks")
     trained.clear()
     experiment(FEW, tmp_path, data())
     assert trained == []
@@ -261,16 +259,6 @@ def test_a_rewind_point_is_kept_from_the_beginning(tmp_path):
     experiment(replace(FEW, rewind_step=4, rounds=1), tmp_path, data())
     with np.load(tmp_path / "runs" / Key(REWIND_POINT, 0, 0).file, allow_pickle=False) as file:
         assert "end" in file.files
-
-
-def test_a_directory_of_an_earlier_form_grows_into_the_present_one(tmp_path):
-    experiment(FEW, tmp_path, data())
-    rates = {"net_options": {"hidden": [6, 4]}, "rates": {}, "lr": 0.0012}
-    old = {name: value for name, value in to_json(FEW).items() if name not in ("net", "data", "optimizer", "prune")}
-    write_json(tmp_path / "recipe.json", old | rates | {"net": "lenet_300_100", "data": "mnist", "optimizer": "adam"})
-    experiment(replace(FEW, trials=2), tmp_path, data())
-    assert read_recipe(tmp_path) == replace(FEW, trials=2)
-    assert json.loads((tmp_path / "recipe.json").read_text()) == to_json(replace(FEW, trials=2))
 
 
 # From here on from outside: real processes, real kills.

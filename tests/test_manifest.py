@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_experiment import SMALL, data
-from test_store import KEY, MANIFEST, as_before, made_up, opened
+from test_store import KEY, MANIFEST, made_up, opened
 
 from npticket.experiments import costs, machine, run
 from npticket.experiments.json_files import StoreError, read_json
@@ -111,21 +111,6 @@ def test_a_machine_that_is_not_described_is_another(tmp_path):
         assert s.difference == "1 finished run was made otherwise: a machine that manifest.json does not describe"
     with pytest.raises(StoreError, match="strict"):
         opened(tmp_path, on(engine="plain"), strict=True)
-
-
-def test_of_runs_of_an_earlier_version_the_machine_is_known_if_there_was_one(tmp_path):
-    made(tmp_path / "one", on(), 0)
-    for engine in ("plain", "fast"):
-        made(tmp_path / "two", on(engine=engine), *(() if engine == "fast" else (0,)))
-    made(tmp_path / "two", on(engine="fast"), 1)
-    for name, said in (("one", ""), ("two", "2 finished runs were made otherwise: engine plain there, fast now")):
-        before = read_json(tmp_path / name / "manifest.json")["machines"]
-        as_before(tmp_path / name)
-        for _ in range(2):
-            with opened(tmp_path / name, on()) as s:
-                assert s.difference == said
-        after = read_json(tmp_path / name / "manifest.json")["machines"]
-        assert [m | {"runs": 0} for m in after] == [m | {"runs": 0} for m in before]
 
 
 def test_run_prints_the_difference_once_and_only_if_something_is_left(tmp_path, capsys, monkeypatch):

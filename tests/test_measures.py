@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_experiment import SMALL, data
 from test_growth import trained  # noqa: F401 - a fixture
-from test_store import ASKED, KEY, MASK, SIZE, as_before, made_up, opened, planted
+from test_store import ASKED, KEY, MASK, SIZE, made_up, opened, planted
 
 from npticket.experiments import costs, measured, run
+from npticket.experiments.binding import RunFiles
 from npticket.experiments.json_files import StoreError
+from npticket.experiments.machine import sha256
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.planning import trained as training_runs
@@ -120,7 +122,9 @@ def test_masks_that_were_made_anew_are_noticed(tmp_path):
     one.write_bytes(other.read_bytes())
     with pytest.raises(StoreError, match=r"counted-round01-trial0\.npz is a copy of counted-round01-trial1\.npz"):
         measure(COUNTED, tmp_path)
-    as_before(tmp_path)
+    files = RunFiles(tmp_path / "runs", Experiment(COUNTED, MINE), sha256(data()), planned(COUNTED, MINE.series))
+    (run, origin), key = files.read(Key("counted", 1, 1)), Key("counted", 1, 0)
+    files.write(key, run, origin["given"], origin["machine"])
     with pytest.raises(StoreError, match=r"counted-round01-trial0\.npz has other masks than winning_ticket-round01"):
         measure(COUNTED, tmp_path)
 

@@ -1,6 +1,7 @@
 """The store: files complete or absent, everything validated, one recipe and one process per directory."""
 
 import hashlib
+import json
 import multiprocessing
 import os
 import re
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from npticket.experiments import binding, directory, run, store, tables
-from npticket.experiments.json_files import StoreError, read_json, write_json
+from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Key, Series
@@ -102,7 +103,7 @@ def test_the_manifest_counts_what_engines_chose(tmp_path):
     with opened(tmp_path) as s:
         s.add(KEY, made_up(chosen=np.array(["a: whole", "b: in_rows of 15"])))
         s.add(Key("winning_ticket", 1, 0), made_up(chosen=np.array(["a: whole"])))
-        s.add(Key("winning_ticket", 2, 0), made_up())  # of an earlier version
+        s.add(Key("winning_ticket", 2, 0), made_up())
     assert read_json(tmp_path / "manifest.json")["chosen"] == {"a: whole": 2, "b: in_rows of 15": 1}
     with opened(tmp_path) as s:
         s.add(Key("winning_ticket", 3, 0), made_up(chosen=np.array([], str)))
@@ -173,15 +174,13 @@ def planted(path, run, **changes):
     path.write_bytes(binding.packed(run, origin))
 
 
-def as_before(folder, without=None):
-    """Make a directory as an earlier version left it: its runs do not say where they belong; some lack an array."""
-    for path in (folder / "runs").glob("*.npz"):
-        with np.load(path, allow_pickle=False) as file:
-            run = {name: file[name] for name in file.files if name not in {"origin", (without or {}).get(path.name)}}
-        np.savez(path, allow_pickle=False, **run)
-    manifest = read_json(folder / "manifest.json")
-    machines = [{name: value for name, value in m.items() if name != "runs"} for m in manifest["machines"]]
-    write_json(folder / "manifest.json", {"data": manifest["data"], "machines": machines})
+def without(folder, key, name):
+    """A run's file as if it had not kept an array, and nobody had changed it since."""
+    path = folder / "runs" / key.file
+    with np.load(path, allow_pickle=False) as file:
+        run = {each: file[each] for each in file.files}
+    origin = json.loads(str(run.pop("origin")))
+    path.write_bytes(binding.packed({each: array for each, array in run.items() if each != name}, origin))
 
 
 def flipped(masks, i):

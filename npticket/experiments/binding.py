@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -45,15 +45,10 @@ def named(path: Path) -> Key | None:
 
 
 class RunFiles:
-    """The files in `folder`, of the runs of an experiment on the data with this SHA-256, of which some are planned.
+    """The files in `folder`, of the runs of an experiment on the data with this SHA-256, of which some are planned."""
 
-    In a directory of an earlier version, which is not `bound`, there may be such as do not say where they belong.
-    """
-
-    def __init__(
-        self, folder: Path, experiment: Experiment, data: str, planned: Mapping[Key, Run | Measure], bound: bool
-    ) -> None:
-        self._folder, self._experiment, self._is_bound = folder, experiment, bound
+    def __init__(self, folder: Path, experiment: Experiment, data: str, planned: Mapping[Key, Run | Measure]) -> None:
+        self._folder, self._experiment = folder, experiment
         self._which = experiment_digest(experiment.recipe, data)
         self._limits, self._most = AllLimits(experiment, planned), _most(experiment)
 
@@ -71,21 +66,20 @@ class RunFiles:
             yield key
 
     def read(self, key: Key) -> tuple[dict[str, np.ndarray], Origin]:
-        """Return a run and its origin, {} if it has none; StoreError if it is damaged or belongs elsewhere."""
+        """Return a run and its origin; StoreError if it is damaged or belongs elsewhere."""
         path = self.path(key)
         try:
-            sealed = is_sealed(path)
-            if not sealed and self._is_bound:
-                raise ValueError("it was changed since it was written, or is of an earlier version")
-            run = read_npz(path, self._most)
-            origin = _origin(run.pop(ORIGIN)) if ORIGIN in run else {}
-            if sealed != bool(origin):
+            if not is_sealed(path):
                 raise ValueError("it was changed since it was written")
+            run = read_npz(path, self._most)
+            if ORIGIN not in run:
+                raise ValueError("it does not say where it belongs")
+            origin = _origin(run.pop(ORIGIN))
         except UnreadableError as error:
             raise StoreError(f"{error}; delete it to train this run again") from error
         except (OSError, ValueError, RecursionError) as error:
             raise StoreError(f"{path} cannot be read ({error}); delete it to train this run again") from error
-        if origin and (wrong := _misplaced(origin, self._which, key)):
+        if wrong := _misplaced(origin, self._which, key):
             raise StoreError(f"{path} {wrong}; move it away, to train this run again")
         self._check(key, run)
         return run, origin
@@ -156,17 +150,3 @@ def _misplaced(origin: Origin, experiment: str, key: Key) -> str:
         return "is of another experiment, with another recipe or other data"
     at = Key(origin["series"], origin["round"], origin["trial"])
     return "" if at == key else f"is a copy of {at.file}, or that under another name"
-
-
-def check_twins(runs: Mapping[Key, Mapping[str, Json]], adopted: Collection[Key]) -> None:
-    """Raise StoreError if a run that does not say where it belongs has the curves and time of another: it is a copy.
-
-    Curves alone may be the same: pruned once, at one shot or not, a network is the same ticket.
-    """
-    first = dict[bytes, Key]()
-    for key in sorted(runs, key=lambda key: key in adopted):
-        if ROWS not in runs[key]:
-            content = b"".join(runs[key][name].tobytes() for name in ("train_loss", "val_loss", "seconds"))
-            other = first.setdefault(content, key)
-            if other != key and key in adopted:
-                raise StoreError(f"{key.file} and {other.file} are the same: delete the copy to train it again")

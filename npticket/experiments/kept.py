@@ -34,8 +34,8 @@ class Kept:
     def __init__(self, folder: str | Path, experiment: Experiment, outcome: Outcome, series: str) -> None:
         self._experiment, self._series = experiment, series
         self._planned = planned_if_known(experiment.recipe, experiment.parts.series)
-        data, is_bound = outcome.manifest["data"].get("sha256", ""), "format" in outcome.manifest
-        self._files = RunFiles(Path(folder) / "runs", experiment, data, self._planned, is_bound)
+        data = outcome.manifest["data"].get("sha256", "")
+        self._files = RunFiles(Path(folder) / "runs", experiment, data, self._planned)
         self._initial = cache(lambda trial: experiment.net.init(streams(experiment.recipe.seed, [trial], "init")))
 
     def trials(self, round: int) -> list[int]:
@@ -74,7 +74,7 @@ def read_weights(
         )
         raise StoreError(f"{folder} has no training run {name}: its {has}")
     manifest = read_manifest(folder / "manifest.json")
-    files = RunFiles(folder / "runs", experiment, manifest["data"].get("sha256", ""), runs, "format" in manifest)
+    files = RunFiles(folder / "runs", experiment, manifest["data"].get("sha256", ""), runs)
     if not files.path(key).exists():
         raise StoreError(f"{files.path(key)} is not there: the run is not finished, or only the tables were published")
     run, _ = files.read(key)

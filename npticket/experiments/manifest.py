@@ -9,7 +9,7 @@ from npticket.experiments.binding import digest
 from npticket.experiments.json_files import StoreError, read_manifest, write_json
 from npticket.experiments.machine import NO_BIT
 
-FORMAT = 2  # of run files: those of directories whose manifest does not say it do not say where they belong
+FORMAT = 2  # of run files
 SAID = {"source": "", "caveat": ""}  # of data, apart from their content
 
 
@@ -22,13 +22,12 @@ class Manifest:
     def __init__(self, path: Path, now: Mapping[str, Json]) -> None:
         now = json.loads(json.dumps(now))
         self._path, self.data, self._machine = path, now["data"], now["machine"]
-        there = read_manifest(path) if path.exists() else {"data": self.data, "machines": []}
+        there = read_manifest(path) if path.exists() else {"data": self.data, "machines": [], "format": FORMAT}
         if there["data"] | SAID != self.data | SAID:
             raise StoreError(f"{path.parent} was made from other data: {_differing(there['data'], self.data)}. "
                              "Choose another directory, or the data that it was made from")  # fmt: skip
-        if there.get("format", FORMAT) != FORMAT:
+        if there.get("format") != FORMAT:
             raise StoreError(f"{path.parent} was made by another version of npticket: choose another directory")
-        self.is_bound = "format" in there
         self._there = there
         bare = ({name: value for name, value in machine.items() if name != "runs"} for machine in there["machines"])
         self._machines = {_digest(machine): machine for machine in bare}
@@ -44,21 +43,16 @@ class Manifest:
         self._machines.setdefault(_digest(machine), machine)
         return _digest(machine)
 
-    @property
-    def made_before(self) -> str:
-        """What they call the machine that made the runs of a directory in which they do not say so, if it is known."""
-        return next(iter(self._machines)) if len(self._machines) == 1 else ""
-
     def difference(self, makers: Mapping[str, int]) -> str:
         """Say in what this machine differs from those that made runs, so many each; nothing if no bit depends on it."""
         now = _alike(self._machine)
-        known = {name: machine for name, machine in self._machines.items() if name in makers or "" in makers}
+        known = {name: machine for name, machine in self._machines.items() if name in makers}
         other = {name: machine for name, machine in known.items() if _alike(machine) != now}
         said = []
         for name, value in now.items():
             if there := dict.fromkeys(str(m[name]) for m in other.values() if m.get(name, value) != value):
                 said.append(f"{name} {' and '.join(there)} there, {value} now")
-        if makers.keys() - known.keys() - {""}:
+        if makers.keys() - known.keys():
             said.append("a machine that manifest.json does not describe")
         count = sum(runs for name, runs in makers.items() if name in other or name not in known)
         were = "runs were" if count > 1 else "run was"
@@ -67,10 +61,10 @@ class Manifest:
     def write(self, makers: Mapping[str, int], chosen: Mapping[str, int]) -> None:
         """Bring the file up to date: the machines of `makers`, or this one, with how many runs each made."""
         self._machines.setdefault(self.here, self._machine)
-        machines = {name: machine for name, machine in self._machines.items() if name in makers or "" in makers}
+        machines = {name: machine for name, machine in self._machines.items() if name in makers}
         machines = machines or {self.here: self._machine}
         counted = [{**m, "runs": makers[name]} if makers.get(name) else m for name, m in machines.items()]
-        found = {**self._there, "machines": counted, "format": FORMAT}
+        found = {**self._there, "machines": counted}
         if chosen or "chosen" in found:
             found["chosen"] = dict(sorted(chosen.items()))
         if found != self._there:

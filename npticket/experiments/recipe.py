@@ -8,7 +8,6 @@ from typing import get_type_hints
 from npticket.backend import Json
 from npticket.experiments import bounds
 from npticket.experiments.kinds import fits, words
-from npticket.experiments.legacy import converted
 from npticket.reading import shown
 
 # What an experiment may have of its own, or is said anyway, when it is compared with the published one.
@@ -155,10 +154,10 @@ def in_full(recipe: Recipe) -> dict[str, Json]:
 
 
 def from_json(values: Json) -> Recipe:
-    """Read a recipe back, of an earlier form, too; RecipeError names a field that is unknown, missing or ill-typed."""
+    """Read a recipe back; RecipeError names a field that is unknown, missing or ill-typed."""
     if not isinstance(values, Mapping):
         raise RecipeError(f"a recipe is an object with named fields, got {type(values).__name__}")
-    values, kinds = converted(values), get_type_hints(Recipe)
+    kinds = get_type_hints(Recipe)
     for name in values:
         if name not in kinds:
             raise RecipeError(f"a recipe has no field {shown(name)}; it has {', '.join(kinds)}")

@@ -15,13 +15,8 @@ from npticket.experiments.training import Means
 def left(experiment: Experiment, data: Dataset, means: Means, scheduler: Scheduler) -> str:
     """Say what is left to train, with what it will not be alike and, where that is known, how long it takes."""
     store = scheduler.store
-    lines = []
-    if store.adopted:
-        were = counted(len(store.adopted), "run of an earlier version was", "runs of an earlier version were")
-        lines.append(f"{were} checked, and bound to their place.")
-    if scheduler.missing and store.difference:
-        lines.append(f"{store.difference}. The last digits may differ.")
-    return "\n".join([*lines, _work(experiment, data, means, scheduler)])
+    unlike = f"{store.difference}. The last digits may differ.\n" if scheduler.missing and store.difference else ""
+    return unlike + _work(experiment, data, means, scheduler)
 
 
 def _work(experiment: Experiment, data: Dataset, means: Means, scheduler: Scheduler) -> str:

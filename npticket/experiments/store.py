@@ -18,7 +18,7 @@ import numpy as np
 
 from npticket.backend import Array, Json
 from npticket.experiments import directory, measured, tables
-from npticket.experiments.binding import ORIGIN, RunFiles, check_twins, digest, named
+from npticket.experiments.binding import ORIGIN, RunFiles, digest, named
 from npticket.experiments.growth import begun, refusal
 from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.machine import MACHINE
@@ -39,8 +39,7 @@ class Store(AbstractContextManager["Store"]):
 
     One that is there already goes on, with the same recipe or with more trials, rounds or series: see `growth`.
     `manifest` describes this machine and the data; a run is as `check_run` says. What this machine has unlike those
-    that made the runs is said in `difference`, and refused if `strict`. `adopted` are the runs of an earlier version,
-    which did not say where they belong.
+    that made the runs is said in `difference`, and refused if `strict`.
     """
 
     def __init__(
@@ -57,18 +56,13 @@ class Store(AbstractContextManager["Store"]):
             directory.clear(self.folder)
             same = self._asks_for(recipe)
             self._manifest = Manifest(self.folder / "manifest.json", manifest)
-            is_bound, data = self._manifest.is_bound, self._manifest.data["sha256"]
-            self._files = RunFiles(self.folder / "runs", experiment, data, self.runs, is_bound)
+            self._files = RunFiles(self.folder / "runs", experiment, self._manifest.data["sha256"], self.runs)
             self._runs = {key: _light(*self._files.read(key)) for key in self._files.present()}
             self.check_given()
             self._check_columns({})
-            self.adopted = [key for key, run in self._runs.items() if not run[ORIGIN]]
-            check_twins(self._runs, self.adopted)
             self.difference = self._manifest.difference(self._makers())
             if strict and self.difference:
                 raise StoreError(f"{self.folder}: {self.difference}. --strict refuses to mix them")
-            for key in self.adopted:
-                self._keep(key, self.load(key), self._manifest.made_before)
             self._manifest.write({self._manifest.here: 0, **self._makers()}, self._chosen())
             if not same:  # only now that nothing else is wrong: a directory that has grown cannot be asked for less
                 write_json(self.folder / "recipe.json", to_json(recipe))
@@ -120,7 +114,7 @@ class Store(AbstractContextManager["Store"]):
     def check_given(self) -> None:
         """Raise StoreError for a run that took along something else than is there, as if that had been made anew."""
         for key, there in self._runs.items():
-            run, noted = self.runs.get(key), there[ORIGIN].get("given", {})
+            run, noted = self.runs.get(key), there[ORIGIN]["given"]
             for name, stored in run.given.items() if run else ():
                 found = {noted[name]} if name in noted else set[str]()
                 if name == "masks" and not (isinstance(run, Run) and run.own_masks):
@@ -158,8 +152,8 @@ class Store(AbstractContextManager["Store"]):
     __exit__ = close
 
     def _makers(self) -> Counter[str]:
-        """How many runs each machine made; "" if they do not say."""
-        return Counter(run[ORIGIN].get("machine", self._manifest.made_before) for run in self._runs.values())
+        """How many runs each machine made."""
+        return Counter(run[ORIGIN]["machine"] for run in self._runs.values())
 
     def _chosen(self) -> Counter[str]:
         """What engines chose by timing, in words, and in how many runs."""
