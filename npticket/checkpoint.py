@@ -1,4 +1,4 @@
-"""What a training run is in the middle: another that goes on from it ends as the first would have, bit for bit.
+"""Save a training run in the middle and resume it: it ends with the same bits as an uninterrupted one.
 
 Where a run draws at random is a function of its place and of the step, so that no generator's state is kept. Parameters
 and moments are kept as they stand in Params, whatever an engine's own order is; that follows from the start and masks.

@@ -15,7 +15,7 @@ Loss = Callable[[Array, Array], tuple[Array, Array]]  # loss(y, targets) -> (los
 
 
 class UnsuitedError(ValueError):
-    """A network, a task or data that something was not made for: the message says what, and for what it was."""
+    """Raised by what does not support this network, task or data; the message says what it supports."""
 
 
 class Layer(Protocol):

@@ -28,7 +28,7 @@ NUMBERS = 3 << 17  # inputs that these have, at most: then they stay in the cach
 
 
 def _nobody(step: int) -> None:
-    """Who watches if nobody does."""
+    """Do nothing: the default of `Setting.watch`."""
 
 
 @dataclass(frozen=True)

@@ -186,11 +186,11 @@ def test_another_networks_file_and_what_cannot_be_written(tmp_path):
         read_compressed(ticket, NET)
     theta, masks = pruned(NET, 0.5)
     two = NET.init(streams(0, range(2), "init"))
-    with pytest.raises(ValueError, match="one trial of LeNet-5-4"):
+    with pytest.raises(ValueError, match="one trial is exported at a time, got 2"):
         write_compressed(path, NET, two, dense_masks(two))
     with pytest.raises(ValueError, match="one trial of LeNet-5-4"):
         write_ticket(path, NET, 0, 0, dense_masks(two))
-    with pytest.raises(ValueError, match="float32 and finite"):
+    with pytest.raises(ValueError, match="expected parameters in float32, got float64"):
         write_compressed(path, NET, theta.like(theta.flat.astype(float)), masks)
     with pytest.raises(ValueError, match="0 to 8 bits, got 9"):
         write_compressed(path, NET, theta, masks, 9)

@@ -163,7 +163,7 @@ def test_a_shrunk_ticket_trains_as_the_masked_one_does():
 def test_it_refuses_what_it_cannot_shrink():
     net = nets.lenet_300_100([3, 2])
     theta = initial(net, trials=2)
-    with pytest.raises(ValueError, match="one trial is shrunk at a time, got 2"):
+    with pytest.raises(ValueError, match="one trial is exported at a time, got 2"):
         shrink(net, theta, dense_masks(theta))
     one = theta.trial(0).copy()
     one.flat[0, 0] = np.nan

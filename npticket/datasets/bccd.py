@@ -5,6 +5,7 @@ a detector of stride 8 sees 16 x 20 cells.
 """
 
 import hashlib
+import io
 import os
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 
 from npticket.datasets.annotations import CLASS, Annotated, as_targets
 from npticket.datasets.dataset import DataError, Dataset, Split
+from npticket.datasets.decoding import pillow
 from npticket.datasets.download import cache_folder, read_caveat
 from npticket.datasets.voc import read_voc
 from npticket.reading import BROKEN, UnreadableError, printable, read_bytes, read_text, shown
@@ -76,20 +78,15 @@ def _read(root: Path, name: str, count: int, note: Callable[[bytes], None]) -> S
 
 def decoded(content: bytes, path: Path) -> np.ndarray:
     """Return a JPEG of 640 x 480 at a quarter of its size, (120, 160, 3); each pixel is the mean of 4 x 4."""
+    pil = pillow()
     try:
-        from PIL import Image
-    except ImportError as error:
-        raise DataError("to read images install Pillow: pip install 'npticket[images]'") from error
-    import io
-
-    try:
-        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:  # of which this reads no more than the header
+        with pil.open(io.BytesIO(content), formats=["JPEG"]) as image:  # of which this reads no more than the header
             if image.size != SIZE:
                 raise DataError(f"{path} is an image of {image.size}, expected {SIZE}")
             pixels = np.asarray(image.convert("RGB"), np.uint16)
     except DataError:
         raise
-    except (*BROKEN, SyntaxError, Image.DecompressionBombError) as error:
+    except (*BROKEN, SyntaxError, pil.DecompressionBombError) as error:
         raise DataError(f"{path} is no JPEG that can be read: {shown(error)}") from error
     blocks = pixels.reshape(SIZE[1] // SHRUNK, SHRUNK, SIZE[0] // SHRUNK, SHRUNK, 3).sum(axis=(1, 3), dtype=np.uint16)
     return ((blocks + SHRUNK**2 // 2) // SHRUNK**2).astype(np.uint8)

@@ -111,7 +111,9 @@ class Dataset:
         return x
 
     def shown(self, dtype: Dtype) -> Array | None:
-        """Return some training inputs as floats, (N, ...), and two of which one is not 0 wherever any of all is not.
+        """Return some training inputs as floats, (N, ...), and the maximum and minimum of all of them.
+
+        A pixel that is 0 in these is 0 in every one.
 
         None of those that are lazy: all of them would have to be made.
         """

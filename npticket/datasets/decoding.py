@@ -42,7 +42,7 @@ class Photographs:
         return ""
 
     def _read(self, path: Path) -> np.ndarray:
-        pil, content = _pillow(), read_bytes(path, BYTES)
+        pil, content = pillow(), read_bytes(path, BYTES)
         try:
             with pil.open(io.BytesIO(content), formats=FORMATS) as image:  # which reads no more than its header
                 if image.width * image.height > PIXELS:
@@ -53,8 +53,8 @@ class Photographs:
             raise UnreadableError(f"{path} is no image that can be read: {said}") from error
 
 
-def _pillow() -> ModuleType:
-    """The module that opens and makes images."""
+def pillow() -> ModuleType:
+    """Return the module that opens and makes images; ImportError says how to install it."""
     try:
         from PIL import Image
     except ImportError as error:

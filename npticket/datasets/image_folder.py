@@ -9,6 +9,7 @@ import numpy as np
 
 from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset
+from npticket.datasets.decoding import pillow
 from npticket.datasets.own import LARGEST, class_folders, from_arrays, located
 from npticket.reading import BROKEN, check_size, shown
 
@@ -96,14 +97,11 @@ def _by(shape: Sequence[int]) -> str:
 
 def _opened(file: Path) -> "Image":
     """An image, whose pixels are read when they are asked for, to be closed."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("a folder of images needs Pillow: python -m pip install pillow (npticket[images])") from error
+    pil = pillow()
     try:
         check_size(file, BYTES)
-        return Image.open(file, formats=FORMATS)
-    except (*BROKEN, SyntaxError, Image.DecompressionBombError) as error:
+        return pil.open(file, formats=FORMATS)
+    except (*BROKEN, SyntaxError, pil.DecompressionBombError) as error:
         raise DataError(f"{file} is no image that can be read: {error}") from error
 
 

@@ -40,9 +40,6 @@ class WordPiece:
         except (OSError, UnreadableError, DataError) as error:
             raise DataError(f"{path} is no vocabulary: {error}") from error
 
-    def __len__(self) -> int:
-        return len(self.number)
-
     def __call__(self, text: str) -> list[int]:
         """Return the numbers of a text's pieces, without [CLS] and [SEP]."""
         return [number for word in words(text) for number in self._pieces(word)]

@@ -21,13 +21,13 @@ def check_tables(
     limits, by_key = AllLimits(experiment, runs), dict[Key, Row]()
     seen = set[tuple[Key, int]]()
     for line, row in enumerate(results, start=2):
-        key = Key(row["series"], row["round"], row["trial"])
+        key = Key.of(row)
         wrong = foreign(key, experiment) or limits[key].wrong_result(row)
         if wrong or key in by_key:
             raise ValueError(f"results.csv, line {line}: {wrong or 'the run is there twice'}")
         by_key[key] = row
     for line, row in enumerate(curves, start=2):
-        key, step = Key(row["series"], row["round"], row["trial"]), row["step"]
+        key, step = Key.of(row), row["step"]
         wrong = foreign(key, experiment) or limits[key].wrong_validation(row, by_key.get(key))
         if wrong or (key, step) in seen:
             raise ValueError(f"curves.csv, line {line}: {wrong or 'the step is there twice'}")

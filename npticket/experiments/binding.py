@@ -18,11 +18,11 @@ from npticket.backend import Json
 from npticket.experiments import measured
 from npticket.experiments.contents import check_run
 from npticket.experiments.directory import RUN
-from npticket.experiments.growth import GROWS, WORDS, canonical
+from npticket.experiments.growth import canonical, common
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
-from npticket.experiments.recipe import Recipe, to_json
+from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.tables import WHO, curves_measured, result_columns
 from npticket.experiments.values import AllLimits, foreign
@@ -105,8 +105,7 @@ def _most(experiment: Experiment) -> dict[str, int]:
 
 def experiment_digest(recipe: Recipe, data: str) -> str:
     """Return what is the same for all runs of an experiment, however it grows, and for no other experiment's."""
-    common = {name: value for name, value in to_json(recipe).items() if name not in GROWS + WORDS}
-    return digest({"recipe": common, "data": data})
+    return digest({"recipe": common(recipe), "data": data})
 
 
 def digest(value: Json) -> str:

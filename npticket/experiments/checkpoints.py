@@ -24,10 +24,10 @@ import numpy as np
 
 from npticket.backend import Json, to_host
 from npticket.checkpoint import OpenCheckpoint, Snapshot
-from npticket.experiments.growth import GROWS, WORDS
+from npticket.experiments.growth import common
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.machine import NO_BIT, here
-from npticket.experiments.recipe import Recipe, in_full
+from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Key
 from npticket.files import sync
 from npticket.params import Params
@@ -76,16 +76,12 @@ def beside(folder: Path, recipe: Recipe, described: Mapping[str, Json]) -> Check
 
     StoreError if their folder is a link: what is in it would be removed when it is not needed any more.
     """
-    common = {name: value for name, value in in_full(recipe).items() if name not in GROWS + WORDS}
-    for name, default in (("patience", None), ("train_at_end", True)):  # there were checkpoints before there were these
-        if common[name] == default:
-            del common[name]
     machine = {name: value for name, value in described["machine"].items() if name not in NO_BIT}
     there = folder.resolve() / ".checkpoints"
     if there.is_symlink():
         raise StoreError(f"{there} is a link, and should be a folder; remove it")
     there.mkdir(exist_ok=True)
-    return Checkpoints(there, {"recipe": common, "data": described["data"]["sha256"], **machine}, EVERY)
+    return Checkpoints(there, {"recipe": common(recipe), "data": described["data"]["sha256"], **machine}, EVERY)
 
 
 class File:

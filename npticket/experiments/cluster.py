@@ -9,7 +9,7 @@ CONNECT = "20s"  # how long a cluster's scheduler may take to answer
 
 
 class Cluster(AbstractContextManager["Cluster"]):
-    """What Workers are, on those of a dask.distributed scheduler at `address`, such as "tcp://host:8786"."""
+    """As `Workers`, on the workers of a dask.distributed scheduler at `address`, such as "tcp://host:8786"."""
 
     def __init__(self, call: Callable[..., object], address: str) -> None:
         try:

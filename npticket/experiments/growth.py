@@ -9,11 +9,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from npticket.backend import Json
-from npticket.experiments.recipe import Recipe, in_full
+from npticket.experiments.recipe import Recipe, in_full, to_json
 from npticket.experiments.series import Key
 
 GROWS = ("trials", "rounds", "series")
 WORDS = ("source",)  # what no run depends on
+
+
+def common(recipe: Recipe) -> dict[str, Json]:
+    """Return what all runs of an experiment have in common, however it grows: what differs from the defaults."""
+    return {name: value for name, value in to_json(recipe).items() if name not in GROWS + WORDS}
 
 
 def begun(recipe: Recipe, runs: Collection[Key]) -> Recipe:

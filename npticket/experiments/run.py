@@ -19,7 +19,7 @@ from npticket.experiments.cluster import Cluster
 from npticket.experiments.directory import recipe_at, scratch
 from npticket.experiments.json_files import StoreError, read_manifest
 from npticket.experiments.parts import Experiment, Parts
-from npticket.experiments.planning import planned, steps_of, trained
+from npticket.experiments.planning import planned_if_known, steps_of, trained
 from npticket.experiments.progress import Progress, Steps, counted
 from npticket.experiments.recipe import Recipe, reduced
 from npticket.experiments.scheduler import Group, Scheduler
@@ -147,12 +147,12 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{error}" if str(folder) in str(error) else f"{folder}: {error}") from error
-    finished, drawn = {*map(_key, results)}, {*map(_key, curves)}  # a kill may come between the two tables
+    finished, drawn = {*map(Key.of, results)}, {*map(Key.of, curves)}  # a kill may come between the two tables
     if (folder / "runs").exists():  # in what was published, many runs have no curves
-        results = [row for row in results if _key(row) in drawn]
+        results = [row for row in results if Key.of(row) in drawn]
     elif recipe.test_at and not recipe.patience and (lost := sorted(finished - drawn)):  # what was tested is published
         raise StoreError(f"{folder}: curves.csv has nothing of {lost[0].file.removesuffix('.npz')}")
-    curves = [row for row in curves if _key(row) in finished]
+    curves = [row for row in curves if Key.of(row) in finished]
     data = (manifest := read_manifest(folder / "manifest.json"))["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:
@@ -170,15 +170,9 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
 
 def _unfinished(recipe: Recipe, parts: Parts, results: Sequence[tables.Row]) -> str:
     """Say how many runs are there, if some are missing."""
-    if not set(recipe.series) <= parts.series.keys():
-        return ""
-    runs = trained(planned(recipe, parts.series))
-    there = len({_key(row) for row in results}.intersection(runs))
+    runs = trained(planned_if_known(recipe, parts.series))
+    there = len({Key.of(row) for row in results}.intersection(runs))
     return f"unfinished: {there:,} of {counted(len(runs), 'run')} are there" if there < len(runs) else ""
-
-
-def _key(row: tables.Row) -> Key:
-    return Key(row["series"], row["round"], row["trial"])
 
 
 def read_recipe(folder: str | Path) -> Recipe:

@@ -37,6 +37,11 @@ class Key(NamedTuple):
     round: int
     trial: int
 
+    @classmethod
+    def of(cls, row: Mapping[str, Json]) -> "Key":
+        """Return the run of a line of results.csv or curves.csv."""
+        return cls(row["series"], row["round"], row["trial"])
+
     @property
     def file(self) -> str:
         """The name of the run's file."""

@@ -81,7 +81,7 @@ class Store(AbstractContextManager["Store"]):
         return what in self._runs.get(key, {})
 
     def digest(self, key: Key, what: str) -> str:
-        """Return what tells the masks, next_masks or end of a run from others, without reading them again."""
+        """Return the SHA-256 of a run's masks, next_masks or end, taken when it was read."""
         return self._runs[key][what]
 
     def add(self, key: Key, run: Mapping[str, Array]) -> None:

@@ -33,7 +33,9 @@ from npticket.train import DivergedError, fit
 
 @dataclass(frozen=True)
 class Means:
-    """What an experiment is run with, on which its results do not depend: `jobs` processes, or a dask `scheduler`.
+    """How an experiment is run: by `jobs` processes, or a dask `scheduler`.
+
+    An engine and an array module round in their own way; on the rest no bit of a result depends.
 
     In `lock_step`, and always on a GPU, the trials of all series of a round train together, as far as memory suffices.
     With `keep_weights` all runs keep the parameters at their end, and those that did not are trained again.

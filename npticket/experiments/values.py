@@ -23,7 +23,7 @@ from npticket.train import Setting
 
 
 def foreign(key: Key, experiment: Experiment) -> str:
-    """Say why a recipe does not ask for a run, or nothing. A loop of one's own may have more rounds of its series."""
+    """Say why a recipe does not ask for a run, or nothing. A loop of one's own may leave runs that no series trains."""
     recipe = experiment.recipe
     if key.series not in all_series(recipe):
         return f"the recipe does not ask for the series {key.series!r}"

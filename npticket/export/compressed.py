@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from npticket.export.checks import check_ticket
 from npticket.export.gaps import from_gaps, to_gaps
 from npticket.export.huffman import huffman_lengths
 from npticket.export.sealed import MOST_TABLES, Lengths, Sealed, coded, seal, written
-from npticket.params import Params, check_masks
+from npticket.params import Params
 from npticket.protocols import Net
 from npticket.reading import BROKEN, UnreadableError
 
@@ -63,13 +64,11 @@ def write_compressed(
     `gap_bits`, up to 8, are those of a gap before it is coded. ValueError for parameters that are not the network's,
     not float32 or not finite.
     """
-    if list(theta.shapes.items()) != list(net.body.layout.items()) or theta.trials != 1:
-        raise ValueError(f"expected the parameters of one trial of {net.name}")
-    if theta.flat.dtype != np.float32 or not np.isfinite(theta.flat).all():
-        raise ValueError("expected parameters that are float32 and finite")
+    check_ticket(net, theta, masks)
+    if theta.flat.dtype != np.float32:
+        raise ValueError(f"expected parameters in float32, got {theta.flat.dtype}")
     if not 0 <= gap_bits <= MOST_GAP_BITS:
         raise ValueError(f"gaps have 0 to {MOST_GAP_BITS} bits, got {gap_bits}")
-    check_masks(theta, masks)
     body = [written(theta.shapes)]
     for name in theta:
         values = by_unit(theta[name][0])

@@ -8,9 +8,10 @@ do that, as at the border it sees zeros, nor one without a bias: for these such 
 
 import numpy as np
 
+from npticket.export.checks import check_ticket
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Residual
 from npticket.nets import Net
-from npticket.params import Params, Tree, check_masks
+from npticket.params import Params, Tree
 from npticket.protocols import Layer
 from npticket.protocols import Net as AnyNet
 from npticket.tickets import rewind
@@ -23,11 +24,7 @@ def shrink(net: AnyNet, params: Params, masks: Params) -> tuple[Net, Params]:
     It predicts what f(x; masks * params) does, up to rounding. Inputs and outputs stay, and at least one unit in each
     layer. Masks may be of any kind, but only whole units make a network smaller.
     """
-    if params.trials != 1:
-        raise ValueError(f"one trial is shrunk at a time, got {params.trials}: use params.trial(t) and masks.trial(t)")
-    check_masks(params, masks)
-    if not np.isfinite(params.flat).all():
-        raise ValueError("there are parameters that are not finite: did the training run diverge?")
+    check_ticket(net, params, masks)
     units, theta = Units.of(net), rewind(params, masks)
     with np.errstate(invalid="ignore"):
         _fold(net.body, theta.tree, np.full((1, 1, *net.input_shape), np.nan, theta.flat.dtype))

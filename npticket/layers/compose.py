@@ -20,12 +20,12 @@ class Chain:
         if not layers:
             raise ValueError("a chain needs at least one layer")
         self.layers = layers
-        self.layout = _joined({name: layer.layout for name, layer in layers.items()})
+        self.layout = joined({name: layer.layout for name, layer in layers.items()})
         with_parameters = [i for i, layer in enumerate(layers.values()) if layer.layout]
         self.first = with_parameters[0] if with_parameters else len(layers)  # below it, no gradient is for anything
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return _joined({name: layer.init(rng) for name, layer in self.layers.items()})
+        return joined({name: layer.init(rng) for name, layer in self.layers.items()})
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         backwards = []
@@ -61,10 +61,10 @@ class Residual:
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         self.body, self.shortcut = body, shortcut
         self._parts = {"body": body} | ({} if shortcut is None else {"shortcut": shortcut})
-        self.layout = _joined({name: layer.layout for name, layer in self._parts.items()})
+        self.layout = joined({name: layer.layout for name, layer in self._parts.items()})
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return _joined({name: layer.init(rng) for name, layer in self._parts.items()})
+        return joined({name: layer.init(rng) for name, layer in self._parts.items()})
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         y, body_backward = self.body.forward(p.get("body", {}), x, step)
@@ -83,6 +83,6 @@ class Residual:
         return y + around, backward
 
 
-def _joined(parts: Mapping[str, Mapping[str, V]]) -> dict[str, V]:
-    """What belongs to each part, under the part's name: {"fc1": {"W": ...}} -> {"fc1/W": ...}."""
+def joined(parts: Mapping[str, Mapping[str, V]]) -> dict[str, V]:
+    """Return what belongs to each part, under the part's name: {"fc1": {"W": ...}} -> {"fc1/W": ...}."""
     return {f"{name}/{local}": value for name, part in parts.items() for local, value in part.items()}

@@ -2,6 +2,7 @@
 
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, Layer, ReLU, Residual
 from npticket.nets.net import Net
+from npticket.nets.resnet import two_convolutions
 
 STRIDE = 8  # pixels from cell to cell
 
@@ -38,12 +39,5 @@ def _backbone(channels: int, classes: int, filters: int) -> dict[str, Layer]:
         layers |= {f"conv{i}": Conv2D(sizes[i - 1], sizes[i], stride=2, padding=1, bias=False),
                    f"norm{i}": BatchNorm(sizes[i]), f"relu{i}": ReLU()}  # fmt: skip
     for block in ("block1", "block2"):
-        layers[block] = Chain(sum=Residual(_two_convolutions(sizes[3])), relu=ReLU())
+        layers[block] = Chain(sum=Residual(two_convolutions(sizes[3], sizes[3])), relu=ReLU())
     return layers
-
-
-def _two_convolutions(filters: int) -> Chain:
-    return Chain(
-        conv1=Conv2D(filters, filters, padding=1, bias=False), norm1=BatchNorm(filters), relu=ReLU(),
-        conv2=Conv2D(filters, filters, padding=1, bias=False), norm2=BatchNorm(filters),
-    )  # fmt: skip

@@ -19,7 +19,8 @@ from npticket.layers import (
     Positions,
     SelfAttention,
 )
-from npticket.params import Shapes, Tree
+from npticket.layers.compose import joined
+from npticket.params import Tree
 from npticket.protocols import Backward, Layer
 from npticket.reading import shown
 from npticket.streams import TrainingStep
@@ -60,13 +61,10 @@ class Parts:
 
     def __init__(self, **parts: Layer) -> None:
         self.parts = parts
-        self.layout: Shapes = {
-            f"{name}/{local}": shape for name, part in parts.items() for local, shape in part.layout.items()
-        }
+        self.layout = joined({name: part.layout for name, part in parts.items()})
 
     def init(self, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
-        drawn = ((name, part.init(rng)) for name, part in self.parts.items())
-        return {f"{name}/{local}": value for name, values in drawn for local, value in values.items()}
+        return joined({name: part.init(rng) for name, part in self.parts.items()})
 
 
 class Block(Parts):

@@ -32,7 +32,7 @@ def resnet(depth: int = 20, width: int = 16, classes: int = 10, input_shape: Seq
     for stage in range(3):
         for block in range(n):
             filters, stride = width << stage, 2 if stage and not block else 1
-            body = _two(channels, filters, stride)
+            body = two_convolutions(channels, filters, stride)
             layers[f"stage{stage + 1}_block{block + 1}"] = _around(body, channels, filters, stride)
             channels = filters
     whole = Chain(**layers, pool=GlobalAveragePool(), out=Dense(channels, classes))
@@ -60,7 +60,7 @@ def imagenet_resnet(
     if depth not in known:
         raise ValueError(f"a residual network for ImageNet has a depth of {', '.join(map(str, sorted(known)))}, got "
                          f"{depth}")  # fmt: skip
-    make, wider = (_bottleneck, 4) if depth in BOTTLENECK else (_two, 1)
+    make, wider = (_bottleneck, 4) if depth in BOTTLENECK else (two_convolutions, 1)
     channels = (shape := _image(input_shape))[-1]
     layers: dict[str, Layer] = {"conv": Conv2D(channels, width, kernel=7, stride=2, padding=3, bias=False)}
     layers |= {"norm": BatchNorm(width), "relu": ReLU(), "pool": OverlappingMaxPool()}
@@ -90,7 +90,7 @@ def _around(body: Chain, channels: int, filters: int, stride: int) -> Chain:
     return Chain(sum=Residual(body, shortcut), relu=ReLU())
 
 
-def _two(channels: int, filters: int, stride: int) -> Chain:
+def two_convolutions(channels: int, filters: int, stride: int = 1) -> Chain:
     """Two 3 x 3 convolutions with batch normalisation."""
     return Chain(
         conv1=Conv2D(channels, filters, stride=stride, padding=1, bias=False), norm1=BatchNorm(filters), relu=ReLU(),

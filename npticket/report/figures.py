@@ -158,7 +158,7 @@ def _looks(outcome: Outcome) -> Callable[[Row], Collection[int]]:
     of_length = cache(lambda length: set(length.test_at(outcome.recipe)))
 
     def looks(row: Row) -> Collection[int]:
-        run = runs.get(Key(row["series"], row["round"], row["trial"]))
+        run = runs.get(Key.of(row))
         return of_length(run.length if isinstance(run, Run) else Length())
 
     return looks

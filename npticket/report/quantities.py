@@ -112,7 +112,7 @@ early_stop: Made = lambda _: STOP  # noqa: E731 - whatever is measured
 at_early_stop = _column("early_stop_test", "test {words} at early stop{unit}", "test {short} there{unit}", EARLY_STOP)
 at_the_end = _column("final_test", "test {words} at the end{unit}", "test {short} at the end", END)
 trained = _column("final_train", "training {words} at the end{unit}", "train {short}", END)
-fitted = _column("best_train", "best training {words} of the last tenth{unit}", "best train {short}", END)
+fitted = _column("best_train", "best training {words}{unit}", "best train {short}", END)
 
 
 def gap(measure: Measure) -> Quantity:

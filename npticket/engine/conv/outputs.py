@@ -22,7 +22,7 @@ class Output:
         self._is_z = self.keeps_z and not pooled  # y, and so are their gradients
 
     def read_by(self, dz: list[np.ndarray]) -> None:
-        """Find dL/dz in these maps, which may still be to come, of the one map that reads z."""
+        """Remember the list that will hold dL/dz: the map that reads z fills it."""
         self._dz = dz
 
     def begin(self, training: bool) -> None:

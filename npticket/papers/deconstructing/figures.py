@@ -22,7 +22,7 @@ class Supermasks(Plot):
             yield _picture(rows)
 
 
-class Learning:
+class Learning(Plot):
     """The validation accuracy of learned supermasks, with their mean for the mask, against training steps."""
 
     def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:

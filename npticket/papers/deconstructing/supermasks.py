@@ -6,7 +6,6 @@ trained. Either is tried with the initial weights and with constants of their si
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -19,13 +18,13 @@ from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.nets import Net
 from npticket.papers.deconstructing.actions import signed_constant
 from npticket.papers.deconstructing.criteria import CRITERIA
+from npticket.papers.lottery_ticket.measures import headline
 from npticket.papers.lottery_ticket.series import TICKET, Under, look, theta0
 from npticket.params import Params, Tree
 from npticket.protocols import Backward
 from npticket.prune import dense_masks, density
 from npticket.streams import TrainingStep
 from npticket.tickets import rewind
-from npticket.train import evaluate
 
 PRUNINGS, FEW, SAMPLES = 24, 0.006, 10  # as in the authors' code; with larger rates, until half a percent is left
 INITIAL, CONSTANT = "initial", "constant"  # weights
@@ -41,12 +40,6 @@ def constants(at: At, names: Sequence[str]) -> Params:
     return values
 
 
-def accuracy(at: At, theta: Params) -> float:
-    """What the task is about, on the test set."""
-    found = evaluate(at.task, partial(at.net.predict, theta), at.data, at.data.test, theta.flat.dtype)
-    return float(found[at.task.headline.name][0])
-
-
 def untrained(at: At) -> list[Row]:
     """Return a row for each criterion, number of prunings and kind of weights: what is left, and how good it is.
 
@@ -58,7 +51,7 @@ def untrained(at: At) -> list[Row]:
         for index in range(1, PRUNINGS + 1):
             masks = at.prune(at.end, masks, at.theta0, score)
             for weights, theta in values.items():
-                found = {"density": float(density(masks)[0]), "accuracy": accuracy(at, rewind(theta, masks))}
+                found = {"density": float(density(masks)[0]), "accuracy": headline(at, rewind(theta, masks))}
                 rows.append({"criterion": criterion, "weights": weights, "index": index, **found})
             if density(masks)[0] < FEW:
                 break
@@ -142,7 +135,7 @@ def sampled(at: At) -> list[Row]:
             for name, mask in there.items():
                 drawn[name][...] = np.where(mask, np.inf, -np.inf)  # the logits of what is certain
             found = {"density": float(np.mean(np.concatenate([mask.ravel() for mask in there.values()])))}
-            found["accuracy"] = accuracy(at, drawn)
+            found["accuracy"] = headline(at, drawn)
             rows.append({"weights": weights, "index": index, **found})
     return rows
 

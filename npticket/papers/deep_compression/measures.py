@@ -16,10 +16,11 @@ from npticket.export.compressed import Size
 from npticket.export.huffman import fixed_lengths, huffman_lengths
 from npticket.export.sealed import Lengths
 from npticket.papers.deep_compression.sharing import STARTS, SharedSGD, share
+from npticket.papers.lottery_ticket.measures import headline
 from npticket.params import Params
 from npticket.streams import Place
 from npticket.tickets import rewind
-from npticket.train import Setting, evaluate, fit
+from npticket.train import Setting, fit
 
 DENSE, PRUNED, CLUSTERED, QUANTISED, CODED = "dense", "pruned", "clustered", "quantised", "huffman"  # the stages
 ALL, FILE = "all layers", "file"  # what is said of all layers with weights, and of the file with all else that is in it
@@ -37,13 +38,13 @@ def compressed(at: At, recipe: Recipe) -> list[Row]:
     clustered = share(values, at.masks, widths(values), at.rngs)
     trained = _trained(at, recipe, clustered, recipe.steps // 10, _place(at))
     sizes = {name: Size(size, size, size, 32 * size, 0, 0) for name, size in _weights(values).items()}
-    rows = list(_rows(DENSE, sizes, values.flat.nbytes, _error(at, at.given["dense"])))
+    rows = list(_rows(DENSE, sizes, values.flat.nbytes, 1 - headline(at, at.given["dense"])))
     for stage, theta, lengths_of in (
         (PRUNED, values, fixed_lengths), (CLUSTERED, clustered, fixed_lengths),
         (QUANTISED, trained, fixed_lengths), (CODED, trained, huffman_lengths),
     ):  # fmt: skip
         sizes, bytes = _written(at, theta, lengths_of)
-        rows += _rows(stage, sizes, bytes, _error(at, theta))
+        rows += _rows(stage, sizes, bytes, 1 - headline(at, theta))
     return rows
 
 
@@ -56,7 +57,7 @@ def ablation(at: At, recipe: Recipe, starts: Sequence[str]) -> list[Row]:
             trained = _trained(at, recipe, clustered, recipe.steps // 30, place)
             sizes, _ = _written(at, trained, huffman_lengths)
             total = sum(size.bytes for size in sizes.values())
-            errors = {"before": _error(at, clustered), "error": _error(at, trained)}
+            errors = {"before": 1 - headline(at, clustered), "error": 1 - headline(at, trained)}
             rows.append({"start": start, "bits": bits, "bytes": total} | errors)
     return rows
 
@@ -93,12 +94,6 @@ def _trained(at: At, recipe: Recipe, theta: Params, steps: int, place: Place) ->
 def _place(at: At) -> Place:
     """Minibatches of its own for each trial, and the same for all that is compared in one measure."""
     return Place(seed=int(at.rngs[0].integers(1 << 32)))
-
-
-def _error(at: At, theta: Params) -> float:
-    """The fraction of the test set that is taken for something else."""
-    found = evaluate(at.task, partial(at.net.predict, theta), at.data, at.data.test, theta.flat.dtype)
-    return 1 - float(found[at.task.headline.name][0])
 
 
 def _written(at: At, theta: Params, lengths_of: Lengths) -> tuple[dict[str, Size], int]:

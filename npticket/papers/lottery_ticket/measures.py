@@ -2,11 +2,20 @@
 
 import math
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
 from npticket.experiments.recipe import Recipe
+from npticket.experiments.series import At
 from npticket.params import Params
+from npticket.train import evaluate
+
+
+def headline(at: At, theta: Params) -> float:
+    """Return what the task is about, such as accuracy, of a network (T = 1) on the test set."""
+    found = evaluate(at.task, partial(at.net.predict, theta), at.data, at.data.test, theta.flat.dtype)
+    return float(found[at.task.headline.name][0])
 
 
 def rounds_near(recipe: Recipe, densities: Iterable[float]) -> list[int]:
