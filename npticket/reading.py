@@ -20,7 +20,7 @@ import numpy as np
 HEADER = 1024  # bytes that the header of an array takes, at most
 BROKEN = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
           struct.error, zlib.error, zipfile.BadZipFile)  # fmt: skip
-FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # as safetensors files name them
+KINDS = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4", "U8": "u1"}  # in safetensors files
 SAFETENSORS_HEADER = 1 << 20  # bytes, at most
 # What NumPy writes before an array of numbers or texts (numpy.lib.format, version 1.0). The values of no other kind are
 # plain bytes, and a header that is matched is not evaluated.
@@ -89,7 +89,7 @@ def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]
 
 
 def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
-    """Return the arrays of floats in a safetensors file of at most `most` bytes, each a view that cannot be written.
+    """Return the arrays of numbers in a safetensors file of at most `most` bytes, each a view that cannot be written.
 
     Eight bytes say how long the JSON is that comes next, which has type, shape and place of each array among the bytes
     behind it. UnreadableError says what is wrong with the file; OSError if there is none.
@@ -103,7 +103,7 @@ def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
         header.pop("__metadata__", None)
         found, values = {}, memoryview(data)[start:]
         for name, entry in header.items():
-            dtype, (first, end) = np.dtype(FLOATS[entry["dtype"]]), entry["data_offsets"]
+            dtype, (first, end) = np.dtype(KINDS[entry["dtype"]]), entry["data_offsets"]
             if not 0 <= first <= end <= len(values) or end - first != math.prod(entry["shape"]) * dtype.itemsize:
                 raise ValueError(f"{shown(name)} does not take the place that it is said to")
             found[name] = np.frombuffer(values[first:end], dtype).reshape(entry["shape"])
@@ -111,7 +111,9 @@ def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
         if any(end > first for (_, end), (first, _) in pairwise(places)):
             raise ValueError("two of its arrays take the same place")
     except (*BROKEN, AttributeError, RecursionError) as error:
-        raise UnreadableError(f"{path} is not a safetensors file of floats: {error or type(error).__name__}") from error
+        raise UnreadableError(
+            f"{path} is not a safetensors file of numbers: {error or type(error).__name__}"
+        ) from error
     return found
 
 

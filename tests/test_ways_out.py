@@ -190,7 +190,7 @@ def test_files_come_back(tmp_path, net, to):
     again, same = load_weights(path, net)
     assert again.flat.tobytes() == theta.flat.tobytes() and (same.flat == masks.flat).all()
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ValueError, match=rf"t\.{to} cannot be read"):
+    with pytest.raises(ValueError, match=rf"t\.{to} (cannot be read|is not a safetensors file of numbers)"):
         load_weights(path, net)
 
 

@@ -12,9 +12,7 @@ from npticket.export.layout import from_state_dict, state_dict, turns
 from npticket.files import writing
 from npticket.params import Params
 from npticket.protocols import Net
-from npticket.reading import BROKEN, UnreadableError, read_bytes, read_npz
-
-HEADER = 1 << 20  # bytes that the names in a safetensors file may take
+from npticket.reading import SAFETENSORS_HEADER, UnreadableError, read_npz, read_safetensors
 
 
 def csr(net: Net, theta: Params, masks: Params) -> dict[str, np.ndarray]:
@@ -63,7 +61,7 @@ def load_weights(path: str | Path, net: Net) -> tuple[Params, Params]:
         names = [turn.name + end for turn in turns(net).values() for end in ("", "_orig", "_mask")]
         state: Mapping[str, np.ndarray] = read_npz(path, dict.fromkeys(names, size))
     elif path.suffix == ".safetensors":
-        state = _read_safetensors(path, 2 * size + HEADER)
+        state = read_safetensors(path, 2 * size + SAFETENSORS_HEADER)
     else:
         raise UnreadableError(
             f"{path} is not called .safetensors or .npz; what PyTorch saved is read by "
@@ -73,19 +71,6 @@ def load_weights(path: str | Path, net: Net) -> tuple[Params, Params]:
         return from_state_dict(net, state)
     except (TypeError, ValueError) as error:
         raise UnreadableError(f"{path} has no weights of {net.name}: {error}") from error
-
-
-def _read_safetensors(path: Path, most: int) -> Mapping[str, np.ndarray]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-    except ImportError as error:
-        raise ImportError(_missing("safetensors")) from error
-    content = read_bytes(path, most)
-    try:
-        return load(content)
-    except (SafetensorError, *BROKEN) as error:
-        raise UnreadableError(f"{path} cannot be read: {error}") from error
 
 
 def _npz(file: BinaryIO, net: Net, theta: Params, masks: Params | None) -> None:
