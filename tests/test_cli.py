@@ -19,9 +19,10 @@ import npticket
 from npticket import cli
 from npticket.cli import commands
 from npticket.experiments import costs, evaluation, machine, progress
+from npticket.experiments.directory import read_recipe
 from npticket.experiments.json_files import write_json
 from npticket.experiments.recipe import Part, to_json
-from npticket.experiments.run import outcome, read_recipe
+from npticket.experiments.run import outcome
 from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET

@@ -17,8 +17,9 @@ import pytest
 from npticket import nets
 from npticket.cli import demos
 from npticket.experiments import tables
+from npticket.experiments.directory import read_recipe
 from npticket.experiments.parts import Experiment, load_data
-from npticket.experiments.run import read_recipe, run
+from npticket.experiments.run import run
 from npticket.layers import Chain, Dense, GlobalAveragePool
 from npticket.papers import LIBRARY, PARTS
 from npticket.params import Params

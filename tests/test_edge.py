@@ -27,7 +27,7 @@ from npticket import cli, files
 from npticket.__main__ import main as entry
 from npticket.cli import edge
 from npticket.datasets import download, mnist
-from npticket.experiments import cluster, json_files, run, workers
+from npticket.experiments import cluster, directory, json_files, run, workers
 from npticket.experiments.directory import KEPT, check_free, clear, lock, scratch, set_aside
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.recipe import RecipeError
@@ -540,7 +540,7 @@ def test_what_a_killed_process_leaves_goes_at_the_next_start_and_nobody_elses(as
         (mine / f".results.csv.{8 * '0f'}.partial").touch()
         (mine / ".mine.partial").touch()  # not one of ours
         assert (mine / ".data").exists()
-        with run.Store(mine, run.Experiment(run.read_recipe(mine), PARTS), described(mine)):
+        with run.Store(mine, run.Experiment(directory.read_recipe(mine), PARTS), described(mine)):
             assert not (mine / ".data").exists()
         assert [path.name for path in mine.rglob("*.partial")] == [".mine.partial"]
         assert theirs.exists()

@@ -14,12 +14,13 @@ from test_store import ASKED, KEY, KNOWN, made_up, opened, without
 
 from npticket.experiments import costs, run, training
 from npticket.experiments.bounds import MOST
+from npticket.experiments.directory import read_recipe
 from npticket.experiments.growth import begun, canonical, refusal
 from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, RecipeError, to_json
-from npticket.experiments.run import Means, read_recipe
+from npticket.experiments.run import Means
 from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import REWIND_POINT, Key
 from npticket.papers import PARTS

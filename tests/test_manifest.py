@@ -9,7 +9,7 @@ import pytest
 from test_experiment import SMALL, data
 from test_store import KEY, MANIFEST, made_up, opened
 
-from npticket.experiments import costs, machine, run
+from npticket.experiments import costs, directory, machine, run
 from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.run import Means
 from npticket.papers import PARTS
@@ -129,7 +129,7 @@ def test_run_prints_the_difference_once_and_only_if_something_is_left(tmp_path, 
     assert [m["runs"] for m in read_json(tmp_path / "manifest.json")["machines"]] == [3, 3]
     with pytest.raises(StoreError, match="engine plain there, fast now"):
         run.run(replace(FEW, trials=3), PARTS, tmp_path, data(), Means(), strict=True)
-    assert run.read_recipe(tmp_path).trials == 2
+    assert directory.read_recipe(tmp_path).trials == 2
 
 
 def test_what_machine_describes_is_what_is_compared():

@@ -74,7 +74,7 @@ def test_runs_come_back_and_tables_are_ordered_by_round_series_trial(tmp_path):
     }
     found = run.outcome(tmp_path, KNOWN)
     results, curves = found.results, found.curves
-    assert run.read_recipe(tmp_path) == found.recipe == ASKED
+    assert directory.read_recipe(tmp_path) == found.recipe == ASKED
     machines = [MANIFEST["machine"] | {"runs": 4}]
     assert found.manifest == {"data": MANIFEST["data"], "machines": machines, "format": 2}
     assert [(row["round"], row["series"], row["trial"]) for row in results] == [
@@ -309,7 +309,7 @@ def test_an_array_that_is_no_archive_is_named(tmp_path):
 
 def test_reading_says_what_is_missing_or_wrong(tmp_path):
     with pytest.raises(StoreError, match=r"has no recipe\.json"):
-        run.read_recipe(tmp_path)
+        directory.read_recipe(tmp_path)
     opened(tmp_path).close()
     (tmp_path / "results.csv").write_text("a,b\n")
     with pytest.raises(StoreError, match=r"results.csv, line 1: it has the columns"):

@@ -112,6 +112,14 @@ def recipe_at(path: Path) -> Recipe:
         raise RecipeError(f"{path}: {error}") from error
 
 
+def read_recipe(folder: str | Path) -> Recipe:
+    """Return the recipe of a directory; StoreError if it is no experiment's, RecipeError for a wrong field."""
+    path = Path(folder) / "recipe.json"
+    if not path.is_file():
+        raise StoreError(f"{folder} is not an experiment's directory: it has no recipe.json")
+    return recipe_at(path)
+
+
 def check_free(folder: Path, measures: Collection[str] = ()) -> None:
     """Raise StoreError or RecipeError unless the folder is an experiment's, or has nothing in an experiment's way.
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from npticket.experiments.binding import RunFiles
+from npticket.experiments.directory import read_recipe
 from npticket.experiments.json_files import StoreError, read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned, planned_if_known, trained
-from npticket.experiments.run import read_recipe
 from npticket.experiments.series import Key
 from npticket.experiments.tables import Outcome
 from npticket.params import Params, unpack

@@ -16,7 +16,7 @@ from npticket.experiments.agreement import check_tables
 from npticket.experiments.checkpoints import Checkpoints, beside
 from npticket.experiments.checks import check, check_data, sized
 from npticket.experiments.cluster import Cluster
-from npticket.experiments.directory import recipe_at, scratch
+from npticket.experiments.directory import read_recipe, scratch
 from npticket.experiments.json_files import StoreError, read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned_if_known, steps_of, trained
@@ -173,11 +173,3 @@ def _unfinished(recipe: Recipe, parts: Parts, results: Sequence[tables.Row]) -> 
     runs = trained(planned_if_known(recipe, parts.series))
     there = len({Key.of(row) for row in results}.intersection(runs))
     return f"unfinished: {there:,} of {counted(len(runs), 'run')} are there" if there < len(runs) else ""
-
-
-def read_recipe(folder: str | Path) -> Recipe:
-    """Return the recipe of a directory; StoreError if it is no experiment's, RecipeError for a wrong field."""
-    path = Path(folder) / "recipe.json"
-    if not path.is_file():
-        raise StoreError(f"{folder} is not an experiment's directory: it has no recipe.json")
-    return recipe_at(path)
