@@ -10,9 +10,9 @@ from test_experiment import SMALL, data
 
 from npticket.datasets import cache_folder
 from npticket.experiments import costs
+from npticket.experiments.amounts import words
 from npticket.experiments.costs import Cost
 from npticket.experiments.parts import Experiment
-from npticket.experiments.progress import words
 from npticket.experiments.recipe import Part
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET

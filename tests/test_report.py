@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from npticket.experiments import tables as columns
+from npticket.experiments.amounts import percent
 from npticket.experiments.parts import Parts
-from npticket.experiments.progress import percent
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Series
 from npticket.experiments.tables import Outcome

@@ -11,9 +11,10 @@ from npticket.cli.edge import prepare_streams, status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
 from npticket.experiments import directory, machine, store, training, workers
+from npticket.experiments.amounts import counted
 from npticket.experiments.bounds import MOST, MOST_JOBS, MOST_SEED, wrong_size
 from npticket.experiments.parts import Experiment, load_data
-from npticket.experiments.progress import Progress, counted
+from npticket.experiments.progress import Progress
 from npticket.experiments.recipe import Recipe, scaled
 from npticket.experiments.run import outcome
 from npticket.experiments.series import Key

@@ -5,9 +5,9 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
+from npticket.experiments.amounts import percent
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.kept import read_weights
-from npticket.experiments.progress import percent
 from npticket.export import FORMATS, save_weights
 from npticket.prune import density
 from npticket.report.paper import Library

@@ -18,11 +18,11 @@ from npticket import engine as engines
 from npticket.backend import Json
 from npticket.datasets import Dataset, Split, cache_folder
 from npticket.experiments import directory, machine
+from npticket.experiments.amounts import counted, words
 from npticket.experiments.evaluation import examples
 from npticket.experiments.json_files import StoreError, read_json, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, steps_of
-from npticket.experiments.progress import counted, words
 from npticket.experiments.recipe import in_full
 from npticket.experiments.series import Key, Length, Measure, Run
 from npticket.experiments.workers import threads_each

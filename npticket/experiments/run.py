@@ -13,6 +13,7 @@ from pathlib import Path
 from npticket.datasets import Dataset, Shared
 from npticket.experiments import machine, measured, saying, tables, training
 from npticket.experiments.agreement import check_tables
+from npticket.experiments.amounts import counted
 from npticket.experiments.checkpoints import Checkpoints, beside
 from npticket.experiments.checks import check, check_data, sized
 from npticket.experiments.cluster import Cluster
@@ -20,7 +21,7 @@ from npticket.experiments.directory import read_recipe, scratch
 from npticket.experiments.json_files import StoreError, read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned_if_known, steps_of, trained
-from npticket.experiments.progress import Progress, Steps, counted
+from npticket.experiments.progress import Progress, Steps
 from npticket.experiments.recipe import Recipe, reduced
 from npticket.experiments.scheduler import Group, Scheduler
 from npticket.experiments.series import Key

@@ -4,9 +4,10 @@ import numpy as np
 
 from npticket.datasets import Dataset
 from npticket.experiments import costs
+from npticket.experiments.amounts import counted, percent
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import steps_of, trained
-from npticket.experiments.progress import Progress, counted, percent
+from npticket.experiments.progress import Progress
 from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import Key, Measure
 from npticket.experiments.training import Means

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from npticket.experiments.progress import percent
+from npticket.experiments.amounts import percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.files import writing
 from npticket.report.quantities import Quantity, legend

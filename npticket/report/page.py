@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from npticket.experiments.amounts import percent
 from npticket.experiments.json_files import StoreError
-from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.report import provenance, quantities, verdicts
 from npticket.report.claims import Verdict

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from npticket.experiments.progress import words
+from npticket.experiments.amounts import words
 from npticket.experiments.tables import Outcome
 from npticket.report import verdicts
 

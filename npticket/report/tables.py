@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable, Sequence
 
-from npticket.experiments.progress import counted, percent
+from npticket.experiments.amounts import counted, percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, first, legend, said, trained
 

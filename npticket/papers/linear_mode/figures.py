@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from npticket.experiments.progress import percent
+from npticket.experiments.amounts import percent
 from npticket.experiments.tables import Outcome, Row
 from npticket.papers.linear_mode.instability import KINDS, STABLE, TICKET, instability
 from npticket.report import canvas

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npticket.experiments.progress import percent
+from npticket.experiments.amounts import percent
 from npticket.experiments.tables import Outcome, Row
 from npticket.papers.lottery_ticket.weights import INCOMING, INITIAL, MOVED, OTHERS, OUTGOING, WEIGHTS
 from npticket.report.canvas import Pen, Picture, Points, panels

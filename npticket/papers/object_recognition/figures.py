@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from npticket.experiments.progress import percent
+from npticket.experiments.amounts import percent
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket.series import TICKET, look
 from npticket.papers.object_recognition.series import CARRIED, OVERLAP, PRECISION

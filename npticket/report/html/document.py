@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from npticket.experiments.amounts import words
 from npticket.experiments.directory import REPORT
 from npticket.experiments.kept import Kept
 from npticket.experiments.parts import Experiment, Parts
-from npticket.experiments.progress import words
 from npticket.experiments.tables import Outcome
 from npticket.report import page, provenance, tables, verdicts
 from npticket.report.claims import FAILS, HOLDS, UNKNOWN, Verdict, judge

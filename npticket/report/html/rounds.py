@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from npticket.experiments.amounts import percent
 from npticket.experiments.kept import Kept, Network
-from npticket.experiments.progress import percent
 from npticket.params import Params
 from npticket.protocols import Net
 from npticket.report.html import charts, images, numbers

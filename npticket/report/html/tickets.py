@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from npticket.experiments.amounts import percent
 from npticket.experiments.kept import Kept
-from npticket.experiments.progress import percent
 from npticket.experiments.tables import Outcome, Point
 from npticket.protocols import Net
 from npticket.report.html import numbers, rounds
