@@ -10,7 +10,8 @@ from itertools import count
 from npticket.backend import array_module
 from npticket.params import Params
 
-Step = Callable[[Params, Params], Params]  # train(start, masks) -> end, or prune(end, masks) -> masks
+Train = Callable[[Params, Params], Params]  # train(start, masks) -> end
+Prune = Callable[[Params, Params], Params]  # prune(end, masks) -> masks
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Round:
     end: Params
 
 
-def find_tickets(theta0: Params, masks: Params, *, train: Step, prune: Step) -> Iterator[Round]:
+def find_tickets(theta0: Params, masks: Params, *, train: Train, prune: Prune) -> Iterator[Round]:
     """Yield rounds of iterative magnitude pruning for ever; the caller decides when to stop.
 
     `train(start, masks)` returns the end of a training run that leaves pruned weights at 0; `prune(end, masks)`
