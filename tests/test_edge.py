@@ -31,6 +31,7 @@ from npticket.experiments import cluster, directory, json_files, run, workers
 from npticket.experiments.directory import KEPT, check_free, clear, lock, scratch, set_aside
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.recipe import RecipeError
+from npticket.experiments.series import Key
 from npticket.export import load_sparse, to_sparse
 from npticket.nets import lenet_300_100
 from npticket.papers import PARTS
@@ -588,7 +589,7 @@ def test_tables_that_differ_by_some_runs_are_read_and_said_to_be_unfinished(behi
         assert captured.err == "" and (note in captured.out or name == "figures")
     assert note in (experiment / "claims.md").read_text()
     found = run.outcome(experiment, PARTS)
-    assert {run._key(row) for row in found.results} == {run._key(row) for row in found.curves}
+    assert {Key.of(row) for row in found.results} == {Key.of(row) for row in found.curves}
     assert len(found.results) == RUNS - 1
 
 

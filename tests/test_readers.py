@@ -469,7 +469,7 @@ def test_escaping_and_showing():
         (["--steps", "1000000000"], "--steps must be at most"),
         (["--seed", "9" * 400], "seed must be at most"), (["--series", "noise_²"], "there is no series 'noise_²'"),
         (["--series", ""], "there is no series ''"), (["--series", ","], "each once"),
-        (["--data", __file__], "does not exist"),
+        (["--data", __file__], "is no folder"),
         (["--trials", "-" + "9" * 400], "trials must be at least 1"),
     ],
 )  # fmt: skip
