@@ -516,7 +516,7 @@ def started(asked, out):
     process = subprocess.Popen(
         command(asked, out, 2), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    wait_for_runs(process, out, 1)
+    wait_for_runs(process, out, 2)  # then the first of them is in the tables, however soon the process ends
     return process
 
 
