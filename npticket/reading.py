@@ -84,7 +84,7 @@ def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]
                 with archive.open(member) as file:
                     found[name] = _array(name, file.read(member.file_size))  # its CRC is checked, too
     except BROKEN as error:
-        raise UnreadableError(f"{path} cannot be read: {error or type(error).__name__}") from error
+        raise UnreadableError(f"{path} cannot be read: {reason(error)}") from error
     return found
 
 
@@ -111,9 +111,7 @@ def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
         if any(end > first for (_, end), (first, _) in pairwise(places)):
             raise ValueError("two of its arrays take the same place")
     except (*BROKEN, AttributeError, RecursionError) as error:
-        raise UnreadableError(
-            f"{path} is not a safetensors file of numbers: {error or type(error).__name__}"
-        ) from error
+        raise UnreadableError(f"{path} is not a safetensors file of numbers: {reason(error)}") from error
     return found
 
 
@@ -154,6 +152,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known names are most like one that is not known, to stand behind it: nothing, if none is."""
     found = get_close_matches(name, list(known), n=3)
     return f" (is {' or '.join(found)} meant?)" if found else ""
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, to be part of a message: of a file its name and what is wrong, without a number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def shown(value: object) -> str:

@@ -21,7 +21,7 @@ from npticket import __version__
 from npticket.datasets import DataError
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.recipe import RecipeError
-from npticket.reading import printable
+from npticket.reading import printable, reason
 from npticket.train import DivergedError
 
 FAILED, INTERNAL, STOPPED = 2, 70, 128
@@ -129,12 +129,9 @@ def _words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in FULL:
         where = error.filename or "the output"
         return f"there is no room for {where} ({error.strerror}). What is finished is kept: make room, and try again"
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:  # in Python's words otherwise
-        return printable(f"{error.filename}: {error.strerror}")
-    # It may quote a file, or be about the name of one.
-    return printable(str(error)) or (
-        "the memory does not suffice" if isinstance(error, MemoryError) else type(error).__name__
-    )
+    if isinstance(error, MemoryError) and not str(error):
+        return "the memory does not suffice"
+    return printable(reason(error))  # it may quote a file, or be about the name of one
 
 
 def _internal(error: Exception) -> int:

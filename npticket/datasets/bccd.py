@@ -18,7 +18,7 @@ from npticket.datasets.dataset import DataError, Dataset, Split
 from npticket.datasets.decoding import pillow
 from npticket.datasets.download import cache_folder, read_caveat
 from npticket.datasets.voc import read_voc
-from npticket.reading import BROKEN, UnreadableError, printable, read_bytes, read_text, shown
+from npticket.reading import BROKEN, UnreadableError, printable, read_bytes, read_text, reason, shown
 
 CELLS = ("RBC", "WBC", "Platelets")
 SPLITS = {"train": 205, "val": 87, "test": 72}  # images
@@ -72,7 +72,7 @@ def _read(root: Path, name: str, count: int, note: Callable[[bytes], None]) -> S
             for part in (number.encode(), read_bytes(annotation, 1 << 20), content):
                 note(part)
     except (OSError, UnreadableError) as error:
-        raise DataError(str(error)) from error
+        raise DataError(reason(error)) from error
     return Split(images, as_targets(found, CELLS, 1 / SHRUNK))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from npticket.backend import Json
 from npticket.datasets.annotations import Annotated, annotated, checked_box, checked_name, checked_side
 from npticket.datasets.dataset import DataError
-from npticket.reading import UnreadableError, read_text, shown
+from npticket.reading import UnreadableError, read_text, reason, shown
 
 MOST = 1 << 29  # bytes of a file, which is about a whole data set
 
@@ -37,7 +37,7 @@ def read_coco(path: str | Path) -> tuple[list[Annotated], list[str]]:
             raise ValueError(f"there are objects in image {unknown[0]}, which is not there")
         return found, [names[i] for i in sorted(names)]
     except (OSError, UnreadableError) as error:
-        raise DataError(str(error)) from error
+        raise DataError(reason(error)) from error
     except KeyError as error:
         raise DataError(f"{path} has objects of category {error}, which is not there") from error
     except (ValueError, RecursionError, MemoryError) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npticket.reading import BROKEN, UnreadableError, read_bytes
+from npticket.reading import BROKEN, UnreadableError, read_bytes, reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,7 +38,7 @@ class Photographs:
         try:
             self(number)
         except (OSError, UnreadableError) as error:
-            return str(error)
+            return reason(error)
         return ""
 
     def _read(self, path: Path) -> np.ndarray:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from npticket.datasets.dataset import DataError
-from npticket.reading import UnreadableError, printable, read_text, shown
+from npticket.reading import UnreadableError, printable, read_text, reason, shown
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = "CERTIFICATE_VERIFY_FAILED"  # as OpenSSL says it, through all libraries
@@ -69,7 +69,7 @@ def read_caveat(folder: Path) -> str:
     try:
         line = " ".join(read_text(path, 1 << 20).strip().partition("\n")[0].split())
     except (OSError, UnreadableError) as error:
-        raise DataError(str(error)) from error
+        raise DataError(reason(error)) from error
     if not line.isprintable() or len(line) > LONGEST:
         raise DataError(f"{path}: its first line is shown beside every result: expected at most {LONGEST} characters "
                         f"that can be printed, got {shown(line)}")  # fmt: skip
@@ -94,7 +94,8 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutOfReach(f"the cache folder {folder} cannot be made ({error}); XDG_CACHE_HOME names another") from error
+        said = f"the cache folder {folder} cannot be made ({reason(error)}); XDG_CACHE_HOME names another"
+        raise OutOfReach(said) from error
     if not os.access(folder, os.W_OK):
         raise OutOfReach(f"the cache folder {folder} cannot be written to; XDG_CACHE_HOME names another")
     if not (mirrors := _reachable(mirrors, next(iter(files)))):
@@ -111,7 +112,7 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
             except (OSError, ValueError) as error:  # no answer, cut off, HTTP error; wrong checksum
                 if isinstance(error, OSError) and error.errno in FULL:
                     raise DataError(f"there is no room for {name} in {folder}; XDG_CACHE_HOME names another") from error
-                failures.append(f"{mirror}: {error}")
+                failures.append(f"{mirror}: {reason(error)}")
         else:
             listing = "\n  ".join(failures)
             if all(REFUSED in failure for failure in failures):

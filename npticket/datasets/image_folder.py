@@ -11,7 +11,7 @@ from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset
 from npticket.datasets.decoding import pillow
 from npticket.datasets.own import LARGEST, class_folders, from_arrays, located
-from npticket.reading import BROKEN, check_size, shown
+from npticket.reading import BROKEN, check_size, reason, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -61,7 +61,7 @@ def _files(root: Path) -> Files:
     try:
         found = [(file, label) for label in labels for file in sorted((root / label).iterdir())]
     except OSError as error:
-        raise DataError(str(error)) from error
+        raise DataError(reason(error)) from error
     files = [(file, label) for file, label in found if file.suffix.lower() in ENDINGS and file.name[0] != "."]
     if not files:
         raise DataError(f"there are no images in the subfolders of {root}: expected a subfolder for each class")
@@ -86,7 +86,7 @@ def _pixels(files: Sequence[Path], is_grey: bool, shape: tuple[int, int], is_fit
             try:
                 plain = image.convert("L" if is_grey else "RGB")
             except (*BROKEN, SyntaxError) as error:
-                raise DataError(f"{file} is damaged: {error}") from error
+                raise DataError(f"{file} is damaged: {reason(error)}") from error
             x[i] = np.asarray(plain if size == shape else plain.resize(shape[::-1]))
     return x
 
@@ -102,7 +102,7 @@ def _opened(file: Path) -> "Image":
         check_size(file, BYTES)
         return pil.open(file, formats=FORMATS)
     except (*BROKEN, SyntaxError, pil.DecompressionBombError) as error:
-        raise DataError(f"{file} is no image that can be read: {error}") from error
+        raise DataError(f"{file} is no image that can be read: {reason(error)}") from error
 
 
 def _mode(file: Path) -> str:

@@ -11,7 +11,7 @@ from npticket.datasets.dataset import DataError, Dataset, Split, split_off
 from npticket.datasets.decoding import Photographs
 from npticket.datasets.lazy import Lazy
 from npticket.datasets.own import VALIDATION, class_folders, located
-from npticket.reading import UnreadableError, printable, read_text, shown
+from npticket.reading import UnreadableError, printable, read_text, reason, shown
 
 ENDINGS = (".jpeg", ".jpg", ".png")
 SIDE = 4_096  # pixels of a side that is asked for, at most
@@ -81,7 +81,7 @@ def _in_folders(root: Path, name: str) -> Found:
 
 def _refuse(error: OSError) -> None:
     """Called with a folder that cannot be read, which would be passed over."""
-    raise DataError(str(error)) from error
+    raise DataError(reason(error)) from error
 
 
 def _tested(root: Path, test: str) -> Found:
@@ -93,8 +93,8 @@ def _tested(root: Path, test: str) -> Found:
     try:
         lines = [line.split() for line in read_text(root / test, LIST).splitlines()]
     except (OSError, UnreadableError) as error:
-        raise DataError(f"there are no images for testing: {error}. Name their folder or their list, \"test\": ...") \
-            from error  # fmt: skip
+        said = f'there are no images for testing: {reason(error)}. Name their folder or their list, "test": ...'
+        raise DataError(said) from error
     beside = Path(test).parent
     beside = beside / "images" if (root / beside / "images").is_dir() else beside
     found = Found()

@@ -11,7 +11,7 @@ import numpy as np
 
 from npticket.backend import Array
 from npticket.datasets.dataset import SPLITS, DataError, Dataset, Split, split_off
-from npticket.reading import UnreadableError, printable, read_npz, shown
+from npticket.reading import UnreadableError, printable, read_npz, reason, shown
 
 LARGEST = 4 << 30  # bytes of an array
 TEST, VALIDATION = 0.2, 0.1  # fractions that are set aside: of all examples, and of what is then left
@@ -32,7 +32,7 @@ def arrays(folder: str | Path | None = None, seed: int = 0, *, path: str, standa
     try:
         found = read_npz(file, {f"{what}{suffix}": LARGEST for what in "xy" for suffix in suffixes})
     except (OSError, UnreadableError) as error:
-        raise DataError(str(error)) from error
+        raise DataError(reason(error)) from error
     given = dict[str, tuple[Array, Array]]()
     for split, names in NAMES.items():
         there = [suffix for suffix in names if f"x{suffix}" in found or f"y{suffix}" in found]
@@ -59,7 +59,7 @@ def class_folders(root: Path) -> list[str]:
     try:
         return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
-        raise DataError(str(error)) from error
+        raise DataError(reason(error)) from error
 
 
 def from_arrays(path: Path, given: Mapping[str, tuple[Array, Array]], seed: int, standardise: bool = False) -> Dataset:

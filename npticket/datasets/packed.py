@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from npticket.datasets.dataset import DataError
-from npticket.reading import UnreadableError, check_size, printable
+from npticket.reading import UnreadableError, check_size, printable, reason
 
 BESIDE = 1 << 24  # bytes, at most, that an archive has besides what is wanted from it: a page, the names of classes
 BLOCK = 512  # bytes of a tar archive's headers, and what its members are rounded up to
@@ -23,7 +23,7 @@ def read(path: Path, size: int) -> bytes:
         raise DataError(str(error)) from error
     except (EOFError, OSError, zlib.error) as error:
         what = "a complete gzip file" if path.suffix == ".gz" else "readable"
-        raise DataError(f"{path} is not {what} ({error}); delete it and fetch it again") from error
+        raise DataError(f"{path} is not {what} ({reason(error)}); delete it and fetch it again") from error
 
 
 def members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
@@ -56,7 +56,7 @@ def members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
     except DataError:
         raise
     except (EOFError, OSError, zlib.error, ValueError) as error:
-        raise DataError(f"{path} is not a complete archive ({error}); delete it and fetch it again") from error
+        raise DataError(f"{path} is not a complete archive ({reason(error)}); delete it and fetch it again") from error
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset
 from npticket.datasets.own import from_arrays, located
-from npticket.reading import UnreadableError, check_size, shown
+from npticket.reading import UnreadableError, check_size, reason, shown
 
 LONGEST = 1 << 30  # bytes
 FEW = 10  # classes that may be numbers in however few lines
@@ -114,7 +114,7 @@ def _lines(path: Path) -> Lines:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
     except (OSError, UnreadableError) as error:
-        raise DataError(str(error)) from error
+        raise DataError(reason(error)) from error
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from error
     if not lines:

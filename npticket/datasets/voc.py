@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 from npticket.datasets.annotations import Annotated, annotated, checked_box, checked_name, checked_side
 from npticket.datasets.dataset import DataError
-from npticket.reading import UnreadableError, read_bytes
+from npticket.reading import UnreadableError, read_bytes, reason
 
 MOST = 1 << 20  # bytes of a file, which is about one image
 DEEPEST = 20  # levels of elements
@@ -25,7 +25,7 @@ def read_voc(path: str | Path) -> Annotated:
         objects = [(_text(_one(each, "name")), _corners(_one(each, "bndbox"))) for each in root.children["object"]]
         return annotated(checked_name(_text(_one(root, "filename"))), (width, height), objects)
     except (OSError, UnreadableError) as error:
-        raise DataError(str(error)) from error
+        raise DataError(reason(error)) from error
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise DataError(f"{path} is no annotation in Pascal VOC's XML: {error}") from error
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from npticket.datasets.dataset import DataError
-from npticket.reading import UnreadableError, read_text
+from npticket.reading import UnreadableError, read_text, reason
 
 SPECIAL = PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 LONGEST = 100  # letters of a word; a longer one is unknown
@@ -38,7 +38,7 @@ class WordPiece:
         try:
             return cls(read_text(path, MOST_BYTES).replace("\r\n", "\n").rstrip("\n").split("\n"))
         except (OSError, UnreadableError, DataError) as error:
-            raise DataError(f"{path} is no vocabulary: {error}") from error
+            raise DataError(f"{path} is no vocabulary: {reason(error)}") from error
 
     def __call__(self, text: str) -> list[int]:
         """Return the numbers of a text's pieces, without [CLS] and [SEP]."""

@@ -27,7 +27,7 @@ from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.tables import WHO, curves_measured, result_columns
 from npticket.experiments.values import AllLimits, foreign
 from npticket.files import write
-from npticket.reading import UnreadableError, read_npz
+from npticket.reading import UnreadableError, read_npz, reason
 
 ORIGIN = "origin"  # its name among a run's arrays
 KINDS = {"experiment": str, "series": str, "round": int, "trial": int, "given": dict, "machine": str}
@@ -78,7 +78,7 @@ class RunFiles:
         except UnreadableError as error:
             raise StoreError(f"{error}; delete it to train this run again") from error
         except (OSError, ValueError, RecursionError) as error:
-            raise StoreError(f"{path} cannot be read ({error}); delete it to train this run again") from error
+            raise StoreError(f"{path} cannot be read ({reason(error)}); delete it to train this run again") from error
         if wrong := _misplaced(origin, self._which, key):
             raise StoreError(f"{path} {wrong}; move it away, to train this run again")
         self._check(key, run)

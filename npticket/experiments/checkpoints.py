@@ -31,7 +31,7 @@ from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Key
 from npticket.files import sync
 from npticket.params import Params
-from npticket.reading import BROKEN
+from npticket.reading import BROKEN, reason
 from npticket.streams import Place
 
 EVERY = 30.0  # seconds between checkpoints, at least
@@ -108,7 +108,7 @@ class File:
             there = json.loads(found["origin"].item())
             other = [name for name, value in self._origin.items() if there[name] != value]
         except UNREADABLE as error:
-            raise ValueError(f"{self._path} cannot be trusted ({error})") from error
+            raise ValueError(f"{self._path} cannot be trusted ({reason(error)})") from error
         if other:
             raise ValueError(f"{self._path} belongs to a run with another {', another '.join(other)}")
         return {name: array for name, array in found.items() if name not in ("sha256", "origin")}
@@ -122,7 +122,7 @@ class File:
             if self._folder.parent.is_dir():
                 self._write(take())
         except (OSError, MemoryError) as error:
-            warnings.warn(f"no checkpoint in {self._folder.parent}: {error}", RuntimeWarning, stacklevel=6)
+            warnings.warn(f"no checkpoint in {self._folder.parent}: {reason(error)}", RuntimeWarning, stacklevel=6)
         now = time.monotonic()
         self._next = now + max(self._every, SHARE * (now - began))
 

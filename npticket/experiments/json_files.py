@@ -7,7 +7,7 @@ from typing import NoReturn
 from npticket.backend import Json
 from npticket.datasets.dataset import LONGEST
 from npticket.files import write
-from npticket.reading import UnreadableError, read_text, shown
+from npticket.reading import UnreadableError, read_text, reason, shown
 
 LARGEST, DEEPEST = 1 << 24, 20  # bytes of a JSON file, and its levels
 
@@ -37,7 +37,7 @@ def read_json(path: Path) -> dict[str, Json]:
     except UnreadableError as error:
         raise StoreError(str(error)) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{path} cannot be read: {error}") from error
+        raise StoreError(f"{path} cannot be read: {reason(error)}") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path} holds no JSON object with named fields")
     return value

@@ -29,6 +29,7 @@ from npticket.experiments.store import Store
 from npticket.experiments.training import Means
 from npticket.experiments.workers import Workers, threads_each
 from npticket.files import naming
+from npticket.reading import reason
 from npticket.train import DivergedError
 
 PATIENCE = ("patience {0}: runs ended after {0} validations without a new minimum of the validation loss, and were "
@@ -147,7 +148,8 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
             raise StoreError(f"{folder} has no finished run yet: wait for it, or run the same command again") from error
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except (OSError, ValueError) as error:
-        raise StoreError(f"{error}" if str(folder) in str(error) else f"{folder}: {error}") from error
+        why = reason(error)
+        raise StoreError(why if str(folder) in why else f"{folder}: {why}") from error
     finished, drawn = {*map(Key.of, results)}, {*map(Key.of, curves)}  # a kill may come between the two tables
     if (folder / "runs").exists():  # in what was published, many runs have no curves
         results = [row for row in results if Key.of(row) in drawn]

@@ -24,7 +24,7 @@ from npticket.export.huffman import huffman_lengths
 from npticket.export.sealed import MOST_TABLES, Lengths, Sealed, coded, seal, written
 from npticket.params import Params
 from npticket.protocols import Net
-from npticket.reading import BROKEN, UnreadableError
+from npticket.reading import BROKEN, UnreadableError, reason
 
 KIND, HEAD = b"nptcomp1", "<BIHB"
 MOST_SHARED, MOST_GAP_BITS = 4096, 8
@@ -98,7 +98,7 @@ def read_compressed(path: str | Path, net: Net) -> Compressed:
             by_unit_back(theta[name][0], values)
         file.end()
     except BROKEN as error:
-        raise UnreadableError(f"{path} is no compressed {net.name}: {error}") from error
+        raise UnreadableError(f"{path} is no compressed {net.name}: {reason(error)}") from error
     return Compressed(theta, masks, sizes)
 
 

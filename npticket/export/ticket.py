@@ -22,7 +22,7 @@ from npticket.export.huffman import huffman_lengths
 from npticket.export.sealed import MOST_TABLES, Sealed, coded, seal, written
 from npticket.params import Params
 from npticket.protocols import Net
-from npticket.reading import BROKEN, UnreadableError
+from npticket.reading import BROKEN, UnreadableError, reason
 from npticket.streams import streams
 from npticket.tickets import rewind
 
@@ -68,7 +68,7 @@ def read_ticket(path: str | Path, net: Net) -> Ticket:
             by_unit_back(masks[name][0], _read_layer(file, masks[name].size))
         file.end()
     except BROKEN as error:
-        raise UnreadableError(f"{path} is no ticket of {net.name}: {error}") from error
+        raise UnreadableError(f"{path} is no ticket of {net.name}: {reason(error)}") from error
     return Ticket(seed, trial, rewind(net.init(streams(seed, [trial], "init")), masks), masks)
 
 

@@ -19,7 +19,7 @@ from npticket.datasets.texts import LENGTH, TEXTS, locate, occurring
 from npticket.nets.encoder import Encoder, Sizes
 from npticket.nets.net import Net
 from npticket.params import Params
-from npticket.reading import UnreadableError, read_bytes, read_safetensors, read_text
+from npticket.reading import UnreadableError, read_bytes, read_safetensors, read_text, reason
 
 MOST_BYTES = 1 << 31  # of a file of weights
 AT_A_TIME = 32  # sentences that are predicted together: little padding, and what layers keep stays small
@@ -100,7 +100,7 @@ def bert_from(folder: str | Path, outputs: int | None = None) -> Net:
         sizes = Sizes(**{ours: config[theirs] for ours, theirs in CONFIG.items()})
         file, = folder.glob("*.safetensors")  # fmt: skip
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{folder} has no config.json of BERT, or not one safetensors file: {error}") from error
+        raise DataError(f"{folder} has no config.json of BERT, or not one safetensors file: {reason(error)}") from error
     if kind != ("gelu", "absolute"):
         raise DataError(f"{folder}: expected GELU and absolute positions, got {kind[0]!r} and {kind[1]!r}")
     body = Pretrained(sizes, outputs, partial(_values, file, sizes))
@@ -124,7 +124,7 @@ def _values(path: Path, sizes: Sizes, sha256: str = "", kept: tuple[int, ...] | 
             if values[name].shape != shape or not np.isfinite(values[name]).all():
                 raise DataError(f"{name} is {values[name].shape}, expected {shape}, all finite")
     except (OSError, UnreadableError, DataError, LookupError, ValueError) as error:
-        raise DataError(f"{path} has no weights of this encoder: {error}") from error
+        raise DataError(f"{path} has no weights of this encoder: {reason(error)}") from error
     return values
 
 
