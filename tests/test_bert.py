@@ -63,7 +63,7 @@ def test_the_gradient_of_an_encoder(trials, batch, classes, seed):
     sentences = padded(rng, 1, batch)  # the same for each trial, and in the test below others
     x = rng.normal(size=(trials, batch, outputs or 4))
     check_gradient(Read(Encoder(SMALL, outputs), sentences), x, seed)
-    check_gradient(Block(SMALL), rng.normal(size=(trials, batch, 3, 4)), seed)
+    check_gradient(Block(SMALL), rng.normal(size=(trials, 3, 4)), seed)
 
 
 @given(st.integers(1, 3), seeds)

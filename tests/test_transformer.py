@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npticket.layers import GELU, Embedding, LayerNorm, MeanOverTokens, Positions, SelfAttention
+from npticket.layers import GELU, Embedding, LayerNorm, MeanOverTokens, SelfAttention, Tokens
 from npticket.layers.embedding import add_rows
 from npticket.layers.gelu import normal
 from npticket.testing import check_gradient
@@ -16,13 +16,13 @@ from npticket.testing.strategies import seeds, trial_counts
 
 
 class Among:
-    """A layer that looks at some tokens alone."""
+    """A layer of the tokens of some sentences."""
 
     def __init__(self, layer, real):
-        self.layer, self.real, self.layout, self.init = layer, real, layer.layout, layer.init
+        self.layer, self.tokens, self.layout, self.init = layer, Tokens(real), layer.layout, layer.init
 
     def forward(self, p, x, step=None):
-        return self.layer.forward(p, x, step, self.real[: len(x)])
+        return self.layer.forward(p, x, step, self.tokens)
 
 
 class Shown:
@@ -50,24 +50,25 @@ def kept(rng, *shape):
 @given(trial_counts, st.integers(1, 3), st.integers(1, 5), seeds)
 def test_backward_is_the_gradient_of_forward(trials, batch, length, seed):
     rng = np.random.default_rng(seed)
-    x, real = rng.normal(size=(trials, batch, length, 4)), kept(rng, 1, batch, length)
-    real &= rng.random((1, batch, 1)) < 0.8  # some examples are nothing but padding
-    index = rng.integers(0, 6, (1, batch * length))
-    for layer in (SelfAttention(4, 2), Among(SelfAttention(4, 2), real), Among(MeanOverTokens(), real)):
+    real = kept(rng, batch, length)
+    real &= rng.random((batch, 1)) < 0.8  # some sentences are nothing but padding, and sometimes all
+    x, index = rng.normal(size=(trials, real.sum(), 4)), rng.integers(0, 6, (1, real.sum()))
+    for layer in (Among(SelfAttention(4, 2), real), Among(MeanOverTokens(), real), LayerNorm(4, 0.1), GELU()):
         check_gradient(layer, x, seed)
-    for layer in (MeanOverTokens(), LayerNorm(4, 0.1), GELU(), Positions(length + 1, 4)):
-        check_gradient(layer, x, seed)
-    check_gradient(Shown(Embedding(6, 4), index), x.reshape(trials, -1, 4), seed)
+    check_gradient(Shown(Embedding(6, 4), index), x, seed)
+    for layer in (SelfAttention(4, 2), MeanOverTokens()):
+        check_gradient(layer, rng.normal(size=(trials, length, 4)), seed)
 
 
 def test_the_gradient_check_notices_a_mean_that_forgets_padding():
     class Forgetful(MeanOverTokens):
-        def forward(self, p, x, step=None, real=None):
-            return super().forward(p, x, step, real)[0], super().forward(p, x, step)[1]
+        def forward(self, p, x, step=None, tokens=None):
+            y, _ = super().forward(p, x, step, tokens)
+            return y, lambda dy, grad, need_dx=True: tokens.taken(dy[:, :, None] / np.ones((1, 1, 2, 1)) / 2)
 
     rng = np.random.default_rng(0)
     with pytest.raises(AssertionError, match="backward is the gradient of forward"):
-        check_gradient(Among(Forgetful(), np.array([[[True, False]]])), rng.normal(size=(1, 1, 2, 3)))
+        check_gradient(Among(Forgetful(), np.array([[True, False], [True, True]])), rng.normal(size=(1, 3, 3)))
 
 
 def test_gelu_is_the_normal_distributions():
@@ -111,50 +112,56 @@ def test_an_embedding_shows_every_trial_the_same_words():
 @given(trial_counts, st.integers(1, 2), st.integers(1, 4), seeds)
 def test_attention_is_that_of_loops(trials, batch, length, seed):
     rng, layer = np.random.default_rng(seed), SelfAttention(6, 3)
-    x, real, theta = rng.normal(size=(trials, batch, length, 6)), kept(rng, trials, batch, length), None
-    theta = drawn(layer, trials, rng)
-    y, _ = layer.forward(theta.tree, x, None, real)
+    real = kept(rng, batch, length)
+    x, theta = rng.normal(size=(trials, real.sum(), 6)), drawn(layer, trials, rng)
+    y, _ = layer.forward(theta.tree, x, None, Tokens(real))
+    sentence = np.repeat(np.arange(batch), real.sum(axis=1))
     for t in range(trials):
         q, k, v = (x[t] @ theta[f"{name}/W"][t] + theta[f"{name}/b"][t] for name in ("query", "key", "value"))
-        heads = np.zeros((batch, length, 6))
-        for b in range(batch):
-            for i in range(length):
-                for h in range(0, 6, 2):
-                    at = slice(h, h + 2)
-                    looked = [j for j in range(length) if real[t, b, j]]
-                    weights = np.exp([q[b, i, at] @ k[b, j, at] / math.sqrt(2) for j in looked])
-                    heads[b, i, at] = (weights / weights.sum()) @ v[b, looked, at]
+        heads = np.zeros_like(x[t])
+        for i in range(len(heads)):
+            looked = np.flatnonzero(sentence == sentence[i])
+            for h in range(0, 6, 2):
+                at = slice(h, h + 2)
+                weights = np.exp([q[i, at] @ k[j, at] / math.sqrt(2) for j in looked])
+                heads[i, at] = (weights / weights.sum()) @ v[looked, at]
         np.testing.assert_allclose(y[t], heads @ theta["output/W"][t] + theta["output/b"][t], rtol=1e-9, atol=1e-9)
 
 
-@given(st.integers(1, 3), st.integers(1, 3), seeds)
-def test_nothing_flows_from_or_to_padding(length, more, seed):
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 3), seeds)
+def test_sentences_do_not_touch_each_other(length, other, padding, seed):
     rng, layer = np.random.default_rng(seed), SelfAttention(4, 2)
     theta = drawn(layer, 1, rng)
-    x, real = rng.normal(size=(1, 2, length + more, 4)), np.arange(length + more) < length
-    real = np.broadcast_to(real, (1, 2, length + more))
-    other = np.where(real[..., None], x, 1e3 * rng.normal(size=x.shape))
-    y, backward = layer.forward(theta.tree, x, None, real)
-    alone, _ = layer.forward(theta.tree, x[:, :, :length])
-    np.testing.assert_allclose(y[:, :, :length], alone, rtol=1e-11, atol=1e-12)
-    assert (layer.forward(theta.tree, other, None, real)[0][:, :, :length] == y[:, :, :length]).all()
-    dx = backward(np.where(real[..., None], rng.normal(size=y.shape), 0), theta.copy().tree)
-    assert (dx[:, :, length:] == 0).all() and dx[:, :, :length].any()
+    real = np.arange(max(length, other) + padding) < np.array([[length], [other]])
+    x, dy = rng.normal(size=(2, 1, length + other, 4))
+    y, backward = layer.forward(theta.tree, x, None, Tokens(real))
+    alone, backward_alone = layer.forward(theta.tree, x[:, :length])
+    np.testing.assert_allclose(y[:, :length], alone, rtol=1e-11, atol=1e-12)
+    dx = backward(dy, theta.copy().tree)[:, :length]
+    np.testing.assert_allclose(dx, backward_alone(dy[:, :length], theta.copy().tree), rtol=1e-11, atol=1e-12)
 
 
-def test_the_mean_of_an_example_without_tokens_is_0():
-    x = np.ones((1, 2, 3, 2))
-    y, backward = MeanOverTokens().forward({}, x, None, np.array([[[True, True, False], [False] * 3]]))
+@given(trial_counts, st.integers(1, 3), st.integers(1, 4), seeds)
+def test_tokens_are_placed_and_taken(trials, batch, length, seed):
+    rng = np.random.default_rng(seed)
+    real = rng.random((batch, length)) < 0.6
+    tokens, x = Tokens(real), rng.normal(size=(trials, real.sum(), 2))
+    assert (tokens.taken(tokens.placed(x)) == x).all()
+    assert (tokens.placed(x)[:, ~real] == 0).all() and (tokens.placed(x)[:, real] == x).all()
+
+
+def test_the_mean_of_a_sentence_without_tokens_is_0():
+    y, backward = MeanOverTokens().forward({}, np.ones((1, 2, 2)), None, Tokens(np.array([[1, 1, 0], [0] * 3]) == 1))
     assert y.tolist() == [[[1, 1], [0, 0]]]
-    assert backward(y, {})[0, :, :, 0].tolist() == [[0.5, 0.5, 0], [0, 0, 0]]
+    assert backward(y, {})[0, :, 0].tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_precision_is_that_of_the_parameters(dtype):
-    for layer in (SelfAttention(4, 2), LayerNorm(4), GELU(), MeanOverTokens(), Positions(3, 4)):
+    for layer in (SelfAttention(4, 2), LayerNorm(4), GELU(), MeanOverTokens()):
         theta = drawn(layer, 2, np.random.default_rng(0))
         theta = theta.like(theta.flat.astype(dtype))
-        y, backward = layer.forward(theta.tree, np.ones((2, 1, 3, 4), dtype))
+        y, backward = layer.forward(theta.tree, np.ones((2, 3, 4), dtype))
         assert y.dtype == dtype and backward(y, theta.copy().tree).dtype == dtype
 
 

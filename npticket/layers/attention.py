@@ -1,4 +1,4 @@
-"""Self-attention (Vaswani et al. 2017, section 3.2), and pooling, over tokens of which some are padding."""
+"""Self-attention (Vaswani et al. 2017, section 3.2), and pooling, over the tokens of sentences."""
 
 import math
 
@@ -14,11 +14,36 @@ PROJECTIONS = ("query", "key", "value", "output")
 NOWHERE = -1e30  # a score after which softmax is exactly 0, while no difference of two scores is NaN
 
 
+class Tokens:
+    """Where the N tokens of B sentences stand, of which most end in padding: `real` (B, L) is False there.
+
+    Layers are given the tokens alone, one sentence after the other. Sentences that are drawn together are half padding.
+    """
+
+    def __init__(self, real: Array) -> None:
+        self.real, self.places = real, array_module(real).flatnonzero(real)
+
+    def taken(self, x: Array) -> Array:
+        """(T, B, L, C) -> (T, N, C)."""
+        return x.reshape(len(x), -1, x.shape[-1]).take(self.places, axis=1)
+
+    def placed(self, x: Array) -> Array:
+        """(T, N, C) -> (T, B, L, C), with 0 for padding."""
+        y = array_module(x).zeros((len(x), self.real.size, x.shape[-1]), x.dtype)
+        y[:, self.places] = x
+        return y.reshape(len(x), *self.real.shape, -1)
+
+
+def one_sentence(x: Array) -> Tokens:
+    """Return the places of tokens (T, N, C) that are one sentence."""
+    return Tokens(array_module(x).ones((1, x.shape[1]), bool))
+
+
 class SelfAttention:
     """y = concat over heads of softmax(q k^T / sqrt(D)) v, times W_output + b_output; q, k, v = x W + b.
 
-    Four W (T, C, C) and b (T, 1, C)   x, y (T, B, L, C), C = heads D   real (T or 1, B, L), False where a token is
-    padding, which nobody looks at; by default, all are real. Weights start as N(0, 0.02^2), as BERT's.
+    Four W (T, C, C) and b (T, 1, C)   x, y (T, N, C), C = heads D, for the N tokens of sentences, each of which looks
+    at those of its own; by default all are one sentence. Weights start as N(0, 0.02^2), as BERT's.
     """
 
     def __init__(self, size: int, heads: int, std: float = 0.02) -> None:
@@ -34,37 +59,36 @@ class SelfAttention:
         return zeros | {f"{name}/W": rng.normal(0, self.std, self.layout[f"{name}/W"]) for name in PROJECTIONS}
 
     def forward(
-        self, p: Tree, x: Array, step: TrainingStep | None = None, real: Array | None = None
+        self, p: Tree, x: Array, step: TrainingStep | None = None, tokens: Tokens | None = None
     ) -> tuple[Array, Backward]:
-        trials, batch, length, size = x.shape
-        scale = 1 / math.sqrt(size // self.heads)
-        rows = x.reshape(trials, batch * length, size)
+        tokens = tokens or one_sentence(x)
+        scale = 1 / math.sqrt(x.shape[-1] // self.heads)
 
-        def split(y: Array) -> Array:  # (T, B L, C) -> (T, B, heads, L, D)
-            return y.reshape(len(y), batch, length, self.heads, -1).swapaxes(2, 3)
+        def split(y: Array) -> Array:  # (T, N, C) -> (T, B, heads, L, D)
+            return tokens.placed(y).reshape(len(y), *tokens.real.shape, self.heads, -1).swapaxes(2, 3)
 
-        q, k, v = (split(rows @ p[name]["W"] + p[name]["b"]) for name in PROJECTIONS[:3])
+        def joined(y: Array) -> Array:  # and back
+            return tokens.taken(y.swapaxes(2, 3).reshape(len(y), *tokens.real.shape, -1))
+
+        q, k, v = (split(x @ p[name]["W"] + p[name]["b"]) for name in PROJECTIONS[:3])
         scores = q @ k.swapaxes(-1, -2)
         scores *= scale
-        if real is not None:
-            scores = array_module(x, real).where(real[:, :, None, None], scores, scores.dtype.type(NOWHERE))
+        if tokens.places.size < tokens.real.size:
+            scores = array_module(x).where(tokens.real[:, None, None], scores, scores.dtype.type(NOWHERE))
         looks = softmax(scores)  # at whom each token looks, (T, B, heads, L, L)
-        heads = _joined(looks @ v)
-        y = heads @ p["output"]["W"] + p["output"]["b"]
+        heads = joined(looks @ v)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             # Of y = softmax(s) v:  dv = softmax^T dy,  dsoftmax = dy v^T,  ds = softmax (dsoftmax - row sum of
-            # softmax dsoftmax), which is 0 where softmax is. Scores of padding are constant, also where all is padding.
-            dz = split(through("output", heads, dy.reshape(len(dy), -1, size), grad))
+            # softmax dsoftmax), 0 where softmax is: at padding. And nobody reads what padding has looked at: dz is 0.
+            dz = split(through("output", heads, dy, grad))
             dv = looks.swapaxes(-1, -2) @ dz
             ds = dz @ v.swapaxes(-1, -2)
             ds -= (ds * looks).sum(axis=-1, keepdims=True)
             ds *= looks
-            if real is not None:
-                ds *= real[:, :, None, None]
             ds *= scale
             parts = zip(PROJECTIONS, (ds @ k, ds.swapaxes(-1, -2) @ q, dv), strict=False)
-            return sum(through(name, rows, _joined(d), grad) for name, d in parts).reshape(dy.shape)
+            return sum(through(name, x, joined(d), grad) for name, d in parts)
 
         def through(name: str, x: Array, dy: Array, grad: Tree) -> Array:
             """The backward pass of y = x W + b."""
@@ -72,13 +96,7 @@ class SelfAttention:
             dy.sum(axis=-2, keepdims=True, out=grad[name]["b"])
             return dy @ p[name]["W"].swapaxes(-1, -2)
 
-        return y.reshape(len(y), batch, length, size), backward
-
-
-def _joined(y: Array) -> Array:
-    """(T, B, heads, L, D) -> (T, B L, C)."""
-    trials, batch, heads, length, size = y.shape
-    return y.swapaxes(2, 3).reshape(trials, batch * length, heads * size)
+        return heads @ p["output"]["W"] + p["output"]["b"], backward
 
 
 def softmax(scores: Array) -> Array:
@@ -90,19 +108,19 @@ def softmax(scores: Array) -> Array:
 
 
 class MeanOverTokens(Parameterless):
-    """y = the mean of an example's real tokens.     x (T, B, L, C)   real (T or 1, B, L)   y (T, B, C)
+    """y = the mean of a sentence's tokens.     x (T, N, C), for the N tokens of B sentences   y (T, B, C)
 
-    An example without any gives 0.
+    A sentence without any gives 0. By default all are one sentence.
     """
 
     def forward(
-        self, p: Tree, x: Array, step: TrainingStep | None = None, real: Array | None = None
+        self, p: Tree, x: Array, step: TrainingStep | None = None, tokens: Tokens | None = None
     ) -> tuple[Array, Backward]:
-        xp = array_module(x)
-        share = xp.ones((1, *x.shape[1:3]), x.dtype) if real is None else real.astype(x.dtype)
-        share = (share / xp.maximum(share.sum(axis=-1, keepdims=True), 1))[:, :, None]  # (T or 1, B, 1, L)
+        tokens = tokens or one_sentence(x)
+        share = tokens.real.astype(x.dtype)
+        share = (share / array_module(x).maximum(share.sum(axis=-1, keepdims=True), 1))[:, None]  # (B, 1, L)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
-            return share.swapaxes(-1, -2) * dy[:, :, None]
+            return tokens.taken(share.swapaxes(-1, -2) * dy[:, :, None])
 
-        return (share @ x)[:, :, 0], backward
+        return (share @ tokens.placed(x))[:, :, 0], backward

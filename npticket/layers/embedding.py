@@ -35,29 +35,6 @@ class Embedding:
         return y, backward
 
 
-class Positions:
-    """y[b, l] = x[b, l] + table[l].     table (T, L, C)   x, y (T, B, l, C) with l <= L
-
-    The learned positions of BERT. Tables start as N(0, std^2).
-    """
-
-    def __init__(self, length: int, size: int, std: float = STD) -> None:
-        self.layout, self.std = {"table": (length, size)}, std
-
-    def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return {"table": rng.standard_normal(self.layout["table"]) * self.std}
-
-    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        length = x.shape[2]
-
-        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
-            grad["table"][:, :length] = dy.sum(axis=1)
-            grad["table"][:, length:] = 0
-            return dy
-
-        return x + p["table"][:, None, :length], backward
-
-
 def add_rows(index: Array, rows: Array, out: Array) -> None:
     """Write into `out` (V, C) the sum of all `rows` (N, C) with the same `index` (N,), and 0 where there is none.
 
@@ -66,6 +43,8 @@ def add_rows(index: Array, rows: Array, out: Array) -> None:
     """
     xp = array_module(index, rows, out)
     out[...] = 0
+    if not index.size:
+        return
     order = xp.argsort(index, kind="stable")
     numbers = index[order]
     starts = xp.flatnonzero(xp.concatenate([xp.ones(1, bool), numbers[1:] != numbers[:-1]]))

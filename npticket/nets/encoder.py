@@ -1,6 +1,7 @@
 """The encoder of BERT (Devlin et al. 2019; Vaswani et al. 2017, Figure 1, left): sentences to vectors, or to classes.
 
-Tokens, padding among them, have the shape (T, B, L, C) throughout; 0 is the number of padding.
+Sentences are numbers (T, B, L), made equally long by 0, the number of padding. All else has the shape (T, N, C), a row
+for each of the N tokens that are no padding, which is not computed.
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ from npticket.layers import (
     Embedding,
     LayerNorm,
     MeanOverTokens,
-    Positions,
     SelfAttention,
+    Tokens,
 )
 from npticket.layers.compose import joined
 from npticket.params import Tree
@@ -68,7 +69,7 @@ class Parts:
 
 
 class Block(Parts):
-    """h = norm(x + attention(x)), y = norm(h + feed(h)), feed being dense, GELU, dense.     x, y (T, B, L, C)"""
+    """h = norm(x + attention(x)), y = norm(h + feed(h)), feed being dense, GELU, dense.     x, y (T, N, C)"""
 
     def __init__(self, sizes: Sizes) -> None:
         self.attention = SelfAttention(sizes.size, sizes.heads, STD)
@@ -81,34 +82,32 @@ class Block(Parts):
         )
 
     def forward(
-        self, p: Tree, x: Array, step: TrainingStep | None = None, real: Array | None = None
+        self, p: Tree, x: Array, step: TrainingStep | None = None, tokens: Tokens | None = None
     ) -> tuple[Array, Backward]:
-        looked, attention_back = self.attention.forward(p["attention"], x, step, real)
-        rows = (len(looked), -1, x.shape[-1])  # of all trials, where x is one for all
-        h, first_back = self.norms[0].forward(p["attention_norm"], (x + looked).reshape(rows))
+        looked, attention_back = self.attention.forward(p["attention"], x, step, tokens)
+        h, first_back = self.norms[0].forward(p["attention_norm"], x + looked)
         fed, feed_back = self.feed.forward(p["feed"], h, step)
         y, second_back = self.norms[1].forward(p["feed_norm"], h + fed)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
-            dh = second_back(dy.reshape(rows), grad["feed_norm"])
+            dh = second_back(dy, grad["feed_norm"])
             dh = dh + feed_back(dh, grad["feed"])
-            dx = first_back(dh, grad["attention_norm"]).reshape(looked.shape)
+            dx = first_back(dh, grad["attention_norm"])
             return dx + attention_back(dx, grad["attention"])
 
-        return y.reshape(looked.shape), backward
+        return y, backward
 
 
 class Encoder(Parts):
-    """Words and places looked up, added and normalised, `layers` blocks, the mean over real tokens, and classes.
+    """Words and places looked up, added and normalised, `layers` blocks, the mean over tokens, and classes.
 
     x (T or 1, B, L) integers, 0 for padding   y (T, B, outputs), or (T, B, C), the mean itself, without `outputs`.
-    Columns in which a batch has nothing but padding are not computed. They differ from trial to trial, and a sum is
-    rounded by how long it is: so that trials never touch each other, those with batches of their own go one by one.
+    How many tokens there are differs from trial to trial: those with sentences of their own go one by one.
     """
 
     def __init__(self, sizes: Sizes, outputs: int | None = None) -> None:
         self.words = Embedding(sizes.pieces, sizes.size, STD)
-        self.positions, self.norm = Positions(sizes.length, sizes.size, STD), LayerNorm(sizes.size, sizes.eps)
+        self.positions, self.norm = Embedding(sizes.length, sizes.size, STD), LayerNorm(sizes.size, sizes.eps)
         self.blocks = {f"layer{i}": Block(sizes) for i in range(sizes.layers)}
         self.mean, self.out = MeanOverTokens(), Dense(sizes.size, outputs, STD) if outputs else None
         last = {"out": self.out} if self.out else {}
@@ -127,16 +126,16 @@ class Encoder(Parts):
 
     def _together(self, p: Tree, x: Array, step: TrainingStep | None) -> tuple[Array, Backward]:
         xp = array_module(x)
-        x = x[:, :, : int(xp.flatnonzero(x.any(axis=(0, 1)))[-1:].sum()) + 1]  # up to the last that is no padding
-        real = x != 0
-        y, words_back = self.words.forward(p["words"], x.reshape(len(x), -1))
-        y, positions_back = self.positions.forward(p["positions"], y.reshape(len(y), *x.shape[1:], -1))
-        y, norm_back = self.norm.forward(p["norm"], y)
+        x = x[0, :, : int(xp.flatnonzero(x.any(axis=(0, 1)))[-1:].sum()) + 1]  # up to the last that is no padding
+        tokens = Tokens(x != 0)
+        words, words_back = self.words.forward(p["words"], x.reshape(1, -1)[:, tokens.places])
+        places, places_back = self.positions.forward(p["positions"], tokens.places[None] % x.shape[1])
+        y, norm_back = self.norm.forward(p["norm"], words + places)
         backs = []
         for name, block in self.blocks.items():
-            y, back = block.forward(p[name], y, step, real)
+            y, back = block.forward(p[name], y, step, tokens)
             backs.append((name, back))
-        y, mean_back = self.mean.forward({}, y, step, real)
+        y, mean_back = self.mean.forward({}, y, step, tokens)
         out_back = None
         if self.out is not None:
             y, out_back = self.out.forward(p["out"], y, step)
@@ -146,8 +145,9 @@ class Encoder(Parts):
             while backs:  # each cache dies as soon as it was used
                 name, back = backs.pop()
                 dy = back(dy, grad[name])
-            dy = positions_back(norm_back(dy, grad["norm"]), grad["positions"])
-            words_back(dy.reshape(len(dy), -1, dy.shape[-1]), grad["words"])
+            dy = norm_back(dy, grad["norm"])
+            places_back(dy, grad["positions"])
+            words_back(dy, grad["words"])
 
         return y, backward
 
