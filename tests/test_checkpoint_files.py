@@ -231,7 +231,7 @@ def test_a_write_that_fails_costs_the_checkpoint_alone(how, tmp_path, monkeypatc
             real = np.savez
             patch.setattr(checkpoints.np, "savez", lambda f, **a: real(f, **a | {"theta": a["theta"] * 0}))
         elif how == "not synced":
-            patch.setattr(checkpoints.os, "fsync", failing)
+            patch.setattr(os, "fsync", failing)
         checkpoint = opened(tmp_path / "there")
         with pytest.warns(RuntimeWarning, match="no checkpoint in"):
             checkpoint.save(no_memory if how == "no memory" else lambda: snapshot(9))
@@ -250,7 +250,7 @@ sys.path[:0] = [{str(ROOT / "tests")!r}]
 import test_checkpoint_files as tests
 from pathlib import Path
 from npticket.experiments import checkpoints
-module = checkpoints.np if {where!r} == "savez" else checkpoints.os
+module = checkpoints.np if {where!r} == "savez" else os
 setattr(module, {where!r}, lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))
 tests.saved(Path({str(tmp_path / "there")!r}), 9)
 """

@@ -7,9 +7,7 @@ A file is complete or absent, and bound to its run and to the machine by what it
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 import time
 import warnings
 import zipfile
@@ -29,7 +27,7 @@ from npticket.experiments.json_files import StoreError
 from npticket.experiments.machine import NO_BIT, here
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Key
-from npticket.files import sync
+from npticket.files import writing
 from npticket.params import Params
 from npticket.reading import BROKEN, reason
 from npticket.streams import Place
@@ -131,22 +129,14 @@ class File:
         content = {**snapshot, "origin": np.array(json.dumps(self._origin))}
         digest = _digest(content)
         self._folder.mkdir(exist_ok=True)
-        for left in self._folder.glob(f"{self._path.stem}.*.partial"):  # by a process that was killed
+        for left in self._folder.glob(f".{self._path.name}.*.partial"):  # by a process that was killed
             left.unlink(missing_ok=True)
-        number, name = tempfile.mkstemp(".partial", f"{self._path.stem}.", self._folder)
-        try:
-            with open(number, "wb") as file:
-                np.savez(file, allow_pickle=False, sha256=np.array(digest), **content)
-                file.flush()
-                os.fsync(file.fileno())
-            with _opened(Path(name)) as written:
+        with writing(self._path) as file:
+            np.savez(file, allow_pickle=False, sha256=np.array(digest), **content)
+            file.flush()
+            with _opened(Path(file.name)) as written:
                 if _digest(written) != digest:
-                    raise OSError(f"{name} is not what was written there")
-            os.replace(name, self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        sync(self._folder)
+                    raise OSError("what was written there is something else")
 
     @cached_property
     def _path(self) -> Path:
