@@ -25,8 +25,9 @@ from npticket.papers.bert_tickets.claims import CLAIMS
 from npticket.papers.bert_tickets.other_tasks import OTHERS, ROUND, TRANSFER, carried
 from npticket.papers.bert_tickets.recipes import LATE, RECIPES, TREC
 from npticket.papers.bert_tickets.scope import GloballyOfAll
-from npticket.papers.bert_tickets.series import RANDOM, SCRATCH, SHUFFLED, exchanged, from_scratch, shuffled
-from npticket.papers.lottery_ticket.series import TICKET, mask_shuffled, scattered
+from npticket.papers.bert_tickets.series import RANDOM, SCRATCH, SHUFFLED, from_scratch, shuffled
+from npticket.papers.lottery_ticket.draws import permuted, redrawn, scattered
+from npticket.papers.lottery_ticket.series import TICKET, mask_shuffled
 from npticket.params import Params, unpack
 from npticket.prune import Rule, dense_masks, magnitude
 from npticket.report import figures
@@ -110,7 +111,7 @@ def half(recipe):
 
 def test_where_controls_start(small):
     for start, same_masks in ((mask_shuffled, False), (from_scratch, True), (shuffled, True)):
-        where, all_of = half(small), exchanged(half(small))
+        where, all_of = half(small), redrawn(half(small), permuted)
         values, masks = start(where)
         assert (masks.flat == where.masks.flat).all() == same_masks
         for name in where.theta0:

@@ -1,7 +1,5 @@
 """The controls: what each keeps of a ticket and what it draws anew, over random networks, masks and seeds."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from cases import paper_rates
@@ -120,7 +118,7 @@ def test_noise_has_the_layers_own_width(sigmas):
     net, theta0 = wide()
     masks = dense_masks(theta0)
     before = theta0.flat.copy()
-    start, _ = controls.Under(partial(controls.disturbed, sigmas=sigmas))(at(net, theta0, masks))
+    start, _ = controls.disturbed(sigmas)(at(net, theta0, masks))
     assert (theta0.flat == before).all()
     for name in ("fc1/W", "fc2/W"):
         noise = (start[name] - theta0[name]).std(axis=(1, 2))

@@ -25,6 +25,7 @@ from npticket.papers.deconstructing.claims import BAD, CLAIMS, GOOD, UP_TO
 from npticket.papers.deconstructing.criteria import CRITERIA, SAME_SIGN
 from npticket.papers.deconstructing.recipes import BY_CRITERIA, BY_SIGNS, BY_ZEROS, RECIPES
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, MaskedDense, sigmoid, supermask_lenet
+from npticket.papers.lottery_ticket.draws import exchanged, permuted, redrawn
 from npticket.params import Params, unpack
 from npticket.prune import Evidence, Layerwise, Rule, dense_masks, density, prune_layerwise
 from npticket.report import figures
@@ -116,7 +117,7 @@ def test_random_weights_differ_from_draw_to_draw_and_initial_values_are_asked_fo
 
 
 # Mask-1 actions.
-DRAWS = {"reinit": actions.reinit, "shuffle": actions.shuffle, "constant": actions.constant}
+DRAWS = {"reinit": permuted, "shuffle": exchanged, "constant": actions.constant}
 
 
 @given(tickets(), seeds)
@@ -124,8 +125,8 @@ def test_mask_1_actions_take_the_values_they_say_and_signed_ones_keep_every_sign
     net, theta0, masks = case
     there = at(net, theta0, masks, seed=seed)
     for what, draw in DRAWS.items():
-        values = actions.drawn(replace(there, rngs=rngs(theta0, seed)), draw)
-        kept = actions.drawn(replace(there, rngs=rngs(theta0, seed)), actions.signed(draw))
+        values = redrawn(replace(there, rngs=rngs(theta0, seed)), draw)
+        kept = redrawn(replace(there, rngs=rngs(theta0, seed)), actions.signed(draw))
         for name in theta0:
             if name not in theta0.weights:
                 assert (values[name] == theta0[name]).all() and (kept[name] == theta0[name]).all()

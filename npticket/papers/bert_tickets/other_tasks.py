@@ -15,7 +15,8 @@ from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import At, Done, Measure, Runs
 from npticket.experiments.tables import Row
 from npticket.papers.bert_tickets.scope import NEEDED
-from npticket.papers.lottery_ticket.series import TICKET, scattered
+from npticket.papers.lottery_ticket.draws import scattered
+from npticket.papers.lottery_ticket.series import TICKET
 from npticket.params import Params
 from npticket.prune import dense_masks
 from npticket.streams import Place

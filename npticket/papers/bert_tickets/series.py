@@ -5,6 +5,7 @@ from functools import partial
 from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Runs, Series
+from npticket.papers.lottery_ticket.draws import permuted, redrawn
 from npticket.papers.lottery_ticket.series import Under, control, look, mask_shuffled
 from npticket.params import Params
 
@@ -26,17 +27,8 @@ def scratch(at: At) -> Params:
     return values
 
 
-def exchanged(at: At) -> Params:
-    """The pre-trained weights, all those of each matrix exchanged: also those that the mask lets go."""
-    values = at.theta0.copy()
-    for t, rng in enumerate(at.rngs):
-        for name in at.prunable:
-            values[name][t] = rng.permutation(values[name][t].ravel()).reshape(values[name][t].shape)
-    return values
-
-
 from_scratch = Under(scratch, is_new=True)  # the ticket's masks, nothing pre-trained
-shuffled = Under(exchanged)  # the ticket's masks over them
+shuffled = Under(partial(redrawn, draw=permuted))  # the ticket's masks over the pre-trained weights of each matrix
 
 _at_few = partial(control, rounds=ROUNDS)
 

@@ -19,34 +19,12 @@ from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Run, Runs, Series, Start, rewind_point
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.nets import Net
+from npticket.papers.lottery_ticket.draws import Draw, exchanged, permuted, redrawn
 from npticket.papers.lottery_ticket.series import TICKET, Under, control, look
-from npticket.params import Params, Tree
+from npticket.params import Tree
 from npticket.protocols import Backward
 from npticket.streams import TrainingStep
 from npticket.tickets import rewind
-
-Draw = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]  # (rng, layer's initial values, its mask)
-
-
-def drawn(at: At, draw: Draw) -> Params:
-    """Initial values, those of each layer that is pruned replaced by what is drawn."""
-    values = at.theta0.copy()
-    for t, rng in enumerate(at.rngs):
-        for name in at.prunable:
-            values[name][t] = draw(rng, at.theta0[name][t], at.masks[name][t])
-    return values
-
-
-def reinit(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The initial values of the whole layer in another order."""
-    return rng.permutation(initial.ravel()).reshape(initial.shape)
-
-
-def shuffle(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The survivors' initial values in another order among them: without signs the series `shuffled`."""
-    values = initial.copy()
-    values[mask] = rng.permutation(initial[mask])
-    return values
 
 
 def signed_constant(initial: np.ndarray) -> np.ndarray:
@@ -56,7 +34,7 @@ def signed_constant(initial: np.ndarray) -> np.ndarray:
 
 def constant(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The same with the whole layer's signs in another order."""
-    return reinit(rng, signed_constant(initial), mask)
+    return permuted(rng, signed_constant(initial), mask)
 
 
 def signed(draw: Draw) -> Draw:
@@ -65,11 +43,11 @@ def signed(draw: Draw) -> Draw:
 
 
 MASK_1 = {
-    name: Series(control(Under(partial(drawn, draw=draw))), legend, its_look)
+    name: Series(control(Under(partial(redrawn, draw=draw))), legend, its_look)
     for name, legend, draw, its_look in (
-        ("permuted_reinit", "reinit", reinit, look("#d55e00", "--", "s")),
-        ("signed_reinit", "reinit, sign kept", signed(reinit), look("#d55e00", "-", "s")),
-        ("signed_shuffled", "shuffled, sign kept", signed(shuffle), look("#009e73", "-", "<")),
+        ("permuted_reinit", "reinit", permuted, look("#d55e00", "--", "s")),
+        ("signed_reinit", "reinit, sign kept", signed(permuted), look("#d55e00", "-", "s")),
+        ("signed_shuffled", "shuffled, sign kept", signed(exchanged), look("#009e73", "-", "<")),
         ("constant", "constant", constant, look("#cc79a7", "--", "D")),
         ("signed_constant", "constant, sign kept", signed(constant), look("#cc79a7", "-", "D")),
     )

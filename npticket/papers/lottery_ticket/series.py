@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 
-import numpy as np
-
 from npticket.experiments.recipe import CONSTANT, Recipe
 from npticket.experiments.series import At, Done, Given, Run, Runs, Series, Start, rewind_point
+from npticket.papers.lottery_ticket.draws import exchanged, noisy, redrawn, resampled, scattered
 from npticket.params import Params
 from npticket.prune import dense_masks
 from npticket.tickets import rewind
@@ -121,39 +120,6 @@ def pruned(at: At, values: Callable[[At], Params]) -> Params:
     return masks
 
 
-def scattered(at: At) -> Params:
-    """As many weights in each layer as the ticket has, anywhere."""
-    masks = at.masks.copy()
-    for t, rng in enumerate(at.rngs):
-        for name in at.prunable:
-            masks[name][t] = rng.permutation(at.masks[name][t].ravel()).reshape(at.masks[name][t].shape)
-    return masks
-
-
-def redrawn(at: At, draw: Callable[[np.random.Generator, np.ndarray], np.ndarray]) -> Params:
-    """Initial values, those of each layer's survivors drawn from among themselves."""
-    values = at.theta0.copy()
-    for t, rng in enumerate(at.rngs):
-        for name in at.prunable:
-            mask = at.masks[name][t]
-            values[name][t][mask] = draw(rng, at.theta0[name][t][mask])
-    return values
-
-
-def disturbed(at: At, sigmas: float) -> Params:
-    """Initial values with Gaussian noise of `sigmas` standard deviations of their layer's (appendix F.7)."""
-    noisy = at.theta0.copy()
-    for t, rng in enumerate(at.rngs):
-        for name in at.prunable:
-            values = at.theta0[name][t]
-            noisy[name][t] += (sigmas * values.std() * rng.standard_normal(values.shape)).astype(values.dtype)
-    return noisy
-
-
-def _as_many(rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
-    return rng.choice(values, len(values))
-
-
 ticket = Under(theta0)  # the survivors, back at the values that they were first initialised with
 trained_on = Under(end)  # the survivors with the values that training left them
 random_reinit = Under(fresh, is_new=True)  # the ticket's structure with new values (section 1)
@@ -163,8 +129,13 @@ one_shot = Under(theta0, partial(pruned, values=end))  # the dense network prune
 one_shot_kept = Under(end, partial(pruned, values=end))  # ... with the values that training left
 one_shot_reinit = Under(fresh, partial(pruned, values=end), is_new=True)
 initial_magnitude = Under(theta0, partial(pruned, values=theta0))  # pruned before any training (appendix F.4)
-shuffled = Under(partial(redrawn, draw=np.random.Generator.permutation))  # exchanged within each layer
-survivor_reinit = Under(partial(redrawn, draw=_as_many))  # drawn with replacement (appendix F.3)
+shuffled = Under(partial(redrawn, draw=exchanged))  # within each layer
+survivor_reinit = Under(partial(redrawn, draw=resampled))
+
+
+def disturbed(sigmas: float) -> Under:
+    """Initial values with noise of `sigmas` standard deviations of their layer's."""
+    return Under(partial(redrawn, draw=partial(noisy, sigmas=sigmas)))
 
 
 def look(color: str, dash: str, marker: str) -> dict[str, str]:
@@ -193,7 +164,7 @@ SERIES = {
     FINE_TUNING: Series(fine_tuning, "prune and fine-tune", look("#56b4e9", "-.", "D")),
     "continued_training": Series(_CONTINUED, "reset only at the end", look("#e69f00", "--", "P")),
     **{  # the more noise, the darker
-        f"noise_{s:g}": Series(control(Under(partial(disturbed, sigmas=s))), f"noise, {s:g} sigma", look(color, *marks))
+        f"noise_{s:g}": Series(control(disturbed(s)), f"noise, {s:g} sigma", look(color, *marks))
         for s, color, marks in ((0.5, "#66c2a5", ("-", "^")), (1, "#1b9e77", ("--", "d")),
                                 (2, "#0b6e4f", ("-.", "p")), (3, "#05382a", (":", "X")))
     },

@@ -12,7 +12,8 @@ from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Runs
 from npticket.experiments.tables import Row
-from npticket.papers.lottery_ticket.series import TICKET, scattered
+from npticket.papers.lottery_ticket.draws import scattered
+from npticket.papers.lottery_ticket.series import TICKET
 from npticket.papers.object_recognition.recipes import CELLS_160, NEEDED
 from npticket.params import Params
 from npticket.prune import dense_masks
