@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from npticket.backend import Json
 from npticket.experiments.amounts import percent
-from npticket.experiments.tables import Outcome, Point
+from npticket.experiments.tables import Outcome, Point, Row
 from npticket.files import writing
 from npticket.report.quantities import Quantity, legend
 
@@ -71,6 +72,14 @@ class Pen:
                 axes.plot(*at, marker=self.marker, markersize=4, color=self.color, markerfacecolor="white", zorder=3)
                 arrow = {"arrowstyle": "<-", "color": self.color, "shrinkA": 0, "shrinkB": 2}
                 axes.annotate("", at, (0, 11), textcoords="offset points", arrowprops=arrow, gid=CUT_SHORT)
+
+
+def values_by(rows: Iterable[Row], by: str, column: str, scale: float = 1) -> dict[Json, np.ndarray]:
+    """Return `scale` times the values of a column (n,) for each value of another, which ascend."""
+    found = dict[Json, list[float]]()
+    for row in rows:
+        found.setdefault(row[by], []).append(scale * row[column])
+    return {key: np.array(found[key]) for key in sorted(found)}
 
 
 def pen(outcome: Outcome, series: str) -> Pen:

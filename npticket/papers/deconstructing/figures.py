@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from npticket.experiments.tables import Outcome, Row
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, LEARNING
-from npticket.report.canvas import Pen, Picture, Points, panels, pen
+from npticket.report.canvas import Pen, Picture, Points, panels, pen, values_by
 from npticket.report.figures import Plot
 
 TITLES = {INITIAL: "initial weights", CONSTANT: "constants of their signs"}
@@ -50,12 +48,8 @@ def _picture(rows: Sequence[Row]) -> Picture:
         for i, criterion in enumerate(criteria):
             line = Pen.nth(criterion.replace("_", " "), i)
             found = [row for row in rows if (row["criterion"], row["weights"]) == (criterion, weights)]
-            by_index = [[row for row in found if row["index"] == k] for k in sorted({row["index"] for row in found})]
-            densities, values = (
-                [100 * np.array([row[column] for row in each]) for each in by_index]
-                for column in ("density", "accuracy")
-            )
-            line.draw(axes, [density.mean() for density in densities], values, 0.07)
+            at = [density.mean() for density in values_by(found, "index", "density", 100).values()]
+            line.draw(axes, at, values_by(found, "index", "accuracy", 100).values(), 0.07)
         axes.set(title=title, xlabel="weights remaining (%)", xscale="log")
         least = axes.get_xlim()[0]
         ticks = [tick for tick in TICKS if least <= tick]

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from npticket.experiments.tables import Outcome, Row
 from npticket.papers.deep_compression.measures import ALL, CODED, DENSE, PRUNED, QUANTISED
 from npticket.papers.deep_compression.series import ABLATION, COMPRESSED, TICKET_FILE
 from npticket.papers.lottery_ticket.series import TICKET
-from npticket.report.canvas import Pen, Picture, Points, panels
+from npticket.report.canvas import Pen, Picture, Points, panels, values_by
 from npticket.report.figures import Plot
 from npticket.report.quantities import at_the_end
 
+KILO = 1e-3  # 1,000 bytes, as the paper's
 KILOBYTES = (10, 20, 50, 100, 200, 500)
 ERRORS = (1, 1.5, 2, 3, 5, 10, 20, 50, 100)  # percent
 STAGES = {PRUNED: "pruned", QUANTISED: "and values shared", CODED: "and Huffman codes"}
@@ -34,15 +33,15 @@ class Stages(Plot):
         rows = [row for row in outcome.measured[COMPRESSED] if row["layer"] == ALL]
         for i, (stage, name) in enumerate(STAGES.items()):
             of_stage = [row for row in rows if row["stage"] == stage]
-            by_round = [[row for row in of_stage if row["round"] == r] for r in sorted({r["round"] for r in of_stage})]
-            Pen.nth(name, i).draw(axes, [_mean(of, "bytes") for of in by_round], [_errors(of) for of in by_round], 0.15)
+            sizes = [kilobytes.mean() for kilobytes in values_by(of_stage, "round", "bytes", KILO).values()]
+            Pen.nth(name, i).draw(axes, sizes, values_by(of_stage, "round", "error", 100).values(), 0.15)
         files, end = outcome.measured.get(TICKET_FILE, ()), at_the_end(outcome.task.headline)
-        of_round = {row["round"]: [each for each in files if each["round"] == row["round"]] for row in files}
+        of_round = values_by(files, "round", "bytes", KILO)
         tickets = [point for point in points.get(TICKET, ()) if point.round and point.round in of_round]
-        sizes = [_mean(of_round[point.round], "bytes") for point in tickets]
+        sizes = [of_round[point.round].mean() for point in tickets]
         Pen.nth("ticket as seed and mask", 3).draw(axes, sizes, [100 - end.drawn(point) for point in tickets], 0.15)
-        dense = [row for row in rows if row["stage"] == DENSE]
-        axes.axhline(_errors(dense).mean(), color="0.55", linewidth=0.8, zorder=0, label="dense network")
+        dense = values_by(rows, "stage", "error", 100)[DENSE].mean()
+        axes.axhline(dense, color="0.55", linewidth=0.8, zorder=0, label="dense network")
         axes.set(xscale="log", xlabel="size of the weights (KB)", ylabel="test error at the end (%)")
         axes.set_xticks(KILOBYTES, [f"{each:,}" for each in KILOBYTES])
         axes.minorticks_off()
@@ -54,22 +53,12 @@ class Stages(Plot):
         for axes, column, title in zip(axes_of, ("before", "error"), ("clustered", "and trained"), strict=True):
             for i, ((pruned, start), name) in enumerate(STARTS.items()):
                 mine = [row for row in rows if (row["round"] > 0, row["start"]) == (bool(pruned), start)]
-                bits = sorted({row["bits"] for row in mine})
-                errors = [_errors([row for row in mine if row["bits"] == b], column) for b in bits]
+                errors = values_by(mine, "bits", column, 100)
                 if mine:
-                    Pen.nth(name, i).draw(axes, [b + 0.08 * (i - 1.5) for b in bits], errors, 0.15)  # a little apart
+                    at = [bits + 0.08 * (i - 1.5) for bits in errors]  # a little apart
+                    Pen.nth(name, i).draw(axes, at, errors.values(), 0.15)
             axes.set(yscale="log", xlabel="bits of a value", title=title)
             axes.set_yticks(ERRORS, [f"{each:g}" for each in ERRORS])
             axes.minorticks_off()
         axes_of[0].set_ylabel("test error (%)")
         return Picture("bits", figure)
-
-
-def _errors(rows: Sequence[Row], column: str = "error") -> np.ndarray:
-    """Of each trial, in percent (n,)."""
-    return np.array([100 * row[column] for row in rows])
-
-
-def _mean(rows: Sequence[Row], column: str) -> float:
-    """Kilobytes, of 1,000 bytes as the paper's."""
-    return float(np.mean([row[column] for row in rows])) / 1000

@@ -27,9 +27,8 @@ class Paths(Plot):
         figure, axes_of = canvas.panels(len(rounds), sharey=True)
         for axes, round in zip(axes_of, rounds, strict=True):
             for i, (kind, rows) in enumerate(_of_round(outcome, round).items()):
-                alphas = sorted({row["alpha"] for row in rows})
-                values = [np.array([100 * row["test_error"] for row in rows if row["alpha"] == a]) for a in alphas]
-                _pen(outcome, kind, round).draw(axes, alphas, values, 0.15, (2 * i, 6))
+                values = canvas.values_by(rows, "alpha", "test_error", 100)
+                _pen(outcome, kind, round).draw(axes, list(values), values.values(), 0.15, (2 * i, 6))
             axes.set(title=f"{density[round]} of the weights", xlabel="way from one copy to the other")
         axes_of[0].set_ylabel("test error (%)")
         axes_of[0].set_ylim(bottom=0)

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from npticket.experiments.amounts import percent
 from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket.series import TICKET, look
@@ -41,10 +39,9 @@ class SizesAndMasks(Plot):
             figure, (axes,) = canvas.panels(1)
             for of, pen in PENS.items():
                 mine = [row for row in precision if row["of"] == of]
-                rounds = sorted({row["round"] for row in mine})
-                values = [np.array([100 * row["ap"] for row in mine if row["round"] == r]) for r in rounds]
+                values = canvas.values_by(mine, "round", "ap", 100)
                 if mine:
-                    pen.draw(axes, [100 * density[r] for r in rounds], values, 0.15)
+                    pen.draw(axes, [100 * density[round] for round in values], values.values(), 0.15)
             axes.set_ylabel("average precision at the end (%)")
             axes.set_ylim(bottom=0)
             canvas.weights_remaining(axes, [points[TICKET]])
@@ -53,11 +50,9 @@ class SizesAndMasks(Plot):
             figure, (axes,) = canvas.panels(1)
             rounds = sorted({row["round"] for row in overlaps}, reverse=True)
             for i, round in enumerate(rounds):
-                mine = [row for row in overlaps if row["round"] == round]
-                at = sorted({row["percent"] for row in mine})
-                values = [np.array([row["iou"] for row in mine if row["percent"] == p]) for p in at]
+                values = canvas.values_by((row for row in overlaps if row["round"] == round), "percent", "iou")
                 line = Pen.nth(f"{percent(density[round])} of the weights", i)
-                replace(line, color=SHADES[min(i, len(SHADES) - 1)]).draw(axes, at, values, 0.15)
+                replace(line, color=SHADES[min(i, len(SHADES) - 1)]).draw(axes, list(values), values.values(), 0.15)
             axes.set(xlabel="training (%)", ylabel="overlap with the last mask", ylim=(0, 1.02))
             yield Picture("masks", figure)
 
@@ -74,9 +69,11 @@ class Carried(Plot):
         figure, (axes,) = canvas.panels(1)
         rounds = sorted({row["round"] for row in rows})
         for i, (masks, pen) in enumerate(FOUND.items()):
-            of = {r: [100 * row["ap"] for row in rows if (row["round"], row["masks"]) == (r, masks)] for r in rounds}
-            at = [100 * density[r] * 1.015 ** (i - 1.5) for r in rounds]  # a little apart, for bars not to overlap
-            pen.draw(axes, at, [np.array(of[r]) for r in rounds], 0.15)
+            values = canvas.values_by((row for row in rows if row["masks"] == masks), "round", "ap", 100)
+            at = [
+                100 * density[round] * 1.015 ** (i - 1.5) for round in values
+            ]  # a little apart, for lines not to hide
+            pen.draw(axes, at, values.values(), 0.15)
         axes.set_ylabel("average precision on blood cells (%)")
         canvas.weights_remaining(axes, [[point for point in points[TICKET] if point.round in rounds]])
         yield Picture("to_detection", figure)

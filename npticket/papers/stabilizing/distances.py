@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Run, Runs, Series, rewind_point
 from npticket.experiments.tables import Outcome, Row
@@ -73,9 +71,10 @@ class Distances(Plot):
                 table = outcome.measured.get(path if is_order else PRUNING, ())
                 mine = [row for row in table if row["round"] and (row["alpha"] == 0 if is_order else row["of"] == name)]
                 density = {point.round: 100 * point.density for point in points.get(name, ())}
-                rounds = sorted(density.keys() & {row["round"] for row in mine})
-                values = [np.array([row["distance"] for row in mine if row["round"] == r]) for r in rounds]
-                canvas.pen(outcome, name).draw(axes, [density[r] for r in rounds], values, 0.15)
+                by_round = canvas.values_by(mine, "round", "distance")
+                rounds = sorted(density.keys() & by_round.keys())
+                values = [by_round[round] for round in rounds]
+                canvas.pen(outcome, name).draw(axes, [density[round] for round in rounds], values, 0.15)
             axes.set_ylabel(text)
             axes.set_ylim(bottom=0)
             canvas.weights_remaining(axes, [[p for p in points.get(COPY, ()) if p.round in {*rounds}]])
