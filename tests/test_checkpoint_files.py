@@ -144,8 +144,8 @@ def test_it_is_bound_to_its_run_and_to_the_machine(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=f"belongs to a run with another {what}"):
             opened(tmp_path / f"{number} a").load()
     saved(tmp_path / "here")
-    here = checkpoints.here()
-    monkeypatch.setattr(checkpoints, "here", lambda: here | {"numpy": "1.0", "cpu": "8086"})
+    here = checkpoints.fingerprint()
+    monkeypatch.setattr(checkpoints, "fingerprint", lambda: here | {"numpy": "1.0", "cpu": "8086"})
     with pytest.raises(ValueError, match="another numpy, another cpu"):
         opened(tmp_path / "here").load()
 

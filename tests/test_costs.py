@@ -10,7 +10,7 @@ from test_experiment import SMALL, data
 
 from npticket.datasets import cache_folder
 from npticket.experiments import costs
-from npticket.experiments.amounts import words
+from npticket.experiments.amounts import duration
 from npticket.experiments.costs import Cost
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part
@@ -225,5 +225,5 @@ def test_two_processes_that_write_at_once_leave_a_whole_file():
 
 
 def test_times_are_said_as_people_do():
-    said = [words(s) for s in (0, 45, 300, 7_200, 86_400 * 12)]
+    said = [duration(s) for s in (0, 45, 300, 7_200, 86_400 * 12)]
     assert said == ["1 s", "45 s", "5 min", "2.0 hours", "12 days"]

@@ -301,21 +301,21 @@ def test_without_threadpoolctl_openblas_itself_is_asked(without_threadpoolctl, m
     assert found["blas_threads"] == said["get_num_threads"] != 77
     assert found["blas"].endswith(f"({said['get_corename'].decode()})")
     monkeypatch.undo()
-    assert machine.here()["blas"] == found["blas"]  # in the same words as threadpoolctl's
+    assert machine.fingerprint()["blas"] == found["blas"]  # in the same words as threadpoolctl's
 
 
 def test_of_several_blas_that_are_loaded_numpys_is_named(monkeypatch):
     threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
     if not any(place.is_dir() for place in backend.NUMPYS_OWN):
         pytest.skip("NumPy has the system's BLAS")
-    loaded, alone = threadpoolctl.threadpool_info(), machine.here()["blas"]
+    loaded, alone = threadpoolctl.threadpool_info(), machine.fingerprint()["blas"]
     numpys = next(pool for pool in loaded if pool["user_api"] == "blas")  # others may be of OpenMP
     scipys = {**numpys, "filepath": "/elsewhere/scipy.libs/libscipy_openblas.so", "version": "0.1"}
     for pools in ([scipys, *loaded], [*loaded, scipys]):
         monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda pools=pools: pools)
-        assert machine.here()["blas"] == alone
+        assert machine.fingerprint()["blas"] == alone
     monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [scipys])  # as where NumPy has the system's
-    assert "openblas 0.1 (" in machine.here()["blas"]
+    assert "openblas 0.1 (" in machine.fingerprint()["blas"]
 
 
 def test_without_that_either_it_is_what_the_environment_says(without_threadpoolctl, monkeypatch):

@@ -101,7 +101,7 @@ def test_a_run_of_another_worker_is_noted_as_made_on_its_machine(tmp_path):
 def test_workers_of_this_machine_are_it(tmp_path):
     run.run(FEW, PARTS, tmp_path, data(), Means(jobs=2))
     (one,) = read_json(tmp_path / "manifest.json")["machines"]
-    assert one["runs"] == 3 and one["cpu"] == machine.here()["cpu"]
+    assert one["runs"] == 3 and one["cpu"] == machine.fingerprint()["cpu"]
 
 
 def test_a_machine_that_is_not_described_is_another(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from npticket import backend
 from npticket.cli.asked import chosen_recipes
 from npticket.experiments import costs, machine
-from npticket.experiments.amounts import counted, words
+from npticket.experiments.amounts import counted, duration
 from npticket.experiments.bounds import MOST_JOBS, wrong_name, wrong_size
 from npticket.experiments.directory import check_ours
 from npticket.experiments.evaluation import affordable
@@ -46,7 +46,7 @@ def list_recipes(args: Namespace, library: Library) -> int:
             size = f"{first.trials} x {first.rounds} x {first.steps:,}"
             count = sum(len(trained(planned(recipe, library.parts.series))) for recipe in recipes)
             seconds = [_seconds(experiment, jobs, args.measure) for experiment in experiments]
-            cost = "" if None in seconds else words(sum(filter(None, seconds)))
+            cost = "" if None in seconds else duration(sum(filter(None, seconds)))
             unknown |= not cost
             source, net = textwrap.shorten(source, room, placeholder=" ..."), textwrap.shorten(net, 13, placeholder="")
             print(f"{name:{wide}} {source:{room}} {net:13} {size:>17} {count:6,}  {cost}".rstrip(), flush=True)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from npticket.experiments.limits import AllLimits, foreign
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned_if_known
 from npticket.experiments.series import Key
 from npticket.experiments.tables import Row
-from npticket.experiments.values import AllLimits, foreign
 
 
 def check_tables(

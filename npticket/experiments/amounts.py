@@ -1,7 +1,7 @@
 """Amounts as people read them: times, fractions of the weights, counts of things."""
 
 
-def words(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Say a time as people do: 45 s, 5 min, 2.0 hours, 12 days."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"

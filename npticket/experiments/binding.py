@@ -20,12 +20,12 @@ from npticket.experiments.contents import check_run
 from npticket.experiments.directory import RUN
 from npticket.experiments.growth import canonical, common
 from npticket.experiments.json_files import StoreError
+from npticket.experiments.limits import AllLimits, foreign
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.tables import WHO, curves_measured, result_columns
-from npticket.experiments.values import AllLimits, foreign
 from npticket.files import write
 from npticket.reading import UnreadableError, read_npz, reason
 

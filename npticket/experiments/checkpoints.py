@@ -24,7 +24,7 @@ from npticket.backend import Json, to_host
 from npticket.checkpoint import OpenCheckpoint, Snapshot
 from npticket.experiments.growth import common
 from npticket.experiments.json_files import StoreError
-from npticket.experiments.machine import NO_BIT, here
+from npticket.experiments.machine import NO_BIT, fingerprint
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Key
 from npticket.files import writing
@@ -149,7 +149,7 @@ class File:
         place = [self._place.seed, list(self._place.trials), self._place.round, self._place.order]
         arrays = {"start": self._start, "masks": self._masks}
         digests = {name: _digest({name: to_host(params.flat)}) for name, params in arrays.items()}
-        return json.loads(json.dumps({**self._common, "place": place, **digests, **here()}))
+        return json.loads(json.dumps({**self._common, "place": place, **digests, **fingerprint()}))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from npticket import engine as engines
 from npticket.backend import Json
 from npticket.datasets import Dataset, Split, cache_folder
 from npticket.experiments import directory, machine
-from npticket.experiments.amounts import counted, words
+from npticket.experiments.amounts import counted, duration
 from npticket.experiments.evaluation import examples
 from npticket.experiments.json_files import StoreError, read_json, write_json
 from npticket.experiments.parts import Experiment
@@ -91,7 +91,7 @@ def announcement(
     at_most = "at most " * (experiment.recipe.patience is not None)
     part = f"{1 - without / whole:.0%}".replace("%", " %") if without < whole else "0 %"
     of_it = f", {part} of it for evaluation" if part != "0 %" else ""
-    return f"This takes {at_most}about {words(whole)} with {counted(jobs, 'process', 'processes')}{of_it}."
+    return f"This takes {at_most}about {duration(whole)} with {counted(jobs, 'process', 'processes')}{of_it}."
 
 
 def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], jobs: int) -> float:
@@ -152,7 +152,7 @@ def _here() -> str:
     code = hashlib.sha256()
     for path in sorted(Path(engines.__file__).parent.rglob("*.py")):
         code.update(path.read_bytes())
-    return json.dumps({**machine.here(), "engine's code": code.hexdigest()[:16]})
+    return json.dumps({**machine.fingerprint(), "engine's code": code.hexdigest()[:16]})
 
 
 def _key(experiment: Experiment, level: int, engine: str, threads: int) -> str:

@@ -13,12 +13,12 @@ from npticket.experiments.recipe import Recipe, in_full, to_json
 from npticket.experiments.series import Key
 
 GROWS = ("trials", "rounds", "series")
-WORDS = ("source",)  # what no run depends on
+APART = ("source",)  # what no run depends on
 
 
 def common(recipe: Recipe) -> dict[str, Json]:
     """Return what all runs of an experiment have in common, however it grows: what differs from the defaults."""
-    return {name: value for name, value in to_json(recipe).items() if name not in GROWS + WORDS}
+    return {name: value for name, value in to_json(recipe).items() if name not in GROWS + APART}
 
 
 def begun(recipe: Recipe, runs: Collection[Key]) -> Recipe:
@@ -32,7 +32,7 @@ def begun(recipe: Recipe, runs: Collection[Key]) -> Recipe:
 
 def refusal(there: Recipe, now: Recipe) -> str:
     """Say why a directory with the recipe `there` cannot become one of `now`, and what to do; or nothing if it can."""
-    before, after = (_flat({k: v for k, v in in_full(r).items() if k not in GROWS + WORDS}) for r in (there, now))
+    before, after = (_flat({k: v for k, v in in_full(r).items() if k not in GROWS + APART}) for r in (there, now))
     names = [
         name for name in dict.fromkeys((*before, *after)) if canonical(before.get(name)) != canonical(after.get(name))
     ]

@@ -22,7 +22,7 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
     with backend.one_blas_thread():  # as in training
         threads = backend.blas_threads()
     machine = {
-        **this(), "blas_threads": 1 if jobs > 1 else threads,
+        **details(), "blas_threads": 1 if jobs > 1 else threads,
         "jobs": jobs, "backend": array_module, **backend.described(array_module), "engine": engine,
     }  # fmt: skip
     about = {"name": data.name, "source": data.source, "caveat": data.caveat, "sha256": sha256(data)}
@@ -30,13 +30,13 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
     return {"machine": machine, "data": about | {"examples": examples}}
 
 
-def this() -> dict[str, Json]:
+def details() -> dict[str, Json]:
     """Return what is said of the machine that this is called on, whatever it is used for."""
     where = {"cores": os.cpu_count(), "system": platform.platform(terse=True)}
-    return {**here(), "python": platform.python_version(), **where}
+    return {**fingerprint(), "python": platform.python_version(), **where}
 
 
-def here() -> dict[str, str]:
+def fingerprint() -> dict[str, str]:
     """Return what the speed of all that is computed here depends on."""
     return {"npticket": __version__, "numpy": np.__version__, "blas": _blas(), "cpu": _cpu()}
 

@@ -38,7 +38,7 @@ class Manifest:
         return _digest(self._machine)
 
     def made_on(self, worker: Mapping[str, Json]) -> str:
-        """Return what run files call a worker's machine, of which machine.this says what is not as it is here."""
+        """Return what run files call a worker's machine, of which machine.details says what is not as it is here."""
         machine = {**self._machine, **worker}
         self._machines.setdefault(_digest(machine), machine)
         return _digest(machine)

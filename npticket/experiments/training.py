@@ -15,7 +15,7 @@ from npticket import backend
 from npticket.datasets import Dataset
 from npticket.engine import gemm
 from npticket.experiments.checkpoints import Checkpoints
-from npticket.experiments.machine import MACHINE, this
+from npticket.experiments.machine import MACHINE, details
 from npticket.experiments.measured import ROWS, as_array
 from npticket.experiments.parts import Experiment
 from npticket.experiments.progress import Steps
@@ -141,7 +141,7 @@ def _left(task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int) -
 
 def _machine() -> np.ndarray:
     """The machine that this worker is on, as JSON."""
-    return np.array(json.dumps(this()))
+    return np.array(json.dumps(details()))
 
 
 def record(task: Task, result: Fit, t: int, masks: Params) -> dict[str, np.ndarray]:

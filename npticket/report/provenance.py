@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from npticket.experiments.amounts import words
+from npticket.experiments.amounts import duration
 from npticket.experiments.tables import Outcome
 from npticket.report import verdicts
 
@@ -20,7 +20,8 @@ def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
         alone = {name: name for name in ("results.csv", "recipe.json", "manifest.json")}
         files = alone if "" in those else {folder: f"{folder}/results.csv" for folder in those}
         links = ", ".join(f"[{name}]({file})" for name, file in files.items())
-        lines.append(f"{about}. {len(rows):,} training runs ({words(sum(row['seconds'] for row in rows))}): {links}.")
+        seconds = sum(row["seconds"] for row in rows)
+        lines.append(f"{about}. {len(rows):,} training runs ({duration(seconds)}): {links}.")
     return "\n\n".join([*lines, f"Made on {verdicts.escaped(machines(outcomes.values()))}."])
 
 

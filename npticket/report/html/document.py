@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from npticket.experiments.amounts import words
+from npticket.experiments.amounts import duration
 from npticket.experiments.directory import REPORT
 from npticket.experiments.kept import Kept
 from npticket.experiments.parts import Experiment, Parts
@@ -86,7 +86,7 @@ def _experiment(
     folder: Path, outcome: Outcome, parts: Parts, plots: Sequence[Plot], most_rounds: int, name: str
 ) -> Markup:
     seconds = sum(row["seconds"] for row in outcome.results)
-    made = f"{outcome.note}; seed {outcome.recipe.seed}. {len(outcome.results):,} training runs ({words(seconds)})."
+    made = f"{outcome.note}; seed {outcome.recipe.seed}. {len(outcome.results):,} training runs ({duration(seconds)})."
     said, heads, rows = page.by_round(outcome)
     series = first(outcome)
     points = outcome.points(series) if series in outcome.series else []

@@ -12,11 +12,11 @@ from npticket import cli
 from npticket.experiments import run
 from npticket.experiments.agreement import check_tables
 from npticket.experiments.json_files import StoreError
+from npticket.experiments.limits import AllLimits
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.series import Key
 from npticket.experiments.tables import curves_measured, result_columns
-from npticket.experiments.values import AllLimits
 from npticket.papers import PARTS
 from npticket.report import figures
 from npticket.task import ACCURACY, CLASSIFY, LOSS, Measure
