@@ -37,6 +37,8 @@ from npticket.train import fit
 WHAT = {"bert-trec": "MiniLM-L3, TREC", "detection-cells": "detector, BCCD"}
 RECIPES = ("bert-trec", "detection-scenes", "detection-cells", "detection-transfer")
 STEPS = 4  # whose losses are compared
+TOKENS = "torch_tokens"  # computes no padding, as ours
+PEERS = ("torch", TOKENS)
 
 Step = Callable[[np.ndarray, np.ndarray], Any]
 
@@ -64,16 +66,21 @@ class Work:
     def sides(self, names: Sequence[str], start: Params | None = None) -> dict[str, Step]:
         """What takes a step, by name, from other parameters if they are given."""
         start = start or self.start
-        return {name: self._peer(start) if name == "torch" else self._ours(start, name) for name in names}
+        return {name: self._peer(start, name) if name in PEERS else self._ours(start, name) for name in names}
+
+    def able(self, names: Sequence[str]) -> list[str]:
+        """Those sides that this network has."""
+        return [name for name in names if name != TOKENS or self.name.startswith("bert")]
 
     def _ours(self, start: Params, engine: str) -> Step:
         runner = plan(self.net, self.task, start, dense_masks(start), self._made.optimizer(), engine)
         taken = count()
         return lambda x, targets: runner.step(runner.see(x), targets, TrainingStep(Place(), next(taken)))[0]
 
-    def _peer(self, start: Params) -> Step:
+    def _peer(self, start: Params, name: str) -> Step:
         optimizer: Any = self._made.optimizer()  # a partial, that has our schedule
-        return import_module("sides.torch_derived").training(self.name, self.net, start, optimizer.keywords["lr"])
+        given = self.net, start, optimizer.keywords["lr"], *([True] if name == TOKENS else [])
+        return import_module("sides.torch_derived").training(self.name, *given)
 
 
 def encoder(data: Dataset, quick: bool) -> Net:
@@ -108,6 +115,7 @@ def _drawn(name: str, x: np.ndarray, targets: np.ndarray, classes: int | None) -
 
 def losses(work: Work, names: Sequence[str]) -> dict[str, Any]:
     """Return a row: the loss of some steps in float64, and how far it is from the plain layers' at most."""
+    names = work.able(names)
     sides = work.sides(names, work.start.like(work.start.flat.astype(np.float64)))
     batches = [(x if x.dtype.kind == "u" else x.astype(np.float64), targets) for x, targets in work.batches[:2]]
     found = {name: np.array([float(step(*batches[i % 2])) for i in range(STEPS)]) for name, step in sides.items()}
@@ -121,7 +129,7 @@ def times(work: Work, names: Sequence[str], pairs: int) -> dict[str, Any]:
     def turn(step: Step) -> Callable[[], None]:
         return lambda: [step(*batch) for batch in work.batches] and None
 
-    taken = bench.take_turns({name: turn(step) for name, step in work.sides(names).items()}, pairs)
+    taken = bench.take_turns({name: turn(step) for name, step in work.sides(work.able(names)).items()}, pairs)
     return bench.compare(taken, len(work.batches))
 
 
@@ -133,7 +141,7 @@ def forget() -> float:
 
 def of_steps(name: str, side: str, quick: bool) -> dict[str, float]:
     """The memory of one side's steps, in a process of its own."""
-    if side == "torch":
+    if side in PEERS:
         import_module("sides.torch_derived")
     work = Work(name, quick)
     before, (step,) = forget(), work.sides([side]).values()
@@ -158,7 +166,7 @@ def of_recipe(name: str, quick: bool) -> dict[str, float]:
 def memory(args: argparse.Namespace, names: Sequence[str]) -> bench.Table:
     """Ask a process for each."""
     table = bench.Table("peak memory", {"what": "", "side": "", "before_mib": ",.0f", "peak_mib": ",.0f"})
-    cases = [(name, side) for name in WHAT for side in names] + [(name, "recipe") for name in RECIPES]
+    cases = [(name, side) for name in WHAT for side in names if side != TOKENS] + [(name, "recipe") for name in RECIPES]
     cases = [cases[0], ("detection-scenes", "recipe")] if args.quick else cases  # each is a process, and imports
     for name, side in cases:
         call = [sys.executable, __file__, "--of", name, side, *(["--quick"] if args.quick else [])]
@@ -174,7 +182,7 @@ def memory(args: argparse.Namespace, names: Sequence[str]) -> bench.Table:
 def main() -> None:
     parser = bench.parser(__doc__)
     parser.add_argument("--pairs", type=int, default=15)
-    parser.add_argument("--peers", nargs="*", choices=["torch"], default=["torch"], help="those that are installed")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="those that are installed")
     parser.add_argument("--of", nargs=2, help=argparse.SUPPRESS)
     args = bench.parse(parser)
     if args.of:

@@ -81,11 +81,15 @@ def giou(z: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 
 class Encoder:
-    """The encoder with AdamW and clipping; x are words (1, B, L), 0 for padding, of which the rest is cut off."""
+    """The encoder with AdamW and clipping; x are words (1, B, L), 0 for padding, of which the rest is cut off.
 
-    def __init__(self, net: Net, start: Params, schedule: Schedule) -> None:
+    As one would write it, padding within is computed; with `tokens` it is not, but for attention, as in ours.
+    """
+
+    def __init__(self, net: Net, start: Params, schedule: Schedule, tokens: bool = False) -> None:
         torch.set_num_threads(1)
         self._body: Any = net.body
+        self._tokens = tokens
         self._p = {}
         for name in start:
             value = start[name][0]
@@ -106,21 +110,23 @@ class Encoder:
         return loss.item()
 
     def _forward(self, words: torch.Tensor) -> torch.Tensor:
-        real = words != 0
-        y = f.embedding(words, self._p["words/table"]) + self._p["positions/table"][: words.shape[1]]
-        y = self._norm(y, "norm")
+        real, places = words != 0, torch.arange(words.numel())
+        rows: Any = places[real.flatten()] if self._tokens else slice(None)
+        y = f.embedding(words.flatten()[rows], self._p["words/table"])
+        y = self._norm(y + self._p["positions/table"][places[rows] % words.shape[1]], "norm")
         for name in self._body.blocks:
-            y = self._block(y, real[:, None, None], name)
+            y = self._block(y, real, rows, name)
         share = real.to(y.dtype) / real.sum(1, keepdim=True)
-        return self._linear((y * share[..., None]).sum(1), "out")
+        return self._linear((_placed(y, real, rows) * share[..., None]).sum(1), "out")
 
-    def _block(self, x: torch.Tensor, real: torch.Tensor, name: str) -> torch.Tensor:
+    def _block(self, x: torch.Tensor, real: torch.Tensor, rows: Any, name: str) -> torch.Tensor:
         heads = self._body.blocks[name].attention.heads
         q, k, v = (
-            self._linear(x, f"{name}/attention/{part}").unflatten(-1, (heads, -1)).transpose(1, 2)
+            _placed(self._linear(x, f"{name}/attention/{part}"), real, rows).unflatten(-1, (heads, -1)).transpose(1, 2)
             for part in ("query", "key", "value")
         )
-        looked = f.scaled_dot_product_attention(q, k, v, attn_mask=real).transpose(1, 2).flatten(2)
+        looked = f.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None])
+        looked = looked.transpose(1, 2).flatten(2).flatten(0, 1)[rows]
         h = self._norm(x + self._linear(looked, f"{name}/attention/output"), f"{name}/attention_norm")
         fed = self._linear(f.gelu(self._linear(h, f"{name}/feed/inner")), f"{name}/feed/outer")
         return self._norm(h + fed, f"{name}/feed_norm")
@@ -132,6 +138,13 @@ class Encoder:
         return f.layer_norm(x, x.shape[-1:], self._p[f"{name}/scale"], self._p[f"{name}/shift"], 1e-12)
 
 
+def _placed(y: torch.Tensor, real: torch.Tensor, rows: Any) -> torch.Tensor:
+    """The rows of tokens (N, C) as sentences (B, L, C)."""
+    if len(y) < real.numel():
+        y = y.new_zeros(real.numel(), y.shape[-1]).index_copy(0, rows, y)
+    return y.view(*real.shape, -1)
+
+
 def training(recipe: str, *given: Any) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Return what takes a step with a recipe's network."""
+    """Return what takes a step with a recipe's network; an encoder may be told to compute `tokens` alone."""
     return (Encoder if recipe.startswith("bert") else Detector)(*given).step
