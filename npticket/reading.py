@@ -84,7 +84,7 @@ def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]
                 with archive.open(member) as file:
                     found[name] = _array(name, file.read(member.file_size))  # its CRC is checked, too
     except BROKEN as error:
-        raise UnreadableError(f"{path} cannot be read: {reason(error)}") from error
+        raise UnreadableError(f"{path} cannot be read: {reason(error, path)}") from error
     return found
 
 
@@ -111,7 +111,7 @@ def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
         if any(end > first for (_, end), (first, _) in pairwise(places)):
             raise ValueError("two of its arrays take the same place")
     except (*BROKEN, AttributeError, RecursionError) as error:
-        raise UnreadableError(f"{path} is not a safetensors file of numbers: {reason(error)}") from error
+        raise UnreadableError(f"{path} is not a safetensors file of numbers: {reason(error, path)}") from error
     return found
 
 
@@ -154,10 +154,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (is {' or '.join(found)} meant?)" if found else ""
 
 
-def reason(error: BaseException) -> str:
-    """What an error says, to be part of a message: of a file its name and what is wrong, without a number."""
+def reason(error: BaseException, path: str | Path = "") -> str:
+    """What an error says, to be part of a message: of a file other than `path` its name, and what is wrong with it."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+        known = str(error.filename) == str(path)
+        return error.strerror if known else f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
 
 

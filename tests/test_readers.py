@@ -1,5 +1,6 @@
 """Rubbish in, sentence out: every file and argument is the right value or a refusal, in bounded memory and time."""
 
+import errno
 import gzip
 import hashlib
 import io
@@ -31,7 +32,7 @@ from npticket.experiments.parts import load_data
 from npticket.experiments.recipe import Part, RecipeError, from_json, to_json
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH
-from npticket.reading import UnreadableError, check_size, printable, read_npz, read_text, shown
+from npticket.reading import UnreadableError, check_size, printable, read_npz, read_text, reason, shown
 from npticket.report.verdicts import escaped
 
 mnist = sys.modules["npticket.datasets.mnist"]  # the function has its name
@@ -451,6 +452,15 @@ def test_what_a_file_says_is_text_in_markdown_and_in_figures(made, capsys):
     page = Path("page/README.md").read_text()
     assert "rm -rf" not in page  # a command is there to be copied
     assert escaped(caveat) in page and r"\<b\>fast\</b\>" in page and caveat not in page
+
+
+def test_what_is_wrong_with_a_file_is_said_without_a_number(tmp_path):
+    missing = tmp_path / "missing"
+    with pytest.raises(OSError) as error:
+        missing.read_bytes()
+    said = os.strerror(errno.ENOENT)
+    assert reason(error.value) == f"{missing}: {said}" and reason(error.value, missing) == said
+    assert reason(ValueError("too long")) == "too long" and reason(EOFError()) == "EOFError"
 
 
 def test_escaping_and_showing():

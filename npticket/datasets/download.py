@@ -94,7 +94,7 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        said = f"the cache folder {folder} cannot be made ({reason(error)}); XDG_CACHE_HOME names another"
+        said = f"the cache folder {folder} cannot be made ({reason(error, folder)}); XDG_CACHE_HOME names another"
         raise OutOfReach(said) from error
     if not os.access(folder, os.W_OK):
         raise OutOfReach(f"the cache folder {folder} cannot be written to; XDG_CACHE_HOME names another")

@@ -86,7 +86,7 @@ def _pixels(files: Sequence[Path], is_grey: bool, shape: tuple[int, int], is_fit
             try:
                 plain = image.convert("L" if is_grey else "RGB")
             except (*BROKEN, SyntaxError) as error:
-                raise DataError(f"{file} is damaged: {reason(error)}") from error
+                raise DataError(f"{file} is damaged: {reason(error, file)}") from error
             x[i] = np.asarray(plain if size == shape else plain.resize(shape[::-1]))
     return x
 
@@ -102,7 +102,7 @@ def _opened(file: Path) -> "Image":
         check_size(file, BYTES)
         return pil.open(file, formats=FORMATS)
     except (*BROKEN, SyntaxError, pil.DecompressionBombError) as error:
-        raise DataError(f"{file} is no image that can be read: {reason(error)}") from error
+        raise DataError(f"{file} is no image that can be read: {reason(error, file)}") from error
 
 
 def _mode(file: Path) -> str:

@@ -23,7 +23,7 @@ def read(path: Path, size: int) -> bytes:
         raise DataError(str(error)) from error
     except (EOFError, OSError, zlib.error) as error:
         what = "a complete gzip file" if path.suffix == ".gz" else "readable"
-        raise DataError(f"{path} is not {what} ({reason(error)}); delete it and fetch it again") from error
+        raise DataError(f"{path} is not {what} ({reason(error, path)}); delete it and fetch it again") from error
 
 
 def members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
@@ -56,7 +56,9 @@ def members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
     except DataError:
         raise
     except (EOFError, OSError, zlib.error, ValueError) as error:
-        raise DataError(f"{path} is not a complete archive ({reason(error)}); delete it and fetch it again") from error
+        raise DataError(
+            f"{path} is not a complete archive ({reason(error, path)}); delete it and fetch it again"
+        ) from error
     return found
 
 

@@ -38,7 +38,7 @@ class WordPiece:
         try:
             return cls(read_text(path, MOST_BYTES).replace("\r\n", "\n").rstrip("\n").split("\n"))
         except (OSError, UnreadableError, DataError) as error:
-            raise DataError(f"{path} is no vocabulary: {reason(error)}") from error
+            raise DataError(f"{path} is no vocabulary: {reason(error, path)}") from error
 
     def __call__(self, text: str) -> list[int]:
         """Return the numbers of a text's pieces, without [CLS] and [SEP]."""

@@ -106,7 +106,7 @@ class File:
             there = json.loads(found["origin"].item())
             other = [name for name, value in self._origin.items() if there[name] != value]
         except UNREADABLE as error:
-            raise ValueError(f"{self._path} cannot be trusted ({reason(error)})") from error
+            raise ValueError(f"{self._path} cannot be trusted ({reason(error, self._path)})") from error
         if other:
             raise ValueError(f"{self._path} belongs to a run with another {', another '.join(other)}")
         return {name: array for name, array in found.items() if name not in ("sha256", "origin")}

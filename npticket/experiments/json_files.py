@@ -37,7 +37,7 @@ def read_json(path: Path) -> dict[str, Json]:
     except UnreadableError as error:
         raise StoreError(str(error)) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{path} cannot be read: {reason(error)}") from error
+        raise StoreError(f"{path} cannot be read: {reason(error, path)}") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path} holds no JSON object with named fields")
     return value

@@ -98,7 +98,7 @@ def read_compressed(path: str | Path, net: Net) -> Compressed:
             by_unit_back(theta[name][0], values)
         file.end()
     except BROKEN as error:
-        raise UnreadableError(f"{path} is no compressed {net.name}: {reason(error)}") from error
+        raise UnreadableError(f"{path} is no compressed {net.name}: {reason(error, path)}") from error
     return Compressed(theta, masks, sizes)
 
 

@@ -68,7 +68,7 @@ def read_ticket(path: str | Path, net: Net) -> Ticket:
             by_unit_back(masks[name][0], _read_layer(file, masks[name].size))
         file.end()
     except BROKEN as error:
-        raise UnreadableError(f"{path} is no ticket of {net.name}: {reason(error)}") from error
+        raise UnreadableError(f"{path} is no ticket of {net.name}: {reason(error, path)}") from error
     return Ticket(seed, trial, rewind(net.init(streams(seed, [trial], "init")), masks), masks)
 
 

@@ -124,7 +124,7 @@ def _values(path: Path, sizes: Sizes, sha256: str = "", kept: tuple[int, ...] | 
             if values[name].shape != shape or not np.isfinite(values[name]).all():
                 raise DataError(f"{name} is {values[name].shape}, expected {shape}, all finite")
     except (OSError, UnreadableError, DataError, LookupError, ValueError) as error:
-        raise DataError(f"{path} has no weights of this encoder: {reason(error)}") from error
+        raise DataError(f"{path} has no weights of this encoder: {reason(error, path)}") from error
     return values
 
 
