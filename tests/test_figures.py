@@ -395,6 +395,15 @@ def test_a_sweep_shows_every_note_and_leaves_out_what_has_not_begun(tmp_path, dr
         assert sweeps.draw_sweep(asked, {f"rate {key}": parts[f"rate {key}"] for key in few}, tmp_path) == []
 
 
+def test_a_value_at_which_nothing_is_learned_does_not_flatten_the_others(tmp_path, drawn):
+    asked, parts = sweep(["0.1", "0.2", "0.5", "0.8"])
+    none = parts["rate 0.8"]
+    parts["rate 0.8"] = replace(none, results=[row | {"early_stop_test_acc": 0.1} for row in none.results])
+    sweeps.draw_sweep(asked, parts, tmp_path)
+    low, high = drawn["net-prune-rate"].axes[1].get_ylim()
+    assert 70 < low < 90 < 91 < high < 93
+
+
 def overlaps(boxes):
     return [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if a.overlaps(b)]
 

@@ -51,7 +51,8 @@ def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn
         for i, (key, points) in enumerate(begun.items()):
             pen = Pen(key, shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
             pen.line(axes, points, quantity, opacity)
-        canvas.upright(axes, quantity, min(quantity.drawn(points[0]).mean() for points in begun.values()))
+        dense = np.median([quantity.drawn(points[0]).mean() for points in begun.values()])  # some may not learn at all
+        canvas.upright(axes, quantity, float(dense))
         canvas.weights_remaining(axes, begun.values())
     notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
