@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npticket import engine as engines
+from npticket import layers, nets, optimizers
 from npticket.backend import Json
 from npticket.datasets import Dataset, Split, cache_folder
 from npticket.experiments import directory, machine
@@ -150,9 +151,10 @@ def _some(split: Split, count: int) -> Split:
 def _here() -> str:
     """What all times depend on: this machine, and the code that computes."""
     code = hashlib.sha256()
-    for path in sorted(Path(engines.__file__).parent.rglob("*.py")):
-        code.update(path.read_bytes())
-    return json.dumps({**machine.fingerprint(), "engine's code": code.hexdigest()[:16]})
+    for room in (engines, layers, nets, optimizers):
+        for path in sorted(Path(room.__file__ or "").parent.rglob("*.py")):
+            code.update(path.read_bytes())
+    return json.dumps({**machine.fingerprint(), "code": code.hexdigest()[:16]})
 
 
 def _key(experiment: Experiment, level: int, engine: str, threads: int) -> str:

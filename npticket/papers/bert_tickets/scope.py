@@ -1,4 +1,7 @@
-"""A tenth of the original weights each round, of all matrices together (Chen et al. 2020, section 3)."""
+"""A tenth of the original weights each round, of all matrices together: as Chen et al.'s code does.
+
+Their pseudocode reads a tenth of those that remain.
+"""
 
 from dataclasses import dataclass
 

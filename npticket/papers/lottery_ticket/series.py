@@ -95,7 +95,7 @@ def retrained(recipe: Recipe, first_step: int, lr_at: int | None) -> Runs:
 
 
 def fine_tuning(recipe: Recipe) -> Runs:
-    """Train on at the last learning rate (Han et al. 2015)."""
+    """Train on at the last learning rate (after Han et al. 2015, who take a tenth of the first)."""
     return retrained(recipe, 0, _last_lr(recipe))
 
 

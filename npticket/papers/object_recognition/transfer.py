@@ -1,8 +1,8 @@
 """Tickets of a backbone that tells images apart, taken to detection (Girish et al. 2021, section 4.2, Tables 1 and 2).
 
 A trained ticket, masks and weights, goes to a detector with a new last layer. Beside it, in the same minibatches: the
-whole trained backbone; the masks found on the spot, by pruning what that came to at one go, which the paper finds no
-worse than round by round, over the trained backbone; and random ones of as many weights in each layer, over it, too.
+whole trained backbone; the masks found on the spot, by pruning what that came to at one go, which the paper finds
+better than round by round, over the trained backbone; and random ones of as many weights in each layer, over it, too.
 """
 
 from functools import partial

@@ -21,7 +21,7 @@ from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
 from npticket.report.sweeps import Sweep
 
-EPOCH = 782  # steps of 64 of the paper's 50,000 images
+EPOCH = 782  # steps of 64 of the paper's 50,000 images; here they are of 45,000
 EPOCHS = 160
 
 
@@ -34,8 +34,8 @@ def _at_rate(recipe: Recipe, lr: float, weight_decay: float = 0.0) -> Recipe:
 
 # fmt: off
 RESNET_56 = _at_rate(Recipe(
-    name="rethinking-resnet56", source="Liu et al. 2019, sections 4 and 6", net=Part("resnet", depth=56),
-    data=Part("cifar10"), augment=Part("flip_and_crop"), optimizer=Part("sgd"),
+    name="rethinking-resnet56", source="after Liu et al. 2019, sections 4 and 6: Scratch-B at most twice as long",
+    net=Part("resnet", depth=56), data=Part("cifar10"), augment=Part("flip_and_crop"), optimizer=Part("sgd"),
     # As in the first paper; and of whole filters those of each block's first convolution.
     prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}),
     batch=64, steps=EPOCHS * EPOCH, rounds=9, trials=5, validate_every=EPOCH, train_at_end=False,

@@ -23,7 +23,7 @@ from npticket.scopes import ByUnits
 from npticket.tickets import rewind
 from npticket.units import Units
 
-MOST = 2.0  # times the steps that Scratch-B takes at most: the paper stops there on ImageNet, for the cost of it
+MOST = 2.0  # times the steps that Scratch-B takes at most: the paper stops there on ImageNet alone, for the cost of it
 
 
 def by_units(net: Net, params: Params, rates: Rates, rounds: int) -> ByUnits:

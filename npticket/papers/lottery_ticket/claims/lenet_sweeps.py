@@ -1,6 +1,7 @@
 """What appendix G of the paper claims of LeNet-300-100: other optimizers, rates, initial values and sizes.
 
 The pattern is that pruned networks learn faster than the dense one; here at 21.1 %, at the slowest of the settings.
+The appendix has accuracies on validation examples; here all are on test examples.
 """
 
 from collections.abc import Sequence
