@@ -143,9 +143,8 @@ RESNET_8 = replace(RESNET_18, name="filters-resnet8", source="after Li et al. 20
 RESNET_8_WEIGHTS = replace(RESNET_8, name="filters-resnet8-weights",  # to as many weights, within a twentieth of them
     prune=Part("magnitude", rates={"conv/W": 0.25, "out/W": 0.25, "*/W": 0.4375}), series=(TICKET, FINE_TUNING, SIZES))
 RESNET_56_B = replace(RESNET_8, name="filters-resnet56-b",
-    source="after Li et al. 2017, Tables 1 and 2: ResNet-56-pruned-B", net=Part("resnet", depth=56),
-    batch=128, steps=64_000, rounds=2, validate_every=391,
-    schedule=Part("step_drops", drops=[[32_000, 0.01], [48_000, 0.001]]),  # trains on at 0.001
+    source="after Li et al. 2017, Tables 1 and 2: ResNet-56-pruned-B", net=Part("resnet", depth=56), batch=128,
+    steps=64_000, rounds=2, validate_every=391, schedule=Part("step_drops", drops=[[32_000, 0.01], [48_000, 0.001]]),
     prune=Part("magnitude", scope="units layerwise", rates={  # of each block the first layer, but near other widths
         **{f"stage{stage}_block{block}/*": 0 for stage, block in ((1, 8), (1, 9), (2, 1), (2, 8), (3, 1), (3, 9))},
         "stage1_*/conv1/W": 0.6, "stage2_*/conv1/W": 0.3, "stage3_*/conv1/W": 0.1}),
@@ -196,6 +195,6 @@ CLAIMS = [
 RECIPES = (LENET_UNITS, LENET_WEIGHTS, CONV_2_UNITS, CONV_2_WEIGHTS, RESNET_8, RESNET_8_WEIGHTS, RESNET_56_B)
 PAPER = Paper(
     "structured", "Li, Kadav, Durdanovic, Samet & Graf: Pruning Filters for Efficient ConvNets, ICLR 2017",
-    {recipe.name: recipe for recipe in RECIPES}, Parts(series=SERIES),
-    claims=CLAIMS, plots=(AgainstCosts(), Lines("early_stopping", (at_early_stop, at_the_end))),
+    {recipe.name: recipe for recipe in RECIPES}, Parts(series=SERIES), claims=CLAIMS,
+    plots=(AgainstCosts(), Lines("early_stopping", (at_early_stop, at_the_end))),
 )  # fmt: skip
