@@ -16,7 +16,7 @@ OF_ALL = "globally, of all"
 class GloballyOfAll(Globally):
     """Ranked together as in Globally, but rates are fractions of all weights there were: 0.1 leaves 90, 80, 70 ... %.
 
-    Raises ValueError where no weight would survive.
+    Where fewer are left than should go, all go.
     """
 
     def __call__(self, scores: Params, masks: Params) -> Params:
@@ -27,9 +27,12 @@ class GloballyOfAll(Globally):
         pruned = []
         for one, score in ((masks.trial(t), scores.trial(t)) for t in range(masks.trials)):
             alive = sum(int(one[name].sum()) for name in rates)
-            if go >= alive:
-                raise ValueError(f"of {alive:,} weights {go:,} would go: it can be pruned no further")
-            pruned.append(prune_globally(score, one, go / alive, rates))
+            if go < alive:
+                pruned.append(prune_globally(score, one, go / alive, rates))
+            else:
+                pruned.append(one.copy())
+                for name in rates:
+                    pruned[-1][name][...] = False
         return stack(pruned)
 
 
