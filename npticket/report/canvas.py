@@ -134,7 +134,7 @@ def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bo
     axes.set_xscale("log")
     axes.set_xlim(most * margin, least / margin)
     ticks = [most]
-    for density in falling[:: 3 if len(falling) > 13 else 2 if len(falling) > 7 else 1]:
+    for density in (*falling[:: 3 if len(falling) > 13 else 2 if len(falling) > 7 else 1], falling[-1]):
         if ticks[-1] / density > (most / least) ** 0.095:  # closer texts would collide
             ticks.append(density)
     axes.set_xticks(ticks, [percent(tick / 100).removesuffix(" %") for tick in ticks], fontsize=8)

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from npticket.experiments.tables import Outcome
+from npticket.papers.bert_tickets.claims import NAMES
 from npticket.papers.bert_tickets.other_tasks import TRANSFER
 from npticket.report.canvas import COLORS, MARKERS, Picture, Points, panels
 from npticket.report.figures import Plot
-
-NAMES = {"ticket": "this task's ticket", "random": "random mask"}
 
 
 class Carried(Plot):
@@ -22,7 +21,8 @@ class Carried(Plot):
             return
         figure, (axes,) = panels(1)
         tasks = list(dict.fromkeys(row["task"] for row in rows))
-        for i, (masks, name) in enumerate(NAMES.items()):
+        legend = {"ticket": f"ticket of {NAMES[outcome.recipe.data.name]}", "random": "random mask"}
+        for i, (masks, name) in enumerate(legend.items()):
             values = [
                 np.array([100 * row["acc"] for row in rows if (row["task"], row["masks"]) == (task, masks)])
                 for task in tasks
@@ -32,6 +32,6 @@ class Carried(Plot):
             axes.errorbar(np.arange(len(tasks)) + 0.1 * i - 0.05, mean, ends, color=COLORS[2 - 2 * i], label=name,
                           marker=MARKERS[i], linestyle="none", capsize=3)  # fmt: skip
         axes.set_ylabel("test accuracy at the end (%)")
-        axes.set_xticks(range(len(tasks)), [f"trained for {task}" for task in tasks])
+        axes.set_xticks(range(len(tasks)), [f"trained for {NAMES[task]}" for task in tasks])
         axes.set_xlim(-0.5, len(tasks) - 0.5)
         yield Picture("transfer", figure)
