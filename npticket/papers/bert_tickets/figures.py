@@ -7,7 +7,7 @@ import numpy as np
 from npticket.experiments.tables import Outcome
 from npticket.papers.bert_tickets.claims import NAMES
 from npticket.papers.bert_tickets.other_tasks import TRANSFER
-from npticket.report.canvas import COLORS, MARKERS, Picture, Points, panels
+from npticket.report.canvas import COLORS, MARKERS, Picture, Points, panels, values_by
 from npticket.report.figures import Plot
 
 
@@ -20,15 +20,12 @@ class Carried(Plot):
         if not rows:
             return
         figure, (axes,) = panels(1)
-        tasks = list(dict.fromkeys(row["task"] for row in rows))
         legend = {"ticket": f"ticket of {NAMES[outcome.recipe.data.name]}", "random": "random mask"}
         for i, (masks, name) in enumerate(legend.items()):
-            values = [
-                np.array([100 * row["acc"] for row in rows if (row["task"], row["masks"]) == (task, masks)])
-                for task in tasks
-            ]
-            mean = np.array([v.mean() for v in values])
-            ends = [mean - [v.min() for v in values], [v.max() for v in values] - mean]
+            tasks = values_by((row for row in rows if row["masks"] == masks), "task", "acc", 100)
+            values = np.array([*tasks.values()])  # (tasks, n)
+            mean = values.mean(axis=1)
+            ends = [mean - values.min(axis=1), values.max(axis=1) - mean]
             axes.errorbar(np.arange(len(tasks)) + 0.1 * i - 0.05, mean, ends, color=COLORS[2 - 2 * i], label=name,
                           marker=MARKERS[i], linestyle="none", capsize=3)  # fmt: skip
         axes.set_ylabel("test accuracy at the end (%)")
