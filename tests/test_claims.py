@@ -422,6 +422,7 @@ def without(name, unwanted):
         ("lenet-faster-21", without("lenet-mnist", lambda r: r["trial"] and r["round"] == 7), "lacks trials"),
         ("conv-2-dropout", without("conv2-cifar10", lambda r: False), "conv2-dropout is not here"),
         ("vgg-warmup-gain", without("vgg19-warmup", lambda r: False), "vgg19-high is not here"),
+        ("sgd-as-fast", without("lenet-adam-0.0012", lambda r: False), "lenet-sgd-0.4 and lenet-sgd-0.8 are not here"),
     ],
 )
 def test_too_little_data_says_what_is_missing(id, outcomes, reason):

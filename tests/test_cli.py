@@ -124,7 +124,7 @@ def test_run_show_figures_verify(small, capsys):
     assert re.search(rf"\n8 of 8 runs are left\. {takes}\.\n", output)
     assert "reduced: 20 of 50,000 steps, 2 of 29 rounds, 2 of 5 trials, 3 of 11 series" in output
     folder = Path("runs/lenet-mnist")
-    table = output[output.index("LeNet-6-4 on noise") : output.index("Results:")].strip()
+    table = output[output.index("lenet-mnist: LeNet-6-4 on noise") : output.index("Results:")].strip()
     assert small("show", str(folder)) == 0
     assert capsys.readouterr().out.strip() == table
 
@@ -298,8 +298,10 @@ def test_a_sweep_has_a_directory_for_each_value_and_a_figure_for_all(small, caps
         found = outcome(Path("runs/lenet-prune-rate") / label, PARTS)
         assert found.results[-1]["density"] == pytest.approx(1 - float(label), abs=0.01)
     capsys.readouterr()
+    (Path("runs/lenet-prune-rate") / "0.1").rename("runs/lenet-prune-rate/one tenth")
     assert small("show", "runs/lenet-prune-rate") == 0
-    assert capsys.readouterr().out.count("LeNet-6-4 on noise") == 5
+    titles = [line for line in capsys.readouterr().out.splitlines() if "LeNet-6-4 on noise" in line]
+    assert [line.split(":")[0] for line in titles] == [f"lenet-prune-rate-{label}" for label in labels]
     pytest.importorskip("matplotlib")
     assert small("figures", "runs/lenet-prune-rate") == 0
     assert any(path.suffix == ".png" for path in Path("runs/lenet-prune-rate/figures").iterdir())

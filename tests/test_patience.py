@@ -367,5 +367,5 @@ def test_the_command_takes_it_and_pages_repeat_it(whole):
     assert recipe == replace(LIBRARY.recipes["lenet-mnist"], patience=20)
     with pytest.raises(RecipeError, match="patience must be at least 1, got 0"):
         commands.chosen_recipes(cli.parser().parse_args(["run", "lenet-mnist", "--patience", "0"]), LIBRARY)
-    asked = publication.commands({"": replace(whole[1], recipe=recipe)}, None, LIBRARY)
+    asked = publication.commands({"": replace(whole[1], recipe=recipe)}, (), LIBRARY)
     assert asked == ["npticket run lenet-mnist --patience 20"]

@@ -217,6 +217,33 @@ def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
     assert "    npticket run recipe.json  # in this directory\n" in (tmp_path / "lone" / "README.md").read_text()
 
 
+def test_sweeps_and_other_experiments_share_a_page(tmp_path):
+    pytest.importorskip("matplotlib")
+    runs, goal = tmp_path / "runs", tmp_path / "goal"
+    for name, folder in (("lenet-prune-rate", "a"), ("lenet-sgd", "b")):
+        assert cli.main(["run", name, *FEW, "--out", str(tmp_path / folder)], NOISE) == 0
+        for path in (tmp_path / folder).iterdir():
+            shutil.copytree(path, runs / f"{folder}-{path.name}")
+    assert cli.main(["run", "lenet-continued", *FEW, "--out", str(runs / "continued")], NOISE) == 0
+    assert cli.main(["publish", str(runs), str(goal)], NOISE) == 0
+    text = (goal / "README.md").read_text()
+    asked = [line for line in text.splitlines() if line.startswith("    npticket run ")]
+    flags = " --steps 20 --rounds 2 --trials 2"
+    assert asked == [f"    npticket run {name}{flags}" for name in ("lenet-continued", "lenet-sgd", "lenet-prune-rate")]
+    heads = [line.split("|")[1].strip() for line in text[text.index("## Results") :].splitlines() if "| ---" not in line
+             and line.startswith("| ") and not line[2].isdigit()]  # fmt: skip
+    assert heads[:3] == ["SGD's learning rate", "pruned per round", "weights"]
+    assert {path.name for path in goal.glob("lenet-*.png")} == {"lenet-prune-rate.png", "lenet-sgd.png"}
+    check(goal, NOISE, tmp_path / "copy")
+    assert cli.main(["run", "lenet-sgd", *FEW, "--series", "winning_ticket", "--trials", "3", "--out",
+                     str(tmp_path / "c")], NOISE) == 0  # fmt: skip
+    shutil.rmtree(runs / "b-0.1")
+    shutil.copytree(tmp_path / "c" / "0.1", runs / "b-0.1")
+    assert cli.main(["publish", str(runs), str(goal)], NOISE) == 0
+    text = (goal / "README.md").read_text()
+    assert "    npticket run b-0.1/recipe.json  # in this directory\n" in text and "npticket run lenet-sgd" not in text
+
+
 def test_runs_are_neither_published_over_nor_sought_where_results_are_published(runs, goal, capsys):
     before = contents(runs)
     assert cli.main(["publish", str(runs), str(runs)], NOISE) == 2

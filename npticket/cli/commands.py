@@ -155,13 +155,15 @@ def verify(args: Namespace, library: Library) -> int:
 
 
 def outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
-    """Read the experiments in a directory, by their own: it, or its subdirectories."""
+    """Read the experiments in a directory, by their own: it, or its subdirectories in the order of their papers."""
     if (folder / "recipe.json").is_file():
         return {folder: outcome(folder, library.parts)}
     folders = [path.parent for path in sorted(folder.glob("*/recipe.json"))]
     if wrong := next(filter(None, (wrong_name(inside.name) for inside in folders)), ""):
         raise StoreError(f"a directory in {folder} cannot be shown: its {wrong}")
-    found = {inside: outcome(inside, library.parts) for inside in folders}
+    read = {inside: outcome(inside, library.parts) for inside in folders}
+    order = {name: place for place, name in enumerate(library.published)}  # of a sweep's values, say; others follow
+    found = dict(sorted(read.items(), key=lambda item: order.get(item[1].recipe.name, len(order))))
     if not found:
         raise StoreError(f"{folder} holds no experiment: there is no recipe.json in it or in its subdirectories")
     names = [result.recipe.name for result in found.values()]

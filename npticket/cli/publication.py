@@ -3,7 +3,7 @@
 import os
 import re
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,7 @@ from npticket.cli.commands import outcomes
 from npticket.experiments import tables
 from npticket.experiments.directory import check_free, check_ours
 from npticket.experiments.json_files import StoreError, json_text, write_json
-from npticket.experiments.recipe import Recipe, in_full, scaled, to_json
+from npticket.experiments.recipe import in_full, scaled, to_json
 from npticket.experiments.run import outcome as read
 from npticket.experiments.tables import Outcome
 from npticket.files import write
@@ -60,9 +60,9 @@ def _staged(
     found: Mapping[Path, Outcome], places: Mapping[Path, Path], goal: Path, stage: Path, library: Library
 ) -> tuple[list[str], dict[str, str]]:
     """Make in `stage` what `goal` will be with the experiments `found`; return the names of figures, and the texts."""
-    sweep, page_there = _sweep([outcome.recipe for outcome in found.values()], library), _page(goal)
+    swept, page_there = _swept(found.values(), library), _page(goal)
     for folder, outcome in found.items():
-        plots = library.plots(outcome.recipe) if _has_own_figures(folder, sweep, page_there) else ()
+        plots = library.plots(outcome.recipe) if _has_own_figures(folder, outcome, swept, page_there) else ()
         _copy(folder, figures.compact(outcome, plots), stage / places[folder].relative_to(goal))
     if goal not in places.values():
         for folder in (path.parent for path in sorted(goal.glob("*/recipe.json"))):
@@ -91,16 +91,15 @@ def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
 
 
 def draw(goal: Path, library: Library) -> list[str]:
-    """Draw the experiments in `goal`, and the sweep that they are, as PNG; keep and return what its page shows."""
+    """Draw the experiments in `goal`, and the sweeps that they are, as PNG; keep and return what its page shows."""
     found, text = outcomes(goal, library), _page(goal)
-    sweep = _sweep([outcome.recipe for outcome in found.values()], library)
+    swept, by_recipe = _swept(found.values(), library), {outcome.recipe.name: outcome for outcome in found.values()}
     with TemporaryDirectory() as temporary:
         there = Path(temporary)
-        own = {folder: one for folder, one in found.items() if _has_own_figures(folder, sweep, text)}
+        own = {folder: one for folder, one in found.items() if _has_own_figures(folder, one, swept, text)}
         drawn = {f: figures.draw(one, there / f.name, library.plots(one.recipe)) for f, one in own.items()}
-        if sweep is not None:
-            by_recipe = {outcome.recipe.name: outcome for outcome in found.values()}
-            drawn[goal] = sweeps.draw_sweep(sweep, by_recipe, there)
+        if swept:
+            drawn[goal] = [path for sweep in swept for path in sweeps.draw_sweep(sweep, by_recipe, there)]
         pairs = ((folder / path.name, path) for folder, of in drawn.items() for path in of if path.suffix == ".png")
         pngs = {image.relative_to(goal).as_posix(): path for image, path in pairs}
         shown = [name for name in pngs if not text or f"({name})" in text]
@@ -115,9 +114,9 @@ def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str
     by_recipe = {outcome.recipe.name: outcome for outcome in found.values()}
     judged = claims.judge(library.claims, by_recipe, library.published)
     by_folder = {"" if folder == goal else folder.name: outcome for folder, outcome in found.items()}
-    sweep = _sweep([outcome.recipe for outcome in found.values()], library)
+    swept = _swept(found.values(), library)
     text = _page(goal) or page.new(by_folder, drawn)
-    blocks = page.blocks(by_folder, sweep, commands(by_folder, sweep, library), judged)
+    blocks = page.blocks(by_folder, swept, commands(by_folder, swept, library), judged)
     return {
         CLAIMS: json_text(verdicts.as_json(judged)),
         PAGE: page.counted(page.filled(text, blocks), by_folder),
@@ -131,31 +130,44 @@ def _page(goal: Path) -> str:
         raise StoreError(str(error)) from error
 
 
-def _has_own_figures(folder: Path, sweep: Sweep | None, text: str) -> bool:
+def _has_own_figures(folder: Path, outcome: Outcome, swept: Sequence[Sweep], text: str) -> bool:
     """Whether an experiment's own figures are published: those of a part of a sweep only where its page asks."""
-    return sweep is None or re.search(rf"\({re.escape(folder.name)}/[^()]+\.png\)", text) is not None
+    part = any(outcome.recipe.name in _names(sweep) for sweep in swept)
+    return not part or re.search(rf"\({re.escape(folder.name)}/[^()]+\.png\)", text) is not None
 
 
-def _sweep(recipes: Sequence[Recipe], library: Library) -> Sweep | None:
-    """The sweep that several experiments are parts of, if they are."""
-    names = {recipe.name for recipe in recipes}
-    whole = (sweep for sweep in library.sweeps.values() if names <= {one.name for one in sweep.recipes.values()})
-    return next(whole, None) if len(names) > 1 else None
+def _swept(outcomes: Iterable[Outcome], library: Library) -> list[Sweep]:
+    """The sweeps of which two or more of the experiments are parts."""
+    names = {outcome.recipe.name for outcome in outcomes}
+    return [sweep for sweep in library.sweeps.values() if len(names & _names(sweep)) > 1]
 
 
-def commands(found: Mapping[str, Outcome], sweep: Sweep | None, library: Library) -> list[str]:
-    """Return the commands that make published results anew, by directory."""
+def _names(sweep: Sweep) -> set[str]:
+    return {recipe.name for recipe in sweep.recipes.values()}
+
+
+def commands(found: Mapping[str, Outcome], swept: Sequence[Sweep], library: Library) -> list[str]:
+    """Return the commands that make published results anew, by directory: one for a sweep, if its flags are alike."""
     flags = {folder: _flags(outcome, library) for folder, outcome in found.items()}
-    if sweep is not None and len(alike := set(flags.values())) == 1 and None not in alike:
-        return [f"npticket run {sweep.name}{alike.pop()}"]
-    lines = []
+    lines: dict[str, None] = {}
     for folder, outcome in found.items():
-        known = outcome.recipe.name in library.recipes and flags[folder] is not None
-        mine = outcome.recipe.data.options.get("path")  # of data of one's own, whose folder is not published
-        said = f" --data FOLDER  # in this directory; {mine} is in FOLDER" if mine else "  # in this directory"
-        recipe = f"{folder}/recipe.json{said}".lstrip("/")
-        lines.append(f"npticket run {outcome.recipe.name}{flags[folder]}" if known else f"npticket run {recipe}")
-    return lines
+        for sweep in swept:
+            parts = {flags[f] for f, other in found.items() if other.recipe.name in _names(sweep)}
+            if outcome.recipe.name in _names(sweep) and len(parts) == 1 and None not in parts:
+                lines[f"npticket run {sweep.name}{flags[folder]}"] = None
+                break
+        else:
+            lines[_alone(folder, outcome, flags[folder], library)] = None
+    return list(lines)
+
+
+def _alone(folder: str, outcome: Outcome, flags: str | None, library: Library) -> str:
+    """The command that makes one experiment anew."""
+    if outcome.recipe.name in library.recipes and flags is not None:
+        return f"npticket run {outcome.recipe.name}{flags}"
+    mine = outcome.recipe.data.options.get("path")  # of data of one's own, whose folder is not published
+    said = f" --data FOLDER  # in this directory; {mine} is in FOLDER" if mine else "  # in this directory"
+    return "npticket run " + f"{folder}/recipe.json{said}".lstrip("/")
 
 
 def _flags(outcome: Outcome, library: Library) -> str | None:

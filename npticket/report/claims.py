@@ -94,7 +94,7 @@ def _judge(claim: Claim, outcomes: Mapping[str, Outcome], steps: Mapping[str, in
     trials = sorted(set.intersection(*(set(trials_of(outcomes[name])) for name in there)))
     try:
         if absent := [name for name in claim.recipes if name not in outcomes]:
-            raise Missing(f"{' and '.join(absent)} is not here")
+            raise Missing(f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not here")
         if len(trials) < 2:
             raise Missing("one trial says nothing about another")
         views = [View(outcomes[name], trials, steps.get(name, 0)) for name in there]

@@ -91,16 +91,20 @@ def _point(name: str, density: float, outcomes: Mapping[str, Outcome]) -> tuple[
 
 
 def blocks(
-    outcomes: Mapping[str, Outcome], sweep: Sweep | None, commands: Sequence[str], judged: Sequence[Verdict]
+    outcomes: Mapping[str, Outcome], swept: Sequence[Sweep], commands: Sequence[str], judged: Sequence[Verdict]
 ) -> dict[str, str]:
-    """Return the blocks of a page by name; `commands` are those that make these results anew."""
-    if sweep is not None:
-        table = summary(outcomes, sweep)
-    else:
-        names = [f"{folder}. " * (len(outcomes) > 1) for folder in outcomes]
-        table = "\n\n".join(name + results(one) for name, one in zip(names, outcomes.values(), strict=True))
+    """Return the blocks of a page by name: a sweep of `swept` has one table, any other experiment a table of its own.
+
+    `commands` are those that make these results anew.
+    """
+    parts = {recipe.name for sweep in swept for recipe in sweep.recipes.values()}
+    alone = {folder: outcome for folder, outcome in outcomes.items() if outcome.recipe.name not in parts}
+    names = [f"{folder}. " * (len(outcomes) > 1) for folder in alone]
+    tables = [summary(outcomes, sweep) for sweep in swept]
+    tables += [name + results(one) for name, one in zip(names, alone.values(), strict=True)]
     claims = verdicts.markdown(judged) if judged else "No claim of a paper is about this."
-    return {"results: made": provenance.made(outcomes, commands), "results: table": table, "results: claims": claims}
+    made = provenance.made(outcomes, commands)
+    return {"results: made": made, "results: table": "\n\n".join(tables), "results: claims": claims}
 
 
 class Cells(NamedTuple):

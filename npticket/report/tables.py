@@ -31,7 +31,7 @@ def tables(outcome: Outcome) -> str:
     }  # fmt: skip
     widths = [max(map(len, column)) for column in zip(head, *(row for of in rows.values() for row in of), strict=True)]
     between = "  " if sum(widths) + 2 * len(widths) - 2 <= width() else " "
-    lines = [f"{outcome.title}; {outcome.note}"]
+    lines = [f"{outcome.recipe.name}: {outcome.title}; {outcome.note}"]
     for series, of in rows.items():
         lines += ["", series]
         for cells in (head, *of):
