@@ -1,8 +1,8 @@
-"""`python -m npticket` is the command `npticket`, which may be stopped before all of it is imported."""
+"""`python -m npticket` runs the command `npticket`; Ctrl-C ends it quietly even while its modules are imported."""
 
 import sys
 
-FAILED, STOPPED = 2, 130  # as the command says; as the shell does of what Ctrl-C ended
+FAILED, STOPPED = 2, 130  # the command's exit status after an error; the shell's for a program that Ctrl-C ended
 
 
 def main() -> int:
@@ -11,7 +11,7 @@ def main() -> int:
         from npticket.cli import main
     except KeyboardInterrupt:
         return STOPPED
-    except ImportError as error:  # NumPy is missing, or a paper of one's own has a mistake
+    except ImportError as error:  # NumPy is missing, or a paper's module cannot be imported
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     return main()

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-Array = Any  # numpy.ndarray, cupy.ndarray, or whatever `register` was told of
+Array = Any  # numpy.ndarray, cupy.ndarray, or another type that `register` was given
 Dtype = DTypeLike
 Json = Any  # what JSON can hold
 
-POOL = 0.95  # of a GPU's memory may go to arrays
+POOL = 0.95  # the fraction of a GPU's memory that arrays may take
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-NUMPYS_OWN = [
+NUMPYS_OWN = [  # where NumPy's wheels keep the OpenBLAS that they bring along
     Path(np.__file__).resolve().parent.with_name("numpy.libs"),
     Path(np.__file__).resolve().parent / ".dylibs",
 ]
@@ -29,15 +29,18 @@ _modules: dict[type, ModuleType] = {np.ndarray: np}
 
 
 def register(array_type: type, module: ModuleType) -> None:
-    """Let `array_module` answer `module` for arrays of exactly this type, or what stands for them."""
+    """Make `array_module` return `module` for arrays of exactly this type, not of types derived from it.
+
+    `load` calls it for CuPy; call it for an array type of your own, whose functions `module` must have.
+    """
     _modules[array_type] = module
 
 
 def load(name: str) -> ModuleType:
     """Return the array module called `name`: "numpy" or "cupy".
 
-    Raises ValueError for another name, ModuleNotFoundError where CuPy is not installed, RuntimeError where it
-    finds no device, or one that it cannot compute on, MemoryError where others have taken all of its memory.
+    Raises ValueError for another name, ModuleNotFoundError if CuPy is not installed, RuntimeError if CuPy finds no
+    GPU or cannot compute on it, MemoryError if other programs have taken all of its memory.
     """
     if name == "numpy":
         return np
@@ -58,7 +61,7 @@ def load(name: str) -> ModuleType:
 
 
 def _check_gpu(cupy: ModuleType) -> None:
-    """Raise as `load` does unless there is a device that computes; leave some of its memory to libraries."""
+    """Raise as `load` says unless there is a GPU that computes; limit what CuPy's pool may take of its memory."""
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
@@ -66,8 +69,8 @@ def _check_gpu(cupy: ModuleType) -> None:
     if not devices:
         raise RuntimeError("CuPy is installed but finds no GPU; use the numpy backend")
     try:
-        # Beyond it, a library's or a kernel's own memory would be missing, which CuPy does not take from its pool: what
-        # trains too many networks should be told so by the pool, and can then train fewer.
+        # CUDA's libraries and kernels need memory outside of this pool. With the limit, too many networks at a time are
+        # a MemoryError of the pool, after which fewer can be trained; without it, a library would fail in its own way.
         cupy.get_default_memory_pool().set_limit(fraction=POOL)
         ones = cupy.ones((2, 2), "float32")  # whether its libraries fit the driver shows only when it computes
         (ones @ ones).sum().get()
@@ -84,7 +87,10 @@ def _check_gpu(cupy: ModuleType) -> None:
 
 
 def tf32() -> bool:
-    """Whether CUPY_TF32=1 asks for float32 products of 10 binary digits' precision, which are faster on a GPU."""
+    """Whether the environment variable CUPY_TF32 is 1, which asks for TensorFloat-32 products on a GPU.
+
+    They are faster, and round the factors from 23 to 10 bits of mantissa. RuntimeError for a value but 0 and 1.
+    """
     value = os.environ.get("CUPY_TF32", "0")
     if value not in ("0", "1"):
         raise RuntimeError(f"the environment variable CUPY_TF32 is 0 or 1, not {value!r}")
@@ -92,7 +98,7 @@ def tf32() -> bool:
 
 
 def described(name: str) -> dict[str, Json]:
-    """What results of the backend called `name` depend on, besides what is so on every machine."""
+    """Return what the results of a backend depend on: nothing for "numpy", for "cupy" the GPU and CuPy's settings."""
     if name == "numpy":
         return {}
     cupy = load(name)
@@ -124,9 +130,9 @@ def to_host(array: Array) -> np.ndarray:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let BLAS use one thread: with more, sums are rounded in another way, and are rarely faster at this size.
+    """Let BLAS use one thread inside the block: more would round sums differently, and rarely help at this size.
 
-    Needs threadpoolctl; where that is missing, it warns once that the number of threads is not known to be 1.
+    Needs threadpoolctl; without it the threads stay as they are, with one warning if they are not known to be 1.
     """
     try:
         from threadpoolctl import threadpool_limits
@@ -140,7 +146,10 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def blas_threads() -> int | None:
-    """The most threads that BLAS uses now, or None where nothing tells: not threadpoolctl, OpenBLAS or a variable."""
+    """Return how many threads BLAS uses at most, or None if that cannot be found out.
+
+    Asks threadpoolctl; without it NumPy's own OpenBLAS, and last the environment variables THREAD_VARIABLES.
+    """
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -152,7 +161,10 @@ def blas_threads() -> int | None:
 
 
 def openblas(function: str, kind: type) -> Json:
-    """What a function without arguments of the OpenBLAS that NumPy brings along returns; None where it has none."""
+    """Call a function without arguments of the OpenBLAS that NumPy brings along; None if NumPy has none of its own.
+
+    `function` is its name as "get_num_threads", `kind` the ctypes type of what it returns.
+    """
     for path in (path for place in NUMPYS_OWN for path in sorted(place.glob("*openblas*"))):
         with suppress(OSError, AttributeError):
             call = ctypes.CDLL(str(path))[f"scipy_openblas_{function}64_"]

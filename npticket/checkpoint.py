@@ -1,7 +1,7 @@
 """Save a training run in the middle and resume it: it ends with the same bits as an uninterrupted one.
 
-Where a run draws at random is a function of its place and of the step, so that no generator's state is kept. Parameters
-and moments are kept as they stand in Params, whatever an engine's own order is; that follows from the start and masks.
+What a run draws at random is a function of its place and the step, so no generator's state need be kept. Parameters
+and moments are kept in the order of Params; an engine derives its own order anew from the start and the masks.
 """
 
 import warnings
@@ -25,29 +25,29 @@ class Checkpoint(Protocol):
     """Keeps the last snapshot of a training run, wherever it likes."""
 
     def load(self) -> Snapshot | None:
-        """Return what was kept, or None; ValueError says why what is there cannot be trusted."""
+        """Return the snapshot, or None if there is none; ValueError, with the reason, if it cannot be trusted."""
 
     def save(self, take: Callable[[], Snapshot]) -> None:
-        """Keep what `take` returns before going on, or do nothing: this is called after every step."""
+        """Called after every step: keep the snapshot that `take()` returns, or do nothing because it is too early."""
 
 
-OpenCheckpoint = Callable[[Params, Params, Place], Checkpoint]  # that of the run with this start, masks and place
+OpenCheckpoint = Callable[[Params, Params, Place], Checkpoint]  # (start, masks, place) -> the checkpoint of that run
 
 
 class Never:
-    """Keeps nothing."""
+    """A checkpoint that keeps nothing."""
 
     def load(self) -> None:
-        """There is none."""
+        """Return None: there is no snapshot."""
 
     def save(self, take: Callable[[], Snapshot]) -> None:
-        """It is lost."""
+        """Do nothing."""
 
 
 def opened(
     checkpoints: OpenCheckpoint | None, optimizer: MakeOptimizer, start: Params, masks: Params, place: Place
 ) -> Checkpoint:
-    """Return a run's checkpoint: one that keeps nothing if none is wanted, or the optimizer does not give its state."""
+    """Return a run's checkpoint; one that keeps nothing if `checkpoints` is None or the optimizer has no state()."""
     if checkpoints is None:
         return Never()
     if is_resumable(one := optimizer(masks)):
@@ -60,7 +60,7 @@ def opened(
 def snapshot(step: int, engine: Engine, record: Record) -> Snapshot:
     """Return all that a run depends on after `step` steps: "step" (), "theta" (T, P), the optimizer's and the record's.
 
-    These are partly the run's own arrays, which the next step changes.
+    Some are the run's own arrays: write them before the next step, which changes them.
     """
     theta = record.best.copy()
     engine.read(theta)
@@ -69,10 +69,10 @@ def snapshot(step: int, engine: Engine, record: Record) -> Snapshot:
 
 
 def resume(checkpoint: Checkpoint, engine: Engine, record: Record, first_step: int) -> int:
-    """Take engine and record to where the checkpoint's run was; return its step, or `first_step` if there is none.
+    """Set engine and record to the checkpoint's state; return its step, or `first_step` if there is no checkpoint.
 
-    A checkpoint that cannot be trusted is warned of, and left alone. RuntimeError where an optimizer of the user's own
-    does not take back what it gave.
+    A checkpoint that cannot be trusted is not used, with a warning. RuntimeError if an optimizer of the user's own
+    does not take back the state that it gave.
     """
     try:
         saved = checkpoint.load()

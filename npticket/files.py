@@ -1,4 +1,4 @@
-"""Files that are complete under their name or not there at all: all that is kept is written here."""
+"""Atomic writing, by which a file is complete under its name or not there at all; all that is kept is written so."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ FEWER = re.compile(r"\d+ requested and \d+ written")  # NumPy's error, without a
 
 
 def write(path: str | Path, content: bytes) -> None:
-    """Write a file that is complete under its name, or not there at all; what was there stays until then."""
+    """Write a file at once: a file of this name stays as it was until the new one is complete. Errors as `writing`."""
     with writing(path) as file:
         file.write(content)
 
@@ -24,8 +24,8 @@ def write(path: str | Path, content: bytes) -> None:
 def writing(path: str | Path) -> Iterator[BinaryIO]:
     """Give a file to write to, which gets its name when the block ends well and is removed when it does not.
 
-    Until then it lies beside its place, under a name that nobody can foresee. No link is followed: one at `path` is
-    replaced. Whatever fails is an OSError that names `path`.
+    Until then it lies in the same folder, under a name that nobody can foresee. A link at `path` is replaced, and not
+    followed. Raises OSError, naming `path`, if anything fails.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
@@ -44,7 +44,7 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an OSError name `path`: those of writing to an open file name nothing, and NumPy's do not say why."""
+    """Make an OSError name `path`: one of writing to an open file names none, and NumPy's does not say the reason."""
     try:
         yield
     except OSError as error:
@@ -55,7 +55,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def sync(folder: Path) -> None:
-    """Bring a folder's names to the disk: without it, a file that was renamed may be lost with the power."""
+    """Write a folder's names to the disk: else a file that was just renamed may be lost when the power fails."""
     if os.name != "posix":
         return
     number = os.open(folder, os.O_RDONLY)

@@ -12,7 +12,7 @@ from npticket.backend import Array, Dtype, array_module
 def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     """Return the loss of each trial (T,) and its gradient (T, B, C).     logits (T, B, C)   labels (T, B)
 
-    The mean is over B and never over T: trials do not touch each other.
+    Labels are integers from 0 to C - 1. The mean is over B and never over T: trials do not touch each other.
     """
     losses, dz = _cross_entropies(logits, labels)
     return losses.sum(axis=(1, 2)) / -logits.shape[1], dz / logits.shape[1]
@@ -21,7 +21,7 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
 def weighted_softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
     """Return the weighted loss of each trial (T,) and its gradient (T, B, C).     logits (T, B, C)   targets (T, B, 2)
 
-    Targets are a label and its weight, none below 0, and not all 0 in a batch.
+    Targets are a label and its weight. No weight is negative, and in no batch are all 0.
     """
     labels, weights = split_weights(targets, logits.dtype)
     losses, dz = _cross_entropies(logits, labels)
@@ -30,7 +30,7 @@ def weighted_softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array
 
 
 def split_weights(targets: Array, dtype: Dtype) -> tuple[Array, Array]:
-    """Return labels, as integers, and weights, as `dtype`.     targets (..., 2)"""
+    """Return labels (...) as integers and weights (...) as `dtype`.     targets (..., 2)"""
     return targets[..., 0].astype(int), targets[..., 1].astype(dtype)
 
 
@@ -46,7 +46,7 @@ def _cross_entropies(logits: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def score(logits: Array, labels: Array, weights: Array | None = None) -> tuple[Array, Array]:
-    """Return the summed loss (T,) and how many predictions are correct (T,), each example with its weight, if it has.
+    """Return the summed loss (T,) and how many predictions are correct (T,); with `weights`, both are weighted sums.
 
     logits (T, B, C)   labels, weights (T or 1, B)
     """
@@ -61,9 +61,9 @@ def score(logits: Array, labels: Array, weights: Array | None = None) -> tuple[A
 
 
 def negligible(p: Array) -> float:
-    """Up to which size a probability counts as 0 in the gradient, 1.1e-19 in float32: it moves no weight.
+    """Return the largest probability that the gradient takes for 0, 1.1e-19 in float32: too little to move a weight.
 
     Late in training most are so small that they, or their products with weights, would be subnormal numbers, which
-    cost a processor several times as much. Who drops them multiplies, and does not assign: a product keeps NaN.
+    cost a processor several times as much. To drop them, multiply by `p > negligible(p)`: a product keeps NaN.
     """
     return float(np.finfo(p.dtype).tiny) ** 0.5

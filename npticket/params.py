@@ -18,7 +18,7 @@ class Params:
 
     `shapes` maps each name, "layer/W", to its shape without the trials axis, in the order of the flat layout.
     The same class holds parameters, gradients, scores and (with dtype bool) masks. A view is never a copy:
-    writing to `params["fc1/W"]` writes to `params.flat`.
+    writing to `params["fc1/W"]` writes to `params.flat`. ValueError if `flat` has not the shape that `shapes` need.
     """
 
     def __init__(self, shapes: Shapes, flat: Array) -> None:
@@ -44,7 +44,7 @@ class Params:
 
     @classmethod
     def empty(cls, shapes: Shapes, trials: int, dtype: Dtype = np.float32, xp: ModuleType = np) -> "Params":
-        """Uninitialised parameters for `trials` trials."""
+        """Return Params of `trials` trials, of which no value has been set yet."""
         return cls(shapes, xp.empty((trials, sum(map(math.prod, shapes.values()))), dtype))
 
     def __getitem__(self, name: str) -> Array:
@@ -63,7 +63,7 @@ class Params:
         return f"Params({self.trials} trials, {self.flat.shape[1]} each, {self.flat.dtype}: {', '.join(self)})"
 
     def __reduce__(self) -> tuple[type, tuple[Shapes, Array]]:
-        """Copies, and what is sent to another process, have views into their own flat array."""
+        """Copy and pickle names and flat array alone: a copy must make views into its own flat array."""
         return Params, (self.shapes, self.flat)
 
     def __array__(self, dtype: Dtype | None = None, copy: bool | None = None) -> NoReturn:
@@ -90,15 +90,15 @@ class Params:
         return [name for name in self if name.split("/")[-1].startswith("running_")]
 
     def like(self, flat: Array) -> "Params":
-        """The same names over another flat array (T', P)."""
+        """Return Params with the same names and shapes over another flat array (T', P), which is not copied."""
         return Params(self.shapes, flat)
 
     def copy(self) -> "Params":
-        """A Params that shares no memory with this one."""
+        """Return Params of the same values that share no memory with these."""
         return self.like(self.flat.copy())
 
     def trial(self, t: int) -> "Params":
-        """Trial `t` alone, as Params with T = 1 that share this one's memory."""
+        """Return row `t` alone, as Params with T = 1 that share memory with these."""
         return self.like(self.flat[t : t + 1])
 
 
@@ -111,7 +111,7 @@ def stack(parts: Sequence[Params]) -> Params:
 def check_masks(params: Params, masks: Params) -> None:
     """Raise TypeError or ValueError, naming the parameter, unless `masks` are bool and laid out as `params` are."""
     if masks.flat.dtype != bool:
-        raise TypeError(f"masks are {masks.flat.dtype}, expected bool")
+        raise TypeError(f"masks are {masks.flat.dtype}, expected bool: take masks.like(masks.flat != 0)")
     for name in params:
         shape = masks[name].shape if name in masks.shapes else None
         if shape != params[name].shape:
@@ -120,14 +120,15 @@ def check_masks(params: Params, masks: Params) -> None:
                 "is the trials axis missing?"
             )
     if list(masks) != list(params):  # in another order, flat arrays would not belong together
-        raise ValueError(f"there are masks for {', '.join(masks)}, and parameters {', '.join(params)}")
+        names = f"there are masks for {', '.join(masks)}, and parameters {', '.join(params)}"
+        raise ValueError(f"{names}: they must be the same, in the same order")
 
 
 def pack(masks: Params) -> np.ndarray:
-    """The masks of one trial as packed bits (P / 8,) uint8."""
+    """Return the masks (1, P) of one trial as bits, eight to a byte: uint8 (ceil(P / 8),)."""
     return np.packbits(to_host(masks.flat)[0])
 
 
 def unpack(bits: np.ndarray, params: Params) -> Params:
-    """Masks of one trial from what `pack` made, laid out as `params` are."""
+    """Return the masks (1, P) of one trial from the bits that `pack` made, laid out as `params` are."""
     return params.like(np.unpackbits(bits, count=params.flat.shape[1]).astype(bool)[None])

@@ -1,4 +1,4 @@
-"""What layers, networks, optimizers and engines promise each other. Whatever keeps a promise can take the place."""
+"""What layers, networks, optimizers and engines must offer; a class of your own that offers it can take their place."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -10,7 +10,7 @@ from npticket.params import Params, Shapes, Tree
 from npticket.streams import TrainingStep
 
 Backward = Callable[..., Array]  # backward(dy, grad, need_dx=True) -> dL/dx: see Layer
-State = Mapping[str, Array]  # what an optimizer keeps: (T, P) as theta.flat, or NumPy's (T,), a number of each trial
+State = Mapping[str, Array]  # what an optimizer keeps: arrays (T, P) like theta.flat, or NumPy arrays (T,)
 Loss = Callable[[Array, Array], tuple[Array, Array]]  # loss(y, targets) -> (loss of each trial (T,), dL/dy)
 
 
@@ -21,11 +21,11 @@ class UnsuitedError(ValueError):
 class Layer(Protocol):
     """A description (sizes, no arrays) of a differentiable function of parameters and input x (T, B, ...).
 
-    x is (1, B, ...) where all trials are shown the same, as in measuring: then nobody needs dx.
+    x is (1, B, ...) where all trials are shown the same examples, as in measuring; its gradient is not needed then.
     `layout` maps local names to shapes without the trials axis. `forward` is given the training step it is part of, or
     None when it predicts (only batch normalisation and dropout care), and returns the output and a closure
-    `backward(dy, grad, need_dx=True)` that writes the gradients of the parameters into the views it is given and
-    returns dL/dx (or anything, if nobody needs it). The closure is the cache: what it mentions lives as long as it.
+    `backward(dy, grad, need_dx=True)` that writes the gradients of the parameters into the views `grad` and returns
+    dL/dx, or anything if `need_dx` is False. The closure is the cache: the arrays it mentions are kept as long as it.
     """
 
     @property
@@ -46,11 +46,11 @@ class Net(Protocol):
 
     @property
     def body(self) -> Layer:
-        """What it is made of: a fast engine recognises it, or calls it."""
+        """The layer that the network is made of; engines look into it to find out whether they know a faster way."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one example, without the axes of trials and batch."""
+        """The shape of one example, without the axes of trials and batch."""
 
     @property
     def output_shape(self) -> tuple[int, ...]: ...
@@ -66,7 +66,7 @@ class Net(Protocol):
 
 
 class Optimizer(Protocol):
-    """Holds moments and nothing else; is built from masks, and afresh for every round."""
+    """Moves parameters by their gradients. It keeps moments but no parameters; each round makes one from its masks."""
 
     @property
     def elementwise(self) -> bool:
@@ -77,16 +77,16 @@ class Optimizer(Protocol):
 
     @property
     def decays(self) -> bool:
-        """Whether parameters without a gradient move, too: then engines leave out no unit that is alive."""
+        """Whether parameters move even where their gradient is 0, as by weight decay: engines then leave none out."""
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat may be overwritten. What is pruned must stay 0."""
 
     def state(self) -> State:
-        """Return all that the next steps depend on besides their arguments, once a step was taken; perhaps no copy."""
+        """Return all that later steps depend on besides their arguments. Called after a first step; need not copy."""
 
     def restore(self, state: State) -> None:
-        """Go on, before the first step, as the optimizer did that gave this state, and keep none of its arrays."""
+        """Take over the state that another optimizer gave. Called before the first step; must copy what it keeps."""
 
 
 MakeOptimizer = Callable[[Params], Optimizer]  # from masks
@@ -98,21 +98,24 @@ def is_elementwise(optimizer: Optimizer) -> bool:
 
 
 def does_decay(optimizer: Optimizer) -> bool:
-    """Whether an optimizer may move parameters without a gradient: all do that do not deny it."""
+    """Whether an optimizer may move parameters whose gradient is 0; one that does not say is taken to do so."""
     return _said(optimizer, "decays", otherwise=True)
 
 
 def is_resumable(optimizer: Optimizer) -> bool:
-    """Whether an optimizer gives its state away and takes it back: the others start anew after an interruption.
+    """Whether an optimizer has `state` and `restore`: runs with one that has not begin anew after an interruption.
 
-    One that wraps another says in `resumable` whether that one does.
+    An optimizer that wraps another has an attribute `resumable`, which says whether the other one has them.
     """
     gives, takes = (_said(optimizer, what, otherwise=False) for what in ("state", "restore"))
     return gives and takes and _said(optimizer, "resumable", otherwise=True)
 
 
 def _said(optimizer: Optimizer, what: str, otherwise: bool) -> bool:
-    """What an optimizer says of its own step: what is said of a step that it has replaced or wrapped does not count."""
+    """Return the attribute `what` if it was declared for the optimizer's own `step`, else `otherwise`.
+
+    A class with a `step` of its own does not inherit what its parents declare of theirs: it may not hold any more.
+    """
     if what in getattr(optimizer, "__dict__", {}):
         return bool(getattr(optimizer, what))
     for kind in type(optimizer).__mro__:
@@ -127,7 +130,7 @@ class Engine(Protocol):
     """Trains one net, or T in lock-step, from given parameters under given masks."""
 
     def see(self, inputs: Array) -> Array:
-        """Return what `step` and `predict` want to be given of inputs (..., *input_shape)."""
+        """Return inputs (..., *input_shape) in the form that `step` and `predict` take, perhaps without some pixels."""
 
     def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:
         """Take one optimizer step; return the loss before it, per trial (T,).     x, targets (T, B, ...)"""
@@ -139,10 +142,10 @@ class Engine(Protocol):
         """Copy the present parameters, pruned ones 0, into `out`."""
 
     def write(self, theta: Params) -> None:
-        """Take other parameters over, as `read` once gave them: to predict with, or before the first step."""
+        """Take over parameters that `read` gave earlier, to predict with them, or before the first step."""
 
     def state(self) -> State:
         """Return the optimizer's state, laid out as the parameters are: see Optimizer."""
 
     def restore(self, state: State) -> None:
-        """Go on, before the first step and after `write`, as the engine did that gave this state."""
+        """Take over the state that another engine gave. Called after `write` and before the first step."""

@@ -18,7 +18,7 @@ from npticket.params import Params
 from npticket.protocols import Net
 from npticket.task import Task
 
-Rates = Mapping[str, float]  # by name, or pattern of names, of parameters: which fraction of the survivors goes
+Rates = Mapping[str, float]  # by a parameter's name, or a pattern of names: which fraction of its survivors goes
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Evidence:
     """What a score may look at: the end of a training run and its masks, and whatever else is known of it.
 
     `start` is where the run began, `theta0` the initial values; `rngs` are a generator for each trial, to draw examples
-    with. None, or no generators, where whoever prunes has not said.
+    with. What the caller does not give is None, or (), and a score that needs it cannot be used.
     """
 
     end: Params
@@ -43,7 +43,7 @@ Score = Callable[[Evidence], Params]  # the lowest go
 
 
 class Scope(Protocol):
-    """Among whom weights are ranked, and how many go: returns new masks without the lowest-scored survivors."""
+    """Among which weights to rank, and how many go. `scope(scores, masks)` returns new masks without the lowest."""
 
     def names(self, params: Params) -> list[str]:
         """The parameters that may be pruned, in the order of the layout."""
@@ -53,23 +53,23 @@ class Scope(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """A way to prune. `rule(end, masks)` is what `find_tickets` wants to be given."""
+    """A way to prune: a score and a scope. A rule is the function `prune(end, masks)` that `find_tickets` takes."""
 
     score: Score
     scope: Scope
 
     def __call__(self, end: Params, masks: Params) -> Params:
-        """Return the masks without what scores lowest, for scores that look at the end of training alone."""
+        """Return the next masks, for a score that looks at nothing but the end of training."""
         return self.judge(Evidence(end, masks))
 
     def judge(self, seen: Evidence) -> Params:
-        """Return the masks without what scores lowest."""
+        """Return the next masks, for any score: those of the evidence without what scores lowest."""
         return self.scope(self.score(seen), seen.masks)
 
 
 @dataclass(frozen=True)
 class Layerwise:
-    """Each parameter on its own loses the fraction that the first pattern that fits its name says; others lose none."""
+    """Rank each parameter's weights on their own; its rate is that of the first pattern that fits its name, or 0."""
 
     rates: Rates
 
@@ -83,7 +83,7 @@ class Layerwise:
 
 @dataclass(frozen=True)
 class Globally(Layerwise):
-    """All parameters with a rate are ranked together and lose that fraction of their survivors: it must be the same."""
+    """Rank the weights of all parameters with a rate together; ValueError unless these rates are the same."""
 
     def __post_init__(self) -> None:
         if len({rate for rate in self.rates.values() if rate}) > 1:
@@ -128,23 +128,29 @@ def magnitude(seen: Evidence) -> Params:
 
 
 def random_scores(params: Params, rngs: Sequence[np.random.Generator]) -> Params:
-    """Score every parameter at random, by one generator per trial; pruning by it gives random masks."""
+    """Score every parameter by a number drawn from [0, 1), with one generator per trial: random masks come of it."""
     draws = np.stack([rng.random(params.flat.shape[1]) for rng in rngs])
     return params.like(to_device(draws, array_module(params.flat)))
 
 
 def at_random(seen: Evidence) -> Params:
-    """Score at random: any weight may go."""
+    """Score at random, by the evidence's generators."""
     return random_scores(seen.end, seen.rngs)
 
 
 def prune_layerwise(scores: Params, masks: Params, rates: Mapping[str, float]) -> Params:
-    """Return new masks: each parameter named in `rates` loses that fraction of its lowest-scored survivors."""
+    """Return new masks: each parameter in `rates`, by name, loses that fraction of its survivors, the lowest-scored.
+
+    Raises as `check_scores` does.
+    """
     return _pruned(scores, masks, [([name], rate) for name, rate in rates.items()])
 
 
 def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[str]) -> Params:
-    """Return new masks: the parameters in `names`, ranked together, lose that fraction of their survivors."""
+    """Return new masks: the parameters in `names`, ranked together, lose a fraction `rate` of all their survivors.
+
+    ValueError without names; raises as `check_scores` does, too.
+    """
     names = list(dict.fromkeys(names))
     if not names:
         raise ValueError("global pruning needs at least one parameter name")

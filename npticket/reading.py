@@ -1,4 +1,7 @@
-"""What comes from outside: files of any content, read within bounds or refused in a sentence that names them."""
+"""Reading files that others made and that may hold anything: sizes are bounded, and errors name the file.
+
+Nothing is unpickled or evaluated. `most` is always the largest size that is accepted, in bytes.
+"""
 
 import io
 import json
@@ -20,10 +23,11 @@ import numpy as np
 HEADER = 1024  # bytes that the header of an array takes, at most
 BROKEN = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
           struct.error, zlib.error, zipfile.BadZipFile)  # fmt: skip
-KINDS = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4", "U8": "u1"}  # in safetensors files
+# NumPy's names for the types of numbers in safetensors files
+KINDS = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4", "U8": "u1"}
 SAFETENSORS_HEADER = 1 << 20  # bytes, at most
-# What NumPy writes before an array of numbers or texts (numpy.lib.format, version 1.0). The values of no other kind are
-# plain bytes, and a header that is matched is not evaluated.
+# What NumPy writes before an array of numbers or texts (numpy.lib.format, version 1.0). Arrays of other kinds are not
+# plain bytes. The header is matched by this pattern and so need not be evaluated as Python, which NumPy does.
 KIND = rb"(?:[<>|][iufU]\d{1,5}|\|b1)"
 FIELD = re.compile(rb"\('(\w+)', '(" + KIND + rb")'\)")
 NPY = re.compile(
@@ -64,8 +68,8 @@ def read_text(path: str | Path, most: int) -> str:
 def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Return the arrays of numbers and texts in an .npz file, as NumPy writes it.
 
-    `most` says which there may be, and how many bytes each may have: nothing larger is expanded. UnreadableError says
-    what is wrong with the file; OSError if there is none.
+    `most` maps the names of the arrays that there may be to their largest sizes: nothing larger is expanded. Raises
+    UnreadableError, which says what is wrong with the file, and OSError if there is none.
     """
     check_size(path, 2 * (sum(most.values()) + (1 + len(most)) * HEADER))
     found: dict[str, np.ndarray] = {}
@@ -91,8 +95,8 @@ def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]
 def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
     """Return the arrays of numbers in a safetensors file of at most `most` bytes, each a view that cannot be written.
 
-    Eight bytes say how long the JSON is that comes next, which has type, shape and place of each array among the bytes
-    behind it. UnreadableError says what is wrong with the file; OSError if there is none.
+    The format: eight bytes say how long the JSON is that follows; this says the type, the shape and the place of each
+    array among the bytes behind it. Raises UnreadableError, which says what is wrong, and OSError if there is no file.
     """
     data = read_bytes(path, most)
     try:
@@ -116,7 +120,7 @@ def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
 
 
 def check_array(name: str, array: np.ndarray, most: int) -> None:
-    """Raise ValueError unless `read_npz` would give back an array that is written under this name."""
+    """Raise ValueError unless `read_npz` could read this array, of at most `most` bytes, once it is saved."""
     np.lib.format.write_array(file := io.BytesIO(), array, allow_pickle=False)
     if (size := len(data := file.getvalue())) > most + HEADER:
         raise ValueError(f"{name} would take {size:,} bytes, expected at most {most:,}")
@@ -124,7 +128,7 @@ def check_array(name: str, array: np.ndarray, most: int) -> None:
 
 
 def _array(name: str, data: bytes) -> np.ndarray:
-    """The array that a file of NumPy's holds."""
+    """The array in the bytes of a .npy file; `name` is for the messages."""
     header = NPY.match(data)
     if header is None or header.end() != 10 + int.from_bytes(header[1], "little"):
         raise ValueError(f"{name} is not an array of numbers or texts: Python objects, for one, are never read")
@@ -144,18 +148,18 @@ def _array(name: str, data: bytes) -> np.ndarray:
 
 
 def _fields(text: bytes) -> list[tuple[str, str]]:
-    """The columns of a table, by name: those that the header of an array tells."""
+    """The names and types of a structured array's columns, from its header."""
     return [(name.decode(), kind.decode()) for name, kind in FIELD.findall(text)]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which known names are most like one that is not known, to stand behind it: nothing, if none is."""
+    """Return " (is a or b meant?)" with the known names most like `name`, to end an error message; "" if none is."""
     found = get_close_matches(name, list(known), n=3)
     return f" (is {' or '.join(found)} meant?)" if found else ""
 
 
 def reason(error: BaseException, path: str | Path = "") -> str:
-    """What an error says, to be part of a message: of a file other than `path` its name, and what is wrong with it."""
+    """Return what an error says, for a message that names `path` already: it names a file only if that is another."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         known = str(error.filename) == str(path)
         return error.strerror if known else f"{error.filename}: {error.strerror}"
@@ -163,11 +167,11 @@ def reason(error: BaseException, path: str | Path = "") -> str:
 
 
 def shown(value: object) -> str:
-    """A value as an error message shows it: without what a terminal would take for a command, and not too long."""
+    """Return the repr of a value for an error message: what cannot be printed is escaped, and it is cut when long."""
     text = printable(repr(value))
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def printable(text: str) -> str:
-    """Replace what cannot be printed, the commands of terminals, say, by how Python writes it; lines stay lines."""
+    """Replace characters that cannot be printed, as a terminal's commands, by Python's escapes; newlines stay."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -20,16 +20,16 @@ from npticket.task import Measured, Task
 
 @dataclass(frozen=True)
 class Fit:
-    """What came out of training T networks with V validations on the way; `fit["val_loss"]` takes a measure by name.
+    """What came out of training T networks, with V validations on the way; `fit["val_loss"]` is a measure by name.
 
     `end` are the parameters at the end, `best` those at early stopping. For a task that measures loss and acc there are
-    the curves train_loss (the mean over the steps since the validation before), val_loss, val_acc, test_loss and
-    test_acc, (T, V) each, NaN where the test set was not looked at; and the results early_stop_step,
-    early_stop_val_loss, early_stop_test_acc, final_test_acc, final_train_acc, best_train_acc, the highest of all times
-    that the training set was looked at, ... and seconds, (T,) each: the wall time of the lock-step run divided by T.
+    the curves train_loss (the mean over the steps since the last validation), val_loss, val_acc, test_loss and
+    test_acc, (T, V) each, NaN where the test set was not measured; and the results early_stop_step,
+    early_stop_val_loss, early_stop_test_acc, final_test_acc, final_train_acc, best_train_acc (the best of all that were
+    measured on the training set) ... and seconds (the wall time of the lock-step run divided by T), (T,) each.
 
-    Where a trial ran out of patience, `end` are its parameters there. Its curves are NaN from there on, and so are
-    final_... and best_...: nobody knows what they would have been.
+    Of a trial that ran out of patience, `end` are the parameters at that step. Its curves are NaN from there on, and so
+    are its final_... and best_... results, which nobody knows.
     """
 
     end: Params
@@ -37,7 +37,7 @@ class Fit:
     at_steps: np.ndarray  # (V,)
     curves: Measured
     results: Measured
-    diverged: Mapping[int, str] = field(default_factory=dict)  # which trials' losses were not finite any more, and how
+    diverged: Mapping[int, str] = field(default_factory=dict)  # by row of a trial whose loss is not finite: the message
 
     def __getitem__(self, name: str) -> np.ndarray:
         for measured in (self.curves, self.results):
@@ -60,7 +60,7 @@ def join_trials(parts: Sequence[Fit]) -> Fit:
 
 
 class DivergedError(ArithmeticError):
-    """The loss of training runs became NaN or infinite; `fit` says of which, and has what the others came to."""
+    """The loss of one or more trials became NaN or infinite; `fit.diverged` says of which, and `fit` has the others."""
 
     def __init__(self, said: str, fit: Fit | None = None) -> None:
         super().__init__(said)
@@ -70,10 +70,10 @@ class DivergedError(ArithmeticError):
 class Record:
     """What was measured of a run so far, and each trial's parameters at its lowest validation loss.
 
-    `losses` are those since the last validation, (T,) each, on the device: looking at one would wait for it; `trained`
-    is what the training set gave whenever it was looked at, which is at the steps `train_at`. Trials that `diverged` go
-    on as NaN, of which the others notice nothing. Those that are `out` of patience, (T,), had so many validations
-    without a new minimum before the last one: they go on beside the others, and nothing more is noted of them.
+    `losses` are the training losses since the last validation, (T,) each, kept on the device, as reading one would wait
+    for the GPU. `trained` are the measurements on the training set, one for each step in `train_at`. Trials that
+    `diverged` go on as NaN, which does not touch the others. `out` (T,) says which trials are out of patience, that is,
+    had `patience` validations without a new minimum: they are trained on in lock-step, but no more is noted of them.
     """
 
     def __init__(
@@ -90,16 +90,16 @@ class Record:
         self._lowest, self._stop, self._count = np.full(start.trials, np.inf), np.zeros(start.trials, int), 0
         self.best = start.copy()
         self._present = start.copy()
-        self.diverged: dict[int, str] = {}  # what is said of each trial, by its row, that has
+        self.diverged: dict[int, str] = {}  # by the trial's row: the message
 
     def check(self, what: str, losses: np.ndarray, step: int, place: Place) -> None:
-        """Note which trials diverged: whose losses of the last steps (S, T) are not all finite; `step` is the last."""
+        """Note the trials that diverged, whose losses (S, T) of the S steps up to `step` are not all finite."""
         for row, t in np.argwhere(~np.isfinite(losses) & ~self.out).tolist():
             said = f"the {what} loss of trial {place.trials[t]} became {losses[row, t]} in round {place.round} at step "
             self.diverged.setdefault(t, f"{said}{step - len(losses) + row + 1}: try a smaller learning rate")
 
     def add(self, engine: Engine, found: Measured) -> None:
-        """Note what the next validation found; of equal losses the first is the best."""
+        """Note what a validation measured, and the parameters of trials with a new minimum of the validation loss."""
         for name, values in found.items():
             self._curves[name][:, self._count] = self._known(values)
         better = np.flatnonzero((found["val_loss"] < self._lowest) & ~self.out)
@@ -121,7 +121,7 @@ class Record:
         return all(self.out[t] or t in self.diverged for t in range(len(self.out)))
 
     def unknown(self, when: str) -> Measured:
-        """Return what is measured then of trials that are out of patience: NaN."""
+        """Return NaN for each measure of the split `when`: what is noted once all trials are out of patience."""
         return {name.replace("train", when, 1): np.full(len(self.out), np.nan) for name in self._trained}
 
     def _is_out(self) -> np.ndarray:
@@ -133,7 +133,7 @@ class Record:
         return np.where(self.out, np.nan, values)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return all of it, as `layout` says."""
+        """Return all of it as arrays for a checkpoint, of the shapes that `layout` says."""
         trials, dtype = self.best.flat.shape[0], self.best.flat.dtype
         losses = to_host(array_module(*self.losses).stack(self.losses)) if self.losses else np.empty((0, trials), dtype)
         trained = np.array([[looked[name] for name in self._trained] for looked in self.trained], float)
@@ -170,10 +170,10 @@ class Record:
         self._began -= float(state["seconds"])
 
     def finished(self, end: Params, stopped: Measured, tested: Measured) -> Fit:
-        """Put everything together: also what `best` and `end` give on the test set; `trained` ends with that of `end`.
+        """Return the fit of a run that is over; `stopped` and `tested` are what `best` and `end` give on the test set.
 
-        Of the loss the lowest is the best, of every other measure the highest. Of trials that are out of patience, end,
-        tested and trained are replaced.
+        The last in `trained` was measured at `end`. The best loss is the lowest; of other measures the highest is best.
+        For trials out of patience, `end` is overwritten by their parameters then, and what was measured there by NaN.
         """
         at_steps, trained = np.array(self.at_steps), self.trained
         if self._left is not None:
@@ -195,5 +195,5 @@ class Record:
 
 
 def named(when: str, measured: Measured) -> dict[str, np.ndarray]:
-    """Put when it was measured before the names of measures: val_loss."""
+    """Return the measures under the names of columns: "loss" as "val_loss" if `when` is "val"."""
     return {f"{when}_{name}": values for name, values in measured.items()}

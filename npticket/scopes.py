@@ -21,15 +21,17 @@ from npticket.units import Group, Units
 class ByUnits:
     """Units are ranked, each by the sum of the scores of its surviving incoming weights; the lowest go.
 
-    Of n living units of a layer, which have incoming weights, round(rate * n) go, but never the last one; among equals
-    the first in index order. With a unit go all weights that it writes with, and all that read it; its biases and its
-    norm's values stay, and have no effect.
+    A unit is living if it has incoming weights. Of n living units of a layer round(rate * n) go, but never the last
+    one; among equals the first in index order. With a unit go all its incoming weights, and all weights that read it.
+    Its biases and its norm's values stay in the masks, and have no effect.
 
-    Layers whose outputs are added together have one rate, and their units one score, the sum over all these layers'
-    weights: it is the norm of all weights that go with the unit.
+    Layers whose outputs are added together must have one rate. Their units are the same, and have one score, the sum
+    over the incoming weights in all these layers.
 
-    `together`, all layers with a rate, which must be the same, are one ranking. There a unit's sum is divided by how
-    many surviving weights a living unit of its group has in the mean, since the sum of more weights is larger.
+    With `together`, the units of all layers with a rate, which must be the same, are ranked as one. A unit's sum is
+    then divided by the mean number of incoming weights in its group, since a sum of more weights is larger.
+
+    ValueError for rates that contradict each other, and for a rate of the layer that writes the network's outputs.
     """
 
     net: Net
@@ -46,7 +48,7 @@ class ByUnits:
         return Units.of(self.net)
 
     def names(self, params: Params) -> list[str]:
-        """The weights that write a unit that may go, or read it."""
+        """The names of the weights that may be pruned: those that write a unit that may go, or read one."""
         goes = np.zeros(self.units.count, bool)
         for group, _ in self._groups(params):
             goes[group.units] = True
@@ -67,7 +69,7 @@ class ByUnits:
         return masks.like(to_device(pruned.flat, array_module(masks.flat)))
 
     def _groups(self, params: Params) -> Iterator[tuple[Group, float]]:
-        """What is pruned, with its rate; ValueError where rates contradict each other or mean the outputs."""
+        """The groups that are pruned, with their rates; ValueError as above."""
         rates = rates_by_name(self.rates, params)
         for group in self.units.groups:
             each = {layer: rates.pop(f"{layer}/W", 0.0) for layer in group.layers}
@@ -79,7 +81,7 @@ class ByUnits:
             raise ValueError(f"the network's outputs are never cut: give {', '.join(rates)} the rate 0")
 
     def _incoming(self, scores: Params, masks: Params) -> tuple[np.ndarray, np.ndarray]:
-        """Of each unit the sum of its surviving incoming weights' scores, and how many there are."""
+        """For each unit: the sum of the scores of its surviving incoming weights, and how many these are."""
         sums, weights = np.zeros(self.units.count), np.zeros(self.units.count, int)
         for name, ends in self.units.weights.items():
             alive, each = masks[f"{name}/W"][0], to_host(scores[f"{name}/W"][0]).astype(float)
@@ -92,7 +94,7 @@ class ByUnits:
 def _lowest(
     groups: list[tuple[Group, float]], sums: np.ndarray, weights: np.ndarray, together: bool
 ) -> np.ndarray:  # fmt: skip
-    """Which units go, by number."""
+    """The numbers of the units that go."""
     living = [(group.units[weights[group.units] > 0], rate) for group, rate in groups]
     living = [(units, rate) for units, rate in living if len(units)]
     orders = [units[np.argsort(sums[units], kind="stable")] for units, _ in living]

@@ -16,7 +16,8 @@ def stream(seed: int, trial: int, purpose: str, round: int = 0, index: int = 0, 
     """Return the generator for one `purpose` ("init", "order", "reinit" ...) of one trial in one round.
 
     `index` tells apart several draws for the same purpose: the epoch of a minibatch order, the number of a
-    reinitialisation. `order` is that of a `Place`; 0 is no part of the key, so that it changes nothing.
+    reinitialisation. `order` is that of a `Place`. An order of 0 is left out of the key: the generator is the one
+    that there would be without orders.
     """
     key = (trial, zlib.crc32(purpose.encode()), round, index, *([order] if order else []))
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
@@ -31,8 +32,8 @@ def streams(seed: int, trials: Iterable[int], purpose: str, round: int = 0) -> l
 class Place:
     """Where a training run stands among others: everything random in it is a function of this and of the step.
 
-    `trials` are the numbers of the rows of its parameters: trial 3 trained alone is trial 3 trained among others.
-    Trainings from the same start in the same round see other minibatches if they differ in `order`.
+    `trials` says which trial each row of its parameters is: trial 3 draws the same alone and among others. Give runs
+    from the same start in the same round different values of `order` to have them see different minibatches.
     """
 
     seed: int = 0
@@ -41,17 +42,20 @@ class Place:
     order: int = 0
 
     def rngs(self, purpose: str, index: int = 0) -> list[np.random.Generator]:
-        """One generator per trial for a purpose."""
+        """Return one generator per trial for a purpose; `index` as for `stream`."""
         return [stream(self.seed, trial, purpose, self.round, index, self.order) for trial in self.trials]
 
     def of(self, trials: Sequence[int]) -> "Place":
-        """The same place for other trials."""
+        """Return the same place for other trials."""
         return replace(self, trials=trials)
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """What tells a layer that it is being trained, and where it draws what is random in that step."""
+    """A step of training: layers are given it in place of None to train, and draw what is random from its `rngs`.
+
+    `number` counts the steps taken before it, from 0.
+    """
 
     place: Place
     number: int

@@ -18,10 +18,10 @@ Examples = Iterable[tuple[Array, Array]]  # a split in batches: inputs (1, B, ..
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that says how good predictions are: its name in columns (val_acc), and how people read it.
+    """A number that says how good predictions are: its `name` in columns, the acc of val_acc, and how it is shown.
 
-    What is printed is `scale` times the value, in `unit`; `difference` is the unit of a difference. Values lie between
-    `least` and `most`: what is read back from elsewhere cannot have been measured.
+    `words` and `short` are what people call it. What is printed is `scale` times the value, in `unit`; `difference` is
+    the unit of a difference. Values lie between `least` and `most`: others in a file are refused as never measured.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Measure:
     most: float = math.inf
 
     def text(self, value: float) -> str:
-        """A value as people read it: 97.97 %."""
+        """Return a value as it is shown: "97.97 %" for an accuracy of 0.9797."""
         return f"{self.scale * value:.2f} {self.unit}".rstrip()
 
 
@@ -66,10 +66,13 @@ class Task:
 
 
 def mean_over_examples(sums: Iterable[tuple[Array, ...]], count: int) -> list[np.ndarray]:
-    """Add up what batches gave, arrays (T,) each on the device, and divide by the number of examples: (T,) each."""
-    parts = list(zip(*sums, strict=True))  # kept on the device until here: looking at one would wait for it
+    """Add up over batches and divide by `count`, the number of examples: float64 (T,) on the host, for each quantity.
+
+    `sums` gives for each batch a tuple of one array (T,) per quantity, its sum over the batch.
+    """
+    parts = list(zip(*sums, strict=True))  # kept on the device until here: reading one would wait for the GPU
     xp = array_module(parts[0][0])
-    # One after the other: NumPy's own sum would depend on how many trials there are.
+    # One after the other: NumPy's own sum would round differently with another number of trials.
     totals = [to_host(xp.stack(part)).astype(np.float64) for part in parts]
     return [np.asarray(sum(total)) / count for total in totals]
 
@@ -85,7 +88,7 @@ def _loss_and_accuracy(predict: Predict, examples: Examples) -> Measured:
 
 
 def _weighted_loss_and_accuracy(predict: Predict, examples: Examples) -> Measured:
-    """The same, each example as often as its weight says."""
+    """The same, with each example counted as often as its weight says."""
     sums = []
     for x, targets in examples:
         y = predict(x)
@@ -96,7 +99,7 @@ def _weighted_loss_and_accuracy(predict: Predict, examples: Examples) -> Measure
 
 
 def misfit(net: Net, task: Task, data: Dataset) -> str:
-    """Say in words why a network cannot be trained for a task on some data; "" if it can."""
+    """Return a sentence that says why a network cannot be trained for a task on some data; "" if it can."""
     given, wanted = data.train.inputs.shape[1:], task.output_shape(data)
     if given != net.input_shape:
         return f"{data.name} has inputs of shape {given}, {net.name} takes {net.input_shape}"

@@ -16,7 +16,7 @@ Prune = Callable[[Params, Params], Params]  # prune(end, masks) -> masks
 
 @dataclass(frozen=True)
 class Round:
-    """One train-prune-rewind: `start` was trained under `masks` and became `end`."""
+    """One round: `start`, which is theta0 under `masks`, was trained and became `end`; all are Params (T, P)."""
 
     index: int
     masks: Params
@@ -38,7 +38,7 @@ def find_tickets(theta0: Params, masks: Params, *, train: Train, prune: Prune) -
 
 
 def rewind(theta0: Params, masks: Params) -> Params:
-    """Return theta0 where the masks survive and 0 elsewhere, in new memory."""
+    """Return theta0 where the masks are True and 0 elsewhere, in new memory; ValueError unless they fit theta0."""
     if masks.flat.shape != theta0.flat.shape or masks.flat.dtype != bool:
         raise ValueError(
             f"expected bool masks of shape {theta0.flat.shape}, got {masks.flat.dtype} of shape {masks.flat.shape}"

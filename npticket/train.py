@@ -24,7 +24,7 @@ from npticket.streams import Place, TrainingStep
 from npticket.task import Measured, Predict, Task, misfit
 
 CHUNK = 500  # examples evaluated at a time, at most
-NUMBERS = 3 << 17  # inputs that these have, at most: then they stay in the cache, and a convolutional net's maps small
+NUMBERS = 3 << 17  # numbers in the inputs of these, at most: so they stay in the cache, and a convolution's maps small
 
 
 def _nobody(step: int) -> None:
@@ -35,16 +35,16 @@ def _nobody(step: int) -> None:
 class Setting:
     """How to train. Steps are optimizer steps.
 
-    `optimizer(masks)` makes a fresh optimizer, e.g. `lambda masks: Adam(masks, lr=1.2e-3)`. At the steps `test_at` the
-    test set is looked at, too, and the validation set with it; at `train_at` and, if `train_at_end`, after the last one
-    the training set. A run that goes on from a network of `first_step` steps sees the minibatches, and reports the
-    steps, from there to `steps`; the optimizer is a fresh one all the same, whose schedule should begin there. The
-    examples left over when an epoch is cut into batches are dropped. `augment` draws how an epoch's inputs are changed,
-    e.g. `FlipAndCrop.draw`. `engine` "plain" calls the layers, "fast" equals it up to rounding and may use as many
-    threads as `threads` says. `checkpoints` opens that of a run, which then goes on where it was interrupted, and ends
-    bit for bit as it would have. With `patience` a run ends after so many validations without a new minimum of the
-    validation loss: see `Fit`. Of each split at most `evaluated` examples are measured, or all (0), the same ones every
-    time. `watch` is told the number of each step after it.
+    `optimizer(masks)` makes a fresh optimizer, e.g. `lambda masks: Adam(masks, lr=1.2e-3)`. The validation set is
+    measured every `validate_every` steps and at the end; with it the test set, after the steps `test_at`; the training
+    set after the steps `train_at` and, if `train_at_end`, at the end. A run from a network that is `first_step` steps
+    old sees the minibatches, and reports the steps, from there to `steps`; its optimizer is fresh, and needs a schedule
+    that begins there. What is left over when an epoch is cut into batches of `batch` examples is dropped. `augment`
+    draws how an epoch's inputs are changed, e.g. `FlipAndCrop.draw`. `engine` "plain" calls the layers; "fast" equals
+    it up to rounding, and uses at most `threads` threads. `checkpoints` opens a run's checkpoint: interrupted, the run
+    goes on from it and ends with the same bits. With `patience` a run ends after so many validations without a new
+    minimum of the validation loss: see `Fit`. Of each split the same `evaluated` examples are measured every time, or
+    all if it is 0. `watch(step)` is called after each step.
     """
 
     optimizer: MakeOptimizer
@@ -87,9 +87,9 @@ def fit(
     """Train `start` under `masks` and return what was measured; neither is written to.
 
     `place` says which trials these are, in which round, and the seed: minibatches are a function of it and the epoch
-    (default: trials 0, 1, ... of round 0, seed 0). BLAS uses one thread meanwhile. Raises DivergedError, naming trial,
-    round and step, once no other goes on, and MemoryError where not even one network fits; of several, as many train at
-    a time as do.
+    (default: trials 0, 1, ... of round 0, seed 0). BLAS uses one thread meanwhile. Too many networks for the memory are
+    trained fewer at a time. Raises DivergedError, naming trial, round and step, when the other trials are done;
+    MemoryError if not even one network fits; ValueError or TypeError for arguments that do not fit each other.
     """
     place = place or Place(trials=range(start.trials))
     _check(net, task, start, masks, data)
@@ -105,9 +105,9 @@ def fit(
 
 
 def _fit_in_parts(train: Callable[[Params, Params, Place], Fit], start: Params, masks: Params, place: Place) -> Fit:
-    """Train all trials in lock-step or, where memory does not suffice for so many, one half of them after the other.
+    """Train all trials in lock-step or, if they do not fit into memory, first one half of them and then the other.
 
-    Trials never touch each other, so that this is nothing but slower.
+    Trials never touch each other, so the results are the same; it only takes longer.
     """
     trials = place.trials
     try:
@@ -124,11 +124,11 @@ def _fit_in_parts(train: Callable[[Params, Params, Place], Fit], start: Params, 
 
 
 def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, masks: Params, place: Place) -> Fit:
-    """`fit`, once its arguments were found to be good."""
+    """Do what `fit` says, after its arguments were checked; diverged trials are noted and not raised."""
     record = Record(task, start, setting.at_steps, setting.train_at, setting.patience)
     xp, dtype = array_module(start.flat, masks.flat), start.flat.dtype
     data = data.to(xp)
-    shown = None if setting.augment else data.shown(dtype)  # else other inputs may be lit
+    shown = None if setting.augment else data.shown(dtype)  # augmentation may light pixels that are 0 in all of these
     engine = plan(net, task, start, masks, setting.optimizer, setting.engine, shown, setting.threads)
     seen = data.seen(engine.see)
     some = seen.thinned(setting.evaluated)
@@ -140,7 +140,7 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
 
     batches = _minibatches(data if setting.augment else seen, replace(setting, first_step=first), dtype, place)
     for step, (inputs, targets) in zip(range(first, setting.steps), batches, strict=False):
-        if setting.augment:  # moves pixels, so that they had to be in their places until now
+        if setting.augment:  # it moves pixels, which the engine may reorder or drop only now
             inputs = engine.see(inputs)
         record.losses.append(engine.step(inputs, targets, TrainingStep(place, step)))
         if step + 1 in validations:
@@ -179,7 +179,7 @@ def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) ->
 
 
 def evaluate(task: Task, predict: Predict, data: Dataset, split: Split, dtype: Dtype = np.float32) -> Measured:
-    """Return what the task measures on `split`, by name, (T,) each, for `predict(inputs) -> y`."""
+    """Return what the task measures on `split`, by name, (T,) each, for `predict(x) -> y`, x (1, B, ...)."""
     count = min(CHUNK, max(1, NUMBERS // math.prod(split.inputs.shape[1:])))
     parts = [slice(i, i + count) for i in range(0, len(split), count)]
     shown = zip(rows_of(split.inputs, parts), parts, strict=True)
@@ -187,8 +187,8 @@ def evaluate(task: Task, predict: Predict, data: Dataset, split: Split, dtype: D
 
 
 def _check(net: Net, task: Task, start: Params, masks: Params, data: Dataset) -> None:
-    if list(start.shapes.items()) != list(net.body.layout.items()):  # of the flat array, too
-        raise ValueError(f"the parameters are not those of {net.name}")
+    if list(start.shapes.items()) != list(net.body.layout.items()):  # the flat array's order, too
+        raise ValueError(f"the parameters are not those of {net.name}: draw them by its init(rngs)")
     if start.flat.dtype not in (np.float32, np.float64):
         raise TypeError(f"parameters are {start.flat.dtype}, expected float32 or float64")
     check_masks(start, masks)

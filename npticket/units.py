@@ -1,9 +1,9 @@
 """Which units of a network go together: what depends on a neuron or a filter, derived from the network's own layers.
 
-A unit is an output of a dense layer or a filter of a convolution. It goes on through norms, pools, ReLUs and dropout; a
-flattened map has it once for each place; and where two layers' outputs are added together, theirs are one unit. So a
-unit is written by one or more layers and read by others, and cutting it takes its columns, its norms' values and its
-rows. A network's inputs and outputs are units, too, but never cut.
+A unit is an output of a dense layer or a filter of a convolution. Norms, pools, ReLUs and dropout hand it on; in a map
+that is flattened it occurs once for each pixel; and where the outputs of two layers are added, the two units of a sum
+are one. So a unit is written by one or more layers and read by others. To cut it is to take its columns from those that
+write it, its values from norms, and its rows from those that read it. Inputs and outputs are units that are never cut.
 
 For LeNet-300-100: fc1 writes 300 units that fc2 reads, fc2 100 that the output layer reads. In a residual network all
 filters that end in one sum are one group (dependency graphs: Fang et al. 2023, DepGraph).
@@ -41,9 +41,9 @@ KNOWN = (
 
 @dataclass(frozen=True)
 class Ends:
-    """The units that a layer with parameters reads (I,) and writes (O,), by number; those of a norm are the same.
+    """The numbers of the units that a layer with parameters reads (I,) and writes (O,); a norm writes what it reads.
 
-    `places` is how many pixels its output has: how often each weight is used for one example.
+    `places` is how many pixels the layer's output has, and so how often it uses each weight for one example.
     """
 
     reads: np.ndarray
@@ -53,7 +53,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class Group:
-    """The units (n,), by number, of one layer, or of several whose outputs are added together."""
+    """Units that are ranked together: the numbers (n,) of those of one layer, or of `layers` that are added up."""
 
     layers: tuple[str, ...]
     units: np.ndarray
@@ -74,7 +74,7 @@ class Units:
 
     @classmethod
     def of(cls, net: Net) -> "Units":
-        """Derive them; ValueError for a layer that is not known, or one that does not suit what it reads."""
+        """Derive a network's units; UnsuitedError for a layer that is not known, ValueError if layers do not fit."""
         wires = _Wires()
         inputs = wires.new(net.input_shape[-1])
         outputs, _ = wires.through(net.body, "", inputs, net.input_shape[:-1])
@@ -89,7 +89,7 @@ class Units:
 
     @property
     def groups(self) -> list[Group]:
-        """Gather what is cut together, in the order of the layers; inputs and outputs are in none."""
+        """All units that may be cut, by the layers that write them, in the order of these."""
         found: dict[int, list[str]] = {}
         for name, ends in self.weights.items():
             if not self.fixed[ends.writes].any():
@@ -101,7 +101,7 @@ class Units:
 
 
 def multiply_adds(net: Net, masks: Params) -> np.ndarray:
-    """Count the multiplications that one example takes in weights that survive, per trial (T,).
+    """Count the multiply-adds that surviving weights take for one example, per trial (T,).
 
     Each weight is used once for every pixel of its layer's output. Biases, norms and pools are not counted.
     """
@@ -111,12 +111,12 @@ def multiply_adds(net: Net, masks: Params) -> np.ndarray:
 
 
 class _Wires:
-    """Numbers units while going through the layers, and notes which of them are one."""
+    """Goes through the layers, gives each new unit a number, and notes which numbers mean the same unit."""
 
     def __init__(self) -> None:
         self.ends: dict[str, Ends] = {}
         self.norms: set[str] = set()
-        self._one: list[int] = []  # of each unit one that it is the same as, perhaps itself, with no higher number
+        self._one: list[int] = []  # union-find: for each number a lower one of the same unit, or itself
 
     def new(self, count: int) -> np.ndarray:
         self._one += range(len(self._one), len(self._one) + count)
@@ -128,7 +128,8 @@ class _Wires:
         """Return what comes out of a layer as units of the last axis and the shape of the others, (H, W) or ()."""
         if type(layer) not in KNOWN:  # what is derived from a layer may do something else
             kind = type(layer).__name__
-            raise UnsuitedError(f"which units {name} reads and writes is not known, as it is a {kind}")
+            known = ", ".join(k.__name__ for k in KNOWN)
+            raise UnsuitedError(f"which units {name} reads and writes is not known, as it is a {kind}, not {known}")
         if isinstance(layer, Chain):
             for part, each in layer.layers.items():
                 x, shape = self.through(each, f"{name}/{part}".lstrip("/"), x, shape)
@@ -179,5 +180,5 @@ class _Wires:
         return unit
 
     def joined(self) -> np.ndarray:
-        """Return the number of each unit, the same for those that are one, without gaps."""
+        """Return a new number for each old one: the same for all that mean one unit, and without gaps."""
         return np.unique([self._root(unit) for unit in range(len(self._one))], return_inverse=True)[1]

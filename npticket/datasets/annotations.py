@@ -1,4 +1,4 @@
-"""Boxes around objects in images: what files of any format say of one image, and targets made of it."""
+"""Boxes around objects in images: one image's annotations, from files of any format, and the targets made of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from npticket.reading import shown
 
 LARGEST = 1 << 16  # pixels on a side
 FARTHEST = 1e9  # pixels that a box may lie away from the image
-CLASS, BOX, COLUMNS = 0, slice(1, 5), 5  # of the targets of object detection: a class, -1 for none, and x, y, w, h
+CLASS, BOX, COLUMNS = 0, slice(1, 5), 5  # columns of the targets of object detection: a class, -1 for none; x, y, w, h
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """One image's objects: their classes by name, and boxes (n, 4), x, y, w, h in pixels: left, top, width, height.
+    """One image's objects: the names of their classes, and boxes (n, 4) in pixels: left, top, width, height.
 
-    Boxes are cut to the image. Those without an area in it were skipped, `skipped` counts them; `crowds` counts what
-    COCO marks as many objects in one box, which is not among the boxes either.
+    Boxes are cut to the image. `skipped` counts those left out because they have no area in it; `crowds` those left
+    out because COCO marks them as many objects in one box.
     """
 
     file: str
@@ -34,7 +34,7 @@ class Annotated:
 def as_targets(images: Iterable[Annotated], classes: Sequence[str], scale: float = 1.0) -> np.ndarray:
     """Return targets (N, M, 5) in float32, M being the most objects of an image: a class, and x, y, w, h times `scale`.
 
-    Rows that no object needs have class -1. Objects whose class is not among `classes` raise DataError.
+    An image with fewer objects ends with rows of class -1. DataError for an object whose class is not in `classes`.
     """
     images = list(images)
     targets = np.zeros((len(images), max((len(each.names) for each in images), default=0) or 1, COLUMNS), np.float32)
@@ -72,7 +72,7 @@ def checked_box(values: Json) -> list[float]:
 def annotated(
     file: str, size: tuple[int, int], objects: Sequence[tuple[str, Sequence[float]]], crowds: int = 0
 ) -> Annotated:
-    """Put together what a file says of an image: objects are names with left, top, right and bottom."""
+    """Return an image's annotations; `objects` are names of classes with left, top, right and bottom in pixels."""
     corners = np.array([sides for _, sides in objects], float).reshape(-1, 2, 2).clip(0, size)
     sides = corners[:, 1] - corners[:, 0]
     good = (sides > 0).all(axis=1)

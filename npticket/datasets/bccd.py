@@ -22,13 +22,13 @@ from npticket.reading import BROKEN, UnreadableError, printable, read_bytes, rea
 
 CELLS = ("RBC", "WBC", "Platelets")
 SPLITS = {"train": 205, "val": 87, "test": 72}  # images
-SIZE, SHRUNK, HEIGHT = (640, 480), 4, 128  # as they are; by how much they are shrunk; with the black rows
+SIZE, SHRUNK, HEIGHT = (640, 480), 4, 128  # (width, height) in files; factor they are shrunk by; height with black rows
 MOST = 1 << 22  # bytes of an image's file
 KNOWN = "131651ed89fb75cb3980a210dfe1812a67862ad7f38018aedd45778492562a2f"  # SHA-256 of all that is read
 
 
 def bccd(folder: str | Path | None = None, seed: int = 0) -> Dataset:
-    """Return BCCD: targets (N, M, 5) are a class of CELLS, or -1, and a box x, y, w, h in pixels, at 160 x 128.
+    """Return BCCD at 160 x 128 pixels; targets (N, M, 5) are an index into CELLS, or -1, and x, y, w, h in pixels.
 
     The split is the data set's own, 205 / 87 / 72, whatever `seed` is. Training images are there four times, as they
     are and mirrored: a microscope has no up or left. Looks for ImageSets/, Annotations/ and JPEGImages/ in `folder`,
@@ -46,7 +46,7 @@ def bccd(folder: str | Path | None = None, seed: int = 0) -> Dataset:
 
 
 def _root(folder: str | Path | None) -> Path:
-    """The folder with the three that are wanted."""
+    """The folder with the three subfolders that BCCD consists of."""
     given = Path(folder or os.environ.get("NPTICKET_DATA") or cache_folder())
     for root in (given / "bccd" / "BCCD", given / "bccd", given / "BCCD", given):
         if all((root / name).is_dir() for name in ("ImageSets", "Annotations", "JPEGImages")):

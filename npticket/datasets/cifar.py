@@ -130,7 +130,7 @@ def _from_archive(kind: _Format, path: Path) -> list[bytes]:
 
 
 def _others(kind: _Format, parts: list[bytes], archive: Path | None) -> tuple[int, int]:
-    """How many files of how many are not the known ones: members or, where only its sum is known, the archive."""
+    """Of how many files the content is not the known one, and how many there are: members, or else the archive."""
     if kind.contents:
         known = zip(parts, kind.contents, strict=True)
         return sum(hashlib.sha256(part).hexdigest() != content for part, content in known), len(parts)

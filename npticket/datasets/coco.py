@@ -13,9 +13,10 @@ MOST = 1 << 29  # bytes of a file, which is about a whole data set
 
 
 def read_coco(path: str | Path) -> tuple[list[Annotated], list[str]]:
-    """Return the objects in each image of a file of COCO's JSON, and all classes by id, or raise DataError.
+    """Return the objects of each image in a file of COCO's JSON, and the names of all classes, in the order of ids.
 
-    Masks are not looked at. Images are in the order of the file, those without objects, too.
+    Images are in the order of the file, including those without objects. Segmentation masks are ignored. DataError if
+    the file cannot be read or is of another kind.
     """
     try:
         content = json.loads(read_text(path, MOST), parse_constant=_no_number)
@@ -52,7 +53,7 @@ def _list(content: Json, name: str) -> list[Json]:
 
 
 def _by_id(content: Json, name: str) -> dict[int, Json]:
-    """What is in a list, in its order; an id that is there twice would stand for both."""
+    """The objects of a list by id, in its order; ValueError for an id that is there twice."""
     found = dict[int, Json]()
     for each in _list(content, name):
         if (number := _whole(each, "id")) in found:

@@ -8,16 +8,17 @@ import numpy as np
 from npticket.backend import Array, array_module, to_device
 from npticket.streams import Place
 
-AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # of a crop: its part of the image, its width to its height
-TRIES = 10  # draws of a crop that does not stick out; after them the whole image is taken
+AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # of a crop: its share of the image's area, its width divided by its height
+TRIES = 10  # crops that are drawn until one does not stick out; if none does, the whole image is taken
 
 
 @dataclass(frozen=True)
 class ResizedCrop:
     """Cut out a part of each image, stretch it to the size of the whole, mirror half of them, for one epoch.
 
-    A part has 8 to 100 % of the image's area and sides of 3 to 4 at most. It is sampled linearly between pixels; it is
-    never larger than what it becomes, so that nothing has to be averaged.
+    A part has 8 to 100 % of the image's area, and its sides, in an image taken for a square, are as 3 to 4 at most. It
+    is interpolated linearly; as it is only ever enlarged, no pixels have to be averaged. `apply` raises ValueError
+    unless images are (T, B, H, W, C) in uint8.
     """
 
     boxes: Array  # (T, n, 4) of each example: top, left, height, width, as fractions

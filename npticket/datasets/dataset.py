@@ -1,4 +1,4 @@
-"""A dataset as three splits of uint8 images, floats only once a batch is made, or of words."""
+"""A dataset as three splits of images in uint8, made floats batch by batch, or of words or other numbers."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,7 +27,7 @@ class Split:
     """Examples: inputs (N, ...), images as uint8, words as uint16; targets (N, ...), classes as integers (N,)
 
     Lists, data frames, tensors and files mapped into memory become arrays, without a copy where that is possible;
-    inputs may be `Lazy`. DataError for what has no number in each place, as masked arrays.
+    inputs may be `Lazy`. DataError for what does not have a number in each place, as NumPy's masked arrays.
     """
 
     inputs: Array
@@ -54,10 +54,11 @@ class Dataset:
 
     `scale` and `shift` are numbers, or tuples with one for each channel, or arrays with one for each part of an input.
 
-    Inputs in uint16 are numbers of things, such as words, which is no size: they stay integers.
+    Inputs in uint16 are indices of things, such as words: they stay integers.
 
-    `classes` is how many classes integer targets tell apart, None for targets of another kind; `source` where the data
-    came from; `caveat` a phrase that every table and figure must show, empty for the real thing.
+    `classes` is the number of classes if targets are integers from 0 to classes - 1, None for other targets; `source`
+    is where the data came from; `caveat` a phrase that every table and figure must show, "" for the original data.
+    DataError if inputs and targets do not fit each other, are empty or have values that are not allowed.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Dataset:
         return self._each(lambda split: Split(to_device(split.inputs, xp), to_device(split.targets, xp)))
 
     def seen(self, see: Callable[[Array], Array]) -> "Dataset":
-        """The same data with the inputs of each split as `see` returns them, and their scale and shift with them."""
+        """Return the same data with each split's inputs as `see` returns them, and scale and shift in their order."""
         shape = self.train.inputs.shape[1:]
 
         def shown(inputs: Array) -> Array:
@@ -98,7 +99,7 @@ class Dataset:
         return seen._each(lambda split: Split(shown(split.inputs), split.targets))
 
     def floats(self, inputs: Array, dtype: Dtype) -> Array:
-        """Turn inputs into what the network is shown."""
+        """Turn some inputs (..., *shape) into what the network is shown: uint8 scaled and shifted, uint16 as it is."""
         inputs = inputs[:] if isinstance(inputs, Lazy) else inputs
         if inputs.dtype.kind == "f":
             return inputs.astype(dtype)
@@ -111,11 +112,10 @@ class Dataset:
         return x
 
     def shown(self, dtype: Dtype) -> Array | None:
-        """Return some training inputs as floats, (N, ...), and the maximum and minimum of all of them.
+        """Return some training inputs as floats (N, ...), the last two being the maximum and the minimum of all.
 
-        A pixel that is 0 in these is 0 in every one.
-
-        None of those that are lazy: all of them would have to be made.
+        So a pixel that is 0 in these is 0 in every training input. None if inputs are lazy, as all would have to be
+        read.
         """
         inputs, xp = self.train.inputs, array_module(self.train.inputs)
         if isinstance(inputs, Lazy):
@@ -146,12 +146,12 @@ def split_off(data: Split, count: int, seed: int) -> tuple[Split, Split]:
 
 
 def _beside(value: Scale, x: Array) -> Array:
-    """A number, or an array of several that lies where x does."""
+    """Return a number as it is, several as an array of the type of x, on the same device."""
     return value if isinstance(value, float | int) else to_device(np.asarray(value, x.dtype), array_module(x))
 
 
 def _array(name: str, values: Array) -> Array:
-    """An array of numbers from what is like one; arrays are returned as they are."""
+    """An array of numbers from lists, data frames and the like; arrays are returned as they are."""
     with suppress(TypeError):
         array_module(values)
         return values

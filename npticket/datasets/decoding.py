@@ -19,11 +19,11 @@ BYTES, PIXELS = 1 << 26, 1 << 26  # of a file and of an image, at most; the larg
 
 @dataclass(frozen=True)
 class Photographs:
-    """The pictures of `files`, in `root`, each (height, width, 3) in uint8; called with a number, it reads one.
+    """The pictures of `files`, in `root`, as arrays (height, width, 3) in uint8; photographs(i) reads number i.
 
-    The shorter side is brought to the size, and the middle is cut out, so that proportions stay. Grey becomes colour;
-    CMYK is converted without profiles; of 16 bits a channel the higher eight are taken; what is transparent is laid on
-    white. Pictures stand as they are stored, whatever their EXIF says. UnreadableError names a file that is no image.
+    A picture is scaled until it just covers the size, and its middle is cut out, so that proportions stay. Grey becomes
+    colour; CMYK is converted without profiles; of 16 bits a channel the higher eight are taken; what is transparent is
+    laid on white. Rotation by EXIF is ignored. UnreadableError names a file that is no image.
     """
 
     root: Path
@@ -34,7 +34,7 @@ class Photographs:
         return self._read(self.root / self.files[number])
 
     def check(self, number: int) -> str:
-        """Say what is wrong with a file, or nothing."""
+        """Return what is wrong with file `number`; "" if nothing is."""
         try:
             self(number)
         except (OSError, UnreadableError) as error:
@@ -65,11 +65,11 @@ def pillow() -> ModuleType:
 def _cut(pil: ModuleType, image: "Image", height: int, width: int) -> "Image":
     """The middle of an image in colour, as large as fits its proportions, at a size."""
     scale = min(image.width / width, image.height / height)
-    # A JPEG is decoded at a half, a quarter or an eighth, if that leaves twice what is wanted, or more.
+    # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, which is faster, if that leaves twice the size wanted.
     image.draft(None, (2 * round(image.width / scale), 2 * round(image.height / scale)))
     image = _coloured(pil, image)
     scale = min(image.width / width, image.height / height)
-    # A product may be the next number above the image's side, and a box beside the image is refused.
+    # Rounded up, a product may exceed the image's side, and Pillow refuses a box that does.
     across, down = min(scale * width, image.width), min(scale * height, image.height)
     left, top = (image.width - across) / 2, (image.height - down) / 2
     box = left, top, left + across, top + down

@@ -19,7 +19,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = "CERTIFICATE_VERIFY_FAILED"  # as OpenSSL says it, through all libraries
 WHY = "is there a proxy in between (REQUESTS_CA_BUNDLE names the authorities to trust), or is the clock wrong?"
 LONGEST = 200  # characters of a caveat
-PATIENCE = 4.0  # seconds that the mirrors have, all together, to show that they can be reached
+PATIENCE = 4.0  # seconds in which mirrors, asked all at once, must answer
 
 
 class OutOfReach(Exception):
@@ -57,12 +57,12 @@ def find(
 
 
 def cache_folder() -> Path:
-    """Return where npticket keeps what it can get anew: $XDG_CACHE_HOME/npticket, or ~/.cache/npticket."""
+    """Return the folder for downloads, which can be deleted: $XDG_CACHE_HOME/npticket, or ~/.cache/npticket."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npticket"
 
 
 def read_caveat(folder: Path) -> str:
-    """What the data's owner wants to be said beside every result: the first line of CAVEAT.txt, if there is one."""
+    """Return what is to be shown beside every result of this data: the first line of CAVEAT.txt, or "" without one."""
     path = folder / "CAVEAT.txt"
     if not path.exists():
         return ""
@@ -77,13 +77,13 @@ def read_caveat(folder: Path) -> str:
 
 
 def caveats(folder: Path, name: str, others: int, files: int) -> str:
-    """What is to be said beside every result: the data's caveat, and how many files are not the known ones."""
+    """Return what is to be shown beside every result: the caveat, and how many files are not the original ones."""
     counted = f"{others} of {files} files {'are' if others > 1 else 'is'} not the original {name}'s" if others else ""
     return "; ".join(filter(None, (read_caveat(folder), counted)))
 
 
 def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> None:
-    """Put `files` (name -> "sha256:..."), if they are not there, from the first mirror that delivers each.
+    """Put `files` (name -> "sha256:...") that are missing into a folder, each from the first mirror that delivers it.
 
     Raises OutOfReach within seconds if no mirror answers, DataError if none delivers a file with the right checksum.
     """
@@ -121,7 +121,7 @@ def download(files: dict[str, str], mirrors: Sequence[str], folder: Path) -> Non
 
 
 def _reachable(mirrors: Sequence[str], file: str) -> list[str]:
-    """Ask all mirrors for `file`, in threads as looking up a name outlasts any timeout; return who answers in time."""
+    """Return the mirrors that answer when asked for `file`; in threads, as a timeout does not end a name's look-up."""
     answered = set()
 
     def ask(mirror: str) -> None:

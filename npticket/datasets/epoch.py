@@ -10,13 +10,13 @@ import numpy as np
 from npticket.backend import Array, array_module, to_device
 from npticket.streams import Place
 
-PAD = 4
+PAD = 4  # pixels on each side
 
 
 def epoch_order(n: int, batch: int, place: Place, epoch: int) -> np.ndarray:
     """Return the example numbers of one epoch's minibatches (T, n // batch, batch), each trial in its own order.
 
-    It is a function of seed, trial, round and epoch: in a round a ticket and its controls see the same minibatches.
+    It is a function of the place and the epoch: in a round, a ticket and its controls see the same minibatches.
     """
     count = n // batch  # all are full: the examples left over wait for the next epoch's shuffle
     orders = [rng.permutation(n)[: count * batch] for rng in place.rngs("order", epoch)]
@@ -24,19 +24,25 @@ def epoch_order(n: int, batch: int, place: Place, epoch: int) -> np.ndarray:
 
 
 class Changes(Protocol):
-    """How inputs of one epoch are changed: `apply` copies and changes `images` (T, B, ...), the epoch's `examples`."""
+    """How an epoch's inputs are augmented. `apply` returns changed copies of `images` (T, B, ...).
+
+    `examples` says which of the epoch's examples these are, counted in the order in which they are shown.
+    """
 
     def to(self, xp: ModuleType) -> "Changes": ...
 
     def apply(self, images: Array, examples: slice) -> Array: ...
 
 
-Augment = Callable[[int, Place, int], Changes]  # of so many examples per epoch, where, in which epoch
+Augment = Callable[[int, Place, int], Changes]  # (examples per epoch, place, epoch) -> the epoch's changes
 
 
 @dataclass(frozen=True)
 class FlipAndCrop:
-    """Pad by 4 black pixels, cut out the old size, mirror half of them (He et al. 2016, section 4.2), for one epoch."""
+    """Pad each image by 4 black pixels, cut out the old size, mirror half of all (He et al. 2016, section 4.2).
+
+    Drawn for one epoch. `apply` raises ValueError unless images are (T, B, H, W, C).
+    """
 
     corners: Array  # (T, n, 2), where each example is cut out
     mirrored: Array  # (T, n), whether it is mirrored

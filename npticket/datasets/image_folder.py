@@ -31,9 +31,9 @@ def image_folder(
 ) -> Dataset:
     """Return the images path/<class>/<image>, as bytes (N, H, W, 3), or (N, H, W) if all of them are grey.
 
-    Or path/train/<class>/<image>, and perhaps path/test and path/validation; what is not there is set aside as
-    `own.arrays` says. All have one size, or are brought to `size`, [height, width], whatever their proportions. Files
-    of other kinds are passed over. DataError says what is wrong; ImportError, that Pillow is missing.
+    Or path/train/<class>/<image>, and perhaps path/test and path/validation (or path/val); splits that are not there
+    are set aside as `own.arrays` says. All images must have one size, or are brought to `size`, [height, width], by
+    stretching. Files of other kinds are ignored. DataError says what is wrong; ImportError, that Pillow is missing.
     """
     if size is not None and (len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size)):
         raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
@@ -96,7 +96,7 @@ def _by(shape: Sequence[int]) -> str:
 
 
 def _opened(file: Path) -> "Image":
-    """An image, whose pixels are read when they are asked for, to be closed."""
+    """An open image, of which only the header was read; the caller closes it."""
     pil = pillow()
     try:
         check_size(file, BYTES)

@@ -30,16 +30,16 @@ def images(
     """Return the images in path/train/<class>/, as bytes (N, height, width, 3), those in path/<test> for testing.
 
     `path` is taken from `folder`, else from $NPTICKET_DATA if it is there, else from the working directory.
-    Images may lie in folders within that of their class, which may be a link; folders within it that are links are
-    passed over. `test` is a folder with a folder for each class, or a text file with a line for each image, "file
-    class" and perhaps more, whose files lie beside it or in images/. A tenth of the training images, 10,000 at most, is
-    set aside for validation; `seed` chooses them. Each is brought to `size`, [height, width], as `Photographs` says;
-    ImageNet's means of colours become 0 and its standard deviations 1. Files that are not called .jpeg, .jpg or .png
-    are passed over.
+    Images may lie in subfolders of their class's folder. That folder may be a link; subfolders that are links are
+    ignored. `test` is a folder with a folder for each class, or a text file with a line for each image, "file class"
+    and perhaps more, whose files lie beside it or in images/. A tenth of the training images, 10,000 at most, is set
+    aside for validation; `seed` chooses them. Each image is brought to `size`, [height, width], as `Photographs` says;
+    pixels are scaled so that ImageNet's means of the colours are 0 and its standard deviations 1. Files that are not
+    called .jpeg, .jpg or .png are ignored.
 
-    Pixels of at most `keep` bytes, by default a quarter of the machine's memory, are kept in memory; more are read from
-    the files whenever they are needed, which changes no bit of any result. DataError names all files that are no
-    images; ImportError says that Pillow is missing.
+    If all pixels take at most `keep` bytes, by default a quarter of the machine's memory, they are kept in memory;
+    else they are read from the files whenever they are needed, with the same results. DataError names all files that
+    are no images; ImportError says that Pillow is missing.
     """
     if len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size):
         raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
@@ -80,7 +80,7 @@ def _in_folders(root: Path, name: str) -> Found:
 
 
 def _refuse(error: OSError) -> None:
-    """Called with a folder that cannot be read, which would be passed over."""
+    """Called with a folder that cannot be read, which os.walk would ignore."""
     raise DataError(reason(error)) from error
 
 
@@ -114,7 +114,7 @@ def _tested(root: Path, test: str) -> Found:
 
 
 def _read(splits: Sequence[Split], pictures: Photographs, is_kept: bool) -> list[Split]:
-    """The splits, in memory or lazy, once each file was seen to be an image; DataError names all that are none."""
+    """The splits, in memory or lazy, after each file was read once; DataError names all that are no images."""
     wrong, found = list[int](), list[Split]()
 
     def look(number: int) -> np.ndarray:

@@ -18,10 +18,9 @@ Index = slice | Array  # which rows: of an array every row, in its shape
 class Lazy:
     """Stands for an array (N, ...) in a `Split`: row i is `make(numbers[i])`, made again whenever it is asked for.
 
-    `make` is called by `threads` threads, by default one for each core, which pays where it lets Python's lock go, as
-    reading and decoding files do. Rows come in the order in which they are asked for, whoever is first to be done. No
-    more than AHEAD batches exist besides those that others hold. What `make` raises is raised where the row is asked
-    for.
+    `make` is called by `threads` threads, by default one for each core, which pays if it releases Python's lock (GIL),
+    as reading and decoding files do. Rows are given in the order in which they are asked for. At most AHEAD batches are
+    made in advance. An error in `make` is raised where the row is asked for.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ register(Lazy, np)
 
 
 def rows_of(inputs: Array, keys: Iterable[Index]) -> Iterator[Array]:
-    """Yield the rows of each key: of an array when they are asked for, of what is lazy ahead of that."""
+    """Yield the rows of each key; if `inputs` are lazy, the next ones are read meanwhile."""
     if isinstance(inputs, Lazy):
         return inputs.ahead(keys)
     return (inputs[key] if isinstance(key, slice) else inputs.take(key, axis=0) for key in keys)
@@ -112,7 +111,7 @@ def _as_it_is(rows: Array) -> Array:
 
 @lru_cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """The threads of this process: other processes that are sent something lazy have their own."""
+    """The threads of this process; each process has its own, also those that a Lazy is sent to."""
     return ThreadPoolExecutor(threads, thread_name_prefix="npticket-rows")
 
 

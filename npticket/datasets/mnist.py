@@ -38,7 +38,7 @@ GZIPPED = {  # SHA-256 of TRAIN and TEST, gzipped as the mirrors have them (Tens
                       "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
 }  # fmt: skip
 TORCHVISIONS = {"MNIST": "MNIST/raw", "Fashion-MNIST": "FashionMNIST/raw"}  # where torchvision puts the files
-CONTENTS = {  # and of what is in them
+CONTENTS = {  # SHA-256 of the same files, unpacked
     "MNIST": ("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
               "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
               "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -145,7 +145,7 @@ def _bundled_subset(seed: int, reason: str) -> Dataset:
     with (bundled / "mnist5k.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         everything = Split(file["images"], file["labels"].astype(np.uint8))
     is_digit = everything.targets[:, None] == np.arange(10)
-    rank = is_digit.cumsum(axis=0)[is_digit]  # the how-manieth of its class each image is, from 1
+    rank = is_digit.cumsum(axis=0)[is_digit]  # the number of each image within its class, from 1
     train, validation = split_off(everything.take(rank <= 400), 500, seed)
     source = printable(f"the 5,000 images that come with npticket, because {reason}")
     caveat = "bundled subset of 5,000 images"

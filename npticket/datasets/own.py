@@ -1,4 +1,4 @@
-"""Data of one's own: arrays in an .npz file, and what all that are brought have in common.
+"""A user's own data: arrays in an .npz file, and what the readers of all the user's own files have in common.
 
 A path is taken from the folder that is named (--data), else from the working directory. Where there are no examples for
 testing or validation, some are set aside: so a test set is never missing.
@@ -46,7 +46,7 @@ def arrays(folder: str | Path | None = None, seed: int = 0, *, path: str, standa
 
 
 def located(folder: str | Path | None, path: str) -> Path:
-    """Return where a path in a recipe leads; DataError if there is nothing."""
+    """Return the file or folder that a recipe's `path` means; DataError if it does not exist."""
     found = Path(folder or "") / Path(path).expanduser()
     if not found.exists():
         where = "the folder with the data (--data)" if folder else f"the working directory, {Path.cwd()}"
@@ -91,7 +91,7 @@ def from_arrays(path: Path, given: Mapping[str, tuple[Array, Array]], seed: int,
 
 
 def _inputs(x: Array) -> Array:
-    """Pixels as they are, other numbers in single precision, in which networks are trained."""
+    """Pixels (uint8) as they are, other numbers in single precision, in which networks are trained."""
     if x.dtype.kind not in "iuf" or x.ndim < 2:
         hint = ": of truth values take x.astype(np.float32)" if x.dtype.kind == "b" else ""
         raise DataError(f"x must be an array of numbers (N, ...), got {x.dtype} of shape {x.shape}{hint}")
@@ -107,7 +107,7 @@ def _labels(what: str, x: Array, y: Array) -> Array:
         hint = ": of one-hot vectors take y.argmax(axis=1)" if y.ndim == 2 else ""
         raise DataError(f"{what}: y has shape {y.shape} beside x of {x.shape}, expected (N,) beside (N, ...){hint}")
     if y.dtype.kind == "f":
-        # Of floats beyond EXACT several integers are one, and those beyond int64 would all become the same class.
+        # Beyond EXACT several integers are the same float, and beyond int64 all would become the same class.
         if (odd := y[(y != np.trunc(y)) | (abs(y.astype(float)) > EXACT)]).size:
             raise DataError(f"{what}: classes are integers or texts, got {shown(odd[0].item())}")
         y = y.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Files as they come, raw, gzipped or in an archive: read no further than what they should hold is long."""
+"""Reading raw and gzipped files and .tar.gz archives of known sizes: no more is read than they should hold."""
 
 import gzip
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from npticket.datasets.dataset import DataError
 from npticket.reading import UnreadableError, check_size, printable, reason
 
-BESIDE = 1 << 24  # bytes, at most, that an archive has besides what is wanted from it: a page, the names of classes
+BESIDE = 1 << 24  # bytes, at most, of other files in an archive, as a page or the names of classes
 BLOCK = 512  # bytes of a tar archive's headers, and what its members are rounded up to
 
 
@@ -29,7 +29,8 @@ def read(path: Path, size: int) -> bytes:
 def members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
     """Return the contents of those members of a .tar.gz that `sizes` names, which must be plain files of these sizes.
 
-    Nothing else in the archive is looked at, followed or unpacked. What it lacks is lacking in what is returned, too.
+    Nothing else in the archive is looked at, followed or unpacked. Members that it lacks are not in the result.
+    DataError for one of another kind or size, and for a damaged archive.
     """
     found: dict[str, bytes] = {}
     try:

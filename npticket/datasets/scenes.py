@@ -1,6 +1,6 @@
-"""Scenes of several of MNIST's digits, and where they are: a small problem of object detection that needs no download.
+"""Scenes of several of MNIST's digits, with boxes around them: a small problem of object detection.
 
-Scenes for training are made of MNIST's training digits alone, those for validation and testing of theirs.
+It needs no download. Scenes of each split are made of the digits of MNIST's own split alone.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ from npticket.streams import stream
 
 SIDE, MOST = 64, 4  # pixels of a scene on a side, and digits in it
 SMALLEST, LARGEST = 14, 40  # pixels of a digit's image, 28 in MNIST
-TRIES = 20
-INK = 32  # where a digit is: its pixels that are at least so bright
+TRIES = 20  # places that are tried for a digit; if it would overlap another in all, it is left out
+INK = 32  # pixels at least so bright belong to a digit
 COUNTS = (3_000, 300, 600)  # scenes for training, validation and testing
 MOST_SCENES = 1_000_000  # which take 4 GB
 
@@ -26,9 +26,9 @@ def digit_scenes(
 ) -> Dataset:  # fmt: skip
     """Return scenes of 64 x 64 pixels with one to four digits: targets (N, 4, 5) are a digit or -1, and x, y, w, h.
 
-    Digits are scaled to 14 to 40 pixels, and lie beside each other. `folder` is that of MNIST. `seed` chooses MNIST's
-    validation images, and what is drawn; `counts` how many scenes there are for training, validation and testing.
-    DataError for counts that are none.
+    Digits are scaled to 14 to 40 pixels, and do not overlap. `folder` is that of MNIST. `seed` chooses MNIST's
+    validation images and draws the scenes; `counts` are the numbers of scenes for training, validation and testing.
+    DataError unless these are three integers from 1 to a million.
     """
     if len(counts) != 3 or not all(type(count) is int and 0 < count <= MOST_SCENES for count in counts):
         raise DataError(f"counts are three integers from 1 to {MOST_SCENES:,}, of scenes for training, validation "
@@ -63,7 +63,7 @@ def scenes(digits: Split, count: int, rng: np.random.Generator) -> Split:
 
 
 def resized(image: np.ndarray, size: int) -> np.ndarray:
-    """Return a square image in uint8 with `size` pixels on a side: between pixels by straight lines."""
+    """Return a square image in uint8 scaled to `size` pixels on a side, by linear interpolation."""
     old = len(image)
     at = ((np.arange(size) + 0.5) * old / size - 0.5).clip(0, old - 1)
     low = at.astype(int).clip(0, old - 2)
@@ -73,7 +73,7 @@ def resized(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def extent(ink: np.ndarray) -> tuple[int, int, int, int]:
-    """Return top, left, bottom, right of what is True; of an image without any, all of it."""
+    """Return top, left, bottom, right of what is True in a bool image; those of the whole image if nothing is."""
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     if not len(rows):
         return 0, 0, *ink.shape

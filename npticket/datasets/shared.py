@@ -1,4 +1,4 @@
-"""A dataset that processes on one machine share: its arrays in files that each of them maps into memory."""
+"""A dataset shared by processes on one machine: its arrays are files, which each process maps into memory."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +13,9 @@ PARTS = ("inputs", "targets")
 
 
 class Shared:
-    """Stands for `data` wherever it is sent to; called, it maps into memory, once per process, what `folder` holds.
+    """Writes `data` into `folder`; sent to another process and called there, it returns the dataset.
 
-    What is lazy is sent as such: it is made again where it is needed.
+    A process maps the files into memory once. `Lazy` inputs are not written: they are read again in each process.
     """
 
     def __init__(self, data: Dataset, folder: str | Path) -> None:

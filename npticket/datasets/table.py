@@ -13,7 +13,7 @@ from npticket.datasets.own import from_arrays, located
 from npticket.reading import UnreadableError, check_size, reason, shown
 
 LONGEST = 1 << 30  # bytes
-FEW = 10  # classes that may be numbers in however few lines
+FEW = 10  # so many classes that are numbers are never taken for measurements
 Lines = Sequence[tuple[int, Sequence[str]]]  # the number of each line, and its cells
 
 
@@ -26,12 +26,12 @@ def csv_table(
     `test` names another file with examples for testing; else, and for validation, some are set aside, and numbers enter
     the network, as `own.arrays` says. Commas separate values; or semicolons or tabs, if the first line has no comma.
 
-    The first line may name the columns, and does if there is a `target`. Without one it does if none of its features
-    is a number, and is an example if all are. Guessing wrong would lose an example, or train with names; so a first
-    line that is neither is refused, as are one with names whose last is other lines' class, an example whose class no
-    other line has, and 0, 1, 2 ..., pandas' names for columns without any. A file for testing has the same columns.
-    DataError names the line and the column of what is not a number, the line without a class, and a column of classes
-    that looks measured.
+    The first line may name the columns; it must if there is a `target`. Without one, it is taken for names if none of
+    its features is a number, and for an example if all are. A wrong guess would lose an example, or train with names,
+    so DataError refuses doubtful first lines: one with both numbers and texts, names of which the last is a class of
+    other lines, an example whose class no other line has, and 0, 1, 2 ..., as pandas names columns without names. A
+    file for testing must have the same columns. DataError also names the line and the column of what is not a number,
+    a line without a class, and a column of classes that looks like measurements.
     """
     lines = _lines(file := located(folder, path))
     first, named = _cells(lines), bool(target) or _has_names(file, lines)
@@ -85,7 +85,7 @@ def _examples(path: Path, lines: Lines, heads: Sequence[str], at: int) -> tuple[
 
 
 def _check_classes(path: Path, column: str, classes: Sequence[str]) -> None:
-    """Raise DataError for what was measured: numbers that are not whole, or nearly as many as there are lines."""
+    """Raise DataError for classes that look like measurements: fractions, or numbers that differ in most lines."""
     different = list(dict.fromkeys(classes))
     if not all(map(_is_number, different)):
         return
@@ -98,7 +98,7 @@ def _check_classes(path: Path, column: str, classes: Sequence[str]) -> None:
 
 
 def _cells(lines: Lines) -> list[str]:
-    """What the first line says."""
+    """The cells of the first line."""
     return [cell.strip() for cell in lines[0][1]]
 
 

@@ -1,7 +1,7 @@
-"""Sentences with classes as numbers of word pieces: TREC, SST-2 and Subj.
+"""Sentences with classes, as numbers of word pieces: TREC, SST-2 and Subj.
 
-Inputs are (N, L) in uint16, [CLS] first and [SEP] last, and 0 behind it. Pieces that occur in no sentence of a text are
-left out, and the others are numbered anew: an encoder that has the rows of those alone computes the same.
+Inputs are (N, L) in uint16: [CLS] first, [SEP] last, and then 0 for padding. Pieces that occur in no sentence of a text
+are left out, and the others are numbered anew: an encoder whose table has only their rows computes the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,10 +26,11 @@ Sentences = list[tuple[str, int]]  # with their classes
 
 @dataclass(frozen=True)
 class Text:
-    """A text in files of `folder`; `parse(file's text, file's place)` finds its sentences.
+    """A text in files of `folder`; `parse(content, i)` returns the sentences in the i-th file.
 
-    Files are for training, validation and testing. Without a file for validation, `validation` of the training
-    sentences are for it, as the seed says; without one for testing `test` of them, always the same.
+    With `test` above 0 all files together are training sentences, of which so many are set aside for testing, always
+    the same. Else the files are those for training, validation and testing. With `validation` above 0 there is none
+    for validation: so many of the training sentences are set aside, which the seed chooses.
     """
 
     name: str
@@ -43,12 +44,12 @@ class Text:
 
 
 def _trec(content: str, _: int) -> Sentences:
-    """DESC:manner How did ..."""
+    """Lines as "DESC:manner How did ..."."""
     return _classed(content, {f"{kind}:": target for target, kind in enumerate(KINDS)})
 
 
 def _sst2(content: str, _: int) -> Sentences:
-    """1 a stirring , funny ..."""
+    """Lines as "1 a stirring , funny ..."."""
     return _classed(content, {"0": 0, "1": 1})
 
 
@@ -58,7 +59,7 @@ def _subj(content: str, place: int) -> Sentences:
 
 
 def _classed(content: str, classes: Mapping[str, int]) -> Sentences:
-    """Lines of a class, a blank and a sentence; of a class what is up to a colon counts, and the colon."""
+    """Lines of a class, a blank and a sentence; a class is known by its part up to and with the first colon."""
     found = Sentences()
     for number, line in _lines(content):
         kind, _, text = line.partition(" ")
@@ -115,9 +116,9 @@ trec, sst2, subj = (partial(sentences, text) for text in TEXTS)
 
 
 def occurring(text: str, folder: str | Path | None = None) -> np.ndarray:
-    """Return the numbers, in the whole vocabulary, of those pieces that a text's data have, as these number them.
+    """Return the pieces that occur in a text: element i is the number, in the whole vocabulary, of the data's piece i.
 
-    [PAD], the first, [UNK], [CLS] and [SEP] are among them.
+    [PAD], which is number 0, [UNK], [CLS] and [SEP] are among them.
     """
     this = TEXTS[text]
     place, _ = locate(this.folder, this.files, folder)
@@ -125,7 +126,7 @@ def occurring(text: str, folder: str | Path | None = None) -> np.ndarray:
 
 
 def spelled(text: str, numbers: Sequence[int] | np.ndarray, folder: str | Path | None = None) -> list[str]:
-    """Return the word pieces that are numbered so in a text's data."""
+    """Return as strings the word pieces that have these `numbers` in a text's data."""
     pieces = list(WordPiece.read(_vocabulary(folder)).number)
     return [pieces[number] for number in occurring(text, folder)[np.asarray(numbers)]]
 
@@ -136,7 +137,10 @@ def _vocabulary(folder: str | Path | None) -> Path:
 
 
 def locate(name: str, files: Sequence[str] | str, folder: str | Path | None = None) -> tuple[Path, str]:
-    """Return the folder with these files, and how it was found; it is never downloaded: else DataError."""
+    """Return the folder with these files, and a phrase that says how it was found; DataError if there is none.
+
+    Nothing is downloaded.
+    """
     files = [files] if isinstance(files, str) else files
 
     def missing(place: Path) -> str:
@@ -151,7 +155,7 @@ def locate(name: str, files: Sequence[str] | str, folder: str | Path | None = No
 
 @lru_cache(maxsize=4)
 def _numbered(text: str, place: Path, vocabulary: Path) -> tuple[np.ndarray, list[list[tuple[list[int], int]]]]:
-    """The pieces that occur, ascending, and each file's sentences as numbers of the whole vocabulary, with classes."""
+    """The pieces that occur, ascending, and each file's sentences with their classes, both by the whole vocabulary."""
     this, pieces = TEXTS[text], WordPiece.read(vocabulary)
     parts = []
     for k, file in enumerate(this.files):

@@ -1,4 +1,4 @@
-"""Boxes around objects in images, from Pascal VOC's XML. It comes from outside: DTDs and entities are refused."""
+"""Boxes around objects in images, from Pascal VOC's XML; as the files are not trusted, DTDs and entities are refused."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ DEEPEST = 20  # levels of elements
 def read_voc(path: str | Path) -> Annotated:
     """Return the objects in one image from a file of Pascal VOC's XML, or raise DataError, which names the file.
 
-    Boxes reach from xmin to xmax, as labelImg writes them. A DTD is refused, and with it all entities of one's own.
+    A box's width is xmax - xmin, as labelImg writes them. A DTD is refused, and with it all entities defined in it.
     """
     try:
         root = _xml(read_bytes(path, MOST))

@@ -1,4 +1,4 @@
-"""WordPiece, uncased: a text becomes numbers of pieces of words, as BERT was pre-trained on (Devlin et al. 2019)."""
+"""WordPiece, uncased: it turns a text into numbers of word pieces, as for BERT's pre-training (Devlin et al. 2019)."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ CHINESE = (  # signs that are words each, by code point
 
 
 class WordPiece:
-    """The pieces of a vocabulary by number, from 0; those that begin with ## go on with a word.
+    """Splits texts into the pieces of a vocabulary, numbered from 0; a piece that begins with ## continues a word.
 
-    A word is the longest piece that it begins with, then the longest that the rest begins with, and so on; where there
-    is none, it is [UNK] as a whole. Words are split at blanks and around every punctuation mark, and are lower case
-    without accents.
+    A word becomes the longest piece that it begins with, then the longest that the rest begins with, and so on; if
+    there is none at some place, the whole word is [UNK]. Words are split at blanks and around every punctuation mark,
+    and are made lower case without accents. DataError for a vocabulary that lacks [PAD] (first), [UNK], [CLS] or [SEP].
     """
 
     def __init__(self, pieces: list[str]) -> None:
@@ -72,7 +72,7 @@ def words(text: str) -> list[str]:
 
 
 def _cleaned(c: str) -> str:
-    """A letter as it is, a blank for any kind of blank, nothing for what cannot be seen, blanks around Chinese."""
+    """Return a character as it is, but " " for any blank, "" if it is invisible, and with blanks around if Chinese."""
     if c.isspace():
         return " "
     if c == "\ufffd" or unicodedata.category(c).startswith("C"):
@@ -81,5 +81,5 @@ def _cleaned(c: str) -> str:
 
 
 def _is_mark(c: str) -> bool:
-    """Whether a letter is punctuation: every sign of ASCII is, $ and ^ too."""
+    """Whether a character is punctuation; in ASCII all but letters, digits and blanks are, as BERT has it ($ and ^)."""
     return unicodedata.category(c).startswith("P") or (c.isascii() and c.isprintable() and not c.isalnum() and c != " ")

@@ -1,4 +1,4 @@
-"""Object detection as a task: what cells are trained to say, boxes made of it, and average precision.
+"""Object detection as a task: the loss, boxes from a network's outputs, and average precision.
 
 A network's outputs are (H', W', C + 4), a cell for each 8 x 8 pixels: a logit for each class; how far the centre of the
 object is from that of the cell, in cells, right and down; and the logarithms of its width and height, in cells.

@@ -1,4 +1,4 @@
-"""Boxes are rows x, y, w, h in pixels: left, top, width, height. From what cells say to what an image shows."""
+"""From a network's outputs to boxes, which are rows x, y, w, h in pixels: left, top, width, height."""
 
 from typing import NamedTuple
 
@@ -7,13 +7,13 @@ import numpy as np
 from npticket.detection.loss import PRIOR, WIDEST
 from npticket.nets.detector import STRIDE
 
-LEAST = 0.05  # of a score that counts (Tian et al. 2019)
-OVERLAP = 0.6  # intersection over union of two boxes for one object
-CANDIDATES, MOST = 300, 100  # boxes of an image that are looked at, and that are kept
+LEAST = 0.05  # boxes with a lower score are dropped (Tian et al. 2019)
+OVERLAP = 0.6  # two boxes of a larger intersection over union are taken for one object
+CANDIDATES, MOST = 300, 100  # boxes of an image before and after suppression, at most
 
 
 class Found(NamedTuple):
-    """What was found in one image, highest scores first."""
+    """The objects found in one image, those with the highest scores first."""
 
     boxes: np.ndarray  # (n, 4)
     scores: np.ndarray  # (n,)
@@ -31,9 +31,12 @@ def overlaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float = OVERLAP) -> np.ndarray:
-    """Non-maximum suppression: return which boxes stay, highest scores first; those that overlap one of them go.
+    """Non-maximum suppression: return the indices of the boxes that stay, highest scores first.
 
-    boxes (n, 4)   scores (n,)   Of equal scores the first is the highest.
+    boxes (n, 4)   scores (n,)
+
+    A box goes if its intersection over union with a box that stays, of a higher score, is above `overlap`. Of equal
+    scores the first counts as the highest.
     """
     order, stay = np.argsort(-scores, kind="stable"), list[int]()
     near = overlaps(boxes, boxes) > overlap
@@ -46,10 +49,10 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float = OVERLAP) ->
 
 
 def detections(y: np.ndarray, least: float = LEAST) -> list[Found]:
-    """Return what the outputs y (B, H', W', C + 4) of one network say of each image.
+    """Return the objects found in each image, from the outputs y (B, H', W', C + 4) of one network.
 
-    Each cell may show an object of each class whose score is at least `least`; boxes of one class that overlap are one
-    object. Boxes are cut to the image.
+    Each cell may give an object of each class whose score is at least `least`; then boxes are suppressed class by
+    class. Boxes are cut to the image.
     """
     y = np.asarray(y, np.float64)
     logits, (rows, columns) = y[..., :-4] - PRIOR, y.shape[1:3]

@@ -1,14 +1,15 @@
-"""What cells are trained to say: the focal loss for classes, and generalised intersection over union for boxes.
+"""The loss of object detection: the focal loss for classes, and generalised intersection over union for boxes.
 
-A cell is to show an object if its centre is within 8 pixels of the object's centre, right and down, and in its box, or
-if the object's centre lies in the cell; of several objects the smallest. An image's loss is the sum over cells of
+A cell should show an object if the cell's centre lies in the object's box and less than 8 pixels across and down from
+the box's centre, or if the box's centre lies in the cell; of several objects the smallest. An image's loss is the sum
+over cells of
 
-    focal(z) = -a (1 - q)^2 log q     (Lin et al. 2017), q the probability that a logit gives to what is right,
-                                      a = 0.25 where there is an object of the class, 0.75 where there is none,
-    1 - GIoU                          (Rezatofighi et al. 2019) of cells that show an object,
+    focal(z) = -a (1 - q)^2 log q     (Lin et al. 2017) for each class, q the probability that a logit gives to what is
+                                      true, a = 0.25 if there is an object of the class and 0.75 if there is none,
+    1 - GIoU                          (Rezatofighi et al. 2019) for cells that should show an object,
 
-divided by the number of cells that show one. Logits are less by 4.6 than what the network says, so that at first there
-is an object in one of a hundred cells (Lin et al. 2017, section 4.1).
+divided by the number of cells that should show one. 4.6 is subtracted from the network's logits, so that at first it
+expects an object of a class in one of a hundred cells (Lin et al. 2017, section 4.1).
 """
 
 import math
@@ -18,15 +19,15 @@ from npticket.datasets.annotations import BOX, CLASS
 from npticket.nets.detector import STRIDE
 
 REACH = 1.0  # cells from an object's centre to those that show it
-PRIOR = math.log(99)
-ALPHA = 0.25
+PRIOR = math.log(99)  # what is subtracted from logits: sigmoid(-PRIOR) is 1 / 100
+ALPHA = 0.25  # a of the focal loss
 WIDEST = 5.0  # logarithm of the widest box, in cells: beyond it the loss is flat
 
 
 def detection_loss(y: Array, targets: Array) -> tuple[Array, Array]:
     """Return the loss of each trial (T,) and its gradient.     y (T, B, H', W', C + 4)   targets (T or 1, B, M, 5)
 
-    The mean is over B and never over T. No target costs nothing but objects that are seen where there are none.
+    The mean is over B and never over T. An image without objects has only the focal loss of seeing some.
     """
     xp = array_module(y, targets)
     chosen, shows = assigned(targets.astype(y.dtype), *y.shape[2:4])
@@ -40,7 +41,10 @@ def detection_loss(y: Array, targets: Array) -> tuple[Array, Array]:
 
 
 def assigned(targets: Array, rows: int, columns: int) -> tuple[Array, Array]:
-    """Return the target that each cell is to show (T, B, H', W', 5), and whether it is to show one (T, B, H', W')."""
+    """Return the target that each cell should show (T, B, H', W', 5), and whether it should show any (T, B, H', W').
+
+    targets (T, B, M, 5)
+    """
     xp = array_module(targets)
     x, y, w, h = (targets[..., 1 + i, None, None] / STRIDE for i in range(4))
     across, down = x + w / 2, y + h / 2
@@ -54,7 +58,10 @@ def assigned(targets: Array, rows: int, columns: int) -> tuple[Array, Array]:
 
 
 def focal_loss(z: Array, hit: Array) -> tuple[Array, Array]:
-    """Return the focal loss of each logit, and its derivative.     z   hit: where there is an object of the class"""
+    """Return the focal loss of each logit, and its derivative.     z, hit of one shape
+
+    `hit` is True where there is an object of the class.
+    """
     xp = array_module(z)
     right = xp.where(hit, z, -z)  # q = sigmoid(right)
     cost = xp.logaddexp(xp.zeros_like(right), -right)  # -log q

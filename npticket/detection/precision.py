@@ -1,8 +1,9 @@
 """Average precision as COCO defines it (cocodataset.org; Lin et al. 2014), of boxes without crowds.
 
-For each class, and each overlap from 0.5 to 0.95, what was found is matched by falling score, each to the free object
-that it overlaps most and enough. Precision, at no recall less than at a higher one, is averaged over 101 recalls.
-By size of objects: others may be found or not, and what is found of another size, and matches nothing, does not count.
+For each class, and each least overlap from 0.5 to 0.95, found boxes are matched, highest scores first, each to the
+object not yet matched that it overlaps most, if by enough. Precision at a recall is the highest at that or any higher
+recall; it is averaged over 101 recalls. If only objects of some size count, matches with others are ignored, and so are
+found boxes of another size without a match.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +24,11 @@ Matches = tuple[np.ndarray, np.ndarray, np.ndarray, int]  # scores (n,), hits an
 def average_precision(
     found: Sequence[Found], targets: np.ndarray, classes: int, sizes: Mapping[str, tuple[float, float]] = SIZES
 ) -> np.ndarray:
-    """Return average precisions (sizes, classes, overlaps), each in [0, 1]; NaN where there is no such object.
+    """Return average precisions (sizes, classes, 10 overlaps), each in [0, 1]; NaN where there is no such object.
 
-    found: of each image   targets (N, M, 5)   `sizes` are areas, from and to.
+    found (N of them, one for each image)   targets (N, M, 5)
+
+    `sizes` are the least and the largest area that counts, in square pixels. ValueError for other numbers of images.
     """
     if len(found) != len(targets):
         raise ValueError(f"found are objects of {len(found)} images, there are targets of {len(targets)}")

@@ -1,4 +1,4 @@
-"""The task to find objects, and what is measured: the loss, and average precision."""
+"""The task of finding objects, with its measures: the loss and average precision."""
 
 from dataclasses import replace
 
@@ -18,10 +18,10 @@ AP_50 = replace(AP, name="ap50", words="average precision at overlap 0.5", short
 
 
 def detect(name: str, classes: int) -> Task:
-    """Return the task to find objects of so many classes. Targets are (N, M, 5), of data whose `classes` are None.
+    """Return the task, called `name`, to find objects of so many classes. Targets are (N, M, 5); data's `classes` None.
 
-    What verdicts are about is the mean average precision over classes and overlaps from 0.5 to 0.95, as COCO has it;
-    classes of which a split has no object do not count. DataError for data without boxes.
+    Its headline measure is the mean average precision over classes and overlaps from 0.5 to 0.95, as COCO's; classes
+    of which a split has no object do not count. Its output_shape raises DataError for data without boxes.
     """
 
     def evaluate(predict: Predict, examples: Examples) -> Measured:
@@ -52,6 +52,6 @@ def find(predict: Predict, examples: Examples) -> tuple[list[list[Found]], np.nd
 
 
 def _means(precision: np.ndarray) -> tuple[float, float]:
-    """The mean over classes (C, 10) that there are: at the lowest overlap, and at all."""
+    """The means over those classes (C, 10) of which there are objects: at the lowest overlap, and over all overlaps."""
     known = precision[~np.isnan(precision[:, 0])]
     return (float(known[:, 0].mean()), float(known.mean())) if len(known) else (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Engines run a net from given parameters and masks, as npticket.protocols.Engine says; `train` knows none by name.
+"""Engines: they train and predict with a net, from given parameters under given masks (npticket.protocols.Engine).
 
 "plain" calls the layers and is the oracle; "fast" leaves out what is pruned, and equals it up to rounding.
 """
@@ -33,11 +33,11 @@ def plan(
     shown: np.ndarray | None = None,
     threads: int = 1,
 ) -> Engine:
-    """Return the engine called `engine`, ready to train `start`, which is 0 where pruned, under `masks`.
+    """Return the engine called `engine`, ready to train `start`, which must be 0 where `masks` are False.
 
-    `optimizer` is called several times, and some of what it returns only takes steps to be timed. `shown` are some of
-    the inputs to come, as floats (N, *input_shape): what is 0 in all of them is 0 in every step. Results do not depend
-    on `threads`, the most that it may use.
+    `optimizer` is called several times, and some of the optimizers are only stepped to be timed. `shown` are some of
+    the inputs to come, as floats (N, *input_shape): a pixel that is 0 in all of them must be 0 in every step. At most
+    `threads` threads are used; the results do not depend on how many. ValueError for another engine.
     """
     if engine not in ENGINES:
         raise ValueError(f"there is no engine {engine!r}; there is {', '.join(ENGINES)}")
@@ -51,7 +51,7 @@ def plan(
             return DenseNet(net, task.loss, start, masks, optimizer, shown)
         if supports(net):
             return ConvNet(net, task.loss, start, masks, optimizer, min(threads, 2))
-        # Of networks that nobody knows, the layers are run, and only survivors packed.
+        # Other networks are run layer by layer, and only the optimizer's work is made less.
         return Plain(net, task.loss, start, masks, partial(packed, optimizer, dtype=start.flat.dtype))
 
     trials = [fast(start.trial(t), masks.trial(t)) for t in range(start.trials)]
@@ -59,7 +59,7 @@ def plan(
 
 
 class Several:
-    """Runs trial t with engine t, because each has other weights left: it is, bit for bit, trial t alone."""
+    """Runs trial t by an engine of its own, as other weights are left in each: bit for bit, it is trial t alone."""
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         self._engines = engines

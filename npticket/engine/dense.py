@@ -1,4 +1,4 @@
-"""Dense networks for one trial, in memory that is made once: units that cannot matter are left out for the round."""
+"""The engine for dense networks of one trial: memory is made once, and units that cannot matter are left out."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -14,17 +14,18 @@ from npticket.params import Params, Tree
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State, does_decay, is_elementwise
 from npticket.streams import TrainingStep
 
-SPARSE = 0.03  # of the weights: from here on it is worth looking for groups
-WORTH_IT = 0.5  # of the multiplications of the other way
+SPARSE = 0.03  # below this density of the first layer it is worth looking for groups
+WORTH_IT = 0.5  # groups are used if they take less than this share of the multiplications of the other way
 
 
 class DenseNet:
     """Runs one trial of a `net` of dense layers from `start` under `masks`; `start` itself is not written.
 
-    `shown` are some of the images that it will see, as floats (N, *input_shape): pixels almost always 0 are put where
-    they can be skipped, and the weights of those that training never lights are not trained, but predict as they are.
-    Under weight decay, which moves weights without gradient, nothing is taken out. Where little of the first layer is
-    left it is trained in groups, but predicts whole: groups of many images leave the cache.
+    `shown` are some of the images that it will see, as floats (N, *input_shape). Pixels that are 0 in almost all are
+    moved to the end, where they can be skipped. Weights of pixels that are 0 in all have no gradient: they are not
+    trained, but are there to predict. Under weight decay, which moves weights without a gradient, nothing is left out.
+    A first layer with few weights left is trained in groups of units; it predicts as a whole, as groups of many images
+    do not fit in the cache.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class DenseNet:
         self._start = start
         shapes = {name: numbers.shape for name, numbers in index.items()}
         flat = np.concatenate([numbers.ravel() for numbers in index.values()])
-        self._kept = np.flatnonzero(flat >= 0)  # the others are no parameters and only fill blocks up
+        self._kept = np.flatnonzero(flat >= 0)  # the others only fill blocks up and are no parameters
         self._index = flat[self._kept]
         kept = Params(shapes, masks.flat[:, flat] & (flat >= 0))
         self._theta = Params(shapes, np.where(kept.flat, start.flat[:, flat], 0))
@@ -107,7 +108,7 @@ class DenseNet:
         self._optimizer.restore(state)
 
     def _put_together(self) -> None:
-        """Write the whole of the first layer's W as it is now."""
+        """Write the first layer's W, as it is now, into the array that predicts."""
         if self._groups is None:
             self._whole[:, : self._trained] = self._theta.tree[self._names[0]]["W"]
         else:
@@ -168,9 +169,9 @@ def _forward(layers: Iterable[_Layer], h: np.ndarray) -> np.ndarray:
 
 
 def _groups(mask: np.ndarray, units: list[np.ndarray], often: int) -> np.ndarray | None:
-    """Return the inputs (G, K) of groups of units[1], which it puts in their order, or None if groups do not pay.
+    """Return the inputs (G, K) of groups of units, or None if groups do not pay; sorts units[1] by groups in place.
 
-    mask (I, H) is the first layer's. Never decides by timing: sums that leave out other zeros are rounded differently.
+    mask (I, H) is the first layer's. This is not decided by timing: with groups, sums are rounded differently.
     """
     if len(units) == 2 or mask.mean() >= SPARSE:
         return None

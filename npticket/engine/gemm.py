@@ -1,8 +1,8 @@
-"""Matrix products as stacks of small ones, where that is faster on this machine and gives the same bits.
+"""Matrix products cut into a stack of small ones, where that is faster on this machine and gives the same bits.
 
 On processors with AVX-512 OpenBLAS has faster kernels, which do not pack the operands, up to 100^3 multiplications. So
 a product a little too large for them is cut into a stack of blocks, all views, in one call. Which way is faster is
-timed; as timing must never decide about results, only ways that agree with the whole product bit for bit take part.
+timed. Timing must not change results, so only ways that agree with the whole product bit for bit are candidates.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ SMALL = 1_000_000  # multiplications that OpenBLAS still counts as small: 100^3
 NARROW = 15  # narrower blocks than this lose more than the kernels gain
 REPEATS = 7
 
-chosen: dict[str, str] = {}  # what was timed in this process, by sizes, and what was taken last: results keep it
+chosen: dict[str, str] = {}  # by sizes, the way that was chosen last in this process; it is kept with the results
 
 Multiply = Callable[[np.ndarray, np.ndarray, np.ndarray], object]  # of a (M, K), b (K, N), into out (M, N)
 
@@ -43,7 +43,7 @@ def fastest_product(rows: int, inner: int, columns: int, dtype: np.dtype, transp
 
 
 def fastest(ways: Sequence[Callable], *arguments: np.ndarray | Params) -> Callable:
-    """The one of `ways` that took the least time, taking turns, noted in `chosen`; a lone one is not timed."""
+    """Return the fastest of `ways` of calling with `arguments`, and note it in `chosen`; a lone one is not timed."""
     if len(ways) == 1:
         return ways[0]
     turns = [[timeit(partial(way, *arguments), number=1) for way in ways] for _ in range(REPEATS)]
@@ -56,13 +56,13 @@ def fastest(ways: Sequence[Callable], *arguments: np.ndarray | Params) -> Callab
 
 
 def block_size(size: int, others: int) -> int:
-    """Into blocks of how many an axis of `size` is cut, all about equal, for products of at most SMALL; maybe 0."""
+    """Return the size of about equal blocks of an axis of `size` by which products are at most SMALL; 0 if none is."""
     most = SMALL // others
     return most and -(-size // -(-size // most))
 
 
 def in_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray, block: int) -> None:
-    """`block` rows of a and out at a time."""
+    """Write a @ b to out, `block` rows of a and out at a time."""
     count, left = divmod(len(a), block)
     end = len(a) - left
     np.matmul(a[:end].reshape(count, block, -1), b, out=out[:end].reshape(count, block, -1))
@@ -71,7 +71,7 @@ def in_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray, block: int) -> None:
 
 
 def in_columns(a: np.ndarray, b: np.ndarray, out: np.ndarray, block: int) -> None:
-    """`block` columns of b and out at a time."""
+    """Write a @ b to out, `block` columns of b and out at a time."""
     count, left = divmod(b.shape[1], block)
     end = b.shape[1] - left
     blocks = (array[:, :end].reshape(len(array), count, block).swapaxes(0, 1) for array in (b, out))

@@ -1,8 +1,9 @@
 """Which units of a dense network can matter, and where their parameters stand.
 
 A hidden unit without a way in (no surviving weight from a unit that is left, and a bias that is not positive) is 0 for
-every input and has no gradient; one without a way out changes nothing. Both can go, with their weights, until none is
-found. What was taken out never moves, so training is the same up to the rounding of shorter sums.
+every input and has no gradient; one without a way out changes nothing. Both can be left out with their weights, which
+may make others such units, until none is found. What is left out would never move, so training is the same up to the
+rounding of shorter sums.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,10 @@ from npticket.protocols import Layer
 
 
 def dense_layers(body: Layer) -> list[str]:
-    """The names of dense layers, if a network is these with a ReLU between each two, perhaps after a Flatten; or []."""
+    """Return the names of a network's dense layers if it is nothing but these with ReLUs between them, else [].
+
+    A Flatten may come first.
+    """
     if type(body) is not Chain:  # what is derived from it, or from a layer, may do something else
         return []
     kinds = [type(layer) for layer in body.layers.values()]
@@ -26,7 +30,10 @@ def dense_layers(body: Layer) -> list[str]:
 
 
 def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:
-    """Which units matter, (I,) for the inputs and each dense layer's outputs; in every layer at least one is left."""
+    """Return which units can matter: bool arrays for the inputs and for each dense layer's outputs.
+
+    In each at least one unit is left.
+    """
     names = dense_layers(body)
     weights = [masks[f"{name}/W"][0] for name in names]
     may_fire = [start[f"{name}/b"][0, 0] > 0 for name in names]
@@ -44,7 +51,10 @@ def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:
 
 
 def places(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Where the parameters of the network of these units (index vectors, inputs first) stand in the whole's flat."""
+    """Return, by name, the columns of theta.flat that belong to the network of these units alone.
+
+    `units` are index vectors, of the inputs first. Each array has the shape of a parameter of the smaller network.
+    """
     numbers, found = Params.empty(body.layout, 1, int), {}
     numbers.flat[0] = np.arange(numbers.flat.size)
     for i, name in enumerate(dense_layers(body)):

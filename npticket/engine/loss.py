@@ -1,4 +1,4 @@
-"""Losses of one trial, their gradients written where the engine wants them."""
+"""Losses of one trial that write their gradient into given memory."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ InPlace = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # (y (B, .
 
 
 def in_place(loss: Loss) -> InPlace:
-    """Return what writes the gradient of `loss` to its third argument; it may change y."""
+    """Return a function (y, targets, dy) that returns the loss and writes its gradient to dy; it may change y."""
     if loss is softmax_cross_entropy:
         return _softmax_cross_entropy
 

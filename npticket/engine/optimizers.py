@@ -1,4 +1,4 @@
-"""How engines run an optimizer: whole, trial by trial, in pieces, or with work proportional to the survivors."""
+"""How engines run an optimizer: over all parameters, trial by trial, in pieces, or over the survivors alone."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,11 +14,11 @@ from npticket.params import Params
 from npticket.protocols import MakeOptimizer, Optimizer, State, is_elementwise
 
 PIECE = 1 << 16  # parameters: with their gradients and moments they fit in L2
-FEW = 1 << 18  # parameters, of which pieces would cost more calls than they save
+FEW = 1 << 18  # parameters: with so few or fewer, the calls for pieces would cost more than they save
 
 
 def made(optimizer: MakeOptimizer, masks: Params) -> Optimizer:
-    """Return an optimizer for `masks` that may be stepped over all parameters of all trials."""
+    """Return an optimizer for all trials at once: one if it is elementwise, else one for each trial."""
     one = optimizer(masks)
     return one if is_elementwise(one) else Whole(optimizer, masks)
 
@@ -26,7 +26,7 @@ def made(optimizer: MakeOptimizer, masks: Params) -> Optimizer:
 class Whole:
     """One optimizer per trial, each over all parameters under their true names and shapes.
 
-    It is shown gradients of exactly 0 where nothing may move, so that a norm over all of them is the same everywhere.
+    Gradients are exactly 0 where nothing may move, so that a norm over all of them is the same in every engine.
     """
 
     elementwise, decays = False, True
@@ -49,7 +49,10 @@ class Whole:
 
 
 class Scattered(Whole):
-    """The same for an engine that keeps, at `kept` of its flat array, what stands at `index` of one whole trial's."""
+    """The same for an engine of one trial that keeps some parameters in another order.
+
+    What is at `kept` in the engine's flat array is at `index` in the whole one.
+    """
 
     def __init__(
         self, optimizer: MakeOptimizer, start: Params, masks: Params, index: np.ndarray, kept: np.ndarray
@@ -66,9 +69,9 @@ class Scattered(Whole):
 
 
 class Packed:
-    """Steps the survivors of one trial as one packed vector; exactly what `optimizer` does among the zeros.
+    """Steps the survivors of one trial as one packed vector, with the same bits as `optimizer` among the zeros.
 
-    Parameters are read once, at the first step: from then on nobody else may change them.
+    Parameters are read once, at the first step; after it they must be changed by nothing else.
     """
 
     elementwise, decays = True, True
@@ -96,7 +99,7 @@ class Packed:
 
 
 def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:
-    """Return the optimizer for one trial's `masks`, packed if elementwise and faster so: timed, with the same bits."""
+    """Return the optimizer for one trial's `masks`, packed if it is elementwise and that way is timed to be faster."""
     if masks.flat.all() or not is_elementwise(optimizer(masks)):
         return made(optimizer, masks)
     ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
@@ -106,7 +109,7 @@ def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -
 
 
 class Pieces:
-    """Exactly what an elementwise `optimizer(masks)` does to one trial, in pieces that stay in the cache, by a team."""
+    """Steps one trial by an elementwise `optimizer(masks)`, in pieces that stay in the cache, which a team shares."""
 
     elementwise, decays = True, True
 
@@ -117,7 +120,7 @@ class Pieces:
         self._arguments: list[tuple[Params, Params]] = []
 
     def step(self, theta: Params, grads: Params) -> None:
-        """Update theta.flat in place; it and grads.flat are the same memory every time."""
+        """Update theta.flat in place; both arguments must be the same arrays in every call."""
         if not self._arguments:
             self._arguments = [(_params(theta.flat[:, p]), _params(grads.flat[:, p])) for p in self._pieces]
         self._team.each(self._step)
@@ -137,7 +140,7 @@ class Pieces:
 
 
 def in_cache(optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> Optimizer:
-    """Return what steps one trial as an elementwise optimizer(masks) would, in pieces if there is much to step."""
+    """Return an elementwise optimizer for one trial, in pieces if there are many parameters."""
     if masks.flat.shape[1] <= FEW:
         return packed(optimizer, masks, dtype)
     return Pieces(optimizer, masks, dtype, team)

@@ -1,8 +1,9 @@
 """How the layers of a dense network are multiplied: z = x W, and dL/dW = x^T dz for the same x.
 
-A pixel that is 0 in a whole batch adds nothing to z, and the gradient of its weights is exactly 0. At a few percent of
-the weights a product with scattered single weights is slower than one with all the zeros. Between the two: groups of a
-few units with similar inputs, each a dense block over the union of them; at 3 % the blocks hold a third of the layer.
+A pixel that is 0 in a whole batch adds nothing to z, and the gradient of its weights is exactly 0: it can be skipped.
+At a density of a few percent, a product with single scattered weights is slower than one with all the zeros. Groups
+are between the two: a few units with similar inputs are one dense block over the union of their inputs. At 3 % these
+blocks hold a third of the layer.
 """
 
 from typing import Protocol
@@ -11,13 +12,13 @@ import numpy as np
 
 from npticket.engine.gemm import fastest_product
 
-LIT = 0.01  # pixels that are not 0 in this share of the images are in half of the batches of 60, and always multiplied
-MOST = 0.85  # of all pixels: if more than this share is often lit, looking for the others does not pay
+LIT = 0.01  # a pixel that is lit (not 0) in this share of the images is so in half of the batches of 60: "often lit"
+MOST = 0.85  # of all pixels: if more than this share is often lit, skipping the others does not pay
 UNITS = 8  # in a group: more make larger unions, fewer make products too narrow for the processor
 
 
 class Product(Protocol):
-    """Serves batches of one size."""
+    """A way to multiply, for batches of one size."""
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
         """Write x w.     x (B, I)   w as the layer's parameters are kept, (I, O) or in blocks   out (B, O)"""
@@ -27,7 +28,7 @@ class Product(Protocol):
 
 
 class AllInputs:
-    """All inputs, every time."""
+    """Multiplies all inputs."""
 
     def __init__(self, batch: int, inputs: int, outputs: int, dtype: np.dtype) -> None:
         self._forward = fastest_product(batch, inputs, outputs, dtype)
@@ -41,7 +42,7 @@ class AllInputs:
 
 
 class OftenLit:
-    """The first `often` inputs every time, of the others those that are not 0, in the examples where any is not."""
+    """Multiplies the first `often` inputs; of the others only those lit in the batch, and only in examples with any."""
 
     def __init__(self, batch: int, often: int, outputs: int, dtype: np.dtype) -> None:
         self._often, self._always = often, AllInputs(batch, often, outputs, dtype)
@@ -64,9 +65,10 @@ class OftenLit:
 
 
 def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Return `inputs` (n,) and how many are often lit in `shown` (N, I), and how many at all, in this order.
+    """Return `inputs` (n,) with those often lit in `shown` (N, I) first and those never lit last, and two counts.
 
-    Where most are lit often, they stay in their order, and count as often lit.
+    The counts are of those often lit, and of those lit at all. If most are often lit, the order stays, and all count
+    as often lit.
     """
     lit = np.count_nonzero(shown, axis=0)[inputs]
     often, ever = lit >= LIT * len(shown), lit > 0
@@ -77,7 +79,7 @@ def often_lit_first(shown: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, 
 
 
 class Grouped:
-    """W in blocks (G, K, UNITS), units in the order of the groups; inputs (G, K) of all `count`, as from `groups`."""
+    """Multiplies by groups, as `groups` makes them: W in blocks (G, K, UNITS), their `inputs` (G, K) out of `count`."""
 
     def __init__(self, batch: int, inputs: np.ndarray, count: int, units: int, dtype: np.dtype) -> None:
         self._inputs, self._units = inputs, units
@@ -102,8 +104,9 @@ class Grouped:
 def groups(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Put units with similar inputs into groups of UNITS; the last may have fewer.
 
-    mask (I, H) bool. Returns the units (H,), by group, and each group's inputs (G, K), ascending and filled up with I.
-    A group begins with the unit that has most inputs, and takes, one by one, what adds the fewest.
+    mask (I, H) bool. Returns the units (H,), sorted by group, and each group's inputs (G, K), ascending and filled up
+    with I. A group begins with the unit that has most inputs; then units join one by one, each time the one that adds
+    the fewest inputs.
     """
     left = list(np.argsort(-mask.sum(axis=0), kind="stable"))
     units, unions = [], []

@@ -18,8 +18,8 @@ Half = Callable[[int], object]
 class Team:
     """Calls functions of a half's number, 0 and 1: with two threads both at once, half 1 in a thread of its own.
 
-    NumPy lets go of the interpreter while it computes, which is nearly all of the time. The thread ends with the team,
-    or with the process.
+    Both run at once because NumPy releases Python's lock (GIL) while it computes, which is nearly all of the time. The
+    thread ends with the team, or with the process.
     """
 
     def __init__(self, threads: int = 1) -> None:
@@ -33,7 +33,10 @@ class Team:
             weakref.finalize(self, self._jobs.put, None)
 
     def each(self, function: Half, parts: int = 2, is_small: bool = False) -> None:
-        """Call function(0) and, if there are two parts, function(1): at once, unless they are small: tens of us."""
+        """Call function(0) and, if there are two parts, function(1); both at once unless the job is small.
+
+        Waking the other thread takes some time: jobs of some ten microseconds are small.
+        """
         if self.threads == 1 or parts == 1 or is_small:
             for half in range(parts):
                 function(half)

@@ -1,4 +1,4 @@
-"""Winning tickets for those who know scikit-learn."""
+"""Winning tickets as a classifier of scikit-learn."""
 
 from npticket.estimator.classifier import LotteryTicketClassifier
 

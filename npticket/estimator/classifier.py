@@ -1,6 +1,6 @@
-"""A classifier that is trained, pruned and reset, round after round (Frankle & Carbin 2019), as scikit-learn wants it.
+"""A classifier of scikit-learn that is trained, pruned and reset, round after round (Frankle & Carbin 2019).
 
-Parameters are called as MLPClassifier's where they mean the same.
+Its parameters have the names of MLPClassifier's where they mean the same.
 """
 
 import math
@@ -39,19 +39,19 @@ except ImportError as error:
 class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
     """A sparse network: the dense one is trained, its smallest weights go, what is left is reset and trained again.
 
-    Inputs are never scaled: put a StandardScaler before it. Sparse ones are made dense. Networks are dense, of
-    `hidden_layer_sizes`, or `net`, for X of shape (N, *net.input_shape), or flat. Each of at most `rounds` rounds after
-    the dense network takes away `prune_rate` of every layer's weights, half of that of the last layer's, and resets the
-    others to their initial values, or those after `rewind_step` steps. It ends earlier at the first ticket with at most
-    `density` of the weights. With `tolerance` the smallest ticket is taken whose accuracy on validation examples is at
-    most that much below the dense network's: 0.01 is a point. A run trains for `max_iter` epochs, or until `patience`
-    of them in a row brought no new minimum of the validation loss. Either of the two sets `validation_fraction` of the
-    examples aside, and then networks predict as they did at that minimum. `solver` is "adam" or "sgd". An epoch is cut
-    into equal minibatches of `batch_size`, or of at most 200 where that is "auto"; what is left over waits for the
-    next. `random_state` is the seed, if it is an integer.
+    Inputs are not scaled: put a StandardScaler before it. Sparse ones are made dense. The network has the hidden layers
+    of `hidden_layer_sizes`, or is `net`, for X of shape (N, *net.input_shape) or flat. After the dense network come at
+    most `rounds` rounds. Each prunes `prune_rate` of the surviving weights of every layer, half as much of the last,
+    and resets the others to their initial values, or those after `rewind_step` steps. It ends earlier at the first
+    ticket with at most `density` of the weights. With `tolerance` the smallest ticket is taken whose accuracy on
+    validation examples is at most that much below the dense network's: 0.01 is a point. A run trains for `max_iter`
+    epochs, or until `patience` of them in a row brought no new minimum of the validation loss. With `tolerance` or
+    `patience`, `validation_fraction` of the examples are set aside, and networks predict as at that minimum. `solver`
+    is "adam" or "sgd". An epoch is cut into equal minibatches of `batch_size`, or of at most 200 where that is "auto";
+    the examples left over are not used in it. `random_state` is the seed, if it is an integer.
 
-    After `fit`: `classes_`; the ticket, as npticket's Params with one trial: `masks_` (True survives), `theta0_` that
-    it is reset to, `theta_` that it was trained to, for the network `net_`; `coefs_` and `intercepts_`, layer by layer;
+    After `fit`: `classes_`; the ticket as Params with one trial, `masks_` (True survives), `theta0_` that it was reset
+    to, `theta_` that it was trained to, and its network `net_`; `coefs_` and `intercepts_`, layer by layer;
     `density_`, the fraction of weights left; `rounds_`, how often it was pruned; `n_iter_`, epochs trained, and
     `loss_curve_`, the mean training loss in each, both of the ticket's last run; `path_`, as `lottery_path` returns it.
     Without validation examples its `validation_scores` are NaN.
@@ -60,9 +60,9 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
     def fit(self, X: Array, y: Array, sample_weight: Array = None) -> "LotteryTicketClassifier":
         """Find the ticket.     X (N, features)   y (N,), labels of any kind   sample_weight (N,)
 
-        An example of weight 3 counts in its minibatch as three: where that holds all examples, the result is, up to
-        rounding, that of examples that are there three times. ValueError says what is wrong with input or parameters;
-        DivergedError, that the loss became infinite or NaN: scale the inputs, or learn more slowly.
+        An example of weight 3 counts as three in its minibatch. If one minibatch holds all examples, the result is, up
+        to rounding, as if it were there three times. ValueError says what is wrong with the input or a parameter;
+        DivergedError that the loss became infinite or NaN: scale the inputs, or take a smaller learning rate.
         """
         self._check()
         seed = self.random_state
@@ -91,7 +91,7 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
         return self._take(net, theta0, found)
 
     def lottery_path(self, X: Array, y: Array, sample_weight: Array = None) -> Bunch:
-        """Return what every round comes to, to choose `density` or `tolerance` by; the classifier stays as it is.
+        """Run all rounds and return what each gives, to choose `density` or `tolerance`; the classifier is not changed.
 
         A Bunch of arrays (rounds + 1,), the dense network first: `densities`, `validation_scores` (accuracy),
         `losses` (training, of the last epoch) and `n_iters`.
@@ -99,7 +99,7 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
         return clone(self).set_params(density=None, tolerance=0.0).fit(X, y, sample_weight).path_
 
     def predict(self, X: Array) -> np.ndarray:
-        """Return the most probable label of each example (N,)."""
+        """Return the most probable class of each example (N,), one of `classes_`."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
@@ -112,12 +112,12 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """The weights of each layer: (I, O) of a dense one."""
+        """The weights of each layer; (I, O) if it is a dense layer."""
         return [self.theta_[name][0] for name in self.theta_.weights]
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """The biases of each layer that has some (O,)."""
+        """The biases of each layer that has biases, (O,)."""
         return [self.theta_[name][0].ravel() for name in self.theta_ if name.endswith("/b")]
 
     def __sklearn_tags__(self) -> Tags:
@@ -140,7 +140,7 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
 
     @property
     def _accepts(self) -> dict[str, Array]:
-        """What of input scikit-learn is to let through."""
+        """Which inputs scikit-learn's check should accept."""
         return {"dtype": (np.float64, np.float32), "allow_nd": self.net is not None, "accept_sparse": "csr"}
 
     def _shaped(self, x: Array, net: Net) -> np.ndarray:
@@ -157,7 +157,7 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
         return Found(masks, theta, float(density(masks)[0]), score, curve[~np.isnan(curve)].tolist())
 
     def _take(self, net: Net, theta0: Params, found: list["Found"]) -> "LotteryTicketClassifier":
-        """Become the ticket that the parameters ask for."""
+        """Set the fitted attributes to the ticket that the parameters ask for."""
         self.path_ = Bunch(
             densities=np.array([one.density for one in found]),
             validation_scores=np.array([one.score for one in found]),
@@ -179,7 +179,7 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
 
 @dataclass(frozen=True)
 class Found:
-    """What a round came to: its ticket, trained, and the numbers of its run."""
+    """The result of a round: its masks and trained parameters, and the numbers of its run."""
 
     masks: Params
     theta: Params

@@ -14,17 +14,17 @@ from npticket.optimizers import SGD, Adam
 from npticket.protocols import MakeOptimizer, Net
 from npticket.train import Setting
 
-BATCH = 200  # examples, at most, where nothing is said
+BATCH = 200  # examples of a minibatch, at most, if batch_size is "auto"
 
 
 def _is_integer(value: object) -> TypeGuard[Integral]:
-    """True is an integer to Python, and a slip in a parameter."""
+    """Whether a value is an integer; True and False, which Python counts among them, are mistakes in a parameter."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass(eq=False, repr=False)
 class Parameters:
-    """As LotteryTicketClassifier says."""
+    """The parameters of LotteryTicketClassifier, which describes them, with their defaults."""
 
     hidden_layer_sizes: int | Sequence[int] = (100,)
     net: Net | None = None
@@ -47,9 +47,9 @@ class Parameters:
         return self.patience is not None or self.tolerance is not None
 
     def _check(self) -> None:
-        """Raise ValueError for what is out of range or of another kind; others are checked where they are used."""
+        """Raise ValueError for a parameter of a wrong type or out of range; a few are checked where they are used."""
         least = {"rounds": 0, "rewind_step": 0, "max_iter": 1, "patience": 1, "batch_size": 1}
-        said = {"patience": None, "batch_size": "auto", "density": None, "tolerance": None}  # what may be there instead
+        said = {"patience": None, "batch_size": "auto", "density": None, "tolerance": None}  # are allowed, too
         for name in (*least, "prune_rate", "density", "tolerance", "momentum"):
             value = getattr(self, name)
             if name in said and value == said[name]:
@@ -77,7 +77,7 @@ class Parameters:
         return sizes
 
     def _setting(self, n: int) -> Setting:
-        """Return how to train on n examples: an epoch is cut into equal minibatches, and validated after."""
+        """Return how to train on n examples: in equal minibatches, with a validation after each epoch."""
         batch = n // -(-n // BATCH) if isinstance(self.batch_size, str) else min(self.batch_size, n)
         steps = self.max_iter * (n // batch)
         if self.rewind_step >= steps:
@@ -88,7 +88,7 @@ class Parameters:
         return Setting(make, steps, batch, n // batch, self.rewind_step, patience=self.patience)
 
     def _split(self, x: np.ndarray, codes: np.ndarray, weights: np.ndarray | None, seed: int) -> Dataset:
-        """Return the data; where nobody looks at validation examples, they are one that is trained on, too."""
+        """Return the data; if validation examples are not needed, the split has one example, also trained on."""
         from sklearn.model_selection import train_test_split
 
         classes = int(codes.max()) + 1 if weights is None else None

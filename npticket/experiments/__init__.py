@@ -1,1 +1,1 @@
-"""From a recipe to a directory of results: what is trained, by whom, when, and what is kept of it."""
+"""From a recipe to a directory of results: which runs are trained, when, in which process, and what is kept of them."""

@@ -1,4 +1,4 @@
-"""The tables of an experiment held against its recipe, line by line, and against each other."""
+"""Checks that the tables of an experiment agree with its recipe, line by line, and with each other."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -13,9 +13,10 @@ from npticket.experiments.tables import Row
 def check_tables(
     experiment: Experiment, results: Sequence[Row], curves: Sequence[Row], measured: Mapping[str, Sequence[Row]]
 ) -> None:
-    """Raise ValueError, naming table and line, for rows that no run of the recipe can have left, are twice, or lost.
+    """Raise ValueError, naming table and line, for rows that no run of the recipe can leave, or that are there twice.
 
-    Where only one of the tables has a run, the two are not held against each other.
+    Also, naming the run, for rows that are missing. A run that only one of the tables has is not compared with the
+    other.
     """
     runs = planned_if_known(experiment.recipe, experiment.parts.series)
     limits, by_key = AllLimits(experiment, runs), dict[Key, Row]()
@@ -43,9 +44,11 @@ def check_tables(
 def _lost(
     experiment: Experiment, limits: AllLimits, seen: Iterable[tuple[Key, int]], results: Mapping[Key, Row]
 ) -> str:
-    """Which run lacks steps: at least looks at the test set are kept, and a beginning, as long for all of a round.
+    """Return the name of a run whose curve lacks validations, or "".
 
-    Or until it ran out of patience, which a run without a row of results does not say.
+    Of a curve the beginning must be there, equally long for all runs of a series and round, and after it the steps at
+    which the test set is measured. It may end earlier where the run ran out of patience; when that was, its row of
+    results says, and without such a row any end is accepted.
     """
     runs = {key: {step for _, step in pairs} for key, pairs in groupby(sorted(seen), lambda pair: pair[0])}
     begun = dict[tuple[str, int], int]()
@@ -65,6 +68,6 @@ def _lost(
 
 
 def _line(key: Key, experiment: Experiment) -> tuple[str, int]:
-    """The series and round that a run is of, whichever draw."""
+    """The series and round that a run belongs to; draws of one series count as that series."""
     known = experiment.parts.series.get(key.series)
     return (known.draw_of if known else "") or key.series, key.round

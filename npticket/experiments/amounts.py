@@ -1,8 +1,8 @@
-"""Amounts as people read them: times, fractions of the weights, counts of things."""
+"""Times, densities and counts as texts for people."""
 
 
 def duration(seconds: float) -> str:
-    """Say a time as people do: 45 s, 5 min, 2.0 hours, 12 days."""
+    """Return a time as people say it: "45 s", "5 min", "2.0 hours", "12 days"."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     if seconds < 100 * 60:
@@ -11,10 +11,10 @@ def duration(seconds: float) -> str:
 
 
 def percent(density: float) -> str:
-    """Say a density as the paper does: 100 %, 21.1 %, 0.26 %."""
+    """Return a density in [0, 1] as the paper writes it: "100.0 %", "21.1 %", "0.26 %"."""
     return f"{100 * density:.{1 if density >= 0.01 else 2}f} %"
 
 
 def counted(count: int, what: str, many: str = "") -> str:
-    """Say how many there are: 1 run, 12 runs; `many` is the plural, if that is not `what` and an s."""
+    """Return a number of things: "1 run", "12 runs"; `many` is the plural, by default `what` and an s."""
     return f"{count:,} {what if count == 1 else many or what + 's'}"

@@ -1,8 +1,8 @@
-"""Run files that say where they belong, with a checksum over every byte.
+"""Run files, which say to which experiment and run they belong and carry a checksum over every byte.
 
-The archive's comment, the last 64 bytes of a file, is the SHA-256 of all bytes before it. Its `origin` is JSON: the
-digest of the experiment; series, round and trial; under `given` the digests of what the run took along from others; and
-that of the machine that made it.
+The archive's comment, the last 64 bytes of a file, is the SHA-256 of all bytes before it. Its array `origin` is JSON:
+the digest of the experiment; series, round and trial; under `given` the digests of what the run took over from other
+runs; and the digest of the machine that made it.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def named(path: Path) -> Key | None:
 
 
 class RunFiles:
-    """The files in `folder`, of the runs of an experiment on the data with this SHA-256, of which some are planned."""
+    """The run files in `folder`, of an experiment on the data with the SHA-256 `data`; `planned` are its runs now."""
 
     def __init__(self, folder: Path, experiment: Experiment, data: str, planned: Mapping[Key, Run | Measure]) -> None:
         self._folder, self._experiment = folder, experiment
@@ -87,7 +87,7 @@ class RunFiles:
         return run, origin
 
     def write(self, key: Key, run: Mapping[str, np.ndarray], given: Mapping[str, str], machine: str) -> Origin:
-        """Write a run, bound to its place; return its origin. StoreError if it is not what a run should be."""
+        """Write a run with its origin, and return that. StoreError if the run does not hold what it should."""
         self._check(key, run)
         origin = {"experiment": self._which, **key._asdict(), "given": dict(given), "machine": machine}
         write(self.path(key), packed(run, origin))
@@ -106,7 +106,7 @@ def _most(experiment: Experiment) -> dict[str, int]:
 
 
 def experiment_digest(recipe: Recipe, data: str) -> str:
-    """Return what is the same for all runs of an experiment, however it grows, and for no other experiment's."""
+    """Return the digest of an experiment: of its data and of what its recipe keeps when trials or rounds are added."""
     return digest({"recipe": common(recipe), "data": data})
 
 
@@ -126,7 +126,7 @@ def packed(run: Mapping[str, np.ndarray], origin: Origin) -> bytes:
 
 
 def is_sealed(path: Path) -> bool:
-    """Say whether not a byte of a file was changed since it was packed."""
+    """Whether a file has the bytes with which it was packed, by its checksum."""
     total, left = hashlib.sha256(), path.stat().st_size - SEAL
     with open(path, "rb") as file:
         while left > 0 and (part := file.read(min(left, 1 << 20))):
@@ -136,7 +136,7 @@ def is_sealed(path: Path) -> bool:
 
 
 def _origin(array: np.ndarray) -> Origin:
-    """What a file says of its run; ValueError if that is no origin."""
+    """The origin in a run's file; ValueError if it is not one."""
     found = json.loads(str(array))
     if not isinstance(found, dict) or {name: type(value) for name, value in found.items()} != KINDS:
         raise ValueError("its origin is none")
@@ -146,7 +146,7 @@ def _origin(array: np.ndarray) -> Origin:
 
 
 def _misplaced(origin: Origin, experiment: str, key: Key) -> str:
-    """Say why a run with this origin does not belong where it lies, or nothing."""
+    """Return why a run with this origin does not belong where it lies, or ""."""
     if origin["experiment"] != experiment:
         return "is of another experiment, with another recipe or other data"
     at = Key(origin["series"], origin["round"], origin["trial"])

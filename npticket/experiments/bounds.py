@@ -1,4 +1,7 @@
-"""What the fields of a recipe may be at most: more than anyone would train, so that a slip of the pen is noticed."""
+"""The largest values of a recipe's fields: more than anyone would train, so that typing errors are noticed.
+
+Functions called wrong_... return a message, or "" if nothing is wrong.
+"""
 
 import re
 from collections.abc import Mapping
@@ -16,24 +19,24 @@ FILE_NAME = re.compile(r"\w[\w .,+=()-]{0,59}")  # of a recipe, as its directory
 
 
 def is_number(value: Json) -> bool:
-    """Say whether this is a number, which true and false are not."""
+    """Whether this is a number, which true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_whole(value: Json) -> bool:
-    """Say whether this is an integer, which true and false are not."""
+    """Whether this is an integer, which true and false are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def wrong_size(what: str, value: Json, most: int, least: int = 1) -> str:
-    """Say that this is no integer from `least` to `most`, or nothing."""
+    """Return a message unless `value`, called `what`, is an integer from `least` to `most`."""
     if not is_whole(value) or value < least:
         return f"{what} must be at least {least}, got {shown(value)}"
     return f"{what} must be at most {most:,}, got {shown(value)}" if value > most else ""
 
 
 def wrong_name(name: Json) -> str:
-    """Say why a recipe cannot be called like this, or nothing."""
+    """Return a message if a recipe cannot have this name, as a directory is named after it."""
     if isinstance(name, str) and FILE_NAME.fullmatch(name):
         return ""
     what = "at most 60 letters, digits, spaces and . , _ + = - ( ), a letter, digit or _ first"
@@ -41,7 +44,7 @@ def wrong_name(name: Json) -> str:
 
 
 def wrong_option(value: Json, of: str) -> str:
-    """Say which text or number in the options of a part is none that there could be, or nothing."""
+    """Return a message for a text in the options of a part that is too long, or a number that is too large or NaN."""
     if isinstance(value, Mapping):
         names = (wrong_option(name, f"the name of an option of {of}") for name in value)
         return next(filter(None, (*names, *(wrong_option(item, f"{of}'s {name}") for name, item in value.items()))), "")

@@ -1,8 +1,8 @@
-"""Checkpoints of the training runs that are going on, in files beside the finished ones: see npticket.checkpoint.
+"""Checkpoints of training runs that are not finished, as files in the experiment's directory: see npticket.checkpoint.
 
-    .checkpoints/<runs that train together>/<start, masks and place>.npz
+    .checkpoints/<hash of the runs that train together>/<hash of start, masks and place>.npz
 
-A file is complete or absent, and bound to its run and to the machine by what it says of both: a run is one machine's.
+A file is complete or absent. It says of which run and machine it is, and only that run on that machine goes on from it.
 """
 
 import hashlib
@@ -33,16 +33,16 @@ from npticket.reading import BROKEN, reason
 from npticket.streams import Place
 
 EVERY = 30.0  # seconds between checkpoints, at least
-SHARE = 100  # and as many times what the last one took: all cost less than 1 % of the run
-MOST, LITTLE = 16, 1 << 26  # a file is not larger than as many copies of the parameters, and so many bytes more
+SHARE = 100  # and at least so many times as long as the last one took: all cost less than 1 % of the run
+MOST, LITTLE = 16, 1 << 26  # a file is at most as large as so many copies of the parameters, and so many bytes more
 UNREADABLE = (*BROKEN, AttributeError, TokenError)  # the last from an array's header that is cut off
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """All of an experiment, in `folder`; where that is not there, as on another machine of a cluster, none are made.
+    """All checkpoints of an experiment, in `folder`; if that does not exist, as on a cluster's other machines, none.
 
-    `origin` says what all its runs have in common; there are at least `every` seconds from one to the next.
+    `origin` says what all its runs have in common; a run writes one every `every` seconds at most.
     """
 
     folder: Path
@@ -50,16 +50,16 @@ class Checkpoints:
     every: float
 
     def of(self, keys: Sequence[Key], how: Json) -> OpenCheckpoint:
-        """Return what opens the checkpoints of runs that train together; `how` is what else they depend on."""
+        """Return the function that opens the checkpoint of runs that train together; `how` is all they depend on."""
         origin = {**self.origin, "runs": [list(key) for key in keys], "how": how}
         return partial(File, self._of(keys), origin, self.every)
 
     def remove(self, keys: Sequence[Key]) -> None:
-        """Forget those of runs that are finished."""
+        """Delete the checkpoints of runs that are finished."""
         shutil.rmtree(self._of(keys), ignore_errors=True)
 
     def close(self, is_finished: bool) -> None:
-        """Forget all if the experiment is finished; leave no empty folder."""
+        """Delete all checkpoints if the experiment is finished, and the folder if it is empty."""
         if is_finished:
             shutil.rmtree(self.folder, ignore_errors=True)
         with suppress(OSError):
@@ -70,9 +70,9 @@ class Checkpoints:
 
 
 def beside(folder: Path, recipe: Recipe, described: Mapping[str, Json]) -> Checkpoints:
-    """Return those of the experiment in `folder`, of which machine.describe gave the description.
+    """Return the checkpoints of the experiment in `folder`; `described` is what machine.describe returned.
 
-    StoreError if their folder is a link: what is in it would be removed when it is not needed any more.
+    StoreError if their folder is a link, as its content is deleted when it is not needed any more.
     """
     machine = {name: value for name, value in described["machine"].items() if name not in NO_BIT}
     there = folder.resolve() / ".checkpoints"
@@ -112,7 +112,7 @@ class File:
         return {name: array for name, array in found.items() if name not in ("sha256", "origin")}
 
     def save(self, take: Callable[[], Snapshot]) -> None:
-        """Keep a snapshot if it is time for it. If that fails it is warned of, and the run goes on."""
+        """Keep a snapshot if enough time has passed. If that fails, a warning is given and the run goes on."""
         if time.monotonic() < self._next:
             return
         began = time.monotonic()
@@ -125,7 +125,7 @@ class File:
         self._next = now + max(self._every, SHARE * (now - began))
 
     def _write(self, snapshot: Snapshot) -> None:
-        """Put a new file in the place of the last one, once it is on the disk and was found to be right."""
+        """Replace the last file by a new one, after that was written and read back."""
         content = {**snapshot, "origin": np.array(json.dumps(self._origin))}
         digest = _digest(content)
         self._folder.mkdir(exist_ok=True)
@@ -145,7 +145,7 @@ class File:
 
     @cached_property
     def _origin(self) -> dict[str, Json]:
-        """What the snapshot is of, and what made it, as JSON gives it back."""
+        """What says of which run and machine the snapshot is, in the form in which JSON gives it back."""
         place = [self._place.seed, list(self._place.trials), self._place.round, self._place.order]
         arrays = {"start": self._start, "masks": self._masks}
         digests = {name: _digest({name: to_host(params.flat)}) for name, params in arrays.items()}
@@ -154,9 +154,9 @@ class File:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """The arrays of a file, each read when it is asked for; ValueError if there is more in it than it is large.
+    """The arrays of a file, each read when it is asked for; ValueError if they are larger than the file.
 
-    Unlike reading.read_npz, as these may be hundreds of megabytes, have booleans, and names that an optimizer chooses.
+    reading.read_npz is not used: these may have hundreds of megabytes, and names that an optimizer chooses.
     """
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
@@ -166,7 +166,7 @@ def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """The SHA-256 of all arrays but the one that holds it, with their names, types and shapes."""
+    """The SHA-256 of all arrays, with their names, types and shapes, except the array that holds it."""
     total = hashlib.sha256()
     for name in sorted(arrays):
         if name != "sha256":

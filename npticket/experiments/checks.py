@@ -1,4 +1,4 @@
-"""What of a recipe can be known to be wrong before anything is written or trained."""
+"""Checks of a recipe that can be made before anything is written or trained."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,7 @@ from npticket.task import misfit
 
 
 def check(recipe: Recipe, parts: Parts) -> None:
-    """Raise RecipeError if the recipe names what is not there, or options that do not suit what they are for."""
+    """Raise RecipeError if the recipe names a part that does not exist, or options that its part does not take."""
     for of, name, owner in (("schedule", "lr", "optimizer"), ("data", "seed", "recipe")):
         if name in getattr(recipe, of).options:
             raise RecipeError(f"the {of} has no {name} of its own: it is the {owner}'s")
@@ -44,9 +44,9 @@ def check(recipe: Recipe, parts: Parts) -> None:
 
 
 def sized(recipe: Recipe, parts: Parts, data: Dataset) -> Recipe:
-    """Return the recipe with the shapes of the data as options of a network that does not fit them and takes such.
+    """Return the recipe with the data's shapes as options of its network, if this does not fit the data and has them.
 
-    What the recipe says itself stays. All that is written holds the sizes, and can be read without the data.
+    Options that the recipe gives itself stay. So the recipe that is kept can be used without the data.
     """
     experiment, make = Experiment(recipe, parts), known("net", recipe.net.name, parts.nets)
     if not misfit(experiment.net, experiment.task, data):

@@ -1,4 +1,4 @@
-"""Training runs side by side on the workers of a dask cluster, behind the `submit` that Workers have, too."""
+"""Training runs in parallel on the workers of a dask cluster, by the same `submit` as that of Workers."""
 
 import operator
 from collections.abc import Callable
@@ -9,7 +9,10 @@ CONNECT = "20s"  # how long a cluster's scheduler may take to answer
 
 
 class Cluster(AbstractContextManager["Cluster"]):
-    """As `Workers`, on the workers of a dask.distributed scheduler at `address`, such as "tcp://host:8786"."""
+    """As `Workers`, on the workers of a dask.distributed scheduler at `address`, such as "tcp://host:8786".
+
+    ImportError without dask.distributed, RuntimeError if the scheduler cannot be reached.
+    """
 
     def __init__(self, call: Callable[..., object], address: str) -> None:
         try:
@@ -18,7 +21,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             raise ImportError("a cluster needs dask.distributed: pip install npticket[cluster]") from error
 
         class Quiet(Client):
-            def __del__(self) -> None:  # of one that never connected it would complain, or wait for ever; `close` does
+            def __del__(self) -> None:  # a client that never connected complains here, or hangs
                 pass
 
         try:
@@ -35,5 +38,5 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._client.close()
 
     def submit(self, **arguments: object) -> Future:
-        """Make the call with these arguments when a worker is free."""
+        """Make the call with these arguments as soon as a worker is free; return its future result."""
         return self._executor.submit(operator.call, self._sent, **arguments)

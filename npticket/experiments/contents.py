@@ -1,4 +1,4 @@
-"""What the file of a run must hold."""
+"""The check of what a run's file must hold."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,11 +15,11 @@ from npticket.task import Task
 
 
 def check_run(path: Path, run: Mapping[str, np.ndarray], layout: Shapes, limits: Limits) -> None:
-    """Raise StoreError, naming `path`, if `run` is not what a run should be: on its way to the disk, and back.
+    """Raise StoreError, naming `path`, if `run` does not hold what it must; called before writing and after reading.
 
-    It has masks, packed bits of the P parameters in `layout`; at_steps and curves (V,); scalars as in results.csv; and
-    perhaps next_masks, which only shrink, end (P,), and chosen, what the engine chose by timing, in words (n,). That of
-    a measure has the masks under which it was made, and its rows. `limits` say what can have been measured.
+    A training run has masks, packed bits of the P parameters in `layout`; at_steps and curves (V,); scalars as in
+    results.csv; and perhaps next_masks, which only shrink, end (P,), and chosen, texts (n,) about what the engine chose
+    by timing. A measure has the masks under which it was made, and its rows. `limits` say which numbers are possible.
     """
     size, task = sum(map(math.prod, layout.values())), limits.task
 
@@ -46,7 +46,7 @@ def check_run(path: Path, run: Mapping[str, np.ndarray], layout: Shapes, limits:
 
 
 def _check_training(run: Mapping[str, np.ndarray], size: int, task: Task, need: Callable[[bool, str], None]) -> None:
-    """Check the numbers, the curves and what others take along, all of which are there."""
+    """Check the numbers, the curves and what other runs take over."""
     for name in result_columns(task)[len(WHO) :]:
         kind = "i" if name in INTEGERS else "f"
         need(run[name].shape == () and run[name].dtype.kind == kind, f"{name} is not a single {kind} number")

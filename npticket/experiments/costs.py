@@ -1,4 +1,7 @@
-"""How long experiments take on this machine: timed once by short trainings, and kept in the user's cache folder."""
+"""Estimates of how long experiments take on this machine, from short trainings that are timed once.
+
+The times are kept in the user's cache folder.
+"""
 
 import hashlib
 import json
@@ -33,14 +36,14 @@ from npticket.task import Examples, Measured, Predict
 from npticket.tickets import rewind
 from npticket.train import fit
 
-LEFT = 0.2  # of the weights that are pruned fastest are left from one timed density to the next
-BLOCKS, BLOCK, MOST = 5, 0.03, 100  # blocks of steps that are timed, about so many seconds each, so many steps at most
+LEFT = 0.2  # from one timed density to the next, this fraction of the weights that are pruned fastest is left
+BLOCKS, BLOCK, MOST = 5, 0.03, 100  # blocks of steps that are timed; seconds of each, about; steps of each, at most
 FEW = 250  # examples of each split that are timed
 EXAMPLES = 55_000, 5_000, 10_000  # for training, validation and testing, where no data are at hand to be counted
 
 
 class Cost(NamedTuple):
-    """Seconds of a training run at one density: once, for a step, and for an example evaluated."""
+    """Seconds of a training run at one density: once a run, for each step, and for each example evaluated."""
 
     once: float
     step: float
@@ -51,14 +54,14 @@ def seconds(
     experiment: Experiment, jobs: int, engine: str = "fast", data: Dataset | None = None,
     missing: Collection[Key] | None = None, evaluating: bool = True,
 ) -> float | None:  # fmt: skip
-    """Return how long all runs of an experiment, or those `missing`, take with `jobs` processes.
+    """Return how many seconds all runs of an experiment, or those `missing`, take with `jobs` processes.
 
-    If not `evaluating`, that is what they would take if nothing were evaluated while they train and after it. What was
-    not timed before on this machine is timed with `data`; without data, None says that it is not known.
+    If not `evaluating`, the time of evaluation is left out. What was not timed before on this machine is timed now with
+    `data`; without data the result is None, not known.
     """
     recipe = experiment.recipe
     slowest = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
-    per_round = math.log(slowest) / math.log(LEFT)  # so many times only LEFT is left
+    per_round = math.log(slowest) / math.log(LEFT)  # timed densities that a round goes down by
     threads, known, found = threads_each(jobs), _read(), list[Cost]()
     for level in range(math.ceil((recipe.rounds - 1) * per_round) + 1):
         key = _key(experiment, level, engine, threads)
@@ -87,7 +90,7 @@ def seconds(
 def announcement(
     experiment: Experiment, jobs: int, engine: str, data: Dataset, missing: Collection[Key] | None = None
 ) -> str:
-    """Say how long all runs take, or those `missing`, and which part of it is evaluation."""
+    """Return a sentence that says how long all runs, or those `missing`, take, and which part of it is evaluation."""
     whole, without = (seconds(experiment, jobs, engine, data, missing, each) or 0 for each in (True, False))
     at_most = "at most " * (experiment.recipe.patience is not None)
     part = f"{1 - without / whole:.0%}".replace("%", " %") if without < whole else "0 %"
@@ -96,7 +99,7 @@ def announcement(
 
 
 def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], jobs: int) -> float:
-    """The seconds of all runs side by side: those that take something from others wait for these."""
+    """The seconds of all runs in parallel, at least: all work shared out, or the longest chain of runs that wait."""
     needed = {key: {stored.key for stored in run.given.values()} for key, run in runs.items()}
     ends: dict[Key, float] = {}
     for key in TopologicalSorter(needed).static_order():
@@ -105,9 +108,9 @@ def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], job
 
 
 def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, data: Dataset) -> Cost:
-    """Train a few steps of the network that is left after so many rounds, with a learning rate that moves nothing."""
+    """Time a few steps of the network as it is after so many rounds; the learning rate is too small to diverge."""
     recipe, place = experiment.recipe, Place()
-    # Something is left of each layer, however many the rounds: 1 is no rate.
+    # A rate must be below 1, so a little is left of each layer, however many the rounds are.
     rates = {name: 1 - max((1 - rate) ** rounds, 1e-6) for name, rate in recipe.prune.options.get("rates", {}).items()}
     still = recipe.optimizer.having(lr=1e-9)
     asked = replace(recipe, prune=recipe.prune.having(rates=rates), optimizer=still)
@@ -143,7 +146,7 @@ def _timed(experiment: Experiment, rounds: float, engine: str, threads: int, dat
 
 
 def _some(split: Split, count: int) -> Split:
-    """So many examples, the same again where there are fewer."""
+    """`count` examples; they repeat if there are fewer."""
     return split.take(np.resize(np.arange(len(split)), count))
 
 
@@ -158,7 +161,7 @@ def _here() -> str:
 
 
 def _key(experiment: Experiment, level: int, engine: str, threads: int) -> str:
-    """What a time depends on: not on the learning rate, and on nothing but density of how it came about."""
+    """What a time depends on, as a text: not the learning rate, and of pruning only the density."""
     recipe = in_full(experiment.recipe)
     recipe["optimizer"].pop("lr")
     what = {name: recipe[name] for name in ("net", "task", "data", "optimizer", "batch", "augment")}
@@ -177,7 +180,7 @@ def _read() -> dict[str, Json]:
 
 
 def _cost(value: Json) -> Cost | None:
-    """What was read, if it is a cost."""
+    """The cost in a value that was read, or None if it is not one."""
     if not isinstance(value, list) or len(value) != len(Cost._fields):
         return None
     good = all(isinstance(number, float) and 0 <= number < math.inf for number in value)

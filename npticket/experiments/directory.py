@@ -1,4 +1,4 @@
-"""A folder that an experiment has for itself: locked against others, cleared of scraps, and nothing foreign in it."""
+"""An experiment's directory: locked against other processes, cleared of unfinished files, with no foreign files."""
 
 import errno
 import io
@@ -32,10 +32,10 @@ NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def lock(path: Path) -> io.TextIOWrapper:
-    """Hold a folder, by the file `path` in it, for this process; the system lets go of it when the process ends.
+    """Lock a folder for this process by the file `path` in it; the lock ends when that is closed, or the process ends.
 
-    Raises StoreError where another process holds it, or `path` is a link, which might lead anywhere. Where the file
-    system has no locks, warns, and goes on without.
+    Raises StoreError if another process has the lock, or if `path` is a link, which might lead anywhere. If the file
+    system has no locks, a warning is given and there is none.
     """
     try:
         file = open(path, "a", opener=_not_through_links)  # noqa: SIM115 - stays open as long as the store does
@@ -71,7 +71,7 @@ def _not_through_links(path: str, flags: int) -> int:
 
 
 def clear(folder: Path) -> None:
-    """Remove what a process that was killed left half done in a folder that is locked for this one."""
+    """Delete the unfinished files that a killed process left in a folder; this process must have its lock."""
     for path in (*folder.glob(".*.partial"), *(folder / "runs").glob("*.partial")):
         if LEFT.fullmatch(path.name):
             path.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def clear(folder: Path) -> None:
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """Give a folder, in one that is locked for this process, for what is not kept; it is gone when the block ends."""
+    """Give a folder for temporary files in `folder`, whose lock this process must have; deleted after the block."""
     path = folder / SCRATCH
     path.mkdir()
     try:
@@ -92,8 +92,9 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def check_ours(paths: Iterable[Path]) -> None:
-    """Raise StoreError if what lies at one of `paths`, named as in KEPT, is not an experiment's by its content, or a
-    link in the place of a folder, which is not followed.
+    """Raise StoreError if a file or folder at one of `paths`, named as in KEPT, was not made by an experiment.
+
+    Its content tells. A link in the place of a folder is not followed, and is refused.
     """
     foreign = [path for path in paths if os.path.lexists(path) and not _is_ours(path)]
     if foreign:
@@ -123,7 +124,7 @@ def read_recipe(folder: str | Path) -> Recipe:
 def check_free(folder: Path, measures: Collection[str] = ()) -> None:
     """Raise StoreError or RecipeError unless the folder is an experiment's, or has nothing in an experiment's way.
 
-    In that of `measures`, series that have a table of their own, are such tables, unless it is the experiment's.
+    `measures` are series that write a table, <series>.csv, of their own: such a file must be an experiment's, too.
     """
     if (folder / "recipe.json").exists():
         there = recipe_at(folder / "recipe.json").series
@@ -135,7 +136,7 @@ def check_free(folder: Path, measures: Collection[str] = ()) -> None:
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Move what an earlier experiment left in `folder` into a subfolder `earlier-<time>`; return it, or None.
+    """Move what an earlier experiment left in `folder` into a subfolder `earlier-<time>`; return that, or None.
 
     Raises StoreError, and moves nothing, if there is something of the same name that is not an experiment's.
     """
@@ -156,7 +157,7 @@ def set_aside(folder: Path) -> Path | None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file or folder named as in KEPT is an experiment's: by its content, as names are everybody's."""
+    """Whether a file or folder named as in KEPT is an experiment's, by its content: others use such names, too."""
     with suppress(OSError, ValueError, AttributeError, RecursionError):  # StoreError, RecipeError are ValueErrors
         if path.name in FOLDERS:
             return not path.is_symlink() and _is_our_folder(path)
@@ -179,7 +180,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_our_folder(path: Path) -> bool:
-    """Whether all that is in one of FOLDERS is called as an experiment calls it."""
+    """Whether all files in one of FOLDERS have names that an experiment gives."""
     inside = path.rglob("*") if path.name == ".checkpoints" else path.iterdir()
     names = {child.relative_to(path).as_posix() for child in inside}
     if path.name == ".checkpoints":

@@ -1,4 +1,4 @@
-"""How many examples a training run evaluates, and fewer of them where that would take longer than training."""
+"""How many examples a training run evaluates; fewer than all if that would take longer than training."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ def times(recipe: Recipe, steps: int) -> tuple[int, int, int]:
 
 
 def examples(recipe: Recipe, steps: int, sizes: Sequence[int]) -> int:
-    """Return how many examples such a run evaluates of splits of these sizes, each as often as it is seen."""
+    """Return how many examples a run of so many steps evaluates, of splits of these sizes; repeated ones count."""
     most = recipe.evaluated or max(sizes)
     return sum(min(size, most) * often for size, often in zip(sizes, times(recipe, steps), strict=True))
 
@@ -24,7 +24,7 @@ def examples(recipe: Recipe, steps: int, sizes: Sequence[int]) -> int:
 def affordable(recipe: Recipe, data: Dataset) -> Recipe:
     """Return a recipe that evaluates fewer examples of each split, if all would take a run longer than its training.
 
-    Then as many as it trains with, all looks together, or LEAST of each split at each look.
+    Then it evaluates, in all, about as many as it trains with, but at least LEAST of each split every time.
     """
     sizes, trained = (len(data.train), len(data.validation), len(data.test)), recipe.steps * recipe.batch
     if recipe.evaluated or examples(recipe, recipe.steps, sizes) <= FASTER * trained:

@@ -1,7 +1,7 @@
-"""A directory grows: what may be asked for beyond what it has, and what is refused in which words.
+"""Which recipes an experiment's directory may take on later, and with which words others are refused.
 
-A training run is a function of its place and of what all runs have in common. So more trials, rounds or series leave
-the finished ones as they are.
+A training run is a function of its place and of what all runs have in common. So trials, rounds and series can be added
+without changing finished runs.
 """
 
 import json
@@ -13,16 +13,19 @@ from npticket.experiments.recipe import Recipe, in_full, to_json
 from npticket.experiments.series import Key
 
 GROWS = ("trials", "rounds", "series")
-APART = ("source",)  # what no run depends on
+APART = ("source",)  # fields that no run depends on
 
 
 def common(recipe: Recipe) -> dict[str, Json]:
-    """Return what all runs of an experiment have in common, however it grows: what differs from the defaults."""
+    """Return the fields on which all runs depend and that cannot change later, where they differ from the defaults."""
     return {name: value for name, value in to_json(recipe).items() if name not in GROWS + APART}
 
 
 def begun(recipe: Recipe, runs: Collection[Key]) -> Recipe:
-    """Return what of a recipe there are runs of: what was asked for and never began may be taken back."""
+    """Return a recipe cut down to the trials, rounds and series of which there are `runs`.
+
+    Those that were asked for but never begun may be taken back.
+    """
     if not runs:
         return replace(recipe, trials=1, rounds=1, series=recipe.series[:1])
     series = recipe.series[0], *(name for name in recipe.series[1:] if any(key.series == name for key in runs))
@@ -31,7 +34,7 @@ def begun(recipe: Recipe, runs: Collection[Key]) -> Recipe:
 
 
 def refusal(there: Recipe, now: Recipe) -> str:
-    """Say why a directory with the recipe `there` cannot become one of `now`, and what to do; or nothing if it can."""
+    """Return why a directory with the recipe `there` cannot take on `now`, and what to do; "" if it can."""
     before, after = (_flat({k: v for k, v in in_full(r).items() if k not in GROWS + APART}) for r in (there, now))
     names = [
         name for name in dict.fromkeys((*before, *after)) if canonical(before.get(name)) != canonical(after.get(name))
@@ -52,7 +55,7 @@ def refusal(there: Recipe, now: Recipe) -> str:
 
 
 def canonical(value: Json) -> str:
-    """Return JSON in which 1 and 1.0 are the same, and 1 and true are not."""
+    """Return a value as JSON, the same text for 1 and 1.0 but not for 1 and true."""
     return json.dumps(json.loads(json.dumps(value), parse_float=_whole), sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""JSON that people read, written and read back; and what is raised where a file or a directory cannot be used."""
+"""JSON files, indented for people; and the error for files and directories that cannot be used."""
 
 import json
 from pathlib import Path
@@ -17,19 +17,19 @@ class StoreError(ValueError):
 
 
 def write_json(path: Path, value: Json) -> None:
-    """Write JSON that people can read."""
+    """Write a value as `json_text`, at once, as files.write does."""
     write(path, json_text(value).encode())
 
 
 def json_text(value: Json) -> str:
-    """Return JSON that people can read."""
+    """Return a value as indented JSON with a newline at the end."""
     return json.dumps(value, indent=2) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Json]:
-    """Read a JSON object; StoreError names the file if it is none, or has what our files do not have.
+    """Read a JSON object; StoreError, naming the file, if it is not one or holds what our files never hold.
 
-    That is a name twice, NaN, texts that cannot be printed, and anything nested more deeply than DEEPEST.
+    That is: a name twice in an object, NaN, texts that cannot be printed, more than DEEPEST levels.
     """
     try:
         value = json.loads(read_text(path, LARGEST), object_pairs_hook=_once, parse_constant=_no_number)
@@ -44,7 +44,10 @@ def read_json(path: Path) -> dict[str, Json]:
 
 
 def read_manifest(path: Path) -> dict[str, Json]:
-    """Read a manifest.json: {"data": {"name": ..., "caveat": ...}, "machines": [{...}, ...]}, and what else it has."""
+    """Read a manifest.json, which has at least {"data": {"name": ..., "caveat": ...}, "machines": [{...}, ...]}.
+
+    StoreError if it does not.
+    """
     try:
         manifest = read_json(path)
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""What the runs in a directory left of their networks: masks, initial values and, if they were kept, trained ones."""
+"""Reads networks from the runs in a directory: masks, initial values and, if they were kept, trained values."""
 
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from npticket.streams import streams
 
 
 class Network(NamedTuple):
-    """One network (T = 1): its masks, the values that survivors were reset to, and trained ones if they were kept."""
+    """One network (T = 1): its masks; the values that survivors were reset to; trained values, or None if not kept."""
 
     masks: Params
     theta0: Params
@@ -27,8 +27,8 @@ class Network(NamedTuple):
 class Kept:
     """The networks of a series, read from the runs in `folder` when they are asked for; nothing is locked or written.
 
-    For series that start from theta0, or the rewind point, as winning tickets do. Where there are no runs, as in a
-    directory that was published, or the series is not known here, there are no networks.
+    It is for series that start from theta0 or the rewind point, as winning tickets do. If there are no runs, as in a
+    published directory, or if the series is not known here, there are no networks.
     """
 
     def __init__(self, folder: str | Path, experiment: Experiment, outcome: Outcome, series: str) -> None:
@@ -39,12 +39,12 @@ class Kept:
         self._initial = cache(lambda trial: experiment.net.init(streams(experiment.recipe.seed, [trial], "init")))
 
     def trials(self, round: int) -> list[int]:
-        """Return which trials have a network in a round."""
+        """Return the numbers of the trials that have a network in a round."""
         keys = (Key(self._series, round, trial) for trial in range(self._experiment.recipe.trials))
         return [key.trial for key in keys if key in self._planned and self._files.path(key).exists()]
 
     def network(self, round: int, trial: int) -> Network | None:
-        """Read one of them; None if its rewind point is not there, StoreError for a file that is damaged."""
+        """Read a network; None if its rewind point was not kept, StoreError for a file that is damaged."""
         key, theta0 = Key(self._series, round, trial), self._initial(trial)
         point = self._planned[key].given.get("theta0")
         if point is not None:
@@ -62,8 +62,8 @@ def read_weights(
 ) -> tuple[Net, Params, Params]:
     """Return a network, its parameters at the end of one of its training runs, and its masks, T = 1.
 
-    By default of the recipe's first series. The run must have been made with `Means(keep_weights=True)`. StoreError
-    says what to do if it was not, or is no run of this experiment, or not yet finished, or damaged.
+    `series` is by default the recipe's first. The run must have been made with `Means(keep_weights=True)`. If it was
+    not, or is no run of this experiment, is not yet finished, or is damaged, StoreError says what to do.
     """
     recipe, folder = read_recipe(folder), Path(folder)
     experiment, key = Experiment(recipe, parts), Key(series or recipe.series[0], round, trial)

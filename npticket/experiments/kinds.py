@@ -1,6 +1,6 @@
-"""Of what kind a value in a recipe must be: what annotations say of fields, and of the options of parts.
+"""Checks the types of values in a recipe by annotations: those of its fields, and of functions that make its parts.
 
-In JSON there are lists and no tuples, and whole numbers where numbers are wanted; true and false are no numbers.
+JSON has lists and no tuples, and an integer may stand for a number; true and false are not numbers.
 """
 
 import inspect
@@ -18,7 +18,7 @@ LISTS = (list, tuple, Sequence)
 
 
 def fits(kind: Json, value: Json) -> bool:
-    """Whether a value is of the kind that an annotation says: any value is of a kind that JSON does not have."""
+    """Whether a value suits an annotation; any value suits one of a type that JSON does not have."""
     origin, inner = get_origin(kind), get_args(kind)
     if kind in (int, float):
         return is_whole(value) if kind is int else is_number(value)
@@ -36,7 +36,7 @@ def fits(kind: Json, value: Json) -> bool:
 
 
 def words(kind: Json) -> str:
-    """What an annotation asks for, in words."""
+    """Return what an annotation asks for as people say it, such as "an integer" or "a list of texts"."""
     inner = get_args(kind)
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(words(one) for one in inner if one in WORDS or get_origin(one) in LISTS)
@@ -52,9 +52,9 @@ def _is_fixed(kind: Json) -> bool:
 
 
 def wrong_options(make: Callable[..., object], options: Mapping[str, Json], given: Container[str] = ()) -> str:
-    """Say which of the options `make` does not take, lacks or wants of another kind, or nothing.
+    """Return a message if `make` does not take one of `options`, takes it of another type, or lacks one; else "".
 
-    It gets those that are `given` from elsewhere.
+    Options called as in `given` are passed to it by others, and are not checked.
     """
     try:
         taken = inspect.signature(make, eval_str=True).parameters

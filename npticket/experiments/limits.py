@@ -1,7 +1,7 @@
-"""What a training run can have measured: held against its file on the way to the disk and back, and against tables.
+"""Checks of measured values: could this training run have measured them? Files are checked, and tables.
 
 A value out of its measure's range, a step that the run does not have, or two numbers that contradict each other were
-not measured: they are another run's, or were edited.
+not measured by it: they are another run's, or were edited. Methods return a message, or "" if nothing is wrong.
 """
 
 import math
@@ -23,7 +23,10 @@ from npticket.train import Setting
 
 
 def foreign(key: Key, experiment: Experiment) -> str:
-    """Say why a recipe does not ask for a run, or nothing. A loop of one's own may leave runs that no series trains."""
+    """Return a message if a recipe does not ask for a run's series, trial or round; "" if it does.
+
+    Whether the series trains that round is not checked: a user's own loop may have put more runs into the store.
+    """
     recipe = experiment.recipe
     if key.series not in all_series(recipe):
         return f"the recipe does not ask for the series {key.series!r}"
@@ -35,12 +38,12 @@ def foreign(key: Key, experiment: Experiment) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run of a length can have measured; what is wrong is said in words, "" if nothing is."""
+    """What a run with this setting can have measured."""
 
     setting: Setting
     task: Task
-    at_steps: Mapping[int, int] = field(init=False)  # the numbers of validations, by step
-    ranges: Mapping[str, tuple[float, float]] = field(init=False)  # of what is measured, by column
+    at_steps: Mapping[int, int] = field(init=False)  # by step, which validation it is, from 0
+    ranges: Mapping[str, tuple[float, float]] = field(init=False)  # by column, the least and the largest value
 
     def __post_init__(self) -> None:
         columns = (*result_columns(self.task)[len(WHO) :], *curves_measured(self.task))
@@ -49,7 +52,7 @@ class Limits:
         object.__setattr__(self, "ranges", ranges)
 
     def wrong_run(self, run: Mapping[str, np.ndarray], layout: Shapes) -> str:
-        """About all of a run, whose kinds and shapes are right, of a network with such parameters."""
+        """Check the arrays of a run, whose types and shapes are right; `layout` has the shapes of its parameters."""
         result = {name: cell(run[name].item()) for name in result_columns(self.task)[len(WHO) :]}
         return self.wrong_result(result) or next(filter(None, self._contradictions(run, result, layout)), "")
 
@@ -77,12 +80,12 @@ class Limits:
                 yield self._out_of_range(name, float(value))
 
     def had(self, row: Row) -> int:
-        """How many validations a run had, by its row of results.csv: all, or until it ran out of patience."""
+        """Return how many validations a run had, by its row of results.csv: all, or until it ran out of patience."""
         most = len(self.at_steps)
         return min(most, self.at_steps[row["early_stop_step"]] + 1 + (self.setting.patience or most))
 
     def wrong_result(self, row: Row) -> str:
-        """About a row of results.csv."""
+        """Check a row of results.csv."""
         if row["steps"] != self.setting.steps:
             return f"steps are {row['steps']}, the recipe has {self.setting.steps}"
         if row["early_stop_step"] not in self.at_steps:
@@ -101,7 +104,7 @@ class Limits:
         return ""
 
     def _unknown(self, name: str, stopped: bool) -> str:
-        """Why nobody knows a result of a run, which was `stopped` or not; "" for what is known."""
+        """The reason why a result is not known, of a run that ran out of patience (`stopped`) or not; "" if it is."""
         if stopped and name.startswith(("final_", "best_")):
             return "the run ran out of patience before its end"
         at_end, ever = self.setting.train_at_end, self.setting.train_at_end or self.setting.train_at
@@ -109,7 +112,7 @@ class Limits:
         return "the recipe does not look at the training set then" if name.startswith((*never,)) else ""
 
     def wrong_validation(self, row: Row, result: Row | None) -> str:
-        """About a row of curves.csv, and the row of results.csv of the same run, if that is there."""
+        """Check a row of curves.csv, also against the same run's row of results.csv, if that is there."""
         step = row["step"]
         if step not in self.at_steps:
             return f"step {step} is no step of a validation"
@@ -133,7 +136,7 @@ class Limits:
 
 
 class AllLimits:
-    """The limits of each run of an experiment, of which `planned` are known; others are as long as the recipe says."""
+    """The limits of each run of an experiment; runs that are not in `planned` have the recipe's length."""
 
     def __init__(self, experiment: Experiment, planned: Mapping[Key, Run | Measure]) -> None:
         self._experiment, self._planned, self._of_length = experiment, planned, cache(self._made)
@@ -148,7 +151,7 @@ class AllLimits:
 
 
 def _range(name: str, task: Task) -> tuple[float, float]:
-    """Between which numbers a column is: as the measure says whose name it ends with."""
+    """The least and the largest value of a column: those of the measure whose name it ends with."""
     if name in ("density", "seconds"):
         return 0.0, 1.0 if name == "density" else math.inf
     measure = max((m for m in task.measures if name.endswith(f"_{m.name}")), key=lambda m: len(m.name))
@@ -156,7 +159,7 @@ def _range(name: str, task: Task) -> tuple[float, float]:
 
 
 def _disagreement(result: Row, row: Row) -> str:
-    """Say where a validation is not what the results of its run say of it; what is published is rounded."""
+    """Return a message if a validation differs from its run's results; published curves are rounded."""
     step, early = row["step"], result["early_stop_val_loss"]
     stopped = step == result["early_stop_step"]
     if row["val_loss"] < min(_both(early)) or (stopped and row["val_loss"] not in _both(early)):
@@ -169,5 +172,5 @@ def _disagreement(result: Row, row: Row) -> str:
 
 
 def _both(value: float) -> tuple[float, float]:
-    """A number, and what curves have of it once they are published."""
+    """A number, and the same as it is rounded in published curves."""
     return value, float(f"{value:.5g}")

@@ -12,13 +12,13 @@ from npticket import __version__, backend
 from npticket.backend import Json
 from npticket.datasets import Dataset
 
-PIECE = 100  # examples of which the SHA-256 is taken at a time
-MACHINE = "machine"  # what a worker calls it, in what it returns of a run
-NO_BIT = {"python", "jobs", "cores", "system"}  # of what is said of a machine: no bit of a result depends on these
+PIECE = 100  # examples that are hashed at a time
+MACHINE = "machine"  # under this name a worker returns, with a run, the details of its machine
+NO_BIT = {"python", "jobs", "cores", "system"}  # details of a machine on which no bit of a result depends
 
 
 def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[str, Json]:
-    """Return {"machine": ..., "data": ...} as JSON can hold it."""
+    """Return {"machine": ..., "data": ...}, for manifest.json: this machine and how it is used, and the data."""
     with backend.one_blas_thread():  # as in training
         threads = backend.blas_threads()
     machine = {
@@ -31,13 +31,13 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
 
 
 def details() -> dict[str, Json]:
-    """Return what is said of the machine that this is called on, whatever it is used for."""
+    """Return the details of the machine that this is called on, however it is used."""
     where = {"cores": os.cpu_count(), "system": platform.platform(terse=True)}
     return {**fingerprint(), "python": platform.python_version(), **where}
 
 
 def fingerprint() -> dict[str, str]:
-    """Return what the speed of all that is computed here depends on."""
+    """Return what results and speed depend on here: the versions of npticket, NumPy and BLAS, and the processor."""
     return {"npticket": __version__, "numpy": np.__version__, "blas": _blas(), "cpu": _cpu()}
 
 
@@ -45,14 +45,14 @@ def sha256(data: Dataset) -> str:
     """Return the SHA-256 of all inputs and targets as split: training, validation, test."""
     total = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
-        for start in range(0, len(split), PIECE):  # of what is lazy, no more at a time than there is room for
+        for start in range(0, len(split), PIECE):  # lazy inputs may not fit into memory as a whole
             total.update(np.ascontiguousarray(split.inputs[start : start + PIECE]).data)
         total.update(np.ascontiguousarray(split.targets).data)
     return total.hexdigest()
 
 
 def blas_hint() -> str:
-    """Give a hint where OpenBLAS leaves half of the CPU's speed unused: it was told to, or does not know the CPU."""
+    """Return a hint if OpenBLAS does not use AVX-512, which the CPU has and which would double its speed; else ""."""
     try:
         from threadpoolctl import threadpool_info
 

@@ -1,4 +1,4 @@
-"""manifest.json: the data of an experiment, the machines that made its runs, how many each, and what engines chose."""
+"""manifest.json: an experiment's data, the machines that made its runs with their counts, and what engines chose."""
 
 import json
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from npticket.experiments.json_files import StoreError, read_manifest, write_jso
 from npticket.experiments.machine import NO_BIT
 
 FORMAT = 2  # of run files
-SAID = {"source": "", "caveat": ""}  # of data, apart from their content
+SAID = {"source": "", "caveat": ""}  # of the data's description: not compared, as they do not change the content
 
 
 class Manifest:
-    """That of a directory, which this machine joins: `now` is what machine.describe says.
+    """The manifest of a directory in which this machine is going to work; `now` is what machine.describe returned.
 
-    StoreError if the data are others, wherever they come from, or the file is none of ours.
+    StoreError if the directory was made from data of other content, or by another version, or the file is damaged.
     """
 
     def __init__(self, path: Path, now: Mapping[str, Json]) -> None:
@@ -34,17 +34,20 @@ class Manifest:
 
     @property
     def here(self) -> str:
-        """What run files call this machine."""
+        """The digest by which run files name this machine."""
         return _digest(self._machine)
 
     def made_on(self, worker: Mapping[str, Json]) -> str:
-        """Return what run files call a worker's machine, of which machine.details says what is not as it is here."""
+        """Return the digest of a worker's machine; `worker` is what machine.details returned there."""
         machine = {**self._machine, **worker}
         self._machines.setdefault(_digest(machine), machine)
         return _digest(machine)
 
     def difference(self, makers: Mapping[str, int]) -> str:
-        """Say in what this machine differs from those that made runs, so many each; nothing if no bit depends on it."""
+        """Return how this machine differs from those that made runs, in a way that may change bits of results; or "".
+
+        `makers` maps the digests of machines to the numbers of runs they made.
+        """
         now = _alike(self._machine)
         known = {name: machine for name, machine in self._machines.items() if name in makers}
         other = {name: machine for name, machine in known.items() if _alike(machine) != now}
@@ -59,7 +62,10 @@ class Manifest:
         return f"{count} finished {were} made otherwise: {'; '.join(said)}" if said else ""
 
     def write(self, makers: Mapping[str, int], chosen: Mapping[str, int]) -> None:
-        """Bring the file up to date: the machines of `makers`, or this one, with how many runs each made."""
+        """Write the file, if it changes: the machines of `makers` and their numbers of runs, or else this machine.
+
+        `chosen` says of what engines chose by timing in how many runs they did.
+        """
         self._machines.setdefault(self.here, self._machine)
         machines = {name: machine for name, machine in self._machines.items() if name in makers}
         machines = machines or {self.here: self._machine}
@@ -73,7 +79,7 @@ class Manifest:
 
 
 def _differing(there: Mapping[str, Json], now: Mapping[str, Json]) -> str:
-    """Which data those are, and in what they differ, in words."""
+    """A text that names both data sets and the entries in which they differ."""
     which = [f"{data['name']} from {data.get('source', 'somewhere')}" for data in (there, now)]
     names = [name for name in {**there, **now} if name not in SAID and there.get(name) != now.get(name)]
     return f"{which[0]} there, {which[1]} now, which differ in {', '.join(names)}"

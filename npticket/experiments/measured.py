@@ -1,4 +1,4 @@
-"""What measures compute, rows of numbers and texts: as an array in a file of the store, as a table, and back."""
+"""The rows of numbers and texts that measures compute: as an array in a run file, as a table <series>.csv, and back."""
 
 import csv
 import math
@@ -14,7 +14,7 @@ from npticket.experiments.series import Key
 from npticket.experiments.tables import Row
 from npticket.reading import check_array, check_size, shown
 
-ROWS = "rows"  # what is in the file of a measure, and in none of a run
+ROWS = "rows"  # the array in a measure's file, which a training run's file does not have
 MOST = 8 << 20  # bytes of the rows in a file: 50,000 of a text of 20 characters and ten numbers
 WHERE = ("trial", "round")
 NAME = re.compile(r"\w+", re.ASCII)
@@ -38,7 +38,7 @@ def as_array(rows: Sequence[Row]) -> np.ndarray:
 
 
 def refusal(array: np.ndarray) -> str:
-    """Say why an array cannot be the rows of a measure, or nothing if it can."""
+    """Return why an array cannot be the rows of a measure; "" if it can."""
     names = array.dtype.names or ()
     if not names or array.ndim != 1 or not len(array):
         return "a measure has one row or more, with named columns"
@@ -75,7 +75,7 @@ def check_columns(measured: Mapping[Key, np.ndarray]) -> None:
 
 
 def text(measured: Mapping[Key, np.ndarray]) -> str:
-    """The rows of all measures of one series as CSV, with trial and round; ValueError if their columns differ."""
+    """Return the rows of all measures of one series as CSV, with trial and round; ValueError if columns differ."""
     check_columns(measured)
     columns = [*WHERE, *(next(iter(measured.values())).dtype.names or ())]
     rows = (row for key, array in measured.items() for row in _rows(key, array))
@@ -88,7 +88,10 @@ def _rows(key: Key, array: np.ndarray) -> Iterable[Row]:
 
 
 def read(path: Path) -> list[dict[str, Json]]:
-    """Read such a table back, columns of numbers as numbers; ValueError names the file, and the line, if it is none."""
+    """Read a table that `text` wrote; ValueError names the file, and the line, if it is not one.
+
+    Columns of which all values are numbers become numbers.
+    """
     check_size(path, tables.LARGEST)
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
@@ -106,14 +109,14 @@ def read(path: Path) -> list[dict[str, Json]]:
 
 
 def _checked(row: list[str], heads: Sequence[str]) -> list[str]:
-    """A row whose trial and round are integers; ValueError if it is none."""
+    """Return the row; ValueError unless it has a value for each column, and integers for trial and round."""
     if len(row) != len(heads) or not all(map(INTEGER.fullmatch, row[: len(WHERE)])):
         raise ValueError(f"it is no row of {', '.join(heads)}")
     return row
 
 
 def _values(column: Sequence[str]) -> list[Json]:
-    """A column as numbers, if all in it are."""
+    """The column as numbers if all its values are, else as texts."""
     for form, kind in ((INTEGER, int), (NUMBER, float)):
         if all(map(form.fullmatch, column)) and all(map(math.isfinite, values := [kind(text) for text in column])):
             return values

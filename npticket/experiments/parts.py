@@ -1,4 +1,4 @@
-"""What recipes can name, and what a recipe becomes: a network, a task, a rule, an optimizer, data."""
+"""The parts that recipes can name, and the objects made of them: a network, a task, a rule, an optimizer, data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -37,7 +37,7 @@ WHOLE = Length()
 
 @dataclass(frozen=True)
 class Parts:
-    """Things by the names that recipes have for them; `published` are recipes as the papers have them."""
+    """All parts by the names that recipes have for them; `published` are the papers' own recipes."""
 
     nets: Mapping[str, Callable[..., Net]] = field(default_factory=dict)
     data: Mapping[str, Callable[..., Dataset]] = field(default_factory=dict)
@@ -63,12 +63,12 @@ def merged(*many: Parts) -> Parts:
 
 
 def _constant(lr: float, warmup: int = 0) -> Schedule:
-    """lr, after a linear rise over the first `warmup` steps."""
+    """The learning rate `lr` all the time, multiplied by a linear rise over the first `warmup` steps."""
     return _warmed_up(constant(lr), warmup)
 
 
 def _step_drops(lr: float, drops: list[tuple[int, float]], warmup: int = 0) -> Schedule:
-    """lr, then the values of `drops`, pairs [step, learning rate from there on]; a linear rise as above."""
+    """`lr`, and then the values of `drops`, pairs [step, learning rate from there on]; `warmup` as above."""
     steps = [step for step, _ in drops]
     good = all(step >= 0 and value >= 0 for step, value in drops)
     if not good or sorted(set(steps)) != steps:
@@ -77,7 +77,7 @@ def _step_drops(lr: float, drops: list[tuple[int, float]], warmup: int = 0) -> S
 
 
 def _linear_decay(lr: float, steps: int, warmup: int = 0) -> Schedule:
-    """lr, falling to 0 at step `steps`; a linear rise as above."""
+    """`lr`, falling linearly to 0 at step `steps`; `warmup` as above."""
     return _warmed_up(linear_decay(lr, steps), warmup)
 
 
@@ -108,7 +108,7 @@ BUILT_IN = Parts(
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a recipe becomes. Each part is made when it is first asked for, or RecipeError says why it cannot be."""
+    """A recipe's parts as objects. Each is made when it is first asked for; RecipeError says why it cannot be."""
 
     recipe: Recipe
     parts: Parts
@@ -123,7 +123,7 @@ class Experiment:
 
     @cached_property
     def rule(self) -> Rule:
-        """How it is pruned; the rule's patterns are held against the network's parameters by `check`."""
+        """The pruning rule. Whether its patterns fit the network's parameters is checked by `checks.check`."""
         score = known("prune", self.recipe.prune.name, self.parts.scores)
         options = {"scope": "layerwise", "rates": {}, **self.recipe.prune.options}
         if extra := options.keys() - {"scope", "rates"}:
@@ -140,7 +140,7 @@ class Experiment:
             raise RecipeError(str(error)) from error
 
     def optimizer(self, first_step: int = 0, lr_at: int | None = None) -> MakeOptimizer:
-        """Return what makes optimizers; their schedule begins at `first_step`, or stands still at `lr_at`."""
+        """Return a function (masks) -> optimizer; its schedule begins at `first_step`, or always stays at `lr_at`."""
         part = self.recipe.optimizer
         make, options = known("optimizer", part.name, self.parts.optimizers), dict(part.options)
         lr = options.pop("lr", None)
@@ -153,7 +153,7 @@ class Experiment:
         return partial(make, lr=at, **options)
 
     def setting(self, engine: str, threads: int = 1, length: Length = WHOLE) -> Setting:
-        """Return how to train for so long: by default as long as the recipe says, and then with its patience."""
+        """Return how to train for a length: by default for the recipe's steps, and only then with its patience."""
         first_step, steps, lr_at, stretched = length
         if stretched and steps:
             longer = Experiment(replace(scaled(self.recipe, steps), patience=None), self.parts)
@@ -171,10 +171,7 @@ class Experiment:
 
 
 def load_data(recipe: Recipe, parts: Parts, folder: str | Path | None = None) -> Dataset:
-    """Load the data from `folder`, or where they are found; their split is a function of the recipe's seed.
-
-    The paths of data of one's own are taken from `folder`, or from the working directory.
-    """
+    """Load a recipe's data, split by its seed, from `folder` or, by default, wherever their reader looks."""
     load = partial(known("data", recipe.data.name, parts.data), folder)
     return _made("data", recipe.data, {recipe.data.name: load}, (TypeError,), seed=recipe.seed)
 

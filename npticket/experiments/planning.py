@@ -1,4 +1,4 @@
-"""All runs of an experiment, known before the first is trained: what the generators of its series ask for."""
+"""The plan of an experiment: all runs that the generators of its series ask for, known before the first is trained."""
 
 from collections.abc import Collection, Iterator, Mapping
 from textwrap import shorten
@@ -12,7 +12,7 @@ from npticket.reading import nearest, shown
 def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
     """Return all runs and measures by series, trial and round.
 
-    RecipeError for a series that is unknown, is not made for such a recipe, or needs one not asked.
+    RecipeError for a series that is unknown, is not made for such a recipe, or needs one that the recipe does not name.
     """
     runs, awaited = dict[Key, Run | Measure](), dict[Key, str]()
     for name in all_series(recipe):
@@ -37,9 +37,9 @@ def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Meas
 
 
 def require(recipe: Recipe, **names: Collection[str]) -> None:
-    """Raise RecipeError unless the recipe's net, task or data, as keywords say, has one of these names.
+    """Raise RecipeError unless the recipe's parts have one of these names, as in require(recipe, net=["conv_2"]).
 
-    Called by a series that is not made for others, before it asks for anything.
+    Called by a series that is made for certain networks, tasks or data alone, before it asks for a run.
     """
     for field, those in names.items():
         if (name := getattr(recipe, field).name) not in those:
@@ -47,7 +47,7 @@ def require(recipe: Recipe, **names: Collection[str]) -> None:
 
 
 def planned_if_known(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
-    """Return what `planned` does, or nothing if a series is not known here, as in what others have made."""
+    """Return what `planned` does, or {} if a series is not known here, as in a directory from somebody else."""
     try:
         return planned(recipe, known)
     except RecipeError:
@@ -55,7 +55,7 @@ def planned_if_known(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, R
 
 
 def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Measure | Done, Key]]:
-    """Go through one series of one trial, answering at once."""
+    """Go through the generator of one series of one trial, sending names of arrays in place of results."""
     try:
         asked = next(runs)
         while True:
@@ -70,7 +70,7 @@ def _asked(runs: Runs, name: str, trial: int) -> Iterator[tuple[Run | Measure | 
 
 
 def trained(runs: Mapping[Key, Run | Measure]) -> list[Key]:
-    """Return which are training runs, and no measures."""
+    """Return the keys of training runs, without those of measures."""
     return [key for key, run in runs.items() if isinstance(run, Run)]
 
 
@@ -80,7 +80,7 @@ def steps_of(recipe: Recipe, run: Run | Measure) -> int:
 
 
 def taken_along(runs: Mapping[Key, Run | Measure]) -> dict[Key, set[str]]:
-    """Return which arrays of each run others take along."""
+    """Return for each run the names of those of its arrays that other runs take over."""
     wanted: dict[Key, set[str]] = {key: set() for key in runs}
     for run in runs.values():
         for stored in run.given.values():

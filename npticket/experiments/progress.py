@@ -1,4 +1,4 @@
-"""How far training runs are, in words and as a bar: on a terminal, silence elsewhere."""
+"""How far training runs are, as a bar on a terminal."""
 
 import sys
 import threading
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
-EVERY = 0.5  # seconds from one look at the steps to the next
+EVERY = 0.5  # seconds between two updates
 
 
 class Progress(AbstractContextManager["Progress"]):
-    """Counts on stderr what is done of a total, of runs or of steps, with the time left; needs tqdm, or does nothing.
+    """Shows on stderr how many runs, or steps, of `total` are done, with the time left.
 
-    Between two calls it may `follow` what is counted elsewhere.
+    Without tqdm, or if stderr is not a terminal, there is no bar. `follow` also counts what is done elsewhere.
     """
 
     def __init__(self, total: int, done: int = 0, unit: str = "run") -> None:
@@ -36,18 +36,18 @@ class Progress(AbstractContextManager["Progress"]):
 
     @property
     def is_shown(self) -> bool:
-        """Whether somebody sees it."""
+        """Whether there is a bar."""
         return self._bar is not None and not self._bar.disable
 
     def advance(self, latest: str = "", by: int = 1) -> None:
-        """So much more is done, with this result."""
+        """Count `by` more as done; `latest` is shown beside the bar."""
         self._done += by
         if self._bar is not None:
             self._bar.set_postfix_str(latest, refresh=False)
             self._show(0)
 
     def follow(self, more: Callable[[], int]) -> None:
-        """Show also what `more` says, in addition to what is done, every EVERY seconds from now on."""
+        """From now on, every EVERY seconds, show what is done plus what `more()` returns."""
 
         def look() -> None:
             while not self._over.wait(EVERY):
@@ -68,16 +68,16 @@ class Progress(AbstractContextManager["Progress"]):
 
 
 class Steps:
-    """How many steps the runs have taken that are in the middle of their training, by files in a folder, one each.
+    """Counts the steps of runs that are being trained, by a file for each in a folder.
 
-    Workers write them now and then; they may be other processes.
+    Workers, which may be other processes, write them every EVERY seconds.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def watch(self, name: str, first: int, count: int) -> Callable[[int], None]:
-        """Return what is told of each step of `count` runs that train together, from their `first` on."""
+        """Return a function to be called with each step's number, for `count` runs that train together from `first`."""
         path, next_time = self._folder / f"{name}.steps", 0.0
 
         def note(step: int) -> None:
@@ -90,12 +90,12 @@ class Steps:
         return note
 
     def forget(self, name: str) -> None:
-        """These runs are through."""
+        """Delete the file of runs that are finished."""
         with suppress(OSError):
             (self._folder / f"{name}.steps").unlink(missing_ok=True)
 
     def taken(self) -> int:
-        """Return how many steps there are, of all runs together."""
+        """Return how many steps all runs that are being trained have taken together."""
         total = 0
         for path in self._folder.glob("*.steps"):
             with suppress(OSError, ValueError):  # gone, or just being written

@@ -1,4 +1,4 @@
-"""What an experiment is made of, as data that is JSON both ways: parts that have names, and numbers."""
+"""The recipe of an experiment: names of parts with their options, and numbers; written as JSON and read back."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,17 +10,17 @@ from npticket.experiments import bounds
 from npticket.experiments.kinds import fits, words
 from npticket.reading import shown
 
-# What an experiment may have of its own, or is said anyway, when it is compared with the published one.
+# Fields in which an experiment may differ from the published recipe, or which `reduced` reports otherwise.
 FREE = {"name", "source", "rounds", "trials", "series", "seed", "train_at", "train_at_end", "evaluated"}
 
 
 class RecipeError(ValueError):
-    """A recipe that cannot be cooked: the message names the field, what was expected and what came."""
+    """A recipe that is not valid: the message names the field, what was expected and what came."""
 
 
 @dataclass(frozen=True, init=False)
 class Part:
-    """One of the things that are known by name, and its options: Part("sgd", lr=0.1, momentum=0.9)."""
+    """A part of an experiment by its name, with its options: Part("sgd", lr=0.1, momentum=0.9)."""
 
     name: str
     options: Mapping[str, Json]
@@ -30,7 +30,7 @@ class Part:
         object.__setattr__(self, "options", options)
 
     def having(self, /, **options: Json) -> "Part":
-        """Return the same with other options."""
+        """Return the same part with these options added or changed."""
         return Part(self.name, **{**self.options, **options})
 
 
@@ -43,11 +43,11 @@ class Recipe:
 
     `optimizer` has the option lr, from which `schedule` starts; options of a schedule that are integers are steps.
     `prune` names a score; its options are scope ("layerwise", "globally", "units layerwise", "units globally", or one
-    that a paper brings) and rates, by patterns such as "conv*/W". Of a split all examples are measured, or `evaluated`;
-    of the training set at the steps `train_at` and, with `train_at_end`, after the last one. `rewind_step` is the step
-    whose parameters survivors are reset to. Round 0 of the first series is the dense network.
+    that a paper brings) and rates, by patterns such as "conv*/W". The test set is measured after the steps `test_at`;
+    the training set after `train_at` and, with `train_at_end`, the last; all examples of a split, or `evaluated` many.
+    Survivors are reset to the parameters after `rewind_step` steps. Round 0 of the first series is the dense network.
     With `patience` a run ends after so many validations without a new minimum of the validation loss, and is pruned as
-    it is there; one whose series says how many steps it takes goes on to its end.
+    it is then; a run for which its series sets the steps has no patience. RecipeError for a value that is not valid.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Recipe:
             raise RecipeError(wrong)
 
     def _wrong(self) -> Iterator[str]:
-        """What is wrong with each field, or nothing."""
+        """A message for each field that is wrong, and "" for others."""
         yield bounds.wrong_name(self.name)
         yield bounds.wrong_option(self.series, "series")
         for name in ("source", *(f.name for f in fields(self) if isinstance(getattr(self, f.name), Part))):
@@ -103,9 +103,9 @@ class Recipe:
 
 
 def scaled(recipe: Recipe, steps: int) -> Recipe:
-    """Return the recipe with fewer (or more) steps; what is to happen at some step is moved in proportion.
+    """Return the recipe with fewer (or more) steps; all that happens at a certain step is moved in proportion.
 
-    Of several drops that come to one step only the last is left.
+    Of several drops of the learning rate that are moved to the same step only the last is left.
     """
 
     def at(step: int) -> int:
@@ -128,7 +128,7 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
 
 
 def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
-    """Say where a recipe is smaller than the paper's of the same name, or differs from it; or nothing."""
+    """Return in what a recipe is smaller than the paper's of the same name, or differs from it; "" if in nothing."""
     if (paper := published.get(recipe.name)) is None:
         return ""
     sizes = ((what, getattr(recipe, what), getattr(paper, what)) for what in ("steps", "rounds", "trials"))
@@ -142,13 +142,13 @@ def reduced(recipe: Recipe, published: Mapping[str, Recipe]) -> str:
 
 
 def to_json(recipe: Recipe) -> dict[str, Json]:
-    """Return what differs from the defaults, as what JSON can hold: a part is {"name": ..., its options}."""
+    """Return the fields that differ from the defaults, for JSON: a part is {"name": ..., its options}."""
     differing = {f.name for f in fields(Recipe) if getattr(recipe, f.name) != f.default}
     return {name: value for name, value in in_full(recipe).items() if name in differing}
 
 
 def in_full(recipe: Recipe) -> dict[str, Json]:
-    """Return all fields as what JSON can hold, those that are as by default, too."""
+    """Return all fields for JSON, including those with their default values."""
     values = {f.name: getattr(recipe, f.name) for f in fields(Recipe)}
     return json.loads(json.dumps(values, default=lambda part: {"name": part.name, **part.options}))
 

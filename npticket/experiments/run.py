@@ -1,6 +1,6 @@
-"""A recipe in, a directory of results out, and read back: trials x series x rounds of training runs, side by side.
+"""Runs an experiment: a recipe in, a directory of results out; and reads that directory back.
 
-Every run is a function of the recipe and its place, so the results do not depend on who trained what, or when.
+Every run is a function of the recipe and its place, so results do not depend on which process trains it, or when.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,18 +34,19 @@ from npticket.train import DivergedError
 
 PATIENCE = ("patience {0}: runs ended after {0} validations without a new minimum of the validation loss, and were "
             "pruned or trained on as they were then")  # fmt: skip
-LOST = 3  # times that all workers may be lost without a run being finished in between
+LOST = 3  # the experiment fails when workers died so often without a run being finished in between
 
 
 def run(
     recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: bool = False,
     strict: bool = False,
 ) -> tables.Outcome:  # fmt: skip
-    """Train what is missing in `folder`, which may have grown to the recipe, and return the whole outcome.
+    """Train the runs of a recipe that are missing in `folder`, and return the whole outcome.
 
     With `say`, print what is left to train and how long that takes, then a line per complete round. Raises StoreError
-    for a directory that holds something else or is in use or, if `strict`, has runs that were made on another machine,
-    engine or library; RecipeError, DivergedError.
+    for a directory that holds something else or is in use or, if `strict`, has runs that were made by another machine,
+    engine or library; RecipeError for a recipe that is not valid or does not suit the data; DivergedError, once all
+    other runs are trained, if the loss of one became NaN or infinite.
     """
     recipe, means = sized(recipe, parts, data), means or Means()
     check(recipe, parts)
@@ -83,7 +84,7 @@ def _train(
     progress: Progress,
     say: bool,
 ) -> None:
-    """Work all off with workers, and with new ones if they die."""
+    """Train all missing runs with workers, and with new workers if these die."""
     jobs, address = means.jobs, means.scheduler
     means = replace(means, threads=1 if address else threads_each(jobs))
     light = replace(experiment, parts=replace(experiment.parts, series={}, published={}))
@@ -101,7 +102,7 @@ def _train(
         while scheduler.missing:
             before = len(scheduler.missing)
             try:
-                some = min(jobs, max(before, 2))  # no more processes than runs; several share data by files, one not
+                some = min(jobs, max(before, 2))  # no more processes than runs; but 2, if data are files
                 with Cluster(call, address) if address else Workers(call, some) as workers:
                     scheduler.work_off(workers, lock_step, note, forget)
                     return
@@ -118,7 +119,7 @@ def _train(
 def _shared(
     scheduler: Scheduler, data: Dataset, jobs: int, progress: Progress
 ) -> Iterator[tuple[Dataset | Shared, Steps | None]]:
-    """What workers on this machine share by files: the data of several processes, steps where somebody watches."""
+    """Give what workers on this machine share by files: the data if they are several, steps if there is a bar."""
     if jobs == 1 and not progress.is_shown:
         yield data, None
         return
@@ -134,7 +135,10 @@ def _shared(
 
 
 def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
-    """Read what an experiment left in `folder`, with its title and its note."""
+    """Read and check the results of an experiment in `folder`, finished or not; give them a title and a note.
+
+    StoreError, naming the file, if there are none or they are damaged or contradict each other or the recipe.
+    """
     recipe, folder = read_recipe(folder), Path(folder)
     task = (experiment := Experiment(recipe, parts)).task
     try:
@@ -172,7 +176,7 @@ def outcome(folder: str | Path, parts: Parts) -> tables.Outcome:
 
 
 def _unfinished(recipe: Recipe, parts: Parts, results: Sequence[tables.Row]) -> str:
-    """Say how many runs are there, if some are missing."""
+    """A phrase that says how many runs are there, if some are missing; else ""."""
     runs = trained(planned_if_known(recipe, parts.series))
     there = len({Key.of(row) for row in results}.intersection(runs))
     return f"unfinished: {there:,} of {counted(len(runs), 'run')} are there" if there < len(runs) else ""

@@ -1,4 +1,4 @@
-"""What is said while an experiment runs: what is left to train and how long that takes, and each round that is done."""
+"""What is printed while an experiment runs: what is left to train and how long it takes, and each complete round."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from npticket.experiments.training import Means
 
 
 def left(experiment: Experiment, data: Dataset, means: Means, scheduler: Scheduler) -> str:
-    """Say what is left to train, with what it will not be alike and, where that is known, how long it takes."""
+    """Return what is left to train, how this machine differs from earlier ones, and, if known, how long it takes."""
     store = scheduler.store
     unlike = f"{store.difference}. The last digits may differ.\n" if scheduler.missing and store.difference else ""
     return unlike + _work(experiment, data, means, scheduler)
@@ -35,7 +35,7 @@ def _work(experiment: Experiment, data: Dataset, means: Means, scheduler: Schedu
 
 
 def note(experiment: Experiment, scheduler: Scheduler, progress: Progress, say: bool, key: Key) -> None:
-    """Show the latest result, and a line once all trials of a round are there; of measures, that they are."""
+    """Show the latest run's result, and with `say` a line once all trials of a round are done."""
     runs, run = scheduler.runs, scheduler.runs[key]
     count = f"{len(runs) - len(scheduler.missing):,} of {len(runs):,}"
     if isinstance(run, Measure):

@@ -1,4 +1,4 @@
-"""Who trains when: every run, and every measure, as soon as the runs that it takes something from are in the store."""
+"""The order of runs: each run or measure can begin once the runs that it takes something from are in the store."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
@@ -19,10 +19,10 @@ Group = list[Key]  # runs that train together
 
 
 class Scheduler:
-    """All runs of an experiment, and which of them are missing in its store, or lack what others take along.
+    """All `runs` of an experiment, and those `missing` in its store, or without an array that other runs need.
 
-    A run that is trained keeps also what others would take along in one more round, so that no run is trained again
-    when more are asked for; with `keep_weights` its end as well.
+    A run keeps also what others would need in one more round, so that it need not be trained again when more rounds
+    are asked for; with `keep_weights` its end as well.
     """
 
     def __init__(self, experiment: Experiment, store: Store, keep_weights: bool = False) -> None:
@@ -41,10 +41,10 @@ class Scheduler:
     def work_off(
         self, workers: Workers | Cluster, lock_step: bool, note: Callable[[Key], None], forget: Callable[[Group], None]
     ) -> None:
-        """Train all missing runs, those first on which others wait; with `lock_step`, those of one round together.
+        """Train all missing runs, those first for which others wait; with `lock_step`, those of one round together.
 
-        One that diverges is noted in `failed`, and stops only those that need it. `note` is told of each run that is
-        kept, `forget` of those that trained together and are through. BrokenExecutor if a worker is lost.
+        A run that diverges is noted in `failed`; runs that need it are not trained. `note(key)` is called for each run
+        that was stored, `forget(group)` when runs that trained together are finished. BrokenExecutor if a worker dies.
         """
         running: dict[Future, Group] = {}
         while True:
@@ -58,7 +58,7 @@ class Scheduler:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             lost: BaseException | None = None
             failed: Exception | None = None
-            for future in done:  # all that is finished is kept before anything is said of what is not
+            for future in done:  # all finished runs are stored before an error of another is raised
                 group = running.pop(future)
                 try:
                     for key, result in zip(group, future.result(), strict=True):
@@ -79,7 +79,7 @@ class Scheduler:
                 raise BrokenExecutor(str(lost)) from lost
 
     def _groups(self, missing: set[Key], lock_step: bool) -> list[Group]:
-        """What of `missing` can be trained now, in the order in which it should be; not in lock-step each alone."""
+        """The groups of `missing` runs that can be trained now, in order; without `lock_step` each run by itself."""
         groups: dict[object, Group] = {}
         for key, run in sorted(self.runs.items(), key=lambda item: (not self._needed[item[0]], item[0].round)):
             if key in missing and all(self.store.holds(*stored) for stored in run.given.values()):
@@ -90,7 +90,7 @@ class Scheduler:
         return list(groups.values())
 
     def _ask(self, key: Key) -> Asked:
-        """A run with the arrays that it takes along."""
+        """The request for a run, with the arrays that it takes over from others."""
         run = self.runs[key]
         given = {name: self.store.load(stored.key)[stored.what] for name, stored in run.given.items()}
         stream = self._experiment.parts.series[key.series].stream or key.series

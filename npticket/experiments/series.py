@@ -1,9 +1,9 @@
 """How a line of a figure comes about: a series is a generator of the training runs of one trial.
 
-It yields a Run, to have it trained, or a Done, to wait for a run of another series, and is sent what that left: names
-of arrays in the store, to hand on; or a Measure, which is computed of such arrays and not trained. It never sees a
-number: all runs are known before the first is trained. None may depend on how many rounds, trials or other series a
-recipe asks for: more of them leave it as it is.
+It yields a Run, to have it trained, or a Done, to wait for a run of another series, and is sent the names of the arrays
+that this leaves in the store, to hand on to later runs. Or it yields a Measure, which is computed from such arrays and
+not trained. It never sees an array itself, so all runs are known before the first is trained. A run must not depend on
+how many rounds, trials or other series a recipe asks for, as these may be added later.
 
     def winning_ticket(recipe):
         masks, point = {}, {}
@@ -27,11 +27,11 @@ from npticket.prune import Evidence, Rule, Score
 from npticket.task import Task
 
 REWIND_POINT = "rewind_point"
-LEFT = ("end", "masks", "next_masks")  # what a run leaves: its parameters, its masks, and these once they were pruned
+LEFT = ("end", "masks", "next_masks")  # what a run leaves: trained parameters, its masks, and the masks after pruning
 
 
 class Key(NamedTuple):
-    """What tells a run from the others of its experiment."""
+    """The name of a run within its experiment."""
 
     series: str
     round: int
@@ -56,12 +56,12 @@ class Stored(NamedTuple):
 
 
 Left = Mapping[str, Stored]
-Given = Mapping[str, Stored]  # what a run takes along from others: "masks", another "theta0", an "end" or whatever else
-Start = tuple[Params, Params]  # where a run starts, and its masks
+Given = Mapping[str, Stored]  # what a run takes over from others, by its own names: "masks", "theta0", "end" ...
+Start = tuple[Params, Params]  # the parameters at which a run starts, and its masks
 
 
 class Done(NamedTuple):
-    """A run of another series of the same trial, to be waited for."""
+    """Asks to wait for a run of another series, of the same trial."""
 
     series: str
     round: int
@@ -69,9 +69,9 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True)
 class At:
-    """Where a run stands, as whoever makes its start sees it: the ticket (theta0, masks), and what it takes along.
+    """What `Run.start` and `Measure.of` are given: the ticket (theta0, masks), and the arrays from other runs.
 
-    `given` has that by the names that the series gave it. There is one trial, the recipe's `trial`-th from 0 on, and a
+    `given` has these by the names that the series gave them. There is one trial, the recipe's number `trial`, and one
     random generator for it.
     """
 
@@ -95,17 +95,17 @@ class At:
 
     @property
     def prunable(self) -> list[str]:
-        """The names of what the recipe's rule prunes."""
+        """The names of the parameters that the recipe's rule prunes."""
         return self.rule.scope.names(self.theta0)
 
     def prune(self, end: Params, masks: Params, start: Params | None = None, score: Score | None = None) -> Params:
-        """Return the masks after the recipe's rule, or that with another score; `start` is where training began."""
+        """Prune by the recipe's rule, or with another score; `start` are the parameters before training, if needed."""
         rule = self.rule if score is None else replace(self.rule, score=score)
         return rule.judge(Evidence(end, masks, start, self.theta0, self.net, self.task, self.data, self.rngs))
 
 
 class Length(NamedTuple):
-    """From which step to which a run trains, with which learning rates: as Run says."""
+    """From which step to which a run trains, and with which learning rates; fields as in Run."""
 
     first_step: int = 0
     steps: int | None = None
@@ -113,7 +113,7 @@ class Length(NamedTuple):
     stretched: bool = False
 
     def test_at(self, recipe: Recipe) -> list[int]:
-        """Return after which steps of a run of this length the test set is looked at, apart from the end."""
+        """Return the steps after which such a run measures the test set, besides the last one."""
         steps = self.steps or recipe.steps
         at = scaled(recipe, steps).test_at if self.stretched else recipe.test_at
         return [step for step in at if self.first_step < step <= steps]
@@ -123,13 +123,12 @@ class Length(NamedTuple):
 class Run:
     """A training run that a series asks for, from `first_step` to `steps` (None: the recipe's).
 
-    With `steps` it goes on whatever the recipe's patience. `start(at)` says where it starts, and is called where it
-    trains, under the masks given unless `own_masks` says that it makes others of them. With `lr_at` the learning rate
-    is always the one that the schedule has at that step; with `stretched` what the recipe says of steps, as its
-    schedule does, is moved in proportion to other `steps`. What it ends with is pruned by `score`, if that is not the
-    recipe's. Another `order` is another order of minibatches, and of what augmentation and dropout draw, from the same
-    start: for a network trained several times, as the dense one is, or to see how far two end apart (linear mode
-    connectivity, Frankle et al. 2020).
+    With `steps` set, the recipe's patience does not apply. `start(at)` returns parameters and masks; it is called in
+    the process that trains, and must return the masks given (all True without) unless `own_masks` is set. With `lr_at`
+    the learning rate is always that of the schedule at that step; with `stretched` the recipe's schedule, and whatever
+    else is at certain steps, is stretched to `steps`. The result is pruned by `score`, by default the recipe's. Another
+    `order` gives other minibatches, and other draws of augmentation and dropout, from the same start: to train a
+    network several times, or to see how far two end apart (linear mode connectivity, Frankle et al. 2020).
     """
 
     round: int
@@ -151,10 +150,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Measure:
-    """Something that is computed of what runs left: rows of the table <series>.csv, which all have the same columns.
+    """Something that is computed from the arrays of runs: rows of the table <series>.csv, all with the same columns.
 
-    `of(at)` returns them, numbers and texts by column, and is called where runs are trained, with one trial; `given` is
-    as for a run. It leaves nothing that others could take along.
+    `of(at)` returns the rows, numbers and texts by column, for one trial; it is called in the process that trains.
+    `given` is as for a Run. No other run can take anything over from a measure.
     """
 
     round: int
@@ -167,10 +166,10 @@ Runs = Generator[Run | Measure | Done, Left, None]
 
 @dataclass(frozen=True)
 class Series:
-    """A line of a figure: `runs(recipe)` generates the runs of one trial, `legend` and `look` are the line's.
+    """A line of a figure: `runs(recipe)` generates the runs of one trial; `legend` and `look` are of the line.
 
-    `draw_of` names the series that this is another draw of, and part of one line with; `stream` is the random stream
-    that starts draw from, if it is not called like the series.
+    A series that repeats another with other random draws names that in `draw_of`: both are one line. `stream` is the
+    name of the random stream of `At.rngs`, by default the series' own name.
     """
 
     runs: Callable[[Recipe], Runs]
@@ -181,19 +180,19 @@ class Series:
 
 
 def all_series(recipe: Recipe) -> list[str]:
-    """Return the names of a recipe's series, that of the way to its rewind point first."""
+    """Return the names of a recipe's series; before them, if it rewinds, that of the run to the rewind point."""
     if not recipe.rewind_step:
         return [*recipe.series]
     return [REWIND_POINT, *recipe.series]
 
 
 def to_the_rewind_point(recipe: Recipe) -> Runs:
-    """The dense network's first steps, of which other series take the end."""
+    """Train the dense network up to the rewind point, which other series take over."""
     yield Run(0, lambda at: (at.theta0, at.masks), steps=recipe.rewind_step)
 
 
 def rewind_point(recipe: Recipe) -> Generator[Done, Left, Given]:
-    """{"theta0": the parameters after `rewind_step` steps}, or nothing for a reset to theta0 itself."""
+    """Return {"theta0": the parameters after `rewind_step` steps}, or {} if survivors are reset to theta0 itself."""
     if not recipe.rewind_step:
         return {}
     return {"theta0": (yield Done(REWIND_POINT, 0))["end"]}

@@ -2,9 +2,9 @@
 
     recipe.json   manifest.json   results.csv   curves.csv   <series>.csv   runs/<series>-round<r>-trial<t>.npz
 
-A file is complete or absent, and those of runs are bound to their place: see `binding`. The tables are made from the
-runs, <series>.csv from the measures of a series, so an experiment that was killed goes on from these, and one of which
-more is asked, too; what is in the middle of its training has a checkpoint (.checkpoints/) meanwhile.
+A file is complete or absent; run files say where they belong: see `binding`. The tables are made from the run files,
+<series>.csv from those of measures. So an experiment that was killed, or that is to have more trials, rounds or series,
+goes on from the run files. A run that is being trained has a checkpoint in .checkpoints/.
 """
 
 import json
@@ -30,16 +30,17 @@ from npticket.experiments.recipe import Recipe, in_full, to_json
 from npticket.experiments.series import Key, Measure, Run
 from npticket.files import write
 
-TABLES_EVERY = 10.0  # seconds between writings of the tables, at least: they grow with every run
-TABLES_SHARE = 50  # and as many times what the last writing took
+TABLES_EVERY = 10.0  # seconds between two writings of the tables, at least
+TABLES_SHARE = 50  # and at least so many times as long as the last writing took, since tables grow with every run
 
 
 class Store(AbstractContextManager["Store"]):
     """The directory of one experiment, locked against other processes until `close`.
 
     One that is there already goes on, with the same recipe or with more trials, rounds or series: see `growth`.
-    `manifest` describes this machine and the data; a run is as `check_run` says. What this machine has unlike those
-    that made the runs is said in `difference`, and refused if `strict`.
+    `manifest` is what machine.describe returned; what a run holds, `check_run` says. `difference` says in what this
+    machine differs from those that made the runs, "" if in nothing; with `strict` a difference is a StoreError. So is
+    a directory that holds something else, is in use, or has damaged files.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Store(AbstractContextManager["Store"]):
         return len(self._runs)
 
     def holds(self, key: Key, what: str) -> bool:
-        """Say whether the run is there and has the array `what`."""
+        """Whether the run is there and has the array `what`."""
         return what in self._runs.get(key, {})
 
     def digest(self, key: Key, what: str) -> str:
@@ -85,7 +86,7 @@ class Store(AbstractContextManager["Store"]):
         return self._runs[key][what]
 
     def add(self, key: Key, run: Mapping[str, Array]) -> None:
-        """Keep a finished run, and now and then bring the tables up to date; a worker's says which machine made it."""
+        """Write a finished run to its file, and now and then the tables; a worker adds its machine's details to it."""
         arrays = {name: np.asarray(value) for name, value in run.items() if name != MACHINE}
         machine = self._manifest.made_on(json.loads(str(run.get(MACHINE, "{}"))))
         self._check_columns({key: arrays[ROWS]} if ROWS in arrays else {})
@@ -101,18 +102,18 @@ class Store(AbstractContextManager["Store"]):
         self._runs[key] = _light(run, self._files.write(key, run, given, machine))
 
     def _check_columns(self, more: Mapping[Key, np.ndarray]) -> None:
-        """Raise StoreError unless the measures of each series, and `more` of them, have the same columns."""
+        """Raise StoreError unless all measures of a series, with `more` that are to be added, have the same columns."""
         try:
             measured.check_columns({key: run[ROWS] for key, run in self._runs.items() if ROWS in run} | {**more})
         except ValueError as error:
             raise StoreError(f"{self.folder}: {error}; delete the files of one kind to make them again") from error
 
     def load(self, key: Key) -> dict[str, np.ndarray]:
-        """Read a run from its file; StoreError names the file if it is not what it should be, or not where."""
+        """Read a run from its file; StoreError names the file if it is damaged or belongs elsewhere."""
         return self._files.read(key)[0]
 
     def check_given(self) -> None:
-        """Raise StoreError for a run that took along something else than is there, as if that had been made anew."""
+        """Raise StoreError for a run that was made from other arrays than the runs before it have now."""
         for key, there in self._runs.items():
             run, noted = self.runs.get(key), there[ORIGIN]["given"]
             for name, stored in run.given.items() if run else ():
@@ -124,9 +125,9 @@ class Store(AbstractContextManager["Store"]):
                     raise StoreError(f"{self._files.path(key)} {said}, to train these runs again")
 
     def write_tables(self) -> None:
-        """Write curves.csv, then results.csv, which has no run that the other lacks, by round, series and trial.
+        """Write curves.csv, a table for each series of measures, and results.csv, by round, series and trial.
 
-        And a table for each series of measures.
+        results.csv comes last, so that it never has a run that curves.csv lacks.
         """
         began = time.monotonic()
         everything = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
@@ -143,7 +144,7 @@ class Store(AbstractContextManager["Store"]):
         self._next_tables = now + max(TABLES_EVERY, TABLES_SHARE * (now - began))
 
     def close(self, *_: object) -> None:
-        """Bring the tables and the manifest up to date and let other processes in."""
+        """Write the tables and the manifest, and give up the lock."""
         if not self._lock.closed:
             with self._lock:
                 self.write_tables()
@@ -156,7 +157,7 @@ class Store(AbstractContextManager["Store"]):
         return Counter(run[ORIGIN]["machine"] for run in self._runs.values())
 
     def _chosen(self) -> Counter[str]:
-        """What engines chose by timing, in words, and in how many runs."""
+        """What engines chose by timing, as texts, each with the number of runs in which they did."""
         return Counter(text for run in self._runs.values() for text in run.get("chosen", np.array([])).tolist())
 
     def result(self, key: Key) -> dict[str, Json]:
@@ -172,7 +173,7 @@ class Store(AbstractContextManager["Store"]):
         return [key._asdict() | row for row in rows]
 
     def _asks_for(self, recipe: Recipe) -> bool:
-        """Say whether recipe.json is there and asks for the same; StoreError if it cannot grow to that."""
+        """Whether recipe.json is there and is the same recipe; StoreError if the directory cannot grow to `recipe`."""
         path = self.folder / "recipe.json"
         if not path.exists():
             if any((self.folder / "runs").glob("*.npz")):

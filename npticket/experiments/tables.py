@@ -1,7 +1,7 @@
 """The two tables of an experiment, results.csv and curves.csv: their columns, and how they are read and summarised.
 
-A row of results is one training run, one of curves a validation of it; columns are called val_loss, test_acc ...
-Where patience ran out, or nobody looked, final_... and best_... are empty; `steps` are those that might be taken.
+A row of results is one training run, a row of curves one validation of a run; columns are called val_loss, test_acc ...
+Cells are empty if nothing was measured, or if patience ran out (final_..., best_...). `steps` are those a run may take.
 """
 
 import csv
@@ -20,7 +20,7 @@ from npticket.experiments.series import Series
 from npticket.reading import check_size, shown
 from npticket.task import Task
 
-LARGEST, MOST = 1 << 30, 10**12  # bytes of a table; its integers are lower
+LARGEST, MOST = 1 << 30, 10**12  # bytes of a table, at most; its integers are lower than MOST
 WHO = ("trial", "series", "round")
 INTEGERS = {"trial", "round", "early_stop_step", "steps", "step"}
 
@@ -28,36 +28,36 @@ Row = Mapping[str, Json]
 
 
 class Unknown(KeyError):
-    """A number that not all runs have: nobody looked, or patience ran out before."""
+    """A number that not all runs have, as it was not measured or their patience ran out before."""
 
 
 def measured_columns(task: Task) -> tuple[str, ...]:
-    """Name the columns of results.csv that come from early stopping and from the end."""
+    """Return the columns of results.csv that were measured at early stopping and at the end."""
     names = [measure.name for measure in task.measures[1:] or task.measures]
     when = ("early_stop_test", "final_test", "final_train", "best_train")
     return ("early_stop_step", "early_stop_val_loss", *(f"{w}_{name}" for w in when for name in names))
 
 
 def result_columns(task: Task) -> tuple[str, ...]:
-    """Name all columns of results.csv."""
+    """Return all columns of results.csv."""
     return (*WHO, "density", *measured_columns(task), "steps", "seconds")
 
 
 def curves_measured(task: Task) -> tuple[str, ...]:
-    """Name the columns of curves.csv that are measured at validations."""
+    """Return the columns of curves.csv that are measured at validations."""
     names = [measure.name for measure in task.measures[1:]]
     tested = [f"test_{name}" for name in names or task.names]
     return ("train_loss", "val_loss", *(f"val_{name}" for name in names), *tested)
 
 
 def curve_columns(task: Task) -> tuple[str, ...]:
-    """Name all columns of curves.csv."""
+    """Return all columns of curves.csv."""
     return (*WHO, "step", *curves_measured(task))
 
 
 @dataclass(frozen=True)
 class Point:
-    """One series at one round, over its n runs: trials, times its draws; point[name] is a column (n,), or Unknown."""
+    """One series at one round, over its n runs (trials x draws); point[name] is a column (n,), Unknown if not whole."""
 
     series: str
     round: int
@@ -77,22 +77,22 @@ class Point:
         return len(set(self.trial.tolist()))
 
     def per_trial(self, values: np.ndarray) -> np.ndarray:
-        """Return the means of what the runs have (n,) over the draws of each trial (T,), in order of trial."""
+        """Return the mean of the values of runs (n,) over the draws of each trial: (T,), in order of trial."""
         return np.array([values[self.trial == trial].mean() for trial in np.unique(self.trial)])
 
     @property
     def cut_short(self) -> np.ndarray:
-        """In which runs the validation loss was lowest in the last tenth (n,): it might well have fallen further."""
+        """Which runs (n,) had their lowest validation loss in the last tenth of their steps: it might fall further."""
         return self["early_stop_step"] > 0.9 * self.steps
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything that one experiment left behind.
+    """All results of one experiment.
 
-    `manifest` is what it ran on, `title` names network and data; `note` is a phrase that every table and figure must
-    show: trials and steps, what was run smaller than in the paper. `known` are all series by name; `measured` has the
-    rows of those that are measures, with trial and round.
+    `manifest` describes its data and machines, `title` names network and data; `note` is a phrase that every table and
+    figure must show: trials and steps, what was smaller than in the paper. `known` are all series by name; `measured`
+    has the rows of series of measures, with trial and round.
     """
 
     recipe: Recipe
@@ -107,16 +107,16 @@ class Outcome:
 
     @property
     def series(self) -> list[str]:
-        """What was trained, further draws left out, in the order of the recipe; the first has the dense network."""
+        """The series of which there are results, without further draws, in the recipe's order; the dense one first."""
         present = {self.line(row["series"]) for row in self.results}
         return [name for name in dict.fromkeys(map(self.line, self.recipe.series)) if name in present]
 
     def line(self, series: str) -> str:
-        """The series of which this is a draw: random_reinit of random_reinit_2."""
+        """Return the series of which this is a draw: "random_reinit" for "random_reinit_2"."""
         return (self.known[series].draw_of if series in self.known else "") or series
 
     def points(self, series: str) -> list[Point]:
-        """Gather the results of one series, all its draws, by round; runs in order of draw, then trial."""
+        """Return the results of a series and its draws, a Point for each round; its runs by draw, then trial."""
         points = []
         for (index,), rows in self._rows(self.results, series, "round"):
             names = ("trial", *measured_columns(self.task))
@@ -134,7 +134,7 @@ class Outcome:
         return np.array(steps), np.array([[values[step] for step in steps] for values in by_step])
 
     def tested_at(self, step: int, series: str) -> dict[int, np.ndarray]:
-        """Gather the headline measure on the test set after `step` steps, (n,), by round; Unknown if nobody looked."""
+        """Return the headline measure on the test set after `step` steps, (n,) by round; Unknown if a run lacks it."""
         column, found = f"test_{self.task.headline.name}", dict[int, np.ndarray]()
         counts = {round: len(rows) for (round,), rows in self._rows(self.results, series, "round")}
         for (round,), rows in self._rows(self.curves, series, "round"):
@@ -153,7 +153,7 @@ class Outcome:
 
 
 def cell(value: Json) -> Json:
-    """Return what a table has of a value: nothing for NaN."""
+    """Return a value as it is in a table: "" for NaN."""
     return "" if value != value else value
 
 
@@ -162,7 +162,7 @@ def _number(value: Json) -> float:
 
 
 def text(columns: Sequence[str], rows: Iterable[Row]) -> str:
-    """The rows as CSV, floats in full precision."""
+    """Return rows as CSV, floats in full precision."""
     file = io.StringIO()
     writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()

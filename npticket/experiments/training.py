@@ -1,6 +1,6 @@
-"""What a worker does: training runs of one round, from where their series says they start to what is kept of them.
+"""What a worker does: it makes the start of some runs of one round, trains them, and returns what is to be stored.
 
-Or a measure, from what it takes along to its rows.
+Or it makes a measure's rows from the arrays given.
 """
 
 import json
@@ -33,12 +33,12 @@ from npticket.train import DivergedError, fit
 
 @dataclass(frozen=True)
 class Means:
-    """How an experiment is run: by `jobs` processes, or a dask `scheduler`.
+    """How an experiment is run: by `jobs` processes, or a dask `scheduler` at this address.
 
-    An engine and an array module round in their own way; on the rest no bit of a result depends.
+    Engines, and array modules, round differently; no bit of a result depends on the other fields.
 
     In `lock_step`, and always on a GPU, the trials of all series of a round train together, as far as memory suffices.
-    With `keep_weights` all runs keep the parameters at their end, and those that did not are trained again.
+    With `keep_weights` all runs keep their trained parameters; finished runs that did not are trained again.
     """
 
     jobs: int = 1
@@ -51,9 +51,9 @@ class Means:
 
 
 class Asked(NamedTuple):
-    """A run or a measure that a worker is asked for: `given` are the arrays that it takes along, `keep` names its own.
+    """A request for a run or a measure: `given` are arrays from other runs; `keep` names the arrays to be returned.
 
-    `stream` is the random stream that its start draws from.
+    `stream` is the name of the random stream that the run's start draws from.
     """
 
     key: Key
@@ -74,7 +74,7 @@ def train_runs(
 ) -> list[dict[str, np.ndarray] | DivergedError]:
     """Train runs of the same round, order and length in lock-step, or make a measure; return what the store keeps.
 
-    Of a run that diverged, that is the error: the others of its group are kept.
+    For a run that diverged the error is returned in its place; the others are not affected.
     """
     data = data if isinstance(data, Dataset) else data()
     at = [_at(experiment, data, one) for one in asked]
@@ -103,7 +103,7 @@ def train_runs(
 
 
 def _start(asked: Asked, at: At) -> Start:
-    """Where a training run starts, and its masks."""
+    """The parameters at which a training run starts, and its masks."""
     assert isinstance(asked.run, Run)
     with _naming(asked):
         return asked.run.start(at)
@@ -111,7 +111,7 @@ def _start(asked: Asked, at: At) -> Start:
 
 @contextmanager
 def _naming(asked: Asked) -> Iterator[None]:
-    """Have what goes wrong in a paper's own code say in which run; a network that it is not made for is no error."""
+    """Add the run's name to an error in a paper's code; UnsuitedError, a network it is not for, is a RecipeError."""
     series, round, trial = asked.key
     try:
         yield
@@ -124,7 +124,7 @@ def _naming(asked: Asked) -> Iterator[None]:
 
 
 def _left(task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int) -> dict[str, np.ndarray] | DivergedError:
-    """What is kept of trial `t` of a fit, or that it diverged."""
+    """What is stored of trial `t` of a fit, or the error if it diverged."""
     if t in result.diverged:
         return DivergedError(result.diverged[t])
     theta, masks = start
@@ -145,9 +145,9 @@ def _machine() -> np.ndarray:
 
 
 def record(task: Task, result: Fit, t: int, masks: Params) -> dict[str, np.ndarray]:
-    """Return what the store keeps of trial `t` of a fit: what was measured, and its masks (T = 1) as packed bits.
+    """Return what is stored of trial `t` of a fit: what was measured, and its masks (T = 1) as packed bits.
 
-    Curves are as long as the trial had patience.
+    Curves end where the trial ran out of patience.
     """
     had = ~np.isnan(result["val_loss"][t])
     run = {name: result[name][t] for name in (*measured_columns(task), "seconds")}
@@ -157,7 +157,7 @@ def record(task: Task, result: Fit, t: int, masks: Params) -> dict[str, np.ndarr
 
 
 def _at(experiment: Experiment, data: Dataset, asked: Asked) -> At:
-    """Return where a run stands: theta0 is the rewind point, if it was given one, the initial values otherwise."""
+    """Return what a run's start is made from; theta0 is the rewind point if that was given, else the initial values."""
     key, seed, net = asked.key, experiment.recipe.seed, experiment.net
     theta0 = net.init(streams(seed, [key.trial], "init"))
     given = {name: _params(array, theta0) for name, array in asked.given.items()}
@@ -167,5 +167,5 @@ def _at(experiment: Experiment, data: Dataset, asked: Asked) -> At:
 
 
 def _params(array: np.ndarray, like: Params) -> Params:
-    """What was stored of a run, packed masks or parameters, with names."""
+    """A stored array, packed masks or parameters, as Params."""
     return unpack(array, like) if array.dtype == np.uint8 else like.like(array[None])

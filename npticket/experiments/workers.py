@@ -1,4 +1,4 @@
-"""Training runs side by side: in this process or in several, behind one `submit`."""
+"""Workers that train runs in parallel: this process, or several, by the same `submit`."""
 
 import multiprocessing
 import os
@@ -22,16 +22,17 @@ from npticket.streams import Place
 
 STOPS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
-_call: Callable[..., object]  # in a worker process: what it was started for, with the data
+_call: Callable[..., object]  # in a worker process: the function that it was started for, which holds the data
 
 
 def fit_trials(
     workers: "Workers", starts: Sequence[Start], place: Place, on_done: Callable[[], object] = lambda: None
 ) -> list[Fit]:
-    """Train networks from several (start, masks), every trial of each at the same time if there are so many workers.
+    """Train from several (start, masks), each with T trials, in parallel; return the fit of each.
 
-    Their call is `fit` with all but start, masks and place; on a GPU, for all trials of a start. `on_done` is called as
-    each call ends. Raises what the first failed one raised.
+    `workers` must have been made with `fit` with all its arguments but start, masks and place. On a CPU each trial is
+    a call of its own; on a GPU all trials of a start are one. `on_done` is called after each call. Raises the error of
+    the first that failed.
     """
     on_host = array_module(starts[0][0].flat) is np
     rows = [slice(t, t + 1) for t in range(len(place.trials))] if on_host else [slice(None)]
@@ -47,7 +48,7 @@ def fit_trials(
 
 
 def default_jobs() -> int:
-    """Return the number of cores this process may use, or 1 without joblib, which starts the processes."""
+    """Return the number of cores that this process may use, or 1 without joblib, which is needed for more jobs."""
     try:
         import joblib
     except ImportError:
@@ -61,13 +62,17 @@ def threads_each(jobs: int) -> int:
 
 
 class Workers:
-    """`jobs` processes of one BLAS thread that make the same `call` (1: this one); an exception stops all at once."""
+    """`jobs` processes of one BLAS thread each that make the same `call`; if `jobs` is 1, this process makes it.
+
+    Used as a context: an exception in its block kills all at once. ValueError for fewer than 1 job, ImportError if
+    joblib is missing.
+    """
 
     def __init__(self, call: Callable[..., object], jobs: int) -> None:
         if jobs < 1:
             raise ValueError(f"at least 1 job is needed, got {jobs}")
         self.jobs, self._call = jobs, call
-        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor,)  # what a future raises whose worker died
+        self.lost: tuple[type[BaseException], ...] = (BrokenExecutor,)  # errors of a future whose worker died
         self._executor: Executor | None = None
         self._kill: Callable[[], object] = lambda: None
         self._others: set = set()  # child processes that are none of ours
@@ -103,7 +108,7 @@ class Workers:
             if self._executor is not None:
                 self._executor.shutdown()
             return
-        hook, threading.excepthook = threading.excepthook, lambda _: None  # loky's thread trips over the dead
+        hook, threading.excepthook = threading.excepthook, lambda _: None  # loky's thread fails on killed processes
         try:
             self._kill()
             # Loky may overlook processes that it had only just started.
@@ -113,13 +118,13 @@ class Workers:
             threading.excepthook = hook
 
     def submit(self, **arguments: object) -> Future:
-        """Make the call with these arguments, now or when a process is free."""
+        """Make the call with these arguments, at once or when a process is free; return its future result."""
         if self._executor is not None:
             return self._executor.submit(_make_call, **arguments)
         future: Future = Future()
         try:
             future.set_result(self._call(**arguments))
-        except Exception as error:  # as from a process: whoever asks for the result is told
+        except Exception as error:  # as from a process: it is raised when the result is asked for
             future.set_exception(error)
         return future
 
@@ -127,7 +132,7 @@ class Workers:
 def _prepare(call: Callable[..., object], parent: int) -> None:
     global _call
     _call = call
-    for number in STOPS - {signal.SIGTERM}:  # a terminal's reach the whole group; the main process decides
+    for number in STOPS - {signal.SIGTERM}:  # Ctrl-C reaches all processes; the main one decides what to do
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
@@ -135,7 +140,7 @@ def _prepare(call: Callable[..., object], parent: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent has been killed and could not say goodbye."""
+    """End this process when its parent was killed, and so could not end it."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
@@ -147,7 +152,7 @@ def _make_call(**arguments: object) -> object:
 
 @contextmanager
 def _semaphores() -> Iterator[None]:
-    """Say what is wrong where the system gives none of those by which processes talk to each other."""
+    """Raise RuntimeError, with a hint, if the system cannot make the semaphores that processes need."""
     try:
         yield
     except OSError as error:
@@ -159,7 +164,7 @@ def _semaphores() -> Iterator[None]:
 
 @contextmanager
 def _stops_held_back() -> Iterator[None]:
-    """Hold Ctrl-C and the like back while processes start; a signal blocked here is blocked in them too, from birth."""
+    """Block Ctrl-C and the like while processes start: they inherit it, and unblock when they are ready."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -1,4 +1,4 @@
-"""Ways out and in for tickets: other libraries' files; sparse or smaller for prediction; in codes, or as a seed."""
+"""Tickets written and read: other libraries' files; sparse or smaller networks; compressed; as a seed and masks."""
 
 from npticket.export.compressed import Compressed, read_compressed, write_compressed
 from npticket.export.graph import onnx_model

@@ -1,4 +1,4 @@
-"""What can go out: one trial's parameters of a network, with masks that suit them."""
+"""The check of what is exported: one trial's parameters of a network, with masks that suit them."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from npticket.protocols import Net
 def check_ticket(net: Net, theta: Params, masks: Params) -> None:
     """Raise ValueError or TypeError, saying what to do, unless theta and masks are one trial of the network, finite."""
     if list(theta.shapes.items()) != list(net.body.layout.items()):
-        raise ValueError(f"the parameters are not those of {net.name}")
+        raise ValueError(f"the parameters are not those of {net.name}: export them with the network they belong to")
     if theta.trials != 1:
         raise ValueError(f"one trial is exported at a time, got {theta.trials}: use theta.trial(t) and masks.trial(t)")
     check_masks(theta, masks)

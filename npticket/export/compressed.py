@@ -1,15 +1,16 @@
 """A trained ticket in a file of codes (Han, Mao & Dally 2016): shared values, gaps between survivors, Huffman codes.
 
-    8 bytes that name the format and its version, 32 of SHA-256, 8 of the network's layout; then of each parameter
+    8 bytes that name the format and its version, 32 of SHA-256, 8 of a hash of the network's layout; then for each
+    parameter (in brackets: bytes)
 
-    weights    bits of a gap (1), entries (4), values in the codebook (2), whether there are fillers (1); the codebook
-               (4 each); of the values, and of the gaps, how long the code of each symbol is (1 each), how many bytes
-               of codes follow (4), and these
+    weights    bits of a gap (1), number of entries (4), number of values in the codebook (2), whether there are
+               fillers (1); the codebook (4 each); for the values, and then for the gaps: the length of each symbol's
+               code (1 each), how many bytes of codes follow (4), and these
     others     values as they are (4 each)
 
-Entries are survivors and fillers, in the order of the units that weights lead to; a filler is a value after those of
-the codebook. A layer of more than MOST_SHARED different values, or for which that is smaller, has no codebook, but the
-value of each entry (4), 0 for fillers. Numbers are little-endian.
+Entries are survivors and fillers (see gaps.py), sorted by the unit that a weight leads to. As a symbol, a filler is
+number n of a codebook of n values. A layer with more than MOST_SHARED different values, or that is smaller so, has no
+codebook but the value of each entry (4), 0 for fillers. Numbers are little-endian.
 """
 
 import struct
@@ -32,7 +33,10 @@ MOST_SHARED, MOST_GAP_BITS = 4096, 8
 
 @dataclass(frozen=True)
 class Size:
-    """What a layer takes in a file: entries are survivors and fillers; codes in bits, tables and codebooks in bytes."""
+    """What a layer takes in a file. Of its `weights`, `kept` survive; with fillers these are `entries`.
+
+    The codes of values and of gaps are counted in bits, tables and codebook in bytes.
+    """
 
     weights: int
     kept: int
@@ -43,13 +47,13 @@ class Size:
 
     @property
     def bytes(self) -> float:
-        """All of it."""
+        """All of it, in bytes."""
         return (self.value_bits + self.gap_bits) / 8 + self.table_bytes
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """What is in a file: parameters and masks of one trial, and what each layer with weights takes."""
+    """The content of a file: parameters and masks of one trial, and what each layer with weights takes."""
 
     theta: Params
     masks: Params
@@ -59,10 +63,11 @@ class Compressed:
 def write_compressed(
     path: str | Path, net: Net, theta: Params, masks: Params, gap_bits: int = 5, lengths_of: Lengths = huffman_lengths
 ) -> None:
-    """Write a ticket, trained, T = 1: a weight that is 0 is none of it. Small if weights share a few values.
+    """Write a trained ticket, T = 1. The file is small if the weights share a few values.
 
-    `gap_bits`, up to 8, are those of a gap before it is coded. ValueError for parameters that are not the network's,
-    not float32 or not finite.
+    A surviving weight that is 0 is read back as pruned. `gap_bits`, 0 to 8, is the number of bits of a gap before it is
+    coded. `lengths_of` chooses the codes. ValueError for parameters that are not the network's, not float32 or not
+    finite.
     """
     check_ticket(net, theta, masks)
     if theta.flat.dtype != np.float32:
@@ -103,12 +108,12 @@ def read_compressed(path: str | Path, net: Net) -> Compressed:
 
 
 def by_unit(array: np.ndarray) -> np.ndarray:
-    """Return what leads to each unit or filter, one after the other (N,): W has them on its last axis."""
+    """Return a parameter's values (N,) sorted by the unit or filter that they lead to, which is the last axis of W."""
     return np.moveaxis(array, -1, 0).ravel()
 
 
 def by_unit_back(out: np.ndarray, values: np.ndarray) -> None:
-    """Write what `by_unit` returned into an array."""
+    """Write values (N,) in the order of `by_unit` into an array in its own order."""
     turned = np.moveaxis(out, -1, 0)
     turned[...] = values.reshape(turned.shape)
 

@@ -4,10 +4,11 @@ import numpy as np
 
 
 def to_gaps(alive: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return entries, survivors and fillers, of a mask (N,): how many zeros come before each, and which are fillers.
+    """Return the gap before each entry, and which entries are fillers, for a mask (N,).
 
-    A gap is below 2^bits. Where a survivor is further from the one before, fillers come between: each stands for one
-    of the zeros, after the most that a gap can say, and so for 2^bits of them. Nothing follows the last survivor.
+    An entry is a survivor or a filler; its gap is the number of zeros between it and the entry before, below 2^bits.
+    Where survivors are further apart, fillers come between them: each is one of the zeros, with the largest gap before
+    it, and so takes up 2^bits zeros. There is no entry after the last survivor.
     """
     zeros = np.diff(np.flatnonzero(alive), prepend=-1) - 1
     fillers = zeros >> bits
@@ -18,7 +19,7 @@ def to_gaps(alive: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def from_gaps(gaps: np.ndarray, is_filler: np.ndarray, size: int) -> np.ndarray:
-    """Return where the survivors stand; ValueError if that is beyond `size`."""
+    """Return the survivors' places, from what `to_gaps` returned; ValueError if one is beyond `size`."""
     places = np.cumsum(gaps + 1) - 1
     if len(places) and places[-1] >= size:
         raise ValueError(f"there is an entry at {places[-1]:,}, beyond the {size:,} weights")

@@ -62,8 +62,7 @@ def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class _Graph:
-    """Appends the nodes of layers, whose outputs are called "/stage1_block1/sum": no parameter and no end of a network
-    has such a name."""
+    """Appends the nodes of layers. Outputs have names as "/stage1_block1/sum", which no parameter, input or output has."""
 
     def __init__(self, nodes: "list[NodeProto]", arrays: set[str]) -> None:
         self._nodes, self._arrays = nodes, arrays
@@ -75,7 +74,7 @@ class _Graph:
         return name
 
     def through(self, layer: Layer, name: str, x: str) -> str:
-        """Append a layer that reads `x`; return the name of what comes out."""
+        """Append a layer that reads the value called `x`; return the name of its output."""
         if isinstance(layer, Chain):
             for part, each in layer.layers.items():
                 x = self.through(each, f"{name}/{part}", x)

@@ -1,8 +1,8 @@
 """Canonical Huffman codes: their lengths from how often symbols occur (Huffman 1952), bits from symbols, and back.
 
-A symbol that does not occur has no code, of length 0. A canonical code follows from its lengths alone: codes of a
-length are consecutive numbers in the order of symbols, and shorter ones come first. An alphabet of a single symbol
-takes no bits; a single one that occurs in a larger alphabet takes one.
+A symbol that does not occur has no code: its length is 0. A canonical code follows from its lengths alone: codes of one
+length are consecutive numbers in the order of symbols, and shorter ones come first. In an alphabet of one symbol codes
+have no bits; if only one symbol of a larger alphabet occurs, its code has one.
 """
 
 from heapq import heapify, heappop, heappush
@@ -10,11 +10,11 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 
 LONGEST = 48  # bits of a code: it takes more than 2^32 symbols to need that many
-PIECE = 1 << 16  # bytes of codes that are read at a time: each bit takes some 30 bytes of memory meanwhile
+PIECE = 1 << 16  # bytes of codes that are decoded at a time, as each bit takes some 30 bytes of memory meanwhile
 
 
 def huffman_lengths(counts: np.ndarray) -> np.ndarray:
-    """Return how many bits the code of each symbol has, (A,) uint8, the fewest in all for these counts (A,)."""
+    """Return the lengths of Huffman codes in bits, (A,) uint8: the fewest bits in all for these counts (A,)."""
     lengths = np.zeros(len(counts), np.uint8)
     used = np.flatnonzero(counts).tolist()
     if len(counts) > 1:
@@ -29,7 +29,7 @@ def huffman_lengths(counts: np.ndarray) -> np.ndarray:
 
 
 def fixed_lengths(counts: np.ndarray) -> np.ndarray:
-    """Return as many bits for every symbol, (A,) uint8: what codes take that look at no counts."""
+    """Return the same length for every symbol, (A,) uint8: that of plain binary numbers, whatever the counts."""
     return np.full(len(counts), (len(counts) - 1).bit_length(), np.uint8)
 
 
@@ -45,14 +45,14 @@ def encode(symbols: np.ndarray, lengths: np.ndarray) -> bytes:
 
 
 def decode(data: bytes, count: int, lengths: np.ndarray) -> np.ndarray:
-    """Return the `count` symbols that `encode` made `data` of; ValueError for data or lengths that it cannot have."""
+    """Return the `count` symbols that `encode` wrote as `data`; ValueError for data or lengths that it cannot write."""
     check_lengths(lengths)
     if len(lengths) == 1:
         if data:
             raise ValueError("there are bits for an alphabet of one symbol")
         return np.zeros(count, np.int64)
     bits, used = 8 * len(data), lengths[lengths > 0]
-    if not count * int(used.min()) <= bits < count * int(used.max()) + 8:  # before anything is as large as they say
+    if not count * int(used.min()) <= bits < count * int(used.max()) + 8:  # checked before memory of `count` is made
         raise ValueError(f"{bits:,} bits cannot be those of {count:,} symbols")
     found, done, at = np.empty(count, np.int64), 0, 0
     while done < count:
@@ -73,7 +73,7 @@ def decode(data: bytes, count: int, lengths: np.ndarray) -> np.ndarray:
 
 
 def _begun(data: bytes, lengths: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """The symbol whose code begins at each bit, and how many bits that has: 0 where none does."""
+    """For each bit: the symbol whose code would begin there, and that code's length, 0 if none would."""
     bits, longest = np.unpackbits(np.frombuffer(data, np.uint8)), int(lengths.max())
     symbols, starts, ends = _intervals(lengths, longest)
     padded, window = np.append(bits, np.zeros(longest, np.uint8)), np.zeros(len(bits), np.int64)
@@ -101,7 +101,7 @@ def _codes(lengths: np.ndarray) -> np.ndarray:
 
 
 def _intervals(lengths: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Symbols that have codes in canonical order, and which bits (as numbers, from .. up to ..) begin with these."""
+    """The symbols with codes in canonical order, and which numbers of `longest` bits begin with each: from, up to."""
     symbols = np.flatnonzero(lengths)
     symbols = symbols[np.argsort(lengths[symbols], kind="stable")]
     ends = np.cumsum(1 << (longest - lengths[symbols].astype(np.int64)))

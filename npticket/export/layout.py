@@ -8,8 +8,8 @@
 | norm/scale, norm/shift | (C,)    | norm.weight, norm.bias | (C,)     |
 | norm/running_mean, norm/running_var | (C,) | norm.running_mean, norm.running_var | (C,) |
 
-Images and maps are (B, H, W, C) here and (B, C, H, W) there. So a map is flattened in another order, and what reads it,
-a dense layer as a rule, has its inputs in that order.
+Images and maps are (B, H, W, C) here and (B, C, H, W) there. So a flattened map has its features in another order, and
+a layer that reads it, usually a dense one, has its inputs in that order.
 """
 
 import math
@@ -45,7 +45,7 @@ COUNTER = "num_batches_tracked"  # of PyTorch's batch normalisation; nothing her
 
 @dataclass(frozen=True)
 class Turn:
-    """How one parameter of one trial becomes PyTorch's `name`: inputs into another order, axes, shape."""
+    """How one parameter of one trial becomes PyTorch's `name`: first inputs are put into another order, then the axes."""
 
     name: str
     order: np.ndarray | slice
@@ -75,7 +75,7 @@ def turns(net: Net) -> dict[str, Turn]:
 def _through(
     layer: Layer, name: str, shape: tuple[int, ...], order: np.ndarray, found: dict[str, Turn]
 ) -> tuple[tuple[int, ...], np.ndarray]:
-    """Note the turns of a layer; return the shape of what comes out, and which of our features is each of theirs."""
+    """Note a layer's turns; return the shape of its output, and for each of PyTorch's features which of ours it is."""
     if type(layer) not in KNOWN:  # what is derived from a layer may do something else
         raise ValueError(f"how {name[:-1]} would be in PyTorch is not known, as it is a {type(layer).__name__}")
     if isinstance(layer, Chain):
@@ -127,10 +127,10 @@ def _with_parameters(
 def state_dict(net: Net, theta: Params, masks: Params | None = None) -> dict[str, np.ndarray]:
     """Return one trial as the state dict of the same network in PyTorch: arrays by the names in this module's table.
 
-    With masks as `torch.nn.utils.prune` has it: a pruned parameter is `weight_orig` and `weight_mask`, 1 where it
-    survives. Without, the parameters as they are: give `rewind(theta, masks)` for a pruned network. For the state dict
-    of a torch module: {name: torch.from_numpy(array) for name, array in state.items()}. Errors as `turns`, and for
-    parameters that are not the network's, not finite, or of several trials.
+    With masks, pruning is written as `torch.nn.utils.prune` does: a pruned parameter is `weight_orig` and
+    `weight_mask`, 1 where it survives. Without, parameters are written as they are: give `rewind(theta, masks)` for a
+    pruned network. To load it: module.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()}).
+    Errors as `turns`, and ValueError for parameters that are not the network's, not finite, or of several trials.
     """
     dense = theta.like(np.ones(theta.flat.shape, bool))
     check_ticket(net, theta, dense if masks is None else masks)
@@ -149,9 +149,9 @@ def from_state_dict(net: Net, state: Mapping[str, Array]) -> tuple[Params, Param
     """Return the parameters and masks (T = 1) in a state dict of the same network; parameters are 0 where pruned.
 
     `state` has torch tensors or arrays by the names in this module's table, pruned by `torch.nn.utils.prune` or not:
-    module.state_dict(), or of a file torch.load(path, weights_only=True). Replace names that differ first, such as
-    those of a torch.nn.Sequential ("0.weight"). Float64 if one of the arrays is, float32 otherwise. ValueError or
-    TypeError says which name is wrong.
+    take module.state_dict(), or torch.load(path, weights_only=True) of a file. Names that differ, such as those of a
+    torch.nn.Sequential ("0.weight"), must be replaced before. The result is float64 if one of the arrays is, else
+    float32. ValueError or TypeError says which name is wrong.
     """
     there = {name: _array(name, value) for name, value in state.items() if name.split(".")[-1] != COUNTER}
     wide = any(array.dtype == np.float64 for array in there.values())

@@ -1,4 +1,4 @@
-"""Files of a few bytes: a name and version, the SHA-256 of all the rest, numbers and codes; read within bounds."""
+"""Small binary files: 8 bytes that name the format and its version, the SHA-256 of the rest, numbers and codes."""
 
 import struct
 from collections.abc import Callable
@@ -14,28 +14,31 @@ from npticket.params import Shapes
 from npticket.reading import UnreadableError, read_bytes
 
 MOST_TABLES = 1 << 16  # bytes that the tables and sizes of a layer take, at most
-Lengths = Callable[[np.ndarray], np.ndarray]  # of the codes of symbols, from how often each occurs
+Lengths = Callable[[np.ndarray], np.ndarray]  # (how often each symbol occurs) -> the length of its code in bits
 
 
 def seal(path: str | Path, kind: bytes, body: bytes) -> None:
-    """Write a file that `Sealed` reads: complete, or what was there before stays. `kind` has 8 bytes."""
+    """Write a file that `Sealed` reads, at once, as files.write does; `kind`, of 8 bytes, is the format's name."""
     write(path, kind + sha256(kind + body).digest() + body)
 
 
 def coded(symbols: np.ndarray, alphabet: int, lengths_of: Lengths) -> bytes:
-    """Return symbols (N,), below `alphabet`, as the lengths of their codes, how many bytes follow, and these."""
+    """Return symbols (N,), numbers below `alphabet`, as bytes: the lengths of codes, the number of bytes, the codes."""
     lengths = lengths_of(np.bincount(symbols, minlength=alphabet))
     bits = huffman.encode(symbols, lengths)
     return lengths.tobytes() + struct.pack("<I", len(bits)) + bits
 
 
 def written(shapes: Shapes) -> bytes:
-    """Return names and shapes of parameters: what a network must have for a file to be about it."""
+    """Return 8 bytes of a hash of parameters' names and shapes, by which a file shows to which network it belongs."""
     return sha256(repr([(name, tuple(shape)) for name, shape in shapes.items()]).encode()).digest()[:8]
 
 
 class Sealed:
-    """A file that was sealed, from its beginning: nothing is taken that is not there. `at` is how far it was read."""
+    """Reads a file that `seal` wrote, piece by piece; `at` is how many bytes were taken.
+
+    `most` is the largest size of its body in bytes. UnreadableError if it is larger, of another kind, or was changed.
+    """
 
     def __init__(self, path: str | Path, kind: bytes, most: int) -> None:
         content = read_bytes(path, most + MOST_TABLES)
@@ -53,15 +56,15 @@ class Sealed:
         return self._body[self.at - count : self.at]
 
     def numbers(self, form: str) -> tuple[int, ...]:
-        """Take numbers as `struct` says."""
+        """Take the numbers of a format of `struct`."""
         return struct.unpack(form, self.take(struct.calcsize(form)))
 
     def array(self, dtype: Dtype, count: int) -> np.ndarray:
-        """Take an array (count,)."""
+        """Take an array (count,), which cannot be written to."""
         return np.frombuffer(self.take(count * np.dtype(dtype).itemsize), dtype)
 
     def symbols(self, count: int, alphabet: int) -> tuple[np.ndarray, int]:
-        """Take what `coded` made of `count` symbols; return them, and how many bits their codes have."""
+        """Take `count` symbols that `coded` wrote; return them (count,), and how many bits their codes have in all."""
         lengths = self.array(np.uint8, alphabet)
         found = huffman.decode(self.take(*self.numbers("<I")), count, lengths)
         return found, int(lengths[found].sum(dtype=np.int64))

@@ -1,9 +1,9 @@
 """A pruned network made really smaller: the same function with fewer units.
 
 A mask alone makes nothing smaller or faster. A unit can be cut out if it has no effect: all weights that read it are 0,
-or lead to units without effect. One without incoming weights is a constant, from its bias or its norm's shift: the
-layers that read it take that into their own biases, and then it has no effect either. A convolution with padding cannot
-do that, as at the border it sees zeros, nor one without a bias: for these such a unit stays, unless its constant is 0.
+or lead to units without effect. A unit without incoming weights is a constant, given by its bias or its norm's shift:
+it is added to the biases of the layers that read it, and has no effect then. This cannot be done for a convolution with
+padding, which sees zeros beyond the border, nor for one without a bias: there the unit stays unless its constant is 0.
 """
 
 import numpy as np
@@ -40,9 +40,9 @@ def shrink(net: AnyNet, params: Params, masks: Params) -> tuple[Net, Params]:
 
 
 def _fold(layer: Layer, p: Tree, x: np.ndarray) -> np.ndarray:
-    """Give the constants that come in to the biases of those that read them, in place; return what comes out.
+    """Add the constants among a layer's inputs to its biases, in place; return the constants among its outputs.
 
-    x (1, 1, ..., C) and what is returned are the values of constants, and NaN for what depends on the input.
+    x (1, 1, ..., C) and the result have the values of constants, and NaN for what depends on the network's input.
     """
     if type(layer) is Chain:
         for name, part in layer.layers.items():

@@ -11,24 +11,25 @@ from npticket.protocols import Backward
 from npticket.streams import TrainingStep
 
 PROJECTIONS = ("query", "key", "value", "output")
-NOWHERE = -1e30  # a score after which softmax is exactly 0, while no difference of two scores is NaN
+NOWHERE = -1e30  # a score of which softmax makes exactly 0; of -inf alone, as in an empty sentence, it would make NaN
 
 
 class Tokens:
-    """Where the N tokens of B sentences stand, of which most end in padding: `real` (B, L) is False there.
+    """Where the N tokens of B sentences of length L stand: `real` (B, L) is False where a sentence is padded.
 
-    Layers are given the tokens alone, one sentence after the other. Sentences that are drawn together are half padding.
+    Layers are given the tokens alone, one sentence after the other, as about half of a minibatch is padding.
+    `places` (N,) are the tokens' indices among the B L places.
     """
 
     def __init__(self, real: Array) -> None:
         self.real, self.places = real, array_module(real).flatnonzero(real)
 
     def taken(self, x: Array) -> Array:
-        """(T, B, L, C) -> (T, N, C)."""
+        """Take the tokens out of padded sentences: (T, B, L, C) -> (T, N, C)."""
         return x.reshape(len(x), -1, x.shape[-1]).take(self.places, axis=1)
 
     def placed(self, x: Array) -> Array:
-        """(T, N, C) -> (T, B, L, C), with 0 for padding."""
+        """Put tokens into sentences padded with 0: (T, N, C) -> (T, B, L, C)."""
         y = array_module(x).zeros((len(x), self.real.size, x.shape[-1]), x.dtype)
         y[:, self.places] = x
         return y.reshape(len(x), *self.real.shape, -1)
@@ -42,8 +43,10 @@ def one_sentence(x: Array) -> Tokens:
 class SelfAttention:
     """y = concat over heads of softmax(q k^T / sqrt(D)) v, times W_output + b_output; q, k, v = x W + b.
 
-    Four W (T, C, C) and b (T, 1, C)   x, y (T, N, C), C = heads D, for the N tokens of sentences, each of which looks
-    at those of its own; by default all are one sentence. Weights start as N(0, 0.02^2), as BERT's.
+    Four W (T, C, C) and b (T, 1, C)   x, y (T, N, C), C = heads D
+
+    Each of the N tokens attends to the tokens of its own sentence; without `tokens`, all N are one sentence. Weights
+    start as N(0, std^2), by default 0.02^2 as BERT's, and biases at 0.
     """
 
     def __init__(self, size: int, heads: int, std: float = 0.02) -> None:
@@ -75,12 +78,12 @@ class SelfAttention:
         scores *= scale
         if tokens.places.size < tokens.real.size:
             scores = array_module(x).where(tokens.real[:, None, None], scores, scores.dtype.type(NOWHERE))
-        looks = softmax(scores)  # at whom each token looks, (T, B, heads, L, L)
+        looks = softmax(scores)  # how much each token attends to each other, (T, B, heads, L, L)
         heads = joined(looks @ v)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             # Of y = softmax(s) v:  dv = softmax^T dy,  dsoftmax = dy v^T,  ds = softmax (dsoftmax - row sum of
-            # softmax dsoftmax), 0 where softmax is: at padding. And nobody reads what padding has looked at: dz is 0.
+            # softmax dsoftmax), which is 0 for padded keys, as softmax is. For padded queries `split` makes dz 0.
             dz = split(through("output", heads, dy, grad))
             dv = looks.swapaxes(-1, -2) @ dz
             ds = dz @ v.swapaxes(-1, -2)
@@ -100,7 +103,7 @@ class SelfAttention:
 
 
 def softmax(scores: Array) -> Array:
-    """Return exp(scores), divided by its sum over the last axis; changed in place."""
+    """Return exp(scores), divided by its sum over the last axis, written over `scores`."""
     scores -= scores.max(axis=-1, keepdims=True)
     array_module(scores).exp(scores, out=scores)
     scores /= scores.sum(axis=-1, keepdims=True)
@@ -110,7 +113,7 @@ def softmax(scores: Array) -> Array:
 class MeanOverTokens(Parameterless):
     """y = the mean of a sentence's tokens.     x (T, N, C), for the N tokens of B sentences   y (T, B, C)
 
-    A sentence without any gives 0. By default all are one sentence.
+    A sentence without any token gives 0. Without `tokens`, all N are one sentence.
     """
 
     def forward(

@@ -14,7 +14,10 @@ V = TypeVar("V")
 
 
 class Chain:
-    """One named layer after another: Chain(fc1=Dense(784, 300), relu1=ReLU(), out=Dense(300, 10))."""
+    """One named layer after another: Chain(fc1=Dense(784, 300), relu1=ReLU(), out=Dense(300, 10)).
+
+    Its backward pass can be called once, as it drops each layer's cache after use. ValueError without layers.
+    """
 
     def __init__(self, **layers: Layer) -> None:
         if not layers:
@@ -22,7 +25,7 @@ class Chain:
         self.layers = layers
         self.layout = joined({name: layer.layout for name, layer in layers.items()})
         with_parameters = [i for i, layer in enumerate(layers.values()) if layer.layout]
-        self.first = with_parameters[0] if with_parameters else len(layers)  # below it, no gradient is for anything
+        self.first = with_parameters[0] if with_parameters else len(layers)  # no layer before it needs a backward pass
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return joined({name: layer.init(rng) for name, layer in self.layers.items()})
@@ -38,7 +41,7 @@ class Chain:
                 raise RuntimeError("this backward pass has been used up; call forward again")
             last = 0 if need_dx else self.first
             while len(backwards) > last:
-                name, layer_backward = backwards.pop()  # each layer's cache dies as soon as it was used
+                name, layer_backward = backwards.pop()  # so each layer's cache is freed as soon as it was used
                 dy = layer_backward(dy, grad.get(name, {}), need_dx or len(backwards) > last)
             backwards.clear()
             return dy if need_dx else None
@@ -47,8 +50,8 @@ class Chain:
 
 
 def predict(layer: Layer, p: Tree, x: Array) -> Array:
-    """Return the output of `forward` alone; what a chain's layers would keep for a backward pass is gone at once."""
-    if type(layer) is not Chain:  # what is derived from it may do something else
+    """Return the output of `forward` alone; in a chain, each layer's cache is freed before the next layer runs."""
+    if type(layer) is not Chain:  # a class derived from it may do something else
         return layer.forward(p, x)[0]
     for name, part in layer.layers.items():
         x = predict(part, p.get(name, {}), x)
@@ -56,7 +59,7 @@ def predict(layer: Layer, p: Tree, x: Array) -> Array:
 
 
 class Residual:
-    """y = body(x) + shortcut(x), the shortcut being the identity unless a layer is given (He et al. 2016)."""
+    """y = body(x) + shortcut(x) (He et al. 2016); without a `shortcut` it is x. Both must have the same shape."""
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         self.body, self.shortcut = body, shortcut
@@ -76,7 +79,7 @@ class Residual:
             parts = {
                 name: part_backward(dy, grad.get(name, {}), need_dx)
                 for name, part_backward in backwards.items()
-                if need_dx or self._parts[name].layout  # else no gradient is for anything
+                if need_dx or self._parts[name].layout  # else nothing needs this part's gradients
             }
             return parts["body"] + parts.get("shortcut", dy) if need_dx else None
 
@@ -84,5 +87,5 @@ class Residual:
 
 
 def joined(parts: Mapping[str, Mapping[str, V]]) -> dict[str, V]:
-    """Return what belongs to each part, under the part's name: {"fc1": {"W": ...}} -> {"fc1/W": ...}."""
+    """Put each part's name before the names within it: {"fc1": {"W": ...}} -> {"fc1/W": ...}."""
     return {f"{name}/{local}": value for name, part in parts.items() for local, value in part.items()}

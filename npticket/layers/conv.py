@@ -25,7 +25,8 @@ class Conv2D:
 
     W (T, K, K, C, O)   b (T, 1, 1, 1, O)   x (T, B, H, W, C)   y (T, B, H', W', O),   H' = (H + 2 p - K) // s + 1
 
-    Weights start as Gaussian Glorot, N(0, 2 / (K^2 (C + O))), biases at 0.
+    s is `stride` and p `padding`. Weights start as Gaussian Glorot, N(0, 2 / (K^2 (C + O))), biases at 0. ValueError
+    for sizes below 1, a padding of K or more, and a map that is smaller than the kernel.
     """
 
     def __init__(
@@ -67,7 +68,10 @@ class Conv2D:
 
 
 def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int], spread: int = 1) -> Array:
-    """Slide w (T, K, K, C, O) over x (T, B, H, W, C), its pixels `spread` apart in zeros of `padded` size."""
+    """Return x * w (T, B, H', W', O), for x (T, B, H, W, C) in a frame of zeros and w (T, K, K, C, O).
+
+    In the frame, of `padded` (height, width), x lies at `pad` from the top and left, its pixels `spread` apart.
+    """
     xp = array_module(x, w)
     trials, kernel, *_, filters = w.shape
     out = [(size - kernel) // stride + 1 for size in padded]
@@ -97,8 +101,8 @@ def im2col(
 ) -> Iterator[tuple[slice, Array]]:
     """Yield (rows, columns (T, n H' W', K K C)) for n images at a time; `columns` is the same memory every time.
 
-    `rows` says which rows of the whole batch's matrix (T, B H' W', ...) these are. x lies at `pad` from the top and
-    left of its frame.
+    `rows` says which rows of the whole batch's matrix (T, B H' W', ...) these are. The frame is as in `convolve`, and
+    `w_bytes` is the size of one trial's W.
     """
     xp = array_module(x)
     trials, batch, height, width, channels = x.shape

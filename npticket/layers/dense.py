@@ -13,7 +13,8 @@ from npticket.streams import TrainingStep
 class Dense:
     """y = x W + b.     W (T, I, O)   b (T, 1, O)   x (T, B, I)   y (T, B, O)
 
-    Weights start as N(0, std^2), or Gaussian Glorot, 2 / (I + O) for std^2 (Glorot & Bengio 2010), and biases at 0.
+    Weights start as N(0, std^2), by default Gaussian Glorot, where std^2 is 2 / (I + O) (Glorot & Bengio 2010), and
+    biases at 0. ValueError for sizes below 1 and a std that is not positive.
     """
 
     def __init__(self, inputs: int, outputs: int, std: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Tables whose rows stand for numbered things, words and places, and are learned."""
+"""Embeddings: tables of which each row is a learned vector for a numbered thing, as a word or a position."""
 
 import numpy as np
 
@@ -11,9 +11,10 @@ STD = 0.02  # of initial values, as BERT's (Devlin et al. 2019, released code)
 
 
 class Embedding:
-    """y[n] = table[x[n]].     table (T, V, C)   x (T, N) integers from 0 to V - 1, or (1, N) for all   y (T, N, C)
+    """y[n] = table[x[n]].     table (T, V, C)   x (T or 1, N) integers from 0 to V - 1   y (T, N, C)
 
-    x has no gradient, so it must come first in a network. Tables start as N(0, std^2).
+    x (1, N) is the same for all trials. x has no gradient, so this must be the first layer of a network. Tables start
+    as N(0, std^2). They are not weights: pruning leaves them alone.
     """
 
     def __init__(self, count: int, size: int, std: float = STD) -> None:
@@ -36,10 +37,10 @@ class Embedding:
 
 
 def add_rows(index: Array, rows: Array, out: Array) -> None:
-    """Write into `out` (V, C) the sum of all `rows` (N, C) with the same `index` (N,), and 0 where there is none.
+    """Write into out[v] (V, C) the sum of the `rows` (N, C) whose `index` (N,) is v, and 0 where there is none.
 
-    Equal indices are sorted together, and each run is added up by itself, always in the same order: no two sums write
-    to one place, as they would with `add.at`, which is slow, and on a GPU different every time.
+    Equal indices are sorted together, and each run of them is added up in one order. `add.at` would be slow, and on a
+    GPU it adds in an order that differs each time, and so do its roundings.
     """
     xp = array_module(index, rows, out)
     out[...] = 0

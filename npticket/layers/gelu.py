@@ -14,7 +14,7 @@ from npticket.streams import TrainingStep
 # erfc(z) falls like 1 / z, and so does t. The coefficients of P, t^0 first, were fitted by weighted least squares to
 # erfcx of SciPy on [0, 7], until the largest error of erf was as small as it gets: 2.0e-9, below float32's 6e-8.
 NARROW = 0.45
-PIECE = 1 << 15  # values that some twenty passes are made over, so that these stay in the cache
+PIECE = 1 << 15  # values computed at a time: some twenty passes go over them, which should stay in the cache
 ERFC = (0.258740140907, 0.202945741144, 0.453956909104, -0.365245044873, 0.847147534463, -0.489066329364, 0.09152104666)
 
 
@@ -37,7 +37,7 @@ class GELU(Parameterless):
 
 
 def normal(x: Array) -> tuple[Array, Array]:
-    """Return the normal distribution function and its density at each x."""
+    """Return the standard normal distribution function Phi and its density phi at each x, of any shape."""
     xp = array_module(x)
     gauss = xp.exp(x * x * -0.5)
     t = 1 / (1 + abs(x) * (NARROW / math.sqrt(2)))

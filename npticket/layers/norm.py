@@ -14,7 +14,7 @@ class BatchNorm:
     x, y (T, B, C) or (T, B, H, W, C). In training, mean and variance are the batch's and the running ones move towards
     them by `momentum` (the variance unbiased, as PyTorch's); in prediction they are the running ones. The running
     statistics are buffers: they live among the parameters, are rewound with them, and no optimizer touches them.
-    `momentum` and `eps` are PyTorch's by default; the paper does not give its own.
+    `momentum` and `eps` are PyTorch's by default; the paper of the lottery ticket does not give its own.
     """
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
@@ -29,7 +29,7 @@ class BatchNorm:
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         count = x[0, ..., 0].size
         mean = p["running_mean"] if step is None else _sum(x) / count
-        centred = _affine(x, mean * 0 + 1, -mean)  # first of all: where |mean| is large, nothing else is precise
+        centred = _affine(x, mean * 0 + 1, -mean)  # before scaling: else digits are lost where |mean| is large
         if step is None:
             var = p["running_var"]
         else:
@@ -60,7 +60,7 @@ class BatchNorm:
 class LayerNorm:
     """y = scale (x - mean) / sqrt(var + eps) + shift, mean and variance over C (Ba et al. 2016).
 
-    scale, shift (T, C)   x, y (T, ..., C). It does the same in training and in prediction.
+    scale, shift (T, C)   x, y (T, ..., C). Training and prediction are the same. `eps` is BERT's by default.
     """
 
     def __init__(self, size: int, eps: float = 1e-12) -> None:

@@ -1,4 +1,4 @@
-"""Layers that have nothing to learn and nothing to draw."""
+"""Layers without parameters: activation, shapes, dropout and pooling."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from npticket.streams import TrainingStep
 
 
 class Parameterless:
-    """What they have in common."""
+    """A layer with an empty layout and nothing to initialise."""
 
     layout: ClassVar[Shapes] = {}
 
@@ -31,7 +31,7 @@ class ReLU(Parameterless):
 
 
 class Flatten(Parameterless):
-    """Join all axes of an example.     x (T, B, ...)   y (T, B, I)"""
+    """Join all axes of an example, the last one running fastest.     x (T, B, ...)   y (T, B, I)"""
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         y = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
@@ -39,16 +39,17 @@ class Flatten(Parameterless):
 
 
 class OneChannel(Parameterless):
-    """Take images without an axis of channels for maps of one.     x (T, B, H, W)   y (T, B, H, W, 1)"""
+    """Give grey images an axis of channels.     x (T, B, H, W)   y (T, B, H, W, 1)"""
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         return x[..., None], lambda dy, grad, need_dx=True: dy[..., 0]
 
 
 class Dropout(Parameterless):
-    """y = x keep / (1 - rate), keep being 0 with probability `rate`, in training; y = x otherwise.
+    """In training y = x keep / (1 - rate), keep being 0 with probability `rate` and else 1; in prediction y = x.
 
-    Inverted (Srivastava et al. 2014): what survives is scaled up. Each trial draws from its own stream of the step.
+    x, y of any shape (T, B, ...). This is inverted dropout (Srivastava et al. 2014): kept values are scaled up in
+    training, so that prediction needs no scaling. Each trial draws from its own stream of the step.
     """
 
     def __init__(self, rate: float = 0.5) -> None:
@@ -65,7 +66,7 @@ class Dropout(Parameterless):
 
 
 class _OverSquares(Parameterless):
-    """Over squares that touch and do not overlap; rows and columns left over at the edge are not looked at."""
+    """Pooling over squares that touch and do not overlap; rows and columns left over at the edge are ignored."""
 
     def __init__(self, size: int = 2) -> None:
         if size < 1:
@@ -109,8 +110,9 @@ class MaxPool(_OverSquares):
 class OverlappingMaxPool(Parameterless):
     """y[h, w] = the largest of x[h s - p, w s - p] and the `size` x `size` pixels from there.
 
-    x (T, B, H, W, C)   y (T, B, H', W', C),   H' = (H + 2 p - size) // s + 1. The frame of `padding` pixels never wins;
-    the gradient goes to the first of several that are equally large, row by row.
+    x (T, B, H, W, C)   y (T, B, H', W', C),   H' = (H + 2 p - size) // s + 1, with s the stride and p the padding
+
+    The padding is never the largest. The gradient goes to the first of several that are equally large, row by row.
     """
 
     def __init__(self, size: int = 3, stride: int = 2, padding: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Networks as functions of their parameters, a short function each."""
+"""The networks, each made by a short function that returns a Net: a function of its parameters."""
 
 from npticket.nets.bert import bert, bert_from
 from npticket.nets.detector import detector, detector_backbone

@@ -1,7 +1,8 @@
-"""BERT-shaped encoders (Devlin et al. 2019) from files: pre-trained weights are what theta0 is.
+"""BERT-shaped encoders (Devlin et al. 2019) from files: theta0 are pre-trained weights.
 
-Sentences come alone, so that every token is of type 0: that type's row is added to every position's. Rows of words
-that never occur, and of positions that no sentence has, can be left out, and nothing is computed otherwise.
+BERT adds an embedding of a token's type, which says to which of two sentences it belongs. Here there is one sentence,
+so type 0's is added to the table of positions once and for all. Rows of the tables for words that never occur, and for
+positions that no sentence reaches, can be left out: what is computed is the same.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from npticket.params import Params
 from npticket.reading import UnreadableError, read_bytes, read_safetensors, read_text, reason
 
 MOST_BYTES = 1 << 31  # of a file of weights
-AT_A_TIME = 32  # sentences that are predicted together: little padding, and what layers keep stays small
+AT_A_TIME = 32  # sentences that are predicted together: few, so that there is little padding and little is kept
 CONFIG = {  # as config.json names the sizes
     "pieces": "vocab_size", "size": "hidden_size", "layers": "num_hidden_layers", "heads": "num_attention_heads",
     "inner": "intermediate_size", "length": "max_position_embeddings", "eps": "layer_norm_eps",
@@ -40,7 +41,7 @@ Values = Mapping[str, np.ndarray]
 
 
 class Pretrained(Encoder):
-    """An encoder that starts with the values that `load` gives by our names; the rest is drawn."""
+    """An encoder whose initial values are what `load()` returns, by our names; parameters that it lacks are drawn."""
 
     def __init__(self, sizes: Sizes, outputs: int | None, load: Callable[[], Values]) -> None:
         super().__init__(sizes, outputs)
@@ -51,7 +52,7 @@ class Pretrained(Encoder):
 
 
 class Bert(Net):
-    """A network of sentences, which predicts a few of them at a time, of about one length, for little padding."""
+    """A Net that predicts sentences in groups of about the same length, so that there is little padding."""
 
     def predict(self, theta: Params, x: Array) -> Array:
         xp = array_module(x)
@@ -67,9 +68,9 @@ def bert(
     """Return a pre-trained encoder with a new classifier, for the sentences of `text`, one of datasets.texts.TEXTS.
 
     `weights` is a safetensors file, as "minilm/model.safetensors", in the folder that $NPTICKET_DATA names or in the
-    user's cache folder; it is read when parameters are asked for, and must have this `sha256`. `sizes` are those of
-    Sizes, `pieces` being how many words the text has; in figures the network is `called` like that. DataError says what
-    is missing, or does not fit.
+    user's cache folder; it is read by `init`, and must have this `sha256`. `sizes` are fields of Sizes, where `pieces`
+    is how many different word pieces the text has; `length` is in tokens, and `called` the network's name in figures.
+    DataError says what is missing or does not fit.
     """
     path = PurePosixPath(weights)
     if path.is_absolute() or ".." in path.parts or len(path.parts) < 2 or text not in TEXTS:
@@ -90,8 +91,8 @@ def bert(
 def bert_from(folder: str | Path, outputs: int | None = None) -> Net:
     """Return any BERT-shaped encoder from config.json and the one safetensors file in a folder, with all its words.
 
-    Its outputs are those of a new classifier, or without one the means over tokens (C,). DataError for another kind of
-    encoder.
+    With `outputs` a new classifier has so many; without, the network's outputs are the means over tokens (C,).
+    DataError if the files are missing or of another kind of encoder.
     """
     folder = Path(folder)
     try:
@@ -109,7 +110,7 @@ def bert_from(folder: str | Path, outputs: int | None = None) -> Net:
 
 @lru_cache(maxsize=2)
 def _values(path: Path, sizes: Sizes, sha256: str = "", kept: tuple[int, ...] | None = None) -> Values:
-    """The encoder's parameters in a file by our names and in our layouts, of the words in `kept` or all."""
+    """The encoder's parameters from a file, by our names and in our layouts, with the words in `kept` or all (None)."""
     try:
         if sha256 and (found := hashlib.sha256(read_bytes(path, MOST_BYTES)).hexdigest()) != sha256:
             raise DataError(f"its SHA-256 is {found}, expected {sha256}")

@@ -1,4 +1,4 @@
-"""A small one-stage detector without anchors, after FCOS (Tian et al. 2019): each 8 x 8 pixels say what they show."""
+"""A small one-stage detector without anchors, after FCOS (Tian et al. 2019): one prediction for each 8 x 8 pixels."""
 
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, GlobalAveragePool, Layer, ReLU, Residual
 from npticket.nets.net import Net
@@ -10,8 +10,9 @@ STRIDE = 8  # pixels from cell to cell
 def detector(height: int = 128, width: int = 160, channels: int = 3, classes: int = 3, filters: int = 15) -> Net:
     """Return a detector for images of this size, which are multiples of 8: three strided convolutions, two blocks.
 
-    Its outputs (height / 8, width / 8, classes + 4) are for each cell a logit for each class, and where the object's
-    centre and sides are: see npticket.detection. By default there are 150,675 weights; a cell sees 79 x 79 pixels.
+    Its outputs (height / 8, width / 8, classes + 4) are for each cell a logit for each class, and four numbers for the
+    object's box: see npticket.detection. By default there are 150,675 weights; a cell sees 79 x 79 pixels. ValueError
+    for other sizes.
     """
     if min(height, width) < STRIDE or height % STRIDE or width % STRIDE:
         raise ValueError(f"a detector's images are multiples of {STRIDE} pixels high and wide, got {height} x {width}")
@@ -22,9 +23,9 @@ def detector(height: int = 128, width: int = 160, channels: int = 3, classes: in
 def detector_backbone(
     height: int = 64, width: int = 64, channels: int = 3, classes: int = 20, filters: int = 15
 ) -> Net:
-    """Return a network that tells classes of images apart: a detector's layers under the same names, but for its last.
+    """Return a classifier of images with which a detector is pre-trained: all its layers, by name, but the last.
 
-    The map is averaged, and a dense layer says the class: for a detector to be pre-trained.
+    In place of that, the map is averaged and a dense layer gives a logit for each class.
     """
     body = Chain(**_backbone(channels, classes, filters), pool=GlobalAveragePool(), out=Dense(4 * filters, classes))
     return Net("detector's backbone", body, (height, width, channels), (classes,))

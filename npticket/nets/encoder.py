@@ -1,7 +1,7 @@
 """The encoder of BERT (Devlin et al. 2019; Vaswani et al. 2017, Figure 1, left): sentences to vectors, or to classes.
 
-Sentences are numbers (T, B, L), made equally long by 0, the number of padding. All else has the shape (T, N, C), a row
-for each of the N tokens that are no padding, which is not computed.
+Sentences are numbers of word pieces (T, B, L), padded with 0 to one length. Everything after the tables has the shape
+(T, N, C), a row for each of the N tokens that are not padding: nothing is computed for padding.
 """
 
 from collections.abc import Mapping
@@ -32,9 +32,10 @@ MOST_LAYERS = 1_000
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large an encoder is: of `pieces` words, `size` features, `layers`, and at most `length` tokens a sentence.
+    """How large an encoder is; by default as paraphrase-MiniLM-L3-v2.
 
-    By default as paraphrase-MiniLM-L3-v2, but for the number of words. ValueError for sizes that no encoder has.
+    `pieces` are the rows of the table of word pieces, `size` the features C, `inner` the units of a block's hidden
+    layer, `length` the most tokens of a sentence, `eps` that of LayerNorm. ValueError for sizes that no encoder has.
     """
 
     pieces: int
@@ -58,7 +59,7 @@ class Sizes:
 
 
 class Parts:
-    """Layers by name, put together by who is derived from it."""
+    """Named layers, with their layout and initial values; classes derived from it say how they are connected."""
 
     def __init__(self, **parts: Layer) -> None:
         self.parts = parts
@@ -99,10 +100,11 @@ class Block(Parts):
 
 
 class Encoder(Parts):
-    """Words and places looked up, added and normalised, `layers` blocks, the mean over tokens, and classes.
+    """Embeddings of words and positions, added and normalised; `layers` blocks; the mean over tokens; a dense layer.
 
-    x (T or 1, B, L) integers, 0 for padding   y (T, B, outputs), or (T, B, C), the mean itself, without `outputs`.
-    How many tokens there are differs from trial to trial: those with sentences of their own go one by one.
+    x (T or 1, B, L) integers, 0 for padding   y (T, B, outputs), or without `outputs` the means (T, B, C)
+
+    Trials that see different sentences, x of T rows, are computed one by one, as their numbers of tokens differ.
     """
 
     def __init__(self, sizes: Sizes, outputs: int | None = None) -> None:

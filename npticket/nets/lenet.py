@@ -13,7 +13,8 @@ def lenet_300_100(
 ) -> Net:  # fmt: skip
     """LeNet-300-100 (Frankle & Carbin 2019, Figure 2): 266,200 weights.
 
-    For the paper's sweeps (appendices G.5 and G.6): other numbers of `hidden` units, weights drawn from N(0, std^2).
+    The paper's sweeps (appendices G.5 and G.6) take other numbers of `hidden` units, and initial weights from
+    N(0, std^2) instead of Glorot's (None).
     """
     first, second = hidden
     body = Chain(

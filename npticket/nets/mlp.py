@@ -10,9 +10,9 @@ from npticket.protocols import Layer
 
 
 def mlp(hidden: Sequence[int], input_shape: Sequence[int] = (28, 28), classes: int = 10) -> Net:
-    """Dense layers fc1, fc2 ... and out, with a ReLU between each two, for inputs of any shape.
+    """Return a network of dense layers fc1, fc2 ... and out, with ReLUs between them, for inputs of any shape.
 
-    Without `hidden` units it is a linear model.
+    `hidden` are the numbers of units of fc1, fc2 ...; if it is empty, the network is a linear model.
     """
     widths = [math.prod(input_shape), *hidden]
     layers: dict[str, Layer] = {"flatten": Flatten()}

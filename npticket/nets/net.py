@@ -16,7 +16,10 @@ from npticket.streams import TrainingStep
 def sizes(
     make: Callable[..., object], input_shape: Sequence[int], output_shape: Sequence[int | None]
 ) -> dict[str, Json]:
-    """Return the options, of those that a function of this room has, by which its network has such shapes."""
+    """Return the options by which `make`, a function of npticket.nets, makes a network for these shapes.
+
+    They are "input_shape" and "classes", those that the function has.
+    """
     options = {"input_shape": list(input_shape), "classes": output_shape[0]}
     return {name: value for name, value in options.items() if name in signature(make).parameters}
 

@@ -21,7 +21,10 @@ BOTTLENECK = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8
 
 
 def resnet(depth: int = 20, width: int = 16, classes: int = 10, input_shape: Sequence[int] = (32, 32, 3)) -> Net:
-    """A network of 6 n + 2 layers, `width` filters at first; where the map shrinks, a strided shortcut goes around."""
+    """Return the CIFAR-10 form, of depth 6 n + 2 and with `width`, 2 `width` and 4 `width` filters in its three stages.
+
+    Where the map shrinks, the shortcut is a strided 1 x 1 convolution. ValueError for other depths and shapes.
+    """
     n, left_over = divmod(depth - 2, 6)
     if left_over or not 1 <= n <= DEEPEST:
         raise ValueError(f"the depth of this residual network is 6 n + 2 (8, 14, 20 ... 1202), got {depth}")
@@ -53,8 +56,8 @@ def imagenet_resnet(
     """The ImageNet form: a strided 7 x 7 convolution and a 3 x 3 pool, then four stages; ResNet-50 has 25.5 M weights.
 
     From depth 50 on (and at 14) a block is a bottleneck: 1 x 1, 3 x 3 and 1 x 1 convolutions, the last with four times
-    as many filters. A strided block has its stride in the 3 x 3 one, as torchvision's have. All sizes of images will
-    do; the map is an eighth, a sixteenth and a 32nd of them.
+    as many filters. A strided block has its stride in the 3 x 3 one, as torchvision's have. Images may have any size;
+    the maps of the four stages are 1/4, 1/8, 1/16 and 1/32 of it. ValueError for other depths and shapes.
     """
     known = PLAIN | BOTTLENECK
     if depth not in known:
@@ -83,7 +86,7 @@ def _image(input_shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _around(body: Chain, channels: int, filters: int, stride: int) -> Chain:
-    """A block: x goes around its convolutions as it is or, where shapes differ, through a strided 1 x 1 one."""
+    """A residual block with ReLU: the shortcut is x or, where shapes differ, a 1 x 1 convolution with batch norm."""
     if stride == 1 and channels == filters:
         return Chain(sum=Residual(body), relu=ReLU())
     shortcut = Chain(conv=Conv2D(channels, filters, kernel=1, stride=stride, bias=False), norm=BatchNorm(filters))

@@ -1,7 +1,7 @@
 """SGD, Adam and AdamW for survivors only, clipping, and the learning-rate schedules.
 
-An optimizer is built from masks, holds moments and nothing else, and is made afresh for every round. It never keeps
-parameters: `step(theta, grads)` is given both, updates theta.flat in place and may use grads.flat as scratch.
+An optimizer is built from masks, and a new one for every round. It keeps moments and never parameters: `step(theta,
+grads)` is given both, updates theta.flat in place and may use grads.flat as scratch memory.
 """
 
 from npticket.optimizers.adam import Adam, AdamW

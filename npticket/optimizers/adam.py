@@ -1,4 +1,4 @@
-"""Adam, and AdamW, which decays weights beside it."""
+"""Adam, and AdamW, which adds a weight decay that is no part of the gradient."""
 
 import numpy as np
 
@@ -17,6 +17,8 @@ class Adam:
     factors (1 - b1) and (1 - b2), which saves two passes; put back, with r = sqrt((1 - b2) / c2), the move is
 
         lr (1 - b1) / c1  m / (r sqrt(v) + eps)  =  [lr (1 - b1) / (c1 r)]  m / (sqrt(v) + eps / r).
+
+    `lr` is a number or a schedule. ValueError unless beta1 and beta2 are in [0, 1) and eps in [1e-30, 1).
     """
 
     elementwise, decays = True, False
@@ -66,7 +68,7 @@ class Adam:
         self.steps, self._m, self._v = int(state["steps"][0]), state["m"].copy(), state["v"].copy()
 
     def scales(self) -> tuple[float, float]:
-        """Return what the next step adds to sqrt(v), and what it multiplies by: eps / r and lr (1 - b1) / (c1 r)."""
+        """Return eps / r, which the next step adds to sqrt(v), and lr (1 - b1) / (c1 r), by which it multiplies."""
         t = self.steps + 1
         c1, c2 = 1 - self.beta1**t, 1 - self.beta2**t
         r = ((1 - self.beta2) / c2) ** 0.5
@@ -76,12 +78,12 @@ class Adam:
 class AdamW(Adam):
     """theta <- theta - lr weight_decay theta, and then Adam's step (Loshchilov & Hutter 2019, Algorithm 2).
 
-    The decay is no part of the gradient, so that Adam does not divide it by the gradient's size. It is on all
-    parameters, biases and norms included, as SGD's.
+    The decay is no part of the gradient, so Adam does not divide it by the gradient's size. All survivors decay,
+    biases and norms included, as under SGD. ValueError unless weight_decay is in [0, 1); the rest as Adam.
     """
 
     elementwise = True
-    state, restore = Adam.state, Adam.restore  # of a step of its own it has to be said anew
+    state, restore = Adam.state, Adam.restore  # declared again, as they are not inherited past a `step` of its own
 
     def __init__(
         self, masks: Params, lr: float | Schedule, weight_decay: float = 0.01, beta1: float = 0.9,

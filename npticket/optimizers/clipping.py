@@ -10,8 +10,8 @@ from npticket.protocols import Optimizer, State, does_decay, is_resumable
 class Clipped:
     """g <- g min(1, norm / |g|), |g| over all parameters of a trial, and then the step of `optimizer`.
 
-    What one parameter does depends on all (Pascanu et al. 2013, Algorithm 1), so it is not elementwise. It takes
-    pruned weights for what engines make of them, gradients of 0.
+    Pascanu et al. 2013, Algorithm 1. A parameter's move depends on all gradients, so it is not elementwise. Gradients
+    of pruned weights would count in |g|: they must be 0, as engines make them. ValueError unless norm > 0.
     """
 
     elementwise = False
@@ -44,5 +44,5 @@ class Clipped:
 
 
 def clipped_adamw(masks: Params, lr: float | Schedule, weight_decay: float = 0.01, norm: float = 1.0) -> Clipped:
-    """Return AdamW whose gradients are clipped: how transformers are fine-tuned as a rule."""
+    """Return AdamW with clipped gradients, with which transformers are usually fine-tuned."""
     return Clipped(AdamW(masks, lr, weight_decay), norm)

@@ -12,7 +12,8 @@ from npticket.protocols import State
 class SGD:
     """v <- momentum v + g + weight_decay theta;   theta <- theta - lr v
 
-    Weight decay is on all parameters, biases and batch normalisation's included, as PyTorch's is.
+    `lr` is a number or a schedule. All survivors decay, biases and batch normalisation's parameters included, as in
+    PyTorch. ValueError unless momentum and weight_decay are in [0, 1).
     """
 
     elementwise = True

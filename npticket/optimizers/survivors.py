@@ -8,12 +8,12 @@ from npticket.backend import Array, array_module
 from npticket.params import Params
 
 LEAST_EPS = 1e-30  # a smaller one may be 0 in float32, and a pruned weight would be divided by it
-PIECE = 1 << 16  # parameters
-FLUSH_EVERY = 50  # steps: momentum of 0.7 and more takes longer from what `flush` drops to subnormal numbers
+PIECE = 1 << 16  # parameters updated at a time
+FLUSH_EVERY = 50  # steps: with a momentum of 0.7 or more, what `flush` keeps does not become subnormal in so few
 
 
 def check(**options: float) -> None:
-    """Raise ValueError, naming the option, for what is not at least 0, eps LEAST_EPS, and less than 1."""
+    """Raise ValueError, naming the option, unless each is at least 0 (`eps`: LEAST_EPS) and below 1."""
     for name, value in options.items():
         least = LEAST_EPS if name == "eps" else 0
         if not least <= value < 1:
@@ -21,17 +21,17 @@ def check(**options: float) -> None:
 
 
 def flush(moments: Array) -> None:
-    """Set to 0 what is so small that multiplying it by 0.9 a few dozen times more would make it subnormal.
+    """Set to 0, in place, the moments so small that they could be subnormal numbers FLUSH_EVERY steps later.
 
     A weight whose gradient has become 0 (that of a pixel almost never lit) has a first moment that decays to such a
     number and stays there. Each costs a processor some 20 ns, all up to half of a training step. What is dropped,
-    1.2e-30 at most in float32, moves no weight. A product keeps NaN.
+    1.2e-30 at most in float32, moves no weight. A product, unlike an assignment, keeps NaN.
     """
     moments *= abs(moments) > tiny(moments)
 
 
 def tiny(moments: Array) -> float:
-    """What `flush` drops: 1.2e-30 in float32."""
+    """Return the largest size that `flush` drops: 1.2e-30 in float32."""
     return float(np.finfo(moments.dtype).tiny) * 1e8
 
 
@@ -47,7 +47,7 @@ def pieces(flat: Array) -> Iterator[slice]:
 
 
 def moving(masks: Params) -> Params:
-    """Return the masks of what an optimizer moves: of survivors, without the buffers."""
+    """Return masks of what an optimizer moves: the survivors, without the buffers."""
     moves = masks.copy()
     for name in masks.buffers:
         moves[name][...] = False
@@ -58,7 +58,7 @@ class Survivors:
     """Sets the gradients of pruned weights, and of buffers, to +0, whatever they are.
 
     A bitwise AND with all ones (survives) or all zeros (pruned) is one fast pass, where a product would make NaN from
-    infinity and -0 from negative numbers, and `where` is slow. So moments and weights that start at 0 stay +0.
+    infinity and -0 from negative numbers, and `where` is slow. So the moments and values of pruned weights stay +0.
     """
 
     def __init__(self, masks: Params) -> None:
@@ -67,7 +67,7 @@ class Survivors:
         self._bits: Array = None
 
     def keep(self, gradients: Array, piece: slice = slice(None)) -> Array:
-        """Return `gradients`, (T, P) or a piece of their columns, changed in place."""
+        """Set them to 0 in `gradients` (T, P), in place, and return it; or in some columns, those of `piece`."""
         xp, alive = array_module(self._alive, gradients), self._alive[:, piece]
         if alive.shape != gradients.shape:
             shapes = f"the masks have shape {alive.shape}, the gradients {gradients.shape}"

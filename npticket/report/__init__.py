@@ -1,1 +1,1 @@
-"""What people look at: tables, verdicts, figures and judged claims, made from what experiments leave behind."""
+"""What people look at: tables, figures, judged claims and HTML pages, made from the results of experiments."""

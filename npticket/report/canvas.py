@@ -1,4 +1,4 @@
-"""What every figure is drawn on and with: panels, pens, axes, the legend, the files."""
+"""What all figures have in common: panels, the look of lines, axes, the legend, files."""
 
 import math
 import textwrap
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")  # Okabe and Ito, for the colour-blind
 DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no colours
 CUT_SHORT = "open marker with an arrow: at least that, as a run was cut short"
-_GREY = "h8pHd"  # markers of series without a look
+_GREY = "h8pHd"  # markers of series without a look of their own
 
 Points = Mapping[str, Sequence[Point]]  # by series
 Panels = Sequence["Axes"]  # side by side
@@ -39,7 +39,7 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Pen:
-    """What a line is called, and how it looks in matplotlib's words."""
+    """A line's name in the legend, and its look in matplotlib's terms."""
 
     name: str
     color: str = "#777777"
@@ -49,12 +49,15 @@ class Pen:
 
     @classmethod
     def nth(cls, name: str, i: int) -> "Pen":
-        """What a figure's line of that number looks like where no series says."""
+        """Return the pen of line `i` of a figure whose lines are not series."""
         return cls(name, COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
 
     def draw(self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Collection[np.ndarray], opacity: float,
              every: tuple[int, int] | None = None) -> None:  # fmt: skip
-        """Draw mean and range of `values`, (n,) for each `x`; `every`: first and distance of markers on thin lines."""
+        """Draw mean and range of `values`, an array (n,) for each `x`.
+
+        With `every`, (first, distance) of the markers, lines are thin and not every point has one.
+        """
         size, width = (5, 1.2) if every else (4, 1.4)
         axes.plot(x, [v.mean() for v in values], label=self.name, color=self.color, linestyle=self.linestyle,
                   linewidth=width, marker=self.marker, markerfacecolor=self.markerfacecolor or self.color,
@@ -64,7 +67,7 @@ class Pen:
             axes.fill_between(x, low, high, color=self.color, alpha=opacity, linewidth=0)
 
     def line(self, axes: "Axes", points: Sequence[Point], quantity: Quantity, opacity: float = 0.15) -> None:
-        """Draw a line through a series' points, against weights remaining; what is only a lower bound points up."""
+        """Draw a series' points against weights remaining; an arrow up marks those that are only a lower bound."""
         self.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
         for point in points:
             if quantity.cut_short(point).any():
@@ -75,7 +78,7 @@ class Pen:
 
 
 def values_by(rows: Iterable[Row], by: str, column: str, scale: float = 1) -> dict[Json, np.ndarray]:
-    """Return `scale` times the values of a column (n,) for each value of another, which ascend."""
+    """Return `scale` times the values of `column` (n,) for each value of the column `by`, in ascending order."""
     found = dict[Json, list[float]]()
     for row in rows:
         found.setdefault(row[by], []).append(scale * row[column])
@@ -83,7 +86,7 @@ def values_by(rows: Iterable[Row], by: str, column: str, scale: float = 1) -> di
 
 
 def pen(outcome: Outcome, series: str) -> Pen:
-    """The legend and look of a series; those that have no look are grey, each with a dash and a marker of its own."""
+    """Return the pen of a series; one without a look of its own is grey, with a dash and a marker of its own."""
     looks = {name: known.look for name, known in outcome.known.items() if known.look}
     if series in looks:
         return Pen(legend(outcome, series), **looks[series])
@@ -92,7 +95,7 @@ def pen(outcome: Outcome, series: str) -> Pen:
 
 
 def panels(count: int, sharey: bool = False) -> tuple["Figure", Panels]:
-    """A figure that needs no screen, and its panels."""
+    """Return a new figure, which needs no screen, and its `count` panels side by side."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -103,14 +106,14 @@ def panels(count: int, sharey: bool = False) -> tuple["Figure", Panels]:
 
 
 def dense_network(axes: "Axes", dense: Point, quantity: Quantity) -> float:
-    """Draw a line through all densities; return where."""
+    """Draw the dense network's level as a horizontal line; return it."""
     level = float(quantity.drawn(dense).mean())
     axes.axhline(level, color="0.55", linewidth=0.8, zorder=0, label="dense network")
     return level
 
 
 def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:
-    """The vertical axis: steps from 0 on; percentages not far below the dense network, where others break down."""
+    """Set up the vertical axis: steps begin at 0; percentages end a little below the level of the dense network."""
     axes.set_ylabel(quantity.title)
     if quantity.steps:
         axes.set_ylim(bottom=0)
@@ -121,7 +124,7 @@ def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:
 
 
 def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bool = False) -> None:
-    """An axis that runs from 100 % down: logarithmic with a tick at about every third round as in the paper."""
+    """Set up the horizontal axis, which falls from 100 %: logarithmic, with ticks at rounds, as in the paper."""
     axes.set_xlabel("weights remaining (%)")
     if linear:
         axes.set_xlim(103, 0)
@@ -142,7 +145,7 @@ def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bo
 
 
 def compose(picture: Picture, title: str, note: str) -> "Figure":
-    """Add title, grid and one legend to a figure, which becomes as high as these need, and return it."""
+    """Add title, note, grid and one legend to a figure, make it as high as these need, and return it."""
     figure, entries = picture.figure, dict[str, "Artist"]()
     if any(text.get_gid() == CUT_SHORT for axes in figure.axes for text in axes.texts):
         note = f"{note}; {CUT_SHORT}"
@@ -157,7 +160,7 @@ def compose(picture: Picture, title: str, note: str) -> "Figure":
     shown = figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, fontsize=9,
                   ncols=math.ceil(len(entries) / rows), title=picture.legend, handlelength=3.2)  # fmt: skip
     for words in (*shown.get_texts(), shown.get_title(), *(axes.title for axes in figure.axes)):
-        words.set_parse_math(False)  # a $ of a series' name is a $
+        words.set_parse_math(False)  # a $ in a series' name is not mathematics
     lines = [line for text in (title, note) for line in _wrapped(text, round(12 * width))]
     figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)
     figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(picture.legend)))  # the panels keep theirs
@@ -179,7 +182,7 @@ def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width` characters, broken between phrases, which semicolons end, where that is possible."""
+    """Break a text into lines of at most `width` characters, after semicolons where that is possible."""
     lines = [""]
     for phrase in text.replace("; ", ";; ").split("; "):
         joined = f"{lines[-1]} {phrase}".strip()

@@ -1,7 +1,8 @@
-"""How a claim of a paper is judged by what an experiment left behind.
+"""How a claim of a paper is judged by the results of experiments.
 
-A claim is about the mean of a number over trials. Its interval is Student's t interval over the trials, each compared
-with itself: of the logarithms for ratios. docs/claims.md says what that can tell and what it cannot.
+A claim is about the mean over trials of a number, such as the difference between a ticket and its own dense network.
+Its interval is Student's t interval over the trials, for ratios that of their logarithms. docs/claims.md says what that
+can tell and what it cannot.
 """
 
 import math
@@ -22,9 +23,9 @@ HOLDS, FAILS, UNDECIDED, UNKNOWN = "holds", "does not hold", "undecided", "too l
 class Claim:
     """A number or an order that a paper states: `expected` is what it says, `form` how the number is printed.
 
-    `quantity(*views)` gives the number of each trial, of one View per name in `recipes`. The claim holds if their mean,
-    a geometric one for a `ratio`, lies from `low` to `high`, without these two themselves if it is `strict`, as an
-    order is: a tie is not faster. `because` says in a few words where these ends come from.
+    `quantity(*views)` returns the number of each trial, from one View for each name in `recipes`. The claim holds if
+    their mean, a geometric one for a `ratio`, lies from `low` to `high`; if `strict`, strictly between, as for an order
+    (a tie is not faster). `because` says in a few words where these ends come from.
     """
 
     recipes: tuple[str, ...]
@@ -42,7 +43,7 @@ class Claim:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """`low` and `high` as the mean is held against them: their logarithms for a ratio."""
+        """`low` and `high` as the mean is compared with them: for a ratio, their logarithms."""
         return (_log(self.low), _log(self.high)) if self.ratio else (self.low, self.high)
 
     @property
@@ -58,7 +59,7 @@ class Claim:
         return f"{words} ({self.because})" if self.because else words
 
     def printed(self, mean: float) -> str:
-        """The mean as people read it."""
+        """Return the mean in the claim's form; `mean` is a logarithm for a ratio."""
         return self.form.format(math.exp(mean) if self.ratio else mean)
 
 
@@ -74,7 +75,7 @@ class Verdict:
 
     @property
     def certainty(self) -> float | None:
-        """How probable it is that the claim holds."""
+        """How probable it is that the claim holds, as Estimate.certainty; None if nothing is known."""
         return self.estimate.certainty(*self.claim.ends, self.claim.strict) if self.estimate else None
 
 
@@ -83,7 +84,7 @@ def judge(
 ) -> list[Verdict]:
     """Judge those claims that are about at least one of `outcomes`, by name of recipe.
 
-    What is said of the end of training is judged after as many steps as the `published` recipe has, and not before.
+    A number at the end of training is judged only if an experiment trained for the steps of its `published` recipe.
     """
     steps = {name: recipe.steps for name, recipe in (published or {}).items()}
     return [_judge(claim, outcomes, steps) for claim in claims if any(name in outcomes for name in claim.recipes)]
@@ -106,10 +107,10 @@ def _judge(claim: Claim, outcomes: Mapping[str, Outcome], steps: Mapping[str, in
 
 
 def _estimate(claim: Claim, numbers: Numbers) -> Estimate:
-    """The mean that a claim is about, in logarithms for a ratio; Missing if nothing is known of it."""
+    """The estimate of the mean that a claim is about, of logarithms for a ratio; Missing if nothing is known of it."""
     with np.errstate(divide="ignore"):  # the logarithm of 0, below which nothing is
         numbers = numbers.map(np.log) if claim.ratio else numbers
-    # The same numbers added in another order differ in the last bits; no claim is about those.
+    # Sums in another order differ in the last bits, which must not decide about a claim.
     found = estimate(numbers.map(lambda values: np.round(values, 9)))
     if math.isnan(found.value):
         raise Missing("some of the values measured are not numbers")
@@ -119,7 +120,7 @@ def _estimate(claim: Claim, numbers: Numbers) -> Estimate:
 
 
 def _status(claim: Claim, found: Estimate) -> str:
-    """Hold the interval against the ends of the claim."""
+    """Compare the interval with the ends of the claim."""
     low, high = claim.ends
     if claim.strict:
         above, below = low < found.low or low == -math.inf, found.high < high or high == math.inf  # bounds are infinite
@@ -130,7 +131,7 @@ def _status(claim: Claim, found: Estimate) -> str:
 
 
 def _reason(claim: Claim, status: str, found: Estimate) -> str:
-    """Say why there is no judgement, or what it would take."""
+    """Return why there is no judgement, or how many trials it would take; "" if it is judged."""
     if status == UNKNOWN:
         return "runs were cut short, stopping in the last tenth of their steps, and the bound does not decide"
     if status != UNDECIDED:

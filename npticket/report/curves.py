@@ -1,4 +1,4 @@
-"""Figures with a line for each density against training steps."""
+"""Figures of curves against training steps, a line for each density."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,11 @@ Line = tuple[Pen, np.ndarray, np.ndarray]  # its pen, steps in thousands (V,), v
 
 @dataclass(frozen=True)
 class Curves:
-    """The headline measure and, in another file, the validation loss of the first series, near each of `densities`.
+    """Two figures: the headline measure, and the validation loss, of the first series at rounds near `densities`.
 
-    One panel has the first three, another the first and the others, and a third the first three again beside `control`
-    (or the second series; the legend calls it `called`). Rounds and panels that show nothing new are left out.
+    One panel has the first three densities, the second the first and the others, and the third the first three again
+    together with those of the series `control`, by default the second one, which the legend calls `called`. Rounds and
+    panels that show nothing new are left out.
     """
 
     densities: tuple[float, ...] = (1.0, 0.5, 0.2, 0.07, 0.035, 0.02)
@@ -28,12 +29,12 @@ class Curves:
     called: str = ""
 
     def curves(self, outcome: Outcome, points: Points) -> dict[tuple[str, int], int]:
-        """Those of the panels, each to one validation past the end of the axis."""
+        """Return the curves in the panels, up to one validation after the end of the axis."""
         last = 1_020 * self._panels(outcome, points)[2] + outcome.recipe.validate_every
         return dict.fromkeys(self._panels(outcome, points)[1], round(last))
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw both, if there are curves."""
+        """Draw both figures, if there are curves."""
         if not outcome.curves:
             return
         ours, measure, (groups, shown, until) = first(outcome), outcome.task.headline, self._panels(outcome, points)
@@ -45,7 +46,7 @@ class Curves:
             name = percent(point.density) + ending
             pens[series, round] = Pen(name, COLORS[i % len(COLORS)], dash, MARKERS[i % len(MARKERS)], face)
         rows = [row for row in outcome.curves if (outcome.line(row["series"]), row["round"]) in shown]
-        few = replace(outcome, curves=rows)  # of many, read many times
+        few = replace(outcome, curves=rows)  # faster, as these are read many times
         tested = all(row[f"test_{measure.name}"] != "" for row in rows)
         split, word = ("test", "test") if tested else ("val", "validation")
         good = ("curves", f"{split}_{measure.name}", said(word + " {words}{unit}", measure), measure.scale)
@@ -67,7 +68,7 @@ class Curves:
         return groups, shown, until
 
     def _nearest(self, tickets: Sequence[Point]) -> list[int]:
-        """The round nearest to each of the densities."""
+        """The round nearest to each of the densities, on a logarithmic scale."""
         return [
             min(tickets, key=lambda p: abs(math.log(p.density / goal)) if p.density else math.inf).round
             for goal in self.densities

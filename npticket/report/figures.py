@@ -1,4 +1,4 @@
-"""Figures in the form of the papers', from what experiments left behind; drawing needs matplotlib, or ImportError.
+"""Figures in the form of the papers', from the results of experiments; ImportError without matplotlib.
 
 Every line has its own colour, dash and marker, so that figures can be read in grey and by the colour-blind.
 """
@@ -23,22 +23,23 @@ NOTE = "line: mean, band: min-max"
 
 
 class Plot(Protocol):
-    """What an experiment is drawn as: Lines, FixedSteps, Curves, or whatever else a paper brings, derived from it."""
+    """One or more figures of an experiment: Lines, FixedSteps, Curves, or a paper's own class derived from this."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw what the outcome has the data for; of all series' `points` the first one's have the dense network."""
+        """Draw what the outcome has the data for; `points` are all its series, the first with the dense network."""
 
     def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """Say which curves it draws, by series and round, and up to which step; what is read at `test_at` apart."""
+        """Return which curves it draws, by series and round, and up to which step; validations at `test_at` aside."""
         return {}
 
 
 @dataclass(frozen=True)
 class Lines(Plot):
-    """A panel for each of `quantities` against weights remaining; on a `linear` axis without the last 3 %.
+    """A panel for each of `quantities` against weights remaining; a `linear` axis leaves out the last 3 %.
 
-    The lines are `beside`, then `series`; without `series`, all that the experiment has and `elsewhere` does not show.
-    What is not there, or not known of all runs, is left out; without at least `needs` of `series` there is no figure.
+    The lines are the series in `beside`, then those in `series`; if that is None, all series of the experiment but
+    those in `elsewhere`. Series that are not there, and quantities not known of all runs, are left out; with fewer than
+    `needs` of `series` there is no figure.
     """
 
     stem: str
@@ -71,9 +72,9 @@ class Lines(Plot):
 
 @dataclass(frozen=True)
 class FixedSteps(Plot):
-    """What is measured on the test set after each step of `test_at`: a panel each, with those of `series`, or all.
+    """The headline measure on the test set after each step of `test_at`, a panel each, for the `series` given, or all.
 
-    Those whose runs have another length, and were not looked at there, are left out.
+    Series whose runs did not measure the test set after a step, as they have another length, are left out there.
     """
 
     series: tuple[str, ...] | None = None
@@ -102,7 +103,7 @@ DEFAULT: tuple[Plot, ...] = (
 
 
 class Drawn(NamedTuple):
-    """A figure, and what must stand above it."""
+    """A figure, and the title and note that must stand above it."""
 
     picture: Picture
     title: str
@@ -123,9 +124,9 @@ def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> lis
 
 
 def readable(pictures: Iterable[Picture], outcomes: Iterable[Outcome]) -> Iterator[Picture]:
-    """What is drawn of outcomes, as far as that is known of all runs.
+    """Yield pictures up to one that needs a number not known of all runs.
 
-    StoreError if it fails and there are tables of measures, which may lack columns.
+    StoreError if drawing fails and the outcomes have tables of measures, which may lack columns.
     """
     try:
         with suppress(Unknown):
@@ -138,7 +139,10 @@ def readable(pictures: Iterable[Picture], outcomes: Iterable[Outcome]) -> Iterat
 
 
 def compact(outcome: Outcome, plots: Sequence[Plot]) -> Outcome:
-    """Leave of the curves what `plots` and tables read, to five digits; doing it again changes nothing."""
+    """Return the outcome with only those parts of curves that `plots` and tables read, rounded to five digits.
+
+    Doing it again changes nothing.
+    """
     points, last = {series: outcome.points(series) for series in outcome.series}, dict[tuple[str, int], int]()
     for plot in plots if first(outcome) in points else ():
         for key, step in plot.curves(outcome, points).items():
@@ -153,7 +157,7 @@ def compact(outcome: Outcome, plots: Sequence[Plot]) -> Outcome:
 
 
 def _looks(outcome: Outcome) -> Callable[[Row], Collection[int]]:
-    """What says of a row of curves after which steps of its run the test set was looked at."""
+    """Return a function from a row of curves to the steps after which its run measured the test set."""
     runs = planned_if_known(outcome.recipe, outcome.known)
     of_length = cache(lambda length: set(length.test_at(outcome.recipe)))
 

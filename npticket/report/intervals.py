@@ -1,4 +1,4 @@
-"""What a few trials say of a mean: Student's t intervals, and numbers of which only a bound is known."""
+"""What a few trials say about a mean: Student's t intervals, also of numbers of which only a bound is known."""
 
 import math
 from bisect import bisect_left
@@ -9,14 +9,14 @@ from functools import cache
 import numpy as np
 
 LEVEL = 0.95
-MANY = 1_000  # trials, more than which nobody runs
+MANY = 1_000  # more trials than this nobody runs
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """A number of each trial (T,), known to lie from `low` to `high`: the same two unless something cut it short.
+    """A number of each trial (T,), known to lie from `low` to `high`; the two are equal unless a run was cut short.
 
-    With `chosen` the other trials had a say in what was read of each, so that these are not quite independent.
+    With `chosen`, what was read of each trial was chosen by means of the others, so they are not quite independent.
     """
 
     low: np.ndarray
@@ -27,25 +27,25 @@ class Numbers:
         return Numbers(self.low - other.high, self.high - other.low, self.chosen or other.chosen)
 
     def __truediv__(self, other: "Numbers") -> "Numbers":
-        """The quotient of positive numbers."""
+        """Return the quotient; both must be positive."""
         return Numbers(self.low / other.high, self.high / other.low, self.chosen or other.chosen)
 
     def __rmul__(self, factor: float) -> "Numbers":
-        """A positive multiple."""
+        """Return a multiple; the factor must be positive."""
         return self.map(lambda numbers: factor * numbers)
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Numbers":
-        """Return a rising function of the numbers."""
+        """Return `function` of the numbers; it must be rising."""
         return Numbers(function(self.low), function(self.high), self.chosen)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of what T trials have, from `low` to `high` with a probability of 95 %.
+    """The mean of T trials, `value`, with its confidence interval of 95 % from `low` to `high`.
 
-    `spread` is the standard deviation of independent trials of which the mean would be known as well. Where trials were
-    cut short, `value` is only a bound and no spread is known: an end of the interval is infinite, or that of the lowest
-    and the highest that the numbers may be.
+    `spread` is the standard deviation of independent trials that would give the same interval. If trials were cut
+    short, `value` is only a bound and no spread is known: an end of the interval is infinite, or the interval reaches
+    from that of the lowest to that of the highest possible numbers.
     """
 
     value: float
@@ -56,12 +56,15 @@ class Estimate:
 
     @property
     def bound(self) -> str:
-        """How the value is known: "≥", "≤", or "" where it was measured; "?" where nothing is known of it."""
+        """What the value is: "≥" or "≤" for a bound, "" if it was measured, "?" if nothing is known of it."""
         at_least, at_most = math.isfinite(self.low), math.isfinite(self.high)
         return {(True, True): "", (True, False): "≥", (False, True): "≤"}.get((at_least, at_most), "?")
 
     def certainty(self, low: float, high: float, strict: bool = False) -> float | None:
-        """Return how probable it is that the mean lies from `low` to `high`, or between; None without a spread."""
+        """Return how probable it is that the true mean lies from `low` to `high`; None without a spread.
+
+        By Student's distribution about `value`, which is what a flat prior gives. `strict` excludes the ends.
+        """
         if self.bound or math.isnan(self.spread):
             return None
         if not self.spread:
@@ -71,7 +74,7 @@ class Estimate:
         return next(below) - next(below)
 
     def trials_to_decide(self, low: float, high: float) -> int | None:
-        """Return how many trials of this spread keep the interval on one side of these ends; None for over 1,000."""
+        """Return how many trials of this spread would keep both ends out of the interval; None if over 1,000."""
         apart = min(abs(self.value - end) for end in (low, high) if math.isfinite(end))
         numbers = range(2, MANY + 1)
         found = bisect_left(numbers, True, key=lambda n: quantile(n - 1) * self.spread < apart * math.sqrt(n))
@@ -79,7 +82,7 @@ class Estimate:
 
 
 def estimate(numbers: Numbers) -> Estimate:
-    """Return mean and t interval of T >= 2 trials that are draws of the same: exact where these are normal."""
+    """Return the mean of T >= 2 independent trials and its t interval, which is exact for normal numbers."""
     trials = len(numbers.low)
     # Of numbers that the other trials chose the variance is corrected as in Nadeau & Bengio 2003 for cross-validation.
     more = math.sqrt(1 + trials / (trials - 1)) if numbers.chosen else 1.0
@@ -91,7 +94,7 @@ def estimate(numbers: Numbers) -> Estimate:
 
 
 def _mean_and_spread(numbers: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation; what is infinite, or no number, has no spread."""
+    """Mean and standard deviation; if one is infinite or NaN, that is the mean, and the deviation 0."""
     if not np.isfinite(numbers).all():
         return float(numbers[~np.isfinite(numbers)][0]), 0.0
     return float(numbers.mean()), float(numbers.std(ddof=1))
@@ -113,7 +116,7 @@ def probability(t: float, freedom: int) -> float:
 
 @cache
 def quantile(freedom: int) -> float:
-    """Return the t between whose negative and itself Student's t lies with a probability of 95 %."""
+    """Return the number q for which Student's t lies between -q and q with a probability of LEVEL, 95 %."""
     low, high = 0.0, 1.0
     while 2 * probability(high, freedom) - 1 < LEVEL:
         high *= 2

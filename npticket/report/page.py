@@ -1,13 +1,13 @@
-"""A page that shows results: what of it is made from these, and how it is brought up to date.
+"""Markdown pages that show results: blocks and numbers in them are written from results, and written again later.
 
     <!-- results: table -->                         a block stands between this
     <!-- end -->                                    and this; the names of blocks are `made`, `table` and `claims`
 
     at 13.5 % <!-- {at_early_stop: SERIES 13.5 - SERIES 100} -->+0.41 percentage points<!-- --> better
 
-A number in prose says what it is, in a mark that readers do not see: a quantity, then a series and the percentage of
-weights remaining, and perhaps a second one that is subtracted (-) or that it is divided by (/). Where a page has
-several experiments, their directory stands before the series: 0.4/SERIES.
+A number in prose follows a comment, which readers do not see, that says what it is: a quantity, a series and a
+percentage of weights remaining; and perhaps a second series and percentage that is subtracted (-) or divided by (/). On
+a page about several experiments, the experiment's directory stands before the series: 0.4/SERIES.
 """
 
 import math
@@ -26,7 +26,7 @@ from npticket.report.views import NEAR
 
 BLOCK = re.compile(r"(<!-- (results: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)(.*?)(<!-- -->)", re.DOTALL)
-BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "? "}  # who was cut short
+BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "? "}  # was 1st, 2nd cut short
 QUANTITIES: dict[str, Made] = {
     name: getattr(quantities, name)
     for name in ("early_stop", "at_early_stop", "at_the_end", "trained", "fitted", "gap")
@@ -34,9 +34,9 @@ QUANTITIES: dict[str, Made] = {
 
 
 def filled(page: str, blocks: Mapping[str, str]) -> str:
-    """Return the page with its blocks as they are now; StoreError names one that there is not.
+    """Return the page with the contents of `blocks` (name -> text) in its blocks; StoreError for a name not in these.
 
-    Blocks are comments that begin with the same word as one of `blocks`, results: or another; others are let be.
+    A name begins with a word and a colon, as "results:". Blocks with other words are left as they are.
     """
     word = "|".join({re.escape(name.partition(":")[0]) for name in blocks})
 
@@ -49,12 +49,12 @@ def filled(page: str, blocks: Mapping[str, str]) -> str:
 
 
 def counted(page: str, outcomes: Mapping[str, Outcome]) -> str:
-    """Return the page with the numbers in its prose as they are in `outcomes`, by directory ("" for the page's own)."""
+    """Return the page with the numbers in its prose taken from `outcomes`, by directory ("" for the page's own)."""
     return NUMBER.sub(lambda mark: f"{mark[1]}{number(mark[2], mark[3], outcomes)}{mark[5]}", page)
 
 
 def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
-    """Return the number that a mark asks for, in words; StoreError says what of it there is not."""
+    """Return the number that a comment asks for, as a text; StoreError if it is not well formed or not known."""
     term = r"([\w./-]+) ([0-9]+(?:\.[0-9]+)?)"
     asked = re.fullmatch(rf"{term}(?: ([-/]) {term})?", " ".join(of.split()))
     if quantity not in QUANTITIES or asked is None:
@@ -75,7 +75,7 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
 
 
 def _typical(what: Quantity, point: Point) -> float:
-    """The geometric mean over the trials, of which ratios are made, as in claims."""
+    """The geometric mean over the trials, which ratios are made of, as in claims."""
     trials = [what.of(point)[point.trial == trial].mean() for trial in set(point.trial.tolist())]
     return math.exp(sum(map(math.log, trials)) / len(trials))
 
@@ -95,7 +95,7 @@ def blocks(
 ) -> dict[str, str]:
     """Return the blocks of a page by name: a sweep of `swept` has one table, any other experiment a table of its own.
 
-    `commands` are those that make these results anew.
+    `commands` are those with which these results can be made again.
     """
     parts = {recipe.name for sweep in swept for recipe in sweep.recipes.values()}
     alone = {folder: outcome for folder, outcome in outcomes.items() if outcome.recipe.name not in parts}
@@ -108,7 +108,7 @@ def blocks(
 
 
 class Cells(NamedTuple):
-    """A table: what it shows, in words, and its texts."""
+    """A table: a sentence that says what it shows, and the texts in its cells."""
 
     said: str
     heads: Sequence[str]
@@ -122,7 +122,7 @@ def results(outcome: Outcome) -> str:
 
 
 def by_round(outcome: Outcome) -> Cells:
-    """Return the same table as texts; a cell says how many weights are left where it is not as many as in its line."""
+    """Return that table as texts. A cell whose density differs from its line's gives its own."""
     quantities, said = _shown(outcome)
     points = {series: {point.round: point for point in outcome.points(series)} for series in outcome.series}
     rows = []
@@ -135,7 +135,7 @@ def by_round(outcome: Outcome) -> Cells:
 
 
 def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:
-    """Return a table with a line for each experiment of a sweep: its dense network and what became of it."""
+    """Return a table with a line for each experiment of a sweep: the dense, the best and the smallest network."""
     rows, said = [], ""
     for value, recipe in sweep.recipes.items():
         for outcome in outcomes.values():
@@ -150,7 +150,7 @@ def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:
 
 
 def _shown(outcome: Outcome) -> tuple[list[Quantity], str]:
-    """What a table shows of a point, and what it is called: at early stopping, or after the steps of `test_at`."""
+    """The quantities that a table shows, and their names: at early stopping, or after the steps of `test_at`."""
     measure = outcome.task.headline
     if steps := [step for step in outcome.recipe.test_at if looked_at(step, first(outcome), outcome)]:
         shown = [after(step, outcome) for step in steps]
@@ -160,7 +160,7 @@ def _shown(outcome: Outcome) -> tuple[list[Quantity], str]:
 
 
 def _cell(quantities: Sequence[Quantity], point: Point, density: float | None = None) -> str:
-    """What is shown of a point; with the weights that it has left, if these are others than its line's."""
+    """The text for a point; with its density, if that differs from its line's."""
     other = density is not None and abs(point.density - density) > 0.02 * density
     return " / ".join(quantity.mean(point) for quantity in quantities) + f" ({percent(point.density)})" * other
 

@@ -1,4 +1,4 @@
-"""What a paper brings, and all papers together."""
+"""A paper, with all that it brings, and the library of all papers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper: its experiments, what these need that nobody else brings, what it claims, and how it draws them."""
+    """A paper: its recipes and sweeps, the parts that they need besides the built-in ones, its claims and plots."""
 
     key: str
     citation: str
@@ -33,7 +33,7 @@ class Paper:
 
 
 class Library:
-    """Papers put together: everything of theirs by name; ValueError where two things of a kind have the same."""
+    """All that papers bring, by name; ValueError if two things of a kind have the same name."""
 
     def __init__(self, papers: Sequence[Paper]) -> None:
         self.papers = tuple(papers)
@@ -47,7 +47,7 @@ class Library:
         self.parts = replace(merged(*(paper.parts for paper in papers), BUILT_IN), published=self.published)
 
     def plots(self, recipe: Recipe) -> Sequence[Plot]:
-        """As what a recipe's outcome is drawn: as in the paper that has it, or else that brings its first series."""
+        """Return the plots for a recipe: those of the paper it is from or, else, that brings its first series."""
         having = [paper.plots for paper in self.papers if recipe.name in paper.published]
         bringing = [paper.plots for paper in self.papers if recipe.series[0] in paper.parts.series]
         return [*having, *bringing, DEFAULT][0]

@@ -9,7 +9,7 @@ from npticket.report import verdicts
 
 
 def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
-    """Say how the results were made: by which commands, how many runs of how many steps, on which machines."""
+    """Return, as Markdown, how results were made: commands, numbers of runs and steps, machines."""
     alike: dict[str, dict[str, Outcome]] = {}
     for folder, outcome in outcomes.items():
         about = verdicts.escaped(f"{outcome.title}; {outcome.note}; seed {outcome.recipe.seed}")
@@ -26,7 +26,7 @@ def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
 
 
 def machines(outcomes: Iterable[Outcome]) -> str:
-    """Say in words on which machines the results were made."""
+    """Return a text that names the machines on which results were made, with their numbers of runs."""
     runs = Counter[str]()
     for machine in (machine for outcome in outcomes for machine in outcome.manifest["machines"]):
         runs[_machine(machine)] += machine.get("runs", 0)

@@ -1,4 +1,4 @@
-"""What people read of training runs: numbers on axes, in columns and in claims, and what series are called."""
+"""The numbers of training runs that axes, columns and claims show, and the names of series."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,11 +14,11 @@ EARLY_STOP, END = "early stop", "end"
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number of every run: `of(point)`, (n,), as results.csv has it, or Unknown; people are shown `scale` times that.
+    """A number of every run: `of(point)` (n,) as in results.csv, or raising Unknown; what is shown is `scale` times it.
 
-    `title` is that of an axis, `heading` of a column; `difference` is the unit of a difference. A number of `steps` is
-    shown in thousands from 0 on by axes. `read` says when it is read: at EARLY_STOP, where a run that was cut short
-    gives no more than a lower bound, or at the END of training.
+    `title` is for an axis, `heading` for a column; `difference` is the unit of a difference. `steps` marks a number of
+    steps, which axes show in thousands from 0 on. `read` says when it is measured: at EARLY_STOP, where a run that was
+    cut short gives only a lower bound, or at the END of training.
     """
 
     of: Callable[[Point], np.ndarray]
@@ -31,11 +31,11 @@ class Quantity:
     read: str = ""
 
     def cut_short(self, point: Point) -> np.ndarray:
-        """Return of which runs this is only a lower bound (n,), as they were still learning when training ended."""
+        """Return for which runs (n,) this is only a lower bound, as they were still learning when training ended."""
         return point.cut_short & (self.read == EARLY_STOP)
 
     def is_known(self, points: Iterable[Point]) -> bool:
-        """Say whether all runs of these points have it."""
+        """Whether all runs of these points have it."""
         try:
             return all(len(self.of(point)) for point in points)
         except Unknown:
@@ -43,7 +43,7 @@ class Quantity:
 
     @property
     def form(self) -> str:
-        """How a value is printed: to a hundredth of a percent, or as exactly."""
+        """The format of a printed value: whole steps, two decimals of a percentage, else four decimals."""
         return "{:,.0f}" if self.steps else "{:.2f}" if self.scale > 1 else "{:.4f}"
 
     def drawn(self, point: Point) -> np.ndarray:
@@ -51,21 +51,21 @@ class Quantity:
         return self.scale * self.of(point) / (1000 if self.steps else 1)
 
     def mean(self, point: Point) -> str:
-        """Print the mean over the runs, a bound as one; a dash if it is not known."""
+        """Return the mean over the runs as a text, with "≥" if it is a bound; "-" if it is not known."""
         if not self.is_known([point]):
             return "-"
         at_least = "≥" * bool(self.cut_short(point).any())
         return at_least + self.form.format((self.scale * self.of(point)).mean())
 
     def spread(self, point: Point) -> str:
-        """Print the mean over the runs, and from where to where they lie; a dash if it is not known."""
+        """Return the mean over the runs and their range as a text, "97.97 (97.80-98.10)"; "-" if it is not known."""
         if not self.is_known([point]):
             return "-"
         values = self.scale * self.of(point)
         return f"{self.mean(point)} ({self.form.format(values.min())}-{self.form.format(values.max())})"
 
     def gained(self, point: Point, other: Point) -> str:
-        """Print how much more it is in the mean than in another point: +0.45 percentage points."""
+        """Return by how much its mean exceeds that of another point, as a text: "+0.45 percentage points"."""
         more = self.scale * (self.of(point).mean() - self.of(other).mean())
         words = (self.form.replace(":", ":+").format(more), "percentage" * (self.unit == "%"), self.difference)
         return " ".join(filter(None, words))
@@ -73,11 +73,11 @@ class Quantity:
 
 STOP = Quantity(lambda point: point["early_stop_step"], "early-stopping iteration (thousands)", "early stop at step",
                 steps=True, read=EARLY_STOP)  # fmt: skip
-Made = Callable[[Measure], Quantity]  # from what a task measures
+Made = Callable[[Measure], Quantity]  # from a task's headline measure
 
 
 def said(text: str, measure: Measure) -> str:
-    """Fill in {words}, {short} and {unit}, which is in parentheses or not there at all."""
+    """Fill in a measure's {words}, {short} and {unit}; a unit is put in parentheses."""
     return text.format(words=measure.words, short=measure.short, unit=f" ({measure.unit})" if measure.unit else "")
 
 
@@ -89,7 +89,7 @@ def _measured(
 
 
 def after(step: int, outcome: Outcome) -> Quantity:
-    """The headline measure of the test set after a step; its values are Unknown if nobody looked."""
+    """The headline measure on the test set after a step; Unknown if it was not measured then."""
     tested = cache(partial(outcome.tested_at, step))
     return _measured(
         outcome.task.headline, lambda point: tested(point.series)[point.round], "test {words}{unit}", read=END
@@ -97,7 +97,7 @@ def after(step: int, outcome: Outcome) -> Quantity:
 
 
 def looked_at(step: int, series: str, outcome: Outcome) -> bool:
-    """Say whether there is a test set's measure after a step of a series, whose runs may have another length."""
+    """Whether a series has measured the test set after a step; its runs may have another length."""
     try:
         return bool(outcome.tested_at(step, series))
     except Unknown:
@@ -116,17 +116,17 @@ fitted = _column("best_train", "best training {words}{unit}", "best train {short
 
 
 def gap(measure: Measure) -> Quantity:
-    """How much more a measure is of the training set than of the test set at the end of training."""
+    """The measure on the training set minus that on the test set, both at the end of training."""
     train, test, apart = trained(measure).of, at_the_end(measure).of, replace(measure, unit=measure.difference)
     return _measured(apart, lambda point: train(point) - test(point), "training minus test {words}{unit}", read=END)
 
 
 def first(outcome: Outcome) -> str:
-    """Name the series whose round 0 is the dense network, and against which the others are held."""
+    """Return the series whose round 0 is the dense network, and with which others are compared."""
     return outcome.line(outcome.recipe.series[0])
 
 
 def legend(outcome: Outcome, series: str) -> str:
-    """Say what a series is called: by its legend or, if it has none, by its name."""
+    """Return the name of a series for people: its legend or, if it has none, its name with blanks."""
     known = outcome.known.get(series)
     return (known.legend if known else "") or series.replace("_", " ")

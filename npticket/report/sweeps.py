@@ -1,4 +1,4 @@
-"""Sweeps: one experiment at several values of one setting, and what they are drawn as beside each other."""
+"""Sweeps: one experiment at several values of one setting, and the figures that compare these."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from npticket.report.quantities import STOP, at_early_stop, first
 
 @dataclass(frozen=True)
 class Sweep:
-    """One experiment at several values of one setting: a recipe each, by what the figure says of it under `legend`.
+    """One experiment at several values of one setting: `recipes` has one for each value, by its text in the legend.
 
-    `pictures(outcomes)`, of several of these by the same words, draws what else there is to see in them.
+    `legend` is that legend's title. `pictures(outcomes)`, by the same texts, draws more figures than `drawn_sweep`.
     """
 
     name: str
@@ -34,9 +34,9 @@ def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> l
 
 
 def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn]:
-    """Draw the first series of a sweep's experiments, a line each, if two are in `outcomes`, by name of recipe.
+    """Draw the first series of a sweep's experiments, a line each, and the sweep's own pictures.
 
-    And whatever else the sweep draws.
+    `outcomes` are by the names of recipes; without two of the sweep's there is nothing.
     """
     there = {key: outcomes[recipe.name] for key, recipe in sweep.recipes.items() if recipe.name in outcomes}
     begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}

@@ -1,4 +1,4 @@
-"""An experiment as text: a table for each series, a line a round with series side by side, a verdict in words."""
+"""An experiment as text: a table for each series, lines with all series of a round, and a verdict in words."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ def width() -> int:
 
 
 def tables(outcome: Outcome) -> str:
-    """All series of an experiment, a table each: means over its runs with (minimum-maximum)."""
+    """Return a table for each series of an experiment: means over its runs with (minimum-maximum)."""
     measure = outcome.task.headline
     columns, fitted = (STOP, at_early_stop(measure), at_the_end(measure)), trained(measure)
     head = ("round", "weights", *(quantity.heading for quantity in columns), fitted.heading, "runs")
@@ -40,7 +40,7 @@ def tables(outcome: Outcome) -> str:
 
 
 def header(outcome: Outcome, series: Sequence[str]) -> str:
-    """Lines above those of `row`, with the columns that the recipe of the outcome asks for."""
+    """Return the header above the lines of `row`."""
     widths, _ = _widths(outcome, len(series))
     heads = _joined((head for head, _ in _columns(outcome)), widths)
     names = "".join(f"  {legend(outcome, one):^{len(heads) - 2}}" for one in series).rstrip()
@@ -49,7 +49,7 @@ def header(outcome: Outcome, series: Sequence[str]) -> str:
 
 
 def row(outcome: Outcome, series: Sequence[str], round: int) -> str:
-    """One round as an aligned line, for each of the series: early stop and what is measured there, or after test_at."""
+    """Return one round as an aligned line: for each series the early stop and the test measure, or those at test_at."""
     points = {one: point for one in series for point in outcome.points(one) if point.round == round}
     widths, has_room = _widths(outcome, len(series))
     line = f"{round:5}  {percent(next(iter(points.values())).density):>7}"
@@ -63,13 +63,13 @@ def row(outcome: Outcome, series: Sequence[str], round: int) -> str:
 
 
 def _columns(outcome: Outcome) -> list[tuple[str, Quantity]]:
-    """What is shown of each series in a line, with the heads of the columns."""
+    """The quantities that are shown of each series in a line, with the heads of their columns."""
     tested = [(f"{step:,}", after(step, outcome)) for step in outcome.recipe.test_at]
     return tested or [(quantity.heading, quantity) for quantity in (STOP, at_early_stop(outcome.task.headline))]
 
 
 def _widths(outcome: Outcome, count: int) -> tuple[list[int], bool]:
-    """How wide the columns of each of `count` series are, and whether they show from where to where values lie."""
+    """The widths of the columns of each of `count` series, and whether there is room for ranges."""
     columns = _columns(outcome)
     means = [max(8, len(head)) for head, _ in columns]
     if outcome.recipe.test_at:
@@ -85,7 +85,10 @@ def _joined(cells: Iterable[str], widths: Sequence[int]) -> str:
 
 
 def verdict(outcome: Outcome) -> str:
-    """Say whether pruned networks of the first series match the dense one, which, and how the other series fare."""
+    """Return sentences that say whether and which pruned networks of the first series match the dense one.
+
+    And what the other series have beside these.
+    """
     dense, *tickets = outcome.points(first(outcome))
     trials = counted(dense.trials, "trial")
     if not tickets:
@@ -98,10 +101,10 @@ def verdict(outcome: Outcome) -> str:
 
 
 def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials: str) -> str:
-    """A ticket wins that stops early no later than the dense network and is at least as good there (section 1).
+    """A ticket wins if it stops early no later than the dense network and is at least as good there (section 1).
 
-    Here in the mean over the trials. Of a network with a run that stops in the last tenth of its training, which may
-    have been too short for it, no early stop is known: it cannot win, and if it is the dense one, nothing can be said.
+    Both in the mean over the trials. If a run stops early in the last tenth of its training, that may have been too
+    short, and the early stop is not known: such a network cannot win, and if it is the dense one, there is no verdict.
     """
     name, measure, good = legend(outcome, first(outcome)), outcome.task.headline, at_early_stop(outcome.task.headline)
     if dense.cut_short.any():
@@ -136,7 +139,7 @@ def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials:
 
 
 def _by_the_end(outcome: Outcome, dense: Point, tickets: list[Point], trials: str) -> str:
-    """A ticket wins that is at least as good as the dense network after the same number of steps."""
+    """A ticket wins if it is at least as good as the dense network after the same number of steps."""
     name, measure, good = legend(outcome, first(outcome)), outcome.task.headline, at_the_end(outcome.task.headline)
     known = f"after {dense.steps:,} steps the dense network has a test {measure.words} of {_amount(good, dense)}"
     winners = [point for point in tickets if _mean(good, point) >= _mean(good, dense)]
@@ -153,7 +156,7 @@ def _by_the_end(outcome: Outcome, dense: Point, tickets: list[Point], trials: st
 
 
 def _beside(outcome: Outcome, ticket: Point) -> list[tuple[str, Point]]:
-    """What the other series are called and have in the ticket's round."""
+    """The names of the other series, with their points in the ticket's round."""
     others = (point for series in outcome.series if series != first(outcome) for point in outcome.points(series))
     return [(legend(outcome, point.series), point) for point in others if point.round == ticket.round]
 

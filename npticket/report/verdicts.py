@@ -1,4 +1,4 @@
-"""Verdicts as people and programs read them: a text, a table for a document, JSON."""
+"""Verdicts as a text, as a table of Markdown, and as JSON."""
 
 import math
 import re
@@ -13,12 +13,12 @@ HEADER = ("paper says", "holds if", "measured", "95 % interval", "certainty", "t
 
 
 def escaped(text: str) -> str:
-    """Return a text of a recipe's or a manifest's as Markdown that shows it as it is."""
+    """Escape a text, of a recipe, say, so that Markdown shows it as it is."""
     return re.sub(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
 
 
 def cells(verdict: Verdict) -> list[str]:
-    """What stands below HEADER, a dash where nothing could be measured."""
+    """Return the cells below HEADER; "-" if nothing could be measured."""
     claim, found = verdict.claim, verdict.estimate
     if not found:
         return [claim.expected, claim.asked, "-", "-", "-", str(verdict.trials)]
@@ -30,12 +30,12 @@ def cells(verdict: Verdict) -> list[str]:
 
 
 def in_percent(certainty: float) -> str:
-    """Print a probability, never as 0 or 100 %."""
+    """Return a probability as a text, never as 0 or 100 %: "> 99 %"."""
     return "> 99 %" if certainty > 0.99 else "< 1 %" if certainty < 0.01 else f"{100 * certainty:.0f} %"
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as text beside their status, and their count."""
+    """Return the verdicts as text, with their status in the first column, and their count."""
     lines, beside = [], 17 * " "
     for v in verdicts:
         columns = (f"{name} {cell}" for name, cell in zip(HEADER, cells(v), strict=True))
@@ -46,7 +46,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
 
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as a table for a document."""
+    """Return the verdicts as a table of Markdown."""
     lines = [f"| verdict | claim | {' | '.join(HEADER)} | source |", "|---" * (len(HEADER) + 3) + "|"]
     for v in verdicts:
         status = (v.status if v.status == HOLDS else f"**{v.status}**") + (f": {v.reason}" if v.reason else "")
@@ -59,7 +59,7 @@ def count(verdicts: Sequence[Verdict]) -> str:
 
 
 def as_json(verdicts: Sequence[Verdict]) -> list[dict[str, Json]]:
-    """The verdicts as JSON can hold them; an end that is infinite is null."""
+    """Return the verdicts for JSON; infinite ends are null."""
 
     def finite(claim: Claim, mean: float) -> float | None:
         return None if math.isinf(mean) else math.exp(mean) if claim.ratio else mean

@@ -1,8 +1,8 @@
-"""What claims may ask of an experiment: numbers of its trials, and what is made of them.
+"""What claims may ask of an experiment: numbers of its trials, and what is computed from them.
 
-The best or worst of many rounds, found and read in the same trials, is too good or too bad to be true: of 18 rounds
-that gain nothing the best gains something by chance. Here every trial is read in the round that is best, or worst, in
-the mean of the others: of rounds that gain nothing this gains nothing in the mean.
+The best or worst of many rounds, chosen and read in the same trials, is biased: of 18 rounds that gain nothing, the
+best gains something by chance. Here every trial is read in the round that is best, or worst, in the mean of the other
+trials: if no round gains anything, this does not either, in the mean.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ from npticket.experiments.tables import Outcome, Point, Row, Unknown
 from npticket.report.intervals import Numbers
 from npticket.report.quantities import END, STOP, Quantity, after, first
 
-NEAR = 0.08  # a round stands for a density that is at most this part away
+NEAR = 0.08  # a round may stand for a density that differs by at most this fraction
 
 
 class Missing(LookupError):
-    """What a claim needs and an experiment does not have."""
+    """Raised if an experiment does not have what a claim needs; the message says what."""
 
 
 class View:
-    """One experiment as claims see it: numbers as in results.csv, of each of some trials, means over its draws.
+    """One experiment as claims see it: numbers as in results.csv for each of `trials`, means over a trial's draws.
 
-    `steps` is the number of steps in the paper, before which nothing is said about the end of training.
+    `steps` are the paper's: after fewer, numbers at the end of training are Missing. Methods raise Missing.
     """
 
     def __init__(self, outcome: Outcome, trials: Sequence[int], steps: int = 0) -> None:
@@ -35,7 +35,7 @@ class View:
         return self._numbers(quantity, self._near(series, percent))
 
     def measured(self, series: str, percent: float, number: Callable[[Sequence[Row]], float]) -> Numbers:
-        """Return `number(rows)` of what was measured in a series of each trial, at the round near `percent`."""
+        """Return `number(rows)` of each trial, from the rows of a series of measures at the round near `percent`."""
         point = self._near(self.first, percent)
         self._need_the_end(point)
         of_round = [row for row in self._outcome.measured.get(series, ()) if row["round"] == point.round]
@@ -49,7 +49,7 @@ class View:
         return Numbers(values, values)
 
     def tested(self, step: int, series: str, percent: float) -> Numbers:
-        """Return the headline measure of the test set after a step that the recipe names."""
+        """Return the headline measure on the test set after a step in the recipe's `test_at`."""
         return self(after(step, self._outcome), series, percent)
 
     def all(self, quantity: Quantity, series: str, low: float, high: float = 99) -> list[Numbers]:
@@ -68,7 +68,7 @@ class View:
         return [self._numbers(quantity, point) for point in self._pruned(series)]
 
     def fastest_at(self, series: str) -> Numbers:
-        """Return at how many percent of the weights each trial stops earliest."""
+        """Return the percentage of weights remaining at which each trial stops earliest."""
         points, steps = self._pruned(series), self.pruned(STOP, series)
         earliest = np.argmin([each.low for each in steps], axis=0)
         at = np.array([100 * point.density for point in points])[earliest]
@@ -76,9 +76,9 @@ class View:
         return Numbers(np.where(known, at, 0), np.where(known, at, np.inf))
 
     def falls_below(self, quantity: Quantity, series: str, other: str, percent: float) -> Numbers:
-        """Return from how many percent of the weights on each trial of a series is below `other` at `percent`.
+        """Return the percentage of weights from which on each trial of a series is below `other` at `percent`.
 
-        That is behind the round up to which the gains over it add up to most; runs that were cut short end the search.
+        That is after the round up to which its gains have the largest sum. Runs that were cut short end the search.
         """
         level, sums, points = self(quantity, other, percent), np.zeros((1, len(self._trials))), self._pruned(series)
         for point in points:
@@ -133,31 +133,31 @@ class View:
         return Numbers(low, high)
 
 
-Number = Callable[[View], Numbers]  # what a claim about one experiment is about
+Number = Callable[[View], Numbers]  # the quantity of a claim about one experiment
 
 
 def trials_of(outcome: Outcome) -> list[int]:
-    """The numbers of the trials."""
+    """Return which trials there are."""
     return sorted({row["trial"] for row in outcome.results})
 
 
 def left_out(rounds: Sequence[Numbers], sign: int) -> Numbers:
-    """Of each trial the number of that round which is highest (`sign` 1) or lowest (-1) in the mean of the others."""
+    """For each trial, its number in the round that is highest (`sign` 1) or lowest (-1) in the mean of the others."""
     low, high = (np.array([getattr(numbers, end) for numbers in rounds]) for end in ("low", "high"))  # (R, T)
     others = (low.sum(axis=1, keepdims=True) - low) * sign
     chosen = others.argmax(axis=0), np.arange(low.shape[1])
-    # The highest may be any that was cut short.
+    # A run that was cut short might be the highest.
     most = np.where(np.isinf(high).any(axis=0), np.inf, high[chosen]) if sign > 0 else high[chosen]
     return Numbers(low[chosen], most, chosen=True)
 
 
 def value(quantity: Quantity, percent: float = 100) -> Number:
-    """A quantity of the first series (at 100: the dense network's)."""
+    """A quantity of the first series, by default of its dense network."""
     return lambda v: quantity.scale * v(quantity, v.first, percent)
 
 
 def gain(quantity: Quantity, series: str, percent: float, other: str = "", at: float | None = None) -> Number:
-    """How much more one series has than another (or the first), at the same weights remaining or `at` others."""
+    """How much more one series has than another (by default the first) at `percent`, or the other `at` another one."""
     there = percent if at is None else at
     return lambda v: quantity.scale * (v(quantity, series, percent) - v(quantity, other or v.first, there))
 
@@ -165,13 +165,13 @@ def gain(quantity: Quantity, series: str, percent: float, other: str = "", at: f
 def gain_between(
     quantity: Quantity, series: str, percent: float, other: str = "", at: float | None = None
 ) -> Callable[[View, View], Numbers]:  # fmt: skip
-    """How much more a series of one experiment has than it, or another, has in a second, at `percent` or there `at`."""
+    """The same, with the other series (by default of the same name) in a second experiment."""
     there = percent if at is None else at
     return lambda one, two: quantity.scale * (one(quantity, series, percent) - two(quantity, other or series, there))
 
 
 def times(series: str, percent: float, other: str = "", at: float | None = None) -> Number:
-    """How many times as many steps until early stopping."""
+    """The steps of a series until early stopping, divided by those of another (by default the first)."""
     return lambda v: v(STOP, series, percent) / v(STOP, other or v.first, percent if at is None else at)
 
 
@@ -191,10 +191,10 @@ def lowest(quantity: Quantity, low: float, *series: str) -> Number:
 
 
 def fastest(low: float) -> Number:
-    """How many times the steps of the fastest network of the first series from `low` percent the dense one takes."""
+    """The dense network's steps until early stopping, divided by those of the fastest ticket from `low` percent on."""
     return lambda v: v(STOP, v.first, 100) / left_out(v.all(STOP, v.first, low), -1)
 
 
 def slowest(series: str, low: float, high: float = 99) -> Number:
-    """How many times the dense network's steps the slowest network of a series from `low` to `high` percent takes."""
+    """The steps of the slowest network of a series from `low` to `high` percent, divided by the dense network's."""
     return lambda v: left_out(v.all(STOP, series, low, high), 1) / v(STOP, v.first, 100)

@@ -1,4 +1,7 @@
-"""What a convolutional network consists of, in the units that the engine knows, or that it is of another kind."""
+"""Recognises the convolutional networks that the engine can run, and describes them in the engine's own units.
+
+Such a unit is a convolution with all that follows it directly; it is not what npticket.units calls one.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,15 +30,16 @@ Named = tuple[str, Layer]  # where its parameters are, "block/conv/", and a laye
 
 
 class NotSupported(ValueError):
-    """A network is not of the kind that the convolutional engine runs."""
+    """Raised for a network that the convolutional engine cannot run; the message says what it expected."""
 
 
 @dataclass(eq=False)
 class Unit:
     """A convolution, whose parameters' names begin with `prefix`, and what follows it directly.
 
-    It reads the map of `source`, or the images, and writes `size` pixels, height and width, to which the output of
-    `shortcut`, or the map of `around` as it is, is added; the sum is rectified, or pooled, and is the unit's map.
+    It reads the map of the unit `source`, or if that is None the images, and its output has `size` (height, width). If
+    it ends a residual block, the output of the unit `shortcut` is added to it, or the map of the unit `around`. After
+    `relu` and `pooled`, where these are asked for, this is the unit's map.
     """
 
     prefix: str
@@ -60,15 +64,16 @@ class Unit:
 
     @property
     def map_size(self) -> Size:
-        """Size of its map."""
+        """Height and width of its map."""
         return _halved(self.size) if self.pooled else self.size
 
 
 @dataclass
 class Blueprint:
-    """`units`, shortcuts before what they go around; the last map averaged or flattened; `tail`, layers of vectors.
+    """A network: `units` in order, each shortcut before the units that it goes around, and then `tail`, by name.
 
-    Or the last map `as_map`, as it is, and in the tail one convolution.
+    Between them the last map is averaged, or else flattened, and the tail's layers are of vectors. With `as_map` it
+    stays a map, and the tail is one convolution.
     """
 
     units: list[Unit]
@@ -100,7 +105,7 @@ def recognise(body: Layer, input_shape: tuple[int, ...]) -> Blueprint:
 
 
 def supports(net: Net) -> bool:
-    """Say whether the convolutional engine can run a network."""
+    """Whether the convolutional engine can run a network."""
     try:
         recognise(net.body, net.input_shape)
     except NotSupported:

@@ -1,10 +1,10 @@
 """Which channels of a convolutional network can matter: the others are left out of the maps for the round.
 
 A channel has a way in if a weight from a channel that is left leads to it, or if its bias may make it positive; it has
-a way out if a weight leads from it to a channel that is left. Without batch normalisation a channel that lacks either
-is 0, or changes nothing; neither it nor its weights have a gradient. With batch normalisation a channel without a way
-in is a constant that is learnt, and one without a way out still has running statistics: only one that lacks both can
-go, and of what it leaves behind, the running statistics approach those of a channel that is always 0.
+a way out if a weight leads from it to a channel that is left. Without batch normalisation a channel without a way in is
+0, and one without a way out changes nothing; neither it nor its weights have a gradient. With batch normalisation a
+channel without a way in is a constant that is learnt, and one without a way out still has running statistics: only one
+that lacks both can go. Its running statistics then approach those of a channel that is always 0.
 
 What a block reads and adds to is left whole. Only maps are made smaller: optimizers still see every parameter, so that
 weight decay, too, does what it would do.
@@ -23,7 +23,7 @@ from npticket.params import Params
 def living_channels(blueprint: Blueprint, start: Params, masks: Params, decays: bool) -> dict[str, np.ndarray]:
     """Return, by the prefix of a convolution's name, the numbers of its output channels that are left; at least one.
 
-    `decays` says that the optimizer moves biases that have no gradient.
+    `decays` says that the optimizer may move biases whose gradient is 0.
     """
     links = list(_links(blueprint, masks))
     alive = {unit.prefix: np.ones(unit.shape[-1], bool) for unit in blueprint.units}
@@ -38,7 +38,10 @@ def living_channels(blueprint: Blueprint, start: Params, masks: Params, decays: 
 
 @dataclass
 class _Link:
-    """A map that `unit` writes and one layer reads, `below` or a dense one, with which channels they connect."""
+    """A map that `unit` writes and one layer reads, the unit `below` or a dense layer; and what is connected by it.
+
+    w_in and w_out say which channels a surviving weight connects: of the map before and this one; this and the next.
+    """
 
     unit: Unit
     below: Unit | None
@@ -46,7 +49,7 @@ class _Link:
     w_out: np.ndarray  # (K, O)
 
     def matters(self, alive: dict[str, np.ndarray], start: Params, decays: bool) -> np.ndarray:
-        """Say which channels can matter, as long as those of the other maps do that are `alive`."""
+        """Return which channels of this map can matter, if of the other maps those do that are `alive`."""
         unit, w_in, w_out = self.unit, self.w_in, self.w_out
         if unit.source is not None:
             w_in = w_in & alive[unit.source.prefix][:, None]
@@ -80,5 +83,5 @@ def _links(blueprint: Blueprint, masks: Params) -> Iterator[_Link]:
 
 
 def _connected(unit: Unit, masks: Params) -> np.ndarray:
-    """Say which input channels a convolution connects with which filters, (C, K)."""
+    """Return which input channels a convolution's surviving weights connect with which filters, (C, K)."""
     return masks[f"{unit.prefix}W"][0].any(axis=(0, 1))

@@ -28,10 +28,10 @@ LARGE = 1 << 18  # weights of a dense layer from which on two threads share its 
 
 
 class ConvNet:
-    """Runs one trial of a `net` that is supported from `start` under `masks`; `start` itself is not written.
+    """Runs one trial of a `net` from `start` under `masks`; `start` itself is not written.
 
-    With 2 threads, each does half of the work, to the same bits; BLAS should have 1 thread. NotSupported for a
-    network of another kind.
+    With 2 threads, each does half of the work, with the same bits as one; BLAS should have 1 thread. NotSupported for
+    a network that `recognise` does not know.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ConvNet:
         return loss
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """A few images at a time, always equally many, so that memory is made once: the last may overlap others."""
+        """Predict equally many images at a time, so that memory is made once: the last ones may be done twice."""
         count = x.shape[1]
         size = -(-count // -(-count // CHUNK))
         begins = [min(first, count - size) for first in range(0, count, size)]
@@ -110,10 +110,11 @@ class ConvNet:
 
 
 class ConvStack:
-    """From images to features and back, for batches of a certain size; they are the last map, averaged or flat or not.
+    """All convolutions, from images to features and back, for batches of one size.
 
-    The `filters` of its units, and the scratch memory of the batch's `halves`, are shared with stacks for other batch
-    sizes; `theta` and `grads` hold the parameters of batch normalisation and their gradients.
+    The features are the last map: averaged, flattened or as it is. The units' `filters`, and the scratch memory of the
+    batch's `halves`, are shared with stacks for other batch sizes; `theta` and `grads` hold the parameters of batch
+    normalisation and their gradients.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How the convolutional engine keeps a batch of images in memory, and what it does to rows of them.
+"""How the convolutional engine keeps a batch of images in memory, and how it pools rows of them.
 
 A map of some images is an array (H + 2, W, images * channels), with a row of zeros above and one below: image row h is
 in row h + 1. A pixel of all images and channels is one long run of memory, and the whole is a matrix (H W images,
@@ -18,14 +18,14 @@ BAND = 4  # rows that are made at a time, as many as a tile of Winograd's has; a
 
 
 class Scratch:
-    """Named pieces of memory, as large as the largest asked for, that layers use in turn: so it stays in the cache."""
+    """Named pieces of memory that layers share, using them in turn: so few are needed that they stay in the cache."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
         self._memory: dict[str, np.ndarray] = {}
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the beginning of a piece, in that shape; whoever else asks for it may write to it meanwhile."""
+        """Return the piece `name`, in that shape; its content is lost as soon as another layer uses it."""
         size = math.prod(shape)
         if name not in self._memory or len(self._memory[name]) < size:
             self._memory[name] = aligned_zeros((size,), self.dtype)
@@ -33,9 +33,9 @@ class Scratch:
 
 
 class Halves:
-    """A batch in two halves, in one if it is a single image: which `images` they have, how many, memory and a team.
+    """A batch in two halves, or one if it is a single image: each has a slice of the `images` and a count of them.
 
-    There are always two scratch memories, which may be the same: halves of the weights, too, need them.
+    There are always two scratch memories, which may be one and the same: work on halves of the weights needs two.
     """
 
     def __init__(self, batch: int, scratch: Sequence[Scratch], team: Team) -> None:
@@ -85,9 +85,9 @@ def halved(rows: slice) -> slice:
 
 
 class Pooling:
-    """2 x 2 max-pooling, by pooled rows of a map; which pixel of a square was the largest, or the first of several.
+    """2 x 2 max-pooling, some rows at a time; it remembers which pixel of each square was the (first) largest.
 
-    The pooled map has `size` pixels of so many `channels`.
+    The pooled map has the `size` (height, width) and so many `channels`.
     """
 
     def __init__(self, size: Size, channels: int, halves: Halves) -> None:
@@ -103,7 +103,7 @@ class Pooling:
             for here, corner in zip(largest, corners(x), strict=False):
                 np.equal(corner, out, out=here)
                 here &= left
-                left ^= here  # in the end it is the last where it is no other
+                left ^= here  # what is left at the end are the squares whose last pixel is the largest
 
     def gradient(self, half_batch: int, rows: slice, dy: np.ndarray, out: np.ndarray) -> None:
         """Write dx, (2 h, 2 W, slot), of the pooled rows whose gradient is dy (h, W, slot)."""

@@ -1,4 +1,4 @@
-"""Maps, which stand between convolutions: their outputs summed, pooled and rectified, a few rows at a time.
+"""Maps, which stand between convolutions: sums of their outputs, rectified, a few rows at a time.
 
 Rows of a map are made when a convolution is about to read them, and their gradients are passed on as soon as they are
 final, so that both happen while the rows are in the cache.
@@ -18,7 +18,7 @@ ROUNDING = 32  # roundings, of a channel's largest value, that Winograd's convol
 class Convolution(Protocol):
     """What every kind of convolution does: it reads a map, its source, or the images, and writes `out`.
 
-    It is built from its filters, the source, which it tells of itself with `read_by`, and `out`.
+    It is built from its filters, its source and `out`; it must call its source's `read_by` then.
     """
 
     out: Output
@@ -33,8 +33,8 @@ class Convolution(Protocol):
 class Map:
     """x = relu(sum of outputs and, around them, an earlier map), and dL/dx.     x, dx[half_batch]: maps
 
-    In the end dx is the gradient of that sum. A ReLU lets no gradient through where x is 0 but for rounding: where a
-    filter sees nothing but zeros, and its bias is 0 as it is in the beginning, x would be 0 without.
+    `pass_on` makes of dx the gradient of that sum. The ReLU takes x for 0 where it is no larger than the rounding of
+    Winograd's convolution: where a filter sees nothing but zeros and its bias is still 0, exact arithmetic gives 0.
     """
 
     def __init__(self, terms: Sequence[Output], around: Optional["Map"], relu: bool) -> None:
@@ -59,7 +59,7 @@ class Map:
         self._readers.append(reader)
 
     def begin(self, training: bool) -> None:
-        """Forget the last batch; in training, have memory for gradients."""
+        """Begin a new batch; in training, have memory for gradients."""
         self._made, self._passed = [0] * len(self._zeros), [0] * len(self._zeros)  # rows
         self._largest = [np.zeros_like(zeros) for zeros in self._zeros]  # values seen, by image and channel
         self._limits = [*self._largest]
@@ -93,7 +93,10 @@ class Map:
             self.dx[half_batch][...] = 0
 
     def pass_on(self, half_batch: int, upto: int, reader: Convolution | None = None) -> None:
-        """Pass on what has not been of dx before row `upto`, done by `reader`, if that is the last to go back."""
+        """Make rows of dx before `upto` final and pass them on to the outputs, if `reader` is the last to add to them.
+
+        Called by readers when they have added to these rows; rows that were passed on already are left alone.
+        """
         first, upto = self._passed[half_batch], min(upto, self.height)
         if upto <= first or (self._readers and reader is not self._readers[0]):
             return

@@ -15,7 +15,7 @@ UNCERTAIN = 100  # where mean^2 is more than so many variances, the variance is 
 
 
 class Normalised(Output):
-    """The same, followed by batch normalisation (npticket.layers.BatchNorm): z = a y + b.
+    """An Output followed by batch normalisation (npticket.layers.BatchNorm): z = a y + b, and then pooled or not.
 
     With centred y, inv = 1 / sqrt(var + eps) and N values per channel, dscale = inv sum dz y, dshift = sum dz and
     dy = a (dz + slope y + offset) with slope = -inv dscale / N, offset = -dshift / N - slope mean.

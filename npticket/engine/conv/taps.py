@@ -1,4 +1,4 @@
-"""Convolutions by the taps of their kernels, where Winograd's does not pay, or has no stride and no kernel of 1 x 1."""
+"""Convolutions by the taps of their kernels, where Winograd's cannot be used (strides, 1 x 1) or does not pay."""
 
 from collections.abc import Iterator
 
@@ -65,7 +65,7 @@ class Im2col(Convolution):
 
 
 class Strided(Convolution):
-    """y = x * w with stride 1 or 2, tap by tap: what one sees of a band is gathered, (quarters of rows, pixels, C)."""
+    """y = x * w with stride 1 or 2, tap by tap: the pixels of a band that a tap sees are gathered and multiplied."""
 
     def __init__(self, filters: Filters, source: Map, out: Output) -> None:
         self.out, self._filters, self._source, self._stride = out, filters, source, source.height // out.height

@@ -20,8 +20,8 @@ class Filters:
     """Weights w (K, K, C, O) and bias b (O,), or None, with their gradients dw and db, for living channels only.
 
     `p` and `grad` are the layer's parameters and their gradients, `inputs` and `outputs` the numbers of the channels
-    that are left; where all are, w, b, dw and db are the parameters' own memory. Work on weights is done in two
-    halves, 0 and 1, of the input channels.
+    that are left. If all are, w, b, dw and db are the parameters' own memory, else copies. Work on weights is done in
+    two halves, 0 and 1, of the input channels.
     """
 
     def __init__(self, p: Local, grad: Local, inputs: np.ndarray, outputs: np.ndarray) -> None:
@@ -37,7 +37,7 @@ class Filters:
                 self.b, self.db = np.empty((2, self.filters), self.w.dtype)
 
     def prepare(self, half_weights: int) -> None:
-        """Follow the parameters; call it for both halves when these have changed."""
+        """Copy the parameters into w and b; call it for both halves whenever the parameters have changed."""
         if self._is_whole:
             return
         inputs = half_of(self.channels, half_weights)
@@ -46,7 +46,7 @@ class Filters:
             self.b[...] = self._p["b"].reshape(-1)[self.outputs]
 
     def put_back(self) -> None:
-        """Put dw and db, which are final, among all gradients: what is not left has none."""
+        """Copy dw and db, when they are final, into the layer's gradients, which are 0 for other channels."""
         if self._is_whole:
             return
         self._grad["W"][...] = 0
@@ -59,7 +59,7 @@ class Filters:
 class WinogradFilters(Filters):
     """u = G w G^T, the weights in Winograd's domain (36, C, O), and `turned`, those that take dy to dx, (36, O, C).
 
-    `reversed_taps` says in which of the two ways of npticket.engine.conv.winograd: if not, turned is u, transposed.
+    `reversed_taps` says which of the two ways of npticket.engine.conv.winograd takes dy to dx: by U' or, if not, by u.
     """
 
     def __init__(self, p: Local, grad: Local, inputs: np.ndarray, outputs: np.ndarray, reversed_taps: bool) -> None:
@@ -81,7 +81,7 @@ class WinogradFilters(Filters):
             self.turned[:, :, inputs] = self._u_back[:, inputs].transpose(0, 2, 1)
 
     def finish(self, half_weights: int, du: list[np.ndarray]) -> None:
-        """Write dw for half of the weights; du is the sum of these, of which the first is overwritten."""
+        """Write dw for half of the weights, given dU as a list of arrays to add up; the first is overwritten."""
         inputs = half_of(self.channels, half_weights)
         total, *others = (self._by_input(d, inputs) for d in du)
         for other in others:

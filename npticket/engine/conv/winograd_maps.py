@@ -1,4 +1,4 @@
-"""Winograd convolution of maps: of large ones by rows of tiles, of 4 x 4 ones, where a tile is an image, by weights."""
+"""Winograd convolution of maps: large ones by rows of tiles, 4 x 4 ones, where a tile is an image, all at once."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +19,7 @@ SMALL_DU = 1 << 18  # values to add up and to transform, for which the other thr
 
 
 class WinogradRows(Convolution):
-    """y = x * w + b with pad 1: each half of the batch alone, one row of tiles, and of points, at a time."""
+    """y = x * w + b with pad 1, by each half of the batch alone, one row of tiles and some rows of points at a time."""
 
     def __init__(self, filters: WinogradFilters, source: Map, out: Output) -> None:
         self.out, self._filters, self._source = out, filters, source
@@ -53,7 +53,7 @@ class WinogradRows(Convolution):
 
 
 class _Kernel:
-    """A row of tiles of half of the batch: V and M for some rows of points, and dU' of all rows of tiles so far."""
+    """What is done to one row of tiles of half of the batch: memory for V and M of some rows of points; du adds up."""
 
     def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
         scratch, c, k = out.halves.scratch[half_batch], filters.channels, filters.filters
@@ -175,7 +175,7 @@ class WinogradWhole(Convolution):
 
 
 def blocked_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[[], np.ndarray]:
-    """Return a function that writes the stacked product a b of what these hold then.
+    """Return a function that, whenever it is called, writes the stacked product a b to `out`.
 
     a (P, M, N)   b (P, N, K)   out (P, M, K). Where the whole is too large for BLAS's small kernels, columns of b are
     multiplied in blocks.

@@ -1,7 +1,7 @@
 """Convolution by im2col, as in layers.Conv2D, with the bias and the ReLU behind it.
 
-A trial's windows are gathered by one kernel, for as many images at a time as fit into COLUMN_BYTES, and multiplied: one
-trial's product is large enough for a GPU and, unlike a stack of products, takes its factors in any order.
+One kernel gathers a trial's windows, for as many images at a time as fit into COLUMN_BYTES, and one product multiplies
+them. A single trial's product is large enough for a GPU; a stack of products would first copy transposed factors.
 """
 
 from collections.abc import Iterator
@@ -37,14 +37,14 @@ IM2COL = """
 
 @cache
 def im2col_source(size: int, stride: int, pad: int, spread: int) -> Source:
-    """The kernel for one sort of window: with these sizes known, the compiler unrolls the loops and divides quickly."""
+    """The kernel for windows of these sizes: as the compiler knows them, it unrolls the loops and divides quickly."""
     inputs = "raw T x, int32 height, int32 width, int32 channels, int32 out_height, int32 out_width"
     body = IM2COL.format(size=size, stride=stride, pad=pad, spread=spread)
     return inputs, "raw T columns", body, f"im2col_{size}_{stride}_{pad}_{spread}"
 
 
 class Conv2D:
-    """As layers.Conv2D, behind it a ReLU if asked for.     W (T, K, K, C, O)   x (T, B, H, W, C)"""
+    """layers.Conv2D, with `relu` followed by a ReLU.     W (T, K, K, C, O)   x (T, B, H, W, C)"""
 
     def __init__(self, conv: layers.Conv2D, relu: bool) -> None:
         self.layout, self.init, self._relu = conv.layout, conv.init, relu

@@ -1,7 +1,8 @@
 """Fused loops for a GPU, in the terms of cupy.ElementwiseKernel: inputs, outputs, loop body, name.
 
-A body is run for every i and sees its arrays there; a `raw` array is read and written anywhere, as if it had one axis.
-Outputs may be updated in place. No two i write to the same place, nor add up what others find: all repeats bit for bit.
+A body is run for every index i and sees element i of its arrays; a `raw` array can be read and written anywhere, as if
+it had one axis. Outputs may be updated in place. No two i write to the same place, and sums are added up in a fixed
+order, so that a run repeats bit for bit.
 """
 
 from collections.abc import Callable
@@ -55,7 +56,7 @@ def relu_gradient(y: Array, dy: Array) -> Array:
 
 
 def parts_of(rows: int) -> int:
-    """How many i share `rows` rows."""
+    """Return how many indices i share the work on `rows` rows, ROWS each."""
     return -(-rows // ROWS)
 
 

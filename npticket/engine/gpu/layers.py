@@ -1,4 +1,4 @@
-"""From a network's layers to those that have kernels, joined with the ReLU behind them; and the smaller of these."""
+"""Replaces a network's layers by ones with fused kernels, each joined with the ReLU that follows it; the small ones."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +14,10 @@ from npticket.streams import TrainingStep
 
 
 def fused_layers(layer: Layer, relu: bool = False) -> Layer:
-    """The same network with the same parameters, a ReLU at its end if asked for; what is unknown, or derived, stays."""
+    """Return the same network, of the same parameters, with fused kernels, and with `relu` followed by a ReLU.
+
+    Layers of unknown kinds, and of classes derived from known ones, stay as they are.
+    """
     if type(layer) is layers.Chain:
         return _fused_chain(layer)
     if type(layer) is layers.Residual:
@@ -73,7 +76,7 @@ WITH_RELU: dict[type, Callable] = {layers.Dense: Dense, layers.Conv2D: Conv2D, l
 def stacked_product(a: Array, b: Array, out: Array = None) -> Array:
     """a @ b, trial by trial.     a (T or 1, N, K)   b (T or 1, K, M)   out (T, N, M)
 
-    One product takes its factors in any order; a stack copies those that are not contiguous: here it can be seen.
+    A single product takes transposed factors as they are. A stack needs contiguous ones, and this copies the others.
     """
     xp = array_module(a, b)
     if len(a) == len(b) == 1:

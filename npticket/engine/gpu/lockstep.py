@@ -1,7 +1,7 @@
-"""The GPU's engine: parameters layer by layer, layers and optimizers fused.
+"""The GPU's engine: all trials in one batched step, with fused layers and optimizers.
 
-A product of arrays (T, ...) copies what is not contiguous, as views into parameters (T, P) are not: here the parameters
-of all trials stand layer by layer instead.
+A stacked product copies factors that are not contiguous, and views into parameters (T, P) are not. Therefore the
+parameters are kept layer by layer here, those of all trials together.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ SGD_STEP: Source = (
 class Gpu:
     """Runs T nets from `start` under `masks` in one batched step; `start` itself is not written.
 
-    What is pruned must start at 0, and is not touched. Once built, nothing here waits for the device.
+    Pruned parameters must start at 0, and are never touched. Once it is built, nothing here waits for the GPU.
     """
 
     def __init__(self, net: Net, loss: Loss, start: Params, masks: Params, optimizer: MakeOptimizer) -> None:
@@ -112,17 +112,17 @@ class ByLayer:
             self._blocks[name][0][...] = params[name]
 
     def by_trial(self, flat: Array) -> Array:
-        """Return (T, P) in the order of Params of what is in the order of these blocks, (1, T P)."""
+        """Bring an array (1, T P) in the order of these blocks into the order of Params, (T, P)."""
         blocks = self._blocks.like(flat)
         return array_module(flat).concatenate([blocks[name].reshape(self.trials, -1) for name in blocks], axis=1)
 
     def by_layer(self, flat: Array) -> Array:
-        """The way back."""
+        """Bring an array (T, P) in the order of Params into the order of these blocks, (1, T P)."""
         return ByLayer(Params(self._one, flat)).flat
 
 
 class Unfused:
-    """Steps the network under its true names and shapes, for want of a kernel."""
+    """Runs an optimizer for which there is no kernel, on parameters in the order, names and shapes of Params."""
 
     def __init__(self, optimizer: MakeOptimizer, start: Params, masks: Params) -> None:
         self._theta, self._grads = start.copy(), start.copy()
@@ -142,7 +142,7 @@ class Unfused:
 
 
 def fused(own: Optimizer, alive: Array) -> "Fused | None":
-    """Return what does the same as a fresh optimizer in one pass, or None; `alive` says what may move."""
+    """Return a kernel that does the same as a fresh optimizer in one pass, or None; `alive` says what may move."""
     if type(own) is Adam:  # and nothing derived from it, which may do something else
         return Fused(own, alive, ADAM_STEP, ("m", "v"), lambda: (own.beta1, own.beta2, *own.scales()))
     if type(own) is SGD:
@@ -151,7 +151,7 @@ def fused(own: Optimizer, alive: Array) -> "Fused | None":
 
 
 class Fused:
-    """Takes the steps of `own`, which it counts there, by a kernel that keeps moments of these names."""
+    """Takes the steps of the optimizer `own` by a kernel; steps are counted in `own`, moments called `names` here."""
 
     def __init__(self, own: Adam | SGD, alive: Array, source: Source, names: Sequence[str], factors: Factors) -> None:
         self._own, self._alive, self._source, self._factors = own, alive, source, factors

@@ -1,4 +1,4 @@
-"""Histograms as small drawings inside of the page, in its own colours; what the lines are is said beside them."""
+"""Histograms as small SVG drawings inside of the page, in its own colours; the page explains their lines."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,9 @@ FLOOR = HEIGHT - FOOT
 def histogram(drawn: Mapping[str, Bars], ticks: Mapping[float, str], said: str, title: str) -> Markup:
     """Draw histograms over each other, as high as the drawing.
 
-    They are named as style.CSS has looks for them: "all" grey and filled, "start" blue, "end" orange and dashed. The
-    first and the last of `ticks` stand at the left and at the right; `said` is for who cannot see it.
+    The keys of `drawn` are looks in style.CSS: "all" grey and filled, "start" blue, "end" orange and dashed. `ticks`
+    are values with their texts; the first stands at the left end, the last at the right. `said` describes the drawing
+    for screen readers.
     """
     low, high = min(b.edges[0] for b in drawn.values()), max(b.edges[-1] for b in drawn.values())
     top = max(float(bars.heights.max()) for bars in drawn.values()) or 1.0

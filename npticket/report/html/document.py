@@ -20,14 +20,14 @@ from npticket.report.quantities import first
 from npticket.report.sweeps import drawn_sweep
 
 LOOKS = {HOLDS: "holds", FAILS: "fails"}
-ROUNDS, FEWEST = 30, 4  # that are shown of all experiments together, and of each at least
+ROUNDS, FEWEST = 30, 4  # rounds shown of all experiments together, at most, but of each at least FEWEST
 NO_MATPLOTLIB = "Figures are drawn with matplotlib, which is not installed: python -m pip install matplotlib."
 
 
 def document(outcomes: Mapping[Path, Outcome], library: Library) -> str:
-    """Return the page about experiments, by their directories; StoreError for a run's file that is damaged.
+    """Return the HTML page about the experiments in these directories; StoreError for a run file that is damaged.
 
-    The same files give the same page, by the same version of matplotlib.
+    The same files give the same page, with the same version of matplotlib.
     """
     by_recipe = {outcome.recipe.name: outcome for outcome in outcomes.values()}
     title = "; ".join(dict.fromkeys(f"{one.title} ({one.recipe.source})" for one in outcomes.values()))
@@ -67,7 +67,7 @@ def _whole(title: str, body: Sequence[str]) -> str:
 
 
 def _claims(judged: Sequence[Verdict]) -> Markup:
-    """The verdicts, each with what it is made of, as text that wraps: a table would be too wide for a phone."""
+    """The verdicts with their numbers, as text that wraps: a table would be too wide for a phone."""
     if not judged:
         return tag("p", "No claim of a paper is about this.")
     items: dict[bool, list[Markup]] = {False: [], True: []}

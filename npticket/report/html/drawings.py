@@ -1,4 +1,4 @@
-"""Figures as SVG inside of the page, which needs matplotlib: the papers', and what becomes of layers over rounds."""
+"""Figures as SVG inside of the page: the papers' figures, and how layers are pruned over rounds. Needs matplotlib."""
 
 import io
 import re
@@ -14,12 +14,12 @@ from npticket.report.figures import NOTE, Drawn
 from npticket.report.html.markup import Markup, tag
 
 ID = re.compile(r"(<[a-zA-Z][^>]*?) id=\"([^\"]*)\"")
-READABLE = 0.65  # of its size, which a narrow screen scrolls through
+READABLE = 0.65  # a figure is not made smaller than this share of its size; a narrow screen scrolls
 SPACE = re.compile(r" xmlns(?::\w+)?=\"[^\"]*\"")
 
 
 class Layers(NamedTuple):
-    """Of one round, by layer: which part of the weights survives (T,), and what two share against chance (pairs,)."""
+    """One round by layer: the fraction of weights left (T,), and what two trials share, divided by chance (pairs,)."""
 
     round: int
     left: Mapping[str, np.ndarray]
@@ -27,7 +27,10 @@ class Layers(NamedTuple):
 
 
 def figures(drawn: Iterable[Drawn], prefix: str) -> Iterator[Markup]:
-    """Yield figures as parts of a page in which no other has the same `prefix`; ImportError without matplotlib."""
+    """Yield figures as elements of a page. Their ids begin with `prefix`, which must differ from call to call.
+
+    ImportError without matplotlib.
+    """
     for one in drawn:
         words = one.picture.stem.replace("_", " ")
         drawing = tag("div", _svg(one, f"{prefix}-{one.picture.stem}"), role="img", aria_label=words)
@@ -35,7 +38,7 @@ def figures(drawn: Iterable[Drawn], prefix: str) -> Iterator[Markup]:
 
 
 def _svg(one: Drawn, salt: str) -> Markup:
-    """The same data give the same text; letters stay letters, and only what is referred to keeps its id."""
+    """The figure as SVG, the same for the same data; texts stay texts, and ids that nothing refers to are removed."""
     import matplotlib
 
     figure, file = canvas.compose(*one), io.StringIO()
@@ -50,7 +53,7 @@ def _svg(one: Drawn, salt: str) -> Markup:
 
 
 def by_layer(outcome: Outcome, points: Sequence[Point], rounds: Sequence[Layers]) -> Iterator[Drawn]:
-    """Draw what of each layer survives and, of several trials, how much of that they share, against chance."""
+    """Draw the fraction of each layer that survives and, for several trials, how much they share against chance."""
     density = {point.round: 100 * point.density for point in points}
     panels = [("weights of the layer that survive (%)", [(one.round, one.left) for one in rounds], 100.0)]
     if any(pairs.size for one in rounds for pairs in one.shared.values()):

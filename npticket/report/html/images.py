@@ -8,7 +8,7 @@ import numpy as np
 
 from npticket.report.html.markup import Markup, tag
 
-BLUE, YELLOW = (0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)  # above and below 0: one dark, the other light, also in grey
+BLUE, YELLOW = (0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)  # above and below 0; one is dark and one light without colours
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -24,7 +24,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def image(pixels: np.ndarray, said: str, kind: str) -> Markup:
-    """Return an image that says in words what it shows; of the kind "inks", it turns light where the page is dark."""
+    """Return an image element, with the text `said` for screen readers; the kind "inks" is inverted in dark mode."""
     data = base64.b64encode(png(pixels)).decode()
     return tag("img", src=f"data:image/png;base64,{data}", alt=said, class_=kind)
 

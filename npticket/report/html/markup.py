@@ -1,4 +1,4 @@
-"""HTML whose texts are escaped: whatever is not Markup already is shown as it is, and never read as HTML."""
+"""Building HTML safely: every text that is not Markup already is escaped, so that it cannot be read as HTML."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -15,7 +15,7 @@ Content: TypeAlias = "str | Iterable[Content]"
 
 
 def joined(content: Content) -> Markup:
-    """Return a text escaped, unless it is Markup, or several of them one after the other."""
+    """Return content as one Markup: a text is escaped unless it is Markup already; several are joined."""
     if isinstance(content, Markup):
         return content
     return Markup(escape(content) if isinstance(content, str) else "".join(map(joined, content)))
@@ -24,8 +24,8 @@ def joined(content: Content) -> Markup:
 def tag(name: str, /, *content: Content, **attributes: str | bool) -> Markup:
     """Return an element with its content: tag("p", text, class_="note").
 
-    An attribute's name may end with an underscore, which is left out, and has - for any other; one that is True has no
-    value, and one that is False is not there.
+    In the name of an attribute an underscore at the end is dropped, and others become -. An attribute that is True has
+    no value; one that is False is left out.
     """
     texts = [name]
     for key, value in attributes.items():

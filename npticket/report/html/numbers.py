@@ -1,4 +1,4 @@
-"""What is to be seen in masks and weights, as numbers; several networks, (T = 1) each, are the trials of one round."""
+"""Statistics of masks and weights. `masks` are those of one round's trials, Params with T = 1 each."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -8,20 +8,21 @@ import numpy as np
 
 from npticket.params import Params
 
-EDGE, BINS = 5.0, 50  # standard deviations of a layer's initial values to which a histogram goes, and its bins
-PARTS = 25  # bins of a histogram of units
+EDGE, BINS = 5.0, 50  # histograms of values go to EDGE standard deviations of a layer's initial values, in BINS bins
+PARTS = 25  # bins of a histogram of units, about
 
 
 def connections(mask: np.ndarray) -> np.ndarray:
-    """Lay a layer's mask (..., O) out as (inputs, units): a weight of a filter is an input of it."""
+    """Return a layer's mask (..., O) as (inputs, O); for a filter, each of its weights is an input."""
     return mask.reshape(-1, mask.shape[-1])
 
 
 class Shared(NamedTuple):
-    """Which part of a layer's survivors two trials have in common, (pairs,).
+    """Which fraction of a layer's survivors two trials have in common, (pairs,) each.
 
-    As it is, as it would be if each trial had drawn as many weights by chance, and if it had drawn as many of each
-    input's: a ratio that the second explains says which inputs matter, and no more.
+    `found` is what they have; `by_chance` what is expected if each had drawn as many survivors at random; `by_input`
+    if each had drawn as many at random among each input's weights. If that explains `found`, two trials agree about
+    which inputs matter, and about nothing else.
     """
 
     found: np.ndarray
@@ -49,14 +50,14 @@ class Bars(NamedTuple):
 
 
 class Degrees(NamedTuple):
-    """Which part (units,) of so many connections each unit of a layer, or each of its inputs, has left."""
+    """The fraction (units,) of its `connections` that each unit of a layer, or each of its inputs, has left."""
 
     fractions: np.ndarray
     connections: int
 
     @property
     def bars(self) -> Bars:
-        """Their histogram: some PARTS bins, each for a whole number of connections, between such numbers."""
+        """The histogram of the fractions: at most PARTS bins, each for the same whole number of connections."""
         left = np.round(self.fractions * self.connections).astype(int)
         width = -(-(int(left.max()) + 1) // PARTS)
         counts = np.bincount(left // width)
@@ -65,9 +66,9 @@ class Degrees(NamedTuple):
 
 
 def degrees(masks: Sequence[Params], name: str) -> tuple[Degrees, Degrees]:
-    """Return the degrees of a layer's units, inwards, and of its inputs, outwards, of all trials.
+    """Return the incoming connections of a layer's units, and the outgoing ones of its inputs, of all trials together.
 
-    Its inputs are units of the layer below, channels, or pixels.
+    Inputs are units of the layer below, channels, or pixels.
     """
     found = []
     for axis in (-1, -2):
@@ -77,7 +78,7 @@ def degrees(masks: Sequence[Params], name: str) -> tuple[Degrees, Degrees]:
 
 
 class Spread(NamedTuple):
-    """A histogram of values in BINS bins from -EDGE to EDGE, and the part of them beyond."""
+    """A histogram of values in BINS bins from -EDGE to EDGE, and the fraction of values beyond these."""
 
     bars: Bars
     beyond: float
@@ -92,6 +93,6 @@ def spread(values: Sequence[np.ndarray], scales: Sequence[float]) -> Spread | No
 
 
 def strongest(mask: np.ndarray, most: int) -> list[int]:
-    """Return the units of a layer's mask (..., O) with most survivors, at most so many, in their own order."""
+    """Return the numbers of the units in a layer's mask (..., O) with most survivors, at most so many, ascending."""
     left = connections(mask).sum(axis=0)
     return sorted(np.argsort(-left, kind="stable")[:most].tolist())

@@ -1,4 +1,4 @@
-"""What people would rather look at: the masks and weights of an experiment's tickets, round by round."""
+"""The masks and weights of an experiment's tickets, round by round, as images, histograms and tables."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ from npticket.report.html import charts, images, numbers
 from npticket.report.html.markup import Markup, joined, section, table, tag
 from npticket.report.html.numbers import Spread
 
-UNITS, FILTERS = 12, 32  # of the first layer that are shown
+UNITS, FILTERS = 12, 32  # units, or filters, of the first layer that are shown
 
 
 @dataclass
 class Round:
-    """The networks of one round, by trial, of which at least one is there."""
+    """The networks of one round, by trial; at least one."""
 
     number: int
     networks: Mapping[int, Network]
@@ -30,17 +30,17 @@ class Round:
 
     @property
     def density(self) -> float:
-        """Which part of the weights survives, in the mean over trials."""
+        """The fraction of the weights that survive, the mean over trials."""
         left = sum(int(mask[name].sum()) for mask in self.masks for name in mask.weights)
         return left / sum(mask[name].size for mask in self.masks for name in mask.weights)
 
     def survivors(self, name: str) -> np.ndarray:
-        """Count those of a layer (T,)."""
+        """Return the number of a layer's survivors (T,)."""
         return np.array([mask[name].sum() for mask in self.masks])
 
 
 def loaded(kept: Kept, numbers: Sequence[int], trials: int) -> Iterator[Round]:
-    """Read rounds, one at a time, with at most so many trials each; those that nothing is left of are not there."""
+    """Yield rounds, read one at a time, with at most so many trials each; rounds without a network are left out."""
     for number in numbers:
         found = {trial: kept.network(number, trial) for trial in kept.trials(number)[:trials]}
         networks = {trial: network for trial, network in found.items() if network is not None}
@@ -49,9 +49,9 @@ def loaded(kept: Kept, numbers: Sequence[int], trials: int) -> Iterator[Round]:
 
 
 class First:
-    """How the first layer of a network is shown: by its inputs and units, if it is dense, or by its filters.
+    """Shows the first layer of a network: its inputs and units if it is dense, or its filters.
 
-    `units` are those shown, the same in all rounds: those of the `last` round's first trial with most survivors.
+    `units` are the same in all rounds: those that have most survivors in the `last` round, in its first trial.
     """
 
     def __init__(self, net: Net, last: Round) -> None:
@@ -108,13 +108,13 @@ class First:
         return self.is_conv and weights.shape[-2] == 3
 
     def _laid_out(self, values: np.ndarray) -> np.ndarray:
-        """What belongs to inputs as an image (H, W), the mean over its channels; inputs in a line have one row."""
+        """Values of inputs as an image (H, W), the mean over channels; inputs without rows become one row."""
         shape = self._shape if len(self._shape) > 1 else (1, *self._shape)
         return values.reshape(*shape[:2], -1).mean(axis=-1)
 
 
 def survivors(round: Round) -> Markup:
-    """Return a table of layers: what is left of each, and what two trials have in common of it."""
+    """Return a table of layers: what is left of each, and how much of that two trials have in common."""
     rows = []
     for name in round.masks[0].weights:
         left, shared = round.survivors(name), numbers.shared(round.masks, name)
@@ -126,7 +126,7 @@ def survivors(round: Round) -> Markup:
 
 
 def values(round: Round) -> Markup:
-    """Draw, for each layer, the initial values of all weights and of survivors, and theirs after training if kept."""
+    """Draw histograms for each layer: initial values of all weights, and of survivors; trained values if kept."""
     drawn, ticks = [], {edge: f"{edge:g}" for edge in (-numbers.EDGE, 0.0, numbers.EDGE)}
     for name in round.masks[0].weights:
         there = _spreads(round, name)
@@ -138,7 +138,7 @@ def values(round: Round) -> Markup:
 
 
 def _spreads(round: Round, name: str) -> dict[str, Spread]:
-    """The histograms of a layer that there are, by their look."""
+    """The histograms of a layer, by their look in style.CSS."""
     networks = list(round.networks.values())
     masks = [network.masks[name][0] for network in networks]
     initial = [network.theta0[name][0] for network in networks]
@@ -153,7 +153,7 @@ def _spreads(round: Round, name: str) -> dict[str, Spread]:
 
 
 def degrees(round: Round) -> Markup:
-    """Draw, for each layer, how many connections its units have left, and its inputs."""
+    """Draw histograms for each layer of how many connections its units, and its inputs, have left."""
     drawn = []
     for name in round.masks[0].weights:
         units, inputs = numbers.degrees(round.masks, name)

@@ -46,7 +46,7 @@ nav a{margin-right:1.2rem}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 
-# Without it, each round can be opened and closed by itself.
+# Without scripts, each round can be opened and closed by itself.
 SCRIPT = """
 for (const box of document.querySelectorAll(".rounds")) {
   const rounds = [...box.querySelectorAll("details")], slider = box.querySelector("input");
@@ -62,7 +62,7 @@ for (const box of document.querySelectorAll(".rounds")) {
 }
 """
 
-# Nothing is loaded from anywhere, and no script but this one runs, whatever else a page should come to hold.
+# Nothing is loaded from elsewhere, and no other script runs, even if one got into the page.
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     f"script-src 'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}'"

@@ -1,4 +1,4 @@
-"""The section of a page about an experiment's tickets: what becomes of layers, and a slider over rounds."""
+"""The section of a page about an experiment's tickets: how layers are pruned, and a slider over rounds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,10 @@ SHARED = (
 
 @dataclass(frozen=True)
 class Tickets:
-    """What is shown of the networks of an outcome's first series, in at most so many rounds, by `name` in the page."""
+    """The section about the networks of an outcome's first series, at most `most_rounds` of them.
+
+    Ids in the page begin with `name`.
+    """
 
     net: Net
     kept: Kept
@@ -61,7 +64,7 @@ class Tickets:
         )
 
     def _slider(self, count: int) -> Markup:
-        """Hidden where there is no script: then each round opens by itself."""
+        """The slider, which is hidden unless the script runs: without it each round can be opened by itself."""
         name = f"{self.name}-round"
         handle = tag("input", type="range", id=name, min="0", max=str(count - 1), value="0")
         said = tag("output", for_=name)
@@ -105,6 +108,6 @@ def _layers(round: Round) -> Layers:
 
 
 def _keys(looks: Mapping[str, str]) -> Markup:
-    """What the lines of histograms are, by their look."""
+    """The key to the lines of histograms, by their look."""
     keys = [tag("span", tag("span", class_=f"key {look}"), words) for look, words in looks.items()]
     return tag("p", keys, class_="note keys")
