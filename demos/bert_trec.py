@@ -1,12 +1,13 @@
 """Find winning tickets in a pre-trained encoder, MiniLM-L3, fine-tuned to tell six kinds of questions apart (TREC).
 
-    python demos/bert_trec.py            a third of the fine-tuning, to half of the weights: some ten minutes
+    python demos/bert_trec.py            a third of the fine-tuning, down to half of the weights: some ten minutes
     python demos/bert_trec.py --quick    minutes, to see it run
-    python demos/bert_trec.py --paper    the whole of it: hours
+    python demos/bert_trec.py --paper    all of it: hours
 
-theta0 is what pre-training left (Chen et al. 2020): survivors go back to it. The control has the same masks and the
-same weights, each matrix's shuffled. Draws words.png, too: how much each word matters to the whole encoder and to its
-ticket. Needs NPTICKET_DATA, a folder with minilm/ and text/trec/. Says how long it will take before it starts.
+Survivors are reset to what pre-training left (Chen et al. 2020), which is theta0. The control has the same masks over
+the same weights, shuffled within each matrix. Also draws words.png, which shows how much each word matters to the whole
+encoder and to its ticket. Needs minilm/ and text/trec/ in the folder that NPTICKET_DATA names, or in the cache folder.
+Before it starts, it says how long it will take.
 """
 
 import argparse
@@ -36,12 +37,12 @@ from npticket.task import CLASSIFY
 from npticket.tickets import find_tickets, rewind
 from npticket.train import fit
 
-SIZES = {  # round 0 is the dense network; each takes a tenth of the original weights
+SIZES = {  # round 0 is the dense network; each prunes a tenth of the original weights
     "default": {"trials": 1, "rounds": 6, "steps": 154},
     "quick": {"trials": 1, "rounds": 2, "steps": 10},
     "paper": {"trials": 3, "rounds": 10, "steps": 462},
 }
-ASKED = "an abbreviation", "a description", "a thing", "a person or group", "a place", "a number"  # for, by class
+ASKED = "an abbreviation", "a description", "a thing", "a person or group", "a place", "a number"  # by class
 LOOKED_AT, DRAWN = 64, 4  # questions of the test set
 
 
@@ -76,7 +77,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
 
 
 def matters(net: Net, theta: Params, question: np.ndarray, kind: int) -> np.ndarray:
-    """By how much the probability of the right kind falls without each of a question's pieces, in the first trial."""
+    """How far the probability of the right kind falls if one of a question's pieces is left out, in the first trial."""
     pieces = question[question != 0]
     shown = np.zeros((1, len(pieces) - 1, len(question)), question.dtype)  # the whole question, then without a piece
     shown[0, 0, : len(pieces)] = pieces
@@ -87,7 +88,7 @@ def matters(net: Net, theta: Params, question: np.ndarray, kind: int) -> np.ndar
 
 
 def draw_words(net: Net, ends: dict[str, Params], data: datasets.Dataset, args: argparse.Namespace) -> None:
-    """Draw those questions, of some, whose words matter most differently to the whole encoder and to its ticket."""
+    """Of some questions, draw those whose words matter most differently to the whole encoder and to its ticket."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -96,7 +97,7 @@ def draw_words(net: Net, ends: dict[str, Params], data: datasets.Dataset, args: 
     found = [[matters(net, end, *one) for end in ends.values()] for one in zip(some.inputs, some.targets, strict=True)]
     differing = np.argsort([-abs(whole - ticket).max(initial=0) for whole, ticket in found], kind="stable")
     figure = Figure(figsize=(9, 2 * DRAWN), layout="constrained")
-    figure.supylabel("points of probability that its right kind loses without a piece of the question", fontsize=9)
+    figure.supylabel("points of probability that the right kind loses without a piece of the question", fontsize=9)
     for axes, i in zip(figure.subplots(DRAWN, sharey=True), differing, strict=False):
         pieces = spelled("trec", some.inputs[i][some.inputs[i] != 0][1:-1], args.data)
         for n, (who, values) in enumerate(zip(ends, found[i], strict=True)):

@@ -4,10 +4,10 @@
     python demos/cifar10.py --net conv2 --quick       minutes, to see it run
     python demos/cifar10.py --net resnet18 --paper    the paper's setting: weeks
 
-The paper finds tickets in Resnet-18 and, nearly, in VGG-19 at a low learning rate, in both at a higher one with warm-up
-and none at the usual high one: see for yourself with --setting low, warmup or high. With fewer steps than in the paper,
-warm-up and drops of the learning rate come earlier in proportion. Needs CIFAR-10 (162 MB, downloaded if it is not on
-this machine). Says how long it will take before it starts.
+At a low learning rate the paper finds tickets in Resnet-18 and, nearly, in VGG-19; at a higher one with warm-up, in
+both; at the usual high one, in neither. See for yourself with --setting low, warmup or high. With fewer steps than in
+the paper, warm-up and drops of the learning rate come earlier in proportion. Needs CIFAR-10 (162 MB, downloaded if it
+is not on this machine). Before it starts, it says how long it will take.
 """
 
 import argparse

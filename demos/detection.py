@@ -4,8 +4,9 @@
     python demos/detection.py --quick    half a minute, to see it run
     python demos/detection.py --paper    3 trials, four times as long each: an hour
 
-Each scene has one to four digits of any size; the detector, of 151,000 weights, says which there are and where. Prints
-a row per round, the winning ticket beside its control, and draws what networks of 100, 20 and 5 % of the weights find.
+Each scene has one to four digits of different sizes; the detector, of 151,000 weights, says which digits there are and
+where. Prints a row per round, the winning ticket beside its control, and draws what networks with 100, 20 and 5 % of
+the weights find.
 """
 
 import argparse
@@ -37,7 +38,7 @@ SIZES = {  # round 0 is the dense network; each round prunes 41.5 %
 }
 DRAWN = (1, 0.2, 0.05)  # densities, about
 SHOWN = 5  # scenes of the test set
-SURE = 0.3  # of a score that is drawn
+SURE = 0.3  # the least score of a box that is drawn
 SAME = 0.5  # intersection over union of boxes around the same digit
 
 
@@ -75,9 +76,9 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
 
 
 def draw(scenes: datasets.Split, said: dict[str, Sequence[Found]], path: Path) -> None:
-    """Draw what each network finds in each scene, of several boxes around a digit the surest: a row for each network.
+    """Draw what each network finds in each scene, a row for each network; of several boxes around a digit, the surest.
 
-    Green is what is there, orange what is not: another digit, or none, or too far from it.
+    Boxes are green where they are right, and orange where there is another digit, or none, or too far away.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -101,7 +102,7 @@ def draw(scenes: datasets.Split, said: dict[str, Sequence[Found]], path: Path) -
                           bbox={"facecolor": color, "edgecolor": "none", "pad": 1})  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, metadata={"Software": None})
-    print(f"\nWhat is found, green what is right, with the thicker lines the surer: {path}")
+    print(f"\nBoxes that were found, green where right, with thicker lines where surer: {path}")
 
 
 def main(argv: list[str] | None = None) -> int:

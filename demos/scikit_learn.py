@@ -2,8 +2,8 @@
 
     python demos/scikit_learn.py
 
-Handwritten digits, breast cancer, and a CSV file with a header and the class in the last column. A quarter is for
-testing; shown are the means over two splits.
+The data are handwritten digits, breast cancer, and a CSV file with a header and the class in the last column. A quarter
+of the examples is for testing; what is shown are means over two splits.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""Draws the rooms of the house from the imports in it: python docs/rooms.py writes the drawing into architecture.md.
+"""Draws the rooms of the architecture from their imports: python docs/rooms.py writes the drawing into architecture.md.
 
 A room stands on the floor above the highest room that it imports from. What a room imports is listed without what these
 import themselves.
