@@ -128,8 +128,7 @@ class _Wires:
         """Return what comes out of a layer as units of the last axis and the shape of the others, (H, W) or ()."""
         if type(layer) not in KNOWN:  # what is derived from a layer may do something else
             kind = type(layer).__name__
-            known = ", ".join(k.__name__ for k in KNOWN)
-            raise UnsuitedError(f"which units {name} reads and writes is not known, as it is a {kind}, not {known}")
+            raise UnsuitedError(f"which units {name} reads and writes is not known, as it is a {kind}")
         if isinstance(layer, Chain):
             for part, each in layer.layers.items():
                 x, shape = self.through(each, f"{name}/{part}".lstrip("/"), x, shape)

@@ -1,4 +1,4 @@
-"""The command `npticket`: run the papers' experiments, look at what came out, and judge their claims by it."""
+"""The command `npticket`: run the papers' experiments, show and draw the results, and judge the claims by them."""
 
 import argparse
 import sys
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
 
 
 def joined(argv: Sequence[str]) -> list[str]:
-    """The arguments, with those of `--series a, b` as one: a shell makes two of them."""
+    """Return the arguments, with `--series a, b`, which a shell splits at the blank, joined to one list."""
     found: list[str] = []
     for argument in argv:
         if len(found) > 1 and found[-2] == "--series" and found[-1].endswith(",") and argument[:1] != "-":
@@ -51,7 +51,7 @@ def joined(argv: Sequence[str]) -> list[str]:
 
 
 def names(library: Library) -> str:
-    """What a recipe, and --series, can name, as a text below the help."""
+    """Return the text below the help of `run`, with all names that a recipe and --series can have."""
     parts = library.parts
     kinds = {"series": parts.series, "networks (a recipe's net)": parts.nets, "data": parts.data}
     texts = (f"{kind}: {', '.join(sorted(set(known) - {REWIND_POINT}))}" for kind, known in kinds.items())
@@ -59,7 +59,7 @@ def names(library: Library) -> str:
 
 
 def parser(library: Library = LIBRARY) -> argparse.ArgumentParser:
-    """What the command understands."""
+    """Return the parser of the command line, with all commands."""
     layout = argparse.RawDescriptionHelpFormatter
     whole = argparse.ArgumentParser(prog="npticket", description=ABOUT, epilog=EXIT_CODES, formatter_class=layout)
     whole.add_argument("--version", action="version", version=f"npticket {__version__}")

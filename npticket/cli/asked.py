@@ -1,4 +1,4 @@
-"""What `npticket run` is asked for: recipes by name, from a file or a directory, and what flags change of them."""
+"""The recipes that `npticket run` is asked for: by name, from a file or a directory, with the changes by flags."""
 
 from argparse import Namespace
 from dataclasses import replace
@@ -11,11 +11,15 @@ from npticket.experiments.recipe import Recipe, RecipeError, scaled
 from npticket.reading import nearest, shown
 from npticket.report.paper import Library
 
-FLAGS = ("trials", "rounds", "seed", "patience")  # called like what they change
+FLAGS = ("trials", "rounds", "seed", "patience")  # each has the name of the field that it changes
 
 
 def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]:
-    """The recipes to run, by the name of their directory, with what the flags change; and the directory of all."""
+    """Return the recipes to run, as the flags change them, by the names of their directories; and where these lie.
+
+    A single recipe's results go into the second value itself, a sweep's into directories in it. RecipeError or
+    StoreError if there is no such recipe, or one is not valid.
+    """
     name, folder = args.recipe, args.out or Path("runs") / args.recipe
     if name in library.sweeps:
         chosen = dict(library.sweeps[name].recipes)

@@ -1,4 +1,4 @@
-"""What the command does: list and run experiments, show and draw what came out, and judge the papers' claims by it."""
+"""The commands list, run, show, figures and verify; each returns the exit status."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ FEW = ": in so few steps all of them would take longer than training"
 
 
 def list_recipes(args: Namespace, library: Library) -> int:
-    """Print all recipes and sweeps of each paper, a line each, with their costs as far as these are known."""
+    """Print all recipes and sweeps of each paper, a line each, with their costs if known (--measure: times them)."""
     jobs, unknown = default_jobs(), False
     wide = max(len(name) for name in (*library.recipes, *library.sweeps))
     room = (line := tables.width()) - 52 - wide  # for sources
@@ -57,7 +57,7 @@ def list_recipes(args: Namespace, library: Library) -> int:
 
 
 def _seconds(experiment: Experiment, jobs: int, measure: bool) -> float | None:
-    """What an experiment takes here if that is known, or is to be measured."""
+    """The seconds that an experiment takes here, if they are known or to be measured now; else None."""
     seconds = costs.seconds(experiment, jobs)
     if seconds is None and measure:
         return costs.seconds(experiment, jobs, data=load_data(experiment.recipe, experiment.parts))
@@ -72,7 +72,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
 
 @contextmanager
 def _all_data_in(folder: Path | None) -> Iterator[None]:
-    """Have whatever else is read, such as a network's weights and the data of another task, looked for there, too."""
+    """Set NPTICKET_DATA to `folder` in the block, so that a network's weights, for one, are looked for there, too."""
     before = os.environ.get("NPTICKET_DATA")
     if folder is not None:
         os.environ["NPTICKET_DATA"] = str(folder)
@@ -155,7 +155,10 @@ def verify(args: Namespace, library: Library) -> int:
 
 
 def outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
-    """Read the experiments in a directory, by their own: it, or its subdirectories in the order of their papers."""
+    """Read the experiment in a directory, or those in its subdirectories in the order of their papers, by directory.
+
+    StoreError if there is none, one is damaged, or two have the same recipe.
+    """
     if (folder / "recipe.json").is_file():
         return {folder: outcome(folder, library.parts)}
     folders = [path.parent for path in sorted(folder.glob("*/recipe.json"))]

@@ -1,4 +1,4 @@
-"""What a demo needs besides the four steps: its flags, a journal of its rounds, and an end in words."""
+"""What a demo needs besides the four steps: flags, a journal that keeps and prints its rounds, and a conclusion."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +23,15 @@ from npticket.params import Params
 from npticket.record import Fit
 from npticket.report import figures, tables
 
-Args = Sequence[str] | None  # None: those of the process
+Args = Sequence[str] | None  # None: the arguments of the process
 Sizes = Mapping[str, Mapping[str, int]]  # trials, rounds and steps by size: default, quick, paper
 
 
 def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: str, argv: Args) -> Namespace:
-    """Add the flags that all demos have, parse, and fill in what was not given; `out` may have fields like {net}."""
+    """Add the flags that all demos have, parse `argv`, and fill in what was not given.
+
+    `sizes(args)` gives the numbers for each size; `out` is the default folder, perhaps with fields like {net}.
+    """
     prepare_streams()
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="size", action="store_const", const="quick", help="to see it run")
@@ -58,13 +61,13 @@ def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: 
 
 
 def smaller(recipe: Recipe, args: Namespace) -> Recipe:
-    """The paper's recipe as the arguments ask for it, with the ticket and one control."""
+    """Return the paper's recipe in the size that the arguments ask for, with its first two series."""
     sizes = {name: getattr(args, name) for name in ("trials", "rounds", "seed")}
     return replace(scaled(recipe, args.steps), series=recipe.series[:2], train_at=(), **sizes)
 
 
 class Journal:
-    """Keeps the rounds of a loop in `args.out`, as the runner would keep those of `recipe`, and shows its series."""
+    """Keeps the rounds of a demo's own loop in `args.out`, as `npticket run` would keep them, and prints them."""
 
     def __init__(self, recipe: Recipe, data: Dataset, args: Namespace) -> None:
         self.recipe, self._data, self._folder = recipe, data, args.out
@@ -81,12 +84,12 @@ class Journal:
             print(f"Earlier results moved to {moved}")
 
     def close(self) -> None:
-        """Bring the tables up to date, in the end."""
+        """Write the tables and give up the lock."""
         with self.progress:
             self.store.close()
 
     def note(self, round: int, masks: Params, fits: Mapping[str, Fit]) -> None:
-        """Keep what one round came to, by series, all trained under the same masks, and show it as a row."""
+        """Keep the fits of one round, by series, all trained under the same masks, and print them as a row."""
         masks = masks.like(backend.to_host(masks.flat))
         for series, fit in fits.items():
             for t in range(masks.trials):
@@ -98,7 +101,7 @@ class Journal:
         self.progress.say(tables.row(found, self.recipe.series, round))
 
     def conclude(self) -> None:
-        """Say what was found, where it is, and draw it."""
+        """Print the verdict and where the results are, and draw the figures."""
         found, data = outcome(self._folder, PARTS), self._data
         print(f"\n{tables.verdict(found)}")
         if data.caveat:
@@ -112,7 +115,7 @@ class Journal:
 
 
 def run(args: Namespace, recipe: Recipe, find_winning_tickets: Callable[[Dataset, Journal], None]) -> int:
-    """Load the data, find winning tickets as `recipe` says, report and draw what was found; return the exit status."""
+    """Load the recipe's data, call `find_winning_tickets(data, journal)`, and conclude; return the exit status."""
     journals: list[Journal] = []
 
     def work() -> int:

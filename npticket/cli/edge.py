@@ -1,4 +1,4 @@
-"""Where the command meets the system: its streams, the signals that it hears, and how it ends."""
+"""Where the command meets the system: output streams, signals, and the exit status."""
 
 import codecs
 import errno
@@ -34,13 +34,13 @@ EXIT_CODES = """exit status:
          and the same command goes on from them
 """
 FAILURES = (RecipeError, StoreError, DataError, DivergedError, ImportError, RuntimeError, MemoryError, OSError)
-OURS = (RecursionError, NotImplementedError)  # RuntimeErrors that no input should come to
+OURS = (RecursionError, NotImplementedError)  # RuntimeErrors that no input should cause: mistakes of this package
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PLAIN = {"≥": ">=", "≤": "<=", "±": "+-", "×": "x", "§": "sec. "}  # noqa: RUF001 - for terminals without them
 
 
 class Stopped(KeyboardInterrupt):
-    """Another signal than Ctrl-C's asks the process to end, which ends in the same way."""
+    """Raised when another signal than Ctrl-C's asks the process to end; it ends in the same way."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -48,9 +48,9 @@ class Stopped(KeyboardInterrupt):
 
 
 def status_of(work: Callable[[], int], on_interrupt: Callable[[], None]) -> int:
-    """Return the exit status of `work`, its own or one of EXIT_CODES; what went wrong is said on stderr, in words.
+    """Call `work` and return the exit status: what it returns, or one of EXIT_CODES with a message on stderr.
 
-    Streams are as `prepare_streams` leaves them.
+    `on_interrupt` is called if a signal stopped it. Call `prepare_streams` before.
     """
     with _signals_heard(), _warnings_in_words():
         try:
@@ -75,7 +75,7 @@ def status_of(work: Callable[[], int], on_interrupt: Callable[[], None]) -> int:
 
 
 def prepare_streams() -> None:
-    """Let output go somewhere: to nowhere if stdout or stderr is closed, in other characters if it lacks some."""
+    """Make stdout and stderr safe to write to: to nowhere if they are closed; characters they lack are replaced."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -89,7 +89,7 @@ def prepare_streams() -> None:
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """What is written for characters that an encoding lacks."""
+    """Return what is written in place of characters that an encoding lacks."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(PLAIN.get(character, "?") for character in error.object[error.start : error.end]), error.end
@@ -97,7 +97,7 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
 
 @contextmanager
 def _signals_heard() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the work as Ctrl-C does, unless someone has already said what they do (nohup)."""
+    """Let SIGTERM and SIGHUP end the work as Ctrl-C does, unless they are handled already, as by nohup."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
@@ -135,7 +135,7 @@ def _words(error: BaseException) -> str:
 
 
 def _internal(error: Exception) -> int:
-    """Say that it is not the user's fault, and keep the trace in a file."""
+    """Print that this is an internal error, with the traceback in a file; return the exit status."""
     versions = f"npticket {__version__}, Python {platform.python_version()}, NumPy {np.__version__}"
     trace = f"{versions}, {platform.platform()}\n{sys.argv}\n\n{''.join(traceback.format_exception(error))}"
     try:
@@ -146,7 +146,7 @@ def _internal(error: Exception) -> int:
     except OSError:
         last = traceback.extract_tb(error.__traceback__)[-1]
         kept = f"(from {last.filename}, line {last.lineno}; its details could not be written to a file)"
-    said = " ".join(map(str.strip, traceback.format_exception_only(error)))  # and what was noted, such as which run
+    said = " ".join(map(str.strip, traceback.format_exception_only(error)))  # with notes, such as which run it was
     _say(f"internal error, please report it {kept}: {said}")
     return INTERNAL
 
@@ -157,7 +157,7 @@ def _say(text: str) -> None:
 
 
 def _give_up_output() -> None:
-    """Send to nowhere what cannot be written, of which Python would complain once more in the end."""
+    """Redirect streams that cannot be written to, as Python would print another error when it exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""`npticket publish`: of an experiment's directory, what belongs into a repository, and the page about it."""
+"""`npticket publish`: copies from an experiment's directory what belongs into a repository, with a page about it."""
 
 import os
 import re
@@ -26,7 +26,7 @@ PAGE, CLAIMS = "README.md", "claims.json"
 
 
 def publish(args: Namespace, library: Library) -> int:
-    """Write tables, figures, claims and the page of DIR into GOAL, from which all of it can be made again."""
+    """Write tables, figures, claims and the page of DIR into GOAL; the last three can be made again from GOAL alone."""
     found, goal = outcomes(args.folder, library), args.goal
     alone = args.folder in found
     if any((folder / "runs").exists() for folder in (goal, *(goal / path.name for path in found))):
@@ -38,7 +38,7 @@ def publish(args: Namespace, library: Library) -> int:
     for folder, outcome in found.items():
         check_free(places[folder], outcome.measured)
     there = {place for place in places.values() if (place / "recipe.json").exists()}
-    with TemporaryDirectory() as temporary:  # all of it is made, and found to be good, before anything is written
+    with TemporaryDirectory() as temporary:  # everything is made and checked before anything is written to GOAL
         stage = Path(temporary)
         drawn, made = _staged(found, places, goal, stage, library)
         of = there | {goal} if there else there
@@ -59,7 +59,10 @@ def publish(args: Namespace, library: Library) -> int:
 def _staged(
     found: Mapping[Path, Outcome], places: Mapping[Path, Path], goal: Path, stage: Path, library: Library
 ) -> tuple[list[str], dict[str, str]]:
-    """Make in `stage` what `goal` will be with the experiments `found`; return the names of figures, and the texts."""
+    """Make in `stage` what `goal` is to hold with the experiments `found`.
+
+    Returns the names of figures, and claims.json and the page by their names.
+    """
     swept, page_there = _swept(found.values(), library), _page(goal)
     for folder, outcome in found.items():
         plots = library.plots(outcome.recipe) if _has_own_figures(folder, outcome, swept, page_there) else ()
@@ -78,10 +81,10 @@ def _staged(
 
 
 def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
-    """Write the data of an experiment, with those curves that `outcome` has."""
+    """Write the recipe, manifest and tables of an experiment, with the curves that `outcome` has."""
     goal.mkdir(parents=True, exist_ok=True)
     results = tables.text(tables.result_columns(outcome.task), outcome.results)  # of runs that have curves
-    data = {name: value for name, value in outcome.manifest["data"].items() if name != "source"}  # where it was there
+    data = {name: value for name, value in outcome.manifest["data"].items() if name != "source"}  # a path there
     write_json(goal / "recipe.json", to_json(outcome.recipe))
     write_json(goal / "manifest.json", {**outcome.manifest, "data": data})
     write(goal / "results.csv", results.encode())
@@ -91,7 +94,10 @@ def _copy(folder: Path, outcome: Outcome, goal: Path) -> None:
 
 
 def draw(goal: Path, library: Library) -> list[str]:
-    """Draw the experiments in `goal`, and the sweeps that they are, as PNG; keep and return what its page shows."""
+    """Draw the experiments in `goal`, and the sweeps that they form, as PNG; keep those that its page shows.
+
+    Returns their names in `goal`; without a page, all are kept.
+    """
     found, text = outcomes(goal, library), _page(goal)
     swept, by_recipe = _swept(found.values(), library), {outcome.recipe.name: outcome for outcome in found.values()}
     with TemporaryDirectory() as temporary:
@@ -131,13 +137,13 @@ def _page(goal: Path) -> str:
 
 
 def _has_own_figures(folder: Path, outcome: Outcome, swept: Sequence[Sweep], text: str) -> bool:
-    """Whether an experiment's own figures are published: those of a part of a sweep only where its page asks."""
+    """Whether an experiment's own figures are published; those of a sweep's part only if the page shows one of them."""
     part = any(outcome.recipe.name in _names(sweep) for sweep in swept)
     return not part or re.search(rf"\({re.escape(folder.name)}/[^()]+\.png\)", text) is not None
 
 
 def _swept(outcomes: Iterable[Outcome], library: Library) -> list[Sweep]:
-    """The sweeps of which two or more of the experiments are parts."""
+    """The sweeps to which two or more of the experiments belong."""
     names = {outcome.recipe.name for outcome in outcomes}
     return [sweep for sweep in library.sweeps.values() if len(names & _names(sweep)) > 1]
 
@@ -147,7 +153,10 @@ def _names(sweep: Sweep) -> set[str]:
 
 
 def commands(found: Mapping[str, Outcome], swept: Sequence[Sweep], library: Library) -> list[str]:
-    """Return the commands that make published results anew, by directory: one for a sweep, if its flags are alike."""
+    """Return the commands by which published results, by directory, can be made again.
+
+    A sweep has one command if all that is there of it was made with the same options.
+    """
     flags = {folder: _flags(outcome, library) for folder, outcome in found.items()}
     lines: dict[str, None] = {}
     for folder, outcome in found.items():
@@ -171,7 +180,7 @@ def _alone(folder: str, outcome: Outcome, flags: str | None, library: Library) -
 
 
 def _flags(outcome: Outcome, library: Library) -> str | None:
-    """What makes a recipe of a library's recipe of the same name, and of this engine; None if nothing does."""
+    """The flags of `npticket run` that make this recipe from the library's of the same name; None if none can."""
     recipe, given = outcome.recipe, library.published.get(outcome.recipe.name)
     if given is None:
         return None

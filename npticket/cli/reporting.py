@@ -1,4 +1,4 @@
-"""`npticket report`: all that there is to see of a directory's experiments as one HTML file."""
+"""`npticket report`: a directory's experiments as one HTML file, with verdicts, tables, figures and tickets."""
 
 from argparse import Namespace
 

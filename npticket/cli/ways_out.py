@@ -1,4 +1,4 @@
-"""`npticket export`: the weights of a finished run in a file for others."""
+"""`npticket export`: writes the weights of a finished run into a file for other libraries."""
 
 import argparse
 import os
@@ -21,7 +21,7 @@ TEXT = (
 
 
 def path(text: str) -> Path:
-    """An argument that names a file or a folder: nothing, as of a variable that is not set, would be this folder."""
+    """Return an argument as a path; an empty one, as from an unset variable, is refused: it would mean this folder."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got nothing")
     return Path(text)

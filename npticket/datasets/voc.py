@@ -1,4 +1,4 @@
-"""Boxes around objects in images, from Pascal VOC's XML; files are not trusted: DTDs and entities are refused."""
+"""Boxes around objects in images, from Pascal VOC's XML; DTDs and entities, which could do harm, are refused."""
 
 from collections import defaultdict
 from collections.abc import Mapping

@@ -62,7 +62,7 @@ def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class _Graph:
-    """Appends layers' nodes. Outputs are called as "/stage1_block1/sum", which no parameter, input or output has."""
+    """Appends the nodes of layers. Their outputs have names that nothing else has, as "/stage1_block1/sum"."""
 
     def __init__(self, nodes: "list[NodeProto]", arrays: set[str]) -> None:
         self._nodes, self._arrays = nodes, arrays

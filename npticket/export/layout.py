@@ -45,7 +45,7 @@ COUNTER = "num_batches_tracked"  # of PyTorch's batch normalisation; nothing her
 
 @dataclass(frozen=True)
 class Turn:
-    """How one parameter of one trial becomes PyTorch's `name`: first inputs are reordered, then the axes."""
+    """How one parameter of one trial becomes PyTorch's `name`: by another order of inputs, and then of axes."""
 
     name: str
     order: np.ndarray | slice

@@ -65,7 +65,7 @@ def _fold(layer: Layer, p: Tree, x: np.ndarray) -> np.ndarray:
 
 
 def _kept(units: Units, theta: Params) -> np.ndarray:
-    """Which units have an effect on an output, (count,), and in every group at least one; inputs stay."""
+    """Which units stay (count,): those with an effect on an output, inputs, and at least one in every group."""
     kept, before = units.fixed.copy(), -1
     while before != (before := int(kept.sum())):
         for name, ends in units.weights.items():

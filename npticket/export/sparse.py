@@ -1,7 +1,7 @@
-"""A ticket for prediction: it keeps only what survives, in a small file and in a form that is fast.
+"""A ticket for prediction: only what survives is kept, in a small file and in a form that is fast.
 
-A file holds a bit per parameter, compressed, and the values of those that are not 0. There is no CSR form: NumPy needs
-a hundred times as long for one of its multiplications as BLAS does in a dense matrix. What pays is `Grouped`.
+A file holds a bit per parameter, compressed, and the values of those that are not 0. There is no CSR form to predict
+with: a multiplication in it takes NumPy a hundred times as long as BLAS takes in a dense matrix. `Grouped` pays.
 """
 
 from itertools import pairwise
@@ -18,11 +18,11 @@ from npticket.protocols import Layer, Net
 from npticket.reading import UnreadableError, read_npz
 
 SPARSE = 0.026  # density of a matrix below which `Grouped` is faster than `Compact`, for a few examples and for many
-DEAD_INPUTS = 0.15  # from this share on, picking the living ones out of a batch pays
+DEAD_INPUTS = 0.15  # from this share of inputs without weights on, it pays to pick the other inputs out of a batch
 
 
 class SparseNet:
-    """f(x; kept * theta) for one trial: a dense network without its dead units, any other one by the plain layers."""
+    """f(x; kept * theta) for one trial: a dense network without its dead units; any other by its layers as they are."""
 
     def __init__(self, net: Net, theta: Params, kept: Params) -> None:
         self.net, self._kept = net, kept
@@ -31,7 +31,10 @@ class SparseNet:
         self._chunk = min((product.chunk for product, _ in self._stages), default=Grouped.chunk)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return y (B, *output_shape).     x (B, *input_shape), floats as in training: see `Dataset.floats`"""
+        """Return y (B, *output_shape).     x (B, *input_shape), floats as in training: see `Dataset.floats`
+
+        ValueError for another shape, TypeError for integers.
+        """
         if x.shape[1:] != self.net.input_shape:
             raise ValueError(f"{self.net.name} takes images (B, *{self.net.input_shape}), got {x.shape}")
         if x.dtype.kind != "f":
@@ -41,7 +44,7 @@ class SparseNet:
         return np.concatenate([self._predict(x[i : i + self._chunk]) for i in range(0, len(x), self._chunk)])
 
     def save(self, path: str | Path) -> None:
-        """Write a file that `load_sparse` reads: complete, or what was there before stays."""
+        """Write a file that `load_sparse` reads, at once, as files.write does."""
         bits, values = np.packbits(self._kept.flat), self._theta.flat[self._kept.flat]
         with writing(path) as file:
             np.savez_compressed(file, layout=_layout(self.net), kept=bits, values=values, allow_pickle=False)
@@ -74,9 +77,9 @@ class Compact:
 
 
 class Grouped:
-    """x W[:, order] for a sparse matrix as a stack of small dense ones: see engine.products.     W (I, O)   x (B, I)"""
+    """x W[:, order] for a sparse W (I, O), as a stack of small dense matrices: see engine.products.     x (B, I)"""
 
-    chunk = 125  # smaller: each input is gathered for several groups
+    chunk = 125  # fewer than above, as each input is gathered for several groups
 
     def __init__(self, w: np.ndarray) -> None:
         self.order, inputs = groups(w != 0)
@@ -93,7 +96,10 @@ class Grouped:
 
 
 def to_sparse(net: Net, theta: Params, masks: Params) -> SparseNet:
-    """Return a ticket, trained or not, for prediction: f(x; masks * theta) for T = 1."""
+    """Return a ticket, trained or not, for prediction: f(x; masks * theta) for T = 1.
+
+    ValueError or TypeError unless theta and masks are one trial's, of this network and finite.
+    """
     check_ticket(net, theta, masks)
     kept = masks.like(masks.flat & (theta.flat != 0))
     if dense_layers(net.body):  # nothing is kept of units that cannot matter
@@ -105,7 +111,7 @@ def to_sparse(net: Net, theta: Params, masks: Params) -> SparseNet:
 
 
 def load_sparse(path: str | Path, net: Net) -> SparseNet:
-    """Read a ticket of `net` that was saved; UnreadableError, naming the file, if it is anything else."""
+    """Read a ticket of `net` that `SparseNet.save` wrote; UnreadableError, naming the file, if it is anything else."""
     size = (kept := Params.empty(net.body.layout, 1, bool)).flat.size
     found = read_npz(path, {"layout": np.array(_layout(net)).nbytes, "kept": size, "values": 8 * size})
 

@@ -1,12 +1,12 @@
 """A ticket in a file: its mask, and instead of theta0 the seed that theta0 is a function of.
 
-    8 bytes that name the format and its version, 32 of SHA-256, 8 of the network's layout; the seed (8), the trial (4);
-    then of each parameter with weights the bits of a gap (1), entries (4), and of gaps and fillers how long each
-    symbol's code is (1 each), how many bytes of codes follow (4), and these; or EVERYTHING (1) where nothing is pruned
+    8 bytes that name the format and its version, 32 of SHA-256, 8 of a hash of the network's layout; the seed (8), the
+    trial (4); then for each parameter of weights EVERYTHING (1) if nothing is pruned; or the bits of a gap (1), the
+    number of entries (4), the length of each symbol's code (1 each), how many bytes of codes follow (4), and these
 
-Entries are survivors and fillers, as in a compressed network; a filler is the symbol after all gaps. Of all numbers of
-bits for a gap the one is taken that makes the layer smallest. What is trained with the same recipe on the same machine
-ends as the ticket did; that is not in the file.
+(In brackets: bytes.) Entries are survivors and fillers, as in a compressed network; symbols are gaps, and one more for
+a filler. Each layer has the number of bits for a gap that makes it smallest. The file holds no trained weights: to get
+them, train again, with the same recipe and on the same machine for the same bits.
 """
 
 import struct
@@ -31,7 +31,7 @@ KIND, EVERYTHING = b"nptseed1", 255
 
 @dataclass(frozen=True)
 class Ticket:
-    """A ticket, T = 1: initial values under masks, and of which seed and trial they are."""
+    """A ticket, T = 1: `start`, the initial values under `masks`, and the seed and the trial that they come from."""
 
     seed: int
     trial: int
@@ -42,7 +42,8 @@ class Ticket:
 def write_ticket(path: str | Path, net: Net, seed: int, trial: int, masks: Params) -> None:
     """Write the ticket of a trial, T = 1, whose theta0 is `net.init(Place(seed, [trial]).rngs("init"))`.
 
-    ValueError for masks that are not the network's, or prune what is no weight.
+    ValueError for masks that are not the network's or prune other parameters than weights, and for a seed or trial
+    that is no integer from 0 on.
     """
     if list(masks.shapes.items()) != list(net.body.layout.items()) or masks.trials != 1 or masks.flat.dtype != bool:
         raise ValueError(f"expected the masks of one trial of {net.name}")
@@ -56,7 +57,7 @@ def write_ticket(path: str | Path, net: Net, seed: int, trial: int, masks: Param
 
 
 def read_ticket(path: str | Path, net: Net) -> Ticket:
-    """Read what `write_ticket` wrote, its start as it was to the bit; UnreadableError for anything else."""
+    """Read what `write_ticket` wrote, and draw theta0 again, to the same bits; UnreadableError for another file."""
     masks = Params.empty(net.body.layout, 1, bool)
     masks.flat[...] = True
     file = Sealed(path, KIND, 2 * masks.flat.size + MOST_TABLES * len(masks))
@@ -73,7 +74,7 @@ def read_ticket(path: str | Path, net: Net) -> Ticket:
 
 
 def _layer(alive: np.ndarray) -> bytes:
-    """The mask of a layer (N,), with the number of bits for a gap that suits it."""
+    """The bytes of a layer's mask (N,), with the number of bits for a gap that makes them fewest."""
     if alive.all():
         return bytes([EVERYTHING])
     return min((_in_gaps(alive, bits) for bits in range(MOST_GAP_BITS + 1)), key=len)

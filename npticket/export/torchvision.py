@@ -1,11 +1,11 @@
-"""torchvision's names of the parameters of residual networks, as our networks for ImageNet have them."""
+"""torchvision's names of the parameters of residual networks, translated into those of our networks for ImageNet."""
 
 import re
 from collections.abc import Mapping
 
 from npticket.backend import Array
 
-RULES = (  # in this order; a number in the middle is a block's, which they count from 0
+RULES = (  # the first that fits is applied; <2> is the number of a block, which they count from 0 and we from 1
     (r"^layer(\d)\.(\d+)\.downsample\.0\.", r"stage\1_block<\2>.sum.shortcut.conv."),
     (r"^layer(\d)\.(\d+)\.downsample\.1\.", r"stage\1_block<\2>.sum.shortcut.norm."),
     (r"^layer(\d)\.(\d+)\.bn(\d)\.", r"stage\1_block<\2>.sum.body.norm\3."),

@@ -1,4 +1,4 @@
-"""One trial's weights in the files of others, and back: .npz, safetensors, PyTorch's, ONNX, and sparse rows (CSR)."""
+"""One trial's weights in files for other libraries, and back: .npz, safetensors, PyTorch, ONNX, sparse rows (CSR)."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,9 +18,10 @@ from npticket.reading import SAFETENSORS_HEADER, UnreadableError, read_npz, read
 def csr(net: Net, theta: Params, masks: Params) -> dict[str, np.ndarray]:
     """Return the weights of one trial in compressed sparse rows, and all other parameters as in `state_dict`.
 
-    A weight is the matrix (O, I), or (O, C K K) of a convolution, in four arrays: fc1.weight.data has its survivors,
-    those of value 0, too, row by row; fc1.weight.indices their columns; fc1.weight.indptr (O + 1,) where rows begin;
-    and fc1.weight.shape. scipy.sparse.csr_array((data, indices, indptr), shape) takes them. Errors as `state_dict`.
+    A weight is a matrix (O, I), or (O, C K K) of a convolution, in four arrays: fc1.weight.data has the survivors row
+    by row, including those of value 0; fc1.weight.indices their columns; fc1.weight.indptr (O + 1,) where each row
+    begins; and fc1.weight.shape. scipy.sparse.csr_array((data, indices, indptr), shape) takes them. Errors as
+    `state_dict`.
     """
     check_ticket(net, theta, masks)
     arrays: dict[str, np.ndarray] = {}
@@ -38,11 +39,11 @@ def csr(net: Net, theta: Params, masks: Params) -> dict[str, np.ndarray]:
 
 
 def save_weights(path: str | Path, to: str, net: Net, theta: Params, masks: Params | None = None) -> None:
-    """Write one trial of a network for others to read: complete, or what was there before stays.
+    """Write one trial of a network for other libraries to read, at once, as files.write does.
 
     `to` is one of FORMATS: "npz", "safetensors" and "torch" (a .pt file) hold `state_dict(net, theta, masks)`, "onnx"
-    is `onnx_model`, and "csr" an .npz file of `csr`, for which masks are needed. ImportError where a package is
-    missing, ValueError or TypeError for what does not go together.
+    is `onnx_model`, and "csr" an .npz file of `csr`, for which masks are needed. ImportError if a package is missing;
+    ValueError or TypeError for another format, or for parameters or masks that do not suit the network.
     """
     if to not in FORMATS:
         raise ValueError(f"weights can be saved as {', '.join(FORMATS)}, got {to!r}")
@@ -53,8 +54,9 @@ def save_weights(path: str | Path, to: str, net: Net, theta: Params, masks: Para
 def load_weights(path: str | Path, net: Net) -> tuple[Params, Params]:
     """Read what `save_weights` wrote as "safetensors" or "npz", or a safetensors file of the same network in PyTorch.
 
-    Returns what `from_state_dict` does, which says which names are expected; the file is called .safetensors or .npz.
-    UnreadableError names it if it holds anything else, OSError if there is none; ImportError without safetensors.
+    Returns parameters and masks (T = 1) as `from_state_dict` does, where the expected names are described. The file's
+    name must end in .safetensors or .npz. UnreadableError, naming it, if it holds anything else; OSError if there is
+    none.
     """
     path, size = Path(path), 8 * Params.empty(net.body.layout, 1, bool).flat.size
     if path.suffix == ".npz":

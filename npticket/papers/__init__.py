@@ -1,4 +1,4 @@
-"""The papers that experiments come from: every module here is one, and brings it as PAPER."""
+"""The papers that experiments come from: every module here is one paper, in its variable PAPER."""
 
 import traceback
 from importlib import import_module
@@ -12,7 +12,7 @@ _names = sorted((module.name for module in iter_modules(__path__)), key=lambda n
 
 
 def _brought(name: str) -> Paper:
-    """What a module brings; ImportError says what is wrong with it, and in which line."""
+    """The paper in a module; ImportError says what is wrong with it, and in which line."""
     try:
         paper = import_module(f"{__name__}.{name}").PAPER
         if not isinstance(paper, Paper):

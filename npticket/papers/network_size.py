@@ -1,11 +1,11 @@
-"""Is the network too large? What a ticket of a larger network is worth beside a smaller network with as many weights.
+"""Is the network too large? Tickets of larger networks against smaller networks with as many weights.
 
 If a tenth of a network can be trained alone, the whole may have been too large from the beginning. So this compares at
 equal *numbers* of weights: tickets of networks of several sizes, and small dense networks. Frankle & Carbin (2019,
-appendix G.6, Figure 31) did so for the width of LeNet: whatever they pruned came back to its dense accuracy at about as
-many weights, so that of two tickets the one of the larger network was better. Zhu & Gupta (2017) find large and sparse
-networks better than small and dense ones. "The slides' question" marks what a talk about the paper only asks; claimed
-is that their answer is right there, too: of residual networks that are deeper or wider.
+appendix G.6, Figure 31) did so for the width of LeNet: tickets of all widths fell to the accuracy of their dense
+network at about the same number of weights, so of two tickets the larger network's was better. Zhu & Gupta (2017) find
+large and sparse networks better than small and dense ones. Claims with the source "the slides' question" are about what
+a talk on the paper asks without answering it: that the same is true of deeper and wider residual networks.
 """
 
 import math
@@ -40,7 +40,7 @@ def weights(recipe: Recipe) -> int:
 
 
 def at(count: int, quantity: Quantity, recipe: Recipe) -> Number:
-    """A quantity of a recipe's tickets with `count` weights left: between two rounds, on a logarithmic axis."""
+    """A quantity of a recipe's ticket with `count` weights left, interpolated between rounds on a logarithmic axis."""
     dense = weights(recipe)
 
     def number(v: View) -> Numbers:
@@ -64,7 +64,7 @@ def by_number(
 ) -> Iterator[Picture]:
     """Draw a panel for each quantity against the number of weights left, in the form of the paper's Figure 31.
 
-    A line for each size that was pruned, and one through the dense networks of all sizes.
+    There is a line for each size of network that was pruned, and one through the dense networks of all sizes.
     """
     tickets = {key: _counted(outcome) for key, outcome in outcomes.items()}
     dense = sorted((points[0] for points in tickets.values() if points), key=lambda point: -point.density)
@@ -85,13 +85,13 @@ def by_number(
 
 
 def _counted(outcome: Outcome) -> list[Point]:
-    """The rounds of its tickets, with the number of weights where pens look for a percentage: in 100 times density."""
+    """The points of the tickets, with densities changed so that 100 times these, which pens draw, count weights."""
     size = weights(outcome.recipe)
     return [replace(point, density=point.density * size / 100) for point in outcome.points(first(outcome))]
 
 
 def _sweep(name: str, source: str, legend: str, recipes: Mapping[str, Recipe], *quantities: Made) -> Sweep:
-    """Name the recipes of a sweep after it, and draw them by number, too."""
+    """A sweep whose recipes are named after it, and which is also drawn by `by_number`."""
     named = {key: replace(recipe, name=f"{name}-{key}", source=source) for key, recipe in recipes.items()}
     return Sweep(name, source, legend, named, partial(by_number, stem=f"{name}_weights", legend=legend,
                                                       quantities=quantities))  # fmt: skip
@@ -123,7 +123,7 @@ GUPTA = f"{SLIDES}; Zhu & Gupta 2017, from memory"
 LENET_OF, RESNET_OF = LENETS.recipes, RESNETS.recipes
 PRUNED = {key: LENET_OF[key] for key in ("900-300", "300-100", "100-34", "50-17", "25-9")}  # 979,000 to 20,000 weights
 LEAST, LEAST_DEEP = weights(LENET_OF["15-5"]), weights(RESNET_OF["8-8"])  # 11,885 and 19,608
-FEW_DEEP = 15_000  # of which every one of RESNETS has a ticket
+FEW_DEEP = 15_000  # every network of RESNETS has a ticket with so few weights
 Compared = tuple[Recipe, Number]
 
 
@@ -136,14 +136,14 @@ def _dense(recipe: Recipe, quantity: Quantity) -> Compared:
 
 
 def _better(id: str, sentence: str, source: str, of: Compared, than: Compared) -> Claim:
-    """One network is more accurate than another, in percentage points."""
+    """The claim that one network is more accurate than another, in percentage points."""
     (one, better), (other, worse) = of, than
     return Claim((one.name, other.name), id, sentence, source, lambda a, b: better(a) - worse(b), "> 0", POINTS,
                  low=0, strict=True)  # fmt: skip
 
 
 def _extreme(quantity: Quantity, sign: int, views: Sequence[View]) -> Numbers:
-    """The most (1) or least (-1) that tickets of the first of PRUNED have of a quantity, one in each of `views`."""
+    """The highest (1) or lowest (-1) value among tickets of the first networks of PRUNED, one for each view."""
     return left_out([at(LEAST, quantity, recipe)(v) for recipe, v in zip(PRUNED.values(), views, strict=False)], sign)
 
 

@@ -1,9 +1,9 @@
 """Comparing rewinding and fine-tuning (Renda, Frankle & Carbin, ICLR 2020): three ways to retrain what was pruned.
 
-After pruning, weight rewinding takes the survivors back to an earlier step, and the learning rate with them: that is
-the winning ticket with a rewind step. Learning-rate rewinding keeps the trained values and only replays the schedule
-from that step on. Fine-tuning keeps them, too, and trains for as long at the last learning rate. Which of them loses
-least: when a network is pruned round after round or at one go, and from which step on?
+After pruning, weight rewinding resets the survivors, and the learning rate, to an earlier step: that is the winning
+ticket with a rewind step. Learning-rate rewinding keeps the trained values and replays only the schedule from that step
+on. Fine-tuning keeps them, too, and trains for as long at the last learning rate. Which of the three loses least, in
+iterative and in one-shot pruning, and from which step on?
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,10 +25,10 @@ from npticket.report.quantities import at_the_end
 from npticket.report.sweeps import Sweep
 from npticket.report.views import gain, gain_between
 
-EPOCH = 391  # steps of 128 of the paper's 50,000 images; here they are of 45,000
+EPOCH = 391  # steps of an epoch of the paper's 50,000 images, 128 at a time; here there are 45,000
 LAST = 71_108
 RATE, FINE_TUNED = "learning_rate_rewinding", "last_rate_fine_tuning"
-ONCE = {  # the same, pruned at one go
+ONCE = {  # the same series by one-shot pruning
     TICKET: "one_shot_weight_rewinding", RATE: "one_shot_learning_rate_rewinding", FINE_TUNED: "one_shot_fine_tuning",
     REINIT: "one_shot_retrained_reinit",
 }  # fmt: skip
@@ -36,7 +36,7 @@ METHODS = {TICKET: "weight rewinding", RATE: "learning-rate rewinding", FINE_TUN
 
 
 def at_one_go(recipe: Recipe, start: Under, first_step: int, lr_at: int | None = None) -> Runs:
-    """Prune the trained dense network at one go to what every other round of the ticket has, and retrain."""
+    """Prune the trained dense network once, to the density of every other round of the ticket, and retrain."""
     given = {"end": (yield Done(TICKET, 0))["end"], **(yield from rewind_point(recipe))}
     for round in range(2, recipe.rounds, 2):
         yield Run(round, start, given, first_step=first_step, lr_at=lr_at)
@@ -58,7 +58,7 @@ SERIES = {
     ONCE[FINE_TUNED]: Series(
         lambda recipe: at_one_go(recipe, one_shot_kept, recipe.rewind_step, recipe.steps - 1),
         "one-shot, fine-tuning", look("#e69f00", ":", "X")),
-    ONCE[REINIT]: Series(  # its training is whole: it has nothing to go back to
+    ONCE[REINIT]: Series(  # new values have no earlier step, so the whole training is done
         lambda recipe: at_one_go(recipe, one_shot_reinit, 0),
         "one-shot, random reinit", look("#d55e00", "-.", "<")),
 }  # fmt: skip
@@ -87,7 +87,7 @@ STEPS = {step: replace(LENET,
 
 
 def against_step(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
-    """Draw the accuracy after retraining against the step that it went on from, a line for each way to retrain."""
+    """Draw the accuracy after retraining against the step that it was retrained from, a line for each way."""
     begun = [outcome for outcome in outcomes.values() if outcome.points(TICKET)]
     one, (figure, (axes,)) = begun[0], panels(1)
     quantity = at_the_end(one.task.headline)
@@ -101,14 +101,14 @@ def against_step(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
 
 
 RELEASED = (
-    "Renda et al., released data, ResNet-20 at the best time"  # the median of three, retrained as long as suits best
+    "Renda et al., released data, ResNet-20 at the best time"  # the median of three, for the best length of retraining
 )
 SAFE = "Renda et al., the zone that is marked in the figures"  # retraining for a quarter to nine tenths of the training
 
 
 # fmt: off
 def _orders(recipe: str, alike: float, because: str) -> Iterator[Claim]:
-    """What is said of all networks, and so of others, too; accuracies that are `alike` differ by so many points."""
+    """The claims that the paper makes about all networks; `alike` is how many points "about as accurate" allows."""
     claim = partial(Claim, (recipe,), source="Renda et al., released data", form=POINTS)
     more = partial(claim, expected="> 0", low=0, strict=True)
     less = partial(claim, expected="< 0", high=0, strict=True)

@@ -1,8 +1,8 @@
 """Pruning filters for efficient ConvNets (Li et al., ICLR 2017): whole units go, and the network really is smaller.
 
-Units are neurons or filters. Those whose incoming weights have the smallest L1 norms go, at one go or round by round,
-and what is left trains on. Is that better than taking others, or than training the smaller network from scratch? And,
-which the paper could not ask: is a structured ticket one, and what does it cost beside one of single weights?
+Units are neurons or filters. Those whose incoming weights have the smallest L1 norms are pruned, at once or round by
+round, and the others are trained on. Is that better than pruning other units, or than training the smaller network from
+scratch? And, which the paper could not ask: do a structured ticket's initial values help; is it as good as others?
 
 The paper's numbers and settings are from memory; on LeNet, Conv-2 and a small residual network only orders are asked.
 """
@@ -45,17 +45,17 @@ SIZES = "shrunk_sizes"
 
 
 def squares(seen: Evidence) -> Params:
-    """Score weights by their squares: of whole units that is the L2 norm (appendix)."""
+    """Score weights by their squares, which ranks whole units by their L2 norms (appendix)."""
     return seen.end.like(seen.end.flat**2)
 
 
 def largest(seen: Evidence) -> Params:
-    """The largest go."""
+    """Score weights by the negative of their magnitude, so that the largest go."""
     return seen.end.like(-magnitude(seen).flat)
 
 
 def cut(at: At, score: Score) -> Params:
-    """Prune the trained dense network by a score, to as many units as a ticket has by that round."""
+    """Return masks of the trained dense network pruned by a score, with as many units as the round's ticket."""
     masks = dense_masks(at.theta0)
     for _ in range(at.round):
         masks = at.prune(at.end, masks, score=score)
@@ -63,7 +63,7 @@ def cut(at: At, score: Score) -> Params:
 
 
 def sizes(recipe: Recipe) -> Runs:
-    """How large each ticket is, and what is left of it when dead units are cut out."""
+    """Measure how large each ticket is, with its mask and after dead units are cut out."""
     for round in range(recipe.rounds):
         left = yield Done(TICKET, round)
         yield Measure(round, counts, {"masks": left["masks"], "end": left["end"]})
@@ -80,15 +80,15 @@ def counts(at: At) -> list[Row]:
 
 
 def left_over(rows: Sequence[Row]) -> float:
-    """How many times the weights that survive the shrunk network has."""
+    """The weights of the shrunk network divided by the surviving weights of the masked one."""
     return rows[0]["shrunk_weights"] / rows[0]["masked_weights"]
 
 
 class AgainstCosts(Plot):
     """Test accuracy at the end against weights remaining, and against the multiply-adds of the shrunk network.
 
-    All series prune as many units, or weights, of each layer as the ticket, whose multiply-adds were measured: of a
-    network without units that are dead, which is all that single weights save.
+    All series prune as many units, or weights, of each layer as the ticket, so each point has the multiply-adds that
+    were measured for its round's ticket. Pruning single weights saves some only where whole units become dead.
     """
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:

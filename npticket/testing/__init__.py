@@ -1,8 +1,8 @@
-"""The laws of this project for other people's layers, scores, scopes, optimizers and engines: see docs/testing.md.
+"""Checkers of the laws of this project, for a user's own layers, scores, scopes, optimizers and engines.
 
 A checker takes one case and raises AssertionError, naming the law, the parameter and the trial. hypothesis, with the
-strategies in `npticket.testing.strategies` (which needs it: the extra npticket[testing]), calls it on many, and shows
-the smallest that fails.
+strategies in `npticket.testing.strategies` (which needs it: the extra npticket[testing]), calls it with many cases, and
+shows the smallest that fails. See docs/testing.md.
 """
 
 from npticket.testing.engines import batches, check_engine

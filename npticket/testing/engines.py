@@ -1,4 +1,4 @@
-"""The law of engines: whatever an engine does to be fast, it comes to what the layers come to."""
+"""The law of engines: whatever an engine does to be fast, its results are those of the layers."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,7 +17,7 @@ Batches = Sequence[tuple[np.ndarray, np.ndarray]]  # inputs and targets, (T, B, 
 
 
 def batches(net: Net, trials: int, seed: int = 0, steps: int = 8, size: int = 7) -> Batches:
-    """Draw minibatches for a network that tells classes apart, one of them smaller: [(x, classes), ...].
+    """Draw minibatches for a classifier, one of them smaller: [(x, classes), ...].
 
     x (T, B, *input_shape) in [0, 1), of which some inputs are mostly or always 0; classes (T, B). In float64.
     """
@@ -39,16 +39,16 @@ def check_engine(
     loss: Loss = softmax_cross_entropy,
     tolerance: float = 1e-10,
 ) -> Params:
-    """Hold an engine, step by step, against the plain one, which calls the layers; return where it ended.
+    """Compare an engine, step by step, with the plain one, which calls the layers; return its last parameters.
 
-    Call it on what `strategies.pruned_nets` and `convolutional_nets` draw, in float64. `make(net, loss, start, masks,
-    optimizer)` returns the engine; it and what it is given live wherever `start` does. `given` are the minibatches
+    Call it with what `strategies.pruned_nets` and `convolutional_nets` draw, in float64. `make(net, loss, start, masks,
+    optimizer)` returns the engine; it and what it is given are on the device of `start`. `given` are the minibatches
     (default: `batches(net, T)`).
 
-    The laws: the loss of every step, the predictions and the parameters are the plain engine's, up to `tolerance` of
-    the largest of them, or of 1; pruned weights are exactly 0; start is not written to; what `write` takes over is
-    what is predicted with; and, if the optimizer can be resumed, an engine that takes over parameters and state goes
-    on with the same bits. Raises AssertionError naming law, parameter and trial.
+    The laws: the loss of every step, the predictions and the parameters are the plain engine's, up to `tolerance` times
+    the largest of them, or 1; pruned weights are exactly 0; start is not written to; after `write` an engine predicts
+    with the parameters written; and, if the optimizer can be resumed, an engine that takes over parameters and state
+    goes on with the same bits. Raises AssertionError naming law, parameter and trial.
     """
     before, resumed = start.copy(), None
     given = batches(net, start.trials) if given is None else given
@@ -72,7 +72,7 @@ def check_engine(
 
 
 class _Pair:
-    """An engine, made of `case`, and the plain one, which is on the host."""
+    """An engine, made from `case`, and the plain one, which is on the host."""
 
     def __init__(
         self, make: MakeEngine, case: tuple[Net, Loss, Params, Params, MakeOptimizer], tolerance: float
@@ -83,7 +83,7 @@ class _Pair:
         self._fresh, self._start, self._tolerance = (lambda: make(*case)), start, tolerance
 
     def taken_over(self, batch: tuple[np.ndarray, np.ndarray], number: int) -> Params:
-        """Where another engine comes to in one step that takes over from this one."""
+        """The parameters after one step of a new engine that takes over from this one."""
         other = self._fresh()
         other.write(self.read())
         other.restore({name: array.copy() for name, array in self.engine.state().items()})
@@ -114,7 +114,7 @@ class _Pair:
 
 
 def _step(engine: Engine, batch: tuple[np.ndarray, np.ndarray], trials: int, number: int, where: Array) -> Array:
-    """Take one step with a `TrainingStep` of its own: layers draw from it."""
+    """Take one step with a new `TrainingStep`, as layers draw from its generators."""
     xp = array_module(where)
     x, targets = to_device(batch[0].astype(where.dtype), xp), to_device(batch[1], xp)
     return engine.step(engine.see(x), targets, TrainingStep(Place(trials=range(trials)), number))

@@ -10,9 +10,9 @@ from npticket.protocols import Backward, Layer
 from npticket.streams import Place, TrainingStep
 from npticket.testing.laws import close, of, require, require_same
 
-Forward = Callable[..., tuple[np.ndarray, Backward]]  # forward(theta, x, first=0), of trials from `first` on
-DIRECTIONS = 20  # are tried, at most
-ALONE = 1e-12  # the product of a stack may be rounded otherwise than one alone
+Forward = Callable[..., tuple[np.ndarray, Backward]]  # forward(theta, x, first=0), for trials from `first` on
+DIRECTIONS = 20  # random directions that are tried, at most
+ALONE = 1e-12  # tolerance, as a stacked product may round differently from a single one
 
 
 def check_gradient(
@@ -24,15 +24,15 @@ def check_gradient(
     training: bool = False,
     tolerance: float = 1e-6,
 ) -> None:
-    """Hold a layer, or the body of a network, to its gradient. Call it on random inputs of the shapes that it takes.
+    """Check the backward pass of a layer, or of a network's body. Call it with random inputs of the right shape.
 
     x (T, B, ...) in float64. `theta` are the parameters, of T trials (default: drawn from N(0, 1), buffers from
-    [0.5, 2]). `training` runs the layer as in a training step: matters to batch normalisation and dropout.
+    [0.5, 2]). `training` runs the layer as in a training step, which matters for batch normalisation and dropout.
 
-    The laws: `init` draws what the layout says; the backward pass writes every gradient, and none of buffers; each is
-    that of central differences, for every parameter and for x, trial by trial, up to `tolerance` of its norm; it is
-    the same where nobody needs dx; a trial among others comes to what it comes to alone; and trials that are shown one
-    x come to what copies of it give. Raises AssertionError naming law, parameter and trial, and ValueError for inputs
+    The laws: `init` draws what the layout says; the backward pass writes every gradient, and none of buffers; each
+    agrees with central differences, for every parameter and for x, trial by trial, up to `tolerance` times its norm; it
+    does not depend on `need_dx`; a trial among others gives the same as alone; and one x (1, B, ...) for all trials
+    gives the same as copies of it. Raises AssertionError naming law, parameter and trial, and ValueError for inputs
     that are not float64.
     """
     if x.dtype != np.float64 or x.ndim < 3:
@@ -67,9 +67,9 @@ def directional_error(
 ) -> float:
     """Return how far <gradient, d> is from the central difference of <dy, function> along a random direction d.
 
-    It is relative to the gradient's norm, or to what differences can tell where that is nearly 0. Where a kink of a
-    ReLU lies within eps of the point, central differences at eps and eps / 2 disagree; then another direction is
-    tried. Raises AssertionError if they do so in 20 directions.
+    It is relative to the gradient's norm or, where that is nearly 0, to the precision of differences. If a kink of a
+    ReLU lies within eps of the point, central differences at eps and eps / 2 disagree; then another direction is tried.
+    Raises AssertionError if they disagree in 20 directions.
     """
     least = 1e-3 * (1 + float(np.linalg.norm(dy) * np.linalg.norm(function(point))))
     for _ in range(DIRECTIONS):
@@ -85,7 +85,7 @@ def directional_error(
 
 
 def drawn(layer: Layer, trials: int, rng: np.random.Generator) -> Params:
-    """Parameters for a gradient check, (T, P) in float64: from N(0, 1), and buffers from [0.5, 2]."""
+    """Draw parameters for a gradient check, (T, P) in float64: from N(0, 1), and buffers from [0.5, 2]."""
     theta = Params.empty(layer.layout, trials, np.float64)
     theta.flat[...] = rng.normal(size=theta.flat.shape)
     for name in theta.buffers:
@@ -100,7 +100,7 @@ def _check_init(layer: Layer) -> None:
 
 
 def _unwritten(theta: Params) -> Params:
-    """Where gradients go: NaN, so that whatever is not written stays visible; 0 for buffers, as engines have it."""
+    """Memory for gradients: NaN, so that what is not written can be seen, but 0 for buffers, as in engines."""
     grads = theta.like(np.full_like(theta.flat, np.nan))
     for name in grads.buffers:
         grads[name][...] = 0
@@ -123,7 +123,7 @@ def _check_alone(forward: Forward, theta: Params, x: np.ndarray, y: np.ndarray) 
 
 
 def _check_one_for_all(forward: Forward, theta: Params, x: np.ndarray, dy: np.ndarray) -> None:
-    """Show all trials one x (1, B, ...), and as many copies of it; there is no dx of one for all."""
+    """Compare one x (1, B, ...) for all trials with as many copies of it; of one x no dx is asked."""
     law = "trials may be shown one x"
     y, backward = forward(theta, x)
     expected, of_copies = forward(theta, x.repeat(theta.trials, axis=0))
@@ -147,7 +147,7 @@ def _check_directions(
     dy: np.ndarray,
     how: tuple[np.random.Generator, float],
 ) -> None:
-    """Each parameter of each trial by itself, so that a small one cannot hide behind a large one; and x."""
+    """Check x and each parameter, trial by trial, so that a small gradient cannot hide behind a large one."""
     (theta, x), (grads, dx), (rng, tolerance) = point, gradients, how
 
     def along(name: str, t: int, values: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ def require_same(law: str, found: Params, expected: Params, when: str = "", tole
 
 
 def close(found: Array, expected: Array, tolerance: float = 0.0) -> Array:
-    """Where two arrays agree: bit for bit at tolerance 0, else up to `tolerance` times the largest value, or 1."""
+    """Return where two arrays agree: bit for bit at tolerance 0, else up to `tolerance` times the largest, or 1."""
     if found.shape != expected.shape or (found.dtype != expected.dtype and not tolerance):
         return np.False_
     if not tolerance:
@@ -41,11 +41,11 @@ def close(found: Array, expected: Array, tolerance: float = 0.0) -> Array:
 
 
 def of(name: str, t: int, when: str = "") -> str:
-    """How a parameter of a trial is named."""
+    """Return the name of a parameter of a trial for a message: "fc1/W, trial 0, after 3 steps"."""
     return f"{name}, trial {t}{', ' * bool(when)}{when}"
 
 
 def _text(values: np.ndarray) -> str:
-    """An array on one line if it is short, every number so that no other is printed like it."""
+    """An array as a text, on one line if it is short, with as many digits as tell a number from all others."""
     text = np.array2string(values, threshold=SHOWN, max_line_width=110, separator=", ", floatmode="unique")
     return text.replace("\n", "\n    ")

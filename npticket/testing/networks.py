@@ -38,7 +38,7 @@ def nets(draw: st.DrawFn) -> Net:
 
 @st.composite
 def convolutions(draw: st.DrawFn, channels: int, filters: int, stride: int = 1) -> Chain:
-    """A convolution, batch normalisation or not, a ReLU or not."""
+    """A convolution, perhaps with batch normalisation, perhaps with a ReLU."""
     size = draw(st.integers(1, 3))
     padding = draw(st.integers((size - 1) // 2, size - 1))
     layers: dict[str, Layer] = {"conv": Conv2D(channels, filters, size, stride, padding, bias=draw(st.booleans()))}
@@ -51,7 +51,7 @@ def convolutions(draw: st.DrawFn, channels: int, filters: int, stride: int = 1) 
 
 @st.composite
 def convolutional_nets(draw: st.DrawFn) -> Net:
-    """Some convolutions, strided ones too, perhaps in a residual block, pools that leave pixels over, dense layers."""
+    """Convolutions, some strided, perhaps residual blocks, a pool that may leave out pixels, and dense layers."""
     height, width = draw(st.tuples(st.integers(5, 7), st.integers(5, 7)))
     pools: list[Layer] = [MaxPool(2), MaxPool(1), AveragePool(2), ReLU()]
     shortcuts: list[Layer] = [Conv2D(3, 3, 1, 2), Chain(c=Conv2D(3, 3, 1, 2))]
@@ -78,7 +78,7 @@ def convolutional_nets(draw: st.DrawFn) -> Net:
 
 @st.composite
 def unit_nets(draw: st.DrawFn) -> Net:
-    """Dense networks, convolutions with biases, pools and a flattened map, or residual ones with norms; few units."""
+    """Networks with few units: dense; convolutions with biases, a pool and a flattened map; or residual with norms."""
     width, kind = draw(st.integers(1, 4)), draw(st.sampled_from(["dense", "conv", "residual"]))
     if kind == "dense":
         return draw(nets())

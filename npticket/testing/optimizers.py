@@ -1,4 +1,4 @@
-"""The laws of optimizers, as npticket.protocols.Optimizer promises them."""
+"""The laws of optimizers: what npticket.protocols.Optimizer promises."""
 
 import numpy as np
 
@@ -14,13 +14,13 @@ WILD = (np.inf, -np.inf, np.nan, -0.0, -1.0, 1e38)  # a pruned weight's gradient
 
 
 def check_optimizer(make: MakeOptimizer, theta0: Params, masks: Params, seed: int = 0) -> None:
-    """Hold an optimizer to its promises; call it on what `strategies.parameters` draws.
+    """Check that an optimizer keeps its promises; call it with what `strategies.parameters` draws.
 
     `make(masks)` returns a fresh one; it is run as engines run it. The laws: pruned weights stay exactly +0, whatever
-    their gradients; one step moves every survivor that has a gradient; buffers stay; the same steps are the same bits;
-    it keeps no parameters; trial t among others is trial t alone. And of what it says about itself: an `elementwise`
-    one does the same to survivors that are packed together in another order; one that denies that it `decays` leaves
-    alone what has no gradient; one with `state` and `restore` goes on as if nothing had happened.
+    their gradients; one step moves every survivor that has a gradient; buffers stay; the same steps give the same bits;
+    it keeps no parameters; trial t among others is trial t alone. And about its attributes: if it is `elementwise`, it
+    does the same to survivors that are packed together in another order; if it does not say `decays`, it leaves alone
+    what has no gradient; with `state` and `restore`, a fresh one goes on as the old one would.
 
     Raises AssertionError naming law, parameter and trial.
     """
@@ -60,7 +60,7 @@ def survivors_move(make: MakeOptimizer, theta0: Params, masks: Params, seed: int
 
 
 def steps_repeat(make: MakeOptimizer, theta0: Params, masks: Params, seed: int = 0) -> None:
-    """The same steps are the same bits, also where theta is another array at every step."""
+    """The same steps give the same bits, also if theta is another array at every step."""
     start, gradients = rewind(theta0, masks), drawn(theta0, seed)
     end = run(make, start, masks, gradients)
     require_same("the same steps are the same bits", run(make, start, masks, gradients), end)
@@ -81,7 +81,7 @@ def trials_are_alone(make: MakeOptimizer, theta0: Params, masks: Params, seed: i
 
 
 def says_what_it_is(make: MakeOptimizer, theta0: Params, masks: Params, seed: int = 0) -> None:
-    """`elementwise` and `decays` are true."""
+    """What it says about itself by `elementwise` and `decays` is true."""
     start, gradients, rng = rewind(theta0, masks), drawn(theta0, seed), np.random.default_rng(seed)
     one = make(masks.trial(0))
     if is_elementwise(one):
@@ -105,7 +105,7 @@ def says_what_it_is(make: MakeOptimizer, theta0: Params, masks: Params, seed: in
 
 
 def resumes(make: MakeOptimizer, theta0: Params, masks: Params, seed: int = 0) -> None:
-    """Given back its state, a fresh optimizer goes on as if nothing had happened."""
+    """A fresh optimizer that is given the state of another goes on as that would."""
     if not is_resumable(make(masks.trial(0))):
         return
     start, gradients = rewind(theta0, masks), drawn(theta0, seed)
@@ -119,14 +119,14 @@ def resumes(make: MakeOptimizer, theta0: Params, masks: Params, seed: int = 0) -
     resumed = made(make, masks)
     resumed.restore(state)
     for array in state.values():
-        array[...] = 0  # it is to keep none of them
+        array[...] = 0  # the optimizer must have copied what it keeps
     for each in gradients[2:]:
         resumed.step(theta, theta.like(each.copy()))
     require_same("restored, it goes on as before", theta, end)
 
 
 def run(make: MakeOptimizer, start: Params, masks: Params, gradients: np.ndarray) -> Params:
-    """The end of one step per row of `gradients` (steps, T, P), as engines take them."""
+    """Return theta after one step for each row of `gradients` (steps, T, P), taken as engines do."""
     optimizer, theta = made(make, masks), start.copy()
     for each in gradients:
         optimizer.step(theta, theta.like(each.copy()))
@@ -134,7 +134,7 @@ def run(make: MakeOptimizer, start: Params, masks: Params, gradients: np.ndarray
 
 
 def drawn(theta: Params, seed: int) -> np.ndarray:
-    """Gradients at random (steps, T, P), those of buffers 0, as engines have them."""
+    """Draw random gradients (steps, T, P), those of buffers 0, as in engines."""
     gradients = np.random.default_rng(seed).normal(size=(STEPS, *theta.flat.shape)).astype(theta.flat.dtype)
     for each in gradients:
         for name in theta.buffers:

@@ -1,4 +1,4 @@
-"""The laws of iterative pruning, for the rounds that `find_tickets`, or a loop of one's own, comes to."""
+"""The laws of iterative pruning, for the rounds of `find_tickets` or of a user's own loop."""
 
 import numpy as np
 
@@ -35,8 +35,10 @@ def check_round(round: Round, theta0: Params, previous: Round | None = None) -> 
 
 
 def check_magnitude(round: Round, previous: Round) -> None:
-    """Raise AssertionError if a weight went that was larger, at the previous round's end, than one of its parameter
-    and trial that stayed: what holds when pruning is by magnitude, layer by layer or globally."""
+    """Raise AssertionError if a weight was pruned that was larger than one of the same parameter and trial that stayed.
+
+    Values are those at the end of the previous round. It is a law of pruning by magnitude, layerwise or globally.
+    """
     for name in round.masks:
         for t in range(round.masks.trials):
             before, after = to_host(previous.masks[name][t]), to_host(round.masks[name][t])

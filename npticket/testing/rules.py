@@ -1,4 +1,4 @@
-"""The laws of pruning rules: what goes, exactly, for any score and any scope."""
+"""The laws of pruning rules, for any score and any scope."""
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
@@ -11,18 +11,18 @@ from npticket.params import Params
 from npticket.prune import Evidence, Globally, Layerwise, Rule, Scope, rates_by_name
 from npticket.testing.laws import of, require, require_same
 
-Groups = Sequence[tuple[np.ndarray, float]]  # places of a trial's flat array (P,) that are ranked together, the rate
+Groups = Sequence[tuple[np.ndarray, float]]  # what is ranked together in a trial's flat array, bool (P,), and its rate
 
 
 def check_rule(rule: Rule, seen: Evidence, groups: Groups | None = None) -> None:
-    """Hold a rule, and so its score and its scope, to the laws of pruning; call it on what `strategies.evidence` draws.
+    """Check that a rule, and so its score and its scope, keeps the laws; call it with what `strategies.evidence` draws.
 
-    The laws: scores are numbers, laid out as the parameters are; masks only shrink; nothing goes but what the scope
-    names, and never a bias; nothing that is given is written to, and the new masks have memory of their own; the same
-    goes again; of trial t among others goes what goes of trial t alone. And of each of `groups` exactly round(rate x
-    survivors) go, the lowest first, the first among equals, as `prune_one_by_one` has it: they are known of Layerwise
-    and Globally; for a scope that ranks single weights in another way give them (bool (P,), rate each); for one that
-    does not, as ByUnits, there are none. Raises AssertionError naming law, parameter and trial.
+    The laws: scores are numbers, laid out as the parameters are; masks only shrink; only weights that the scope names
+    are pruned; what is given is not written to, and the new masks have memory of their own; doing it again gives the
+    same; trial t among others is pruned as trial t alone. And in each of `groups` exactly round(rate x survivors) are
+    pruned, the lowest first, and the first among equals, as by `prune_one_by_one`. The groups of Layerwise and Globally
+    are known; for another scope that ranks single weights, give them; for one that ranks something else, as ByUnits,
+    there are none. Raises AssertionError naming law, parameter and trial.
     """
     masks, copies = seen.masks, deepcopy(seen)
     found = rule.judge(deepcopy(seen))
@@ -57,7 +57,7 @@ def check_rule(rule: Rule, seen: Evidence, groups: Groups | None = None) -> None
 def prune_one_by_one(scores: np.ndarray, alive: np.ndarray, rate: float) -> np.ndarray:
     """Return the new mask after removing the lowest survivor, the first among equals, again and again. Vectors (N,).
 
-    As slow and as plain as can be: what pruning is held to.
+    It is slow, and so plain that other ways to prune can be compared with it.
     """
     alive = alive.copy()
     for _ in range(round(rate * int(alive.sum()))):
@@ -67,7 +67,7 @@ def prune_one_by_one(scores: np.ndarray, alive: np.ndarray, rate: float) -> np.n
 
 
 def places(params: Params, names: Iterable[str]) -> np.ndarray:
-    """Where the parameters in `names` stand in a trial's flat array, bool (P,): to make `groups` of."""
+    """Return where the parameters in `names` stand in a trial's flat array, bool (P,), to make `groups` from."""
     inside = params.like(np.zeros((1, params.flat.shape[1]), bool))
     for name in names:
         inside[name][...] = True
@@ -102,7 +102,7 @@ def _check_scores(scores: Params, masks: Params, scope: Scope) -> None:
 
 
 def _of_trial(seen: Evidence, t: int) -> Evidence:
-    """What is known of trial t alone."""
+    """The evidence of trial t alone."""
     parts = {what: getattr(seen, what) for what in ("end", "masks", "start", "theta0")}
     one = {what: part.trial(t) for what, part in parts.items() if part is not None}
     return replace(seen, **one, rngs=seen.rngs[t : t + 1])

@@ -1,6 +1,6 @@
 """hypothesis strategies: parameters, masks, scores with ties, networks, optimizers, schedules, data and training runs.
 
-`@given(tickets(), seeds)` draws many small cases, and of those that fail shows the smallest. Needs hypothesis: the
+`@given(tickets(), seeds)` draws many small cases, and shows the smallest of those that fail. Needs hypothesis: the
 extra npticket[testing].
 """
 
@@ -89,9 +89,9 @@ def tickets(draw: st.DrawFn, dtype: Dtype = np.float64) -> tuple[Net, Params, Pa
 
 @st.composite
 def pruned_nets(draw: st.DrawFn, most_trials: int = 3) -> tuple[Net, Params, Params]:
-    """(net, start, masks): none to two hidden layers of up to 20 units, with inputs and units cut off, any biases.
+    """(net, start, masks): up to two hidden layers of up to 20 units, some inputs and units cut off, any biases.
 
-    In float64. What comes out depends on what goes in, in at least one trial.
+    In float64. The outputs depend on the inputs in at least one trial.
     """
     seed, hidden = draw(seeds), draw(st.lists(st.integers(1, 20), max_size=2))
     trials = range(draw(st.integers(1, most_trials)))
@@ -119,7 +119,7 @@ def pruned_nets(draw: st.DrawFn, most_trials: int = 3) -> tuple[Net, Params, Par
 
 @st.composite
 def scored(draw: st.DrawFn) -> tuple[Params, Params]:
-    """(scores, masks): scores with many ties, masks of any density, over one or two named parameters."""
+    """(scores, masks): scores with many ties, masks of any density, of one to three parameters."""
     shapes = draw(
         st.dictionaries(
             st.sampled_from(["a/W", "b/W", "c/W"]), st.tuples(st.integers(1, 4), st.integers(1, 5)), min_size=1
@@ -134,7 +134,7 @@ def scored(draw: st.DrawFn) -> tuple[Params, Params]:
 
 @st.composite
 def parameters(draw: st.DrawFn, dtype: Dtype = np.float64) -> tuple[Params, Params]:
-    """(theta0, masks): of a layer with weights, biases and running statistics, and one of weights; of no network."""
+    """(theta0, masks): parameters with weights, biases and running statistics that belong to no network."""
     inputs, outputs, seed = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(seeds)
     shapes: Shapes = {
         "fc/W": (inputs, outputs),
@@ -152,7 +152,7 @@ def parameters(draw: st.DrawFn, dtype: Dtype = np.float64) -> tuple[Params, Para
 
 @st.composite
 def evidence(draw: st.DrawFn) -> Evidence:
-    """All that a score may look at, as after a training run of a small network; some weights end at the same values."""
+    """All that a score may look at, as after training a small network; some weights end with equal values."""
     net, theta0, masks = draw(tickets())
     start, seed = rewind(theta0, masks), draw(seeds)
     rng, trials = np.random.default_rng(seed), range(theta0.trials)

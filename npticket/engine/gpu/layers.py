@@ -16,7 +16,7 @@ from npticket.streams import TrainingStep
 def fused_layers(layer: Layer, relu: bool = False) -> Layer:
     """Return the same network, of the same parameters, with fused kernels, and with `relu` followed by a ReLU.
 
-    Layers of unknown kinds, and of classes derived from known ones, stay as they are.
+    Layers of unknown types, and of types derived from known ones, stay as they are.
     """
     if type(layer) is layers.Chain:
         return _fused_chain(layer)

@@ -1,12 +1,12 @@
 """The Lottery Ticket Hypothesis for Pre-trained BERT Networks (Chen et al., NeurIPS 2020).
 
-Are there tickets in a network that was trained before, whose weights are not drawn but learned? theta0 is what
-pre-training left, to which survivors are reset; the classifier alone is new. Are the mask and the pre-trained weights
-both needed? And does one task's ticket serve another?
+Are there tickets in a network that was pre-trained, whose weights were learned and not drawn? theta0 are the
+pre-trained weights, to which survivors are reset; only the classifier is new. Are the mask and the pre-trained weights
+both needed? And does the ticket of one task serve another?
 
-Here the encoder is MiniLM-L3, of 3 layers and 5.3 million weights in matrices, distilled from a larger one and tuned
-to tell sentences apart: no BERT-base, and without its head for language modelling, so that nothing is said of tickets
-of pre-training's own task, nor of the paper's other ten.
+Here the encoder is MiniLM-L3, of 3 layers and 5.3 million weights in matrices, distilled from a larger one and tuned to
+compare sentences. It is not BERT-base and has no head for language modelling: so nothing is said of tickets for the
+task of pre-training, nor of the paper's other ten tasks.
 """
 
 from dataclasses import replace

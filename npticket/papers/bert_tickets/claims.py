@@ -1,4 +1,4 @@
-"""What Chen et al. 2020 say of BERT-base, as said of another, smaller encoder: orders, and how far apart."""
+"""What Chen et al. 2020 claim about BERT-base, asked of a smaller encoder: orders of series, and their distances."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -22,7 +22,7 @@ CONTROLS = {
 
 
 def carried(task: str) -> Callable[[Sequence[Row]], float]:
-    """By how many points a ticket from elsewhere is more accurate in a task than a random mask."""
+    """By how many points another task's ticket is more accurate in a task than a random mask."""
 
     def number(rows: Sequence[Row]) -> float:
         accuracy = {row["masks"]: row["acc"] for row in rows if row["task"] == task}
@@ -33,7 +33,7 @@ def carried(task: str) -> Callable[[Sequence[Row]], float]:
 
 # fmt: off
 def _of(task: str) -> Iterator[Claim]:
-    """What is said of one task; SST-2 is the paper's, too."""
+    """The claims about one task; only SST-2 is one of the paper's."""
     source, gained = (TABLE, "-0.2") if task == "sst2" else (f"after {TABLE}, of other tasks", "about 0")
     claim = partial(Claim, (f"bert-{task}",), source=source, form=POINTS)
     less = partial(claim, expected="< 0", high=0, strict=True)

@@ -15,7 +15,7 @@ class Carried(Plot):
     """The accuracy in each other task: mean and range over trials."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw it if it was measured."""
+        """Draw it if the transfer was measured."""
         rows = outcome.measured.get(TRANSFER, ())
         if not rows:
             return

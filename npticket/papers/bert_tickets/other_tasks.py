@@ -1,8 +1,8 @@
 """Tickets of one task trained for the others (Chen et al. 2020, section 4.3 and Figure 4).
 
-A mask is of the encoder's matrices, which all tasks share; words and classifier are the other task's. Beside it, a
-random mask of as many weights in each matrix: what is left of a ticket in another task is what it has more than that.
-The paper asks more, at 70 %: that it be as good as the other task's own ticket, as few are but pre-training's.
+A mask covers the encoder's matrices, which all tasks share; words and classifier are the other task's. It is compared
+with a random mask of as many weights in each matrix: what it gains over that is what the ticket brings along. The paper
+asks for more, at 70 %: that it be as good as the other task's own ticket; few are, except that of pre-training.
 """
 
 from collections.abc import Sequence

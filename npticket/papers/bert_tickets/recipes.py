@@ -1,8 +1,8 @@
 """Chen et al.'s experiment, on an encoder that two cores can fine-tune, for three tasks.
 
-The paper's own is BERT-base on GLUE, rates 2e-5, 3 epochs, batch 32; so are the epochs and the batch here. The rate is
-ours, as smaller encoders need larger ones, and so is the warm-up. The paper prunes BERT's pooler, too, which this
-encoder does not have.
+The paper has BERT-base on GLUE, a learning rate of 2e-5, 3 epochs and batches of 32. Epochs and batches are the same
+here; the learning rate is ours, as smaller encoders need larger ones, and so is the warm-up. The paper prunes BERT's
+pooler, too, which this encoder does not have.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
-"""A tenth of the original weights each round, of all matrices together: as Chen et al.'s code does.
+"""Pruning a tenth of the original weights each round, of all matrices together, as the code of Chen et al. does.
 
-Their pseudocode reads a tenth of those that remain.
+By their pseudocode it would be a tenth of the weights that remain.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ OF_ALL = "globally, of all"
 
 @dataclass(frozen=True)
 class GloballyOfAll(Globally):
-    """Ranked together as in Globally, but rates are fractions of all weights there were: 0.1 leaves 90, 80, 70 ... %.
+    """Ranks together as Globally does, but rates are fractions of the original weights: 0.1 leaves 90, 80, 70 ... %.
 
-    Where fewer are left than should go, all go.
+    If no more weights are left than should go, all go.
     """
 
     def __call__(self, scores: Params, masks: Params) -> Params:

@@ -15,7 +15,7 @@ ONES, ZEROS = ("scale",), ("shift", "b")
 
 
 def scratch(at: At) -> Params:
-    """Values as before any pre-training: weights and tables N(0, 0.02^2), norms 1 and 0, biases 0."""
+    """Return new initial values as before pre-training: weights and tables N(0, 0.02^2), scales 1, the rest 0."""
     values = at.theta0.copy()
     for t, rng in enumerate(at.rngs):
         for name in values:
@@ -34,7 +34,7 @@ _at_few = partial(control, rounds=ROUNDS)
 
 
 def as_before_pre_training(recipe: Recipe) -> Runs:
-    """The ticket's masks over values of which a BERT is made."""
+    """The series of the ticket's masks over such new values."""
     require(recipe, net=("bert",))
     yield from _at_few(from_scratch)(recipe)
 

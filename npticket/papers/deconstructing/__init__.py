@@ -1,8 +1,8 @@
 """Deconstructing lottery tickets (Zhou, Lan, Liu & Yosinski, NeurIPS 2019): what of a ticket makes it win?
 
-Its three parts are exchanged one by one. The mask: which criterion chooses the survivors (`criteria`)? What is done to
-survivors: is it their initial value that matters, or its sign alone? And to what is pruned: why 0 (both in `actions`)?
-It ends with masks that need no training of weights at all (`supermasks`).
+Three things are varied one by one. The mask criterion: how are survivors chosen (`criteria`)? The survivors' values:
+does each initial value matter, or only its sign? The pruned weights' values: why 0 (both in `actions`)? The paper ends
+with masks that need no training of weights at all (`supermasks`).
 """
 
 from npticket.experiments.parts import Parts

@@ -1,11 +1,12 @@
-"""What is done to weights once a mask is there: mask-1 actions to those that stay, mask-0 actions to those that go.
+"""What is done to weights once there is a mask: mask-1 actions to survivors, mask-0 actions to pruned weights.
 
-Mask-1: the survivors start from other values of about the size of theirs, with or without the signs that theirs had.
-Here all of them are held under the same masks, those of the tickets. (In the paper each goes on with masks of its own.)
+Mask-1: the survivors start from other values of about the same size, with or without the signs of their initial values.
+Here all actions have the same masks, those of the tickets. (In the paper each goes on with masks of its own.)
 
-Mask-0: what goes is not set to 0 but frozen at its initial value: all of it, or (variant 1) only what did not shrink in
-training; or (variant 2) what shrank of the survivors starts at 0, too. That is done round after round, each with masks
-of its own. Here a pruned weight is always 0; what is frozen instead lies in another place, see `FrozenDense`.
+Mask-0: pruned weights are not set to 0 but frozen at their initial values: all of them, or (variant 1) only those that
+did not shrink in training, or (variant 2) the same, and survivors that shrank start at 0. This is done round after
+round, so each action has masks of its own. In this package a pruned weight is always 0; frozen values are kept in an
+array of their own, see `FrozenDense`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,17 +29,17 @@ from npticket.tickets import rewind
 
 
 def signed_constant(initial: np.ndarray) -> np.ndarray:
-    """The standard deviation of the layer's initial values, with the sign of each."""
+    """Return the standard deviation of a layer's initial values, with the sign of each of them."""
     return np.sign(initial) * initial.std()
 
 
 def constant(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The same with the whole layer's signs in another order."""
+    """Draw the same with the signs of the layer permuted."""
     return permuted(rng, signed_constant(initial), mask)
 
 
 def signed(draw: Draw) -> Draw:
-    """What is drawn, with the sign that each weight had at first."""
+    """Return a draw that gives the values of `draw` the signs of the initial values."""
     return lambda rng, initial, mask: abs(draw(rng, initial, mask)) * np.sign(initial)
 
 
@@ -59,8 +60,8 @@ FROZEN = "running_frozen"  # a buffer, by its name: no optimizer touches it
 class FrozenDense(Dense):
     """y = x (W + frozen) + b.     frozen (T, I, O), a buffer of 0 at first
 
-    W is 0 where pruned and frozen is 0 where not: what is pruned counts as it was frozen. Both have a gradient, the
-    same, which nobody but W needs.
+    W is 0 where pruned, and frozen is 0 where not, so a pruned weight has its frozen value. As frozen is a buffer, it
+    is not trained.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -75,7 +76,7 @@ class FrozenDense(Dense):
 
 
 def frozen_lenet(hidden: Sequence[int] = (300, 100)) -> Net:
-    """LeNet-300-100 with a place for what is frozen; as long as nothing is, it is LeNet-300-100."""
+    """LeNet-300-100 with buffers for frozen weights; while these are 0 it computes the same as LeNet-300-100."""
     first, second = hidden
     body = Chain(
         flatten=Flatten(), fc1=FrozenDense(784, first), relu1=ReLU(), fc2=FrozenDense(first, second), relu2=ReLU(),
@@ -85,9 +86,10 @@ def frozen_lenet(hidden: Sequence[int] = (300, 100)) -> Net:
 
 
 def freeze(at: At, zeroed: bool = False, from_zero: bool = False) -> Start:
-    """A start from initial values in which what was pruned after the last run is frozen; earlier decisions stay.
+    """Start from initial values, with the weights pruned after the last run frozen; what was frozen before stays so.
 
-    `zeroed`: what shrank in that run, |w_f| < |w_i|, becomes 0 instead. `from_zero`: survivors that did start at 0.
+    With `zeroed`, pruned weights that shrank in that run, |w_f| < |w_i|, become 0 instead. With `from_zero`, survivors
+    that shrank start at 0.
     """
     values = rewind(at.theta0, at.masks)
     for name in at.prunable:
@@ -100,7 +102,7 @@ def freeze(at: At, zeroed: bool = False, from_zero: bool = False) -> Start:
 
 
 def round_after_round(start: Callable[[At], Start]) -> Callable[[Recipe], Runs]:
-    """Return a series that begins with the ticket's dense network; `start` is given how the last run ended."""
+    """Return a series of rounds that begins with the ticket's dense network; `start` sees the end of the last run."""
 
     def series(recipe: Recipe) -> Runs:
         require(recipe, net=("frozen_lenet",))

@@ -1,8 +1,8 @@
 """What the paper claims, asked of its FC network, LeNet-300-100 on MNIST.
 
-Of trained networks it is the accuracy at the end of training that is asked: networks that learn slowly would be cut
-short before their early stop. Where a source says "order" the paper gives an order and its figures no number that is
-known here; the sections' titles are those of the paper.
+Trained networks are compared by their accuracy at the end of training, as networks that learn slowly would be cut short
+before their early stop. If a source says "order", the paper gives an order, and no number in its figures is known here;
+titles of sections are those of the paper.
 """
 
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ criteria, signs, zeros, learning, rescaling = (
 
 
 def worst_against_best(v: View, percent: float) -> Numbers:
-    """How much better the worst of GOOD is than the best of BAD."""
+    """By how many points the worst of GOOD is better than the best of BAD."""
     worst, best = (left_out([v(END, one, percent) for one in some], s) for some, s in ((GOOD, -1), (BAD, 1)))
     return END.scale * (worst - best)
 
 
 def recovered(unsigned: str, percent: float) -> Number:
-    """How far beyond halfway back to the ticket an action is when signs are kept."""
+    """By how many points an action that keeps signs is beyond half the way from that without signs to the ticket."""
     return lambda v: gain(END, SIGNED[unsigned], percent)(v) - 0.5 * gain(END, unsigned, percent)(v)
 
 
@@ -53,7 +53,7 @@ def supermask(v: View, weights: str, *criteria: str) -> Numbers:
 
 
 def sampled(v: View, weights: str) -> Numbers:
-    """The mean accuracy in percent of masks that are drawn from what was learned."""
+    """The mean accuracy in percent of masks drawn with the learned probabilities."""
     return 100 * v.measured(
         "sampled_supermasks", 100, lambda rows: np.mean([row["accuracy"] for row in rows if row["weights"] == weights])
     )

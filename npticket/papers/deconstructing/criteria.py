@@ -1,7 +1,7 @@
 """Mask criteria: which weights survive, by the values that they have before training, w_i, and after it, w_f.
 
-Each is a score, by which what is lowest goes, and a series: the lottery ticket's four steps with that score in the
-third. The ticket's own is large_final.
+Each is a score, of which the lowest go, and a series: the four steps of the lottery ticket with that score in the
+third. The ticket's own criterion is large_final.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ SAME_SIGN = "large_final_same_sign"
 
 
 def initial(seen: Evidence) -> Params:
-    """Return w_i; ValueError where whoever prunes has not said."""
+    """Return w_i; ValueError if the evidence has no theta0."""
     if seen.theta0 is None:
         raise ValueError("this criterion looks at the initial values: prune with Evidence(..., theta0=...)")
     return seen.theta0
@@ -33,9 +33,9 @@ def by_values(of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Score:
 def by_both(seen: Evidence, sign: int) -> Params:
     """Score each survivor by the lower of two ranks in its layer: that of sign |w_i| and that of sign |w_f|.
 
-    So both values of all that stay are among the same fraction of the largest (`sign` 1) or of the smallest (-1) of
-    their kind: the paper's min(alpha |w_f|, |w_i|), with the quantiles of each layer in the place of alpha, as in the
-    authors' code. Among equals the first in index order has the lowest rank.
+    So the survivors are those whose two values are both among a certain fraction of the largest (`sign` 1) or smallest
+    (-1). The paper has min(alpha |w_f|, |w_i|); ranks within each layer take the place of alpha, as in the authors'
+    code. Among equals the first in index order has the lowest rank.
     """
     scores = seen.end.like(np.zeros(seen.end.flat.shape))
     for name in seen.end.weights:
@@ -65,7 +65,7 @@ CRITERIA: dict[str, Score] = {
 
 
 def by_criterion(score: Score) -> Callable[[Recipe], Runs]:
-    """Return a series of tickets that a score finds, from the same dense network as the others."""
+    """Return the series of tickets that a score finds, from the dense network of the ticket's series."""
 
     def first_masks(at: At) -> Params:
         return at.prune(at.end, dense_masks(at.theta0), at.theta0, score)

@@ -1,4 +1,4 @@
-"""Supermasks: their accuracy without training against weights remaining, as the paper draws it, and how some learn."""
+"""Figures of supermasks: their accuracy without training against weights remaining, and how masks are learned."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,7 +12,7 @@ TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5)
 
 
 class Supermasks(Plot):
-    """A panel for each kind of weights with a line for each criterion."""
+    """The accuracy of untrained networks: a panel for each kind of weights, with a line for each criterion."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw what was measured."""
@@ -21,14 +21,14 @@ class Supermasks(Plot):
 
 
 class Learning(Plot):
-    """The validation accuracy of learned supermasks, with their mean for the mask, against training steps."""
+    """The validation accuracy of learned supermasks against training steps; for it, a mask is its probabilities."""
 
     def curves(self, outcome: Outcome, points: Points) -> Mapping[tuple[str, int], int]:
-        """All of them."""
+        """Return the whole curves of the series that learn masks."""
         return {(series, 0): outcome.recipe.steps for series in LEARNING if series in points}
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw those that are there."""
+        """Draw the series that there are."""
         if not outcome.curves or not (drawn := self.curves(outcome, points)):
             return
         figure, (axes,) = panels(1)

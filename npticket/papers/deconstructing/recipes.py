@@ -1,7 +1,7 @@
-"""The paper's experiments, and those of them that two cores can afford, on the same network and data.
+"""The paper's experiments, and smaller ones that two cores can afford, on the same network and data.
 
-These take fewer steps, and prune in each round what the paper prunes in two: with nine criteria that is worth more
-than the rounds in between.
+The smaller ones take fewer steps, and prune in each round what the paper prunes in two: with nine criteria, the rounds
+in between cost more than they tell.
 """
 
 from dataclasses import replace

@@ -1,8 +1,8 @@
 """Supermasks: masks under which a network that was never trained classifies far better than chance.
 
-Those of the criteria are found by training the weights once, and tried on the initial weights. Learned ones come from
-training the mask alone: a weight is there with probability sigmoid(m), drawn anew in every step, and m is what is
-trained. Either is tried with the initial weights and with constants of their signs.
+Supermasks by criteria are found by training the weights once, and are applied to the initial weights. Learned ones come
+from training the mask alone: a weight is there with probability sigmoid(m), drawn anew in every step, and m is trained.
+Both kinds are tested with the initial weights, and with constants of the same signs.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,14 +26,15 @@ from npticket.prune import dense_masks, density
 from npticket.streams import TrainingStep
 from npticket.tickets import rewind
 
-PRUNINGS, FEW, SAMPLES = 24, 0.006, 10  # as in the authors' code; with larger rates, until half a percent is left
-INITIAL, CONSTANT = "initial", "constant"  # weights
+PRUNINGS, SAMPLES = 24, 10  # as in the authors' code: prunings at most, and masks that are drawn of one learned
+FEW = 0.006  # with larger rates than the paper's, pruning ends at a density below this
+INITIAL, CONSTANT = "initial", "constant"  # the two kinds of weights
 LEARNING = {"learned_supermask": INITIAL, "learned_constants": CONSTANT}  # the series that learn masks of them
 WEIGHTS = "running_weights"  # a buffer, by its name: no optimizer touches it
 
 
 def constants(at: At, names: Sequence[str]) -> Params:
-    """Initial values, those in `names` replaced by constants of their signs."""
+    """Return the initial values; in `names`, each is replaced by its sign times the layer's standard deviation."""
     values = at.theta0.copy()
     for name in names:
         values[name][0] = signed_constant(at.theta0[name][0])
@@ -41,9 +42,9 @@ def constants(at: At, names: Sequence[str]) -> Params:
 
 
 def untrained(at: At) -> list[Row]:
-    """Return a row for each criterion, number of prunings and kind of weights: what is left, and how good it is.
+    """Return a row for each criterion, number of prunings and kind of weights: density and accuracy, untrained.
 
-    All look at the end of the dense network: nothing is trained between the prunings, which are the recipe's.
+    All masks come from one run of the dense network: nothing is trained between prunings. Rates are the recipe's.
     """
     values, rows = {INITIAL: at.theta0, CONSTANT: constants(at, at.prunable)}, list[Row]()
     for criterion, score in CRITERIA.items():
@@ -59,17 +60,17 @@ def untrained(at: At) -> list[Row]:
 
 
 def supermasks(recipe: Recipe) -> Runs:
-    """What each criterion makes of one training run of the dense network."""
+    """The series of measures of `untrained`."""
     yield Measure(0, untrained, {"end": (yield Done(TICKET, 0))["end"]})
 
 
 class MaskedDense:
     """y = x (mask weights).     W, the logits m (T, I, O)   weights (T, I, O), a buffer   x (T, B, I)   y (T, B, O)
 
-    In training a mask is drawn, 1 with probability sigmoid(m), and the gradient goes through the draw as if it were
-    that probability (straight-through). Prediction takes the probability itself for the mask: the mean of what is
-    drawn, the same every time; what the paper tests, masks that are drawn, is measured by `sampled`. If `rescaled`,
-    mask weights is multiplied by the number of weights over the sum of the mask. There is no bias.
+    In training a mask is drawn, 1 with probability sigmoid(m), and the gradient is that of the probability (a
+    straight-through estimate). Prediction takes the probability itself for the mask, which is its mean. The paper tests
+    drawn masks: for that see `sampled`. If `rescaled`, mask weights is multiplied by the number of weights divided by
+    the sum of the mask. There is no bias.
     """
 
     def __init__(self, inputs: int, outputs: int, rescaled: bool = False) -> None:
@@ -92,7 +93,7 @@ class MaskedDense:
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             d_mask = (x.swapaxes(-1, -2) @ dy) * weights
-            if self.rescaled:  # each weight more makes all of them smaller
+            if self.rescaled:  # each further weight makes the scale of all smaller
                 d_mask = scale * (d_mask - (d_mask * mask).sum(axis=(1, 2), keepdims=True) / ones)
             grad["W"][...] = d_mask * likely * (1 - likely)
             return dy @ effective.swapaxes(-1, -2) if need_dx else None
@@ -101,12 +102,12 @@ class MaskedDense:
 
 
 def sigmoid(logits: Array) -> Array:
-    """1 / (1 + exp(-m)), for any m."""
+    """Return 1 / (1 + exp(-m)); by tanh, which cannot overflow."""
     return 0.5 * (1 + array_module(logits).tanh(logits / 2))
 
 
 def supermask_lenet(hidden: Sequence[int] = (300, 100), rescaled: bool = False) -> Net:
-    """LeNet-300-100 that learns which of its initial weights are there; half of them at first."""
+    """LeNet-300-100 that learns which of its initial weights are there; at first each is with probability 1/2."""
     first, second = hidden
     body = Chain(
         flatten=Flatten(), fc1=MaskedDense(784, first, rescaled), relu1=ReLU(),
@@ -116,7 +117,7 @@ def supermask_lenet(hidden: Sequence[int] = (300, 100), rescaled: bool = False) 
 
 
 def learned(values: Callable[[At], Params]) -> Callable[[Recipe], Runs]:
-    """Return a series of one run, that learns a mask for some values."""
+    """Return a series of one run, which learns a mask for the weights that `values` returns."""
 
     def series(recipe: Recipe) -> Runs:
         require(recipe, net=("supermask_lenet",))
@@ -126,14 +127,14 @@ def learned(values: Callable[[At], Params]) -> Callable[[Recipe], Runs]:
 
 
 def sampled(at: At) -> list[Row]:
-    """Return a row for each kind of weights and each of some masks that are drawn: what is left, how good it is."""
+    """Return a row for each kind of weights and each of SAMPLES masks that are drawn: density and accuracy."""
     rows: list[Row] = []
     for weights, theta in at.given.items():
         for index in range(1, SAMPLES + 1):
             drawn = theta.copy()
             there = {name: at.rngs[0].random(theta[name].shape) < sigmoid(theta[name]) for name in theta.weights}
             for name, mask in there.items():
-                drawn[name][...] = np.where(mask, np.inf, -np.inf)  # the logits of what is certain
+                drawn[name][...] = np.where(mask, np.inf, -np.inf)  # the logits of the probabilities 1 and 0
             found = {"density": float(np.mean(np.concatenate([mask.ravel() for mask in there.values()])))}
             found["accuracy"] = headline(at, drawn)
             rows.append({"weights": weights, "index": index, **found})
@@ -141,7 +142,7 @@ def sampled(at: At) -> list[Row]:
 
 
 def sampled_supermasks(recipe: Recipe) -> Runs:
-    """What masks are worth that are drawn from what was learned."""
+    """The series of measures of `sampled`."""
     given: Given = {}
     for series, weights in LEARNING.items():
         given = {**given, weights: (yield Done(series, 0))["end"]}

@@ -1,8 +1,8 @@
 """What Deep Compression claims of LeNets (Han, Mao & Dally 2016): sizes, rates, bits of each layer, errors.
 
-Sizes are those of the weights, with gaps, codebooks and tables of codes, as the paper counts them, in files that were
-written; KB are 1,000 bytes. Bits are means over entries, survivors and fillers. Errors are those at the end of
-training. What it says of AlexNet's bits is held against LeNet-300-100 as a direction.
+Sizes are those of the weights, with gaps, codebooks and tables of codes, as the paper counts them, measured in files
+that were written; KB are 1,000 bytes. Bits are means over entries, that is, survivors and fillers. Errors are those at
+the end of training. What the paper says of AlexNet's bits is asked of LeNet-300-100, as a direction only.
 
 A row is a claim: id and sentence; source, the number that is judged, what the paper says, form, ends and why these.
 """
@@ -38,7 +38,10 @@ LAYERS = {  # bits of a value and of a gap with Huffman codes, and percent of a 
 
 # fmt: off
 def _of_stages(recipe: str, name: str, dense: float, size: float, shared: float, coded: float) -> list[Claim]:
-    """What Table 1 and the tables of stages say of a network: errors in percent, KB, and how many times smaller."""
+    """The claims of Table 1 and of the tables of stages about a network; dense is an error in percent, size in KB.
+
+    `shared` and `coded` are how many times smaller it is with shared values, and with Huffman codes.
+    """
     claim, last = partial(Claim, (recipe,)), partial(at_the_last, recipe)
     return [
         claim(f"{name}-dense", f"the dense network's error is at most {dense:.2f} %", "Table 1",
@@ -70,7 +73,7 @@ def _of_stages(recipe: str, name: str, dense: float, size: float, shared: float,
 
 
 def _of_layers(recipe: str, name: str, table: str) -> list[Claim]:
-    """What the table of a network says of its layers."""
+    """The claims of a network's table about its layers."""
     claim, last, claims = partial(Claim, (recipe,)), partial(at_the_last, recipe), list[Claim]()
     for key, (value, gap, percent) in LAYERS[recipe].items():
         layer = key.removesuffix("/W")

@@ -19,7 +19,7 @@ STARTS = {(0, "linear"): "dense network", (1, "linear"): "pruned, linear start",
 
 
 class Stages(Plot):
-    """What was measured of compressed networks; tickets' files beside them, with the error of the trained tickets."""
+    """Sizes and errors of compressed networks, and of tickets' files, with the error of the trained tickets."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
         """Draw a figure for each series of measures that was asked for."""

@@ -1,4 +1,4 @@
-"""What the stages of the compression come to: bytes of files that were written and read back, and errors."""
+"""Measures of the stages of the compression: bytes of files that are written and read back, and test errors."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -23,16 +23,16 @@ from npticket.tickets import rewind
 from npticket.train import Setting, fit
 
 DENSE, PRUNED, CLUSTERED, QUANTISED, CODED = "dense", "pruned", "clustered", "quantised", "huffman"  # the stages
-ALL, FILE = "all layers", "file"  # what is said of all layers with weights, and of the file with all else that is in it
+ALL, FILE = "all layers", "file"  # rows about all layers with weights, and about the whole file with all else in it
 GAP_BITS, MOST_BITS = 5, 8
-LR = 0.1  # of shared values: see SharedSGD
+LR = 0.1  # learning rate of shared values: see SharedSGD
 
 
 def compressed(at: At, recipe: Recipe) -> list[Row]:
-    """Return rows for each stage: of each layer with weights, of ALL, and of the FILE.
+    """Return rows for each stage: for each layer with weights, for ALL, and for the FILE.
 
-    Numbers of weights, of those kept, and of entries, which are fillers, too; bits of an entry's value and of its gap;
-    bytes; and the error of the network, which is the same in all rows of a stage.
+    Columns are the numbers of weights, of those kept, and of entries (those kept, and fillers); mean bits of an entry's
+    value and of its gap; bytes; and the network's error, a fraction, which is the same in all rows of a stage.
     """
     values = rewind(at.end, at.masks)
     clustered = share(values, at.masks, widths(values), at.rngs)
@@ -63,9 +63,10 @@ def ablation(at: At, recipe: Recipe, starts: Sequence[str]) -> list[Row]:
 
 
 def ticket_file(at: At, recipe: Recipe) -> list[Row]:
-    """Return one row: the bytes of a ticket as seed and mask, the mask's entropy, and whether it came back.
+    """Return one row: the bytes of a ticket as seed and mask, the mask's entropy in bytes, and whether it came back.
 
-    The entropy is that of masks that are random in each layer: what no code can go below unless masks have structure.
+    The entropy is that of random masks with as many survivors in each layer: no code takes less unless masks have
+    structure.
     """
     start, (seed, trial) = rewind(at.theta0, at.masks), (recipe.seed, at.trial)
     with TemporaryDirectory() as folder:
@@ -79,25 +80,25 @@ def ticket_file(at: At, recipe: Recipe) -> list[Row]:
 
 
 def widths(theta: Params) -> dict[str, int]:
-    """The paper's bits: 8 in convolutions and 5 in dense layers beside them, 6 in dense networks (Tables 2 to 5)."""
+    """Return the paper's bits by layer: 8 in convolutions, 5 in dense layers after them, else 6 (Tables 2 to 5)."""
     is_conv = {name: theta[name].ndim > 3 for name in theta.weights}
     return {name: 8 if conv else 5 if any(is_conv.values()) else 6 for name, conv in is_conv.items()}
 
 
 def _trained(at: At, recipe: Recipe, theta: Params, steps: int, place: Place) -> Params:
-    """Train shared values for so many steps, one at least; plainly: the optimizer sees all of the network anyway."""
+    """Train shared values for so many steps, at least one; a faster engine would not help this optimizer."""
     steps = max(1, steps)
     setting = Setting(partial(SharedSGD, lr=LR), steps, recipe.batch, validate_every=steps, engine="plain")
     return fit(at.net, at.task, theta, at.masks, at.data, setting, place).end
 
 
 def _place(at: At) -> Place:
-    """Minibatches of its own for each trial, and the same for all that is compared in one measure."""
+    """A place by which each trial has its own minibatches, and all networks in one measure have the same."""
     return Place(seed=int(at.rngs[0].integers(1 << 32)))
 
 
 def _written(at: At, theta: Params, lengths_of: Lengths) -> tuple[dict[str, Size], int]:
-    """Write a file, read it back to the same bits, and return what its layers take, and all of it."""
+    """Write a file, check that it can be read back, and return the sizes of its layers and of the file in bytes."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "compressed"
         write_compressed(path, at.net, theta, at.masks, GAP_BITS, lengths_of)
@@ -122,6 +123,6 @@ def _weights(theta: Params) -> dict[str, int]:
 
 
 def _entropy(mask: np.ndarray) -> float:
-    """Bits that a random mask with as many survivors needs."""
+    """The entropy in bits of a random mask with as many survivors."""
     p = mask.mean()
     return float(-mask.size * sum(q * np.log2(q) for q in (p, 1 - p) if q))

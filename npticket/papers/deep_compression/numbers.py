@@ -1,4 +1,4 @@
-"""What claims read of a compressed network: numbers of the rows that were measured of one trial."""
+"""The numbers that claims are about, computed from the rows that were measured for one trial."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,18 +14,18 @@ Of = Callable[[Sequence[Row]], float]
 
 
 def row(rows: Sequence[Row], **what: str | int) -> Row:
-    """Return the one row that says so."""
+    """Return the one row with these values."""
     (found,) = (each for each in rows if all(each[name] == value for name, value in what.items()))
     return found
 
 
 def kilobytes(stage: str, layer: str = ALL) -> Of:
-    """The size of a layer at a stage."""
+    """The size of a layer at a stage, in KB of 1,000 bytes."""
     return lambda rows: row(rows, stage=stage, layer=layer)["bytes"] / 1000
 
 
 def times_smaller(stage: str) -> Of:
-    """How many times smaller than 32 bits a weight."""
+    """How many times smaller the weights are than with 32 bits each."""
     return lambda rows: kilobytes(DENSE)(rows) / kilobytes(stage)(rows)
 
 
@@ -40,13 +40,13 @@ def more(stage: str, other: str) -> Of:
 
 
 def fewer(rows: Sequence[Row]) -> float:
-    """How many times fewer weights than the dense network has are kept."""
+    """The weights of the dense network divided by those kept."""
     pruned = row(rows, stage=PRUNED, layer=ALL)
     return pruned["weights"] / pruned["kept"]
 
 
 def saved(rows: Sequence[Row]) -> float:
-    """Which part of the size Huffman codes save, in percent."""
+    """How much of the size Huffman codes save, in percent."""
     return 100 * (1 - kilobytes(CODED)(rows) / kilobytes(QUANTISED)(rows))
 
 
@@ -56,12 +56,12 @@ def share_of(layer: str) -> Of:
 
 
 def column(name: str, layer: str) -> Of:
-    """What is said of a layer after Huffman coding."""
+    """A column of a layer's row after Huffman coding."""
     return lambda rows: float(row(rows, stage=CODED, layer=layer)[name])
 
 
 def at_the_last(recipe: str, of: Of) -> Number:
-    """What is said of the last round."""
+    """A number of the last round's network."""
     return lambda v: v.measured(COMPRESSED, LAST[recipe], of)
 
 
@@ -72,5 +72,5 @@ def with_bits(v: View, bits: int, start: str = "linear", pruned: bool = True, wh
 
 
 def of_ticket(recipe: str, of: Of) -> Number:
-    """What is said of the file of the last round's ticket."""
+    """A number of the file of the last round's ticket."""
     return lambda v: v.measured(TICKET_FILE, LAST[recipe], of)

@@ -1,9 +1,10 @@
 """LeNet-300-100 and LeNet-5 on MNIST, pruned to what the paper keeps of each layer.
 
-The paper does not say how its networks were trained, nor its thresholds: these, and steps, batch, learning rates and
-weight decay are ours, chosen on one trial so that about as much is kept as in the paper; of LeNet-5's first dense layer
-less, as its weights would take more than 44 KB otherwise. Weights decay, as in Han et al. 2015, section 3.1; retraining
-is with the whole schedule again, where they have a tenth of the learning rate, with which more accuracy was lost here.
+The paper says neither how its networks were trained nor its thresholds: these, and steps, batch, learning rates and
+weight decay are ours, chosen on one trial so that about as many weights are kept as in the paper. Of LeNet-5's first
+dense layer fewer are kept, as the weights would take more than 44 KB otherwise. There is weight decay as in Han et al.
+2015, section 3.1. Retraining has the whole schedule again; they take a tenth of the learning rate, with which more
+accuracy was lost here.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from npticket.experiments.recipe import Part, Recipe
 from npticket.papers.deep_compression.series import SERIES
 from npticket.papers.lottery_ticket.series import TICKET
 
-KEPT = {  # of each layer (Tables 2 and 3)
+KEPT = {  # fraction of each layer's weights (Tables 2 and 3)
     "lenet_300_100": {"fc1/W": 0.08, "fc2/W": 0.09, "out/W": 0.26},
     "lenet_5": {"conv1/W": 0.66, "conv2/W": 0.12, "fc1/W": 0.08, "out/W": 0.19},
 }
@@ -21,12 +22,12 @@ SOURCE = "Han, Mao & Dally 2016, Tables 1 to 3; our training"
 
 
 def _rates(kept: Mapping[str, float], rounds: int) -> dict[str, float]:
-    """Which fraction of tickets goes each time, so that they keep as much as the paper's networks."""
+    """The pruning rates by which tickets keep as much as the paper's networks after so many rounds."""
     return {name: round(1 - part ** (1 / rounds), 4) for name, part in kept.items()}
 
 
 def _schedule(steps: int, lr: float) -> Part:
-    """The last fifth at a fiftieth of the learning rate."""
+    """A schedule whose last fifth has a fiftieth of the learning rate."""
     return Part("step_drops", drops=[[steps * 4 // 5, lr / 50]])
 
 

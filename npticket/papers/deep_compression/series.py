@@ -1,4 +1,4 @@
-"""What is trained and measured: pruning below a threshold in rounds, and what the networks that are left come to."""
+"""The series: pruning below a threshold in rounds, and measures of the networks that are left and of tickets."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -15,21 +15,21 @@ from npticket.tickets import rewind
 
 THRESHOLD, COMPRESSED, ABLATION, TICKET_FILE = "below_threshold", "compressed", "bits", "ticket_file"
 ABLATED = 5  # the round of the pruned network whose values get fewer and fewer bits
-ABOVE = {  # the last thresholds: of normally distributed weights, so many would lie above them
+ABOVE = {  # the last thresholds, given by the fraction of normally distributed weights that lie above them
     "lenet_300_100": {"fc1/W": 0.08, "fc2/W": 0.028, "out/W": 0.03},
     "lenet_5": {"conv1/W": 0.55, "conv2/W": 0.09, "fc1/W": 0.085, "out/W": 0.09},
 }
 
 
 def quality(above: float, part: float) -> float:
-    """Return the quality parameter by which a `part` of the way has been gone until so many normal weights are left."""
+    """Return the quality parameter that leaves the fraction above^part of normal weights: `above` when `part` is 1."""
     return NormalDist().inv_cdf(1 - above**part / 2)
 
 
 def above(values: Params, masks: Params, dense: Params, qualities: Mapping[str, float]) -> Params:
-    """Return masks without what lies at or below quality times standard deviation (Han et al. 2015, section 3).
+    """Return masks without weights whose size is at most quality times standard deviation (Han et al. 2015, section 3).
 
-    The standard deviation is that of the whole layer in the trained `dense` network. How many go follows from that.
+    The standard deviation is that of the whole layer in the trained `dense` network. How many weights go is not fixed.
     """
     left = masks.copy()
     for name, times in qualities.items():
@@ -39,7 +39,7 @@ def above(values: Params, masks: Params, dense: Params, qualities: Mapping[str, 
 
 
 def survivors(at: At, last: Mapping[str, float], rounds: int) -> Start:
-    """What lies above the threshold of the round, with the values that training left."""
+    """Start from the trained values of the weights above the round's threshold."""
     qualities = {name: quality(above, at.round / rounds) for name, above in last.items()}
     masks = above(at.end, at.masks, at.given["dense"], qualities)
     return rewind(at.end, masks), masks
@@ -56,7 +56,7 @@ def below_threshold(recipe: Recipe) -> Runs:
 
 
 def compressions(recipe: Recipe) -> Runs:
-    """What each stage of the compression makes of the network of each round."""
+    """Measure each stage of the compression of each round's network."""
     dense = yield Done(TICKET, 0)
     for round in range(1, recipe.rounds):
         left = yield Done(THRESHOLD, round)
@@ -65,7 +65,7 @@ def compressions(recipe: Recipe) -> Runs:
 
 
 def bits(recipe: Recipe) -> Runs:
-    """How few bits the values may have: of the dense network and, from each start of k-means, of a pruned one."""
+    """Measure how few bits values may have: in the dense network and, from each start of k-means, in a pruned one."""
     dense = yield Done(TICKET, 0)
     yield Measure(0, partial(ablation, recipe=recipe, starts=("linear",)), {"end": dense["end"]})
     if recipe.rounds > ABLATED:
@@ -75,7 +75,7 @@ def bits(recipe: Recipe) -> Runs:
 
 
 def ticket_files(recipe: Recipe) -> Runs:
-    """What winning tickets take as files of their own."""
+    """Measure the files of winning tickets."""
     for round in range(recipe.rounds):
         left = yield Done(TICKET, round)
         yield Measure(round, partial(ticket_file, recipe=recipe), {"masks": left["masks"]})

@@ -1,7 +1,7 @@
-"""Weight sharing (Han, Mao & Dally 2016, section 3): k-means in each layer, and training of the values that are left.
+"""Weight sharing (Han, Mao & Dally 2016, section 3): k-means in each layer, and training of the shared values.
 
-Weights share a value if they are the same number; which do is settled before training. The gradient of a shared value
-is the sum of those of its weights (section 3).
+Weights share a value if they are equal when training begins, and share it ever after. The gradient of a shared value is
+the sum of those of its weights (section 3).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,21 +12,21 @@ from npticket.optimizers import Schedule, constant
 from npticket.params import Params
 from npticket.protocols import State
 
-Start = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]  # of sorted values (N,), k of them to begin with
+Start = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]  # sorted values (N,), k -> centroids (k,)
 
 
 def linear(values: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """As far from each other, from the lowest value to the highest."""
+    """Return k centroids at equal distances from the lowest value to the highest."""
     return np.linspace(values[0], values[-1], k)
 
 
 def density(values: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """With as many values between each two: the inverse of the cumulative distribution at equal distances."""
+    """Return k centroids with equally many values between each two: quantiles at equal distances."""
     return values[((np.arange(k) + 0.5) * len(values) / k).astype(int)]
 
 
 def forgy(values: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Some of the values, at random."""
+    """Return k of the values, drawn at random (Forgy's start)."""
     return np.sort(rng.choice(values, k, replace=False))
 
 
@@ -34,10 +34,10 @@ STARTS: dict[str, Start] = {"linear": linear, "density": density, "random": forg
 
 
 def k_means(values: np.ndarray, centroids: np.ndarray, most: int = 300) -> np.ndarray:
-    """Return the centroids (k,) that Lloyd's algorithm finds for values (N,) from `centroids` (k,), rising.
+    """Return the centroids (k,) that Lloyd's algorithm finds for values (N,) from `centroids` (k,), which must ascend.
 
-    In one dimension clusters are stretches of the sorted values, whose ends lie halfway between centroids. A centroid
-    without values stays where it is. It ends when nothing moves, or after the `most` steps.
+    In one dimension a cluster is an interval of the sorted values, from halfway to the centroid below to halfway to the
+    one above. A centroid without values stays where it is. It ends when no centroid moves, or after `most` steps.
     """
     values = np.sort(values.astype(np.float64))
     sums, centroids = np.append(0, np.cumsum(values)), centroids.astype(np.float64)
@@ -52,7 +52,7 @@ def k_means(values: np.ndarray, centroids: np.ndarray, most: int = 300) -> np.nd
 
 
 def nearest(values: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Return of each value (N,) the centroid that is nearest, the upper one of two; `centroids` (k,) rise."""
+    """Return for each value (N,) the nearest of the ascending `centroids` (k,), the upper of two equally near."""
     return centroids[np.searchsorted(_halfway(centroids), values, side="right")]
 
 
@@ -63,9 +63,10 @@ def _halfway(centroids: np.ndarray) -> np.ndarray:
 def share(
     theta: Params, masks: Params, bits: Mapping[str, int], rngs: Sequence[np.random.Generator], start: Start = linear
 ) -> Params:
-    """Return parameters whose survivors, in each layer named in `bits`, have at most 2^bits values, never 0.
+    """Return parameters whose survivors, in each layer named in `bits`, have at most 2^bits different values, never 0.
 
-    Where weights were pruned it is one less, as one code stands for 0: with 1 bit all survivors are the same.
+    In a layer with pruned weights it is one value less, as one code stands for 0 (a filler): with 1 bit all survivors
+    are equal.
     """
     shared = theta.copy()
     for t, rng in enumerate(rngs):
@@ -83,11 +84,12 @@ def share(
 class SharedSGD:
     """c <- c - lr sum of dL/dw over the weights w of a layer that share c.     Biases move by their own gradients.
 
-    Along its own direction a value that n weights share goes n times as far as SGD would take it. So the rate of a
-    layer is `lr` divided by its largest n: there it is SGD's. What shares a value at the first step does so ever after.
+    As gradients add up, a value that n weights share moves n times as far as the mean of its weights would by SGD. So
+    the learning rate of a layer is `lr` divided by its largest n. Weights that share a value at the first step do so
+    ever after.
     """
 
-    elementwise, decays = False, True  # what shares a value moves with it, with a gradient of its own or not
+    elementwise, decays = False, True  # a weight moves with its value even if its own gradient is 0
 
     def __init__(self, masks: Params, lr: float | Schedule) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
@@ -116,9 +118,9 @@ class SharedSGD:
 
 
 def tied(theta: Params, masks: Params) -> np.ndarray:
-    """Return the number, from 1 on in each layer, of the value that a parameter shares, (T, P); 0 where none moves.
+    """Return the number of each parameter's shared value (T, P), from 1 on in each layer; 0 for what must not move.
 
-    Weights of a layer that are the same share a value; of biases and the like each has its own.
+    Equal weights of a layer share a value; each other parameter, as a bias, has its own.
     """
     groups = theta.like(np.zeros(theta.flat.shape, int))
     for t in range(theta.trials):
@@ -133,7 +135,7 @@ def tied(theta: Params, masks: Params) -> np.ndarray:
 
 
 def _members(groups: Params) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
-    """Each array that moves, of each trial: its name, the trial, which of its elements move (M,), and their groups."""
+    """Yield for each trial and parameter: its name, the trial, which of its elements move (M,), and their groups."""
     for t in range(groups.trials):
         for name in groups:
             flat = groups[name][t].ravel()

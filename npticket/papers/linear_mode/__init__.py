@@ -1,9 +1,9 @@
 """Linear Mode Connectivity and the Lottery Ticket Hypothesis (Frankle, Dziugaite, Roy & Carbin, ICML 2020).
 
 A network at step k is trained to the end twice, with other minibatches and augmentation each time. If the error does
-not rise on the straight line between the two ends, they lie in one linearly connected minimum: the network is stable to
-SGD's noise. The paper asks from which k on dense networks are, and finds that tickets are as accurate as the dense
-network only when rewound to a step from which they are stable, too. LeNet is stable from its initial values on.
+not rise on the straight line between the two ends, these lie in one linearly connected minimum: the network is stable
+to SGD's noise. The paper asks from which k on dense networks are stable, and finds that tickets are as accurate as the
+dense network only if they are rewound to a step from which they are stable. LeNet is so from its initial values on.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from npticket.report.sweeps import Sweep
 
 
 def _sweep(recipe: Recipe, series: Mapping[int, tuple[str, ...]]) -> Sweep:
-    """The recipe rewound to some steps, with the series of each."""
+    """The sweep of a recipe over the rewind steps in `series`, which has the names of each step's series."""
     recipes = {
         str(k): replace(recipe, name=f"{recipe.name}-{k}", rewind_step=k, series=names) for k, names in series.items()
     }

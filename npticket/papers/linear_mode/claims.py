@@ -1,6 +1,6 @@
-"""What the paper claims of instability, stable being less than two points of error, and of accuracy beside it.
+"""What the paper claims about instability, which is "stable" below two points of error, and about accuracy.
 
-Numbers of figures are from memory.
+Numbers in its figures are from memory.
 """
 
 from functools import partial
@@ -22,12 +22,12 @@ not_matching = partial(Claim, expected="< -0.2 points", form=POINTS, high=MATCHI
 
 
 def of(kind: str, percent: float) -> Number:
-    """The instability of a kind of network in test error, in points."""
+    """The instability of a kind of network, in points of test error."""
     return lambda v: v.measured(f"{kind}_path", percent, instability)
 
 
 def against_dense(kind: str, percent: float) -> Number:
-    """How much more accurate both copies are than those of the dense network, in points."""
+    """How much more accurate the copies are than those of the dense network, in points."""
     return gain(END, COPIES[kind], percent, FIRST, 100)
 
 
@@ -37,7 +37,7 @@ def highest(percent: float) -> Number:
 
 
 def _resnet(net: str, percent: float, dense_k: int, ticket_k: int, words: str) -> list[Claim]:
-    """What it says of a ResNet on CIFAR-10: nothing is stable at first; then tickets are, and dense networks."""
+    """The claims about a ResNet on CIFAR-10: unstable at first, stable when rewound to later steps."""
     name, at, to_k = f"linear-mode-{net}", f"at {percent:g} %", f"rewound to step {ticket_k:,}"
     dense, start, later = (f"{name}-{dense_k}",), (f"{name}-0",), (f"{name}-{ticket_k}",)
     return [

@@ -19,7 +19,7 @@ class Paths(Plot):
     """The error at each point of the line between two copies: a panel for each density, the dense network's first."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw what was measured on test examples: nothing if there are no lines."""
+        """Draw the test errors; nothing if none were measured."""
         density = {point.round: percent(point.density) for point in points[first(outcome)]}
         rounds = sorted({row["round"] for kind in KINDS for row in _table(outcome, kind)}.intersection(density))
         if not rounds:
@@ -48,7 +48,7 @@ def against_k(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
 def _panels(
     outcomes: Sequence[Outcome], rounds: Sequence[int], number: Callable[[Sequence[Row]], float], text: str
 ) -> "canvas.Figure":
-    """A panel per round with the dense network and the kinds of pruned ones, at each k where they are."""
+    """A panel for each round: the dense network and each kind of pruned network, against the rewind steps."""
     figure, axes_of = canvas.panels(len(rounds), sharey=True)
     ks = [outcome.recipe.rewind_step for outcome in outcomes]
     for axes, round in zip(axes_of, rounds, strict=True):
@@ -75,7 +75,7 @@ def _table(outcome: Outcome, kind: str) -> Sequence[Row]:
 
 
 def _of_round(outcome: Outcome, round: int) -> dict[str, list[Row]]:
-    """The points of the lines of a round by kind, where there are some."""
+    """The rows of a round by kind of network; kinds without rows are left out."""
     found = {kind: [row for row in _table(outcome, kind) if row["round"] == round] for kind in KINDS}
     return {kind: rows for kind, rows in found.items() if rows}
 

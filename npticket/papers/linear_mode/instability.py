@@ -1,9 +1,9 @@
 """Instability to SGD's noise (Frankle et al. 2020, section 2): two copies of a network, and the line between them.
 
-Both copies start from the same weights at the rewind step, with a fresh optimizer, and see other minibatches in another
-order, augmented otherwise. So do the dense network's, which is the ticket of round 0; a ticket's, whose masks come from
-iterative pruning with the first order; those of its masks with new values at that step; and those of the weights of
-that step under random masks with as many weights in each layer. All of them train from there to the end.
+The two copies start from the same weights at the rewind step, with a fresh optimizer, and differ in their minibatches
+and augmentation. There are copies of four kinds of networks: the dense one, which is the ticket of round 0; tickets,
+whose masks come from iterative pruning of the first copy; the tickets' masks with new initial values; and the weights
+of the rewind step under random masks with as many weights in each layer. All train from that step to the end.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,17 +23,17 @@ from npticket.streams import Place, TrainingStep
 from npticket.task import CLASSIFY
 from npticket.train import evaluate
 
-STABLE = 2  # percentage points, below which the paper calls a network stable
-DENSITIES = (1, 0.512, 0.168, 0.107, 0.022)  # at whose nearest rounds there are two copies
+STABLE = 2  # the paper calls a network stable if its instability is below so many percentage points
+DENSITIES = (1, 0.512, 0.168, 0.107, 0.022)  # there are two copies at the rounds nearest to these
 TICKET, REINIT, MASK = KINDS = ("ticket", "reinit", "mask")
 FIRST = "ticket_order_1"  # has the masks of all others
 POINTS = 30  # on the line, its ends among them
-TEST, TRAIN = 5_000, 2_500  # examples of each split that they are shown, at most, evenly spread over it
-BATCHES, BATCH = 50, 32  # of training examples, of which statistics of batch normalisation are made anew
+TEST, TRAIN = 5_000, 2_500  # examples of each split by which errors are measured, at most, evenly spread over it
+BATCHES, BATCH = 50, 32  # batches, and examples of each, from which statistics of batch normalisation are renewed
 
 
 def tickets(recipe: Recipe) -> Runs:
-    """Iterative pruning with rewinding: the first copies of the dense network and of all tickets."""
+    """The first copies of the dense network and of all tickets, by iterative pruning with rewinding."""
     point = yield from rewind_point(recipe)
     masks: Given = {}
     for round in range(recipe.rounds):
@@ -42,7 +42,7 @@ def tickets(recipe: Recipe) -> Runs:
 
 
 def copies(kind: str, start: Under, order: int) -> Callable[[Recipe], Runs]:
-    """Return a series of copies with one order; of the dense network there are those of the tickets alone."""
+    """Return a series of copies with one order of minibatches; only tickets have copies of the dense network."""
 
     def series(recipe: Recipe) -> Runs:
         point = yield from rewind_point(recipe)
@@ -70,10 +70,10 @@ def _rounds(recipe: Recipe, kind: str) -> list[int]:
 
 
 def path(at: At) -> list[Row]:
-    """Return a row for each point of the line: errors (fractions) there, and how far its ends are apart.
+    """Return a row for each point of the line: errors (fractions) there, and how far apart its ends are.
 
-    `alpha` is how much of the other end there is in it. `distance` (L2) and `angle` (degrees, as seen from 0) are
-    those of the ends, of their weights alone: no biases, and nothing of batch normalisation.
+    `alpha` runs from 0 at one end to 1 at the other. `distance` (L2) and `angle` (degrees, as seen from 0) are between
+    the two ends, in their weights alone: without biases and batch normalisation.
     """
     one, other = at.given["one"], at.given["other"]
     line = between(one, other, POINTS)
@@ -90,17 +90,17 @@ def path(at: At) -> list[Row]:
 
 
 def between(one: Params, other: Params, points: int) -> Params:
-    """Return networks on the straight line from `one` to `other`, one trial each, evenly apart (points, P)."""
+    """Return networks at equal distances on the straight line from `one` to `other`, one trial each: (points, P)."""
     alpha = np.linspace(0, 1, points, dtype=one.flat.dtype)[:, None]
     return one.like((1 - alpha) * one.flat + alpha * other.flat)
 
 
 def renew_statistics(net: Net, line: Params, data: Dataset) -> None:
-    """Let batch normalisation see training examples, so that its running statistics become those of each network.
+    """Compute batch normalisation's running statistics anew for each network, from training examples; writes `line`.
 
-    What lies between the statistics of two networks is not what the network between them makes of its inputs. What the
-    paper does about it is not known here. All points of the line see the same examples, unaugmented, the ends too; at
-    the usual momentum of 0.1 what was there before counts for less than 1 %. Writes to the statistics in `line`.
+    The mean of two networks' statistics is not the statistics of the network between them. What the paper does about
+    this is not known here. All points of the line, the ends too, see the same examples, not augmented; at the usual
+    momentum of 0.1 the old statistics count for less than 1 % after these batches.
     """
     for i in range(BATCHES):
         chosen = np.arange(i * BATCH, (i + 1) * BATCH)
@@ -110,7 +110,7 @@ def renew_statistics(net: Net, line: Params, data: Dataset) -> None:
 
 
 def errors(at: At, networks: Params, split: Split) -> np.ndarray:
-    """Return the fraction of wrong classes of each network (T,); one at a time, which takes little memory."""
+    """Return the error, a fraction, of each network (T,); they predict one by one, which takes little memory."""
 
     def predict(x: np.ndarray) -> np.ndarray:
         return np.concatenate([at.net.predict(networks.trial(t), x) for t in range(networks.trials)])
@@ -119,12 +119,12 @@ def errors(at: At, networks: Params, split: Split) -> np.ndarray:
 
 
 def spread(split: Split, most: int) -> Split:
-    """Return every n-th example, `most` at most: MNIST's first ones are easier than the others."""
+    """Return every n-th example, `most` at most; not the first ones, which are easier in MNIST's test set."""
     return split.take(slice(None, None, -(-len(split) // most)))
 
 
 def instability(rows: Sequence[Row]) -> float:
-    """The highest test error on one line minus the mean of the two at its ends, in percentage points."""
+    """Return the highest test error on a line minus the mean of those at its two ends, in percentage points."""
     found = [row["test_error"] for row in sorted(rows, key=lambda row: row["alpha"])]
     return 100 * (max(found) - (found[0] + found[-1]) / 2)
 

@@ -1,4 +1,4 @@
-"""What controls take in place of a ticket's masks and initial values: drawn from these, layer by layer."""
+"""The random draws by which controls replace a ticket's masks and initial values, layer by layer."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ import numpy as np
 from npticket.experiments.series import At
 from npticket.params import Params
 
-Draw = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]  # (rng, a layer's initial values, its mask)
+Draw = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]  # (rng, initial values, mask) of a layer
 
 
 def scattered(at: At) -> Params:
-    """As many weights in each layer as the ticket has, anywhere."""
+    """Return masks with as many survivors in each layer as the ticket's, at random places."""
     masks = at.masks.copy()
     for t, rng in enumerate(at.rngs):
         for name in at.prunable:
@@ -20,7 +20,7 @@ def scattered(at: At) -> Params:
 
 
 def redrawn(at: At, draw: Draw) -> Params:
-    """Initial values, those of each layer that is pruned replaced by what is drawn."""
+    """Return the initial values, with those of each layer that is pruned replaced by `draw`."""
     values = at.theta0.copy()
     for t, rng in enumerate(at.rngs):
         for name in at.prunable:
@@ -29,24 +29,24 @@ def redrawn(at: At, draw: Draw) -> Params:
 
 
 def permuted(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The values of the whole layer in another order, those that the mask lets go among them."""
+    """Draw a permutation of all values of the layer, including those of pruned weights."""
     return rng.permutation(initial.ravel()).reshape(initial.shape)
 
 
 def exchanged(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The survivors' values in another order among them."""
+    """Draw a permutation of the survivors' values among themselves."""
     values = initial.copy()
     values[mask] = rng.permutation(initial[mask])
     return values
 
 
 def resampled(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The survivors' values drawn from among them, with replacement (appendix F.3)."""
+    """Draw each survivor's value from all survivors' values, with replacement (appendix F.3)."""
     values = initial.copy()
     values[mask] = rng.choice(initial[mask], mask.sum())
     return values
 
 
 def noisy(rng: np.random.Generator, initial: np.ndarray, mask: np.ndarray, sigmas: float) -> np.ndarray:
-    """The values with Gaussian noise of `sigmas` standard deviations of the layer's (appendix F.7)."""
+    """Add Gaussian noise of `sigmas` times the standard deviation of the layer's values (appendix F.7)."""
     return initial + (sigmas * initial.std() * rng.standard_normal(initial.shape)).astype(initial.dtype)

@@ -1,4 +1,4 @@
-"""What later papers measure of tickets as well: how far two networks are apart, and at which rounds."""
+"""Measures that later papers use, too: test results of any network, and how far apart two networks are."""
 
 import math
 from collections.abc import Iterable
@@ -13,24 +13,24 @@ from npticket.train import evaluate
 
 
 def headline(at: At, theta: Params) -> float:
-    """Return what the task is about, such as accuracy, of a network (T = 1) on the test set."""
+    """Return the task's headline measure, such as accuracy, of a network (T = 1) on the test set."""
     found = evaluate(at.task, partial(at.net.predict, theta), at.data, at.data.test, theta.flat.dtype)
     return float(found[at.task.headline.name][0])
 
 
 def rounds_near(recipe: Recipe, densities: Iterable[float]) -> list[int]:
-    """Return the rounds of a recipe that come nearest to some densities, by the highest of its rates, first to last."""
+    """Return the rounds of a recipe nearest to some densities, ascending; as if all layers had its highest rate."""
     left = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
     nearest = {round(math.log(density) / math.log(left)) if left < 1 else 0 for density in densities}
     return sorted(nearest.intersection(range(recipe.rounds)))
 
 
 def apart(one: Params, other: Params) -> tuple[float, float]:
-    """Return the L2 distance of the weights of two networks (T = 1), and their angle as seen from 0 in degrees.
+    """Return the L2 distance between the weights of two networks (T = 1), and their angle as seen from 0 in degrees.
 
-    Of the weights alone: no biases, and nothing of batch normalisation.
+    Biases and batch normalisation are not counted.
     """
     a, b = (np.concatenate([p[name].ravel().astype(float) for name in p.weights]) for p in (one, other))
     u, v = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))  # precise where they are near each other, too
+    angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))  # unlike arccos, precise for small angles
     return float(np.linalg.norm(a - b)), float(np.degrees(angle))

@@ -20,17 +20,17 @@ def _dense_layers(rate: float) -> dict[str, float]:
 
 
 def _convolutions(rate: float) -> Part:
-    """Prune convolutions at a rate, and what the paper prunes of dense layers otherwise."""
+    """Prune convolutions at `rate`, and dense layers at the paper's rates."""
     return Part("magnitude", rates={"conv*/W": rate, **_dense_layers(0.2)})
 
 
 def _late(steps: int) -> tuple[int, ...]:
-    """Where in the last tenth of the training the training set is looked at, besides its end."""
+    """The steps in the last tenth of training after which the training set is measured, besides the last one."""
     return tuple(steps * percent // 100 for percent in (92, 94, 96, 98))
 
 
 def _deep(recipe: Recipe, name: str, source: str, lr: float, drops: tuple[int, int], warmup: int = 0) -> Recipe:
-    """The recipe with SGD at `lr`, a tenth of it from the first of `drops` on, a hundredth from the second."""
+    """The recipe with SGD at `lr`, and a tenth of it after the first of `drops`, a hundredth after the second."""
     schedule = Part("step_drops", drops=[[drops[0], lr / 10], [drops[1], lr / 100]], warmup=warmup)
     optimizer = Part("sgd", lr=lr, momentum=0.9, weight_decay=1e-4)
     return replace(recipe, name=name, source=source, optimizer=optimizer, schedule=schedule)

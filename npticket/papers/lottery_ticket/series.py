@@ -1,6 +1,6 @@
-"""The winning ticket and its controls (Frankle & Carbin 2019): what is trained, and what else to know why it wins.
+"""The winning ticket, and the controls that show why it wins (Frankle & Carbin 2019).
 
-The first half says which runs a series consists of, and what one takes from another; the second where a run starts.
+The first half says which runs a series consists of, and what one takes over from another; the second, where runs start.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ _given_masks = attrgetter("masks")
 
 @dataclass(frozen=True)
 class Under:
-    """A start: values under masks, by default those given; what these let go is 0.
+    """A start of runs: `values` under `masks`, by default the masks given; pruned weights are 0.
 
-    What `is_new` has nothing to do with the values at the rewind step, and trains from step 0.
+    With `is_new`, the values do not come from the rewind step, and runs train from step 0.
     """
 
     values: Callable[[At], Params]
@@ -34,7 +34,7 @@ class Under:
 
     @property
     def own_masks(self) -> bool:
-        """Whether it makes its masks itself."""
+        """Whether it makes its own masks, as `Run.own_masks`."""
         return self.masks is not _given_masks
 
     def __call__(self, at: At) -> Start:
@@ -43,7 +43,7 @@ class Under:
 
 
 def winning_ticket(recipe: Recipe) -> Runs:
-    """The four steps of the paper; the first, theta0, is drawn where the run trains."""
+    """The four steps of the paper; in the first, theta0 is drawn by the process that trains the run."""
     given: Given = {}
     for round in range(recipe.rounds):
         left = yield Run(round, ticket, given, first_step=recipe.rewind_step if round else 0)  # 2 train, 3 prune
@@ -51,14 +51,14 @@ def winning_ticket(recipe: Recipe) -> Runs:
 
 
 def dense_again(recipe: Recipe, order: int) -> Runs:
-    """The dense network once more: when it stops early varies most of all, and every ticket is compared with it."""
+    """Train the dense network again: its early stop varies most, and every ticket is compared with it."""
     yield Run(0, ticket, order=order)
 
 
 def control(
     start: Under, masks_of: str = TICKET, rounds: Sequence[int] | None = None
 ) -> Callable[[Recipe], Runs]:  # fmt: skip
-    """Return a series with the masks of another, or own ones made of them, at `rounds`, or at all."""
+    """Return a series with the masks of the series `masks_of`, or masks made from these, at `rounds` or all rounds."""
 
     def series(recipe: Recipe) -> Runs:
         point: Given = {} if start.is_new else (yield from rewind_point(recipe))
@@ -71,9 +71,9 @@ def control(
 
 
 def at_one_go(start: Under, trained: bool = True, tuned: bool = False) -> Callable[[Recipe], Runs]:
-    """Return a series whose masks come from the dense network at one go: from its end, unless it is not `trained`.
+    """Return a series whose masks come from pruning the dense network once: after training, or before if not `trained`.
 
-    If `tuned`, at the last learning rate.
+    With `tuned`, it trains at the last learning rate.
     """
 
     def series(recipe: Recipe) -> Runs:
@@ -100,7 +100,7 @@ def fine_tuning(recipe: Recipe) -> Runs:
 
 
 def _last_lr(recipe: Recipe) -> int | None:
-    """As Run's `lr_at`: the step whose learning rate is the last one."""
+    """The `lr_at` of a Run that trains at the last learning rate."""
     return None if recipe.schedule == CONSTANT else recipe.steps - 1
 
 
@@ -108,25 +108,25 @@ theta0, end = attrgetter("theta0"), attrgetter("end")
 
 
 def fresh(at: At) -> Params:
-    """New values from the initial distribution."""
+    """Draw new values from the initial distribution."""
     return at.net.init(at.rngs, at.theta0.flat.dtype)
 
 
 def pruned(at: At, values: Callable[[At], Params]) -> Params:
-    """Prune the same values as often as a ticket was by that round: to exactly its count, without training."""
+    """Prune `values` as often as the ticket of this round was, without training between: exactly as many are left."""
     params, masks = values(at), dense_masks(at.theta0)
     for _ in range(at.round):
         masks = at.prune(params, masks)
     return masks
 
 
-ticket = Under(theta0)  # the survivors, back at the values that they were first initialised with
-trained_on = Under(end)  # the survivors with the values that training left them
-random_reinit = Under(fresh, is_new=True)  # the ticket's structure with new values (section 1)
-random_mask = Under(fresh, scattered, is_new=True)  # as many anywhere, with new values (Figure 1, appendix E)
-mask_shuffled = Under(theta0, scattered)  # as many anywhere, at the values that these were first initialised with
-one_shot = Under(theta0, partial(pruned, values=end))  # the dense network pruned at one go, and reset (Figure 4c)
-one_shot_kept = Under(end, partial(pruned, values=end))  # ... with the values that training left
+ticket = Under(theta0)  # the survivors at their initial values
+trained_on = Under(end)  # the survivors at their trained values
+random_reinit = Under(fresh, is_new=True)  # the ticket's masks with new initial values (section 1)
+random_mask = Under(fresh, scattered, is_new=True)  # as many survivors at random places, new values (Figure 1, app. E)
+mask_shuffled = Under(theta0, scattered)  # as many survivors at random places, at their own initial values
+one_shot = Under(theta0, partial(pruned, values=end))  # the dense network pruned once, and reset (Figure 4c)
+one_shot_kept = Under(end, partial(pruned, values=end))  # the same, with trained values
 one_shot_reinit = Under(fresh, partial(pruned, values=end), is_new=True)
 initial_magnitude = Under(theta0, partial(pruned, values=theta0))  # pruned before any training (appendix F.4)
 shuffled = Under(partial(redrawn, draw=exchanged))  # within each layer
@@ -134,19 +134,19 @@ survivor_reinit = Under(partial(redrawn, draw=resampled))
 
 
 def disturbed(sigmas: float) -> Under:
-    """Initial values with noise of `sigmas` standard deviations of their layer's."""
+    """Return the start from initial values with noise of `sigmas` times their layer's standard deviation."""
     return Under(partial(redrawn, draw=partial(noisy, sigmas=sigmas)))
 
 
 def look(color: str, dash: str, marker: str) -> dict[str, str]:
-    """What a line looks like, in matplotlib's words; colours here are those of Okabe and Ito."""
+    """Return a line's look in matplotlib's terms; the colours here are those of Okabe and Ito."""
     return {"color": color, "linestyle": dash, "marker": marker}
 
 
 _REINIT = partial(Series, control(random_reinit), "random reinit", look("#d55e00", "--", "s"))
 _MASK = partial(Series, control(random_mask), "random mask", look("#000000", ":", "x"))
 _AT_INIT = at_one_go(initial_magnitude, trained=False)
-_CONTINUED = control(ticket, masks_of=FINE_TUNING)  # masks from fine-tuning, round after round, reset only now (app. B)
+_CONTINUED = control(ticket, masks_of=FINE_TUNING)  # masks by fine-tuning round by round, then reset once (app. B)
 
 SERIES = {
     TICKET: Series(winning_ticket, "winning ticket", look("#0072b2", "-", "o")),

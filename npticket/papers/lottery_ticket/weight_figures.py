@@ -13,12 +13,12 @@ from npticket.report.figures import Plot
 from npticket.report.quantities import first
 
 LAYERS = {"fc1/W": "first hidden layer", "fc2/W": "second hidden layer", "out/W": "output layer"}
-SHOWN = 0.99  # of what is counted lies within the horizontal axis
+SHOWN = 0.99  # the horizontal axis covers this fraction of what is counted
 SIGMAS = "(initial standard deviations of the layer)"
 
 
 class Line(NamedTuple):
-    """A histogram, and what its line is called."""
+    """A histogram, by the columns that choose its rows, and the name of its line."""
 
     name: str
     what: str
@@ -30,7 +30,7 @@ class WeightFigures(Plot):
     """Initial values of tickets, moves of weights, and degrees of units, as densities: their areas are 1."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw what was measured of the weights: nothing if the series was not asked for."""
+        """Draw what was measured of the weights; nothing if the recipe did not ask for that series."""
         table = outcome.measured.get(WEIGHTS, ())
         density = {point.round: percent(point.density) for point in points[first(outcome)]}
         rounds = [round for round in sorted({row["round"] for row in table}) if round in density]
@@ -73,7 +73,7 @@ def _picture(stem: str, text: str, table: Sequence[Row], lines: dict[str, list[L
 
 
 def _densities(rows: Sequence[Row]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The middles of all bins from the first to the last (n,), and of each the density in every trial, (T,)."""
+    """The middles of all bins from the first to the last (n,), and for each bin the densities of the trials (T,)."""
     width = rows[0]["high"] - rows[0]["low"]
     low, trials = np.array([row["low"] for row in rows]), sorted({row["trial"] for row in rows})
     numbers = np.round((low - low.min()) / width).astype(int) + 1  # and an empty bin on either side
@@ -85,7 +85,7 @@ def _densities(rows: Sequence[Row]) -> tuple[np.ndarray, list[np.ndarray]]:
 
 
 def _within(middles: np.ndarray, values: Sequence[np.ndarray]) -> tuple[float, float]:
-    """From where to where nearly all of it lies."""
+    """The two ends between which the fraction SHOWN lies."""
     below = np.cumsum([each.mean() for each in values])
     tail = (1 - SHOWN) / 2 * below[-1]
     first, last = np.searchsorted(below, [tail, below[-1] - tail])

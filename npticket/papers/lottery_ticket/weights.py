@@ -15,14 +15,14 @@ from npticket.report.views import Missing
 
 WEIGHTS = "weights"
 ROUNDS = (0, 4, 8, 12)  # 100, 41.1, 16.9 and 7.0 % of LeNet's weights
-INITIAL, MOVED, OTHERS = "initial value", "move", "move of others"  # in standard deviations of the layer's theta0,
-WIDTH = 0.25  # as the width of their bins
-INCOMING, OUTGOING = "incoming", "outgoing"  # connections of a unit that survive, as a fraction, in about so many
-BINS = 50  # bins, each for a whole number of connections
+INITIAL, MOVED, OTHERS = "initial value", "move", "move of others"  # in standard deviations of the layer's theta0
+WIDTH = 0.25  # of the bins of these, in the same unit
+INCOMING, OUTGOING = "incoming", "outgoing"  # the fraction of a unit's connections that survive
+BINS = 50  # bins of these, about; each stands for the same whole number of connections
 
 
 def weights(recipe: Recipe) -> Runs:
-    """What there is to know of the tickets of some rounds, and of where the dense network's weights go."""
+    """Measure the tickets of some rounds, and how far the dense network's weights move in training."""
     dense = yield Done(TICKET, 0)
     for round in ROUNDS:
         if round < recipe.rounds:
@@ -31,11 +31,11 @@ def weights(recipe: Recipe) -> Runs:
 
 
 def histograms(at: At) -> list[Row]:
-    """Return a row for each bin of each layer that is pruned: what it is of, from where to where, count and mean.
+    """Return a row for each bin of each layer that is pruned, with `what` it is of, its ends, count and mean.
 
-    Of the survivors, their initial values; how far they go from there while the dense network is trained, away from 0
-    if positive, and how far the others go; of the units, how many incoming connections survive; and of the units below,
-    how many outgoing ones. Bins that are empty have no row.
+    INITIAL: the survivors' initial values. MOVED: how far the survivors move while the dense network is trained,
+    positive if away from 0; OTHERS: how far the other weights move. INCOMING: the fraction of the incoming connections
+    of each unit that survive; OUTGOING: that of the outgoing ones of each unit below. Empty bins have no row.
     """
     rows: list[Row] = []
     for name in at.prunable:
@@ -55,7 +55,7 @@ def histograms(at: At) -> list[Row]:
 
 
 def _bins(values: np.ndarray, width: float, origin: float = 0) -> Iterator[dict[str, Json]]:
-    """The bins (low, high] that are not empty: what does not move is in the one below 0."""
+    """The bins (low, high] that are not empty; a 0 is in the bin below it."""
     numbers = np.ceil(np.round((values - origin) / width, 9)) + 0.0  # and no -0
     ends, index, counts = np.unique(numbers, return_inverse=True, return_counts=True)
     means = np.bincount(index, values, len(ends)) / counts
@@ -65,7 +65,7 @@ def _bins(values: np.ndarray, width: float, origin: float = 0) -> Iterator[dict[
 
 @dataclass(frozen=True)
 class Histogram:
-    """The bins of one or more layers: their lower ends, counts, and the means of what is in them, (n,) each."""
+    """The bins of one or more layers: their lower ends, counts, and the means of the values in them, (n,) each."""
 
     low: np.ndarray
     count: np.ndarray
@@ -80,13 +80,13 @@ class Histogram:
         return cls(*(np.array([row[name] for row in found], float) for name in ("low", "count", "mean")))
 
     def share(self, low: float = -np.inf, high: float = np.inf) -> float:
-        """Return which part lies between two ends of bins."""
+        """Return the fraction that lies between two ends of bins."""
         return float(self.count[(low <= self.low) & (self.low < high)].sum() / self.count.sum())
 
     def mean(self, absolute: bool = False) -> float:
-        """Return the mean, or that of absolute values: no bin has both signs."""
+        """Return the mean, or the mean absolute value, which is exact as no bin has both signs."""
         return float(np.average(abs(self.means) if absolute else self.means, weights=self.count))
 
     def spread(self) -> float:
-        """Return the standard deviation, of bins whose width matters little."""
+        """Return the standard deviation, without that within bins."""
         return float(np.sqrt(np.average((self.means - self.mean()) ** 2, weights=self.count)))

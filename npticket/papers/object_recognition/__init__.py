@@ -1,12 +1,11 @@
 """The Lottery Ticket Hypothesis for Object Recognition (Girish, Maiya, Gupta, Chen, Davis & Shrivastava, CVPR 2021).
 
 Do detectors have tickets, and how are they found? The paper prunes Faster and Mask R-CNN with pre-trained backbones, on
-VOC and COCO, for the task itself (direct pruning): a fifth of the weights is as good as all. Pruning at one go
-is better than round by round; masks are nearly final when half of the training is over (early birds); and beyond a
-fifth of the weights it is small objects and rare classes that suffer. Here these are asked of a small one-stage
-detector without pre-training, on blood cells (BCCD) and on scenes of MNIST's digits. And do tickets of a backbone,
-found where images are told apart, serve detection? The paper's of ImageNet do not; here they come from 20 classes of
-Tiny ImageNet.
+VOC and COCO, for detection itself (direct pruning): a fifth of the weights is as good as all. One-shot pruning is
+better than iterative pruning; masks are nearly final after half of the training (early birds); with less than a fifth
+of the weights, small objects and rare classes suffer most. Here this is asked of a small one-stage detector without
+pre-training, on blood cells (BCCD) and on scenes of MNIST's digits. And do tickets of a backbone that were found by
+classification serve detection? The paper's, from ImageNet, do not; here they come from 20 classes of Tiny ImageNet.
 """
 
 from dataclasses import replace

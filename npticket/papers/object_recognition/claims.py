@@ -1,4 +1,4 @@
-"""What the paper claims of direct pruning, asked of a small detector: orders, and numbers that are no one network's."""
+"""What the paper claims about pruning detectors, asked of a small detector; FIFTH and so on are weights remaining."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +19,7 @@ IMP = "Frankle & Carbin 2019, §1"
 
 
 def kept(of: str) -> Number:
-    """How much of its average precision the dense network keeps in a ticket of a tenth of the weights: a part of 1."""
+    """The average precision, for one part of the objects, of tickets at 12 % divided by the dense network's."""
 
     def ap(percent: float) -> Number:
         return lambda v: v.measured(PRECISION, percent, lambda rows: {row["of"]: row["ap"] for row in rows}[of])
@@ -28,17 +28,17 @@ def kept(of: str) -> Number:
 
 
 def less(of: str, other: str) -> Number:
-    """How many times what the other part of the objects keeps one keeps."""
+    """What one part of the objects keeps, divided by what another part keeps."""
     return lambda v: kept(of)(v) / kept(other)(v)
 
 
 def same_mask(percent: int) -> Number:
-    """The overlap of the masks of a fifth of the weights after so many percent of training with those of its end."""
+    """The overlap of masks at 20 %, made after so many percent of training, with those made at its end."""
     return lambda v: v.measured(OVERLAP, FIFTH, lambda rows: {row["percent"]: row["iou"] for row in rows}[percent])
 
 
 def of_both(recipe: str, short: str, words: str) -> list[Claim]:
-    """What is asked of both data sets."""
+    """The claims that are asked of both data sets."""
     claim = partial(Claim, (recipe,))
     level = partial(claim, expected="≥ 0", form=POINTS, low=-1, because=POINT)
     more = partial(claim, expected="> 0", form=POINTS, low=0, strict=True)
@@ -67,14 +67,14 @@ def of_both(recipe: str, short: str, words: str) -> list[Claim]:
 
 
 def of_classes(recipe: str) -> list[Claim]:
-    """Of blood cells: for one platelet in a training image there are eleven red cells."""
+    """The claims about classes of blood cells: in training images there are eleven red cells for each platelet."""
     return [Claim((recipe,), "od-cells-rare", "blood cells: at 12 % platelets, which are rare, keep less of their "
                   "average precision than red cells", "§4.4", less("class 2", "class 0"), "< 1", TIMES, high=1,
                   strict=True, ratio=True)]  # fmt: skip
 
 
 def of_scopes(globally: str, layerwise: str) -> list[Claim]:
-    """Pruning layer by layer against pruning all layers together."""
+    """The claims about pruning layer by layer against pruning all layers together."""
 
     claim = partial(Claim, (layerwise, globally), form=POINTS)
     return [
@@ -86,7 +86,7 @@ def of_scopes(globally: str, layerwise: str) -> list[Claim]:
 
 
 def carried(masks: str, percent: float, other: str) -> Number:
-    """By how many points detectors under such masks of a pre-trained backbone are better than under others."""
+    """By how many points detectors with these masks of a pre-trained backbone are better than with other masks."""
 
     def better(rows: Sequence[Row]) -> float:
         ap = {row["masks"]: row["ap"] for row in rows}
@@ -96,7 +96,7 @@ def carried(masks: str, percent: float, other: str) -> Number:
 
 
 def of_transfer(recipe: str) -> list[Claim]:
-    """Masks found where images are told apart, and where cells are found, of one pre-trained backbone."""
+    """The claims about masks of a pre-trained backbone: found by classification of images, or by finding cells."""
     claim = partial(Claim, (recipe,), form=POINTS)
     level = partial(claim, expected="≥ 0", low=-1, because=POINT)
     less = partial(claim, expected="< 0", high=0, strict=True)

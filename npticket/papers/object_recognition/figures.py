@@ -1,4 +1,4 @@
-"""Average precision by size of objects against weights remaining, and how early masks are what they will be."""
+"""Figures: average precision by size of objects against weights remaining; how early masks are nearly final."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,10 +28,10 @@ FOUND = {
 
 
 class SizesAndMasks(Plot):
-    """Two panels: average precision of tickets by size (after the paper's section 4.4), and overlap of masks (4.3)."""
+    """Two figures: average precision of tickets by size (after the paper's section 4.4), and overlap of masks (4.3)."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw each of them that was measured."""
+        """Draw each of the two that was measured."""
         density = {point.round: point.density for point in points.get(TICKET, ())}
         tables = (outcome.measured.get(name, ()) for name in (PRECISION, OVERLAP))
         precision, overlaps = ([row for row in table if row["round"] in density] for table in tables)

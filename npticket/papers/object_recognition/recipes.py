@@ -1,8 +1,8 @@
-"""Girish et al.'s experiments, of a small detector on scenes of digits and on blood cells, and what they need.
+"""Girish et al.'s experiments with a small detector, on scenes of digits and on blood cells, and the parts they need.
 
-The transfer's recipe is of the backbone: on 20 classes of Tiny ImageNet, as the paper's on ImageNet, its tickets
-rewound to a step of early training as there (Frankle et al. 2019). Pixels of cells are scaled otherwise, which the
-normalisation after the first convolution makes up for.
+The recipe of the transfer trains the backbone, on 20 classes of Tiny ImageNet where the paper has ImageNet; as there,
+its tickets are rewound to a step of early training (Frankle et al. 2019). Pixels of cells are scaled differently, which
+the batch normalisation after the first convolution makes up for.
 """
 
 from dataclasses import replace

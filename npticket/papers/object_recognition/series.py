@@ -1,4 +1,4 @@
-"""What is trained and measured: masks of early training, and average precision by size of objects and by class."""
+"""The series: masks from early in training, and average precision by size of objects and by class."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,31 +14,31 @@ from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.series import TICKET, look, one_shot, pruned, ticket
 from npticket.params import Params
 
-PERCENT = (10, 25, 50, 75)  # of training, after which masks are looked at
-EARLY = {percent: f"dense_to_{percent}" for percent in PERCENT}  # the dense network until then
+PERCENT = (10, 25, 50, 75)  # of training, after which masks are made
+EARLY = {percent: f"dense_to_{percent}" for percent in PERCENT}  # the series that train the dense network until then
 EARLY_BIRD, OVERLAP, PRECISION, CARRIED = "early_bird", "mask_overlap", "precision", "to_detection"
 DIGITS, BLOOD = detect("detect digits", 10), detect("detect blood cells", len(CELLS))
 BATCH = 50  # test images at a time
-FEW = 10  # objects of a class and size, with fewer of which its average precision is left out of that of the size
+FEW = 10  # a class with fewer objects of a size is left out of that size's average precision
 SIZES = {  # areas in square pixels: up to 16 x 16, and from 24 x 24 on
     "all": (0.0, 1e10), "small": (0.0, 16.0**2), "medium": (16.0**2, 24.0**2), "large": (24.0**2, 1e10)
 }  # fmt: skip
 
 
 def dense_until(recipe: Recipe, percent: int) -> Runs:
-    """The first steps of the dense network of round 0: it sees the same minibatches at the same learning rates."""
+    """The first steps of the dense network, with the minibatches and learning rates of round 0."""
     yield Run(0, ticket, steps=max(1, recipe.steps * percent // 100))
 
 
 def early_bird(recipe: Recipe) -> Runs:
-    """Networks reset under the masks of the dense network as it is when half of its training is over."""
+    """Networks reset under masks from one-shot pruning of the dense network after half of its training."""
     dense = yield Done(EARLY[50], 0)
     for round in range(1, recipe.rounds):
         yield Run(round, one_shot, {"end": dense["end"]})
 
 
 def mask_overlaps(recipe: Recipe) -> Runs:
-    """How far masks of early training are those of its end, each pruned at one go."""
+    """Measure the overlap of masks from early in training with those of its end, all by one-shot pruning."""
     given = {}
     for percent, name in {**EARLY, 100: TICKET}.items():
         given[str(percent)] = (yield Done(name, 0))["end"]
@@ -47,7 +47,7 @@ def mask_overlaps(recipe: Recipe) -> Runs:
 
 
 def overlap(at: At) -> list[Row]:
-    """Return the intersection over union of the survivors after so many percent of training with those at its end."""
+    """Return a row for each percentage of training: the intersection over union of its survivors with the end's."""
     masks = {percent: pruned(at, _given(percent)) for percent in at.given}
     last = np.concatenate([masks["100"][name].ravel() for name in at.prunable])
     rows = list[Row]()
@@ -62,7 +62,7 @@ def _given(percent: str) -> Callable[[At], Params]:
 
 
 def precisions(recipe: Recipe) -> Runs:
-    """The average precision of the dense network and of tickets at the end of training, in parts."""
+    """Measure the average precision of the dense network and of tickets at the end of training, by parts."""
     require(recipe, task=(DIGITS.name, BLOOD.name))
     for round in range(recipe.rounds):
         left = yield Done(TICKET, round)
@@ -72,7 +72,8 @@ def precisions(recipe: Recipe) -> Runs:
 def by_part(at: At) -> list[Row]:
     """Return a row for each size and each class of objects that the test set has: average precisions in [0, 1].
 
-    Of a size it is the mean over classes of which there are not too few: a single large platelet would be a third.
+    For a size it is the mean over those classes that have enough objects of that size: a single large platelet would
+    otherwise count as a third.
     """
     test, dtype = at.data.test, at.end.flat.dtype
     parts = (slice(i, i + BATCH) for i in range(0, len(test), BATCH))

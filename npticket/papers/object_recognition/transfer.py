@@ -1,8 +1,9 @@
-"""Tickets of a backbone that tells images apart, taken to detection (Girish et al. 2021, section 4.2, Tables 1 and 2).
+"""Tickets of a backbone, found by classification, used for detection (Girish et al. 2021, section 4.2, Tables 1, 2).
 
-A trained ticket, masks and weights, goes to a detector with a new last layer. Beside it, in the same minibatches: the
-whole trained backbone; the masks found on the spot, by pruning what that came to at one go, which the paper finds
-better than round by round, over the trained backbone; and random ones of as many weights in each layer, over it, too.
+A trained ticket, masks and weights, becomes part of a detector with a new last layer. It is compared, with the same
+minibatches, with three others: the whole trained backbone; the trained backbone under masks found by one-shot pruning
+of that first detector after its training ("direct"; the paper finds this better than iterative pruning); and under
+random masks with as many weights in each layer as the ticket.
 """
 
 from functools import partial
@@ -27,7 +28,7 @@ LAST = "out/"  # the layer that is new
 
 
 def to_detection(recipe: Recipe) -> Runs:
-    """Take trained backbones to detection, at two densities."""
+    """Measure detectors with trained backbones, at two densities."""
     require(recipe, net=("detector_backbone",))
     whole = (yield Done(TICKET, 0))["end"]
     for round in (round for round in ROUNDS if round < recipe.rounds):
@@ -36,7 +37,7 @@ def to_detection(recipe: Recipe) -> Runs:
 
 
 def carried(at: At) -> list[Row]:
-    """Return the average precision of a detector with each mask, after its training."""
+    """Return a row for each kind of mask: the average precision of a detector after its training."""
     there, data = Experiment(CELLS_160, merged(BUILT_IN, NEEDED)), load_data(CELLS_160, NEEDED)
     place = Place(int(at.rngs[0].integers(2**31)))  # all start alike, and see the same minibatches
     new = there.net.init(place.rngs("init"))
@@ -59,7 +60,7 @@ def carried(at: At) -> list[Row]:
 
 
 def taken_over(theirs: Params, into: Params) -> Params:
-    """Return the detector's parameters, or masks, with those of the backbone, but for the last layer's."""
+    """Return parameters, or masks, of a detector: `theirs`, of the backbone, except for the last layer from `into`."""
     found = into.copy()
     for name in found:
         if not name.startswith(LAST):

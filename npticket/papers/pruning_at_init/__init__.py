@@ -1,9 +1,9 @@
 """Pruning neural networks at initialisation: why are we missing the mark? (Frankle, Dziugaite, Roy & Carbin, ICLR 2021)
 
-Which weights can be spared before any training? SNIP (Lee, Ajanthan & Torr 2019) keeps those that the loss feels most,
-GraSP (Wang, Zhang & Grosse 2020) those without which gradients would be smaller, SynFlow (Tanaka et al. 2020) those on
-strong paths through the network. The paper holds all of them against winning tickets of the same density, and asks
-whether it matters at all which weights they choose: or only from which layer.
+Which weights can be pruned before any training? SNIP (Lee, Ajanthan & Torr 2019) keeps those to which the loss is most
+sensitive, GraSP (Wang, Zhang & Grosse 2020) those without which gradients would be smaller, SynFlow (Tanaka et al.
+2020) those on strong paths through the network. The paper compares all of them with winning tickets of the same
+density, and asks whether it matters which weights they choose, or only how many in each layer.
 """
 
 from npticket.experiments.parts import Parts

@@ -1,7 +1,7 @@
-"""What is claimed of pruning before training: of each method by who proposed it, of all by Frankle et al. 2021.
+"""What is claimed about pruning before training: of each method by its authors, of all by Frankle et al. 2021.
 
-The papers have other networks, LeNet-300-100 in Lee et al. 2019 apart: what they claim stands here as a direction.
-Accuracies are those of the end of training. Percentages after "at" are weights remaining.
+Except for LeNet-300-100 in Lee et al. 2019 the papers have other networks: here, only the directions of their claims
+are asked. Accuracies are those at the end of training. Percentages after "at" are weights remaining.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,13 +23,19 @@ less = partial(claim, expected="< 0", form=POINTS, high=0, strict=True)
 
 
 def less_than_half(what: tuple[str, str], of: tuple[str, str], percent: float, view: View) -> Numbers:
-    """Return one change of accuracy, (changed, unchanged), minus half of another, a loss: above 0, it costs less."""
+    """Return the change of accuracy by `what`, (changed, unchanged), minus half of that by `of`.
+
+    If both are losses, it is above 0 if the first is less than half of the second.
+    """
     (one, before), (other, its) = what, of
     return gain(END, one, percent, before)(view) - 0.5 * gain(END, other, percent, its)(view)
 
 
 def compression(method: str) -> Callable[[View], Numbers]:
-    """Return how far a method prunes before a layer is gone, of the compression that is possible: at most 1."""
+    """Return the compression that a method reaches with weights in every layer, divided by the most that is possible.
+
+    That is a number of at most 1, as in Tanaka et al. 2020.
+    """
 
     def reached(rows: Sequence[Row]) -> float:
         mine = [row for row in rows if row["method"] == method]

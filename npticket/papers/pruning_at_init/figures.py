@@ -14,9 +14,9 @@ from npticket.report.quantities import at_the_end, first
 
 
 class SanityChecks(Plot):
-    """A panel for each method: its masks as they are, shuffled, with new initial values, and of inverted scores.
+    """A panel for each method: its masks as they are, shuffled, with new initial values, and from inverted scores.
 
-    What lies below the axis is written at its foot.
+    Values below the axis are written at its foot.
     """
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
@@ -50,10 +50,10 @@ class SanityChecks(Plot):
 
 
 class Layers(Plot):
-    """A panel for each method: how many weights each layer has left, however few remain; where a line ends, none."""
+    """A panel for each method: how many weights each layer has left. A line ends where its layer has none."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw what was measured of the masks: nothing if the series was not asked for."""
+        """Draw what was measured of the masks; nothing if the recipe did not ask for that series."""
         table = outcome.measured.get(LAYERS, ())
         methods, layers = ([*dict.fromkeys(row[what] for row in table)] for what in ("method", "layer"))
         if not table:

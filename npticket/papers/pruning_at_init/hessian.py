@@ -1,9 +1,10 @@
 """Products of the Hessian of the loss with a vector, by hand: the R-operator (Pearlmutter 1994).
 
-R{f} is the derivative of f where the parameters move along v:  R{theta} = v,  R{dL/dtheta} = H v.  It obeys the product
-rule. So each layer has a second pass beside its first one: forward from x and Rx to y and Ry, backward from dL/dy and
-its R to dL/dx, dL/dtheta and theirs. Nothing is approximated. Kinks of ReLU and max-pooling have no second derivative;
-beside them these layers are linear. Batch normalisation is that of training, with the batch's own mean and variance.
+R{f} is the derivative of f as the parameters move along v:  R{theta} = v,  R{dL/dtheta} = H v.  It obeys the product
+rule. So each layer computes everything twice: forward, y from x and also Ry from x and Rx; backward, dL/dx and
+dL/dtheta from dL/dy and also R of these. Nothing is approximated. Kinks of ReLU and max-pooling have no second
+derivative; apart from them these layers are linear. Batch normalisation is that of training, with the batch's own mean
+and variance.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +38,7 @@ def hessian_product(
 ) -> tuple[Params, Params]:
     """Return dL/dtheta and H v of the cross-entropy of softmax(y / temperature).     x (T, B, ...)   targets (T, B)
 
-    UnsuitedError for a network with a layer for which nothing is written here.
+    `theta` and `v` are Params (T, P). UnsuitedError for a network with a layer that is not in RULES.
     """
     gradient, product = (theta.like(np.zeros_like(theta.flat)) for _ in range(2))
     y, ry, backward = _forward(net.body, theta.tree, v.tree, x, np.zeros_like(x))
@@ -103,7 +104,7 @@ def _weighted(layer: Dense | Conv2D, p: Tree, v: Tree, x: Array, rx: Array) -> F
 
 
 def _diagonal(layer: ReLU, p: Tree, v: Tree, x: Array, rx: Array) -> Forward:
-    """Each y depends on its x alone: forward or backward, tangents are multiplied by the same."""
+    """Each y depends on its own x alone: forward and backward, tangents are multiplied by the same factors."""
     y, back = layer.forward(p, x)
     return y, back(rx, {}), lambda dy, rdy, grad, rgrad: (back(dy, {}), back(rdy, {}))
 

@@ -7,7 +7,7 @@ from npticket.papers.lottery_ticket.recipes import LENET
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.papers.pruning_at_init.series import SERIES
 
-EPOCH = 391  # steps of 128 of the paper's 50,000 images; here they are of 45,000
+EPOCH = 391  # steps of an epoch of the paper's 50,000 images, 128 at a time; here there are 45,000
 
 RESNET_20 = Recipe(
     name="at-init-resnet20", source="Frankle et al. 2021, settings as in their open_lth",

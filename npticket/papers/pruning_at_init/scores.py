@@ -1,8 +1,8 @@
-"""What a weight is worth before it was trained: SNIP, GraSP and SynFlow, as scores of which the lowest go.
+"""SNIP, GraSP and SynFlow, which prune before training, as scores of which the lowest go.
 
-Each judges `seen.end` under `seen.masks`, in float64: initial values, or any others. SNIP and GraSP look at ten
-training examples of each class, drawn at random. Batch normalisation is that of training for these two; for SynFlow,
-which has no examples, that of prediction.
+Each scores the values `seen.end`, initial ones as a rule, under `seen.masks`, in float64. SNIP and GraSP use ten
+training examples of each class, drawn at random, and batch normalisation as in training; SynFlow, which has no
+examples, as in prediction.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from npticket.streams import Place, TrainingStep
 from npticket.task import CLASSIFY, Task
 from npticket.tickets import rewind
 
-PER_CLASS = 10  # examples: with ten classes about the minibatch that SNIP's authors take
+PER_CLASS = 10  # examples: with ten classes this is about the size of minibatch that SNIP's authors take
 TEMPERATURE = 200  # in the code of GraSP's authors: all classes become about equally probable
 ADDED = ("b", "shift", "running_mean")  # parameters that are added or subtracted
 
@@ -24,7 +24,7 @@ ADDED = ("b", "shift", "running_mean")  # parameters that are added or subtracte
 def snip(seen: Evidence) -> Params:
     """|theta dL/dtheta|: to first order, how much the loss changes if the weight goes (Lee et al. 2019, section 4).
 
-    They divide by the sum over all weights, which changes no order.
+    The paper divides by the sum over all weights, which does not change the order.
     """
     net, task = _known(seen)
     theta, (x, targets) = _values(seen), _examples(seen)
@@ -38,9 +38,9 @@ def snip(seen: Evidence) -> Params:
 def grasp(seen: Evidence) -> Params:
     """theta H g: the lower, the more gradient flow there is without the weight (Wang et al. 2020, section 4).
 
-    Gradient flow is |g|^2, g being dL/dtheta of the weights: so fast does the loss fall at first. Where the weights
-    move by d, it changes by 2 d . H g. A weight that goes moves by -theta, which gives -2 theta H g. That is largest
-    where theta H g is lowest, below 0. The paper's own score is -theta H g; there the highest go, which are the same.
+    Gradient flow is |g|^2, g being dL/dtheta of the weights: the speed at which the loss falls at first. If the weights
+    move by d, it changes by 2 d . H g. To prune a weight is to move it by -theta, which gives -2 theta H g: most where
+    theta H g is lowest, below 0. The paper's own score is -theta H g, of which the highest go: these are the same.
     """
     net, task = _known(seen)
     if task.loss is not CLASSIFY.loss:
@@ -58,10 +58,10 @@ def grasp(seen: Evidence) -> Params:
 def synflow(seen: Evidence) -> Params:
     """theta dR/dtheta, R being the sum of outputs for an input of ones if all weights were positive.
 
-    R adds up the products of weights along all paths through the network (Tanaka et al. 2020, section 6). So the
-    scores of what comes into a hidden unit add up to those of what goes out, and those of each layer to R, if there are
-    no other ways around it. Biases and the like count as 0. To be asked again after each of many small steps: see
-    `pruned_in_steps`.
+    R is the sum over all paths through the network of the products of their weights (Tanaka et al. 2020, section 6). So
+    the scores of a hidden unit's incoming weights have the same sum as those of its outgoing ones, and those of each
+    layer add up to R, if no path goes around it. Biases and the like count as 0. Compute it anew after each of many
+    small prunings: see `pruned_in_steps`.
     """
     net, _ = _known(seen)
     theta = _values(seen)
@@ -76,19 +76,19 @@ def synflow(seen: Evidence) -> Params:
 
 
 def _values(seen: Evidence) -> Params:
-    """What is judged, in float64: it may be written to."""
+    """A copy of the values that are scored, in float64, which may be written to."""
     theta = rewind(seen.end, seen.masks)
     return theta.like(theta.flat.astype(np.float64))
 
 
 def _known(seen: Evidence) -> tuple[Net, Task]:
     if seen.net is None or seen.task is None:
-        raise ValueError("what a weight does is a matter of its network and task: Evidence needs both")
+        raise ValueError("this score needs the network and its task: Evidence needs both, as net=... and task=...")
     return seen.net, seen.task
 
 
 def _examples(seen: Evidence) -> tuple[Array, Array]:
-    """Inputs (T, B, ...) and classes (T, B), the same number of each class, if there are so many."""
+    """Inputs (T, B, ...) and classes (T, B): PER_CLASS of each class, or all if it has fewer."""
     if seen.data is None or seen.data.classes is None or len(seen.rngs) != seen.end.trials:
         raise UnsuitedError("SNIP and GraSP look at examples of each class: Evidence needs such data, and rngs to draw")
     train = seen.data.train

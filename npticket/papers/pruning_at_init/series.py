@@ -1,8 +1,8 @@
-"""Networks pruned before training, to as many weights as the ticket of the round, and what their masks are good for.
+"""Networks pruned before training, to as many weights as the ticket of the round, and sanity checks of their masks.
 
-The sanity checks of Frankle et al. 2021, section 5: the mask shuffled within each layer; the same mask with new initial
-values; the score turned around. What survives the first two says no more than how many weights each layer needs.
-Weights of all layers are ranked together, as in all of these papers, which a recipe should do for its tickets, too.
+The checks (Frankle et al. 2021, section 5): the mask shuffled within each layer; the same mask with new initial values;
+the highest scores pruned in place of the lowest. If the first two cost nothing, a mask says only how many weights each
+layer needs. Weights of all layers are ranked together, as in all these papers; recipes should do so for tickets, too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +20,16 @@ from npticket.prune import Evidence, Score, at_random, dense_masks, magnitude, p
 from npticket.task import CLASSIFY
 
 ROUNDS, CHECKED, INVERTED = (4, 8, 12, 16), (8, 12), (8,)  # at 20 % a round: 41.0, 16.8, 6.9 and 2.8 % of the weights
-STEPS = 100  # of SynFlow (Tanaka et al. 2020, section 6)
+STEPS = 100  # prunings of SynFlow (Tanaka et al. 2020, section 6)
 LAYERS = "layers_at_init"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A score, in how many steps it prunes, what it is called, how it is drawn, and whether it needs classes."""
+    """A way to prune before training: its score, its legend and look in figures, and in how many `steps` it prunes.
+
+    `of_classes` says that it needs examples of each class.
+    """
 
     score: Score
     legend: str
@@ -45,14 +48,15 @@ METHODS = {
 
 
 def exponential(whole: int, left: int, steps: int) -> list[int]:
-    """Return how many weights remain after each step, of which every one lets the same fraction go."""
+    """Return how many of `whole` weights remain after each step, if each prunes the same fraction down to `left`."""
     return [round(whole * (left / whole) ** (step / steps)) for step in range(1, steps + 1)]
 
 
 def pruned_in_steps(score: Score, seen: Evidence, names: Sequence[str], goals: Sequence[int]) -> Iterator[Params]:
-    """Prune all of `names` together to each of these numbers of weights, scored anew before each; yield the masks.
+    """Prune all of `names` together to each of the numbers of weights in `goals`, and yield the masks of each.
 
-    As SynFlow does (Tanaka et al. 2020, Algorithm 1). At first all trials have the same number.
+    Scores are computed anew before each, as by SynFlow (Tanaka et al. 2020, Algorithm 1). All trials must have the same
+    number of weights at first.
     """
     masks = seen.masks
     for goal in goals:
@@ -62,10 +66,10 @@ def pruned_in_steps(score: Score, seen: Evidence, names: Sequence[str], goals: S
 
 
 def chosen(at: At, score: Score, steps: int) -> Params:
-    """Masks for the initial values, with exactly as many weights as the ticket of that round."""
+    """Return masks by a score of the initial values, with exactly as many weights as the round's ticket."""
     ticket = dense_masks(at.theta0)
     for _ in range(at.round):
-        ticket = at.rule.scope(at.theta0, ticket)  # any scores: only their number is wanted
+        ticket = at.rule.scope(at.theta0, ticket)  # any scores will do, as only the count matters
     seen, names = _before_training(at), at.prunable
     goals = exponential(_count(seen.masks, names), _count(ticket, names), steps)
     *_, masks = pruned_in_steps(score, seen, names, goals)
@@ -73,13 +77,13 @@ def chosen(at: At, score: Score, steps: int) -> Params:
 
 
 def upside_down(seen: Evidence, score: Score) -> Params:
-    """Let the highest go."""
+    """Score by the negative of `score`, so that the highest go."""
     scores = score(seen)
     return scores.like(-scores.flat)
 
 
 def before_training(method: Method, rounds: Sequence[int] = ROUNDS) -> Callable[[Recipe], Runs]:
-    """Return a series that prunes by a method and trains what remains, from its initial values."""
+    """Return a series that prunes by a method and trains the survivors from their initial values."""
     start = Under(theta0, partial(chosen, score=method.score, steps=method.steps))
 
     def series(recipe: Recipe) -> Runs:
@@ -93,7 +97,7 @@ def before_training(method: Method, rounds: Sequence[int] = ROUNDS) -> Callable[
 
 
 def sanity_check(of: str, start: Under) -> Callable[[Recipe], Runs]:
-    """Return a series with the masks of another, or made of these."""
+    """Return a series of checks: `start` with the masks of the series `of`, or masks made from these."""
 
     def series(recipe: Recipe) -> Runs:
         rewound = of == TICKET and not start.is_new
@@ -107,13 +111,13 @@ def sanity_check(of: str, start: Under) -> Callable[[Recipe], Runs]:
 
 
 def layers(recipe: Recipe) -> Runs:
-    """How many weights each method leaves of each layer, down to as many weights as there are layers."""
+    """Measure how many weights each method leaves in each layer, down to one weight a layer on average."""
     require(recipe, task=(CLASSIFY.name,))
     yield Measure(0, survivors)
 
 
 def survivors(at: At) -> list[Row]:
-    """Return a row for each method, number of weights and layer: of all of them down to one weight a layer."""
+    """Return a row for each method, number of weights (from all to one a layer) and layer: how many it has left."""
     rows: list[Row] = []
     seen, names = _before_training(at), at.prunable
     goals = [whole := _count(seen.masks, names), *exponential(whole, len(names), STEPS)]
@@ -138,7 +142,7 @@ def _same(seen: Evidence, scores: Params) -> Params:
     return scores
 
 
-CHECKS = {"shuffled": "shuffled", "reinit": "new values", "inverted": "inverted"}  # endings of names: what they are
+CHECKS = {"shuffled": "shuffled", "reinit": "new values", "inverted": "inverted"}  # by the endings of series' names
 
 SERIES = {
     **{name: Series(before_training(method), method.legend, method.look) for name, method in METHODS.items()},

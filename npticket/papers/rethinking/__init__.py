@@ -1,8 +1,8 @@
 """Rethinking the Value of Network Pruning (Liu, Sun, Zhou, Huang & Darrell, ICLR 2019): is it the weights at all?
 
-When a trained network is pruned and fine-tuned, are the weights that it keeps worth something, or only its
-architecture, which could as well be trained from scratch? And are the initial values of winning tickets worth
-something at the learning rates at which one would train? Of the last question the first paper has another reading.
+If a trained network is pruned and fine-tuned, are the weights that it keeps worth something, or only its architecture,
+which could as well be trained from scratch? And are the initial values of winning tickets worth something at the large
+learning rates that are usual in training? Frankle & Carbin answer the last question differently.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
 from npticket.report.sweeps import Sweep
 
-EPOCH = 782  # steps of 64 of the paper's 50,000 images; here they are of 45,000
+EPOCH = 782  # steps of an epoch of the paper's 50,000 images, 64 at a time; here there are 45,000
 EPOCHS = 160
 
 
 def _at_rate(recipe: Recipe, lr: float, weight_decay: float = 0.0) -> Recipe:
-    """The recipe with SGD at `lr`, a tenth of it from half of the steps on, a hundredth from three quarters on."""
+    """The recipe with SGD at `lr`, and a tenth of it after half of the steps, a hundredth after three quarters."""
     drops = [[recipe.steps // 2, lr / 10], [recipe.steps * 3 // 4, lr / 100]]
     return replace(recipe, optimizer=Part("sgd", lr=lr, momentum=0.9, weight_decay=weight_decay),
                    schedule=Part("step_drops", drops=drops))  # fmt: skip
@@ -36,14 +36,14 @@ def _at_rate(recipe: Recipe, lr: float, weight_decay: float = 0.0) -> Recipe:
 RESNET_56 = _at_rate(Recipe(
     name="rethinking-resnet56", source="after Liu et al. 2019, sections 4 and 6: Scratch-B at most twice as long",
     net=Part("resnet", depth=56), data=Part("cifar10"), augment=Part("flip_and_crop"), optimizer=Part("sgd"),
-    # As in the first paper; and of whole filters those of each block's first convolution.
+    # The rates of the first paper. If whole filters are pruned, it is those of each block's first convolution.
     prune=Part("magnitude", scope="globally", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}),
     batch=64, steps=EPOCHS * EPOCH, rounds=9, trials=5, validate_every=EPOCH, train_at_end=False,
     series=(*BOTH, *SERIES),
 ), 0.1, 1e-4)
 LENET = _at_rate(replace(RECIPES["lenet-mnist"],
     name="rethinking-lenet", source="after Liu et al. 2019, section 4, on LeNet",
-    # As much at once as two rounds of the first paper prune; of whole units those of both hidden layers.
+    # As much in a round as in two of the first paper. If whole units are pruned, it is those of both hidden layers.
     prune=Part("magnitude", rates={"fc*/W": 0.36, "out/W": 0.19}),
     steps=15_000, train_at=(), rounds=6, validate_every=500, series=(TICKET, *SERIES),
 ), 0.1)
@@ -58,7 +58,7 @@ LENET_RATES = replace(LENET, source="after Liu et al. 2019, section 6, on LeNet"
 
 
 def initial_values(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
-    """Draw tickets and reinitialised ones at each learning rate against weights remaining."""
+    """Draw tickets and reinitialised tickets at each learning rate against weights remaining."""
     figure, (axes,) = panels(1)
     lines, levels = list[Sequence[Point]](), list[float]()
     for rate, outcome in outcomes.items():

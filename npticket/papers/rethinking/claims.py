@@ -1,7 +1,7 @@
-"""What the paper claims of training pruned architectures from scratch, and where the first paper reads it otherwise.
+"""What the paper claims about training pruned architectures from scratch, and what Frankle & Carbin answer.
 
-All is said of other networks than LeNet-300-100 and ResNet-8, so it is judged as an order, not by the paper's numbers.
-"No less accurate" is within a margin: of the paper's own pairs of numbers some differ by a hundredth the other way.
+The paper has other networks than LeNet-300-100 and ResNet-8, so orders are judged, and not its numbers. "No less
+accurate" has a margin, as some of the paper's own pairs of numbers differ by a hundredth the other way.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ LIU, FRANKLE = "Liu et al. 2019", "Frankle & Carbin 2019"
 
 # fmt: off
 def _units(recipe: str, percents: tuple[float, float], alike: float, because: str) -> Iterator[Claim]:
-    """Of whole units, moderately and strongly pruned."""
+    """The claims about networks of which whole units are pruned, moderately and strongly."""
     claim = partial(Claim, (recipe,), source=f"{LIU}, section 4, L1-norm filter pruning", form=POINTS)
     for percent in percents:
         name, at = f"{recipe}-units-{percent:.0f}", f"with whole units pruned, at {percent} % of the weights,"
@@ -35,7 +35,7 @@ def _units(recipe: str, percents: tuple[float, float], alike: float, because: st
 
 
 def _weights(recipe: str, percents: tuple[float, float], alike: float, because: str) -> Iterator[Claim]:
-    """Of single weights, moderately and strongly pruned."""
+    """The claims about networks of which single weights are pruned, moderately and strongly."""
     claim = partial(Claim, (recipe,), source=f"{LIU}, section 4, unstructured pruning", form=POINTS)
     moderate, strong = (f"with single weights pruned, at {percent} %" for percent in percents)
     for scratch, word in ((E, "E"), (B, "B")):
@@ -50,7 +50,7 @@ def _weights(recipe: str, percents: tuple[float, float], alike: float, because: 
 
 
 def _rates(name: str, high: str, low: str, percent: float, alike: float, because: str) -> Iterator[Claim]:
-    """Of initial values at a high and a low learning rate on the same network."""
+    """The claims about initial values at a high and a low learning rate of the same network."""
     ticket = gain(END, TICKET, percent, REINIT)
     yield Claim((low,), f"{name}-rates-low", f"at the low rate, at {percent} %, tickets are more accurate than "
         "reinitialised ones", f"{LIU}, section 6", ticket, "> 0", POINTS, 0, strict=True)
@@ -62,7 +62,7 @@ def _rates(name: str, high: str, low: str, percent: float, alike: float, because
 
 
 def _levels(name: str, high: str, low: str, percent: float) -> Iterator[Claim]:
-    """Of accuracies at both: for Liu et al.'s VGG-16 as here, for the first paper's VGG-19 the other way round."""
+    """The claims about accuracies at both rates: so for Liu et al.'s VGG-16, the reverse for Frankle's VGG-19."""
     both = partial(Claim, (high, low), source=f"{LIU}, section 6", form=POINTS)
     for series, words in ((TICKET, "tickets"), (REINIT, "reinitialised tickets")):
         yield both(id=f"{name}-rates-{series}", expected="< 0", high=0, strict=True,

@@ -1,7 +1,7 @@
-"""What is trained: the same pruned architecture fine-tuned, and from scratch, weight by weight and by whole units.
+"""The series: pruned architectures fine-tuned, and trained from scratch, by single weights and by whole units.
 
-All is pruned at one go from the trained dense network. Scratch-E trains new values for as many steps as the dense
-network, Scratch-B for as many as take the same computation.
+All are pruned once from the trained dense network. Scratch-E trains new values for as many steps as the dense network,
+Scratch-B for so many that it takes as much computation.
 """
 
 import math
@@ -23,13 +23,13 @@ from npticket.scopes import ByUnits
 from npticket.tickets import rewind
 from npticket.units import Units
 
-MOST = 2.0  # times the steps that Scratch-B takes at most: the paper stops there on ImageNet alone, for the cost of it
+MOST = 2.0  # Scratch-B takes at most so many times the steps: the paper limits them on ImageNet alone, for their cost
 
 
 def by_units(net: Net, params: Params, rates: Rates, rounds: int) -> ByUnits:
-    """Return the scope that takes as many units at once as so many rounds at the rates of their incoming weights.
+    """Return the scope that prunes as many units at once as `rounds` rounds at the rates of their incoming weights.
 
-    Units that are added to others' stay: in a residual block only the filters of the first convolution go.
+    Units that are added to other layers' stay: in a residual block only filters of the first convolution go.
     """
     alone = [f"{group.layers[0]}/W" for group in Units.of(net).groups if len(group.layers) == 1]
     by_name = rates_by_name(rates, params)
@@ -45,7 +45,7 @@ def whole_units(rates: Rates, at: At) -> Params:
 def drawn_small(at: At, masks: Params) -> Params:
     """Return new values as the smaller architecture would draw them.
 
-    Gaussian Glorot's variance is 2 over the sum of a layer's inputs and outputs, which here are those that are left.
+    The variance of Gaussian Glorot is 2 divided by a layer's inputs and outputs; here only those that are left count.
     """
     values = fresh(at)
     for name in values.weights:
@@ -57,25 +57,25 @@ def drawn_small(at: At, masks: Params) -> Params:
 
 
 def structured_kept(rates: Rates, at: At) -> Start:
-    """Units as training left them."""
+    """Start from the trained values of the units that are left."""
     return Under(end, partial(whole_units, rates))(at)
 
 
 def structured_ticket(rates: Rates, at: At) -> Start:
-    """Units with the values that the dense network was first initialised with."""
+    """Start from the initial values of the units that are left."""
     return Under(theta0, partial(whole_units, rates))(at)
 
 
 def structured_scratch(rates: Rates, at: At) -> Start:
-    """Units with new values."""
+    """Start from new values of the units that are left, drawn as for the smaller network."""
     masks = whole_units(rates, at)
     return rewind(drawn_small(at, masks), masks), masks
 
 
 def speedups(recipe: Recipe, structured: bool) -> list[float]:
-    """Return the dense network's multiplications over those of the network of each round from 1 on.
+    """Return the dense network's multiplications divided by those of the network of each round from 1 on.
 
-    Weights that are ranked together are counted as if each layer lost the same part.
+    If the weights of all layers are ranked together, they are counted as if each layer lost the same fraction.
     """
     net, rates = Experiment(recipe, BUILT_IN).net, recipe.prune.options["rates"]
     units, theta = Units.of(net), Params.empty(net.body.layout, 1)
@@ -94,39 +94,39 @@ def speedups(recipe: Recipe, structured: bool) -> list[float]:
     return [sum(dense.values()) / left(round) for round in range(1, recipe.rounds)]
 
 
-Lengths = Callable[[Recipe], list[Length]]  # of a recipe, one for each round from 1 on
+Lengths = Callable[[Recipe], list[Length]]  # recipe -> the length of each round's run, from round 1 on
 
 
 def as_long(recipe: Recipe) -> list[Length]:
-    """As many steps as the dense network."""
+    """Return lengths of as many steps as the dense network's."""
     return [Length()] * (recipe.rounds - 1)
 
 
 def a_quarter(recipe: Recipe) -> list[Length]:
-    """A quarter as many, 40 of 160 epochs in the paper, at the last learning rate."""
+    """Return lengths of a quarter of the steps, in the paper 40 of 160 epochs, at the last learning rate."""
     return [Length(recipe.steps - recipe.steps // 4, lr_at=recipe.steps - 1)] * (recipe.rounds - 1)
 
 
 def as_much(recipe: Recipe, structured: bool) -> list[Length]:
-    """As much computation as the dense network, up to MOST times its steps; the schedule is stretched."""
+    """Return lengths that take as much computation as the dense network, at most MOST times its steps, stretched."""
     steps = [int(min(MOST, times) * recipe.steps) for times in speedups(recipe, structured)]
     return [Length(steps=each, stretched=True) for each in steps]
 
 
 def from_dense(recipe: Recipe, start: Callable[[At], Start], lengths: Lengths) -> Runs:
-    """Prune the trained dense network at one go to what each round of the ticket has, and train for so long."""
+    """Prune the trained dense network once, to each round's density, and train for that round's length."""
     given = {"end": (yield Done(TICKET, 0))["end"]}
     for round, length in enumerate(lengths(recipe), start=1):
         yield replace(Run(round, start, given), **length._asdict())
 
 
 def weights(start: Under, lengths: Lengths = as_long) -> Callable[[Recipe], Runs]:
-    """Return a series of which single weights are pruned."""
+    """Return a series of networks of which single weights are pruned."""
     return lambda recipe: from_dense(recipe, start, lengths)
 
 
 def units(start: Callable[[Rates, At], Start], lengths: Lengths = as_long) -> Callable[[Recipe], Runs]:
-    """Return a series of which whole units are pruned."""
+    """Return a series of networks of which whole units are pruned."""
     return lambda recipe: from_dense(recipe, partial(start, recipe.prune.options["rates"]), lengths)
 
 
@@ -134,7 +134,7 @@ TUNED, E, B = "unstructured_fine_tuned", "unstructured_scratch_e", "unstructured
 UNITS_TUNED, UNITS_E, UNITS_B = "structured_fine_tuned", "structured_scratch_e", "structured_scratch_b"
 UNITS_TICKET = "structured_ticket"
 
-SERIES = {  # B starts where E does
+SERIES = {  # by its `stream`, B starts from the same values as E
     TUNED: Series(weights(lottery.one_shot_kept, a_quarter), "fine-tuned", look("#009e73", "-", "D")),
     E: Series(weights(lottery.one_shot_reinit), "Scratch-E", look("#d55e00", "--", "s")),
     B: Series(weights(lottery.one_shot_reinit, partial(as_much, structured=False)), "Scratch-B",

@@ -1,8 +1,9 @@
-"""Two distances between the ends of trainings, which tell why rewinding is needed (Frankle et al. 2019, Figure 3).
+"""Two distances between the ends of training runs, which show why rewinding is needed (Frankle et al. 2019, Figure 3).
 
-A subnetwork is stable to pruning if, trained alone, it ends where its weights end in the dense network, trained from
-the same step with the same minibatches; and stable to data order if it ends in the same place with other minibatches.
-Data order is measured by the two copies, and the lines between them, of the paper on linear mode connectivity.
+A subnetwork is stable to pruning if, trained alone, it ends near the values that its weights have at the end of the
+dense network's training, from the same step with the same minibatches. It is stable to data order if it ends near the
+same values with other minibatches. For data order, two copies are compared, as in the paper on linear mode
+connectivity.
 """
 
 from collections.abc import Iterator
@@ -24,10 +25,10 @@ from npticket.report.sweeps import Sweep
 from npticket.report.views import Number, gain, gain_between
 from npticket.tickets import rewind
 
-DENSITIES = (0.512, 0.168, 0.107, 0.022)  # among those at which there are two copies
+DENSITIES = (0.512, 0.168, 0.107, 0.022)  # at some of these there are two copies
 COPY, RANDOM = "ticket_order_1", "mask_order_1"
 ORDER = {COPY: "ticket_path", RANDOM: "mask_path"}  # tables with the distance between two copies
-PRUNING = "pruning_distance"  # the table with that to the dense network
+PRUNING = "pruning_distance"  # the table with the distance to the dense network
 
 
 def _rounds(recipe: Recipe) -> list[int]:
@@ -35,14 +36,14 @@ def _rounds(recipe: Recipe) -> list[int]:
 
 
 def dense_in_order(recipe: Recipe) -> Runs:
-    """The dense network with the minibatches that the first copies of a round see; they depend on the round."""
+    """Train the dense network with the minibatches of each round's first copies, as these differ by round."""
     point = yield from rewind_point(recipe)
     for round in _rounds(recipe):
         yield Run(round, ticket, point, first_step=recipe.rewind_step, order=1)
 
 
 def pruning_distances(recipe: Recipe) -> Runs:
-    """How far subnetworks trained alone end from their weights in the dense network."""
+    """Measure how far subnetworks, trained alone, end from the values of their weights in the dense network."""
     for round in _rounds(recipe):
         dense = yield Done("dense_in_order", round)
         one, other = (yield Done(COPY, round)), (yield Done(RANDOM, round))
@@ -61,7 +62,7 @@ class Distances(Plot):
     """Distance of two copies, and distance to the dense network, against weights remaining (after Figure 3)."""
 
     def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
-        """Draw both: nothing if the distance to the dense network was not measured."""
+        """Draw both; nothing if the distance to the dense network was not measured."""
         if not outcome.measured.get(PRUNING):
             return
         figure, axes_of = canvas.panels(2)
@@ -82,17 +83,17 @@ class Distances(Plot):
 
 
 def order(name: str, percent: float, column: str = "distance") -> Number:
-    """How far two copies of a ticket, or a random subnetwork, end apart."""
+    """How far apart two copies of a ticket, or of a random subnetwork, end."""
     return lambda v: v.measured(ORDER[name], percent, lambda rows: rows[0][column])
 
 
 def pruning(name: str, percent: float, column: str = "distance") -> Number:
-    """How far it ends from its weights in the dense network."""
+    """How far a ticket, or a random subnetwork, ends from the values of its weights in the dense network."""
     return lambda v: v.measured(PRUNING, percent, lambda rows: next(r[column] for r in rows if r["of"] == name))
 
 
 def ratio(number: Number, other: Number) -> Number:
-    """How many times another number one is."""
+    """One number divided by another."""
     return lambda v: number(v) / other(v)
 
 
@@ -105,7 +106,7 @@ STABILITY = replace(
 
 
 def _sweep(recipe: Recipe, name: str, rounds: int, steps: tuple[int, int]) -> Sweep:
-    """The recipe at a high learning rate, reset and rewound: 3 trials down to the density of the paper's Figure 3."""
+    """The sweep of a recipe over rewind steps: 3 trials, down to the density of the paper's Figure 3."""
     source = "Frankle et al. 2019, Figure 3 and sections 3 and 4"
     made = replace(recipe, source=source, rounds=rounds, trials=3, series=SERIES)
     recipes = {str(k): replace(made, name=f"{name}-{k}", rewind_step=k) for k in steps}

@@ -1,7 +1,7 @@
-"""Late rewinding on photographs (Frankle et al. 2019, section 5): ResNet-50 on ImageNet, and what two cores can ask.
+"""Rewinding on photographs (Frankle et al. 2019, section 5): ResNet-50 on ImageNet, and a task that two cores can do.
 
-The paper's setting is here as a recipe, with the scope of pruning from memory. Its question is asked of 20 classes of
-Tiny ImageNet at 32 x 32 pixels and a ResNet-8 of 20,000 weights, rewound to the beginning, 5 % and 20 % of training.
+The paper's setting is a recipe here, with the scope of pruning from memory. Its question is asked of 20 classes of Tiny
+ImageNet at 32 x 32 pixels and a ResNet-8 of 20,000 weights, rewound to 0, 5 and 20 % of training.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from npticket.report.claims import Claim
 from npticket.report.sweeps import Sweep
 from npticket.report.views import gain, gain_between
 
-EPOCH = 1_251  # steps of 1,024 of ImageNet's images
+EPOCH = 1_251  # steps of an epoch of ImageNet, 1,024 images at a time
 SERIES = (TICKET, REINIT)
 
 # fmt: off
@@ -38,7 +38,7 @@ TINY = replace(
 
 
 def _rewound(recipe: Recipe, steps: tuple[int, ...]) -> Sweep:
-    """The recipe with tickets rewound to some steps."""
+    """The sweep of a recipe over rewind steps."""
     recipes = {f"{k:,}": replace(recipe, name=f"{recipe.name}-{k}", rewind_step=k) for k in steps}
     return Sweep(recipe.name, recipe.source, "rewound to step", recipes)
 
@@ -53,7 +53,7 @@ loses = partial(tiny, expected="< 0", high=0, strict=True)
 
 
 def later(late: str, early: str, id: str, words: str) -> Claim:
-    """Tickets rewound later are better."""
+    """The claim that tickets rewound to a later step are better."""
     return Claim((late, early), id, words, "§5, Figs 6-8",
                  gain_between(END, TICKET, QUARTER),
                  "> 0", POINTS, low=0, strict=True)  # fmt: skip

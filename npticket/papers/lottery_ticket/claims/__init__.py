@@ -1,8 +1,8 @@
 """What the lottery ticket paper claims (Frankle & Carbin 2019), in our own words, as data that a judge can read.
 
-Where the paper gives a size, a claim holds from half of that effect on; where it gives a level, within the spread that
-later papers report for it, or what is read off a figure by eye; where it gives an order, by the sign; where something
-happens at some density, within two rounds of it. Percentages after "at" are weights remaining.
+If the paper gives the size of an effect, a claim holds from half of it on; if it gives a level, within the spread that
+later papers report, or the precision of reading a figure by eye; if it gives an order, by the sign; if it says at which
+density something happens, within two rounds of that. Percentages after "at" are weights remaining.
 
 A row is a claim: id and sentence; source, the number that is judged, what the paper says, form, and ends.
 """

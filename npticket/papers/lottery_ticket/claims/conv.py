@@ -35,7 +35,7 @@ def _best(v: View) -> Numbers:
 
 # fmt: off
 def _tickets(depth: int, stop: int, dense: float, speed: float, best: float) -> list[Claim]:
-    """Of tickets and their controls."""
+    """The claims about tickets and their controls; `stop` in steps, `dense` and `best` in percent, `speed` times."""
     name, conv = f"conv-{depth}", partial(Claim, (f"conv{depth}-cifar10",))
     near_14, near_27 = (15, 28) if depth > 2 else (13.7, 26.5)
     flat = conv(f"{name}-reinit-flat",
@@ -81,7 +81,7 @@ def _dropout(depth: int, alone: float, more: float) -> list[Claim]:
 
 
 def _pruned_otherwise(depth: int) -> list[Claim]:
-    """Of networks that are reset only at the end, or pruned at other rates or in other layers."""
+    """The claims about networks that are reset only at the end, or pruned at other rates or in other layers."""
     name, near_14 = f"conv-{depth}", 15 if depth > 2 else 13.7
     continued = partial(Claim, (f"conv{depth}-continued",))
     rates, layers = SWEEPS[f"conv{depth}-rate"].recipes, SWEEPS[f"conv{depth}-layers"].recipes

@@ -31,7 +31,7 @@ lenet, one_shot, continued, inits = (
 
 
 def _initial_values(recipe: str, prefix: str) -> list[Claim]:
-    """What it takes to win: neither the survivors' distribution nor large initial values."""
+    """The claims that neither the survivors' distribution nor large initial values explain winning tickets."""
     claim = partial(Claim, (recipe,))
     return [
         claim(f"{prefix}survivor-reinit",

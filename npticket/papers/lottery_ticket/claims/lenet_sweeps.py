@@ -1,7 +1,7 @@
 """What appendix G of the paper claims of LeNet-300-100: other optimizers, rates, initial values and sizes.
 
-The pattern is that pruned networks learn faster than the dense one; here at 21.1 %, at the slowest of the settings.
-The appendix has accuracies on validation examples; here all are on test examples.
+The "pattern" in it is that pruned networks learn faster than the dense one; it is judged at 21.1 %, for the setting
+where they are slowest. The appendix has accuracies on validation examples; here all are on test examples.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from npticket.report.views import View, best_gain, gain_between, left_out, times
 
 LEAST, MOST = -1, 1
 WEIGHTS = {"100 34": 82_140, "300 100": 266_200, "900 300": 978_600}
-EQUAL = {"100 34": 14, "300 100": 4.5, "900 300": 1.2}  # percent of the weights that are about 12,000
+EQUAL = {"100 34": 14, "300 100": 4.5, "900 300": 1.2}  # at these percentages about 12,000 weights are left
 
 
 def _of(sweep: str, *keys: str) -> tuple[str, ...]:
@@ -33,12 +33,12 @@ def _of(sweep: str, *keys: str) -> tuple[str, ...]:
 
 
 def _among(views: Sequence[View], quantity: Quantity, sign: int, percent: float = 21.1) -> Numbers:
-    """The most or least that any of several experiments has of a quantity."""
+    """The highest (MOST) or lowest (LEAST) of the tickets of several experiments, chosen as in `left_out`."""
     return left_out([v(quantity, TICKET, percent) for v in views], sign)
 
 
 def _pattern(sweep: str, figure: str) -> Claim:
-    """At all settings of a sweep tickets learn faster than the dense network."""
+    """The claim that at all settings of a sweep tickets learn faster than the dense network."""
     return Claim(_of(f"lenet-{sweep}"), f"{sweep}-pattern",
         "at every setting tickets at 21.1 % learn faster than the dense network: the slowest of them", figure,
         lambda *views: left_out([times(TICKET, 21.1, at=100)(v) for v in views], MOST),

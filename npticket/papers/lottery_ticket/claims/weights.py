@@ -17,32 +17,32 @@ NAMES = {FIRST: "first layer", SECOND: "second layer", OUT: "output layer"}
 
 
 def of(number: Callable[[Histogram], float], what: str, *layers: str, percent: float = 16.9) -> Number:
-    """A number of a histogram of some layers in each trial."""
+    """The quantity of a claim: `number` of the histogram of `what` in some layers, for each trial."""
     return lambda v: v.measured(WEIGHTS, percent, lambda rows: number(Histogram.of(rows, what, *layers)))
 
 
 def ratio(one: Number, other: Number) -> Callable[..., Numbers]:
-    """How many times as large one number is as another, of the same experiment or of a second one."""
+    """One number divided by another, of the same experiment or of a second one."""
     return lambda v, w=None: one(v) / other(w or v)
 
 
 def near_0(initial: Histogram) -> float:
-    """Which part starts within half a standard deviation of 0."""
+    """The share that starts within half a standard deviation of 0."""
     return initial.share(-0.5, 0.5)
 
 
 def near_0_or_beside(initial: Histogram) -> float:
-    """How many percent more start there than, in the mean of both sides, in the next standard deviation."""
+    """That share, in percent, minus the mean of those from half to one and a half deviations on either side."""
     return 100 * (near_0(initial) - (initial.share(-1.5, -0.5) + initial.share(0.5, 1.5)) / 2)
 
 
 def positive(values: Histogram) -> float:
-    """How many percent are above 0."""
+    """The share above 0, in percent."""
     return 100 * values.share(low=0)
 
 
 def distance(moves: Histogram) -> float:
-    """How far weights go in the mean, in either direction."""
+    """The mean distance that weights move, in either direction."""
     return moves.mean(absolute=True)
 
 
@@ -52,13 +52,13 @@ def uneven(degrees: Histogram) -> float:
 
 
 def few_over_many(degrees: Histogram) -> float:
-    """How many percent more units have less than half the mean degree than have more than half as much again."""
+    """The share of units with less than half the mean degree minus that with more than 1.5 times it, in percent."""
     part = degrees.means / degrees.mean()
     return 100 * float(np.average((part < 0.5) * 1.0 - (part > 1.5), weights=degrees.count))
 
 
 def _two_groups(recipe: str, prefix: str, figure: str, *layers: str) -> list[Claim]:
-    """Survivors of these layers lie on either side of 0."""
+    """The claims that survivors of these layers form two groups, one on either side of 0."""
     return [
         Claim((recipe,), f"{prefix}two-groups-{layer[:-2]}",
             f"at 16.9 % survivors of the {NAMES[layer]} start on either side of 0: the share within half a standard "
@@ -69,7 +69,7 @@ def _two_groups(recipe: str, prefix: str, figure: str, *layers: str) -> list[Cla
 
 
 def _sign(recipe: str, prefix: str, figure: str, layer: str, more: bool) -> Claim:
-    """More, or fewer, of a layer's survivors start above 0 than below."""
+    """The claim that more, or fewer, of a layer's survivors start above 0 than below."""
     word, expected, low, high = ("more", "> 50 %", 50, np.inf) if more else ("fewer", "< 50 %", -np.inf, 50)
     return Claim((recipe,), f"{prefix}sign-{layer[:-2]}",
         f"at 16.9 % {word} survivors of the {NAMES[layer]} start above 0 than below",

@@ -1,4 +1,4 @@
-"""What all claims are written with: numbers, series, forms."""
+"""What all claims have in common: quantities, names of series, formats, and reasons for ends."""
 
 from npticket.papers.lottery_ticket import series
 from npticket.report.quantities import at_early_stop, at_the_end, fitted, gap
