@@ -189,8 +189,8 @@ class Record:
         results |= {name: self._known(values) for name, values in named("final", {**tested, **trained[-1]}).items()}
         for name in trained[-1]:
             best = min if name == "train_loss" else max
-            highest = np.array(list(map(best, *(one[name] for one in trained), trained[-1][name])))
-            results[f"best_{name}"] = self._known(highest)
+            found = np.array(list(map(best, *(one[name] for one in trained), trained[-1][name])))
+            results[f"best_{name}"] = self._known(found)
         return Fit(end, self.best, at_steps, self._curves, results, self.diverged)
 
 

@@ -317,7 +317,7 @@ def test_a_tie_is_not_faster_and_no_less_accurate():
 def test_undecided_says_how_many_trials_would_decide():
     rows = dense((0.3, 0.4, 0.5))
     assert "some 7 trials like these would decide" in verdict(accuracy, rows, 0.3).reason
-    assert "too near to call with any number of trials" in verdict(accuracy, rows, 0.4).reason
+    assert "1,000 trials like these would not decide" in verdict(accuracy, rows, 0.4).reason
     more = dense(np.tile((0.3, 0.4, 0.5), 3)[:7])
     assert verdict(accuracy, more, 0.3).status == HOLDS
 

@@ -104,6 +104,17 @@ def test_schedules():
         linear_warmup(constant(0.1), 0)
 
 
+@pytest.mark.parametrize("lr", [-0.1, float("nan"), float("inf")])
+def test_a_learning_rate_is_a_number_of_at_least_0(lr):
+    masks = Params({"a/W": (2,)}, np.array([[True, False]]))
+    for make in (
+        lambda: SGD(masks, lr), lambda: Adam(masks, lr=lr), lambda: step_drops(lr, {}),
+        lambda: step_drops(0.1, {5: lr}), lambda: linear_decay(lr, 5),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="finite number of at least 0"):
+            make()
+
+
 def test_an_optimizer_serves_only_the_trials_it_was_built_for():
     masks = Params({"a/W": (2,)}, np.array([[True, False]]))
     with pytest.raises(ValueError, match="serves the trials"):

@@ -331,6 +331,15 @@ def test_a_ratio_of_steps_that_are_bounds_says_so():
     assert page.number("early_stop", "winning_ticket 100 / winning_ticket 80", {"": short}).startswith("≤0.58")
 
 
+def test_a_ratio_to_0_is_refused():
+    whole = outcome(rounds=2)
+    rows = [row | {"early_stop_test_acc": 0.0} if row["round"] == 0 else row for row in whole.results]
+    there = {"": replace(whole, results=rows)}
+    assert page.number("at_early_stop", "winning_ticket 100 / winning_ticket 80", there) == "0.00 times"
+    with pytest.raises(StoreError, match="divided by 0"):
+        page.number("at_early_stop", "winning_ticket 80 / winning_ticket 100", there)
+
+
 @pytest.mark.parametrize(
     ("mark", "complaint"),
     [

@@ -1,18 +1,21 @@
 """Learning rates as functions of the number of steps already taken."""
 
+import math
 from collections.abc import Callable, Mapping
 
 Schedule = Callable[[int], float]  # number of steps already taken -> learning rate
 
 
 def constant(lr: float) -> Schedule:
-    """Keep the same learning rate at every step."""
+    """Keep the same learning rate at every step; ValueError, here and below, for one that is negative or not finite."""
+    _check(lr)
     return lambda step: lr
 
 
 def step_drops(lr: float, drops: Mapping[int, float]) -> Schedule:
     """Start at `lr`, and from each step in `drops` on take its value, as in step_drops(0.1, {20_000: 0.01})."""
     levels = sorted({0: lr, **drops}.items())
+    _check(*dict(levels).values())
     return lambda step: next(value for start, value in reversed(levels) if step >= start)
 
 
@@ -20,6 +23,7 @@ def linear_decay(lr: float, steps: int) -> Schedule:
     """Fall linearly from `lr` at step 0 to 0 at step `steps`, the first that is not taken; ValueError if steps < 1."""
     if steps < 1:
         raise ValueError(f"a decay takes at least 1 step, got {steps}")
+    _check(lr)
     return lambda step: lr * max(0.0, 1 - step / steps)
 
 
@@ -28,3 +32,9 @@ def linear_warmup(schedule: Schedule, steps: int) -> Schedule:
     if steps < 1:
         raise ValueError(f"a warm-up takes at least 1 step, got {steps}")
     return lambda step: schedule(step) * min(1.0, (step + 1) / steps)
+
+
+def _check(*rates: float) -> None:
+    for lr in rates:
+        if not 0 <= lr < math.inf:
+            raise ValueError(f"a learning rate must be a finite number of at least 0, got {lr}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.tables import Outcome
-from npticket.report.intervals import Estimate, Numbers, estimate
+from npticket.report.intervals import MANY, Estimate, Numbers, estimate
 from npticket.report.views import Missing, View, trials_of
 
 HOLDS, FAILS, UNDECIDED, UNKNOWN = "holds", "does not hold", "undecided", "too little data"
@@ -136,8 +136,9 @@ def _reason(claim: Claim, status: str, found: Estimate) -> str:
         return "runs were cut short, stopping in the last tenth of their steps, and the bound does not decide"
     if status != UNDECIDED:
         return ""
-    needed = found.trials_to_decide(*claim.ends)
-    return f"some {needed} trials like these would decide" if needed else "too near to call with any number of trials"
+    if needed := found.trials_to_decide(*claim.ends):
+        return f"some {needed} trials like these would decide"
+    return f"{MANY:,} trials like these would not decide"
 
 
 def _log(number: float) -> float:

@@ -71,13 +71,15 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
     bound = BOUNDS[bool(what.cut_short(point).any()), bool(what.cut_short(other).any())]
     if asked[3] == "-":
         return bound + what.gained(point, other)
-    return f"{bound}{_typical(what, point) / _typical(what, other):.2f} times"
+    if not (whole := _typical(what, other)):
+        raise StoreError(f"a page asks for {{{quantity}: {of}}}, which is divided by 0")
+    return f"{bound}{_typical(what, point) / whole:.2f} times"
 
 
 def _typical(what: Quantity, point: Point) -> float:
     """The geometric mean over the trials, which ratios are made of, as in claims."""
     trials = [what.of(point)[point.trial == trial].mean() for trial in set(point.trial.tolist())]
-    return math.exp(sum(map(math.log, trials)) / len(trials))
+    return math.exp(sum(map(math.log, trials)) / len(trials)) if all(trials) else 0.0
 
 
 def _point(name: str, density: float, outcomes: Mapping[str, Outcome]) -> tuple[Outcome, Point]:
