@@ -72,7 +72,7 @@ def our_step(
     net = getattr(nets, name)()
     net = replace(net, body=body(net.body))
     theta = net.init(streams(0, range(trials), "init"), dtype)
-    theta = theta.like(backend.to_device(theta.flat, xp))
+    theta = theta.to(xp)
     engine = Plain if xp is np else Gpu
     runner = engine(net, softmax_cross_entropy, theta, dense_masks(theta), optimizer(name))
     orders = backend.to_device(batches(len(labels), trials, BATCH[name]), xp)

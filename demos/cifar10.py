@@ -59,7 +59,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
 
     def initialise(place: Place, purpose: str):
         theta = net.init(place.rngs(purpose))
-        return theta.like(backend.to_device(theta.flat, backend.load(args.backend)))
+        return theta.to(backend.load(args.backend))
 
     def train(start, masks):  # 2 train: each ticket, and beside it its control
         here = Place(args.seed, range(args.trials), next(rounds))

@@ -55,7 +55,7 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
 
     def initialise(place: Place, purpose: str):
         theta = LENET.init(place.rngs(purpose))
-        return theta.like(backend.to_device(theta.flat, backend.load(args.backend)))
+        return theta.to(backend.load(args.backend))
 
     def train(start, masks):  # 2 train: each ticket, and beside it its control
         here = Place(args.seed, range(args.trials), next(rounds))

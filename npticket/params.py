@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from npticket.backend import Array, Dtype, array_module, to_host
+from npticket.backend import Array, Dtype, array_module, to_device, to_host
 
 Shapes = Mapping[str, tuple[int, ...]]
 Tree = Mapping[str, Array]  # parameters nested by layer, as layers take them: {"fc1": {"W": ..., "b": ...}}
@@ -96,6 +96,10 @@ class Params:
     def copy(self) -> "Params":
         """Return Params of the same values that share no memory with these."""
         return self.like(self.flat.copy())
+
+    def to(self, xp: ModuleType) -> "Params":
+        """Return the same values as an array of module `xp`; no copy if they are one already."""
+        return self.like(to_host(self.flat) if xp is np else to_device(self.flat, xp))
 
     def trial(self, t: int) -> "Params":
         """Return row `t` alone, as Params with T = 1 that share memory with these."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from npticket.backend import array_module, to_device, to_host
+from npticket.backend import array_module, to_host
 from npticket.datasets import Dataset
 from npticket.params import Params
 from npticket.protocols import Net
@@ -130,7 +130,7 @@ def magnitude(seen: Evidence) -> Params:
 def random_scores(params: Params, rngs: Sequence[np.random.Generator]) -> Params:
     """Score every parameter by a number drawn from [0, 1), with one generator per trial: random masks come of it."""
     draws = np.stack([rng.random(params.flat.shape[1]) for rng in rngs])
-    return params.like(to_device(draws, array_module(params.flat)))
+    return params.like(draws).to(array_module(params.flat))
 
 
 def at_random(seen: Evidence) -> Params:
@@ -161,7 +161,7 @@ def _pruned(scores: Params, masks: Params, groups: Sequence[tuple[Sequence[str],
     """Return new masks without the round(rate * survivors) lowest-scored of each group; a stable sort settles ties."""
     for names, rate in groups:
         check_scores(scores, masks, names, rate)
-    pruned = masks.like(to_host(masks.flat).copy())
+    pruned = masks.to(np).copy()
     for t in range(masks.trials):
         for names, rate in groups:
             together = np.concatenate([to_host(scores[name][t]).ravel() for name in names])
@@ -172,7 +172,7 @@ def _pruned(scores: Params, masks: Params, groups: Sequence[tuple[Sequence[str],
             ends = np.cumsum([pruned[name][t].size for name in names])
             for name, kept in zip(names, np.split(alive, ends[:-1]), strict=True):
                 pruned[name][t] = kept.reshape(pruned[name][t].shape)
-    return masks.like(to_device(pruned.flat, array_module(masks.flat)))
+    return pruned.to(array_module(masks.flat))
 
 
 def check_scores(scores: Params, masks: Params, names: Sequence[str], rate: float) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from npticket.backend import array_module, to_device, to_host
+from npticket.backend import array_module, to_host
 from npticket.params import Params
 from npticket.protocols import Net
 from npticket.prune import Rates, check_scores, rates_by_name
@@ -59,14 +59,14 @@ class ByUnits:
         groups = list(self._groups(masks))
         for group, rate in groups:
             check_scores(scores, masks, [f"{layer}/W" for layer in group.layers], rate)
-        pruned = masks.like(to_host(masks.flat).copy())
+        pruned = masks.to(np).copy()
         for t in range(masks.trials):
             sums, weights = self._incoming(scores.trial(t), pruned.trial(t))
             stays = np.ones(self.units.count, bool)
             stays[_lowest(groups, sums, weights, self.together)] = False
             for name, ends in self.units.weights.items():
                 pruned[f"{name}/W"][t] &= stays[ends.reads][:, None] & stays[ends.writes]
-        return masks.like(to_device(pruned.flat, array_module(masks.flat)))
+        return pruned.to(array_module(masks.flat))
 
     def _groups(self, params: Params) -> Iterator[tuple[Group, float]]:
         """The groups that are pruned, with their rates; ValueError as above."""

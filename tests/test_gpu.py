@@ -45,7 +45,7 @@ def xp(request):
 
 
 def moved(params, xp):
-    return params.like(backend.to_device(params.flat, xp))
+    return params.to(xp)
 
 
 def compare(net, start, masks, optimizer, seed, xp, steps=6, tolerance=1e-10):

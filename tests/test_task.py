@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strict import strict
 from test_train import same
 
-from npticket import backend, train
+from npticket import train
 from npticket.datasets import DataError, Dataset, Split
 from npticket.engine import ENGINES
 from npticket.layers import Chain, Conv2D, Dense, Flatten, MaxPool, ReLU
@@ -172,7 +172,7 @@ def test_training_learns_it():
 def test_on_a_device_it_is_what_it_is_on_the_host(make, data):
     case = data.draw(regressions(make))
     host = fit(**set_to(case, engine="plain"))
-    there = {name: case[name].like(backend.to_device(case[name].flat, strict)) for name in ("start", "masks")}
+    there = {name: case[name].to(strict) for name in ("start", "masks")}
     device = fit(**case | there)
     np.testing.assert_allclose(device.end.flat.get(), host.end.flat, rtol=1e-8, atol=1e-10)
     for name in host.curves:

@@ -6,6 +6,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from npticket import backend
 from npticket.cli.edge import prepare_streams, status_of
 from npticket.datasets import Dataset
@@ -90,7 +92,7 @@ class Journal:
 
     def note(self, round: int, masks: Params, fits: Mapping[str, Fit]) -> None:
         """Keep the fits of one round, by series, all trained under the same masks, and print them as a row."""
-        masks = masks.like(backend.to_host(masks.flat))
+        masks = masks.to(np)
         for series, fit in fits.items():
             for t in range(masks.trials):
                 self.store.add(Key(series, round, t), training.record(self._task, fit, t, masks.trial(t)))

@@ -1,7 +1,7 @@
 """Reading raw and gzipped files and .tar.gz archives of known sizes: no more is read than they should hold."""
 
 import gzip
-import re
+import tarfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,17 +65,13 @@ def members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
 
 def _member(header: bytes) -> tuple[str, str, int]:
     """What the header of a member says: its name, its kind and its size in bytes."""
-    field = {name: header[a:b].strip(b" \0") for name, (a, b) in {"size": (124, 136), "sum": (148, 156)}.items()}
-    numbers = [re.fullmatch(rb"[0-7]+", field[name]) for name in ("size", "sum")]
-    if None in numbers:
-        raise ValueError("what should be the header of a file in it is none")
-    size, checksum = (int(number[0], 8) for number in numbers if number)
-    if checksum != sum(header) - sum(header[148:156]) + 8 * ord(" "):
-        raise ValueError("the header of a file in it is damaged")
-    name = header[:100].partition(b"\0")[0]
-    if header[257:263] == b"ustar\0" and (prefix := header[345:500].partition(b"\0")[0]):
-        name = prefix + b"/" + name
-    return printable(name.decode("latin-1")), chr(header[156]), size
+    try:
+        member = tarfile.TarInfo.frombuf(header, "latin-1", "strict")
+    except tarfile.HeaderError as error:
+        raise ValueError(f"the header of a file in it is damaged: {error}") from error
+    if member.size < 0:
+        raise ValueError("the header of a file in it says a negative size")
+    return printable(member.name), member.type.decode("latin-1"), member.size
 
 
 def _exactly(file: gzip.GzipFile, size: int) -> bytes:

@@ -45,7 +45,7 @@ class DenseNet:
         self._places, self._whole = index[first], start.flat[:, index[first]]
         index[first] = index[first][:trained]
         if self._groups is not None:
-            index[first] = in_blocks(index[first], self._groups)
+            index[first] = in_blocks(index[first], self._groups, -1)
         self._example, self._inputs, self._often, self._trained = net.input_shape, units[0], often, trained
         self._start = start
         shapes = {name: numbers.shape for name, numbers in index.items()}

@@ -124,8 +124,8 @@ def groups(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array(units), inputs
 
 
-def in_blocks(numbers: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """Put numbers (I, H) into the blocks (G, K, UNITS) of groups with these inputs (G, K), filled up with -1."""
-    padded = np.full((len(numbers) + 1, len(inputs) * UNITS), -1)
+def in_blocks(numbers: np.ndarray, inputs: np.ndarray, fill: float) -> np.ndarray:
+    """Put numbers (I, H) into the blocks (G, K, UNITS) of groups with these inputs (G, K), filled up with `fill`."""
+    padded = np.full((len(numbers) + 1, len(inputs) * UNITS), fill, numbers.dtype)
     padded[:-1, : numbers.shape[1]] = numbers
     return padded.reshape(len(padded), -1, UNITS)[inputs, np.arange(len(inputs))[:, None]]

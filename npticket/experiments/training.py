@@ -84,7 +84,7 @@ def train_runs(
             return [{"masks": pack(at[0].masks), ROWS: as_array(run.of(at[0])), MACHINE: _machine()}]
     start, masks = (stack(made) for made in zip(*map(_start, asked, at), strict=True))
     xp = backend.load(means.array_module)
-    there, under = (params.like(backend.to_device(params.flat, xp)) for params in (start, masks))
+    there, under = (params.to(xp) for params in (start, masks))
     place = Place(experiment.recipe.seed, [one.key.trial for one in asked], run.round, run.order)
     setting = experiment.setting(means.engine, means.threads, run.length)
     if checkpoints is not None:
@@ -98,7 +98,7 @@ def train_runs(
         if error.fit is None:
             raise
         result = error.fit
-    result, task = replace(result, end=start.like(backend.to_host(result.end.flat))), experiment.task
+    result, task = replace(result, end=result.end.to(np)), experiment.task
     return [_left(task, one, at[t], (start.trial(t), masks.trial(t)), result, t) for t, one in enumerate(asked)]
 
 

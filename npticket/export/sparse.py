@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from npticket.engine.living import dense_layers, living_units
-from npticket.engine.products import UNITS, groups
+from npticket.engine.products import groups, in_blocks
 from npticket.export.checks import check_ticket
 from npticket.files import writing
 from npticket.params import Params
@@ -83,10 +83,7 @@ class Grouped:
 
     def __init__(self, w: np.ndarray) -> None:
         self.order, inputs = groups(w != 0)
-        padded = np.zeros((len(w) + 1, UNITS * len(inputs)), w.dtype)
-        padded[:-1, : len(self.order)] = w[:, self.order]
-        blocks = padded.reshape(len(padded), len(inputs), UNITS)
-        self._w = np.stack([blocks[rows, g].T for g, rows in enumerate(inputs)])
+        self._w = np.ascontiguousarray(in_blocks(w[:, self.order], inputs, 0).swapaxes(1, 2))
         self._inputs = np.minimum(inputs, len(w) - 1)  # what fills a group up has weights of 0, so any input will do
 
     def __call__(self, x: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ class _Pair:
         self, make: MakeEngine, case: tuple[Net, Loss, Params, Params, MakeOptimizer], tolerance: float
     ) -> None:
         net, loss, start, masks, optimizer = case
-        here, there = (params.like(to_host(params.flat)) for params in (start, masks))
+        here, there = (params.to(np) for params in (start, masks))
         self.plain, self.engine = Plain(net, loss, here, there, optimizer), make(*case)
         self._fresh, self._start, self._tolerance = (lambda: make(*case)), start, tolerance
 
@@ -110,7 +110,7 @@ class _Pair:
 
     def write(self, theta: Params) -> None:
         self.engine.write(theta)
-        self.plain.write(theta.like(to_host(theta.flat)))
+        self.plain.write(theta.to(np))
 
 
 def _step(engine: Engine, batch: tuple[np.ndarray, np.ndarray], trials: int, number: int, where: Array) -> Array:
