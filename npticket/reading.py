@@ -107,7 +107,9 @@ def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
         header.pop("__metadata__", None)
         found, values = {}, memoryview(data)[start:]
         for name, entry in header.items():
-            dtype, (first, end) = np.dtype(KINDS[entry["dtype"]]), entry["data_offsets"]
+            if (kind := entry["dtype"]) not in KINDS:
+                raise ValueError(f"{shown(name)} is of type {shown(kind)}, expected one of {', '.join(KINDS)}")
+            dtype, (first, end) = np.dtype(KINDS[kind]), entry["data_offsets"]
             if not 0 <= first <= end <= len(values) or end - first != math.prod(entry["shape"]) * dtype.itemsize:
                 raise ValueError(f"{shown(name)} does not take the place that it is said to")
             found[name] = np.frombuffer(values[first:end], dtype).reshape(entry["shape"])

@@ -114,7 +114,8 @@ def _fit_in_parts(train: Callable[[Params, Params, Place], Fit], start: Params, 
         return train(start, masks, place)
     except MemoryError as error:
         if len(trials) == 1:
-            raise MemoryError(f"one network does not fit into memory: take a smaller batch ({error})") from error
+            said = f" ({error})" if str(error) else ""
+            raise MemoryError(f"one network does not fit into memory: take a smaller batch{said}") from error
     # Not in the handler: it would keep the failed attempt, and its memory, alive.
     said = f"{len(trials)} networks do not fit into memory: {-(-len(trials) // 2)} at a time, if these do"
     warnings.warn(said, RuntimeWarning, stacklevel=3)

@@ -67,7 +67,7 @@ def test_what_was_kept_is_what_was_measured(kept):
     [
         (
             (2, 0),
-            "has no training run winning_ticket-round02-trial0: its trials are below 1, its rounds below 2, its series",
+            "has no training run winning_ticket-round02-trial0: its trials are 0 to 0, its rounds of winning_ticket 0 to 1, its series",
         ),
         ((0, -1), "has no training run winning_ticket-round00-trial-1"),
         ((0, 0, "random_reinit"), "has no training run random_reinit-round00-trial0"),

@@ -265,10 +265,9 @@ def test_what_is_measured_is_no_class():
         with pytest.raises(DataError, match=rf"mine.csv: 'price' should have the class .* {why}, .*, by \"target\""):
             datasets.csv_table(path="mine.csv")
         assert datasets.csv_table(path="mine.csv", target="kind").classes == 3
-        Path("mine.csv").write_text(
-            "a,kind,price\n" + "".join(lines[:10]).replace(".5", ".0")
-        )  # few may be numbers that are whole
-        assert len(datasets.csv_table(path="mine.csv").train) == 7
+        few = [f"{i},{i % 3},{last.format(i % 5)}\n".replace(".5", ".0") for i in range(30)]
+        Path("mine.csv").write_text("a,kind,price\n" + "".join(few))  # few may be numbers that are whole
+        assert len(datasets.csv_table(path="mine.csv").train) == 22
 
 
 def test_truth_values_are_classes_and_no_features():
@@ -347,6 +346,9 @@ def test_images_that_do_not_go_together_are_refused(here):
     write_images(here / "pets", (5, 4, 3), n=1, classes=("emu",))
     with pytest.raises(DataError, match=r'emu/00.png is 5x4 pixels, others 6x4: .* "size": \[6, 4\]'):
         datasets.image_folder(path="pets")
+    with pytest.raises(DataError, match="of the class 'emu' no example is left to train with"):
+        datasets.image_folder(path="pets", size=[6, 4])
+    write_images(here / "pets", (5, 4, 3), n=4, classes=("emu",))
     assert datasets.image_folder(path="pets", size=[6, 4]).train.inputs.shape[1:] == (6, 4, 3)
     for size in ([6], [0, 4], "ab", [10**9, 1]):
         with pytest.raises(DataError, match="size must be"):

@@ -25,7 +25,7 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
         chosen = dict(library.sweeps[name].recipes)
     elif name in library.recipes:
         chosen = {name: library.recipes[name]}
-    elif Path(name).is_dir():
+    elif name and Path(name).is_dir():
         chosen, folder = {name: (recipe := read_recipe(Path(name)))}, args.out or Path(name)
         check(recipe, library.parts)  # before it is scaled
     elif Path(name).suffix == ".json" and Path(name).is_file():

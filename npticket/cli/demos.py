@@ -1,5 +1,6 @@
 """What a demo needs besides the four steps: flags, a journal that keeps and prints its rounds, and a conclusion."""
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -9,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from npticket import backend
-from npticket.cli.edge import prepare_streams, status_of
+from npticket.cli.edge import FAILED, prepare_streams, status_of
+from npticket.cli.ways_out import path
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
 from npticket.experiments import directory, machine, store, training, workers
@@ -17,7 +19,7 @@ from npticket.experiments.amounts import counted
 from npticket.experiments.bounds import MOST, MOST_JOBS, MOST_SEED, wrong_size
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.progress import Progress
-from npticket.experiments.recipe import Recipe, scaled
+from npticket.experiments.recipe import Recipe, RecipeError, scaled
 from npticket.experiments.run import outcome
 from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
@@ -38,12 +40,12 @@ def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: 
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", dest="size", action="store_const", const="quick", help="to see it run")
     size.add_argument("--paper", dest="size", action="store_const", const="paper", help="the paper's setting: long")
-    parser.add_argument("--out", type=Path, help=f"where results go ({out})")
+    parser.add_argument("--out", type=path, help=f"where results go ({out})")
     parser.add_argument("--trials", type=int, help="networks per series")
     parser.add_argument("--rounds", type=int, help="trainings per trial; the first one is the dense network")
     parser.add_argument("--steps", type=int, help="optimizer steps per training")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same tickets (%(default)s)")
-    parser.add_argument("--data", type=Path, help="folder with the data (default: see README.md)")
+    parser.add_argument("--data", type=path, help="folder with the data (default: see README.md)")
     parser.add_argument("--jobs", type=int, help="processes (default: the number of cores)")
     parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy")
     parser.add_argument("--engine", choices=ENGINES, default="fast", help="plain: the readable layers (%(default)s)")
@@ -63,9 +65,16 @@ def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: 
 
 
 def smaller(recipe: Recipe, args: Namespace) -> Recipe:
-    """Return the paper's recipe in the size that the arguments ask for, with its first two series."""
+    """Return the paper's recipe in the size that the arguments ask for, with its first two series.
+
+    A size that no recipe can have ends the process, with a message and exit status 2.
+    """
     sizes = {name: getattr(args, name) for name in ("trials", "rounds", "seed")}
-    return replace(scaled(recipe, args.steps), series=recipe.series[:2], train_at=(), **sizes)
+    try:
+        return replace(scaled(recipe, args.steps), series=recipe.series[:2], train_at=(), **sizes)
+    except RecipeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(FAILED) from None
 
 
 class Journal:

@@ -31,6 +31,8 @@ def publish(args: Namespace, library: Library) -> int:
     alone = args.folder in found
     if any((folder / "runs").exists() for folder in (goal, *(goal / path.name for path in found))):
         raise StoreError(f"{goal} is where runs are kept; publish into another directory")
+    if args.folder.resolve() in goal.resolve().parents:
+        raise StoreError(f"{goal} lies in {args.folder}, whose own files are there; publish into another directory")
     if not alone and (goal / "recipe.json").exists():
         raise StoreError(f"{goal} holds a single experiment, {args.folder} several; publish into another directory")
     places = {folder: goal if alone else goal / folder.name for folder in found}

@@ -56,7 +56,7 @@ def checked_side(size: Json) -> int:
 
 def checked_name(name: str) -> str:
     """Return the name of an image's file, which has no folder, or raise ValueError."""
-    if not name or Path(name).name != name or "\\" in name or not name.isprintable():
+    if name in ("", "..") or Path(name).name != name or "\\" in name or not name.isprintable():
         raise ValueError(f"an image is named without a folder, got {shown(name)}")
     return name
 

@@ -80,6 +80,10 @@ class Dataset:
         shapes = {what: getattr(self, what).inputs.shape[1:] for what in SPLITS}
         if len(set(shapes.values())) != 1:
             raise DataError(f"{self.name} has inputs of different shapes: {shapes}")
+        types = {what: getattr(self, what).inputs.dtype for what in SPLITS}
+        if len({"floats" if dtype.kind == "f" else str(dtype) for dtype in types.values()}) != 1:
+            said = ", ".join(f"{what} {dtype}" for what, dtype in types.items())
+            raise DataError(f"{self.name} has inputs of different types, of which only uint8 is scaled: {said}")
 
     def to(self, xp: ModuleType) -> "Dataset":
         """The same data as arrays of module `xp`."""

@@ -10,7 +10,7 @@ import numpy as np
 from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset
 from npticket.datasets.decoding import pillow
-from npticket.datasets.own import LARGEST, class_folders, from_arrays, located
+from npticket.datasets.own import LARGEST, check_filled, class_folders, from_arrays, located
 from npticket.reading import BROKEN, check_size, reason, shown
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def image_folder(
     there = [name for name in SUBFOLDERS if (root / name).is_dir()]
     if "train" not in there:  # what is there are classes
         found = {"train": _files(root)}
+    elif other := [name for name in class_folders(root) if name not in SUBFOLDERS]:
+        raise DataError(f"{root} has train/ and {other[0]}/, expected only {', '.join(SUBFOLDERS)}")
     elif {"validation", "val"} <= set(there):
         raise DataError(f"{root} has images for validation twice: in validation/ and in val/")
     else:
@@ -65,6 +67,7 @@ def _files(root: Path) -> Files:
     files = [(file, label) for file, label in found if file.suffix.lower() in ENDINGS and file.name[0] != "."]
     if not files:
         raise DataError(f"there are no images in the subfolders of {root}: expected a subfolder for each class")
+    check_filled(root, labels, {label for _, label in files})
     return files
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from npticket.datasets.dataset import DataError, Dataset, Split, split_off
 from npticket.datasets.decoding import Photographs
 from npticket.datasets.lazy import Lazy
-from npticket.datasets.own import VALIDATION, class_folders, located
+from npticket.datasets.own import VALIDATION, check_filled, check_left, class_folders, located
 from npticket.reading import UnreadableError, printable, read_text, reason, shown
 
 ENDINGS = (".jpeg", ".jpg", ".png")
@@ -37,9 +37,8 @@ def images(
     pixels are scaled so that ImageNet's means of the colours are 0 and its standard deviations 1. Files that are not
     called .jpeg, .jpg or .png are ignored.
 
-    If all pixels take at most `keep` bytes, by default a quarter of the machine's memory, they are kept in memory;
-    else they are read from the files whenever they are needed, with the same results. DataError names all files that
-    are no images; ImportError says that Pillow is missing.
+    If all pixels take at most `keep` bytes, by default a quarter of the machine's memory, they are kept in memory, else
+    read from the files whenever needed. DataError names all files that are no images; ImportError, a missing Pillow.
     """
     if len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size):
         raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
@@ -55,14 +54,15 @@ def images(
     pictures = Photographs(root, (*train, *tested), (size[0], size[1]))
     targets = np.searchsorted(classes, [*train.values(), *tested.values()]).astype(np.int64)
     whole = Split(Lazy(pictures, np.arange(len(targets)), (*pictures.size, 3)), targets)
-    first, last = (whole.take(part) for part in (slice(len(train)), slice(len(train), None)))
+    first, last = whole.take(slice(len(train))), whole.take(slice(len(train), None))
     first, validation = split_off(first, min(MOST, max(1, round(VALIDATION * len(first)))), seed)
+    check_left(root, classes, first)
     pixels, room = math.prod(whole.inputs.shape), _memory() // 4 if keep is None else keep
-    first, validation, last = _read((first, validation, last), pictures, is_kept=pixels <= room)
+    splits = _read((first, validation, last), pictures, is_kept=pixels <= room)
     where = "in memory" if pixels <= room else "read from files as they are needed"
     source = f"{printable(str(root))} ({len(validation):,} for validation set aside; {pixels / 1e9:.2f} GB, {where})"
     scale, shift = tuple(1 / 255 / std for std in STD), tuple(-m / std for m, std in zip(MEAN, STD, strict=True))
-    return Dataset(printable(root.resolve().name), first, validation, last, len(classes), source, "", scale, shift)
+    return Dataset(printable(root.resolve().name), *splits, len(classes), source, "", scale, shift)
 
 
 def _in_folders(root: Path, name: str) -> Found:
@@ -76,6 +76,7 @@ def _in_folders(root: Path, name: str) -> Found:
                     found[(Path(where) / file).relative_to(root).as_posix()] = label
     if not found:
         raise DataError(f"there are no images in {top}: expected a folder for each class, with .jpeg, .jpg or .png")
+    check_filled(top, class_folders(top), set(found.values()))
     return found
 
 

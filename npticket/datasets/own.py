@@ -4,7 +4,7 @@ A path is taken from the folder that is named (--data), else from the working di
 testing or validation, some are set aside: so a test set is never missing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,10 @@ def arrays(folder: str | Path | None = None, seed: int = 0, *, path: str, standa
 
 def located(folder: str | Path | None, path: str) -> Path:
     """Return the file or folder that a recipe's `path` means; DataError if it does not exist."""
-    found = Path(folder or "") / Path(path).expanduser()
+    try:
+        found = Path(folder or "") / Path(path).expanduser()
+    except RuntimeError as error:  # ~name, of whom nobody knows
+        raise DataError(f"there is no {printable(path)}: {error}") from error
     if not found.exists():
         where = "the folder with the data (--data)" if folder else f"the working directory, {Path.cwd()}"
         raise DataError(f"there is no {printable(str(found))}: the path of data is taken from {printable(where)}")
@@ -60,6 +63,21 @@ def class_folders(root: Path) -> list[str]:
         return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         raise DataError(reason(error)) from error
+
+
+def check_filled(root: Path, labels: Iterable[str], filled: Container[str]) -> None:
+    """Raise DataError, naming the folder, if a class's folder in `root` has no images."""
+    for label in labels:
+        if label not in filled:
+            raise DataError(f"{root / label} has no images of a known kind: fill it, or remove it")
+
+
+def check_left(path: Path, classes: Sequence[str | int], train: Split) -> None:
+    """Raise DataError, naming a class, unless each has an example to train with after others were set aside."""
+    if len(gone := np.setdiff1d(range(len(classes)), train.targets)):
+        label = shown(classes[gone[0]])
+        raise DataError(f"{path}: of the class {label} no example is left to train with, as some examples are set "
+                        "aside: bring more of it, or examples for validation and testing of your own")  # fmt: skip
 
 
 def from_arrays(path: Path, given: Mapping[str, tuple[Array, Array]], seed: int, standardise: bool = False) -> Dataset:
@@ -83,6 +101,7 @@ def from_arrays(path: Path, given: Mapping[str, tuple[Array, Array]], seed: int,
             count = max(1, round(fraction * len(splits["train"])))
             splits["train"], splits[split] = split_off(splits["train"], count, drawn_by)
             said.append(f"{count:,} for {'testing' if split == 'test' else split}")
+    check_left(path, classes.tolist(), splits["train"])
     source = printable(str(path)) + (f" ({' and '.join(said)} set aside)" if said else "")
     if standardise:
         splits = _standardised(splits)

@@ -14,6 +14,8 @@ from npticket.optimizers import SGD, Adam
 from npticket.protocols import MakeOptimizer, Net
 from npticket.train import Setting
 
+MOST_EPOCHS = 1_000_000
+
 BATCH = 200  # examples of a minibatch, at most, if batch_size is "auto"
 
 
@@ -58,6 +60,8 @@ class Parameters:
                 raise ValueError(f"{name} must be an integer, at least {least[name]}, got {value!r}")
             if name not in least and not (isinstance(value, Real) and 0 <= float(value) < 1):
                 raise ValueError(f"{name} must be a fraction, at least 0 and below 1, got {value!r}")
+        if self.max_iter > MOST_EPOCHS:
+            raise ValueError(f"max_iter must be at most {MOST_EPOCHS:,}, got {self.max_iter!r}")
         if isinstance(self.random_state, bool) or (_is_integer(self.random_state) and int(self.random_state) < 0):
             raise ValueError(f"random_state must be at least 0, a RandomState or None, got {self.random_state!r}")
         if self.solver not in ("adam", "sgd"):

@@ -78,9 +78,9 @@ class RunFiles:
         except UnreadableError as error:
             raise StoreError(f"{error}; delete it to train this run again") from error
         except (OSError, ValueError, RecursionError) as error:
-            raise StoreError(
-                f"{path} cannot be read ({reason(error, path)}); delete it to train this run again"
-            ) from error
+            is_whole = isinstance(error, OSError) and not isinstance(error, FileNotFoundError | IsADirectoryError)
+            again = "" if is_whole else "; delete it to train this run again"  # a file without permission may be good
+            raise StoreError(f"{path} cannot be read ({reason(error, path)}){again}") from error
         if wrong := _misplaced(origin, self._which, key):
             raise StoreError(f"{path} {wrong}; move it away, to train this run again")
         self._check(key, run)

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from npticket.datasets import Dataset
-from npticket.experiments.bounds import MOST_PARAMETERS
+from npticket.experiments.bounds import MOST_PARAMETERS, is_whole
 from npticket.experiments.parts import Experiment, Parts, known
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, RecipeError
@@ -26,6 +26,8 @@ def check(recipe: Recipe, parts: Parts) -> None:
     known("data", recipe.data.name, parts.data)
     if recipe.rounds > 1 and not recipe.prune.options.get("rates"):
         raise RecipeError('prune has no rates, and would prune nothing: name some, such as {"*/W": 0.2}')
+    if is_whole(warmup := recipe.schedule.options.get("warmup", 0)) and warmup > recipe.steps:
+        raise RecipeError(f"the warm-up must end within the {recipe.steps:,} steps, got {warmup:,}")
     for of, part in (("augment", recipe.augment), ("task", recipe.task)):
         if part and part.options:
             raise RecipeError(f"the {of} {part.name} has no options, got {shown(part.options)}")

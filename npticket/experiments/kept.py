@@ -69,9 +69,9 @@ def read_weights(
     experiment, key = Experiment(recipe, parts), Key(series or recipe.series[0], round, trial)
     runs, name = planned(recipe, parts.series), key.file.removesuffix(".npz")
     if key not in trained(runs):
-        has = (
-            f"trials are below {recipe.trials}, its rounds below {recipe.rounds}, its series {', '.join(recipe.series)}"
-        )
+        there = sorted({one.round for one in trained(runs) if one.series == key.series})
+        rounds = f"rounds of {key.series} {there[0]} to {there[-1]}, its " if there else ""
+        has = f"trials are 0 to {recipe.trials - 1}, its {rounds}series {', '.join(recipe.series)}"
         raise StoreError(f"{folder} has no training run {name}: its {has}")
     manifest = read_manifest(folder / "manifest.json")
     files = RunFiles(folder / "runs", experiment, manifest["data"].get("sha256", ""), runs)

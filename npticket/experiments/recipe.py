@@ -111,17 +111,17 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
     def at(step: int) -> int:
         return step * steps // recipe.steps
 
-    def moved(option: Json) -> Json:
+    def moved(name: str, option: Json) -> Json:
         if isinstance(option, list | tuple):
             return [[step, value] for step, value in {at(step): value for step, value in option}.items()]
-        return at(option) if bounds.is_whole(option) else option
+        return max(int(name == "steps"), at(option)) if bounds.is_whole(option) else option  # a decay takes 1 or more
 
     return replace(
         recipe,
         steps=steps,
         test_at=tuple(sorted({max(1, at(step)) for step in recipe.test_at})),
         train_at=tuple(sorted({max(1, at(step)) for step in recipe.train_at})),
-        schedule=Part(recipe.schedule.name, **{name: moved(o) for name, o in recipe.schedule.options.items()}),
+        schedule=Part(recipe.schedule.name, **{name: moved(name, o) for name, o in recipe.schedule.options.items()}),
         rewind_step=at(recipe.rewind_step),
         validate_every=min(recipe.validate_every, steps),
     )
