@@ -10,7 +10,7 @@ import pytest
 import tiny_bert
 from hypothesis import given
 from hypothesis import strategies as st
-from test_experiment import experiment
+from small import experiment
 from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.datasets import trec

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from test_weights import made_up
+from histograms import made_up
 from worlds import densities, outcome_of, row
 
 from npticket.papers import LIBRARY, PARTS

@@ -7,9 +7,8 @@ import pytest
 from cases import OnePerCentOff, paper_rates
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_controls import at, counts, rngs, wide
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import SMALL, data, experiment
+from standing import at, counts, rngs, wide
 from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.experiments.checks import check
@@ -428,7 +427,7 @@ def test_what_two_cores_can_afford():
     assert rates == pytest.approx({"fc*/W": 1 - 0.8**2, "out/W": 1 - 0.9**2})
 
 
-def test_tiny_experiments_are_drawn_and_judged(chosen, zeros, tmp_path, drawn):  # noqa: F811
+def test_tiny_experiments_are_drawn_and_judged(chosen, zeros, tmp_path, drawn):
     learned = experiment(LEARNED_RECIPE, tmp_path / "learned", data())
     found = {}
     for name, outcome in (("criteria", chosen[1]), ("zeros", zeros[1]), ("learned", learned)):

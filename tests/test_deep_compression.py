@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import SMALL, data, experiment
 from worlds import assert_judged, either_way, with_accuracies
 
 from npticket import nets
@@ -337,7 +336,7 @@ def test_every_claim_can_come_out_either_way(holds, status):
     assert_judged(CLAIMS, [world(recipe, holds) for recipe in (LENET, LENET_5)], status)
 
 
-def test_claims_are_judged_and_figures_drawn(outcome, drawn, tmp_path):  # noqa: F811
+def test_claims_are_judged_and_figures_drawn(outcome, drawn, tmp_path):
     verdicts = claims.judge(LIBRARY.claims, {TINY.name: outcome}, {TINY.name: TINY})
     assert len(verdicts) == 12 + 9 + 8 + 3
     assert {verdict.status for verdict in verdicts} <= {claims.HOLDS, claims.FAILS, claims.UNDECIDED}

@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
+from copies import RECIPE, by_hand, kept
 from hypothesis import given
 from hypothesis import strategies as st
-from test_controls import at
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import data, experiment
+from standing import at
 from worlds import assert_judged, either_way, with_accuracies
 
 from npticket import nets
@@ -23,22 +22,16 @@ from npticket.papers import LIBRARY, PARTS
 from npticket.papers.linear_mode import PAPER, RESNET_20, instability
 from npticket.papers.linear_mode.claims import CLAIMS
 from npticket.papers.linear_mode.figures import against_k
-from npticket.papers.linear_mode.instability import ALL, KINDS, TICKETS
+from npticket.papers.linear_mode.instability import KINDS, TICKETS
 from npticket.papers.lottery_ticket.measures import apart, rounds_near
 from npticket.params import unpack
 from npticket.prune import density
 from npticket.report import figures
 from npticket.report.claims import UNKNOWN, judge
 from npticket.streams import Place, streams
-from npticket.task import CLASSIFY
 from npticket.testing.strategies import seeds, thetas
 from npticket.tickets import rewind
-from npticket.train import Setting, fit
 
-PRUNED = Part("magnitude", scope="globally", rates={"*/W": 0.738})
-RECIPE = replace(
-    SMALL, name="linear-mode-resnet8-800", prune=PRUNED, rewind_step=4, rounds=2, test_at=(), train_at=(), series=ALL
-)
 alphas = st.integers(2, 7)
 
 
@@ -183,18 +176,6 @@ def outcome(folder):
     return experiment(RECIPE, folder, data())
 
 
-def kept(folder, key, what):
-    with np.load(Path(folder) / "runs" / key.file, allow_pickle=False) as file:
-        return file[what]
-
-
-def by_hand(start, masks, round, order, first_step=4, steps=12):
-    """Train from a step on with a fresh optimizer."""
-    made = Experiment(RECIPE, PARTS)
-    setting = Setting(made.optimizer(first_step), steps, batch=8, validate_every=5, first_step=first_step)
-    return fit(made.net, CLASSIFY, start, masks, data(), setting, Place(0, (0,), round, order)).end
-
-
 @pytest.mark.parametrize(("kind", "round"), [("ticket", 0), ("ticket", 1), ("reinit", 1), ("mask", 1)])
 def test_copies_start_from_the_same_and_are_trained_in_other_orders(kind, round, outcome, folder):
     net = Experiment(RECIPE, PARTS).net
@@ -241,7 +222,7 @@ def test_tickets_alone_need_no_controls():
 # Figures and claims
 
 
-def test_lines_have_a_panel_a_density(outcome, drawn, tmp_path):  # noqa: F811
+def test_lines_have_a_panel_a_density(outcome, drawn, tmp_path):
     figures.draw(outcome, tmp_path, PAPER.plots)
     dense, pruned = drawn["paths"].axes
     assert [axes.get_title() for axes in (dense, pruned)] == ["100.0 % of the weights", "26.2 % of the weights"]
@@ -251,7 +232,7 @@ def test_lines_have_a_panel_a_density(outcome, drawn, tmp_path):  # noqa: F811
     assert "final_accuracy" in drawn
 
 
-def test_a_sweep_shows_instability_and_errors_against_the_rewind_step(outcome, drawn):  # noqa: F811
+def test_a_sweep_shows_instability_and_errors_against_the_rewind_step(outcome, drawn):
     early = replace(outcome, recipe=replace(RECIPE, name="linear-mode-resnet8-0", rewind_step=0))
     early = replace(early, measured={"ticket_path": outcome.measured["ticket_path"]})
     pictures = {picture.stem: picture.figure for picture in against_k({"4": outcome, "0": early})}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_experiment import data, experiment
-from test_figures import drawn, legend, lines  # noqa: F401 - drawn is a fixture
+from pictures import legend, lines
+from small import data, experiment
 from worlds import outcome_of, row
 
 from npticket.datasets import Dataset, Split
@@ -161,7 +161,7 @@ def test_a_small_dense_network_that_is_cut_short_is_slower_still():
     assert found["size-faster-than-dense"].estimate.bound == "≤"
 
 
-def test_the_figure_has_numbers_of_weights_and_a_line_of_dense_networks(drawn, tmp_path):  # noqa: F811
+def test_the_figure_has_numbers_of_weights_and_a_line_of_dense_networks(drawn, tmp_path):
     outcomes = {name: WORLDS["large"][name] for name in (recipe.name for recipe in LENETS.recipes.values())}
     draw_sweep(LENETS, outcomes, tmp_path)
     figure = drawn["lenet-size_weights"]

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_experiment import experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import experiment
 from worlds import assert_judged, either_way, with_accuracies
 
 from npticket import nets
@@ -138,7 +137,7 @@ def test_parts_are_sizes_and_classes_that_there_are(monkeypatch):
     assert whole["ap"] == pytest.approx([rows["all"]["ap"]])
 
 
-def test_it_is_drawn(outcome, drawn, tmp_path):  # noqa: F811
+def test_it_is_drawn(outcome, drawn, tmp_path):
     figures.draw(outcome, tmp_path, PAPER.plots)
     assert set(drawn) == {"final_precision", "sizes", "masks"}
     assert len(drawn["final_precision"].axes[0].lines) == len(LINES) + 1
@@ -175,7 +174,7 @@ def small(monkeypatch):
     return recipe, Dataset("squares", *splits, 2, "a test")
 
 
-def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn, monkeypatch):  # noqa: F811
+def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn, monkeypatch):
     """Trained backbones, but for the last layer: the whole one's weights, and the ticket with its own."""
     recipe, squares = small
     starts = []

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_controls import at as standing
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import SMALL, data, experiment
+from standing import at as standing
 from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.datasets import Dataset, Split
@@ -500,7 +499,7 @@ def outcome(tmp_path_factory):
     return experiment(small, tmp_path_factory.mktemp("at_init"), data())
 
 
-def test_an_experiment_is_drawn_and_judged(outcome, drawn, tmp_path):  # noqa: F811
+def test_an_experiment_is_drawn_and_judged(outcome, drawn, tmp_path):
     assert len(outcome.results) == 120 and len(outcome.measured["layers_at_init"]) == 2 * 5 * 21 * 3
     densities = {(row["round"], row["density"]) for row in outcome.results}
     assert len(densities) == 17  # every series as dense as the ticket of its round

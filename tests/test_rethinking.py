@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_controls import at
-from test_experiment import SMALL, data, experiment
+from small import SMALL, data, experiment
+from standing import at
 from worlds import assert_judged, by_density
 
 from npticket import nets

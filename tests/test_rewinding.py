@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_experiment import SMALL, data, experiment
+from small import SMALL, data, experiment
 from worlds import assert_judged, by_density
 
 from npticket.experiments.checks import check

@@ -5,10 +5,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from test_controls import at, wide
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
-from test_linear_mode import by_hand, kept
+from copies import by_hand, kept
+from small import SMALL, data, experiment
+from standing import at, wide
 from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.experiments.checks import check
@@ -101,7 +100,7 @@ def test_where_nothing_is_pruned_nothing_is_measured():
     assert not any(key.series in ("dense_in_order", PRUNING) for key in runs)
 
 
-def test_both_distances_are_drawn_against_weights_remaining(outcome, drawn, tmp_path):  # noqa: F811
+def test_both_distances_are_drawn_against_weights_remaining(outcome, drawn, tmp_path):
     figures.draw(outcome, tmp_path, PAPER.plots)
     order, pruning = drawn["distances"].axes
     for axes in (order, pruning):

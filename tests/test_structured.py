@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - drawn is a fixture
+from small import SMALL, data, experiment
 from worlds import assert_judged, with_accuracies
 
 from npticket import nets
@@ -146,7 +145,7 @@ def test_recipes_are_cooked_and_as_long_as_they_should_be():
 
 
 @pytest.mark.parametrize("name", ["lenet", "lenet-weights"])
-def test_a_small_experiment_is_drawn_and_judged(name, drawn, tmp_path):  # noqa: F811
+def test_a_small_experiment_is_drawn_and_judged(name, drawn, tmp_path):
     recipe = LIBRARY.recipes[f"filters-{name}"]
     tiny = replace(recipe, net=Part("lenet_300_100", hidden=[6, 4]), steps=6, batch=8, rounds=3, trials=2)
     outcome = experiment(tiny, tmp_path / "run", data())
