@@ -7,13 +7,23 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
 # Here, because fixtures of a whole module are made before those of a test. What is tested on real data names it.
 REAL_DATA = os.environ.pop("NPTICKET_DATA", "")
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
 settings.register_profile("laws", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("laws")
+pytest.register_assert_rewrite("copies", "interrupted", "on_device", "oracles", "processes", "worlds")
 
-NOWHERE = "http://127.0.0.1:9"  # a proxy that nobody serves
+from noise import Small, on_noise
+from processes import LONG, NOWHERE
+
+from npticket import cli
+from npticket.experiments import training
+from npticket.experiments.json_files import write_json
+from npticket.experiments.recipe import to_json
+from npticket.papers import LIBRARY
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +34,41 @@ def isolated(monkeypatch, tmp_path_factory):
         monkeypatch.setenv(name, NOWHERE)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")  # the local servers of the download tests are in reach
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved, by the stem of their file."""
+    figure = pytest.importorskip("matplotlib.figure")
+    saved = {}
+
+    def save(figure, file, **_):
+        saved[Path(file.name).name.split(".")[1]] = figure  # .<stem>.png.<anything>.partial
+
+    monkeypatch.setattr(figure.Figure, "savefig", save)
+    return saved
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """The command, on noise and with a small network: only what the flags say differs."""
+    monkeypatch.chdir(tmp_path)
+    library = Small(tuple(map(on_noise, LIBRARY.papers)))
+    return lambda *arguments: cli.main(list(arguments), library)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The runs that are trained."""
+    keys, real = [], training.train_runs
+    monkeypatch.setattr(
+        training, "train_runs", lambda *a, **k: keys.extend(one.key for one in k["asked"]) or real(*a, **k)
+    )
+    return keys
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    path = tmp_path_factory.mktemp("asked") / "long.json"
+    write_json(path, to_json(LONG))
+    return path

@@ -10,7 +10,7 @@ import tiny_bert
 from conftest import REAL_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_images import traced
+from oracles import traced
 
 from npticket.datasets import DataError, trec
 from npticket.datasets.texts import TEXTS, occurring, sentences

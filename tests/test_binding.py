@@ -7,8 +7,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from test_experiment import SMALL, data, experiment, rows
-from test_store import ASKED, KEY, KNOWN, made_up, opened, planted
+from planted import ASKED, KEY, KNOWN, made_up, opened, planted
+from small import SMALL, data, experiment, rows
 
 from npticket.experiments import binding
 from npticket.experiments.binding import SEAL, RunFiles

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import NOWHERE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import environment
+from snapshots import KEYS, ORIGIN, PLACE, masks, opened, saved, snapshot, theta
 
 from npticket import train
 from npticket.datasets import Dataset, Split
@@ -27,41 +28,13 @@ from npticket.experiments.run import Means
 from npticket.experiments.series import Key
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
-from npticket.params import Params
-from npticket.streams import Place
 from npticket.testing.strategies import seeds
 
 ROOT = Path(__file__).parents[1]
-KEYS = [Key("winning_ticket", 1, 0), Key("winning_ticket", 1, 1)]
-PLACE = Place(0, [0, 1], 1)
-ORIGIN = {"recipe": {"steps": 12}, "engine": "fast"}
 
 
 class Killed(BaseException):
     """As if the process were gone."""
-
-
-def theta(fill=0.5):
-    return Params({"fc/W": (3, 4)}, np.full((2, 12), fill, np.float32))
-
-
-def masks():
-    return Params({"fc/W": (3, 4)}, np.ones((2, 12), bool))
-
-
-def snapshot(step=7):
-    return {"step": np.array(step), "theta": theta(step).flat, "optimizer/v": np.arange(24.0).reshape(2, 12)}
-
-
-def opened(folder, start=None, place=PLACE, keys=KEYS, every=0.0, **origin):
-    folder.mkdir(exist_ok=True)
-    return Checkpoints(folder, ORIGIN | origin, every).of(keys, [0, None])(start or theta(), masks(), place)
-
-
-def saved(folder, step=7, **changes):
-    """Save a snapshot there, and return its file."""
-    opened(folder, **changes).save(lambda: snapshot(step))
-    return max(folder.glob("*/*.npz"), key=lambda path: path.stat().st_mtime_ns)
 
 
 def same(one, other):
@@ -247,12 +220,12 @@ def test_killed_while_writing_the_one_before_is_there(where, tmp_path, monkeypat
     script = f"""
 import os, signal, sys
 sys.path[:0] = [{str(ROOT / "tests")!r}]
-import test_checkpoint_files as tests
+import snapshots
 from pathlib import Path
 from npticket.experiments import checkpoints
 module = checkpoints.np if {where!r} == "savez" else os
 setattr(module, {where!r}, lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))
-tests.saved(Path({str(tmp_path / "there")!r}), 9)
+snapshots.saved(Path({str(tmp_path / "there")!r}), 9)
 """
     done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True)
     assert done.returncode == -9, done.stderr
@@ -336,12 +309,6 @@ def test_a_run_that_diverges_leaves_no_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(train.DivergedError), np.errstate(all="ignore"):
         run.run(hot, PARTS, tmp_path, data())
     assert not (tmp_path / ".checkpoints").exists()
-
-
-def environment():
-    kept = {name: value for name, value in os.environ.items() if name != "NPTICKET_DATA"}
-    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
-    return kept | nowhere | {"XDG_CACHE_HOME": "/dev/null", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
 COMMAND = """

@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 import pytest
-from test_weights import made_up
+from histograms import made_up
+from worlds import densities, outcome_of, row
 
-from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims import CLAIMS
 from npticket.papers.lottery_ticket.claims.words import ACC, END
@@ -16,18 +16,8 @@ from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, judg
 from npticket.report.quantities import STOP
 from npticket.report.verdicts import as_json, in_percent, markdown, table
 from npticket.report.views import Missing, best_gain, worst_gain
-from npticket.task import CLASSIFY
 
 RECIPES = LIBRARY.published
-LAYERS = {  # numbers of weights that are pruned at one rate, and that rate
-    "lenet_300_100": ((265_200, 0.2), (1_000, 0.1)),
-    "conv_2": ((38_592, 0.1), (4_259_840, 0.2), (2_560, 0.1)),
-    "conv_4": ((259_776, 0.1), (2_162_688, 0.2), (2_560, 0.1)),
-    "conv_6": ((1_144_512, 0.15), (1_114_112, 0.2), (2_560, 0.1)),
-    "resnet_18": ((267_696, 0.2), (3_200, 0)),
-    "vgg_19": ((20_018_880, 0.2), (5_120, 0)),
-}
-
 # What is measured, by weights remaining in percent: early-stopping step and test accuracy in percent, straight lines
 # in between (over the logarithm). The first is the dense network's. This is the paper's world: all it claims is so.
 LENET = {
@@ -164,33 +154,9 @@ def alike(name):
     return {series: {100: points[100]} for series, points in PAPER[name].items()}
 
 
-def densities(recipe):
-    """The fractions of weights that survive, by round."""
-    layers = LAYERS[recipe.net.name]
-    if "prune-rate" in recipe.name:
-        rates = recipe.prune.options["rates"]
-        layers = ((265_200, rates["fc*/W"]), (1_000, rates["out/W"]))
-    if recipe.name.startswith("conv") and ("-rate-" in recipe.name or "-layers-" in recipe.name):
-        rates = recipe.prune.options["rates"]
-        named = zip(layers, ("conv*/W", "fc*/W", "out/W"), strict=True)
-        layers = tuple((count, rates.get(name, 0)) for (count, _), name in named)
-    weights = sum(count for count, _ in layers)
-    return [sum(count * (1 - rate) ** r for count, rate in layers) / weights for r in range(recipe.rounds)]
-
-
-def row(trial, series, round, density, stop=1000.0, acc=0.5, end=None, train=1.0, steps=50_000):
-    """One row of results."""
-    return {
-        "trial": trial, "series": series, "round": round, "density": density, "early_stop_step": stop,
-        "early_stop_val_loss": 0.1, "early_stop_test_acc": acc, "final_test_acc": acc if end is None else end,
-        "final_train_acc": train, "best_train_acc": train, "steps": steps, "seconds": 1.0,
-    }  # fmt: skip
-
-
 def outcome(name, rows, series=("winning_ticket", "random_reinit")):
     """An experiment that left these rows."""
-    recipe = replace(RECIPES[name], series=tuple(series))
-    return Outcome(recipe, {}, rows, [], "a net on data", "made up", CLASSIFY, PARTS.series)
+    return outcome_of(replace(RECIPES[name], series=tuple(series)), rows)
 
 
 def experiment(name, measured, train=1.0, trials=3):
@@ -205,7 +171,7 @@ def experiment(name, measured, train=1.0, trials=3):
                 stop, acc = (np.interp(np.log(100 * density), at, [known[k][i] for k in sorted(known)]) for i in (0, 1))
                 fit = train if 100 * density >= 2 else 0.9
                 rows += [
-                    row(t, series, r, density, stop * (1 + t / 50), acc / 100 + t / 10_000, train=fit, steps=200_000)
+                    row(t, series, r, density, acc / 100 + t / 10_000, stop * (1 + t / 50), fit, steps=200_000)
                     for t in range(trials)
                 ]
     found = outcome(name, rows, recipe.series)

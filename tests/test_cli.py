@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_experiment import data
+from noise import FEW, Small, on_noise, shrunk
+from small import data
 
 import npticket
 from npticket import cli
@@ -26,46 +27,11 @@ from npticket.experiments.run import outcome
 from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
-from npticket.report.paper import Library
 
 ROOT = Path(__file__).parents[1]
 
 
-def shrunk(recipe):
-    """A recipe for LeNet with a small network; others as they are."""
-    if recipe.net.name != "lenet_300_100":
-        return recipe
-    return replace(recipe, batch=8, net=Part("lenet_300_100", hidden=[6, 4]))
-
-
-def on_noise(paper):
-    """A paper whose experiments are small, on noise."""
-    sweeps = {
-        name: replace(sweep, recipes={label: shrunk(recipe) for label, recipe in sweep.recipes.items()})
-        for name, sweep in paper.sweeps.items()
-    }
-    return replace(paper, recipes={name: shrunk(r) for name, r in paper.recipes.items()}, sweeps=sweeps)
-
-
-class Small(Library):
-    """All papers, on noise; recipes are held against what was published."""
-
-    def __init__(self, papers):
-        super().__init__(papers)
-        data_of = {**PARTS.data, "mnist": lambda folder, seed: data()}
-        self.parts = replace(PARTS, data=data_of, published=LIBRARY.published)
-
-
-@pytest.fixture
-def small(monkeypatch, tmp_path):
-    """The command, on noise and with a small network: only what the flags say differs."""
-    monkeypatch.chdir(tmp_path)
-    library = Small(tuple(map(on_noise, LIBRARY.papers)))
-    return lambda *arguments: cli.main(list(arguments), library)
-
-
 UNITS = ("s", "min", "hours", "days")
-FEW = ["--steps", "20", "--trials", "2", "--rounds", "2", "--jobs", "1"]
 
 
 def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):

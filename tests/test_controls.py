@@ -5,32 +5,14 @@ import pytest
 from cases import paper_rates
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from standing import at, counts, rngs, wide
 
-from npticket.experiments.series import At
 from npticket.papers.lottery_ticket import series as controls
 from npticket.prune import Layerwise, Rule, dense_masks, density, magnitude, prune_layerwise
-from npticket.streams import streams
-from npticket.task import CLASSIFY
 from npticket.testing.strategies import seeds, thetas, tickets
 from npticket.tickets import rewind
 
 rounds = st.integers(0, 4)
-
-
-def rngs(theta, seed=0):
-    return streams(seed, range(theta.trials), "control")
-
-
-def at(net, theta0, masks=None, end=None, round=0, seed=0):
-    """Where a run of any series stands, for all trials at once."""
-    rule = Rule(magnitude, Layerwise(paper_rates(net)))
-    masks = dense_masks(theta0) if masks is None else masks
-    given = {} if end is None else {"end": end}
-    return At(net, CLASSIFY, None, rule, round, theta0, masks, given, rngs(theta0, seed))
-
-
-def counts(masks):
-    return {name: masks[name].reshape(masks.trials, -1).sum(axis=1).tolist() for name in masks.weights}
 
 
 @given(tickets(), seeds)
@@ -93,13 +75,6 @@ def test_survivor_reinit_draws_with_replacement_and_shuffling_does_not():
     assert len(np.unique(drawn["fc1/W"][0])) < 0.8 * drawn["fc1/W"][0].size  # about 63 % of the values appear
     mixed, _ = controls.shuffled(at(net, theta0, dense_masks(theta0)))
     assert len(np.unique(mixed["fc1/W"][0])) == mixed["fc1/W"][0].size
-
-
-def wide():
-    from npticket.nets import lenet_300_100
-
-    net = lenet_300_100(hidden=(20, 10))
-    return net, net.init(streams(1, range(2), "init"))
 
 
 @pytest.mark.parametrize("draw", [controls.shuffled, controls.survivor_reinit, controls.random_reinit])

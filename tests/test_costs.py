@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_experiment import SMALL, data
+from small import SMALL, data
 
 from npticket.datasets import cache_folder
 from npticket.experiments import costs

@@ -7,16 +7,15 @@ import pytest
 from cases import OnePerCentOff, paper_rates
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_controls import at, counts, rngs, wide
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import SMALL, data, experiment
+from standing import at, counts, rngs, wide
+from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
-from npticket.experiments.tables import Outcome
 from npticket.layers import Dense
 from npticket.nets import lenet_300_100
 from npticket.papers import LIBRARY, PARTS
@@ -29,7 +28,7 @@ from npticket.papers.lottery_ticket.draws import exchanged, permuted, redrawn
 from npticket.params import Params, unpack
 from npticket.prune import Evidence, Layerwise, Rule, dense_masks, density, prune_layerwise
 from npticket.report import figures
-from npticket.report.claims import FAILS, HOLDS, judge
+from npticket.report.claims import judge
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
 from npticket.testing import check_gradient
@@ -428,7 +427,7 @@ def test_what_two_cores_can_afford():
     assert rates == pytest.approx({"fc*/W": 1 - 0.8**2, "out/W": 1 - 0.9**2})
 
 
-def test_tiny_experiments_are_drawn_and_judged(chosen, zeros, tmp_path, drawn):  # noqa: F811
+def test_tiny_experiments_are_drawn_and_judged(chosen, zeros, tmp_path, drawn):
     learned = experiment(LEARNED_RECIPE, tmp_path / "learned", data())
     found = {}
     for name, outcome in (("criteria", chosen[1]), ("zeros", zeros[1]), ("learned", learned)):
@@ -441,49 +440,40 @@ def test_tiny_experiments_are_drawn_and_judged(chosen, zeros, tmp_path, drawn): 
     assert {verdict.trials for verdict in judge(CLAIMS, found)} <= {1, 2}
 
 
-def world(name, sign):
-    """Two trials in which all is as the paper says (`sign` 1), or the other way round (-1)."""
-    recipe, table = RECIPES[f"deconstructing-{name}"], []
+def world(name, holds):
+    """What a recipe leaves where all is as the paper says, or the other way round."""
+    recipe, sign = RECIPES[f"deconstructing-{name}"], 1 if holds else -1
     levels = dict.fromkeys(BAD, 90.0) | dict.fromkeys(("permuted_reinit", "shuffled", "constant"), 93.0)
     levels |= {"magnitude_increase": 98, "movement": 97, "large_init_large_final": 97, "large_init": 96,
                "frozen_at_init": 95, "frozen_variant_1": 98.1, "frozen_variant_2": 98.3}  # fmt: skip
-    if sign < 0:
+    if not holds:
         levels = {one: 99 - (level - 90) / 10 for one, level in levels.items()}
         levels |= {"magnitude_increase": 97.0, "frozen_variant_1": 97.5, "frozen_variant_2": 97.0}
-    signed = 97.8 if sign > 0 else 95.0
-    for series in recipe.series:
-        for round in range(recipe.rounds):
-            level = levels.get(series, signed if series.startswith("signed") else 98.0)
-            accuracy = level / 100
-            table += [
-                {"trial": t, "series": series, "round": round, "density": (265_200 * 0.64**round + 1_000 * 0.81**round)
-                 / 266_200, "early_stop_step": 100, "early_stop_val_loss": 0.1, "early_stop_test_acc": accuracy,
-                 "final_test_acc": accuracy + t / 1e4, "final_train_acc": 1.0, "best_train_acc": 1.0,
-                 "steps": recipe.steps, "seconds": 1.0}
-                for t in (0, 1) if not series.endswith("supermasks")
-            ]  # fmt: skip
-    best = {SAME_SIGN: 0.86, "large_final": 0.4} if sign > 0 else {"movement": 0.3}
+    signed = 97.8 if holds else 95.0
+    accuracies = {
+        (series, round): levels.get(series, signed if series.startswith("signed") else 98.0) / 100
+        for series in recipe.series if not series.endswith("supermasks") for round in range(recipe.rounds)
+    }  # fmt: skip
+    best = {SAME_SIGN: 0.86, "large_final": 0.4} if holds else {"movement": 0.3}
     rows = [(c, w, k, best.get(c, 0.1) + 0.05 * sign * (w == CONSTANT)) for c in CRITERIA for w in (INITIAL, CONSTANT)
             for k in range(1, UP_TO + 1)]  # fmt: skip
-    mask = {"learned": 0.953, "learned-rescaled": 0.978}.get(name, 0) if sign > 0 else 0.25 - 0.1 * ("resc" in name)
+    mask = {"learned": 0.953, "learned-rescaled": 0.978}.get(name, 0) if holds else 0.25 - 0.1 * ("resc" in name)
     samples = [("any", w, 1, mask + 0.01 * sign * (w == CONSTANT)) for w in (INITIAL, CONSTANT)]
     measured = {
         which: [
             {"trial": t, "round": 0, "criterion": c, "weights": w, "index": k, "density": 0.5, "accuracy": a + t / 1e4}
-            for t in (0, 1) for c, w, k, a in each
+            for t in range(3) for c, w, k, a in each
         ]
         for which, each in (("supermasks", rows), ("sampled_supermasks", samples))
     }  # fmt: skip
-    return Outcome(recipe, {}, table, [], "LeNet", "made up", CLASSIFY, PARTS.series, measured)
+    of_rounds = [(265_200 * 0.64**r + 1_000 * 0.81**r) / 266_200 for r in range(recipe.rounds)]
+    return with_accuracies(recipe, accuracies, measured, of_rounds)
 
 
-@pytest.mark.parametrize(("sign", "expected"), [(1, HOLDS), (-1, FAILS)])
-def test_claims_hold_in_the_papers_world_and_in_the_opposite_one_they_do_not(sign, expected):
+@either_way
+def test_claims_hold_in_the_papers_world_and_in_the_opposite_one_they_do_not(holds, status):
     names = ("criteria", "signs", "zeros", "learned", "learned-rescaled")
-    verdicts = judge(CLAIMS, {f"deconstructing-{name}": world(name, sign) for name in names}, RECIPES)
-    assert len(verdicts) == len(CLAIMS) >= 20
-    assert {verdict.claim.id: (verdict.status, verdict.reason) for verdict in verdicts} == dict.fromkeys(
-        (claim.id for claim in CLAIMS), (expected, "")
-    )
+    assert_judged(CLAIMS, [world(name, holds) for name in names], status)
+    assert len(CLAIMS) >= 20
     assert {*GOOD} < {"winning_ticket", *CRITERIA} and {*BAD} < {*CRITERIA}
     assert all(claim.source and claim.expected for claim in CLAIMS)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import SMALL, data, experiment
+from worlds import assert_judged, either_way, with_accuracies
 
 from npticket import nets
 from npticket.experiments.checks import check
@@ -17,7 +17,6 @@ from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import At, Key
-from npticket.experiments.tables import Outcome, measured_columns
 from npticket.loss import softmax_cross_entropy
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.deep_compression.claims import CLAIMS, LAYERS
@@ -298,12 +297,12 @@ def test_the_entropy_of_a_mask_is_in_bytes():
 
 
 def world(recipe, holds):
-    """What a recipe leaves where all is as the paper says, or nothing: three trials."""
+    """What a recipe leaves where all is as the paper says, or nothing."""
     least, weights = {LENET.name: (1.64, 266_200), LENET_5.name: (0.80, 430_500)}[recipe.name]
     errors = (-0.1, -0.3, 0.2, -0.5, -0.5) if holds else (0.1, 0.3, 0.3, 0.5, 0.5)  # points above the paper's
     errors = dict(zip((DENSE, PRUNED, CLUSTERED, QUANTISED, CODED), errors, strict=True))
     smaller = {QUANTISED: 33, CODED: 42} if holds else {QUANTISED: 20, CODED: 22}
-    results, measured = [], {COMPRESSED: [], ABLATION: [], TICKET_FILE: []}
+    measured = {COMPRESSED: [], ABLATION: [], TICKET_FILE: []}
     linear, others, dense = {1: 5, 2: 1.9, 5: 1.6, 6: 1.6, 8: 1.6}, 3, {1: 9, 5: 1.7}  # percent, by bits
     if not holds:
         linear, others, dense = {1: 2.5, 2: 3, 5: 2, 6: 2, 8: 1.5}, 2, {1: 1.5, 5: 1.5}
@@ -315,9 +314,6 @@ def world(recipe, holds):
         measured[ABLATION].append({"trial": trial, "round": round} | row)
     for trial, round in product(range(3), range(recipe.rounds)):
         where = {"trial": trial, "round": round}
-        left = (LAST[recipe.name] / 100) ** (round / (recipe.rounds - 1))
-        row = {"series": TICKET, "steps": recipe.steps, "density": left}
-        results.append(dict.fromkeys(measured_columns(CLASSIFY), 1.0) | where | row)
         for stage, points in errors.items():
             size = 4 * weights / smaller.get(stage, 1)
             row = where | {"stage": stage, "error": (least + points + trial / 1e4) / 100}
@@ -330,17 +326,17 @@ def world(recipe, holds):
         size *= 0.5 if holds else 0.7
         row = {"bytes": size, "entropy": size * (1.1 if holds else 0.9), "exact": int(holds)}
         measured[TICKET_FILE].append(where | row)
-    return Outcome(recipe, {}, results, [], "a net", "a note", CLASSIFY, PARTS.series, measured)
+    of_rounds = [(LAST[recipe.name] / 100) ** (r / (recipe.rounds - 1)) for r in range(recipe.rounds)]
+    return with_accuracies(recipe, {(TICKET, r): 1.0 for r in range(recipe.rounds)}, measured, of_rounds)
 
 
-@pytest.mark.parametrize(("holds", "status"), [(True, claims.HOLDS), (False, claims.FAILS)])
+@either_way
 def test_every_claim_can_come_out_either_way(holds, status):
-    worlds = {recipe.name: world(recipe, holds) for recipe in (LENET, LENET_5)}
-    found = {verdict.claim.id: verdict.status for verdict in claims.judge(CLAIMS, worlds, LIBRARY.published)}
-    assert found == {claim.id: status for claim in CLAIMS} and len(found) == len(CLAIMS) == 59
+    assert len(CLAIMS) == 59
+    assert_judged(CLAIMS, [world(recipe, holds) for recipe in (LENET, LENET_5)], status)
 
 
-def test_claims_are_judged_and_figures_drawn(outcome, drawn, tmp_path):  # noqa: F811
+def test_claims_are_judged_and_figures_drawn(outcome, drawn, tmp_path):
     verdicts = claims.judge(LIBRARY.claims, {TINY.name: outcome}, {TINY.name: TINY})
     assert len(verdicts) == 12 + 9 + 8 + 3
     assert {verdict.status for verdict in verdicts} <= {claims.HOLDS, claims.FAILS, claims.UNDECIDED}

@@ -19,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_experiment import SMALL, children, command, data, environment, wait_for_runs
-from test_experiment import asked as asked
+from processes import children, command, environment, wait_for_runs
+from small import SMALL, data
 
 import npticket
 from npticket import cli, files

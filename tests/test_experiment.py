@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import replace
@@ -15,21 +14,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import NOWHERE
+from processes import children, command, environment, wait_for_runs
+from small import EVERYTHING, SMALL, data, experiment, rows
 
 from npticket import backend, engine, train
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
 from npticket.experiments import binding, cluster, machine, run, store, training, workers
-from npticket.experiments.json_files import StoreError, write_json
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
-from npticket.experiments.recipe import Part, RecipeError, to_json
+from npticket.experiments.recipe import Part, RecipeError
 from npticket.experiments.run import Means
 from npticket.experiments.run import outcome as read_outcome
 from npticket.experiments.series import Key
 from npticket.optimizers import SGD, step_drops
 from npticket.papers import PARTS
-from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_LOW
+from npticket.papers.lottery_ticket.recipes import RESNET_18_LOW
 from npticket.prune import dense_masks
 from npticket.report import tables
 from npticket.report.quantities import trained
@@ -38,43 +38,6 @@ from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
 from npticket.tickets import find_tickets, rewind
 from npticket.train import DivergedError, Setting, fit
-
-ROOT = Path(__file__).parents[1]
-EVERYTHING = (
-    "winning_ticket", "random_reinit", "random_reinit_2", "random_mask", "one_shot", "one_shot_reinit", "fine_tuning",
-    "continued_training", "noise_0.5", "survivor_reinit", "shuffled", "pruned_at_init",
-)  # fmt: skip
-SMALL = replace(
-    LENET,
-    net=Part("lenet_300_100", hidden=[6, 4]),
-    steps=12,
-    batch=8,
-    validate_every=5,
-    test_at=(3, 12),
-    train_at=(11,),
-    rounds=3,
-    trials=2,
-    series=(*EVERYTHING, "dense_2"),
-)
-
-
-def data(seed=0, n=80):
-    rng = np.random.default_rng(seed)
-
-    def split(count):
-        images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        return Split(images, (images[:, 0, 0] // 26).astype(np.uint8))
-
-    return Dataset("noise", split(n), split(20), split(20), classes=10, source="a test")
-
-
-def experiment(recipe, folder, data, **means):
-    return run.run(recipe, PARTS, folder, data, Means(**means))
-
-
-def rows(outcome):
-    """Results without the seconds, which never repeat, and curves."""
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in outcome.results], list(outcome.curves)
 
 
 @pytest.fixture(scope="module")
@@ -518,42 +481,9 @@ def test_shared_data_are_the_data_and_cannot_be_written(tmp_path):
 
 # From here on from outside: real processes, real kills.
 
-LONG = replace(
-    LENET, net=Part("lenet_300_100", hidden=[30, 10]), steps=100, train_at=(), rounds=6, trials=2,
-    series=("winning_ticket", "random_reinit", "one_shot", "fine_tuning"),
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory):
-    path = tmp_path_factory.mktemp("asked") / "long.json"
-    write_json(path, to_json(LONG))
-    return path
-
-
-def command(asked, out, jobs):
-    return [sys.executable, "-m", "npticket", "run", str(asked), "--out", str(out), "--jobs", str(jobs)]
-
-
-def environment():
-    """Without network and the user's data, like every test's, but for a fixture of the whole module too."""
-    kept = {name: value for name, value in os.environ.items() if name != "NPTICKET_DATA"}
-    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
-    empty = {"XDG_CACHE_HOME": "/dev/null"}  # a folder that cannot be: nothing is found there, nothing put there
-    return kept | nowhere | empty | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-
 
 def without_seconds(path):
     return [line.rpartition(",")[0] for line in (path / "results.csv").read_text().splitlines()]
-
-
-def wait_for_runs(process, folder, count):
-    for _ in range(600):
-        if len(list((folder / "runs").glob("*.npz"))) >= count:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    raise AssertionError("no runs were written")
 
 
 @pytest.fixture(scope="module")
@@ -579,19 +509,6 @@ def test_after_sigkill_the_same_command_ends_with_the_same_tables(jobs, count, a
     assert done.returncode == 0, done.stderr
     assert without_seconds(tmp_path) == without_seconds(uninterrupted)
     assert (tmp_path / "curves.csv").read_bytes() == (uninterrupted / "curves.csv").read_bytes()
-
-
-def children(pid):
-    """Processes that `pid` started and that train: not Python's and loky's resource trackers."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-            if parent == pid and "tracker" not in (path.parent / "cmdline").read_text():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the worker processes through /proc")

@@ -3,74 +3,18 @@
 import builtins
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import draw, legend, lines, outcome
 
 from npticket.experiments.json_files import StoreError
-from npticket.experiments.recipe import Part, Recipe
-from npticket.experiments.tables import Outcome
-from npticket.papers.lottery_ticket import PLOTS
-from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report import canvas, figures, sweeps
 from npticket.report.sweeps import Sweep
 from npticket.task import CLASSIFY, LOSS, Measure
 
 CONTROLS = ("random_reinit", "random_reinit_2", "random_mask", "one_shot", "one_shot_reinit", "fine_tuning",
             "continued_training", "noise_0.5", "noise_3", "survivor_reinit", "shuffled", "pruned_at_init")  # fmt: skip
-
-
-def outcome(series=("winning_ticket", "random_reinit"), rounds=4, test_at=(), rate=0.2, steps=1_000, **changes):
-    """Trial t of round r stops after 100 (r + t + 1) steps with 0.9 + r/1000 + t/100 right, controls with 0.1 less."""
-    results, curves = [], []
-    for i, name in enumerate(series):
-        for r in range(min(i, 1), rounds):
-            for t in (0, 1):
-                run = {"trial": t, "series": name, "round": r}
-                acc = 0.9 + r / 1000 + t / 100 - 0.1 * min(i, 1)
-                results.append(run | {
-                    "density": (1 - rate) ** r, "early_stop_step": 100 * (r + t + 1), "early_stop_val_loss": 0.1,
-                    "early_stop_test_acc": acc, "final_test_acc": acc - 0.02, "final_train_acc": 1.0,
-                    "best_train_acc": 1.0, "steps": steps, "seconds": 1.0,
-                })  # fmt: skip
-                curves.extend(
-                    run | {"step": step, "train_loss": 1.0, "val_loss": 1 / step, "val_acc": acc,
-                           "test_acc": acc if step in test_at else ""}
-                    for step in range(100, steps + 1, 100)
-                )  # fmt: skip
-    recipe = Recipe(
-        "net-data", "a figure", Part("net"), Part("data"), Part("adam"), Part("magnitude"), 60, 1_000, max(1, rounds),
-        tuple(series), test_at=tuple(test_at),
-    )  # fmt: skip
-    return replace(Outcome(recipe, {}, results, curves, "A net on data", "a note", CLASSIFY, SERIES), **changes)
-
-
-def draw(outcome, folder):
-    """Draw what the first paper draws."""
-    return figures.draw(outcome, folder, PLOTS)
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, by the stem of their file."""
-    figure = pytest.importorskip("matplotlib.figure")
-    saved = {}
-
-    def save(figure, file, **_):
-        saved[Path(file.name).name.split(".")[1]] = figure  # .<stem>.png.<anything>.partial
-
-    monkeypatch.setattr(figure.Figure, "savefig", save)
-    return saved
-
-
-def lines(axes):
-    return {line.get_label(): line for line in axes.lines}
-
-
-def legend(figure):
-    (found,) = figure.legends
-    return [text.get_text() for text in found.get_texts()]
 
 
 ALWAYS = {"early_stopping", "final_accuracy", "generalisation", "curves", "validation_loss"}

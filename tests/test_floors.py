@@ -198,6 +198,21 @@ def test_the_check_of_sizes_can_fail():
     assert list(too_large("x.py", source)) == ["x.py: 201 lines", "x.py: f has 41 lines", "x.py: f has 9 parameters"]
 
 
+def borrowed(source):
+    """The test files that a file imports."""
+    return [module for module, _ in imports(source) if module.startswith("test_")]
+
+
+def test_no_test_file_imports_from_another():
+    for path in sorted((ROOT / "tests").glob("*.py")):
+        advice = "move what both need to a module named after what it holds, and fixtures to conftest.py"
+        assert borrowed(path.read_text()) == [], f"{path.name} imports from another test file: {advice}"
+
+
+def test_the_check_of_imports_from_test_files_can_fail():
+    assert borrowed("from small import data\nimport test_a\ndef f():\n    from test_b import c") == ["test_a", "test_b"]
+
+
 def anything(source):
     """Lines in which `Any` stands but where arrays and JSON are declared."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)

@@ -7,29 +7,23 @@ import pytest
 from cases import set_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from on_device import OPTIMIZERS, compare, convolutional, given_optimizers, tickets
 from strict import strict
 
 from npticket import backend, datasets, nets, train
 from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.engine.gpu import conv
 from npticket.engine.gpu.lockstep import Gpu
-from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
+from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
-from npticket.prune import dense_masks, prune_layerwise, random_scores
+from npticket.prune import dense_masks
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
-from npticket.testing import batches, check_engine
 from npticket.testing.strategies import convolutional_nets, fits, optimizers, pruned_nets, seeds, trial_counts
-from npticket.tickets import rewind
 from npticket.train import Setting, fit
 
-# A bias in front of batch normalisation has a gradient of 0, plus rounding, which Adam would blow up without its eps.
-OPTIMIZERS = [
-    lambda m: Adam(m, lambda step: 0.01 / (step + 1), eps=1e-3),
-    lambda m: SGD(m, lambda step: 0.1 / (step + 1), 0.9, 0.01),
-]
 COARSE_EPS = 0.1  # of Adam in float32, where the rounding of that gradient is 1e-7 and not 1e-16
 
 
@@ -44,30 +38,10 @@ def xp(request):
         pytest.skip(f"no GPU here: {error}")
 
 
-def moved(params, xp):
-    return params.to(xp)
-
-
-def compare(net, start, masks, optimizer, seed, xp, steps=6, tolerance=1e-10):
-    """Hold some steps on the device against the plain engine's on the host; return where they end."""
-    there, given = (moved(start, xp), moved(masks, xp)), batches(net, start.trials, seed, steps, size=5)
-    return check_engine(Gpu, net, *there, optimizer, given, tolerance=tolerance).flat.get()
-
-
 @settings(max_examples=25, deadline=None)
 @given(case=pruned_nets(), optimizer=optimizers, seed=seeds)
 def test_dense_networks(case, optimizer, seed):
     compare(*case, optimizer, seed, strict)
-
-
-def tickets(net, trials, seed):
-    theta0 = net.init(streams(seed, trials, "init"), np.float64)
-    for name in theta0:
-        if name.endswith(("/b", "/shift")):
-            theta0[name][...] = np.random.default_rng(seed).normal(size=theta0[name].shape)
-    scores = random_scores(theta0, streams(seed, trials, "mask"))
-    masks = prune_layerwise(scores, dense_masks(theta0), dict.fromkeys(theta0.weights, 0.5))
-    return rewind(theta0, masks), masks
 
 
 @pytest.mark.parametrize("column_bytes", [1, 4_000, conv.COLUMN_BYTES])
@@ -81,23 +55,6 @@ def test_convolutional_networks(column_bytes, monkeypatch):
         compare(net, *tickets(net, range(trials), seed), optimizer, seed, strict, steps=3)
 
     check()
-
-
-def convolutional():
-    """Everything that a layer may do to a GPU: windows, batch statistics, random masks, a ReLU that stands alone."""
-    layers = {"conv": Conv2D(2, 3, padding=1), "norm": BatchNorm(3, 0.3, 0.01), "relu0": ReLU(), "pool": MaxPool()}
-    layers |= {
-        "lone": ReLU(),
-        "flat": Flatten(),
-        "fc": Dense(12, 6),
-        "relu1": ReLU(),
-        "drop": Dropout(0.5),
-        "out": Dense(6, 4),
-    }
-    return Net("small", Chain(**layers), (4, 4, 2), (4,))
-
-
-given_optimizers = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=["adam", "sgd"])
 
 
 @given_optimizers
@@ -129,7 +86,7 @@ def test_a_trial_among_others_is_the_trial_alone(optimizer):
     x, labels = rng.random((4, 3, 5, *net.input_shape)), rng.integers(0, 4, (4, 3, 5))
 
     def ends(rows):
-        whole = [moved(p.like(p.flat[rows]), strict) for p in (start, masks)]
+        whole = [p.like(p.flat[rows]).to(strict) for p in (start, masks)]
         engine = Gpu(net, softmax_cross_entropy, *whole, optimizer)
         for i in range(len(x)):
             step = TrainingStep(Place(0, range(3)[rows], 0), i)
@@ -146,7 +103,7 @@ def test_a_trial_among_others_is_the_trial_alone(optimizer):
 def test_a_step_moves_and_fetches_nothing_and_copies_no_factor_unasked(name):
     net = getattr(nets, name)()
     start = net.init(streams(0, range(2), "init"))
-    there = moved(start, strict), moved(dense_masks(start), strict)
+    there = start.to(strict), dense_masks(start).to(strict)
     engine = Gpu(net, softmax_cross_entropy, *there, lambda m: SGD(m, 0.1, 0.9, 1e-4))
     x, labels = strict.asarray(np.ones((2, 2, *net.input_shape), np.float32)), strict.asarray(np.zeros((2, 2), int))
     strict.moved = strict.fetched = strict.copied = 0
@@ -163,7 +120,7 @@ def test_a_step_moves_and_fetches_nothing_and_copies_no_factor_unasked(name):
 @given(fits())
 def test_whole_training_runs(case):
     host = fit(**set_to(case, engine="plain"))
-    device = fit(**case | {name: moved(case[name], strict) for name in ("start", "masks")})
+    device = fit(**case | {name: case[name].to(strict) for name in ("start", "masks")})
     np.testing.assert_allclose(device.end.flat.get(), host.end.flat, rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(device["val_loss"], host["val_loss"], rtol=1e-9, atol=1e-10)
 
@@ -174,7 +131,7 @@ def test_two_hundred_steps_of_lenet_in_float64(xp):
     start = net.init(streams(0, range(2), "init"), np.float64)
     setting = Setting(lambda m: Adam(m, lr=1.2e-3), steps=200, validate_every=50)
     host = fit(net, CLASSIFY, start, dense_masks(start), data, replace(setting, engine="plain"))
-    device = fit(net, CLASSIFY, moved(start, xp), moved(dense_masks(start), xp), data, setting)
+    device = fit(net, CLASSIFY, start.to(xp), dense_masks(start).to(xp), data, setting)
     assert abs(device.end.flat.get() - host.end.flat).max() < 1e-9
     assert abs(device["train_loss"] - host["train_loss"]).max() < 1e-9
     assert abs(host.end.flat - start.flat).max() > 0.01
@@ -188,7 +145,7 @@ def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_e
     rng = np.random.default_rng(0)
     split = Split(rng.integers(0, 256, (60, 4, 4, 2), dtype=np.uint8), rng.integers(0, 4, 60))
     data = Dataset("random", split, split, split, 4, "a test")
-    start, masks = (moved(params, strict) for params in tickets(net, range(2), 0))
+    start, masks = (params.to(strict) for params in tickets(net, range(2), 0))
 
     def traffic(steps, chunk):
         """Arrays moved to the device and fetched from it by a training run with one validation, at its end."""

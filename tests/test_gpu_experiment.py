@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from small import SMALL, experiment
+from small import data as noise
 from strict import strict
-from test_experiment import SMALL, experiment
-from test_experiment import data as noise
 
 from npticket import backend
 from npticket.nets import Net

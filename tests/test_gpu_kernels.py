@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from on_device import compare, convolutional, given_optimizers, tickets
 from strict import StrictArray, strict
-from test_gpu import compare, convolutional, given_optimizers, tickets
 
 from npticket.engine.gpu import conv, kernels, layers, lockstep, norm
 from npticket.engine.gpu import loss as gpu_loss

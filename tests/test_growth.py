@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_experiment import SMALL, data, environment, experiment, wait_for_runs
-from test_store import ASKED, KEY, KNOWN, made_up, opened, without
+from planted import ASKED, KEY, KNOWN, made_up, opened, without
+from processes import environment, wait_for_runs
+from small import SMALL, data, experiment
 
 from npticket.experiments import costs, run, training
 from npticket.experiments.bounds import MOST
@@ -29,16 +30,6 @@ from npticket.papers.lottery_ticket.recipes import LENET
 FEW = replace(SMALL, trials=1, rounds=2, series=("winning_ticket", "random_reinit"))
 CHAINS = (*FEW.series, "fine_tuning", "continued_training")
 MORE = replace(FEW, trials=2, rounds=4, series=("winning_ticket", "dense_2", "random_mask", "random_reinit"))
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """The runs that are trained."""
-    keys, real = [], training.train_runs
-    monkeypatch.setattr(
-        training, "train_runs", lambda *a, **k: keys.extend(one.key for one in k["asked"]) or real(*a, **k)
-    )
-    return keys
 
 
 def files(folder):

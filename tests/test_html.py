@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli import FEW, Small, on_noise
-from test_experiment import PARTS
+from noise import FEW, Small, on_noise
 
 from npticket import cli
 from npticket.cli.commands import outcomes
@@ -25,7 +24,7 @@ from npticket.experiments.kept import Kept
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
-from npticket.papers import LIBRARY
+from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
 from npticket.params import Params
 from npticket.report.html import images, numbers

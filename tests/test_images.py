@@ -4,17 +4,16 @@ import io
 import multiprocessing
 import os
 import pickle
-import tracemalloc
 import zlib
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import traced
+from small import SMALL
 from strict import strict
-from test_experiment import SMALL
 
 from npticket import nets
 from npticket.datasets import DataError, Dataset, Lazy, ResizedCrop, Shared, Split, image_folder, images, rows_of
@@ -34,18 +33,6 @@ from npticket.train import Setting, fit
 
 Image = pytest.importorskip("PIL.Image")
 RNG = np.random.default_rng(0)
-
-
-@contextmanager
-def traced():
-    """What says, afterwards, how many bytes were held at a time at most."""
-    tracemalloc.start()
-    try:
-        most = []
-        yield lambda: most[0]
-        most.append(tracemalloc.get_traced_memory()[1])
-    finally:
-        tracemalloc.stop()
 
 
 def write(path, shape=(10, 8, 3), **options):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import FEW, small  # noqa: F401 - the fixture
-from test_experiment import SMALL, data, experiment, rows
+from noise import FEW
+from small import SMALL, data, experiment, rows
 
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.kept import read_weights
@@ -67,7 +67,7 @@ def test_what_was_kept_is_what_was_measured(kept):
     [
         (
             (2, 0),
-            "has no training run winning_ticket-round02-trial0: its trials are 0 to 0, its rounds of winning_ticket 0 to 1, its series",
+            "winning_ticket-round02-trial0: its trials are 0 to 0, its rounds of winning_ticket 0 to 1, its",
         ),
         ((0, -1), "has no training run winning_ticket-round00-trial-1"),
         ((0, 0, "random_reinit"), "has no training run random_reinit-round00-trial0"),
@@ -94,7 +94,7 @@ def test_a_run_that_is_not_finished_or_was_damaged(kept, tmp_path):
         read_weights(tmp_path, PARTS, 1, 0)
 
 
-def test_the_command_writes_what_was_kept(small, capsys, tmp_path):  # noqa: F811
+def test_the_command_writes_what_was_kept(small, capsys, tmp_path):
     assert small("run", "lenet-mnist", *FEW, "--series", "winning_ticket", "--keep-weights") == 0
     capsys.readouterr()
     at = ("export", "runs/lenet-mnist", "--trial", "1", "--round", "1")

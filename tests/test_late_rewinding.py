@@ -1,17 +1,14 @@
 """Late rewinding on photographs: the paper's setting as a recipe, one that two cores can run, and its claims."""
 
 import pytest
-from test_linear_mode import OTHERS
+from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
-from npticket.experiments.tables import Outcome
-from npticket.papers import LIBRARY, PARTS
+from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.claims.words import REINIT, TICKET
 from npticket.papers.stabilizing.imagenet import CLAIMS, RESNET_50, SWEEPS, TINY
-from npticket.report.claims import FAILS, HOLDS, judge
-from npticket.task import CLASSIFY
 
 RECIPES = {recipe.name: recipe for sweep in SWEEPS for recipe in sweep.recipes.values()}
 
@@ -34,21 +31,14 @@ def test_recipes_are_the_papers_setting_and_one_that_is_affordable():
 
 
 def world(recipe, holds):
-    """An outcome in which all is as the paper says, or nothing: three trials."""
+    """What a recipe leaves where all is as the paper says, or nothing."""
     late = recipe.rewind_step > 0
-    ticket = {True: 0.5 if late else 0.4, False: 0.45 if late else 0.6}[holds]
-    pruned = {TICKET: ticket, REINIT: 0.42 if holds else 0.61}
-    rows = []
-    for name, round, trial in ((name, r, t) for name in pruned for r in range(recipe.rounds) for t in range(3)):
-        rate = max(recipe.prune.options["rates"].values())
-        row = {"final_test_acc": (pruned[name] if round else 0.495) + trial / 1e5, "density": (1 - rate) ** round}
-        where = {"series": name, "steps": recipe.steps, "round": round, "trial": trial}
-        rows.append(dict.fromkeys(OTHERS, 1.0) | where | row)
-    return Outcome(recipe, {}, rows, [], "a net", "a note", CLASSIFY, PARTS.series, {})
+    pruned = {TICKET: 0.5 if late else 0.4, REINIT: 0.42} if holds else {TICKET: 0.45 if late else 0.6, REINIT: 0.61}
+    rounds = range(recipe.rounds)
+    return with_accuracies(recipe, {(name, r): pruned[name] if r else 0.495 for name in pruned for r in rounds})
 
 
-@pytest.mark.parametrize(("holds", "status"), [(True, HOLDS), (False, FAILS)])
+@either_way
 def test_every_claim_can_come_out_either_way(holds, status):
-    worlds = {name: world(recipe, holds) for name, recipe in RECIPES.items()}
-    found = {verdict.claim.id: verdict.status for verdict in judge(CLAIMS, worlds, LIBRARY.published)}
-    assert found == {claim.id: status for claim in CLAIMS} and len(found) == 8
+    assert len(CLAIMS) == 8
+    assert_judged(CLAIMS, [world(recipe, holds) for recipe in RECIPES.values()], status)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_experiment import SMALL, data, experiment
-from test_store import ASKED, KEY, KNOWN, made_up, opened, planted
+from planted import ASKED, KEY, KNOWN, made_up, opened, planted
+from small import SMALL, data, experiment
 
 from npticket import cli
 from npticket.experiments import run

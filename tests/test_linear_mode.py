@@ -1,15 +1,16 @@
 """Linear mode connectivity (Frankle et al. 2020): lines, instability and copies against what is computed by hand."""
 
 from dataclasses import replace
-from pathlib import Path
+from itertools import product
 
 import numpy as np
 import pytest
+from copies import RECIPE, by_hand, kept
 from hypothesis import given
 from hypothesis import strategies as st
-from test_controls import at
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import data, experiment
+from standing import at
+from worlds import assert_judged, either_way, with_accuracies
 
 from npticket import nets
 from npticket.datasets import Dataset, Split
@@ -17,27 +18,20 @@ from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
-from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.linear_mode import PAPER, RESNET_20, instability
 from npticket.papers.linear_mode.claims import CLAIMS
 from npticket.papers.linear_mode.figures import against_k
-from npticket.papers.linear_mode.instability import ALL, KINDS, SERIES, TICKETS
+from npticket.papers.linear_mode.instability import KINDS, TICKETS
 from npticket.papers.lottery_ticket.measures import apart, rounds_near
 from npticket.params import unpack
 from npticket.prune import density
 from npticket.report import figures
-from npticket.report.claims import FAILS, HOLDS, UNKNOWN, judge
+from npticket.report.claims import UNKNOWN, judge
 from npticket.streams import Place, streams
-from npticket.task import CLASSIFY
 from npticket.testing.strategies import seeds, thetas
 from npticket.tickets import rewind
-from npticket.train import Setting, fit
 
-PRUNED = Part("magnitude", scope="globally", rates={"*/W": 0.738})
-RECIPE = replace(
-    SMALL, name="linear-mode-resnet8-800", prune=PRUNED, rewind_step=4, rounds=2, test_at=(), train_at=(), series=ALL
-)
 alphas = st.integers(2, 7)
 
 
@@ -182,18 +176,6 @@ def outcome(folder):
     return experiment(RECIPE, folder, data())
 
 
-def kept(folder, key, what):
-    with np.load(Path(folder) / "runs" / key.file, allow_pickle=False) as file:
-        return file[what]
-
-
-def by_hand(start, masks, round, order, first_step=4, steps=12):
-    """Train from a step on with a fresh optimizer."""
-    made = Experiment(RECIPE, PARTS)
-    setting = Setting(made.optimizer(first_step), steps, batch=8, validate_every=5, first_step=first_step)
-    return fit(made.net, CLASSIFY, start, masks, data(), setting, Place(0, (0,), round, order)).end
-
-
 @pytest.mark.parametrize(("kind", "round"), [("ticket", 0), ("ticket", 1), ("reinit", 1), ("mask", 1)])
 def test_copies_start_from_the_same_and_are_trained_in_other_orders(kind, round, outcome, folder):
     net = Experiment(RECIPE, PARTS).net
@@ -240,7 +222,7 @@ def test_tickets_alone_need_no_controls():
 # Figures and claims
 
 
-def test_lines_have_a_panel_a_density(outcome, drawn, tmp_path):  # noqa: F811
+def test_lines_have_a_panel_a_density(outcome, drawn, tmp_path):
     figures.draw(outcome, tmp_path, PAPER.plots)
     dense, pruned = drawn["paths"].axes
     assert [axes.get_title() for axes in (dense, pruned)] == ["100.0 % of the weights", "26.2 % of the weights"]
@@ -250,7 +232,7 @@ def test_lines_have_a_panel_a_density(outcome, drawn, tmp_path):  # noqa: F811
     assert "final_accuracy" in drawn
 
 
-def test_a_sweep_shows_instability_and_errors_against_the_rewind_step(outcome, drawn):  # noqa: F811
+def test_a_sweep_shows_instability_and_errors_against_the_rewind_step(outcome, drawn):
     early = replace(outcome, recipe=replace(RECIPE, name="linear-mode-resnet8-0", rewind_step=0))
     early = replace(early, measured={"ticket_path": outcome.measured["ticket_path"]})
     pictures = {picture.stem: picture.figure for picture in against_k({"4": outcome, "0": early})}
@@ -266,35 +248,27 @@ def test_a_sweep_shows_instability_and_errors_against_the_rewind_step(outcome, d
     assert len(found["random mask"]) == 1  # where it was measured
 
 
-OTHERS = ("early_stop_step", "early_stop_val_loss", "early_stop_test_acc", "final_train_acc", "best_train_acc")
-
-
 def world(recipe, holds):
-    """An outcome in which all is as the paper says, or nothing: three trials, lines of three points."""
+    """What a recipe leaves where all is as the paper says, or nothing: lines of three points."""
     lenet, k = "lenet" in recipe.name, recipe.rewind_step
-    results, measured = [], {f"{kind}_path": [] for kind in KINDS}
-    for kind, round, trial in ((kind, r, t) for kind in KINDS for r in range(recipe.rounds) for t in range(3)):
-        ticket, rate = kind == "ticket", max(recipe.prune.options["rates"].values())
-        late = k >= (2_000 if "resnet20" in recipe.name else 200) if not round else k >= 200
+    accuracies, measured = {}, {f"{kind}_path": [] for kind in KINDS}
+    for kind, round in product(KINDS, range(recipe.rounds)):
+        ticket, late = kind == "ticket", k >= (2_000 if "resnet20" in recipe.name and not round else 200)
         stable = (lenet or (ticket and late)) == holds
         if "resnet8-200" in recipe.name:
             stable = bool(round) == holds
         good = not round or (ticket and (lenet or late)) == holds
-        barrier, error = (0.001 if stable else 0.86), (0.04 if good else 0.09) + trial / 1e4
-        for order in (1, 2):
-            row = {"series": f"{kind}_order_{order}", "round": round, "trial": trial, "steps": recipe.steps}
-            row |= {"final_test_acc": 1 - error, "density": (1 - rate) ** round}
-            results.append(dict.fromkeys(OTHERS, 1.0) | row)
-        for alpha, e in ((0, error), (0.5, error + barrier), (1, error)):
-            measured[f"{kind}_path"].append({"round": round, "trial": trial, "alpha": alpha, "test_error": e})
-    return Outcome(recipe, {}, results, [], "a net", "a note", CLASSIFY, SERIES, measured)
+        barrier, error = 0.001 if stable else 0.86, 0.04 if good else 0.09
+        accuracies |= {(f"{kind}_order_{order}", round): 1 - error for order in (1, 2)}
+        for trial, (alpha, above) in product(range(3), ((0, 0), (0.5, barrier), (1, 0))):
+            point = {"alpha": alpha, "test_error": error + above + trial / 1e4}
+            measured[f"{kind}_path"].append({"round": round, "trial": trial} | point)
+    return with_accuracies(recipe, accuracies, measured)
 
 
-@pytest.mark.parametrize(("holds", "status"), [(True, HOLDS), (False, FAILS)])
+@either_way
 def test_every_claim_can_come_out_either_way(holds, status):
-    worlds = {r.name: world(r, holds) for sweep in PAPER.sweeps.values() for r in sweep.recipes.values()}
-    found = judge(CLAIMS, worlds, LIBRARY.published)
-    assert {verdict.claim.id: verdict.status for verdict in found} == {claim.id: status for claim in CLAIMS}
+    assert_judged(CLAIMS, [world(recipe, holds) for recipe in PAPER.published.values()], status)
 
 
 def test_claims_about_a_tiny_experiment_are_judged(outcome):

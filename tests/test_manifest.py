@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_experiment import SMALL, data
-from test_store import KEY, MANIFEST, made_up, opened
+from planted import KEY, MANIFEST, made_up, opened
+from small import SMALL, data
 
 from npticket.experiments import costs, directory, machine, run
 from npticket.experiments.json_files import StoreError, read_json

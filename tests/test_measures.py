@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_experiment import SMALL, data
-from test_growth import trained  # noqa: F401 - a fixture
-from test_store import ASKED, KEY, MASK, SIZE, made_up, opened, planted
+from planted import ASKED, KEY, MASK, SIZE, made_up, opened, planted
+from small import SMALL, data
 
 from npticket.experiments import costs, measured, run
 from npticket.experiments.binding import RunFiles
@@ -80,7 +79,7 @@ def test_in_lock_step_each_is_alone(tmp_path):
     assert measure(COUNTED, tmp_path / "a", lock_step=True).measured == measure(COUNTED, tmp_path / "b").measured
 
 
-def test_they_are_resumed_and_grow_as_runs_do(tmp_path, trained):  # noqa: F811
+def test_they_are_resumed_and_grow_as_runs_do(tmp_path, trained):
     measure(TICKETS, tmp_path / "grown")
     trained.clear()
     measure(COUNTED, tmp_path / "grown")

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import pytest
-from test_train import same, small_data, small_net
+from fitted import same, small_data, small_net
 
 from npticket import train
 from npticket.engine import plan

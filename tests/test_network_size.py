@@ -3,21 +3,21 @@
 import math
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_experiment import data, experiment
-from test_figures import drawn, legend, lines  # noqa: F401 - drawn is a fixture
+from pictures import legend, lines
+from small import data, experiment
+from worlds import outcome_of, row
 
 from npticket.datasets import Dataset, Split
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import scaled
-from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims.words import ACC, END
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH
@@ -26,7 +26,6 @@ from npticket.report.claims import FAILS, HOLDS, judge
 from npticket.report.figures import draw
 from npticket.report.sweeps import draw_sweep
 from npticket.report.views import Missing, View
-from npticket.task import CLASSIFY
 
 ALL = {recipe.name: recipe for sweep in (LENETS, RESNETS) for recipe in sweep.recipes.values()}
 TWO_LAYERS = LENETS.recipes["25-9"]  # 784 x 25 + 25 x 9 + 9 x 10 = 19,915 weights
@@ -49,19 +48,13 @@ def left(recipe):
     return found
 
 
-def made_up(recipe, accuracy, stop=lambda count: 1_000, trials=3):
+def made_up(recipe, accuracy, stop=lambda count: 1_000):
     """What a recipe would leave: `accuracy(count)` in percent and `stop(count)`, each trial a little better."""
     counts, rows = left(recipe), []
-    for r, count in enumerate(counts):
-        for t in range(trials):
-            acc = accuracy(count) / 100 + t / 1e5
-            rows.append({
-                "trial": t, "series": "winning_ticket", "round": r, "density": count / counts[0],
-                "early_stop_step": float(stop(count) + t), "early_stop_val_loss": 0.1, "early_stop_test_acc": acc,
-                "final_test_acc": acc, "final_train_acc": 1.0, "best_train_acc": 1.0, "steps": recipe.steps,
-                "seconds": 1.0,
-            })  # fmt: skip
-    return Outcome(recipe, {}, rows, [], "a net on data", "a note", CLASSIFY, PARTS.series)
+    for (r, count), t in product(enumerate(counts), range(3)):
+        acc = accuracy(count) / 100 + t / 1e5
+        rows.append(row(t, "winning_ticket", r, count / counts[0], acc, float(stop(count) + t), steps=recipe.steps))
+    return outcome_of(recipe, rows)
 
 
 def of(outcome):
@@ -168,7 +161,7 @@ def test_a_small_dense_network_that_is_cut_short_is_slower_still():
     assert found["size-faster-than-dense"].estimate.bound == "≤"
 
 
-def test_the_figure_has_numbers_of_weights_and_a_line_of_dense_networks(drawn, tmp_path):  # noqa: F811
+def test_the_figure_has_numbers_of_weights_and_a_line_of_dense_networks(drawn, tmp_path):
     outcomes = {name: WORLDS["large"][name] for name in (recipe.name for recipe in LENETS.recipes.values())}
     draw_sweep(LENETS, outcomes, tmp_path)
     figure = drawn["lenet-size_weights"]

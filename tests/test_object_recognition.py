@@ -2,13 +2,14 @@
 
 import runpy
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_experiment import experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import experiment
+from worlds import assert_judged, either_way, with_accuracies
 
 from npticket import nets
 from npticket.cli import demos
@@ -20,8 +21,8 @@ from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
-from npticket.experiments.tables import Outcome, measured_columns
-from npticket.papers import LIBRARY, PARTS
+from npticket.experiments.tables import measured_columns
+from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.claims.words import MASK, REINIT, TICKET
 from npticket.papers.object_recognition import PAPER, transfer
 from npticket.papers.object_recognition.claims import ONE_SHOT
@@ -39,7 +40,7 @@ from npticket.papers.object_recognition.series import (
 from npticket.params import Params, unpack
 from npticket.prune import dense_masks
 from npticket.report import figures
-from npticket.report.claims import FAILS, HOLDS, UNKNOWN, judge
+from npticket.report.claims import UNKNOWN, judge
 from npticket.streams import Place, streams
 from npticket.tickets import rewind
 from npticket.train import fit
@@ -136,7 +137,7 @@ def test_parts_are_sizes_and_classes_that_there_are(monkeypatch):
     assert whole["ap"] == pytest.approx([rows["all"]["ap"]])
 
 
-def test_it_is_drawn(outcome, drawn, tmp_path):  # noqa: F811
+def test_it_is_drawn(outcome, drawn, tmp_path):
     figures.draw(outcome, tmp_path, PAPER.plots)
     assert set(drawn) == {"final_precision", "sizes", "masks"}
     assert len(drawn["final_precision"].axes[0].lines) == len(LINES) + 1
@@ -173,7 +174,7 @@ def small(monkeypatch):
     return recipe, Dataset("squares", *splits, 2, "a test")
 
 
-def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn, monkeypatch):  # noqa: F811
+def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn, monkeypatch):
     """Trained backbones, but for the last layer: the whole one's weights, and the ticket with its own."""
     recipe, squares = small
     starts = []
@@ -214,38 +215,33 @@ def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn, monkey
 
 
 def world(recipe, holds):
-    """An outcome in which all is as the paper says, or nothing: three trials."""
+    """What a recipe leaves where all is as the paper says, or nothing."""
     fifth = {TICKET: 0.4, REINIT: 0.3, MASK: 0.3, ONE_SHOT: 0.42, EARLY_BIRD: 0.42}
+    falls = {"small": 0.3, "large": 0.1, "class 2": 0.3, "class 0": 0.1}
     if not holds:
         fifth = {TICKET: 0.3, REINIT: 0.35, MASK: 0.35, ONE_SHOT: 0.28, EARLY_BIRD: 0.2}
+        falls = {"small": 0.05, "large": 0.2, "class 2": 0.05, "class 0": 0.2}
     layers = recipe.name == LAYERWISE.name
-    results, measured = [], {OVERLAP: [], PRECISION: [], CARRIED: []}
-    for name, round, trial in ((n, r, t) for n in LINES for r in range(6) for t in range(3)):
-        where, density = {"round": round, "trial": trial}, 0.585**round
+    precisions, measured = {}, {OVERLAP: [], PRECISION: [], CARRIED: []}
+    for name, round in product(LINES, range(6)):
         ap = 0.4 if not round else 0.42 if round == 1 and holds else fifth[name]
-        ap += layers * (-0.1 * (round > 1) if holds else 0.1 * (round > 0))
-        row = {"final_test_ap": ap + trial / 1e5, "density": density}
-        results.append(dict.fromkeys(OTHERS, 1.0) | {"series": name, "steps": recipe.steps, **where} | row)
-        if name == TICKET:
-            measured[OVERLAP].append({**where, "percent": 50, "iou": 0.96 if holds else 0.8})
-            falls = {"small": 0.3, "large": 0.1, "class 2": 0.3, "class 0": 0.1}
-            if not holds:
-                falls = {"small": 0.05, "large": 0.2, "class 2": 0.05, "class 0": 0.2}
-            for of, fall in falls.items():
-                measured[PRECISION].append({**where, "of": of, "ap": 0.5 * (1 - fall * (round > 0))})
-            if recipe.name == TRANSFER.name:
-                ticket = {True: 0.4 - 0.05 * (round > 1), False: 0.4 - 0.05 * (round < 2)}[holds]
-                direct, random = (0.4, 0.3) if holds else (0.34, 0.41)
-                aps = {"all": 0.4, "direct": direct, "ticket": ticket, "random": random}
-                measured[CARRIED] += [{**where, "masks": n, "ap": ap + trial / 1e5} for n, ap in aps.items()]
-    return Outcome(recipe, {}, results, [], "a net", "a note", BLOOD, PARTS.series, measured)
+        precisions[name, round] = ap + layers * (-0.1 * (round > 1) if holds else 0.1 * (round > 0))
+    for round, trial in product(range(6), range(3)):
+        where = {"round": round, "trial": trial}
+        measured[OVERLAP].append({**where, "percent": 50, "iou": 0.96 if holds else 0.8})
+        measured[PRECISION] += [{**where, "of": of, "ap": 0.5 * (1 - f * (round > 0))} for of, f in falls.items()]
+        if recipe.name == TRANSFER.name:
+            ticket = {True: 0.4 - 0.05 * (round > 1), False: 0.4 - 0.05 * (round < 2)}[holds]
+            direct, random = (0.4, 0.3) if holds else (0.34, 0.41)
+            aps = {"all": 0.4, "direct": direct, "ticket": ticket, "random": random}
+            measured[CARRIED] += [{**where, "masks": n, "ap": ap + trial / 1e5} for n, ap in aps.items()]
+    return with_accuracies(recipe, precisions, measured, [0.585**r for r in range(6)], BLOOD)
 
 
-@pytest.mark.parametrize(("holds", "status"), [(True, HOLDS), (False, FAILS)])
+@either_way
 def test_every_claim_can_come_out_either_way(holds, status):
-    worlds = {name: world(LIBRARY.published[name], holds) for name in PAPER.published}
-    found = {verdict.claim.id: verdict.status for verdict in judge(PAPER.claims, worlds, LIBRARY.published)}
-    assert found == {claim.id: status for claim in PAPER.claims} and len(found) == 27
+    assert len(PAPER.claims) == 27
+    assert_judged(PAPER.claims, [world(recipe, holds) for recipe in PAPER.published.values()], status)
 
 
 def test_claims_about_a_tiny_experiment_are_judged(outcome):

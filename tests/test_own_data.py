@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_data import NAMES, write_mnist
+from idx_files import NAMES, write_mnist
 
 from npticket import cli, datasets, nets
 from npticket.datasets import DataError, Dataset, Split

@@ -11,12 +11,12 @@ from itertools import islice
 import numpy as np
 import pytest
 from cases import of_trial, set_to
+from fitted import same, small_data, small_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_checkpoint import assert_same, case, killed, run, small_dense
-from test_experiment import SMALL, data, experiment, rows
-from test_store import KEY, KNOWN, made_up, opened
-from test_train import same, small_data, small_net
+from interrupted import assert_same, case, killed, run, small_dense
+from planted import KEY, KNOWN, made_up, opened
+from small import SMALL, data, experiment, rows
 
 from npticket import backend, cli
 from npticket.cli import commands, publication

@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_controls import at as standing
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
+from small import SMALL, data, experiment
+from standing import at as standing
+from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.datasets import Dataset, Split
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
-from npticket.experiments.tables import Outcome, measured_columns
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU, Residual
 from npticket.loss import softmax_cross_entropy
 from npticket.nets import Net, lenet_5
@@ -38,7 +37,7 @@ from npticket.papers.pruning_at_init.series import (
 )
 from npticket.prune import Evidence, Globally, Rule, at_random, dense_masks, density, magnitude, prune_globally
 from npticket.report import figures
-from npticket.report.claims import FAILS, HOLDS, UNKNOWN, judge
+from npticket.report.claims import UNKNOWN, judge
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
 from npticket.testing import directional_error
@@ -500,7 +499,7 @@ def outcome(tmp_path_factory):
     return experiment(small, tmp_path_factory.mktemp("at_init"), data())
 
 
-def test_an_experiment_is_drawn_and_judged(outcome, drawn, tmp_path):  # noqa: F811
+def test_an_experiment_is_drawn_and_judged(outcome, drawn, tmp_path):
     assert len(outcome.results) == 120 and len(outcome.measured["layers_at_init"]) == 2 * 5 * 21 * 3
     densities = {(row["round"], row["density"]) for row in outcome.results}
     assert len(densities) == 17  # every series as dense as the ticket of its round
@@ -523,7 +522,7 @@ def test_an_experiment_is_drawn_and_judged(outcome, drawn, tmp_path):  # noqa: F
 
 
 def world(holds):
-    """What LeNet leaves where all is as the papers say, or nothing: percent by series and round, of three trials."""
+    """What LeNet leaves where all is as the papers say, or nothing."""
     names = ("snip", "grasp", "magnitude_at_init", "synflow")
     checks = [(of, f"{of}_{check}") for of in (TICKET, *names) for check in ("shuffled", "reinit")]
     # Halves are just more, or less, than half of what they are held against.
@@ -538,18 +537,15 @@ def world(holds):
     percent |= {(name, 12): checked if of == TICKET else own for of, name in checks}
     percent |= {(name, 8): 97 for name in names} | {("grasp_inverted", 8): grasp}
     percent |= {(f"{name}_inverted", 8): inverted for name in ("snip", "synflow")}
-    results, layers = [], []
-    for ((series, round), acc), trial in product(percent.items(), range(3)):
-        row = {"trial": trial, "series": series, "round": round, "density": 0.8**round, "steps": LENET_AT_INIT.steps}
-        results.append(dict.fromkeys(measured_columns(CLASSIFY), acc / 100 + trial / 1e5) | row)
+    layers = []
     for name, trial, weights, layer in product(names, range(3), (36, 10, 2), ("fc1/W", "out/W")):
         gone = weights <= 10 and layer == "out/W" and (name == "synflow") != holds
         row = {"method": name, "weights": weights, "layer": layer, "left": 0 if gone else weights // 2}
         layers.append({"trial": trial, "round": 0} | row)
-    return Outcome(LENET_AT_INIT, {}, results, [], "a net", "a note", CLASSIFY, PARTS.series, {LAYERS: layers})
+    accuracies = {where: acc / 100 for where, acc in percent.items()}
+    return with_accuracies(LENET_AT_INIT, accuracies, {LAYERS: layers})
 
 
-@pytest.mark.parametrize(("holds", "status"), [(True, HOLDS), (False, FAILS)])
+@either_way
 def test_every_claim_can_come_out_either_way(holds, status):
-    verdicts = judge(PAPER.claims, {LENET_AT_INIT.name: world(holds)}, LIBRARY.published)
-    assert {verdict.claim.id: verdict.status for verdict in verdicts} == {one.id: status for one in PAPER.claims}
+    assert_judged(PAPER.claims, [world(holds)], status)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_cli import FEW, Small, on_noise
-from test_figures import outcome
+from noise import FEW, Small, on_noise
+from pictures import outcome
 
 from npticket import cli
 from npticket.cli import publication

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import FEW, small  # noqa: F401 - a fixture
-from test_data import NAMES, idx, write_mnist
-from test_experiment import SMALL, data
-from test_store import MANIFEST, opened
+from idx_files import NAMES, idx, write_mnist
+from noise import FEW
+from planted import MANIFEST, opened
+from small import SMALL, data
 
 from npticket import cli, datasets
 from npticket.datasets import DataError, Dataset, Split, cifar, download, packed
@@ -390,7 +390,7 @@ def test_augmentation_that_does_not_suit_is_refused_before_anything_is_written(t
 
 
 @pytest.fixture
-def made(small, capsys):  # noqa: F811 - the fixture
+def made(small, capsys):
     assert small("run", "lenet-mnist", *FEW, "--series", "winning_ticket,random_reinit", "--out", "x") == 0
     capsys.readouterr()
     return small

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import worlds
 
 from npticket.experiments import tables as columns
 from npticket.experiments.amounts import percent
@@ -32,15 +33,8 @@ DETECT = replace(CLASSIFY, measures=(LOSS, Measure("iou", "mean IoU", "IoU")))
 
 def rows(series, round, density, stops, accuracies, steps=5000):
     """Result rows of one round, one per trial."""
-    return [
-        {
-            "trial": t, "series": series, "round": round, "density": density, "early_stop_step": stop,
-            "early_stop_val_loss": 0.1, "early_stop_test_acc": acc, "final_test_acc": acc, "final_train_acc": 1.0,
-            "best_train_acc": 1.0,
-            "steps": steps, "seconds": 1.0,
-        }
-        for t, (stop, acc) in enumerate(zip(stops, accuracies, strict=True))
-    ]  # fmt: skip
+    each = enumerate(zip(accuracies, stops, strict=True))
+    return [worlds.row(t, series, round, density, acc, stop, steps=steps) for t, (acc, stop) in each]
 
 
 RESULTS = [

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_controls import at
-from test_experiment import SMALL, data, experiment
-from test_rewinding import made_up
+from small import SMALL, data, experiment
+from standing import at
+from worlds import assert_judged, by_density
 
 from npticket import nets
 from npticket.datasets import Dataset, Split
@@ -251,14 +251,14 @@ def world(sign):
 
         return accuracy
 
-    found = {recipe.name: made_up(recipe, accuracy, units_left(recipe)) for recipe in (LENET, RESNET_56)}
+    found = {recipe.name: by_density(recipe, accuracy, units_left(recipe)) for recipe in (LENET, RESNET_56)}
     for net, high, low in (
         ("lenet", *(f"rethinking-lenet-rate-{lr}" for lr in (0.1, 0.01))),
         ("deep", *(f"rethinking-resnet8-rate-{lr}" for lr in (0.1, 0.01))), ("deep", "vgg19-high", "vgg19-low"),
     ):  # fmt: skip
-        found[high] = made_up(LIBRARY.published[high], at_rate(net))
-        found[low] = made_up(LIBRARY.published[low], at_rate("low"))
-    found["vgg19-warmup"] = made_up(LIBRARY.published["vgg19-warmup"], at_rate("deep"))
+        found[high] = by_density(LIBRARY.published[high], at_rate(net))
+        found[low] = by_density(LIBRARY.published[low], at_rate("low"))
+    found["vgg19-warmup"] = by_density(LIBRARY.published["vgg19-warmup"], at_rate("deep"))
     return found
 
 
@@ -269,9 +269,7 @@ def worlds():
 
 @pytest.mark.parametrize(("sign", "status"), [(1, HOLDS), (-1, FAILS)])
 def test_every_claim_can_hold_and_can_fail(worlds, sign, status):
-    verdicts = judge(CLAIMS, worlds[sign], LIBRARY.published)
-    assert [(v.claim.id, v.status, v.estimate or v.reason) for v in verdicts if v.status != status] == []
-    assert len(verdicts) == len(CLAIMS)
+    assert_judged(CLAIMS, worlds[sign].values(), status)
 
 
 def test_a_small_experiment_from_end_to_end(worlds, tmp_path):

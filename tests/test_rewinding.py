@@ -4,19 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_experiment import SMALL, data, experiment
+from small import SMALL, data, experiment
+from worlds import assert_judged, by_density
 
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
-from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims.words import REINIT, TICKET
 from npticket.papers.rewinding import CLAIMS, FINE_TUNED, LENET, ONCE, PAPER, RATE, RESNET_20, SERIES, STEPS
-from npticket.params import Params
-from npticket.prune import dense_masks, rates_by_name
+from npticket.prune import dense_masks
 from npticket.report import figures, sweeps
 from npticket.report.claims import FAILS, HOLDS, judge
 from npticket.streams import Place, streams
@@ -129,30 +128,6 @@ def test_lenets_recipe_is_like_the_papers():
     assert len(runs) == 5 * (1 + 11 + 3 * 10 + 4 * 5)
 
 
-def densities(recipe):
-    """The fractions of weights that are left after each round of pruning weights."""
-    layout = Params.empty(Experiment(recipe, PARTS).net.body.layout, 1)
-    sizes, rates = {name: layout[name].size for name in layout.weights}, recipe.prune.options["rates"]
-    gone = rates_by_name(rates, layout)
-    left = [{name: n * (1 - gone.get(name, 0)) ** r for name, n in sizes.items()} for r in range(recipe.rounds)]
-    return [sum(each.values()) / sum(sizes.values()) for each in left]
-
-
-def made_up(recipe, accuracy, density_of=None):
-    """What a recipe would leave if `accuracy(series, density)`, in percent, were what it finds; trials differ a bit."""
-    rows, of_weights = [], densities(recipe)
-    for key in planned(replace(recipe, trials=3), PARTS.series):
-        if key.series != "rewind_point":
-            density = (density_of or {}).get((key.series, key.round), of_weights[key.round])
-            acc = accuracy(key.series, density) / 100 + key.trial / 10_000 + key.trial * key.round / 1e5
-            rows.append({
-                "trial": key.trial, "series": key.series, "round": key.round, "density": density,
-                "early_stop_step": 100, "early_stop_val_loss": 0.1, "early_stop_test_acc": acc, "final_test_acc": acc,
-                "final_train_acc": 1.0, "best_train_acc": 1.0, "steps": recipe.steps, "seconds": 1.0,
-            })  # fmt: skip
-    return Outcome(recipe, {}, rows, [], "A net on data", "a note", CLASSIFY, PARTS.series)
-
-
 LOST = {TICKET: 1.97, RATE: 1.97, FINE_TUNED: 3.43, REINIT: 6, ONCE[TICKET]: 4.3, ONCE[RATE]: 4.1,
         ONCE[FINE_TUNED]: 5.4, ONCE[REINIT]: 7.4}  # fmt: skip
 BY_STEP = {TICKET: (89, 91.7, 91.7, 90), RATE: (91.9, 91.7, 91.7, 90.5), FINE_TUNED: (89, 89, 89, 89)}
@@ -165,24 +140,21 @@ def world(sign, apart, by_step):
     def gained(series, density):
         return 91.7 + (density < 1) * (sign * (0.5 - LOST[series] * (1 - density) ** 3) - apart * (series == RATE))
 
-    found = {recipe.name: made_up(recipe, gained) for recipe in (RESNET_20, LENET)}
+    found = [by_density(recipe, gained) for recipe in (RESNET_20, LENET)]
     for i, recipe in enumerate(STEPS.values()):
-        found[recipe.name] = made_up(recipe, lambda series, density, i=i: by_step[series][i] if density < 1 else 91.7)
+        found.append(by_density(recipe, lambda series, density, i=i: by_step[series][i] if density < 1 else 91.7))
     return found
 
 
 def test_every_claim_can_hold_and_can_fail():
-    published = LIBRARY.published
-    held = judge(CLAIMS, world(1, 0, BY_STEP), published)
-    assert [v.claim.id for v in held if v.status != HOLDS] == [] and len(held) == len(CLAIMS)
-    failed = judge(CLAIMS, world(-1, 1, OTHERWISE), published)
-    assert [(v.claim.id, v.status) for v in failed if v.status != FAILS] == []
+    assert_judged(CLAIMS, world(1, 0, BY_STEP), HOLDS)
+    assert_judged(CLAIMS, world(-1, 1, OTHERWISE), FAILS)
 
 
 def test_figures_have_a_line_for_each_method(outcome, tmp_path):
     pytest.importorskip("matplotlib")
     assert {path.stem for path in figures.draw(outcome, tmp_path, PAPER.plots)} == {"retraining", "at_one_go"}
     (sweep,) = PAPER.sweeps.values()
-    drawn = sweeps.draw_sweep(sweep, world(1, 0, BY_STEP), tmp_path)
+    drawn = sweeps.draw_sweep(sweep, {one.recipe.name: one for one in world(1, 0, BY_STEP)}, tmp_path)
     assert {path.stem for path in drawn} == {"rewinding-lenet-step", "rewind_step"}
     assert all(verdict.reason for verdict in judge(CLAIMS, {LENET.name: replace(outcome, recipe=LENET)}))

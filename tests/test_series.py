@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_experiment import SMALL, data, experiment
+from small import SMALL, data, experiment
 
 from npticket.cli import main
 from npticket.experiments import run

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from cases import initial
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_units import initial
 
 from npticket import nets
 from npticket.datasets import Dataset, Split

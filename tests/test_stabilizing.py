@@ -1,20 +1,20 @@
 """Stabilizing the lottery ticket hypothesis (Frankle et al. 2019): distances of ends, against training by hand."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
-from test_controls import at, wide
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - a fixture
-from test_linear_mode import OTHERS, by_hand, kept
+from copies import by_hand, kept
+from small import SMALL, data, experiment
+from standing import at, wide
+from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
-from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.stabilizing import PAPER
 from npticket.papers.stabilizing.distances import (
@@ -30,9 +30,8 @@ from npticket.papers.stabilizing.distances import (
 from npticket.params import unpack
 from npticket.prune import dense_masks, prune_layerwise
 from npticket.report import figures
-from npticket.report.claims import FAILS, HOLDS, UNKNOWN, judge
+from npticket.report.claims import UNKNOWN, judge
 from npticket.streams import Place
-from npticket.task import CLASSIFY
 from npticket.tickets import rewind
 
 HALVED = Part("magnitude", scope="globally", rates={"*/W": 0.488})
@@ -101,7 +100,7 @@ def test_where_nothing_is_pruned_nothing_is_measured():
     assert not any(key.series in ("dense_in_order", PRUNING) for key in runs)
 
 
-def test_both_distances_are_drawn_against_weights_remaining(outcome, drawn, tmp_path):  # noqa: F811
+def test_both_distances_are_drawn_against_weights_remaining(outcome, drawn, tmp_path):
     figures.draw(outcome, tmp_path, PAPER.plots)
     order, pruning = drawn["distances"].axes
     for axes in (order, pruning):
@@ -114,7 +113,7 @@ def test_both_distances_are_drawn_against_weights_remaining(outcome, drawn, tmp_
 
 
 def world(recipe, holds):
-    """An outcome in which all is as the paper says, or nothing: three trials."""
+    """What a recipe leaves where all is as the paper says, or nothing."""
     lenet, late = recipe.name == STABILITY.name, recipe.rewind_step > 0
     apart = 20.7 if holds == (lenet or late) else 66 if late or not lenet else 100
     ends = {COPY: apart, RANDOM: 58.6 if lenet else 66}
@@ -126,22 +125,18 @@ def world(recipe, holds):
         good = {COPY: 0.91 if late == holds else 0.877, RANDOM: 0.88 if holds else 0.89}
     elif not holds:
         good = {COPY: 0.97, RANDOM: 0.98}
-    results, measured = [], {name: [] for name in (*ORDER.values(), PRUNING)}
-    rate = max(recipe.prune.options["rates"].values())
-    for name, round, trial in ((name, r, t) for name in ORDER for r in range(recipe.rounds) for t in range(3)):
+    accuracies = {(name, r): good[name] if r else 0.9 for name in ORDER for r in range(recipe.rounds)}
+    measured = {name: [] for name in (*ORDER.values(), PRUNING)}
+    for (name, round), trial in product(accuracies, range(3)):
         where = {"round": round, "trial": trial}
-        row = {"final_test_acc": (good[name] if round else 0.9) + trial / 1e5, "density": (1 - rate) ** round}
-        results.append(dict.fromkeys(OTHERS, 1.0) | {"series": name, "steps": recipe.steps, **where} | row)
         measured[ORDER[name]].append({**where, "alpha": 0, "distance": ends[name], "angle": ends[name]})
         measured[PRUNING].append({**where, "of": name, "distance": pruned[name], "angle": pruned[name]})
-    return Outcome(recipe, {}, results, [], "a net", "a note", CLASSIFY, PARTS.series, measured)
+    return with_accuracies(recipe, accuracies, measured)
 
 
-@pytest.mark.parametrize(("holds", "status"), [(True, HOLDS), (False, FAILS)])
+@either_way
 def test_every_claim_can_come_out_either_way(holds, status):
-    worlds = {name: world(LIBRARY.published[name], holds) for name in NAMES}
-    found = {verdict.claim.id: verdict.status for verdict in judge(CLAIMS, worlds, LIBRARY.published)}
-    assert found == {claim.id: status for claim in CLAIMS}
+    assert_judged(CLAIMS, [world(LIBRARY.published[name], holds) for name in NAMES], status)
 
 
 def test_claims_about_a_tiny_experiment_are_judged(outcome):

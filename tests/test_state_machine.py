@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from test_experiment import SMALL, data
+from small import SMALL, data
 
 from npticket import files
 from npticket.experiments import binding, checkpoints, run

@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 from functools import cache
-from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_experiment import SMALL, data, experiment
-from test_figures import drawn  # noqa: F401 - drawn is a fixture
+from small import SMALL, data, experiment
+from worlds import assert_judged, with_accuracies
 
 from npticket import nets
 from npticket.experiments.checks import check
@@ -17,7 +16,6 @@ from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import At, Key
-from npticket.experiments.tables import Outcome
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.structured import (
     CLAIMS,
@@ -39,7 +37,7 @@ from npticket.papers.structured import (
     left_over,
 )
 from npticket.prune import Rule, dense_masks, density, magnitude
-from npticket.report.claims import FAILS, HOLDS, judge
+from npticket.report.claims import FAILS, HOLDS
 from npticket.report.figures import draw
 from npticket.scopes import ByUnits
 from npticket.streams import streams
@@ -147,7 +145,7 @@ def test_recipes_are_cooked_and_as_long_as_they_should_be():
 
 
 @pytest.mark.parametrize("name", ["lenet", "lenet-weights"])
-def test_a_small_experiment_is_drawn_and_judged(name, drawn, tmp_path):  # noqa: F811
+def test_a_small_experiment_is_drawn_and_judged(name, drawn, tmp_path):
     recipe = LIBRARY.recipes[f"filters-{name}"]
     tiny = replace(recipe, net=Part("lenet_300_100", hidden=[6, 4]), steps=6, batch=8, rounds=3, trials=2)
     outcome = experiment(tiny, tmp_path / "run", data())
@@ -170,24 +168,18 @@ PAPERS = dict(zip(ONES, (-3, -3, 0, 0, 0, -1, -2), strict=True)), 1, 40
 OPPOSITE = dict(zip(ONES, (1, 0, -2, -1, -2, 0, 0), strict=True)), -1, 11
 
 
-def made_up(recipe, world, trials=3):
+def made_up(recipe, world):
     """What a recipe leaves in such a world."""
     gains, more, shrunk = world
-    results, measured = [], []
-    for (r, (left, _)), t in product(enumerate(costs_of(recipe.name)), range(trials)):
-        measured.append({"trial": t, "round": r, "masked_weights": 10, "shrunk_weights": shrunk})
-        for series in ONES if r else ONES[:1]:
-            acc = 0.97 + t / 1000 + bool(r) * (gains[series] + more * (recipe in OF_WEIGHTS)) / 100
-            results.append({
-                "trial": t, "series": series, "round": r, "density": left, "early_stop_step": 100,
-                "early_stop_val_loss": 0.1, "early_stop_test_acc": acc, "final_test_acc": acc, "final_train_acc": 1.0,
-                "best_train_acc": 1.0, "steps": recipe.steps, "seconds": 1.0,
-            })  # fmt: skip
-    return Outcome(recipe, {}, results, [], "a net", "a note", CLASSIFY, PARTS.series, {SIZES: measured})
+    gains = {series: 0.97 + (gain + more * (recipe in OF_WEIGHTS)) / 100 for series, gain in gains.items()}
+    sizes = [left for left, _ in costs_of(recipe.name)]
+    accuracies = {(series, r): gains[series] for series in ONES for r in range(1, len(sizes))}
+    counted = {"masked_weights": 10, "shrunk_weights": shrunk}
+    measured = [{"trial": t, "round": r} | counted for r in range(len(sizes)) for t in range(3)]
+    return with_accuracies(recipe, {("winning_ticket", 0): 0.97} | accuracies, {SIZES: measured}, sizes)
 
 
 @pytest.mark.parametrize(("world", "status"), [(PAPERS, HOLDS), (OPPOSITE, FAILS)], ids=["paper", "opposite"])
 def test_claims_hold_in_the_papers_world_and_not_in_the_opposite_one(world, status):
     assert len(CLAIMS) == 21
-    verdicts = judge(CLAIMS, {recipe.name: made_up(recipe, world) for recipe in RECIPES}, LIBRARY.published)
-    assert {verdict.claim.id: verdict.status for verdict in verdicts} == {claim.id: status for claim in CLAIMS}
+    assert_judged(CLAIMS, [made_up(recipe, world) for recipe in RECIPES], status)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cases import of_trial, set_to
+from fitted import same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strict import strict
-from test_train import same
 
 from npticket import train
 from npticket.datasets import DataError, Dataset, Split

@@ -9,14 +9,13 @@ from inspect import signature
 import numpy as np
 import pytest
 from cases import of_trial, set_to
+from fitted import same, small_data, small_net
 from hypothesis import given, settings
 
 from npticket import backend, train
 from npticket.datasets import DataError, Dataset, Split, epoch_order
 from npticket.engine import ENGINES, plan
-from npticket.layers import Chain, Dense, Flatten
 from npticket.loss import softmax_cross_entropy
-from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params, stack
 from npticket.prune import dense_masks
@@ -25,18 +24,6 @@ from npticket.streams import Place, TrainingStep, stream, streams
 from npticket.task import CLASSIFY
 from npticket.testing.strategies import fits
 from npticket.train import DivergedError, Setting, evaluate, fit
-
-
-def measured(result):
-    """Everything in a fit but time, by name."""
-    found = {"end": result.end.flat, "best": result.best.flat, "at_steps": result.at_steps}
-    return found | result.curves | {name: value for name, value in result.results.items() if name != "seconds"}
-
-
-def same(a, b):
-    """Whether two fits agree bit for bit in everything but time."""
-    a, b = measured(a), measured(b)
-    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name], equal_nan=True) for name in a)
 
 
 @settings(max_examples=25)
@@ -110,17 +97,6 @@ def test_what_was_measured_is_known_by_name():
     ):
         result["val_mae"]
     assert (result["val_acc"] is result.curves["val_acc"]) and (result["seconds"] is result.results["seconds"])
-
-
-def small_net():
-    return Net("small", Chain(flatten=Flatten(), fc=Dense(4, 2)), (2, 2), (2,))
-
-
-def small_data(n=12):
-    rng = np.random.default_rng(5)
-    images = rng.integers(0, 256, (n, 2, 2), dtype=np.uint8)
-    split = Split(images, (images[:, 0, 0] > 128).astype(np.uint8))
-    return Dataset("small", split, split, split, classes=2, source="a test")
 
 
 @pytest.mark.parametrize("chunk", [4, 6, 11, 250])

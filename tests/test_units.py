@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases import initial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,15 +23,6 @@ from npticket.tickets import rewind
 from npticket.units import Ends, Units, multiply_adds
 
 DENSE_UNITS = {"out/W": 0, "*/W": 0.25}
-
-
-def initial(net, trials=1, seed=0):
-    """Parameters of which none is 0, in float64: biases and norms, too."""
-    theta, rng = net.init(streams(seed, range(trials), "init"), np.float64), np.random.default_rng(seed)
-    for name in (name for name in theta if name not in theta.weights):  # in order: a set's changes from run to run
-        values = rng.normal(size=theta[name].shape)
-        theta[name][...] = abs(values) + 0.1 if name.endswith("running_var") else values
-    return theta
 
 
 def groups(net):

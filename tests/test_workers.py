@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from test_train import same, small_data, small_net
+from fitted import same, small_data, small_net
 
 from npticket.experiments.workers import Workers, fit_trials
 from npticket.optimizers import SGD

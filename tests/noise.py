@@ -1,0 +1,37 @@
+"""The command and all papers on noise, with small networks."""
+
+from dataclasses import replace
+
+from small import data
+
+from npticket.experiments.recipe import Part
+from npticket.papers import LIBRARY, PARTS
+from npticket.report.paper import Library
+
+
+def shrunk(recipe):
+    """A recipe for LeNet with a small network; others as they are."""
+    if recipe.net.name != "lenet_300_100":
+        return recipe
+    return replace(recipe, batch=8, net=Part("lenet_300_100", hidden=[6, 4]))
+
+
+def on_noise(paper):
+    """A paper whose experiments are small, on noise."""
+    sweeps = {
+        name: replace(sweep, recipes={label: shrunk(recipe) for label, recipe in sweep.recipes.items()})
+        for name, sweep in paper.sweeps.items()
+    }
+    return replace(paper, recipes={name: shrunk(r) for name, r in paper.recipes.items()}, sweeps=sweeps)
+
+
+class Small(Library):
+    """All papers, on noise; recipes are held against what was published."""
+
+    def __init__(self, papers):
+        super().__init__(papers)
+        data_of = {**PARTS.data, "mnist": lambda folder, seed: data()}
+        self.parts = replace(PARTS, data=data_of, published=LIBRARY.published)
+
+
+FEW = ["--steps", "20", "--trials", "2", "--rounds", "2", "--jobs", "1"]
