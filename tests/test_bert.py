@@ -286,6 +286,9 @@ def test_safetensors_are_read_within_bounds(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UnreadableError, match=r"x\.safetensors is not a safetensors file of numbers"):
             read_safetensors(path, 100_000)
+    path.write_bytes(good.replace(b'"F32"', b'"B16"', 1))
+    with pytest.raises(UnreadableError, match="is of type 'B16', expected one of F16, F32, F64"):
+        read_safetensors(path, 100_000)
     path.write_bytes(good)
     with pytest.raises(UnreadableError, match="expected at most 10"):
         read_safetensors(path, 10)

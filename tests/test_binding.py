@@ -107,6 +107,19 @@ def test_what_a_recipe_has_by_default_is_no_part_of_its_digest(monkeypatch):
     assert "rewind_step" not in asked[0]["recipe"]
 
 
+def test_nobody_is_told_to_delete_what_may_be_good(tmp_path, monkeypatch):
+    with opened(tmp_path) as s:
+        s.add(KEY, made_up(next_masks=made_up()["masks"], end=np.zeros(21)))
+    files = RunFiles(tmp_path / "runs", Experiment(ASKED, KNOWN), "12ab", {})
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(binding, "is_sealed", denied)
+    with pytest.raises(StoreError, match=r"trial1\.npz cannot be read \(Permission denied\)$"):
+        files.read(KEY)
+
+
 def test_every_byte_counts(tmp_path):
     with opened(tmp_path) as s:
         s.add(KEY, made_up(next_masks=made_up()["masks"], end=np.zeros(21)))

@@ -353,6 +353,21 @@ def test_a_path_that_is_empty_is_not_this_folder(arguments, tmp_path, monkeypatc
     assert "expected a path, got nothing" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+def test_no_name_of_a_recipe_is_not_this_folder(small, capsys):
+    assert small("run", "lenet-mnist", *FEW, "--out", ".") == 0
+    assert small("run", "") == 2
+    assert "there is no recipe ''" in capsys.readouterr().err
+
+
+def test_without_matplotlib_it_is_said_what_to_install(small, capsys, monkeypatch):
+    assert small("run", "lenet-mnist", *FEW, "--out", "mine") == 0
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert small("figures", "mine") == 2
+    assert "figures need matplotlib: python -m pip install matplotlib" in capsys.readouterr().err
+
+
 def test_results_of_somebody_else_are_not_taken_for_published_ones(small, tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "results.csv").write_text("a,b\n1,2\n")

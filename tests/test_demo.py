@@ -326,6 +326,23 @@ def asked_for(monkeypatch, *arguments):
     return asked[0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trials", "1000", "--rounds", "1000"], "error: trials x series x rounds must be at most 100,000"),
+        (["--steps", "100000000"], "error: validate_every must be at least 1,000"),
+        (["--out", ""], "expected a path, got nothing"),
+        (["--data", ""], "expected a path, got nothing"),
+    ],
+)
+def test_a_demo_that_cannot_be_run_says_why(arguments, message, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(DEMO), *arguments], capture_output=True, text=True, env=environment(), cwd=tmp_path
+    )
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("net", "steps"), [("conv2", 20_000), ("conv4", 25_000), ("conv6", 30_000)])
 def test_the_conv_demos_know_the_papers_settings(net, steps, monkeypatch):
     args, recipe = asked_for(monkeypatch, "--net", net)

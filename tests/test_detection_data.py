@@ -42,6 +42,7 @@ HOSTILE = '<!DOCTYPE a [<!ENTITY x "{}">]>'
         (voc(before='<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd">'), "DTD"),
         (voc(("&x;", 1, 1, 2, 2)), "undefined entity"),
         (voc(name="../a.jpg"), "without a folder"),
+        (voc(name=".."), "without a folder"),
         (voc(size=(0, 480)), "1 to 65,536 pixels"),
         (voc(size=("wide", 480)), "wide"),
         (voc(("RBC", 1, 2, "nan", 4)), "four numbers"),

@@ -212,6 +212,7 @@ def test_an_epoch_is_cut_into_equal_parts(n):
         ({"rounds": -1}, "rounds must be an integer, at least 0, got -1"),
         ({"rounds": 1.5}, "rounds must be an integer"),
         ({"max_iter": 0}, "max_iter must be an integer, at least 1"),
+        ({"max_iter": 10**9}, "max_iter must be at most 1,000,000, got 1000000000"),
         ({"patience": 0}, "patience must be an integer, at least 1, got 0"),
         ({"batch_size": "all"}, "batch_size must be an integer, at least 1, got 'all'"),
         ({"prune_rate": 1}, "prune_rate must be a fraction, at least 0 and below 1, got 1"),

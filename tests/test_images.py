@@ -226,6 +226,7 @@ def test_folders_of_classes_may_be_links_which_lead_into_no_circle(tmp_path):
         (lambda root: (root / "val" / "list.txt").write_text("val_0.JPEG emu\n"), {}, "of the class 'emu'"),
         (lambda root: (root / "train").rename(root / "training"), {}, "there are no images in .*train"),
         (lambda root: (root / "train" / "cat").rename(root / "cat"), {}, "folders of two classes at least"),
+        (lambda root: (root / "train" / "emu").mkdir(), {}, "train/emu has no images"),
     ],
 )
 def test_folders_that_make_no_sense_are_refused(tmp_path, change, options, message):

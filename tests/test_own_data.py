@@ -43,6 +43,27 @@ def examples(n=60, shape=(3,), seed=0):
 # Arrays
 
 
+@pytest.mark.parametrize(("one", "other"), [(np.uint8, np.float32), (np.float32, np.uint8), (np.uint8, np.int64)])
+def test_splits_that_would_be_scaled_differently_are_refused(one, other):
+    x, y = np.arange(60).reshape(30, 2), np.arange(30) % 2
+    np.savez("mine.npz", x=x.astype(one), y=y, x_test=x.astype(other), y_test=y)
+    with pytest.raises(DataError, match=r"of different types, of which only uint8 is scaled: train \w+, "):
+        datasets.arrays(path="mine.npz")
+    np.savez("mine.npz", x=x.astype(np.float64), y=y, x_test=x, y_test=y)
+    assert datasets.arrays(path="mine.npz").test.inputs.dtype == np.float32
+
+
+def test_a_class_of_which_nothing_is_left_to_train_with_is_named():
+    np.savez("mine.npz", x=np.zeros((40, 2)), y=np.arange(40))
+    with pytest.raises(DataError, match=r"mine.npz: of the class \d+ no example is left to train with"):
+        datasets.arrays(path="mine.npz")
+
+
+def test_the_home_of_nobody_is_no_path():
+    with pytest.raises(DataError, match=r"there is no ~nobody-at-all/x.npz"):
+        datasets.arrays(path="~nobody-at-all/x.npz")
+
+
 @given(
     st.integers(20, 90), st.sampled_from([np.float16, np.float32, np.float64, np.int16, np.uint8]),
     st.sampled_from([(4,), (3, 2), (2, 3, 1)]),
@@ -330,6 +351,17 @@ def test_splits_that_are_there_are_taken(here):
     found = datasets.image_folder(here, path="pets", size=[3, 5])
     assert [len(split) for split in (found.train, found.validation, found.test)] == [12, 4, 6]
     assert found.train.inputs.shape[1:] == (3, 5, 3) and "set aside" not in found.source
+
+
+def test_a_folder_that_would_be_passed_over_is_named(here):
+    write_images(here / "pets")
+    (here / "pets" / "emu").mkdir()
+    with pytest.raises(DataError, match="pets/emu has no images of a known kind"):
+        datasets.image_folder(path="pets")
+    for split in ("train", "test", "valid"):
+        write_images(here / "split" / split)
+    with pytest.raises(DataError, match="split has train/ and valid/, expected only train, validation, val, test"):
+        datasets.image_folder(path="split")
 
 
 def test_two_folders_for_validation_are_refused_and_classes_may_be_called_like_them(here):

@@ -244,6 +244,11 @@ def test_sweeps_and_other_experiments_share_a_page(tmp_path):
     assert "    npticket run b-0.1/recipe.json  # in this directory\n" in text and "npticket run lenet-sgd" not in text
 
 
+def test_nothing_is_published_among_an_experiments_own_files(runs, capsys):
+    assert cli.main(["publish", str(runs), str(runs / "figures")], NOISE) == 2
+    assert "publish into another directory" in capsys.readouterr().err and not (runs / "figures").exists()
+
+
 def test_runs_are_neither_published_over_nor_sought_where_results_are_published(runs, goal, capsys):
     before = contents(runs)
     assert cli.main(["publish", str(runs), str(runs)], NOISE) == 2

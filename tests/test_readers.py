@@ -291,6 +291,7 @@ DESCRIBED = {"data": MANIFEST["data"], "machines": [MANIFEST["machine"]]}
     "change",
     [
         {"data": None}, {"data": []}, {"data": {}}, {"machines": None}, {"machines": {}}, {"machines": [3]},
+        {"machines": [{"runs": "x"}]}, {"machines": [{"runs": -1}]}, {"machines": [{"runs": None}]},
         {"data": {"name": 3, "caveat": ""}}, {"data": {"name": "x"}}, {"data": {"name": "x", "caveat": "y" * 200_000}},
     ],
 )  # fmt: skip

@@ -136,6 +136,8 @@ def test_scaling_moves_everything_in_proportion():
     assert scaled(replace(LENET, rewind_step=1_000), 5_000).rewind_step == 100
     assert scaled(scaled(LENET, 10), 50_000).steps == 50_000
     assert scaled(ALL["resnet18-high"], 1).schedule.options["drops"] == [[0, 0.001]]
+    falling = replace(LENET, schedule=Part("linear_decay", steps=10_000, warmup=10))
+    assert scaled(falling, 1).schedule == Part("linear_decay", steps=1, warmup=0)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -249,6 +251,7 @@ def test_impossible_recipes_are_refused(changes, message):
         ({"schedule": Part("linear_decay", steps=1.5)}, "the schedule linear_decay: steps must be an integer, got 1.5"),
         ({"schedule": Part("constant", warmup="long")}, "the schedule constant: warmup must be an integer, got 'long'"),
         ({"schedule": Part("constant", warmup=-1)}, "a warm-up takes at least 1 step, got -1"),
+        ({"schedule": Part("constant", warmup=10**30)}, "the warm-up must end within the 50,000 steps, got 1,000,000"),
         ({"prune": Part("luck")}, "prune must be one of .*magnitude, got 'luck'"),
         ({"prune": Part("magnitude", scope="somewhere")}, "scope must be one of .*layerwise, globally, units"),
         ({"prune": Part("magnitude", rate=0.2)}, "prune has the options scope and rates, got rate"),

@@ -143,7 +143,7 @@ def test_tables_are_as_wide_as_a_hundred_characters_or_the_terminal(monkeypatch)
 
 def test_the_tables_of_an_outcome_have_every_series_and_its_note():
     lines = tables(outcome()).splitlines()
-    assert lines[0] == "A net on data; 2 trials; reduced"
+    assert lines[0] == "net-data: A net on data; 2 trials; reduced"
     assert [line for line in lines if line.isidentifier()] == list(BOTH)
     assert [name.strip() for name in re.split("  +", lines[3])] == [
         "round", "weights", "early stop at step", "test acc. there (%)", "test acc. at the end", "train acc.", "runs",
