@@ -131,7 +131,7 @@ def _words(error: BaseException) -> str:
         return f"there is no room for {where} ({error.strerror}). What is finished is kept: make room, and try again"
     if isinstance(error, MemoryError) and not str(error):
         return "the memory does not suffice"
-    if isinstance(error, ImportError) and error.name == "matplotlib":
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "matplotlib":
         return "figures need matplotlib: python -m pip install matplotlib"
     return printable(reason(error))  # it may quote a file, or be about the name of one
 
