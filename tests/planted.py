@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from npticket.experiments import binding
+from npticket.experiments import run_files
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Key, Series
@@ -57,8 +57,8 @@ def planted(path, run, **changes):
     """A file that nobody changed since, whatever is in it."""
     key = Key(*re.fullmatch(r"(.+)-round(..)-trial(.)", path.stem).groups())
     home = {"series": key.series, "round": int(key.round), "trial": int(key.trial), "given": {}, "machine": "0"}
-    origin = home | {"experiment": binding.experiment_digest(ASKED, MANIFEST["data"]["sha256"])} | changes
-    path.write_bytes(binding.packed(run, origin))
+    origin = home | {"experiment": run_files.experiment_digest(ASKED, MANIFEST["data"]["sha256"])} | changes
+    path.write_bytes(run_files.packed(run, origin))
 
 
 def without(folder, key, name):
@@ -67,4 +67,4 @@ def without(folder, key, name):
     with np.load(path, allow_pickle=False) as file:
         run = {each: file[each] for each in file.files}
     origin = json.loads(str(run.pop("origin")))
-    path.write_bytes(binding.packed({each: array for each, array in run.items() if each != name}, origin))
+    path.write_bytes(run_files.packed({each: array for each, array in run.items() if each != name}, origin))

@@ -19,7 +19,7 @@ from small import EVERYTHING, SMALL, data, experiment, rows
 
 from npticket import backend, engine, train
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
-from npticket.experiments import binding, cluster, machine, run, store, training, workers
+from npticket.experiments import cluster, machine, run, run_files, store, training, workers
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
@@ -395,7 +395,7 @@ def test_runs_of_another_history_are_not_mixed(whole, tmp_path):
     with np.load(path, allow_pickle=False) as file:
         run = {name: file[name] for name in file.files}
     run["next_masks"] = run["next_masks"] & np.uint8(0b01111111)
-    path.write_bytes(binding.packed(run, json.loads(str(run.pop("origin")))))
+    path.write_bytes(run_files.packed(run, json.loads(str(run.pop("origin")))))
     (tmp_path / "recipe.json").write_bytes((whole[0] / "recipe.json").read_bytes())
     with pytest.raises(StoreError, match=r"has other masks than winning_ticket-round00-trial0\.npz left"):
         experiment(SMALL, tmp_path, data())

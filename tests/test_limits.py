@@ -10,12 +10,12 @@ from small import SMALL, data, experiment
 
 from npticket import cli
 from npticket.experiments import run
-from npticket.experiments.agreement import check_tables
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.limits import AllLimits
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.series import Key
+from npticket.experiments.table_checks import check_tables
 from npticket.experiments.tables import curves_measured, result_columns
 from npticket.papers import PARTS
 from npticket.report import figures

@@ -13,7 +13,6 @@ from planted import ASKED, KEY, MASK, SIZE, made_up, opened, planted
 from small import SMALL, data
 
 from npticket.experiments import costs, measured, run
-from npticket.experiments.binding import RunFiles
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.machine import sha256
 from npticket.experiments.parts import Experiment, Parts, merged
@@ -21,6 +20,7 @@ from npticket.experiments.planning import planned
 from npticket.experiments.planning import trained as training_runs
 from npticket.experiments.recipe import RecipeError
 from npticket.experiments.run import Means
+from npticket.experiments.run_files import RunFiles
 from npticket.experiments.series import Done, Key, Measure, Run, Series
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.series import ticket

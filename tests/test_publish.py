@@ -12,7 +12,7 @@ from pictures import outcome
 
 from npticket import cli
 from npticket.cli import publication
-from npticket.cli.asked import chosen_recipes
+from npticket.cli.recipes import chosen_recipes
 from npticket.experiments.json_files import StoreError
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket import PLOTS

@@ -27,7 +27,8 @@ from npticket.datasets.mnist import read_idx
 from npticket.experiments import json_files, run
 from npticket.experiments.bounds import MOST
 from npticket.experiments.checks import check
-from npticket.experiments.json_files import StoreError, read_json, read_manifest
+from npticket.experiments.json_files import StoreError, read_json
+from npticket.experiments.manifest import read_manifest
 from npticket.experiments.parts import load_data
 from npticket.experiments.recipe import Part, RecipeError, from_json, to_json
 from npticket.papers import LIBRARY, PARTS

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from small import SMALL, data
 
 from npticket import files
-from npticket.experiments import binding, checkpoints, run
+from npticket.experiments import checkpoints, run, run_files
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
@@ -230,7 +230,7 @@ class Directory(RuleBasedStateMachine):
         there = self.runs()
         assert self.kept <= there.keys() <= {*self.kept, *self.damaged}
         for name in there.keys() - self.damaged.keys():
-            assert binding.is_sealed(there[name])
+            assert run_files.is_sealed(there[name])
             found, expected = arrays(there[name]), right()[name]
             assert found.keys() <= expected.keys() and all(found[what] == expected[what] for what in found)
 
@@ -261,7 +261,7 @@ def test_whatever_is_done_what_is_on_the_disk_is_right_or_refused():
 
 @pytest.mark.parametrize("broken", ["is_sealed", "_misplaced"])
 def test_that_the_machine_can_fail(broken, monkeypatch):
-    monkeypatch.setattr(binding, broken, {"is_sealed": lambda _: True, "_misplaced": lambda *_: ""}[broken])
+    monkeypatch.setattr(run_files, broken, {"is_sealed": lambda _: True, "_misplaced": lambda *_: ""}[broken])
     machine = Directory()
     try:
         machine.resume()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from npticket import files, prune
-from npticket.experiments import binding, checkpoints, store
+from npticket.experiments import checkpoints, run_files, store
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -60,7 +60,7 @@ def test_files_that_are_not_what_or_where_they_were_are_refused(torture, monkeyp
     monkeypatch.setattr(copies, "RECIPE", replace(copies.RECIPE, series=("winning_ticket", "weights"), rounds=2))
     line = torture.copies(20)
     assert line.startswith("copies: 0 accepted, of ") and "20 flips" in line
-    monkeypatch.setattr(binding, "_misplaced", lambda *_: "")
+    monkeypatch.setattr(run_files, "_misplaced", lambda *_: "")
     assert int(re.match(r"copies: (\d+) accepted", torture.copies(1))[1]) > 4
 
 

@@ -6,11 +6,10 @@ import textwrap
 from collections.abc import Sequence
 
 from npticket import __version__
-from npticket.cli.commands import draw, list_recipes, run_recipe, show, verify
-from npticket.cli.edge import EXIT_CODES, prepare_streams, status_of
+from npticket.cli.commands import draw, list_recipes, report, run_recipe, show, verify
+from npticket.cli.export import add_export, path
+from npticket.cli.process import EXIT_CODES, prepare_streams, status_of
 from npticket.cli.publication import publish
-from npticket.cli.reporting import report
-from npticket.cli.ways_out import add_export, path
 from npticket.engine import ENGINES
 from npticket.experiments.series import REWIND_POINT
 from npticket.papers import LIBRARY

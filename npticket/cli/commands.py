@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from npticket import backend
-from npticket.cli.asked import chosen_recipes
+from npticket.cli.recipes import chosen_recipes
 from npticket.experiments import costs, machine
 from npticket.experiments.amounts import counted, duration
 from npticket.experiments.bounds import MOST_JOBS, wrong_name, wrong_size
@@ -24,6 +24,7 @@ from npticket.experiments.tables import Outcome
 from npticket.experiments.workers import default_jobs
 from npticket.files import write
 from npticket.report import claims, figures, sweeps, tables, verdicts
+from npticket.report.html.document import document
 from npticket.report.paper import Library
 from npticket.train import DivergedError
 
@@ -152,6 +153,15 @@ def verify(args: Namespace, library: Library) -> int:
     write(args.folder / "claims.md", f"{head}\n\n{verdicts.markdown(judged)}\n".encode())
     print(f"\nWritten: {args.folder / 'claims.json'}, {args.folder / 'claims.md'}")
     return int(any(verdict.status == claims.FAILS for verdict in judged))
+
+
+def report(args: Namespace, library: Library) -> int:
+    """Write all that there is to see of a directory's experiments into one file, DIR/report.html."""
+    found, path = outcomes(args.folder, library), args.folder / "report.html"
+    check_ours([path])
+    write(path, document(found, library).encode())
+    print(path)
+    return 0
 
 
 def outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:

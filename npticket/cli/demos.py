@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from npticket import backend
-from npticket.cli.edge import FAILED, prepare_streams, status_of
-from npticket.cli.ways_out import path
+from npticket.cli.export import path
+from npticket.cli.process import FAILED, prepare_streams, status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
 from npticket.experiments import directory, machine, store, training, workers

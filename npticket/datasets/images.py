@@ -58,11 +58,11 @@ def images(
     first, validation = split_off(first, min(MOST, max(1, round(VALIDATION * len(first)))), seed)
     check_left(root, classes, first)
     pixels, room = math.prod(whole.inputs.shape), _memory() // 4 if keep is None else keep
-    splits = _read((first, validation, last), pictures, is_kept=pixels <= room)
+    first, validation, last = _read((first, validation, last), pictures, is_kept=pixels <= room)
     where = "in memory" if pixels <= room else "read from files as they are needed"
     source = f"{printable(str(root))} ({len(validation):,} for validation set aside; {pixels / 1e9:.2f} GB, {where})"
     scale, shift = tuple(1 / 255 / std for std in STD), tuple(-m / std for m, std in zip(MEAN, STD, strict=True))
-    return Dataset(printable(root.resolve().name), *splits, len(classes), source, "", scale, shift)
+    return Dataset(printable(root.resolve().name), first, validation, last, len(classes), source, "", scale, shift)
 
 
 def _in_folders(root: Path, name: str) -> Found:

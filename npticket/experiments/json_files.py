@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from npticket.backend import Json
-from npticket.datasets.dataset import LONGEST
-from npticket.experiments.bounds import is_whole
 from npticket.files import write
 from npticket.reading import UnreadableError, read_text, reason, shown
 
@@ -42,29 +40,6 @@ def read_json(path: Path) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise StoreError(f"{path} holds no JSON object with named fields")
     return value
-
-
-def read_manifest(path: Path) -> dict[str, Json]:
-    """Read a manifest.json, which has at least {"data": {"name": ..., "caveat": ...}, "machines": [{...}, ...]}.
-
-    StoreError if it does not.
-    """
-    try:
-        manifest = read_json(path)
-    except StoreError as error:
-        if path.exists():
-            raise StoreError(f"{error}; delete it to have it written again") from error
-        raise
-    data, machines = manifest.get("data"), manifest.get("machines")
-    texts = [data.get("name"), data.get("caveat")] if isinstance(data, dict) else [None]
-    described = all(isinstance(text, str) and len(text) <= LONGEST for text in texts)
-    if not described or not isinstance(machines, list) or not all(map(_is_machine, machines)):
-        raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
-    return manifest
-
-
-def _is_machine(described: Json) -> bool:
-    return isinstance(described, dict) and is_whole(described.get("runs", 0)) and described.get("runs", 0) >= 0
 
 
 def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

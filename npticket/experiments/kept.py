@@ -4,11 +4,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from npticket.experiments.binding import RunFiles
 from npticket.experiments.directory import read_recipe
-from npticket.experiments.json_files import StoreError, read_manifest
+from npticket.experiments.json_files import StoreError
+from npticket.experiments.manifest import read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned, planned_if_known, trained
+from npticket.experiments.run_files import RunFiles
 from npticket.experiments.series import Key
 from npticket.experiments.tables import Outcome
 from npticket.params import Params, unpack

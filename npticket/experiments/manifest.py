@@ -5,12 +5,37 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from npticket.backend import Json
-from npticket.experiments.binding import digest
-from npticket.experiments.json_files import StoreError, read_manifest, write_json
+from npticket.datasets.dataset import LONGEST
+from npticket.experiments.bounds import is_whole
+from npticket.experiments.json_files import StoreError, read_json, write_json
 from npticket.experiments.machine import NO_BIT
+from npticket.experiments.run_files import digest
 
 FORMAT = 2  # of run files
 SAID = {"source": "", "caveat": ""}  # of the data's description: not compared, as they do not change the content
+
+
+def read_manifest(path: Path) -> dict[str, Json]:
+    """Read a manifest.json, which has at least {"data": {"name": ..., "caveat": ...}, "machines": [{...}, ...]}.
+
+    StoreError if it does not.
+    """
+    try:
+        manifest = read_json(path)
+    except StoreError as error:
+        if path.exists():
+            raise StoreError(f"{error}; delete it to have it written again") from error
+        raise
+    data, machines = manifest.get("data"), manifest.get("machines")
+    texts = [data.get("name"), data.get("caveat")] if isinstance(data, dict) else [None]
+    described = all(isinstance(text, str) and len(text) <= LONGEST for text in texts)
+    if not described or not isinstance(machines, list) or not all(map(_is_machine, machines)):
+        raise StoreError(f"{path} does not describe data and machines; delete it to have it written again")
+    return manifest
+
+
+def _is_machine(described: Json) -> bool:
+    return isinstance(described, dict) and is_whole(described.get("runs", 0)) and described.get("runs", 0) >= 0
 
 
 class Manifest:

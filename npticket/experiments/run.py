@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 
 from npticket.datasets import Dataset, Shared
-from npticket.experiments import machine, measured, saying, tables, training
-from npticket.experiments.agreement import check_tables
+from npticket.experiments import announcements, machine, measured, tables, training
 from npticket.experiments.amounts import counted
 from npticket.experiments.checkpoints import Checkpoints, beside
 from npticket.experiments.checks import check, check_data, sized
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.directory import read_recipe, scratch
-from npticket.experiments.json_files import StoreError, read_manifest
+from npticket.experiments.json_files import StoreError
+from npticket.experiments.manifest import read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned_if_known, steps_of, trained
 from npticket.experiments.progress import Progress, Steps
@@ -26,6 +26,7 @@ from npticket.experiments.recipe import Recipe, reduced
 from npticket.experiments.scheduler import Group, Scheduler
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
+from npticket.experiments.table_checks import check_tables
 from npticket.experiments.training import Means
 from npticket.experiments.workers import Workers, threads_each
 from npticket.files import naming
@@ -60,7 +61,7 @@ def run(
         store = stack.enter_context(Store(folder, experiment, described, strict))
         scheduler = Scheduler(experiment, store, means.keep_weights)
         if say:
-            print(saying.left(experiment, data, means, scheduler), flush=True)
+            print(announcements.left(experiment, data, means, scheduler), flush=True)
         steps = {key: steps_of(recipe, run) for key, run in scheduler.runs.items()}
         finished = sum(count for key, count in steps.items() if key not in scheduler.missing)
         progress = stack.enter_context(Progress(sum(steps.values()), finished, "step"))
@@ -97,7 +98,7 @@ def _train(
             if steps is not None:
                 steps.forget(group[0].file)
 
-        note = partial(saying.note, experiment, scheduler, progress, say)
+        note = partial(announcements.note, experiment, scheduler, progress, say)
         lock_step = means.lock_step or means.array_module != "numpy"
         while scheduler.missing:
             before = len(scheduler.missing)

@@ -2,7 +2,7 @@
 
     recipe.json   manifest.json   results.csv   curves.csv   <series>.csv   runs/<series>-round<r>-trial<t>.npz
 
-A file is complete or absent; run files say where they belong: see `binding`. The tables are made from the run files,
+A file is complete or absent; run files say where they belong: see `run_files`. The tables are made from the run files,
 <series>.csv from those of measures. So an experiment that was killed, or that is to have more trials, rounds or series,
 goes on from the run files. A run that is being trained has a checkpoint in .checkpoints/.
 """
@@ -18,7 +18,6 @@ import numpy as np
 
 from npticket.backend import Array, Json
 from npticket.experiments import directory, measured, tables
-from npticket.experiments.binding import ORIGIN, RunFiles, digest, named
 from npticket.experiments.growth import begun, refusal
 from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.machine import MACHINE
@@ -27,6 +26,7 @@ from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, in_full, to_json
+from npticket.experiments.run_files import ORIGIN, RunFiles, digest, named
 from npticket.experiments.series import Key, Measure, Run
 from npticket.files import write
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from npticket.backend import Json
 from npticket.experiments import measured
-from npticket.experiments.contents import check_run
 from npticket.experiments.directory import RUN
 from npticket.experiments.growth import canonical, common
 from npticket.experiments.json_files import StoreError
@@ -24,6 +23,7 @@ from npticket.experiments.limits import AllLimits, foreign
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe
+from npticket.experiments.run_contents import check_run
 from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.tables import WHO, curves_measured, result_columns
 from npticket.files import write

@@ -10,12 +10,12 @@ import pytest
 from planted import ASKED, KEY, KNOWN, made_up, opened, planted
 from small import SMALL, data, experiment, rows
 
-from npticket.experiments import binding
-from npticket.experiments.binding import SEAL, RunFiles
+from npticket.experiments import run_files
 from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, to_json
+from npticket.experiments.run_files import SEAL, RunFiles
 from npticket.experiments.series import Key
 from npticket.papers import PARTS
 
@@ -35,13 +35,13 @@ def copy(whole, tmp_path):
     return tmp_path / "copy"
 
 
-def run_files(folder, recipe=FEW):
+def files_of(folder, recipe=FEW):
     known = read_json(folder / "manifest.json")["data"]["sha256"]
     return RunFiles(folder / "runs", Experiment(recipe, PARTS), known, planned(recipe, PARTS.series))
 
 
 def test_no_file_passes_under_the_name_of_another(copy):
-    files = run_files(copy)
+    files = files_of(copy)
     contents = {key: files.path(key).read_bytes() for key in files.present()}
     assert len(contents) == 14
     for key, other in permutations(contents, 2):
@@ -86,14 +86,14 @@ def test_a_run_of_another_experiment_is_refused(copy, tmp_path):
 
 def test_what_may_grow_or_be_reworded_makes_no_other_experiment():
     def of(recipe=ASKED, **changes):
-        return binding.experiment_digest(replace(recipe, **changes), "12ab")
+        return run_files.experiment_digest(replace(recipe, **changes), "12ab")
 
     same = {of(), of(trials=9, rounds=7, series=("one_shot",)), of(source="elsewhere"), of(validate_every=10),
             of(optimizer=Part("sgd", lr=0.1)), of(prune=Part("magnitude"))}  # fmt: skip
     assert same == {of()}
     assert of(optimizer=Part("sgd", lr=1)) == of(optimizer=Part("sgd", lr=1.0))  # as JSON writes either
     changes = ({"seed": 1}, {"steps": 31}, {"name": "b"}, {"optimizer": Part("sgd", lr=0.2)}, {"net": Part("conv_2")})
-    others = {of(**change) for change in changes} | {binding.experiment_digest(ASKED, "34cd")}
+    others = {of(**change) for change in changes} | {run_files.experiment_digest(ASKED, "34cd")}
     assert len(others) == 6 and not others & same
     assert of(seed=2**60) != of(seed=2**60 + 1)
 
@@ -101,8 +101,8 @@ def test_what_may_grow_or_be_reworded_makes_no_other_experiment():
 def test_what_a_recipe_has_by_default_is_no_part_of_its_digest(monkeypatch):
     """Or a field that is new in a later version would make all files another experiment's."""
     asked = []
-    monkeypatch.setattr(binding, "digest", asked.append)
-    binding.experiment_digest(ASKED, "12ab")
+    monkeypatch.setattr(run_files, "digest", asked.append)
+    run_files.experiment_digest(ASKED, "12ab")
     assert asked[0]["recipe"] == {name: value for name, value in to_json(ASKED).items() if name not in FREE}
     assert "rewind_step" not in asked[0]["recipe"]
 
@@ -115,7 +115,7 @@ def test_nobody_is_told_to_delete_what_may_be_good(tmp_path, monkeypatch):
     def denied(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(binding, "is_sealed", denied)
+    monkeypatch.setattr(run_files, "is_sealed", denied)
     with pytest.raises(StoreError, match=r"trial1\.npz cannot be read \(Permission denied\)$"):
         files.read(KEY)
 
@@ -157,7 +157,7 @@ def test_an_origin_that_is_none_is_refused(origin, tmp_path):
 
 def test_what_a_run_took_along_must_be_what_is_there(copy):
     """Also where it made masks of its own, as one-shot pruning does of the dense network's end."""
-    files = run_files(copy)
+    files = files_of(copy)
     dense = Key("winning_ticket", 0, 0)
     run, origin = files.read(dense)
     files.write(dense, run | {"end": run["end"] / 2}, origin["given"], origin["machine"])

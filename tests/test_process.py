@@ -25,7 +25,7 @@ from small import SMALL, data
 import npticket
 from npticket import cli, files
 from npticket.__main__ import main as entry
-from npticket.cli import edge
+from npticket.cli import process
 from npticket.datasets import download, mnist
 from npticket.experiments import cluster, directory, json_files, run, workers
 from npticket.experiments.directory import KEPT, check_free, clear, lock, scratch, set_aside
@@ -65,7 +65,7 @@ def shell(line, **changes):
 
 
 def test_what_nobody_foresaw_is_said_in_a_line_with_a_status_of_its_own_and_the_trace_in_a_file(capsys):
-    assert edge.status_of(lambda: {}["nothing"], print) == 70
+    assert process.status_of(lambda: {}["nothing"], print) == 70
     captured = capsys.readouterr()
     said = captured.err
     path = next(Path(word.rstrip(",")) for word in said.split() if "npticket-error-" in word)
@@ -79,7 +79,7 @@ def test_what_nobody_foresaw_is_said_in_a_line_with_a_status_of_its_own_and_the_
 def test_what_was_noted_of_an_internal_error_is_said_with_it(capsys):
     error = KeyError("nothing")
     error.add_note("in round 1 of snip, trial 0")
-    assert edge.status_of(lambda: raised(error), print) == 70
+    assert process.status_of(lambda: raised(error), print) == 70
     assert capsys.readouterr().err.endswith("KeyError: 'nothing' in round 1 of snip, trial 0\n")
 
 
@@ -104,13 +104,13 @@ def test_a_mistake_in_a_paper_of_ones_own_is_said_in_a_line(text, said, tmp_path
 
 @pytest.mark.parametrize("error", [RecursionError("too deep"), NotImplementedError("one day")])
 def test_errors_that_no_input_should_come_to_are_internal(error, capsys):
-    assert edge.status_of(lambda: raised(error), print) == 70
+    assert process.status_of(lambda: raised(error), print) == 70
     assert "internal error" in capsys.readouterr().err
 
 
 def test_without_a_temporary_folder_the_line_says_where_it_was(capsys, monkeypatch):
-    monkeypatch.setattr(edge.tempfile, "mkstemp", lambda *_: raised(OSError("no temporary folder")))
-    assert edge.status_of(lambda: {}["nothing"], print) == 70
+    monkeypatch.setattr(process.tempfile, "mkstemp", lambda *_: raised(OSError("no temporary folder")))
+    assert process.status_of(lambda: {}["nothing"], print) == 70
     assert f"(from {__file__}, line " in capsys.readouterr().err
 
 
@@ -136,14 +136,14 @@ def test_the_statuses_are_in_the_help(capsys):
     ],
 )
 def test_no_error_is_without_words(error, words, capsys):
-    assert edge.status_of(lambda: raised(error), print) == 2
+    assert process.status_of(lambda: raised(error), print) == 2
     assert capsys.readouterr().err.startswith(f"error: {words}")
 
 
 def test_warnings_are_sentences(capsys):
     before = warnings.formatwarning
     said = ("mind the gap", UserWarning, "platform.py", 9, "a line of code")
-    assert edge.status_of(lambda: print(warnings.formatwarning(*said), end="") or 0, print) == 0
+    assert process.status_of(lambda: print(warnings.formatwarning(*said), end="") or 0, print) == 0
     assert capsys.readouterr().out == "warning: mind the gap\n"
     assert warnings.formatwarning is before
 
@@ -566,10 +566,10 @@ def described(folder):
 def test_a_signal_that_someone_ignores_stays_ignored_and_handlers_go_away():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
-        assert edge.status_of(lambda: os.kill(os.getpid(), signal.SIGHUP) or 7, print) == 7
+        assert process.status_of(lambda: os.kill(os.getpid(), signal.SIGHUP) or 7, print) == 7
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert edge.status_of(lambda: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(9) or 7, print) == 143
+    assert process.status_of(lambda: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(9) or 7, print) == 143
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
