@@ -226,8 +226,8 @@ def test_early_stopping_takes_the_first_minimum_and_tests_the_parameters_of_that
     net, theta = small_net(), Params(small_net().body.layout, np.zeros((2, 10)))
     data = replace(
         small_data(),
-        validation=Split(np.zeros((5, 2, 2)), np.zeros(5, int)),
-        test=Split(np.zeros((7, 2, 2)), np.zeros(7, int)),
+        validation=Split(np.zeros((5, 2, 2), np.uint8), np.zeros(5, int)),
+        test=Split(np.zeros((7, 2, 2), np.uint8), np.zeros(7, int)),
     )
     setting = Setting(lambda m: None, steps=40, batch=4, validate_every=10)
     result = fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
