@@ -17,7 +17,7 @@ Examples = Iterable[tuple[Array, Array]]  # a split in batches: inputs (1, B, ..
 
 
 @dataclass(frozen=True)
-class Measure:
+class Metric:
     """A number that says how good predictions are: its `name` in columns, the acc of val_acc, and how it is shown.
 
     `words` and `short` are what people call it. What is printed is `scale` times the value, in `unit`; `difference` is
@@ -43,7 +43,7 @@ class Task:
     """What a network is trained for.
 
     `loss(y, targets)` returns the loss of each trial (T,), a mean over B and never over T, and dL/dy. What is measured
-    on a split comes from `evaluate(predict, examples)`, a value per trial (T,) under the name of each of `measures`.
+    on a split comes from `evaluate(predict, examples)`, a value per trial (T,) under the name of each of `metrics`.
     The first of these is the loss, whose lowest value on the validation set is the early stop; the last is what
     verdicts are about. `output_shape(data)` is the shape that a network's outputs must have for such data.
     """
@@ -51,18 +51,18 @@ class Task:
     name: str
     loss: Loss
     evaluate: Callable[[Predict, Examples], Measured]
-    measures: tuple[Measure, ...]
+    metrics: tuple[Metric, ...]
     output_shape: Callable[[Dataset], tuple[int | None, ...]]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the measures, "loss" first."""
-        return tuple(measure.name for measure in self.measures)
+        """The names of the metrics, "loss" first."""
+        return tuple(metric.name for metric in self.metrics)
 
     @property
-    def headline(self) -> Measure:
-        """The measure that verdicts are about."""
-        return self.measures[-1]
+    def headline(self) -> Metric:
+        """The metric that verdicts are about."""
+        return self.metrics[-1]
 
 
 def mean_over_examples(sums: Iterable[tuple[Array, ...]], count: int) -> list[np.ndarray]:
@@ -112,8 +112,8 @@ def _classes(data: Dataset) -> tuple[int | None, ...]:
     return (data.classes,)
 
 
-LOSS = Measure("loss", "loss", "loss", least=0)  # a task whose loss can be negative brings a measure of its own
-ACCURACY = Measure("acc", "accuracy", "acc.", unit="%", difference="points", scale=100, least=0, most=1)
+LOSS = Metric("loss", "loss", "loss", least=0)  # a task whose loss can be negative brings a metric of its own
+ACCURACY = Metric("acc", "accuracy", "acc.", unit="%", difference="points", scale=100, least=0, most=1)
 CLASSIFY = Task("classify", softmax_cross_entropy, _loss_and_accuracy, (LOSS, ACCURACY), _classes)
 
 
@@ -123,7 +123,7 @@ def classify_weighted(classes: int) -> Task:
     Targets are (N, 2), a class from 0 to classes - 1 and a weight that is not negative, of data whose `classes` are
     None. The loss of a minibatch is its weighted mean: of weights that are integers, that of repeated examples.
     """
-    measures, shape = (LOSS, ACCURACY), (classes,)
+    metrics, shape = (LOSS, ACCURACY), (classes,)
     return Task(
-        "classify weighted", weighted_softmax_cross_entropy, _weighted_loss_and_accuracy, measures, lambda _: shape
+        "classify weighted", weighted_softmax_cross_entropy, _weighted_loss_and_accuracy, metrics, lambda _: shape
     )

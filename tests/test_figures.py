@@ -11,7 +11,7 @@ from pictures import draw, legend, lines, outcome
 from npticket.experiments.json_files import StoreError
 from npticket.report import canvas, figures, sweeps
 from npticket.report.sweeps import Sweep
-from npticket.task import CLASSIFY, LOSS, Measure
+from npticket.task import CLASSIFY, LOSS, Metric
 
 CONTROLS = ("random_reinit", "random_reinit_2", "random_mask", "one_shot", "one_shot_reinit", "fine_tuning",
             "continued_training", "noise_0.5", "noise_3", "survivor_reinit", "shuffled", "pruned_at_init")  # fmt: skip
@@ -152,7 +152,7 @@ def test_series_unknown_here_are_drawn_too(tmp_path, drawn):
     assert legend(drawn["controls"]) == ["winning ticket", "noise 0.25", "dense network"]
 
 
-DETECT = replace(CLASSIFY, measures=(LOSS, Measure("iou", "mean IoU", "IoU")))
+DETECT = replace(CLASSIFY, metrics=(LOSS, Metric("iou", "mean IoU", "IoU")))
 
 
 def test_a_paper_without_figures_of_its_own_has_all_series_in_some(tmp_path, drawn):

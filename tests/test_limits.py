@@ -19,7 +19,7 @@ from npticket.experiments.table_checks import check_tables
 from npticket.experiments.tables import curves_measured, result_columns
 from npticket.papers import PARTS
 from npticket.report import figures
-from npticket.task import ACCURACY, CLASSIFY, LOSS, Measure
+from npticket.task import ACCURACY, CLASSIFY, LOSS, Metric
 
 IMPOSSIBLE = {  # of each column of results.csv, what no run can have
     "trial": (-1, 5, 99), "round": (-1, 6), "series": ("luck", "", "rewind_point"),
@@ -194,15 +194,15 @@ def test_runs_that_begin_or_end_elsewhere_are_held_to_their_own_steps():
 
 def test_a_measure_says_its_range():
     assert (ACCURACY.least, ACCURACY.most, LOSS.least) == (0, 1, 0)
-    free = Measure("score", "score", "score")
-    task = replace(CLASSIFY, measures=(LOSS, free))
+    free = Metric("score", "score", "score")
+    task = replace(CLASSIFY, metrics=(LOSS, free))
     limits = AllLimits(Experiment(ASKED, replace(KNOWN, tasks={"classify": task})), {})[KEY]
     row = {"density": 1.0, "early_stop_step": 20, "early_stop_val_loss": 1.0, "early_stop_test_score": -7.5,
            "final_test_score": 99.0, "final_train_score": -3.0, "best_train_score": 8.0, "steps": 30}  # fmt: skip
     assert limits.wrong_result(row) == ""
     assert limits.wrong_result(row | {"best_train_score": -3.1}) == "best_train_score -3.1 is worse than the final -3.0"
     assert "expected a finite number" in limits.wrong_result(row | {"final_test_score": np.nan})
-    loss = replace(CLASSIFY, measures=(LOSS,))
+    loss = replace(CLASSIFY, metrics=(LOSS,))
     limits = AllLimits(Experiment(ASKED, replace(KNOWN, tasks={"classify": loss})), {})[KEY]
     row = {"early_stop_step": 20, "steps": 30, "final_train_loss": 1.0, "best_train_loss": 0.5}
     assert limits.wrong_result(row) == ""

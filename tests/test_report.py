@@ -24,11 +24,11 @@ from npticket.report.figures import DEFAULT
 from npticket.report.paper import Library, Paper
 from npticket.report.sweeps import Sweep
 from npticket.report.tables import header, row, tables, verdict
-from npticket.task import CLASSIFY, LOSS, Measure
+from npticket.task import CLASSIFY, LOSS, Metric
 
 TICKET, REINIT = BOTH = ("winning_ticket", "random_reinit")
 RECIPE = Recipe("net-data", "a figure", Part("net"), Part("data"), Part("adam"), Part("magnitude"), 60, 5_000, 6, BOTH)
-DETECT = replace(CLASSIFY, measures=(LOSS, Measure("iou", "mean IoU", "IoU")))
+DETECT = replace(CLASSIFY, metrics=(LOSS, Metric("iou", "mean IoU", "IoU")))
 
 
 def rows(series, round, density, stops, accuracies, steps=5000):

@@ -19,7 +19,7 @@ from npticket.optimizers import SGD
 from npticket.prune import Layerwise, Rule, dense_masks, random_scores
 from npticket.record import join_trials
 from npticket.streams import Place, streams
-from npticket.task import CLASSIFY, LOSS, Measure, Task, mean_over_examples, misfit
+from npticket.task import CLASSIFY, LOSS, Metric, Task, mean_over_examples, misfit
 from npticket.testing.strategies import optimizers, seeds, trial_counts
 from npticket.tickets import rewind
 from npticket.train import Setting, evaluate, fit
@@ -50,7 +50,7 @@ def shape_of_targets(data):
 
 
 REGRESS = Task(
-    "regress", squared_error, errors, (LOSS, Measure("mae", "mean absolute error", "m.a.e.")), shape_of_targets
+    "regress", squared_error, errors, (LOSS, Metric("mae", "mean absolute error", "m.a.e.")), shape_of_targets
 )
 
 

@@ -1,4 +1,4 @@
-"""The task of finding objects, with its measures: the loss and average precision."""
+"""The task of finding objects, with its metrics: the loss and average precision."""
 
 from dataclasses import replace
 
@@ -11,9 +11,9 @@ from npticket.detection.boxes import Found, detections
 from npticket.detection.loss import detection_loss
 from npticket.detection.precision import average_precision
 from npticket.nets.detector import STRIDE
-from npticket.task import LOSS, Examples, Measure, Measured, Predict, Task, mean_over_examples
+from npticket.task import LOSS, Examples, Measured, Metric, Predict, Task, mean_over_examples
 
-AP = Measure("ap", "average precision", "AP", unit="%", difference="points", scale=100, least=0, most=1)
+AP = Metric("ap", "average precision", "AP", unit="%", difference="points", scale=100, least=0, most=1)
 AP_50 = replace(AP, name="ap50", words="average precision at overlap 0.5", short="AP50")
 
 

@@ -154,7 +154,7 @@ def _range(name: str, task: Task) -> tuple[float, float]:
     """The least and the largest value of a column: those of the measure whose name it ends with."""
     if name in ("density", "seconds"):
         return 0.0, 1.0 if name == "density" else math.inf
-    measure = max((m for m in task.measures if name.endswith(f"_{m.name}")), key=lambda m: len(m.name))
+    measure = max((m for m in task.metrics if name.endswith(f"_{m.name}")), key=lambda m: len(m.name))
     return measure.least, measure.most
 
 

@@ -33,7 +33,7 @@ class Unknown(KeyError):
 
 def measured_columns(task: Task) -> tuple[str, ...]:
     """Return the columns of results.csv that were measured at early stopping and at the end."""
-    names = [measure.name for measure in task.measures[1:] or task.measures]
+    names = [metric.name for metric in task.metrics[1:] or task.metrics]
     when = ("early_stop_test", "final_test", "final_train", "best_train")
     return ("early_stop_step", "early_stop_val_loss", *(f"{w}_{name}" for w in when for name in names))
 
@@ -45,7 +45,7 @@ def result_columns(task: Task) -> tuple[str, ...]:
 
 def curves_measured(task: Task) -> tuple[str, ...]:
     """Return the columns of curves.csv that are measured at validations."""
-    names = [measure.name for measure in task.measures[1:]]
+    names = [metric.name for metric in task.metrics[1:]]
     tested = [f"test_{name}" for name in names or task.names]
     return ("train_loss", "val_loss", *(f"val_{name}" for name in names), *tested)
 

@@ -7,7 +7,7 @@ from functools import cache, partial
 import numpy as np
 
 from npticket.experiments.tables import Outcome, Point, Unknown
-from npticket.task import Measure
+from npticket.task import Metric
 
 EARLY_STOP, END = "early stop", "end"
 
@@ -73,23 +73,23 @@ class Quantity:
 
 STOP = Quantity(lambda point: point["early_stop_step"], "early-stopping iteration (thousands)", "early stop at step",
                 steps=True, read=EARLY_STOP)  # fmt: skip
-Made = Callable[[Measure], Quantity]  # from a task's headline measure
+Made = Callable[[Metric], Quantity]  # from a task's headline metric
 
 
-def said(text: str, measure: Measure) -> str:
-    """Fill in a measure's {words}, {short} and {unit}; a unit is put in parentheses."""
-    return text.format(words=measure.words, short=measure.short, unit=f" ({measure.unit})" if measure.unit else "")
+def said(text: str, metric: Metric) -> str:
+    """Fill in a metric's {words}, {short} and {unit}; a unit is put in parentheses."""
+    return text.format(words=metric.words, short=metric.short, unit=f" ({metric.unit})" if metric.unit else "")
 
 
 def _measured(
-    measure: Measure, of: Callable[[Point], np.ndarray], title: str, heading: str = "", read: str = ""
+    metric: Metric, of: Callable[[Point], np.ndarray], title: str, heading: str = "", read: str = ""
 ) -> Quantity:
-    words = said(title, measure), said(heading, measure)
-    return Quantity(of, *words, measure.scale, measure.unit, measure.difference, read=read)
+    words = said(title, metric), said(heading, metric)
+    return Quantity(of, *words, metric.scale, metric.unit, metric.difference, read=read)
 
 
 def after(step: int, outcome: Outcome) -> Quantity:
-    """The headline measure on the test set after a step; Unknown if it was not measured then."""
+    """The headline metric on the test set after a step; Unknown if it was not measured then."""
     tested = cache(partial(outcome.tested_at, step))
     return _measured(
         outcome.task.headline, lambda point: tested(point.series)[point.round], "test {words}{unit}", read=END
@@ -105,7 +105,7 @@ def looked_at(step: int, series: str, outcome: Outcome) -> bool:
 
 
 def _column(column: str, title: str, heading: str, read: str) -> Made:
-    return lambda measure: _measured(measure, lambda point: point[f"{column}_{measure.name}"], title, heading, read)
+    return lambda metric: _measured(metric, lambda point: point[f"{column}_{metric.name}"], title, heading, read)
 
 
 early_stop: Made = lambda _: STOP  # noqa: E731 - whatever is measured
@@ -115,9 +115,9 @@ trained = _column("final_train", "training {words} at the end{unit}", "train {sh
 fitted = _column("best_train", "best training {words}{unit}", "best train {short}", END)
 
 
-def gap(measure: Measure) -> Quantity:
-    """The measure on the training set minus that on the test set, both at the end of training."""
-    train, test, apart = trained(measure).of, at_the_end(measure).of, replace(measure, unit=measure.difference)
+def gap(metric: Metric) -> Quantity:
+    """The metric on the training set minus that on the test set, both at the end of training."""
+    train, test, apart = trained(metric).of, at_the_end(metric).of, replace(metric, unit=metric.difference)
     return _measured(apart, lambda point: train(point) - test(point), "training minus test {words}{unit}", read=END)
 
 
