@@ -17,15 +17,11 @@ from npticket.tickets import rewind
 from npticket.train import fit
 
 
-def on_device(params, xp):
-    return params.to(xp)
-
-
 @settings(max_examples=20)
 @given(fits())
 def test_training_on_the_strict_device_is_training_on_the_host(case):
     host = fit(**set_to(case, engine="plain"))
-    there = {name: on_device(case[name], strict) for name in ("start", "masks")}
+    there = {name: case[name].to(strict) for name in ("start", "masks")}
     device = fit(**set_to(case, engine="plain") | there)
     assert isinstance(device.end.flat, StrictArray)
     assert (device.end.flat.get() == host.end.flat).all()
@@ -37,7 +33,7 @@ def test_training_on_the_strict_device_is_training_on_the_host(case):
 @given(fits())
 def test_pruning_and_rewinding_on_the_strict_device_are_those_on_the_host(case):
     theta, masks, rates = case["start"], case["masks"], paper_rates(case["net"])
-    there, masks_there = on_device(theta, strict), on_device(masks, strict)
+    there, masks_there = theta.to(strict), masks.to(strict)
     rngs = [streams(0, range(theta.trials), "mask") for _ in range(2)]
     sizes, sizes_there = magnitude(Evidence(theta, masks)), magnitude(Evidence(there, masks_there))
     for host, device in (
@@ -79,7 +75,7 @@ def test_mixed_arrays_are_named():
 @settings(max_examples=5)
 def test_masks_on_the_host_for_parameters_on_the_device_are_refused(case):
     with pytest.raises(TypeError, match="move them together"):
-        fit(**case | {"start": on_device(case["start"], strict)})
+        fit(**case | {"start": case["start"].to(strict)})
 
 
 def test_backends_by_name():
@@ -218,5 +214,5 @@ def test_training_on_a_gpu_agrees_with_the_host(case):
     except (ImportError, RuntimeError) as error:
         pytest.skip(f"no GPU here: {error}")
     host = fit(**set_to(case, engine="plain"))
-    device = fit(**case | {"start": on_device(case["start"], xp), "masks": on_device(case["masks"], xp)})
+    device = fit(**case | {"start": case["start"].to(xp), "masks": case["masks"].to(xp)})
     np.testing.assert_allclose(backend.to_host(device.end.flat), host.end.flat, rtol=1e-9, atol=1e-9)
