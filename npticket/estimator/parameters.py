@@ -14,8 +14,7 @@ from npticket.optimizers import SGD, Adam
 from npticket.protocols import MakeOptimizer, Net
 from npticket.train import Setting
 
-MOST_EPOCHS = 1_000_000
-
+MOST_EPOCHS = 1_000_000  # what a validation after each gives is kept
 BATCH = 200  # examples of a minibatch, at most, if batch_size is "auto"
 
 
