@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,11 +159,28 @@ class Terminal(io.StringIO):
         return True
 
 
+def resting(watch, at):
+    """A training run that sleeps after some of its steps: the bar has time to show them, however fast the machine."""
+
+    def watched(*args, **kwargs):
+        note = watch(*args, **kwargs)
+
+        def noted(step):
+            note(step)
+            if step in at:
+                time.sleep(0.5)
+
+        return noted
+
+    return watched
+
+
 def test_on_a_terminal_steps_within_a_run_are_counted(small, monkeypatch):
     pytest.importorskip("tqdm")
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(progress, "EVERY", 0.01)
+    monkeypatch.setattr(progress.Steps, "watch", resting(progress.Steps.watch, at=(1000, 2000)))
     one = ("--steps", "3000", "--trials", "1", "--rounds", "1", "--series", "winning_ticket", "--jobs", "1")
     assert small("run", "lenet-mnist", *one) == 0
     shown = terminal.getvalue()

@@ -25,7 +25,8 @@ class Progress(AbstractContextManager["Progress"]):
             self._bar = None
         else:  # disable=None: quiet unless stderr is a terminal
             shown = {"disable": None, "leave": False, "file": sys.stderr, "unit_scale": unit != "run"}
-            self._bar = tqdm(total=total, initial=done, unit=unit, smoothing=0.1, **shown)
+            # miniters=1: else tqdm skips the next small updates after a large one
+            self._bar = tqdm(total=total, initial=done, unit=unit, smoothing=0.1, miniters=1, **shown)
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
