@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from npticket.report.comparisons import left_out
 from npticket.report.intervals import Estimate, Numbers, estimate
 from npticket.report.page import filled, markdown_table
-from npticket.report.views import left_out
 
 TRIALS = (2, 3, 4, 5, 7, 10)
 ROUNDS = 18  # from 80 to 1.9 % of LeNet's weights

@@ -18,11 +18,10 @@ from itertools import count, islice
 import numpy as np
 
 from npticket import datasets
-from npticket.cli.demos import Journal, arguments, run, smaller
+from npticket.cli.demos import Journal, arguments, run
 from npticket.datasets.texts import spelled
 from npticket.experiments import costs
 from npticket.experiments.parts import Experiment
-from npticket.experiments.recipe import Recipe
 from npticket.experiments.workers import Workers, fit_trials, threads_each
 from npticket.layers.attention import softmax
 from npticket.nets import Net
@@ -45,9 +44,9 @@ ASKED = "an abbreviation", "a description", "a thing", "a person or group", "a p
 LOOKED_AT, DRAWN = 64, 4  # questions of the test set
 
 
-def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: datasets.Dataset, journal: Journal) -> None:
+def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journal: Journal) -> None:
     """The four steps of the paper, round after round, with shuffled weights as control."""
-    asked, rounds, fits = Experiment(recipe, PARTS), count(), {}
+    asked, rounds, fits = Experiment(journal.recipe, PARTS), count(), {}
     net, prune, setting = asked.net, asked.rule, asked.setting(args.engine, threads_each(args.jobs))
 
     def shuffled(place: Place):
@@ -61,7 +60,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
         here = Place(args.seed, range(args.trials), next(rounds))
         pairs = [(start, masks), (rewind(shuffled(here), masks), masks)]
         both = fit_trials(workers, pairs, here, journal.progress.advance)
-        fits.update(zip(recipe.series, both, strict=True))
+        fits.update(zip(journal.recipe.series, both, strict=True))
         return both[0].end
 
     print(costs.announcement(asked, args.jobs, args.engine, data), flush=True)
@@ -111,8 +110,8 @@ def draw_words(net: Net, ends: dict[str, Params], data: datasets.Dataset, args: 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in a pre-trained encoder on TREC.")
     args = arguments(parser, lambda args: SIZES, "runs/bert-demo", argv)
-    recipe = replace(smaller(LIBRARY.recipes["bert-trec"], args), series=(TICKET, SHUFFLED))
-    return run(args, recipe, partial(find_winning_tickets, args, recipe))
+    recipe = replace(LIBRARY.recipes["bert-trec"], series=(TICKET, SHUFFLED))
+    return run(args, recipe, partial(find_winning_tickets, args))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import count, islice
 
 from npticket import backend, datasets
-from npticket.cli.demos import Journal, arguments, run, smaller
+from npticket.cli.demos import Journal, arguments, run
 from npticket.experiments import costs
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe
@@ -51,9 +51,9 @@ def sizes(args: argparse.Namespace) -> dict[str, dict[str, int]]:
     }
 
 
-def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: datasets.Dataset, journal: Journal) -> None:
+def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journal: Journal) -> None:
     """The four steps of the paper, round after round, with a random reinitialisation as control."""
-    asked, rounds, fits = Experiment(recipe, PARTS), count(), {}
+    asked, rounds, fits = Experiment(journal.recipe, PARTS), count(), {}
     net, prune = asked.net, asked.rule
     setting = asked.setting(args.engine, threads_each(args.jobs))
 
@@ -65,7 +65,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
         here = Place(args.seed, range(args.trials), next(rounds))
         reinit = rewind(initialise(here, "reinit"), masks)
         both = fit_trials(workers, [(start, masks), (reinit, masks)], here, journal.progress.advance)
-        fits.update(zip(recipe.series, both, strict=True))
+        fits.update(zip(journal.recipe.series, both, strict=True))
         return both[0].end
 
     if args.backend == "numpy":
@@ -82,8 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--net", choices=RECIPES, default="conv2", help="(%(default)s)")
     parser.add_argument("--setting", choices=("low", "warmup", "high"), default="warmup", help="(%(default)s)")
     args = arguments(parser, sizes, "runs/{net}-demo", argv)
-    recipe = smaller(paper_of(args), args)
-    return run(args, recipe, partial(find_winning_tickets, args, recipe))
+    return run(args, paper_of(args), partial(find_winning_tickets, args))
 
 
 if __name__ == "__main__":

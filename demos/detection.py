@@ -19,11 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from npticket import backend, datasets
-from npticket.cli.demos import Journal, arguments, run, smaller
+from npticket.cli.demos import Journal, arguments, run
 from npticket.datasets.annotations import BOX, CLASS
 from npticket.detection import Found, detections, overlaps, suppress
 from npticket.experiments.parts import Experiment
-from npticket.experiments.recipe import Recipe
 from npticket.experiments.workers import Workers, fit_trials, threads_each
 from npticket.papers import LIBRARY, PARTS
 from npticket.prune import dense_masks, density
@@ -42,9 +41,9 @@ SURE = 0.3  # the least score of a box that is drawn
 SAME = 0.5  # intersection over union of boxes around the same digit
 
 
-def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: datasets.Dataset, journal: Journal) -> None:
+def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journal: Journal) -> None:
     """The four steps of the paper, round after round, with a random reinitialisation as control."""
-    asked, rounds, fits, found = Experiment(recipe, PARTS), count(), {}, list[Round]()
+    asked, rounds, fits, found = Experiment(journal.recipe, PARTS), count(), {}, list[Round]()
     net, task, prune = asked.net, asked.task, asked.rule
     setting = asked.setting(args.engine, threads_each(args.jobs))
 
@@ -56,7 +55,7 @@ def find_winning_tickets(args: argparse.Namespace, recipe: Recipe, data: dataset
         here = Place(args.seed, range(args.trials), next(rounds))
         reinit = rewind(initialise(here, "reinit"), masks)
         both = fit_trials(workers, [(start, masks), (reinit, masks)], here, journal.progress.advance)
-        fits.update(zip(recipe.series, both, strict=True))
+        fits.update(zip(journal.recipe.series, both, strict=True))
         return both[0].end
 
     with Workers(partial(fit, net, task, data=data, setting=setting), args.jobs) as workers:
@@ -108,8 +107,7 @@ def draw(scenes: datasets.Split, said: dict[str, Sequence[Found]], path: Path) -
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in a detector of MNIST's digits.")
     args = arguments(parser, lambda args: SIZES, "runs/detection-demo", argv)
-    recipe = smaller(LIBRARY.recipes["detection-scenes"], args)
-    return run(args, recipe, partial(find_winning_tickets, args, recipe))
+    return run(args, LIBRARY.recipes["detection-scenes"], partial(find_winning_tickets, args))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import count, islice
 
 from npticket import backend, datasets
-from npticket.cli.demos import Journal, arguments, run, smaller
+from npticket.cli.demos import Journal, arguments, run
 from npticket.experiments.workers import Workers, fit_trials
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.nets import Net
@@ -75,7 +75,7 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in LeNet-300-100 on MNIST.")
     args = arguments(parser, lambda args: SIZES, "runs/lenet-demo", argv)
-    return run(args, smaller(LIBRARY.recipes["lenet-mnist"], args), partial(find_winning_tickets, args))
+    return run(args, LIBRARY.recipes["lenet-mnist"], partial(find_winning_tickets, args))
 
 
 if __name__ == "__main__":

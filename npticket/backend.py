@@ -15,7 +15,6 @@ from numpy.typing import DTypeLike
 
 Array = Any  # numpy.ndarray, cupy.ndarray, or another type that `register` was given
 Dtype = DTypeLike
-Json = Any  # what JSON can hold
 
 POOL = 0.95  # the fraction of a GPU's memory that arrays may take
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -97,7 +96,7 @@ def tf32() -> bool:
     return value == "1"
 
 
-def described(name: str) -> dict[str, Json]:
+def described(name: str) -> dict[str, str | int]:
     """Return what the results of a backend depend on: nothing for "numpy", for "cupy" the GPU and CuPy's settings."""
     if name == "numpy":
         return {}
@@ -153,14 +152,14 @@ def blas_threads() -> int | None:
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        if (threads := openblas("get_num_threads", ctypes.c_int)) is not None:
+        if isinstance(threads := openblas("get_num_threads", ctypes.c_int), int):
             return threads
         said = {os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
         return int(said.pop()) if len(said) == 1 and all(text.isdigit() for text in said) else None
     return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=None)
 
 
-def openblas(function: str, kind: type) -> Json:
+def openblas(function: str, kind: type) -> int | bytes | None:
     """Call a function without arguments of the OpenBLAS that NumPy brings along; None if NumPy has none of its own.
 
     `function` is its name as "get_num_threads", `kind` the ctypes type of what it returns.

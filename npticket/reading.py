@@ -16,9 +16,11 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
+
+Json = Any  # what JSON can hold
 
 HEADER = 1024  # bytes that the header of an array takes, at most
 BROKEN = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
@@ -65,6 +67,21 @@ def read_text(path: str | Path, most: int) -> str:
         raise UnreadableError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
 
 
+def parsed_json(text: str | bytes) -> Json:
+    """Return what JSON holds; ValueError if it is none, if an object has a name twice, or for NaN and infinities."""
+    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    if len(value := dict(pairs)) < len(pairs):
+        raise ValueError(f"of the names {shown([name for name, _ in pairs])} one is there twice")
+    return value
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
 def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Return the arrays of numbers and texts in an .npz file, as NumPy writes it.
 
@@ -103,7 +120,7 @@ def read_safetensors(path: str | Path, most: int) -> dict[str, np.ndarray]:
         start = 8 + int.from_bytes(data[:8], "little")
         if start > min(len(data), 8 + SAFETENSORS_HEADER):
             raise ValueError(f"its header would take {start - 8:,} bytes")
-        header = json.loads(data[8:start])
+        header = parsed_json(data[8:start])
         header.pop("__metadata__", None)
         found, values = {}, memoryview(data)[start:]
         for name, entry in header.items():

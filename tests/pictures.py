@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from worlds import row
 
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.recipe import Part, Recipe
-from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket import PLOTS
 from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report import figures

@@ -211,7 +211,8 @@ def test_what_does_not_fit_is_refused(folder):
         ({"num_attention_heads": 0}, "heads must be"),
         ({"vocab_size": None}, "pieces must be"),
         ({"layer_norm_eps": "1e-12"}, "eps must be a number between 0 and 1, got '1e-12'"),
-        ({"layer_norm_eps": float("nan")}, "eps must be a number"),
+        ({"layer_norm_eps": 2}, "eps must be a number"),
+        ({"layer_norm_eps": float("nan")}, "NaN is no number"),
     ],
 )
 def test_sizes_that_no_encoder_has_are_refused(folder, change, message):

@@ -13,9 +13,10 @@ from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims import CLAIMS
 from npticket.papers.lottery_ticket.claims.words import ACC, END
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, judge
+from npticket.report.comparisons import best_gain, worst_gain
 from npticket.report.quantities import STOP
 from npticket.report.verdicts import as_json, in_percent, markdown, table
-from npticket.report.views import Missing, best_gain, worst_gain
+from npticket.report.views import Missing
 
 RECIPES = LIBRARY.published
 # What is measured, by weights remaining in percent: early-stopping step and test accuracy in percent, straight lines

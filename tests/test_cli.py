@@ -20,11 +20,12 @@ from small import data
 import npticket
 from npticket import cli
 from npticket.cli import commands
+from npticket.cli.arguments import joined
 from npticket.experiments import costs, evaluation, machine, progress
 from npticket.experiments.directory import read_recipe
 from npticket.experiments.json_files import write_json
+from npticket.experiments.outcome import read_outcome
 from npticket.experiments.recipe import Part, to_json
-from npticket.experiments.run import outcome
 from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
@@ -115,8 +116,8 @@ def test_what_is_asked_of_series_may_have_spaces_after_commas(small, capsys):
     for series in (["winning_ticket, random_reinit"], ["winning_ticket,", "random_reinit"]):
         assert small("run", "lenet-mnist", *FEW, "--series", *series) == 0
         assert read_recipe("runs/lenet-mnist").series == ("winning_ticket", "random_reinit")
-    assert cli.joined(["run", "--series", "a,", "--steps"]) == ["run", "--series", "a,", "--steps"]
-    assert cli.joined(["show", "a,", "b"]) == ["show", "a,", "b"]  # a directory's name may end in a comma
+    assert joined(["run", "--series", "a,", "--steps"]) == ["run", "--series", "a,", "--steps"]
+    assert joined(["show", "a,", "b"]) == ["show", "a,", "b"]  # a directory's name may end in a comma
 
 
 def test_one_of_a_kind_is_no_plural(small, capsys):
@@ -279,7 +280,7 @@ def test_a_sweep_has_a_directory_for_each_value_and_a_figure_for_all(small, caps
     labels = ["0.1", "0.2", "0.4", "0.6", "0.8"]
     assert sorted(path.name for path in Path("runs/lenet-prune-rate").iterdir()) == labels
     for label in labels:
-        found = outcome(Path("runs/lenet-prune-rate") / label, PARTS)
+        found = read_outcome(Path("runs/lenet-prune-rate") / label, PARTS)
         assert found.results[-1]["density"] == pytest.approx(1 - float(label), abs=0.01)
     capsys.readouterr()
     (Path("runs/lenet-prune-rate") / "0.1").rename("runs/lenet-prune-rate/one tenth")
@@ -302,7 +303,7 @@ def test_a_value_of_a_sweep_that_diverges_does_not_stop_the_others(small, capsys
     with np.errstate(all="ignore"):
         assert cli.main(["run", "lenet-sgd", *FEW], library) == 2
     assert "try a smaller learning rate" in capsys.readouterr().err
-    assert len(outcome(Path("runs/lenet-sgd/0.1"), PARTS).results) == 4
+    assert len(read_outcome(Path("runs/lenet-sgd/0.1"), PARTS).results) == 4
 
 
 def test_a_sweep_over_data_loads_those_of_each_recipe_once(small, capsys):

@@ -318,7 +318,7 @@ def test_the_deep_demos_run_from_end_to_end_and_look_at_fixed_steps(
 
 
 def asked_for(monkeypatch, *arguments):
-    """The arguments and the recipe that the demo would run."""
+    """The arguments and the paper's recipe with which the demo would run."""
     cifar = load(CIFAR, monkeypatch)
     asked = []
     monkeypatch.setattr(cifar, "run", lambda args, recipe, find: asked.append((args, recipe)) or 0)
@@ -347,8 +347,8 @@ def test_a_demo_that_cannot_be_run_says_why(arguments, message, tmp_path):
 def test_the_conv_demos_know_the_papers_settings(net, steps, monkeypatch):
     args, recipe = asked_for(monkeypatch, "--net", net)
     assert (args.steps, args.trials, str(args.out)) == (steps, 5, f"runs/{net}-demo")
-    assert recipe == demos.smaller(LIBRARY.recipes[f"{net}-cifar10"], args)
-    assert recipe.series == ("winning_ticket", "random_reinit")
+    assert recipe == LIBRARY.recipes[f"{net}-cifar10"]
+    assert demos.smaller(recipe, args).series == ("winning_ticket", "random_reinit")
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,11 @@ def test_coco_boxes_are_read_by_image(tmp_path):
         (coco(images=[]), "image 5, which is not there"),
         (coco(categories=[]), "category 7"),
         (coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [1, 2, 3]}]), "four numbers"),
-        (coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [1, 2, 3, float("inf")]}]), "no number of JSON"),
+        (
+            coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [1, 2, 3, float("inf")]}]),
+            "Infinity is no num",
+        ),
+        (coco()[:-1] + ', "images": []}', "one is there twice"),
         (coco(annotations=[{"image_id": 5, "category_id": 7, "bbox": [1, 2, 3, 10**400]}]), "four numbers"),
         (coco(annotations=[{"image_id": "5", "category_id": 7, "bbox": [1, 2, 3, 4]}]), "must be an integer"),
         (coco(images=[{"id": 5, "file_name": "/etc/passwd", "width": 1, "height": 1}]), "without a folder"),

@@ -21,11 +21,11 @@ from npticket import backend, engine, train
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
 from npticket.experiments import cluster, machine, run, run_files, store, training, workers
 from npticket.experiments.json_files import StoreError
+from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, RecipeError
 from npticket.experiments.run import Means
-from npticket.experiments.run import outcome as read_outcome
 from npticket.experiments.series import Key
 from npticket.optimizers import SGD, step_drops
 from npticket.papers import PARTS
@@ -83,7 +83,7 @@ def test_the_training_set_is_not_looked_at_where_the_recipe_says_so(whole, train
     cells = lines[1].split(",")
     table.write_text("\n".join([lines[0], ",".join([*cells[:at], "0.5", *cells[at + 1 :]]), *lines[2:], ""]))
     with pytest.raises(StoreError, match=r"line 2: final_train_acc .* expected nothing: the recipe does not look"):
-        run.outcome(tmp_path, PARTS)
+        read_outcome(tmp_path, PARTS)
 
 
 def test_the_trunk_is_iterative_magnitude_pruning(whole):

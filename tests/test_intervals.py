@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from npticket.report.comparisons import left_out
 from npticket.report.intervals import Numbers, estimate, probability, quantile
-from npticket.report.views import left_out
 
 TRIALS = (2, 3, 4, 5, 7, 10)
 

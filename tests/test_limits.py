@@ -9,9 +9,9 @@ from planted import ASKED, KEY, KNOWN, made_up, opened, planted
 from small import SMALL, data, experiment
 
 from npticket import cli
-from npticket.experiments import run
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.limits import AllLimits
+from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.series import Key
@@ -83,7 +83,7 @@ def table(tmp_path):
     with opened(tmp_path) as s:
         s.add(KEY._replace(trial=0), made_up())
         s.add(KEY, made_up())
-    assert len(run.outcome(tmp_path, KNOWN).results) == 2
+    assert len(read_outcome(tmp_path, KNOWN).results) == 2
 
     def change(file, line, **fields):
         with open(tmp_path / file, newline="") as lines:
@@ -102,7 +102,7 @@ def test_a_row_that_was_edited_is_refused_by_its_line(name, value, table):
     folder, change = table
     change("results.csv", 3, **{name: value})
     with pytest.raises(StoreError, match=r"(results|curves).csv, line (3|5|6|7)"):
-        run.outcome(folder, KNOWN)
+        read_outcome(folder, KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_so_is_a_line_of_the_curves(line, name, value, table):
     folder, change = table
     change("curves.csv", line, **{name: value})
     with pytest.raises(StoreError, match=rf"curves.csv, line {line}: "):
-        run.outcome(folder, KNOWN)
+        read_outcome(folder, KNOWN)
 
 
 def test_what_is_there_twice_is_refused(table):
@@ -125,7 +125,7 @@ def test_what_is_there_twice_is_refused(table):
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join([*lines, lines[-1]]))
         with pytest.raises(StoreError, match=rf"{name}, line {last}: the (run|step) is there twice"):
-            run.outcome(folder, KNOWN)
+            read_outcome(folder, KNOWN)
         path.write_text("".join(lines))
 
 
@@ -147,7 +147,7 @@ def test_rows_of_one_table_alone_are_no_error(table):
         path = folder / name
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join(lines[:keep]))
-        assert run.outcome(folder, KNOWN).results
+        assert read_outcome(folder, KNOWN).results
         path.write_text("".join(lines))
 
 
@@ -158,7 +158,7 @@ def test_a_line_that_is_lost_is_noticed(line, table):
     lines = (folder / "curves.csv").read_text().splitlines(keepends=True)
     (folder / "curves.csv").write_text("".join(lines[: line - 1] + lines[line:]))
     with pytest.raises(StoreError, match=r"curves.csv: winning_ticket-round00-trial\d lacks some of its validations"):
-        run.outcome(folder, KNOWN)
+        read_outcome(folder, KNOWN)
 
 
 def test_what_is_published_passes(tmp_path):
@@ -176,10 +176,10 @@ def test_what_is_published_passes(tmp_path):
 
 def test_series_that_nobody_knows_here_are_held_to_the_recipe(table):
     folder, change = table
-    assert run.outcome(folder, replace(KNOWN, series={})).results
+    assert read_outcome(folder, replace(KNOWN, series={})).results
     change("results.csv", 3, final_train_acc=7.5)
     with pytest.raises(StoreError, match=r"results.csv, line 3: final_train_acc is 7\.5"):
-        run.outcome(folder, replace(KNOWN, series={}))
+        read_outcome(folder, replace(KNOWN, series={}))
 
 
 def test_runs_that_begin_or_end_elsewhere_are_held_to_their_own_steps():

@@ -15,6 +15,7 @@ from small import SMALL, data
 from npticket.experiments import costs, measured, run
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.machine import sha256
+from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.planning import trained as training_runs
@@ -291,4 +292,4 @@ def test_a_line_of_a_run_that_there_cannot_be_is_refused(tmp_path):
     path = tmp_path / "counted.csv"
     path.write_text(path.read_text().replace("\n1,1,", "\n9,1,", 1))
     with pytest.raises(StoreError, match=r"counted\.csv, line 11: the recipe has 2 trials, from 0 on, and no trial 9"):
-        run.outcome(tmp_path, MINE)
+        read_outcome(tmp_path, MINE)

@@ -238,6 +238,7 @@ def test_a_table_for_testing_stands_beside_it():
         (lambda text: text.partition("\n")[0], "has 0 examples in 3 columns"),
         (lambda text: text.replace("\n2,", "\nfew,"), "line 4: 'a' is 'few', expected a number"),
         (lambda text: text.replace("\n2,", "\nnan,"), "line 4: 'a' is 'nan'"),
+        (lambda text: text.replace("\n2,", "\n2_0,"), "line 4: 'a' is '2_0', expected a number"),
         (lambda text: text.replace("\n2,", "\n,"), "line 4: 'a' is ''"),
         (lambda text: text.replace("\n2,", "\n2,2,"), "line 4: it has 4 values, expected 3"),
         (lambda text: text.replace("2.5,z", "2.5, "), "line 22: it has no class, 'kind' is empty"),
@@ -343,6 +344,20 @@ def test_images_are_read_as_they_are_from_a_folder_for_each_class(here, shape):
         assert split.inputs.dtype == np.uint8 and split.inputs.shape[1:] == shape
         assert [by_bytes.pop(array.tobytes()) for array in split.inputs] == split.targets.tolist()
     assert not by_bytes
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_behind_what_is_transparent_images_are_white(here, mode):
+    write_images(here / "pets", (6, 4, len(mode)))
+    image = pytest.importorskip("PIL.Image")
+    assert (datasets.image_folder(path="pets").train.inputs < 255).any()
+    for path in (here / "pets").glob("*/*.png"):
+        with image.open(path) as opened:
+            assert opened.mode == mode
+            clear = opened.copy()
+        clear.putalpha(0)
+        clear.save(path)
+    assert (datasets.image_folder(path="pets").train.inputs == 255).all()
 
 
 def test_splits_that_are_there_are_taken(here):

@@ -20,12 +20,11 @@ from small import SMALL, data, experiment, rows
 
 from npticket import backend, cli
 from npticket.cli import commands, publication
-from npticket.experiments import run as runs
 from npticket.experiments.json_files import StoreError
+from npticket.experiments.outcome import Unknown, read_outcome
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, RecipeError, from_json, to_json
 from npticket.experiments.series import Key, Length
-from npticket.experiments.tables import Unknown
 from npticket.optimizers import SGD
 from npticket.papers import LIBRARY, PARTS
 from npticket.prune import dense_masks
@@ -227,7 +226,7 @@ def test_so_it_does_in_lock_step_grown_and_resumed(whole, tmp_path):
     shutil.copytree(folder, tmp_path / "killed", ignore=shutil.ignore_patterns("long"))
     for lost in (Key("winning_ticket", 1, 0), Key("winning_ticket", 2, 0), Key("fine_tuning", 2, 1)):
         (tmp_path / "killed" / "runs" / lost.file).unlink()
-    assert rows(runs.outcome(tmp_path / "killed", PARTS)) == rows(outcome)  # tables are as the last writing left them
+    assert rows(read_outcome(tmp_path / "killed", PARTS)) == rows(outcome)  # tables are as the last writing left them
     assert rows(experiment(RECIPE, tmp_path / "killed", data())) == rows(outcome)
     with pytest.raises(StoreError, match="patience: 3 there, 4 now"):
         experiment(replace(RECIPE, patience=4), folder, data())
@@ -239,7 +238,7 @@ def test_between_the_writings_of_two_tables_a_killed_one_can_be_read(whole, tmp_
     shutil.copytree(folder, tmp_path / "killed", ignore=shutil.ignore_patterns("long"))
     table = tmp_path / "killed" / "results.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:4]))
-    assert rows(runs.outcome(tmp_path / "killed", PARTS))[0] == rows(outcome)[0][:3]
+    assert rows(read_outcome(tmp_path / "killed", PARTS))[0] == rows(outcome)[0][:3]
 
 
 def test_the_rewind_point_and_runs_of_their_own_length_go_on_to_their_end(tmp_path):
@@ -306,7 +305,7 @@ def test_so_are_tables(table, old, new, message, tmp_path):
     with opened(tmp_path, patience=1) as store:
         store.add(KEY._replace(trial=0), stopped())
         store.add(KEY, made_up())
-    found = runs.outcome(tmp_path, KNOWN)
+    found = read_outcome(tmp_path, KNOWN)
     assert [row["final_test_acc"] for row in found.results] == ["", 0.4]
     assert found.curve("winning_ticket", 0, "val_loss")[0].tolist() == [10, 20]  # those of both
     (point,) = found.points("winning_ticket")
@@ -317,7 +316,7 @@ def test_so_are_tables(table, old, new, message, tmp_path):
     assert text.count(old) == 1, text
     (tmp_path / table).write_text(text.replace(old, new))
     with pytest.raises(StoreError, match=message):
-        runs.outcome(tmp_path, KNOWN)
+        read_outcome(tmp_path, KNOWN)
 
 
 def test_tables_verdicts_and_claims_say_what_is_not_known(whole):
@@ -354,7 +353,7 @@ def test_it_is_published_and_read_back(whole, tmp_path, monkeypatch):
     folder, outcome = whole
     monkeypatch.setattr(publication, "draw", lambda *_: [])
     assert cli.main(["publish", str(folder), str(tmp_path / "there")]) == 0
-    published = runs.outcome(tmp_path / "there", PARTS)
+    published = read_outcome(tmp_path / "there", PARTS)
     assert rows(published)[0] == rows(outcome)[0] and len(published.curves) < len(outcome.curves)
     assert cli.main(["publish", str(tmp_path / "there"), str(tmp_path / "again")]) == 0
     for name in ("results.csv", "curves.csv", "README.md", "claims.json"):

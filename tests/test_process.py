@@ -30,6 +30,7 @@ from npticket.datasets import download, mnist
 from npticket.experiments import cluster, directory, json_files, run, workers
 from npticket.experiments.directory import KEPT, check_free, clear, lock, scratch, set_aside
 from npticket.experiments.json_files import StoreError
+from npticket.experiments.outcome import read_outcome
 from npticket.experiments.recipe import RecipeError
 from npticket.experiments.series import Key
 from npticket.export import load_sparse, to_sparse
@@ -588,13 +589,13 @@ def test_tables_that_differ_by_some_runs_are_read_and_said_to_be_unfinished(behi
         captured = capsys.readouterr()
         assert captured.err == "" and (note in captured.out or name == "figures")
     assert note in (experiment / "claims.md").read_text()
-    found = run.outcome(experiment, PARTS)
+    found = read_outcome(experiment, PARTS)
     assert {Key.of(row) for row in found.results} == {Key.of(row) for row in found.curves}
     assert len(found.results) == RUNS - 1
 
 
 def test_a_finished_experiment_has_no_such_note(experiment):
-    assert "unfinished" not in run.outcome(experiment, PARTS).note
+    assert "unfinished" not in read_outcome(experiment, PARTS).note
 
 
 def test_the_curves_are_written_first(experiment, monkeypatch):

@@ -14,10 +14,10 @@ import worlds
 
 from npticket.experiments import tables as columns
 from npticket.experiments.amounts import percent
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Series
-from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket.series import SERIES
 from npticket.report.claims import Claim
 from npticket.report.figures import DEFAULT

@@ -11,6 +11,7 @@ from small import SMALL, data, experiment
 
 from npticket.cli import main
 from npticket.experiments import run
+from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned, taken_along
 from npticket.experiments.recipe import Part, RecipeError
@@ -174,7 +175,7 @@ def test_a_network_that_a_series_is_not_made_for_is_no_internal_error_and_the_re
     wrong = "the series structured_ticket cannot be made, in round 1: which units fc1 .* FrozenDense: leave structured"
     with pytest.raises(RecipeError, match=wrong):
         experiment(recipe, tmp_path, data())
-    assert run.outcome(tmp_path, PARTS).note.startswith("2 trials of 12 steps")
+    assert read_outcome(tmp_path, PARTS).note.startswith("2 trials of 12 steps")
 
 
 def test_a_mistake_in_a_start_a_measure_or_a_score_says_in_which_run_it_was(tmp_path):
@@ -240,7 +241,7 @@ def test_runs_of_another_length_are_drawn_and_published_with_what_was_looked_at(
     recipe = replace(SMALL, name="mine", series=("winning_ticket", *series), trials=2, rounds=2, test_at=(3, 12))
     run.run(recipe, library.parts, tmp_path / "runs", data())
     assert main(["publish", str(tmp_path / "runs"), str(tmp_path / "goal")], library) == 0
-    curves = run.outcome(tmp_path / "goal", library.parts).curves
+    curves = read_outcome(tmp_path / "goal", library.parts).curves
     assert {one: {row["step"] for row in curves if row["series"] == one} for one in series} == {
         "short": {3}, "stretched": {6, 24}
     }  # fmt: skip

@@ -20,6 +20,7 @@ from small import SMALL, data
 from npticket import files
 from npticket.experiments import checkpoints, run, run_files
 from npticket.experiments.json_files import StoreError
+from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.series import Key
@@ -237,7 +238,7 @@ class Directory(RuleBasedStateMachine):
     @invariant()
     def what_is_there_can_be_shown_or_is_said_to_be_missing(self):
         try:
-            found = run.outcome(self.folder, PARTS)
+            found = read_outcome(self.folder, PARTS)
         except StoreError as error:
             assert any(said in str(error) for said in ("is missing", "no finished run", "no recipe.json")), error
         else:

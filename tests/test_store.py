@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from planted import ASKED, KEY, KNOWN, MANIFEST, MASK, SIZE, made_up, opened, planted
 
-from npticket.experiments import directory, run, store, tables
+from npticket.experiments import directory, store, tables
 from npticket.experiments.json_files import StoreError, read_json
+from npticket.experiments.outcome import read_outcome
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
 from npticket.files import write
@@ -28,7 +29,7 @@ def test_runs_come_back_and_tables_are_ordered_by_round_series_trial(tmp_path):
     assert {name: value.tolist() for name, value in loaded.items() if name != "test_acc"} == {
         name: np.asarray(value).tolist() for name, value in made_up(seconds=2.0).items() if name != "test_acc"
     }
-    found = run.outcome(tmp_path, KNOWN)
+    found = read_outcome(tmp_path, KNOWN)
     results, curves = found.results, found.curves
     assert directory.read_recipe(tmp_path) == found.recipe == ASKED
     machines = [MANIFEST["machine"] | {"runs": 4}]
@@ -252,13 +253,13 @@ def test_reading_says_what_is_missing_or_wrong(tmp_path):
     opened(tmp_path).close()
     (tmp_path / "results.csv").write_text("a,b\n")
     with pytest.raises(StoreError, match=r"results.csv, line 1: it has the columns"):
-        run.outcome(tmp_path, KNOWN)
+        read_outcome(tmp_path, KNOWN)
     (tmp_path / "results.csv").unlink()
     with pytest.raises(StoreError, match="has no finished run yet"):
-        run.outcome(tmp_path, KNOWN)
+        read_outcome(tmp_path, KNOWN)
     (tmp_path / "runs" / KEY.file).write_bytes(b"")
     with pytest.raises(StoreError, match=r"results.csv is missing"):
-        run.outcome(tmp_path, KNOWN)
+        read_outcome(tmp_path, KNOWN)
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(StoreError, match=r"recipe.json cannot be read"):
         opened(tmp_path)

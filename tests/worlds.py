@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
-from npticket.experiments.tables import Outcome, measured_columns
+from npticket.experiments.tables import measured_columns
 from npticket.papers import LIBRARY, PARTS
 from npticket.params import Params
 from npticket.prune import rates_by_name

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Sequence
 
 from npticket import __version__
+from npticket.cli.arguments import joined, path
 from npticket.cli.commands import draw, list_recipes, report, run_recipe, show, verify
-from npticket.cli.export import add_export, path
+from npticket.cli.export import add_export
 from npticket.cli.process import EXIT_CODES, prepare_streams, status_of
 from npticket.cli.publication import publish
 from npticket.engine import ENGINES
@@ -36,17 +37,6 @@ def main(argv: Sequence[str] | None = None, library: Library = LIBRARY) -> int:
         return 0
     args = parser(library).parse_args(given)
     return status_of(lambda: args.command(args, library), lambda: print(STOPPED, file=sys.stderr))
-
-
-def joined(argv: Sequence[str]) -> list[str]:
-    """Return the arguments, with `--series a, b`, which a shell splits at the blank, joined to one list."""
-    found: list[str] = []
-    for argument in argv:
-        if len(found) > 1 and found[-2] == "--series" and found[-1].endswith(",") and argument[:1] != "-":
-            found[-1] += argument
-        else:
-            found.append(argument)
-    return found
 
 
 def names(library: Library) -> str:

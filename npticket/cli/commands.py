@@ -16,11 +16,11 @@ from npticket.experiments.bounds import MOST_JOBS, wrong_name, wrong_size
 from npticket.experiments.directory import check_ours
 from npticket.experiments.evaluation import affordable
 from npticket.experiments.json_files import StoreError, write_json
+from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import RecipeError
-from npticket.experiments.run import Means, outcome, run
-from npticket.experiments.tables import Outcome
+from npticket.experiments.run import Means, run
 from npticket.experiments.workers import default_jobs
 from npticket.files import write
 from npticket.report import claims, figures, sweeps, tables, verdicts
@@ -170,11 +170,11 @@ def outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
     StoreError if there is none, one is damaged, or two have the same recipe.
     """
     if (folder / "recipe.json").is_file():
-        return {folder: outcome(folder, library.parts)}
+        return {folder: read_outcome(folder, library.parts)}
     folders = [path.parent for path in sorted(folder.glob("*/recipe.json"))]
     if wrong := next(filter(None, (wrong_name(inside.name) for inside in folders)), ""):
         raise StoreError(f"a directory in {folder} cannot be shown: its {wrong}")
-    read = {inside: outcome(inside, library.parts) for inside in folders}
+    read = {inside: read_outcome(inside, library.parts) for inside in folders}
     order = {name: place for place, name in enumerate(library.published)}  # of a sweep's values, say; others follow
     found = dict(sorted(read.items(), key=lambda item: order.get(item[1].recipe.name, len(order))))
     if not found:

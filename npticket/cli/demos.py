@@ -1,6 +1,5 @@
 """What a demo needs besides the four steps: flags, a journal that keeps and prints its rounds, and a conclusion."""
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -10,17 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from npticket import backend
-from npticket.cli.export import path
-from npticket.cli.process import FAILED, prepare_streams, status_of
+from npticket.cli.arguments import path
+from npticket.cli.process import prepare_streams, status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
 from npticket.experiments import directory, machine, store, training, workers
 from npticket.experiments.amounts import counted
 from npticket.experiments.bounds import MOST, MOST_JOBS, MOST_SEED, wrong_size
+from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.progress import Progress
-from npticket.experiments.recipe import Recipe, RecipeError, scaled
-from npticket.experiments.run import outcome
+from npticket.experiments.recipe import Recipe, scaled
 from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
 from npticket.params import Params
@@ -65,16 +64,9 @@ def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: 
 
 
 def smaller(recipe: Recipe, args: Namespace) -> Recipe:
-    """Return the paper's recipe in the size that the arguments ask for, with its first two series.
-
-    A size that no recipe can have ends the process, with a message and exit status 2.
-    """
+    """Return a recipe in the size that the arguments ask for, with its first two series; RecipeError if too large."""
     sizes = {name: getattr(args, name) for name in ("trials", "rounds", "seed")}
-    try:
-        return replace(scaled(recipe, args.steps), series=recipe.series[:2], train_at=(), **sizes)
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(FAILED) from None
+    return replace(scaled(recipe, args.steps), series=recipe.series[:2], train_at=(), **sizes)
 
 
 class Journal:
@@ -106,14 +98,14 @@ class Journal:
             for t in range(masks.trials):
                 self.store.add(Key(series, round, t), training.record(self._task, fit, t, masks.trial(t)))
         self.store.write_tables()
-        found = outcome(self._folder, PARTS)
+        found = read_outcome(self._folder, PARTS)
         if not round:
             self.progress.say(f"\n{tables.header(found, self.recipe.series)}")
         self.progress.say(tables.row(found, self.recipe.series, round))
 
     def conclude(self) -> None:
         """Print the verdict and where the results are, and draw the figures."""
-        found, data = outcome(self._folder, PARTS), self._data
+        found, data = read_outcome(self._folder, PARTS), self._data
         print(f"\n{tables.verdict(found)}")
         if data.caveat:
             print(f"All of this on {data.name}, {data.caveat}: no figure here is to be compared with the paper's.")
@@ -126,13 +118,18 @@ class Journal:
 
 
 def run(args: Namespace, recipe: Recipe, find_winning_tickets: Callable[[Dataset, Journal], None]) -> int:
-    """Load the recipe's data, call `find_winning_tickets(data, journal)`, and conclude; return the exit status."""
+    """Load the data of a paper's recipe, call `find_winning_tickets(data, journal)`, and conclude.
+
+    The journal's recipe is the paper's in the size that `args` ask for, with its first two series. Returns the exit
+    status.
+    """
     journals: list[Journal] = []
 
     def work() -> int:
         backend.load(args.backend)
-        data = load_data(recipe, PARTS, args.data)
-        with closing(Journal(recipe, data, args)) as journal:
+        asked = smaller(recipe, args)
+        data = load_data(asked, PARTS, args.data)
+        with closing(Journal(asked, data, args)) as journal:
             journals.append(journal)
             find_winning_tickets(data, journal)
         journal.conclude()

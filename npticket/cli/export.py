@@ -3,8 +3,8 @@
 import argparse
 import os
 from argparse import Namespace
-from pathlib import Path
 
+from npticket.cli.arguments import path
 from npticket.experiments.amounts import percent
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.kept import read_weights
@@ -18,13 +18,6 @@ TEXT = (
     "and safetensors hold such a state dict, torch is a .pt file of it; onnx is a model that predicts; csr holds the "
     "survivors in compressed sparse rows, as scipy.sparse takes them, in an .npz file."
 )
-
-
-def path(text: str) -> Path:
-    """Return an argument as a path; an empty one, as from an unset variable, is refused: it would mean this folder."""
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, got nothing")
-    return Path(text)
 
 
 def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -12,9 +12,8 @@ from npticket.cli.commands import outcomes
 from npticket.experiments import tables
 from npticket.experiments.directory import check_free, check_ours
 from npticket.experiments.json_files import StoreError, json_text, write_json
+from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.recipe import in_full, scaled, to_json
-from npticket.experiments.run import outcome as read
-from npticket.experiments.tables import Outcome
 from npticket.files import write
 from npticket.reading import UnreadableError, read_text
 from npticket.report import claims, figures, page, sweeps, verdicts
@@ -72,7 +71,7 @@ def _staged(
     if goal not in places.values():
         for folder in (path.parent for path in sorted(goal.glob("*/recipe.json"))):
             if folder not in places.values():  # published earlier, and on the page, too
-                _copy(folder, read(folder, library.parts), stage / folder.name)
+                _copy(folder, read_outcome(folder, library.parts), stage / folder.name)
     if page_there:
         write(stage / PAGE, page_there.encode())
     drawn = draw(stage, library)

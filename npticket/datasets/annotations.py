@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.backend import Json
 from npticket.datasets.dataset import DataError
-from npticket.reading import shown
+from npticket.reading import Json, shown
 
 LARGEST = 1 << 16  # pixels on a side
 FARTHEST = 1e9  # pixels that a box may lie away from the image

@@ -1,13 +1,11 @@
 """Boxes around objects in images, from COCO's JSON."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
 
-from npticket.backend import Json
 from npticket.datasets.annotations import Annotated, annotated, checked_box, checked_name, checked_side
 from npticket.datasets.dataset import DataError
-from npticket.reading import UnreadableError, read_text, reason, shown
+from npticket.reading import Json, UnreadableError, parsed_json, read_text, reason, shown
 
 MOST = 1 << 29  # bytes of a file, which is about a whole data set
 
@@ -19,7 +17,7 @@ def read_coco(path: str | Path) -> tuple[list[Annotated], list[str]]:
     the file cannot be read or is of another kind.
     """
     try:
-        content = json.loads(read_text(path, MOST), parse_constant=_no_number)
+        content = parsed_json(read_text(path, MOST))
         names = {number: _string(each, "name") for number, each in _by_id(content, "categories").items()}
         objects, crowds = defaultdict[int, list](list), defaultdict[int, int](int)
         for each in _list(content, "annotations"):
@@ -78,7 +76,3 @@ def _string(each: Json, name: str) -> str:
     if not isinstance(value := each.get(name), str):
         raise ValueError(f"{name} must be a text, got {shown(value)}")
     return value
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")

@@ -67,7 +67,7 @@ def _cut(pil: ModuleType, image: "Image", height: int, width: int) -> "Image":
     scale = min(image.width / width, image.height / height)
     # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, which is faster, if that leaves twice the size wanted.
     image.draft(None, (2 * round(image.width / scale), 2 * round(image.height / scale)))
-    image = _coloured(pil, image)
+    image = coloured(pil, image)
     scale = min(image.width / width, image.height / height)
     # Rounded up, a product may exceed the image's side, and Pillow refuses a box that does.
     across, down = min(scale * width, image.width), min(scale * height, image.height)
@@ -76,7 +76,8 @@ def _cut(pil: ModuleType, image: "Image", height: int, width: int) -> "Image":
     return image.resize((width, height), pil.Resampling.BILINEAR, box)
 
 
-def _coloured(pil: ModuleType, image: "Image") -> "Image":
+def coloured(pil: ModuleType, image: "Image") -> "Image":
+    """Return an image in colour, with 8 bits a channel; behind what is transparent it is white."""
     if image.mode.startswith("I"):  # 16 bits, grey
         return pil.fromarray((np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:

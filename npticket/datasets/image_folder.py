@@ -9,7 +9,7 @@ import numpy as np
 
 from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset
-from npticket.datasets.decoding import pillow
+from npticket.datasets.decoding import coloured, pillow
 from npticket.datasets.own import LARGEST, check_filled, class_folders, from_arrays, located
 from npticket.reading import BROKEN, check_size, reason, shown
 
@@ -33,7 +33,8 @@ def image_folder(
 
     Or path/train/<class>/<image>, and perhaps path/test and path/validation (or path/val); splits that are not there
     are set aside as `own.arrays` says. All images must have one size, or are brought to `size`, [height, width], by
-    stretching. Files of other kinds are ignored. DataError says what is wrong; ImportError, that Pillow is missing.
+    stretching. Behind what is transparent they are white. Files of other kinds are ignored. DataError says what is
+    wrong; ImportError, that Pillow is missing.
     """
     if size is not None and (len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size)):
         raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
@@ -87,7 +88,7 @@ def _pixels(files: Sequence[Path], is_grey: bool, shape: tuple[int, int], is_fit
             if image.mode not in GREY | COLOURED:
                 raise DataError(f"{file} has pixels of the kind {image.mode}, expected 8 bits a channel")
             try:
-                plain = image.convert("L" if is_grey else "RGB")
+                plain = image.convert("L") if is_grey else coloured(pillow(), image)
             except (*BROKEN, SyntaxError) as error:
                 raise DataError(f"{file} is damaged: {reason(error, file)}") from error
             x[i] = np.asarray(plain if size == shape else plain.resize(shape[::-1]))

@@ -124,14 +124,21 @@ def _lines(path: Path) -> Lines:
 
 def _is_number(text: str) -> bool:
     try:
-        return math.isfinite(float(text))
+        return math.isfinite(_number(text))
     except ValueError:
         return False
 
 
+def _number(text: str) -> float:
+    """The number that a text is; ValueError if it is none, or one as only Python writes it: 1_000."""
+    if "_" in text:
+        raise ValueError(f"{text} is no number")
+    return float(text)
+
+
 def _numbers(path: Path, line: int, heads: Sequence[str], cells: Sequence[str]) -> list[float]:
     try:
-        numbers = list(map(float, cells))
+        numbers = list(map(_number, cells))
     except ValueError:
         numbers = [math.nan]
     if not all(map(math.isfinite, numbers)):

@@ -6,8 +6,7 @@ Functions called wrong_... return a message, or "" if nothing is wrong.
 import re
 from collections.abc import Mapping
 
-from npticket.backend import Json
-from npticket.reading import shown
+from npticket.reading import Json, shown
 
 MOST = {"batch": 1_000_000, "steps": 100_000_000, "rounds": 1_000, "trials": 1_000, "validate_every": 100_000_000}
 MOST_EXAMPLES = 1_000_000_000  # of a split

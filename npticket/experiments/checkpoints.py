@@ -20,7 +20,7 @@ from tokenize import TokenError
 
 import numpy as np
 
-from npticket.backend import Json, to_host
+from npticket.backend import to_host
 from npticket.checkpoint import OpenCheckpoint, Snapshot
 from npticket.experiments.growth import common
 from npticket.experiments.json_files import StoreError
@@ -29,7 +29,7 @@ from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Key
 from npticket.files import writing
 from npticket.params import Params
-from npticket.reading import BROKEN, reason
+from npticket.reading import BROKEN, Json, reason
 from npticket.streams import Place
 
 EVERY = 30.0  # seconds between checkpoints, at least

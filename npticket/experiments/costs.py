@@ -19,7 +19,6 @@ import numpy as np
 
 from npticket import engine as engines
 from npticket import layers, nets, optimizers
-from npticket.backend import Json
 from npticket.datasets import Dataset, Split, cache_folder
 from npticket.experiments import directory, machine
 from npticket.experiments.amounts import counted, duration
@@ -31,6 +30,7 @@ from npticket.experiments.recipe import in_full
 from npticket.experiments.series import Key, Length, Measure, Run
 from npticket.experiments.workers import threads_each
 from npticket.prune import dense_masks
+from npticket.reading import Json
 from npticket.streams import Place
 from npticket.task import Examples, Measured, Predict
 from npticket.tickets import rewind

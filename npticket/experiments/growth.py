@@ -8,9 +8,9 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from npticket.backend import Json
 from npticket.experiments.recipe import Recipe, in_full, to_json
 from npticket.experiments.series import Key
+from npticket.reading import Json
 
 GROWS = ("trials", "rounds", "series")
 APART = ("source",)  # fields that no run depends on

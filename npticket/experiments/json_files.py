@@ -2,11 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import NoReturn
 
-from npticket.backend import Json
 from npticket.files import write
-from npticket.reading import UnreadableError, read_text, reason, shown
+from npticket.reading import Json, UnreadableError, parsed_json, read_text, reason, shown
 
 LARGEST, DEEPEST = 1 << 24, 20  # bytes of a JSON file, and its levels
 
@@ -31,7 +29,7 @@ def read_json(path: Path) -> dict[str, Json]:
     That is: a name twice in an object, NaN, texts that cannot be printed, more than DEEPEST levels.
     """
     try:
-        value = json.loads(read_text(path, LARGEST), object_pairs_hook=_once, parse_constant=_no_number)
+        value = parsed_json(read_text(path, LARGEST))
         _check_json(value)
     except UnreadableError as error:
         raise StoreError(str(error)) from error
@@ -40,16 +38,6 @@ def read_json(path: Path) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise StoreError(f"{path} holds no JSON object with named fields")
     return value
-
-
-def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    if len(value := dict(pairs)) < len(pairs):
-        raise ValueError(f"of the names {shown([name for name, _ in pairs])} one is there twice")
-    return value
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
 
 
 def _check_json(value: Json, depth: int = 0) -> None:

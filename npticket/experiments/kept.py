@@ -7,11 +7,11 @@ from typing import NamedTuple
 from npticket.experiments.directory import read_recipe
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.manifest import read_manifest
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned, planned_if_known, trained
 from npticket.experiments.run_files import RunFiles
 from npticket.experiments.series import Key
-from npticket.experiments.tables import Outcome
 from npticket.params import Params, unpack
 from npticket.protocols import Net
 from npticket.streams import streams

@@ -8,9 +8,8 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Union, get_args, get_origin
 
-from npticket.backend import Json
 from npticket.experiments.bounds import is_number, is_whole
-from npticket.reading import shown
+from npticket.reading import Json, shown
 
 WORDS = {int: "an integer", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
 SEVERAL = {int: "integers", float: "numbers", str: "texts"}

@@ -11,13 +11,12 @@ from functools import cache
 
 import numpy as np
 
-from npticket.backend import Json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.series import REWIND_POINT, Key, Length, Measure, Run, all_series
 from npticket.experiments.tables import INTEGERS, WHO, Row, cell, curves_measured, result_columns
 from npticket.params import Params, Shapes, unpack
 from npticket.prune import density
-from npticket.reading import shown
+from npticket.reading import Json, shown
 from npticket.task import Task
 from npticket.train import Setting
 

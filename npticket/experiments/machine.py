@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from npticket import __version__, backend
-from npticket.backend import Json
 from npticket.datasets import Dataset
+from npticket.reading import Json
 
 PIECE = 100  # examples that are hashed at a time
 MACHINE = "machine"  # under this name a worker returns, with a run, the details of its machine
@@ -71,7 +71,7 @@ def _blas() -> str:
         from threadpoolctl import threadpool_info
     except ImportError:
         config, kernel = (backend.openblas(f"get_{what}", ctypes.c_char_p) for what in ("config", "corename"))
-        if config and kernel:
+        if isinstance(config, bytes) and isinstance(kernel, bytes):
             return f"openblas {config.decode().split()[1]} ({kernel.decode()})"
         built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"{built['name']} {built['version']}"

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from npticket.backend import Json
 from npticket.datasets.dataset import LONGEST
 from npticket.experiments.bounds import is_whole
 from npticket.experiments.json_files import StoreError, read_json, write_json
 from npticket.experiments.machine import NO_BIT
 from npticket.experiments.run_files import digest
+from npticket.reading import Json
 
 FORMAT = 2  # of run files
 SAID = {"source": "", "caveat": ""}  # of the data's description: not compared, as they do not change the content

@@ -1,6 +1,5 @@
 """The rows of numbers and texts that measures compute: as an array in a run file, as a table <series>.csv, and back."""
 
-import csv
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.backend import Json
 from npticket.experiments import tables
 from npticket.experiments.series import Key
 from npticket.experiments.tables import Row
-from npticket.reading import check_array, check_size, shown
+from npticket.reading import Json, check_array, shown
 
 ROWS = "rows"  # the array in a measure's file, which a training run's file does not have
 MOST = 8 << 20  # bytes of the rows in a file: 50,000 of a text of 20 characters and ten numbers
@@ -92,23 +90,17 @@ def read(path: Path) -> list[dict[str, Json]]:
 
     Columns of which all values are numbers become numbers.
     """
-    check_size(path, tables.LARGEST)
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            heads = next(reader, [])
-            if tuple(heads[: len(WHERE)]) != WHERE or len(set(heads)) < len(heads):
-                raise ValueError(
-                    f"it has the columns {shown(heads)}, expected {', '.join(WHERE)} and others, each once"
-                )
-            texts = [_checked(row, heads) for row in reader]
-        except (ValueError, csv.Error) as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+    heads, texts = tables.parsed(path, _check_heads, _checked)
     values = [_values(column) for column in zip(*texts, strict=True)]
     return [dict(zip(heads, row, strict=True)) for row in zip(*values, strict=True)]
 
 
-def _checked(row: list[str], heads: Sequence[str]) -> list[str]:
+def _check_heads(heads: Sequence[str]) -> None:
+    if tuple(heads[: len(WHERE)]) != WHERE or len(set(heads)) < len(heads):
+        raise ValueError(f"it has the columns {shown(heads)}, expected {', '.join(WHERE)} and others, each once")
+
+
+def _checked(heads: Sequence[str], row: list[str]) -> list[str]:
     """Return the row; ValueError unless it has a value for each column, and integers for trial and round."""
     if len(row) != len(heads) or not all(map(INTEGER.fullmatch, row[: len(WHERE)])):
         raise ValueError(f"it is no row of {', '.join(heads)}")

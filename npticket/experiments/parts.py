@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from npticket import datasets, nets
-from npticket.backend import Json
 from npticket.datasets import Augment, Dataset, FlipAndCrop, ResizedCrop
 from npticket.experiments.bounds import is_number
 from npticket.experiments.kinds import wrong_options
@@ -26,7 +25,7 @@ from npticket.optimizers import (
 )
 from npticket.protocols import MakeOptimizer, Net, Optimizer
 from npticket.prune import Globally, Layerwise, Rates, Rule, Scope, Score, magnitude
-from npticket.reading import shown
+from npticket.reading import Json, shown
 from npticket.scopes import ByUnits
 from npticket.task import CLASSIFY, Task
 from npticket.train import Setting

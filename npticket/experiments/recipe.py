@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import get_type_hints
 
-from npticket.backend import Json
 from npticket.experiments import bounds
 from npticket.experiments.kinds import fits, words
-from npticket.reading import shown
+from npticket.reading import Json, shown
 
 # Fields in which an experiment may differ from the published recipe, or which `reduced` reports otherwise.
 FREE = {"name", "source", "rounds", "trials", "series", "seed", "train_at", "train_at_end", "evaluated"}

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.backend import Json
 from npticket.experiments import measured
 from npticket.experiments.directory import RUN
 from npticket.experiments.growth import canonical, common
@@ -27,7 +26,7 @@ from npticket.experiments.run_contents import check_run
 from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.tables import WHO, curves_measured, result_columns
 from npticket.files import write
-from npticket.reading import UnreadableError, read_npz, reason
+from npticket.reading import Json, UnreadableError, read_npz, reason
 
 ORIGIN = "origin"  # its name among a run's arrays
 KINDS = {"experiment": str, "series": str, "round": int, "trial": int, "given": dict, "machine": str}

@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npticket.backend import Json
 from npticket.datasets import Dataset
 from npticket.experiments.recipe import Recipe, scaled
 from npticket.params import Params
 from npticket.protocols import Net
 from npticket.prune import Evidence, Rule, Score
+from npticket.reading import Json
 from npticket.task import Task
 
 REWIND_POINT = "rewind_point"

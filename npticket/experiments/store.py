@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.backend import Array, Json
+from npticket.backend import Array
 from npticket.experiments import directory, measured, tables
 from npticket.experiments.growth import begun, refusal
 from npticket.experiments.json_files import StoreError, write_json
@@ -29,6 +29,7 @@ from npticket.experiments.recipe import Recipe, in_full, to_json
 from npticket.experiments.run_files import ORIGIN, RunFiles, digest, named
 from npticket.experiments.series import Key, Measure, Run
 from npticket.files import write
+from npticket.reading import Json
 
 TABLES_EVERY = 10.0  # seconds between two writings of the tables, at least
 TABLES_SHARE = 50  # and at least so many times as long as the last writing took, since tables grow with every run

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from npticket.backend import Json
 from npticket.export.layout import state_dict
 from npticket.layers import (
     AveragePool,
@@ -20,6 +19,7 @@ from npticket.layers import (
 )
 from npticket.params import Params
 from npticket.protocols import Layer, Net
+from npticket.reading import Json
 from npticket.tickets import rewind
 
 if TYPE_CHECKING:

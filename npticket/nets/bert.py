@@ -6,7 +6,6 @@ positions that no sentence reaches, can be left out: what is computed is the sam
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -20,7 +19,7 @@ from npticket.datasets.texts import LENGTH, TEXTS, locate, occurring
 from npticket.nets.encoder import Encoder, Sizes
 from npticket.nets.net import Net
 from npticket.params import Params
-from npticket.reading import UnreadableError, read_bytes, read_safetensors, read_text, reason
+from npticket.reading import UnreadableError, parsed_json, read_bytes, read_safetensors, read_text, reason
 
 MOST_BYTES = 1 << 31  # of a file of weights
 AT_A_TIME = 32  # sentences that are predicted together: few, so that there is little padding and little is kept
@@ -96,7 +95,7 @@ def bert_from(folder: str | Path, outputs: int | None = None) -> Net:
     """
     folder = Path(folder)
     try:
-        config = json.loads(read_text(folder / "config.json", 1 << 20))
+        config = parsed_json(read_text(folder / "config.json", 1 << 20))
         kind = config.get("hidden_act", "gelu"), config.get("position_embedding_type", "absolute")
         sizes = Sizes(**{ours: config[theirs] for ours, theirs in CONFIG.items()})
         file, = folder.glob("*.safetensors")  # fmt: skip

@@ -6,10 +6,11 @@ from inspect import signature
 
 import numpy as np
 
-from npticket.backend import Array, Dtype, Json
+from npticket.backend import Array, Dtype
 from npticket.layers import predict
 from npticket.params import Params
 from npticket.protocols import Backward, Layer
+from npticket.reading import Json
 from npticket.streams import TrainingStep
 
 

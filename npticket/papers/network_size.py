@@ -16,18 +16,19 @@ from itertools import pairwise
 
 import numpy as np
 
+from npticket.experiments.outcome import Outcome, Point
 from npticket.experiments.parts import BUILT_IN, Experiment
 from npticket.experiments.recipe import Part, Recipe, scaled
-from npticket.experiments.tables import Outcome, Point
 from npticket.papers.lottery_ticket.claims.words import ACC, END, POINTS, THIRD, TICKET, TIMES
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH
 from npticket.report.canvas import Pen, Picture, panels, upright
 from npticket.report.claims import Claim
+from npticket.report.comparisons import Number, left_out, value
 from npticket.report.intervals import Numbers
 from npticket.report.paper import Paper
 from npticket.report.quantities import STOP, Made, Quantity, at_early_stop, at_the_end, early_stop, first, trained
 from npticket.report.sweeps import Sweep
-from npticket.report.views import Missing, Number, View, left_out, value
+from npticket.report.views import Missing, View
 
 DENSITY = Quantity(lambda point: np.full(len(point.trial), point.density), "density", "density")
 TICKS = [digit * 10**power for power in range(8) for digit in (1, 2, 5)]

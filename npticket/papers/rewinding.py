@@ -10,20 +10,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Done, Run, Runs, Series, rewind_point
-from npticket.experiments.tables import Outcome
 from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, THIRD_OF_GAIN, TICKET
 from npticket.papers.lottery_ticket.recipes import RECIPES
 from npticket.papers.lottery_ticket.series import Under, look, one_shot, one_shot_kept, one_shot_reinit, retrained
 from npticket.report.canvas import Picture, dense_network, panels, pen, upright
 from npticket.report.claims import Claim
+from npticket.report.comparisons import gain, gain_between
 from npticket.report.figures import Lines
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
 from npticket.report.sweeps import Sweep
-from npticket.report.views import gain, gain_between
 
 EPOCH = 391  # steps of an epoch of the paper's 50,000 images, 128 at a time; here there are 45,000
 LAST = 71_108

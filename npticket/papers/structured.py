@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import At, Done, Measure, Runs, Series
-from npticket.experiments.tables import Outcome, Row
+from npticket.experiments.tables import Row
 from npticket.export import shrink
 from npticket.papers.lottery_ticket.claims.words import (
     ACC,
@@ -32,12 +33,11 @@ from npticket.papers.lottery_ticket.series import FINE_TUNING, Under, at_one_go,
 from npticket.params import Params
 from npticket.prune import Evidence, Score, at_random, dense_masks, magnitude
 from npticket.report import canvas
-from npticket.report.canvas import Picture, Points
 from npticket.report.claims import Claim
+from npticket.report.comparisons import gain, gain_between
 from npticket.report.figures import Lines, Plot
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_early_stop, at_the_end, first
-from npticket.report.views import gain, gain_between
 from npticket.units import multiply_adds
 
 SMALLEST, SMALLEST_L2, RANDOM, LARGEST = "smallest_units", "smallest_l2_units", "random_units", "largest_units"
@@ -91,7 +91,7 @@ class AgainstCosts(Plot):
     were measured for its round's ticket. Pruning single weights saves some only where whole units become dead.
     """
 
-    def pictures(self, outcome: Outcome, points: Points) -> Iterator[Picture]:
+    def pictures(self, outcome: Outcome, points: canvas.Points) -> Iterator[canvas.Picture]:
         """Draw it if sizes were measured."""
         used = {row["round"]: row["shrunk_multiply_adds"] for row in outcome.measured.get(SIZES, ())}
         if len(used) < 2 or 0 not in used:
@@ -109,7 +109,7 @@ class AgainstCosts(Plot):
         axes_of[1].set(xscale="log", xlabel="multiply-adds of the shrunk network (%)", xlim=axes_of[0].get_xlim())
         axes_of[1].set_xticks(ticks, words, fontsize=8)
         axes_of[1].minorticks_off()
-        yield Picture("costs", figure)
+        yield canvas.Picture("costs", figure)
 
 
 SERIES = {

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from npticket.backend import Json
 from npticket.experiments.amounts import percent
-from npticket.experiments.tables import Outcome, Point, Row
+from npticket.experiments.outcome import Outcome, Point
+from npticket.experiments.tables import Row
 from npticket.files import writing
+from npticket.reading import Json
 from npticket.report.quantities import Quantity, legend
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.recipe import Recipe
-from npticket.experiments.tables import Outcome
 from npticket.report.intervals import MANY, Estimate, Numbers, estimate
 from npticket.report.views import Missing, View, trials_of
 

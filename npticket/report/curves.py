@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from npticket.experiments.amounts import percent
-from npticket.experiments.tables import Outcome, Point
+from npticket.experiments.outcome import Outcome, Point
 from npticket.report.canvas import COLORS, MARKERS, Panels, Pen, Picture, Points, panels
 from npticket.report.quantities import STOP, first, legend, said
 

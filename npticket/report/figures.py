@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from npticket.experiments.json_files import StoreError
+from npticket.experiments.outcome import Outcome, Unknown
 from npticket.experiments.planning import planned_if_known
 from npticket.experiments.series import Key, Length, Run
-from npticket.experiments.tables import Outcome, Row, Unknown
+from npticket.experiments.tables import Row
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.curves import Curves

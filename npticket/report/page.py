@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from npticket.experiments.amounts import percent
 from npticket.experiments.json_files import StoreError
-from npticket.experiments.tables import Outcome, Point
+from npticket.experiments.outcome import Outcome, Point
 from npticket.report import provenance, quantities, verdicts
 from npticket.report.claims import Verdict
 from npticket.report.quantities import Made, Quantity, after, first, legend, looked_at

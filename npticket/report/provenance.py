@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from npticket.experiments.amounts import duration
-from npticket.experiments.tables import Outcome
+from npticket.experiments.outcome import Outcome
 from npticket.report import verdicts
 
 

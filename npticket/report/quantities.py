@@ -6,7 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from npticket.experiments.tables import Outcome, Point, Unknown
+from npticket.experiments.outcome import Outcome, Point, Unknown
 from npticket.task import Metric
 
 EARLY_STOP, END = "early stop", "end"

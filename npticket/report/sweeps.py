@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.recipe import Recipe
-from npticket.experiments.tables import Outcome
 from npticket.report import canvas
 from npticket.report.canvas import DASHES, MARKERS, Pen, Picture
 from npticket.report.figures import NOTE, Drawn, readable

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 
 from npticket.experiments.amounts import counted, percent
-from npticket.experiments.tables import Outcome, Point
+from npticket.experiments.outcome import Outcome, Point
 from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, first, legend, said, trained
 
 NARROW = 100  # characters that a table takes at most, unless the terminal is wider

@@ -5,7 +5,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from npticket.backend import Json
+from npticket.reading import Json
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, Verdict
 from npticket.report.tables import width
 

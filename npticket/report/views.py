@@ -1,15 +1,11 @@
-"""What claims may ask of an experiment: numbers of its trials, and what is computed from them.
-
-The best or worst of many rounds, chosen and read in the same trials, is biased: of 18 rounds that gain nothing, the
-best gains something by chance. Here every trial is read in the round that is best, or worst, in the mean of the other
-trials: if no round gains anything, this does not either, in the mean.
-"""
+"""An experiment as claims see it: numbers of its trials, by series and weights remaining."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from npticket.experiments.tables import Outcome, Point, Row, Unknown
+from npticket.experiments.outcome import Outcome, Point, Unknown
+from npticket.experiments.tables import Row
 from npticket.report.intervals import Numbers
 from npticket.report.quantities import END, STOP, Quantity, after, first
 
@@ -133,68 +129,6 @@ class View:
         return Numbers(low, high)
 
 
-Number = Callable[[View], Numbers]  # the quantity of a claim about one experiment
-
-
 def trials_of(outcome: Outcome) -> list[int]:
     """Return which trials there are."""
     return sorted({row["trial"] for row in outcome.results})
-
-
-def left_out(rounds: Sequence[Numbers], sign: int) -> Numbers:
-    """For each trial, its number in the round that is highest (`sign` 1) or lowest (-1) in the mean of the others."""
-    low, high = (np.array([getattr(numbers, end) for numbers in rounds]) for end in ("low", "high"))  # (R, T)
-    others = (low.sum(axis=1, keepdims=True) - low) * sign
-    chosen = others.argmax(axis=0), np.arange(low.shape[1])
-    # A run that was cut short might be the highest.
-    most = np.where(np.isinf(high).any(axis=0), np.inf, high[chosen]) if sign > 0 else high[chosen]
-    return Numbers(low[chosen], most, chosen=True)
-
-
-def value(quantity: Quantity, percent: float = 100) -> Number:
-    """A quantity of the first series, by default of its dense network."""
-    return lambda v: quantity.scale * v(quantity, v.first, percent)
-
-
-def gain(quantity: Quantity, series: str, percent: float, other: str = "", at: float | None = None) -> Number:
-    """How much more one series has than another (by default the first) at `percent`, or the other `at` another one."""
-    there = percent if at is None else at
-    return lambda v: quantity.scale * (v(quantity, series, percent) - v(quantity, other or v.first, there))
-
-
-def gain_between(
-    quantity: Quantity, series: str, percent: float, other: str = "", at: float | None = None
-) -> Callable[[View, View], Numbers]:  # fmt: skip
-    """The same, with the other series (by default of the same name) in a second experiment."""
-    there = percent if at is None else at
-    return lambda one, two: quantity.scale * (one(quantity, series, percent) - two(quantity, other or series, there))
-
-
-def times(series: str, percent: float, other: str = "", at: float | None = None) -> Number:
-    """The steps of a series until early stopping, divided by those of another (by default the first)."""
-    return lambda v: v(STOP, series, percent) / v(STOP, other or v.first, percent if at is None else at)
-
-
-def best_gain(quantity: Quantity, low: float = 1.9) -> Number:
-    """The gain over the dense network of the best pruned network of the first series, from `low` percent on."""
-    return lambda v: quantity.scale * (left_out(v.all(quantity, v.first, low), 1) - v(quantity, v.first, 100))
-
-
-def worst_gain(quantity: Quantity, series: str, low: float, high: float = 99) -> Number:
-    """The gain over the dense network of the worst network of a series from `low` to `high` percent."""
-    return lambda v: quantity.scale * (left_out(v.all(quantity, series, low, high), -1) - v(quantity, v.first, 100))
-
-
-def lowest(quantity: Quantity, low: float, *series: str) -> Number:
-    """The lowest value of a quantity among the rounds of some series from `low` percent on."""
-    return lambda v: quantity.scale * left_out([one for s in series for one in v.all(quantity, s, low)], -1)
-
-
-def fastest(low: float) -> Number:
-    """The dense network's steps until early stopping, divided by those of the fastest ticket from `low` percent on."""
-    return lambda v: v(STOP, v.first, 100) / left_out(v.all(STOP, v.first, low), -1)
-
-
-def slowest(series: str, low: float, high: float = 99) -> Number:
-    """The steps of the slowest network of a series from `low` to `high` percent, divided by the dense network's."""
-    return lambda v: left_out(v.all(STOP, series, low, high), 1) / v(STOP, v.first, 100)

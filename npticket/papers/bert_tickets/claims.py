@@ -9,7 +9,7 @@ from npticket.papers.bert_tickets.recipes import LATE, TREC
 from npticket.papers.bert_tickets.series import RANDOM, SCRATCH, SHUFFLED
 from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, TICKET
 from npticket.report.claims import Claim
-from npticket.report.views import gain, gain_between
+from npticket.report.comparisons import gain, gain_between
 
 TABLE = "Chen et al., Table 2"
 SPREAD = "two standard deviations of the paper's SST-2"  # 91.9 +- 0.5 for tickets

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npticket.experiments.tables import Outcome
+from npticket.experiments.outcome import Outcome
 from npticket.papers.bert_tickets.claims import NAMES
 from npticket.papers.bert_tickets.other_tasks import TRANSFER
 from npticket.report.canvas import COLORS, MARKERS, Picture, Points, panels, values_by

@@ -15,8 +15,9 @@ from npticket.papers.deconstructing.criteria import CRITERIA, SAME_SIGN
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL
 from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, THIRD_OF_GAIN, TICKET
 from npticket.report.claims import Claim
+from npticket.report.comparisons import Number, gain, left_out, value
 from npticket.report.intervals import Numbers
-from npticket.report.views import Number, View, gain, left_out, value
+from npticket.report.views import View
 
 GOOD = (TICKET, "magnitude_increase", "movement", "large_init_large_final")
 BAD = ("small_final", "small_init", "small_init_small_final", "random_criterion")

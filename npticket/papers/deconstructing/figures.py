@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from npticket.experiments.tables import Outcome, Row
+from npticket.experiments.outcome import Outcome
+from npticket.experiments.tables import Row
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, LEARNING
 from npticket.report.canvas import Pen, Picture, Points, panels, pen, values_by
 from npticket.report.figures import Plot

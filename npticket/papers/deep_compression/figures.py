@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from npticket.experiments.tables import Outcome, Row
+from npticket.experiments.outcome import Outcome
+from npticket.experiments.tables import Row
 from npticket.papers.deep_compression.measures import ALL, CODED, DENSE, PRUNED, QUANTISED
 from npticket.papers.deep_compression.series import ABLATION, COMPRESSED, TICKET_FILE
 from npticket.papers.lottery_ticket.series import TICKET

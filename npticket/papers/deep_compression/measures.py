@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from npticket.backend import Json
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At
 from npticket.experiments.tables import Row
@@ -18,6 +17,7 @@ from npticket.export.sealed import Lengths
 from npticket.papers.deep_compression.sharing import STARTS, SharedSGD, share
 from npticket.papers.lottery_ticket.measures import headline
 from npticket.params import Params
+from npticket.reading import Json
 from npticket.streams import Place
 from npticket.tickets import rewind
 from npticket.train import Setting, fit

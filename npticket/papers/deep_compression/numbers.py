@@ -6,8 +6,9 @@ from npticket.experiments.tables import Row
 from npticket.papers.deep_compression.measures import ALL, CODED, DENSE, PRUNED, QUANTISED
 from npticket.papers.deep_compression.recipes import LENET, LENET_5
 from npticket.papers.deep_compression.series import ABLATION, COMPRESSED, TICKET_FILE
+from npticket.report.comparisons import Number
 from npticket.report.intervals import Numbers
-from npticket.report.views import Number, View
+from npticket.report.views import View
 
 LAST = {LENET.name: 8.2, LENET_5.name: 8.4}  # percent of the weights in the last round of tickets, by which it is known
 Of = Callable[[Sequence[Row]], float]

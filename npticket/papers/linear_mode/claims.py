@@ -8,7 +8,7 @@ from functools import partial
 from npticket.papers.linear_mode.instability import FIRST, MASK, REINIT, STABLE, TICKET, instability
 from npticket.papers.lottery_ticket.claims.words import END, LEVEL, POINTS
 from npticket.report.claims import Claim
-from npticket.report.views import Number, gain
+from npticket.report.comparisons import Number, gain
 
 MATCHING = -0.2  # points
 SAID, SAME = "stable is less than 2 points", "matching is at most 0.2 points less"

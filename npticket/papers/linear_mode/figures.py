@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from npticket.experiments.amounts import percent
-from npticket.experiments.tables import Outcome, Row
+from npticket.experiments.outcome import Outcome
+from npticket.experiments.tables import Row
 from npticket.papers.linear_mode.instability import KINDS, STABLE, TICKET, instability
 from npticket.report import canvas
 from npticket.report.canvas import Pen, Picture, Points

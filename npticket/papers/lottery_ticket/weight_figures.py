@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from npticket.experiments.amounts import percent
-from npticket.experiments.tables import Outcome, Row
+from npticket.experiments.outcome import Outcome
+from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.weights import INCOMING, INITIAL, MOVED, OTHERS, OUTGOING, WEIGHTS
 from npticket.report.canvas import Pen, Picture, Points, panels
 from npticket.report.figures import Plot

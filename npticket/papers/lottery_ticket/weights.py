@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npticket.backend import Json
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Runs
 from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.protocols import UnsuitedError
+from npticket.reading import Json
 from npticket.report.views import Missing
 
 WEIGHTS = "weights"

@@ -8,8 +8,8 @@ from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.claims.words import HALF, MASK, PERCENT, POINTS, REINIT, TICKET, TIMES
 from npticket.papers.object_recognition.series import CARRIED, EARLY_BIRD, OVERLAP, PRECISION
 from npticket.report.claims import Claim
+from npticket.report.comparisons import Number, gain, gain_between
 from npticket.report.quantities import at_the_end
-from npticket.report.views import Number, gain, gain_between
 
 END = at_the_end(AP)
 ONE_SHOT = "one_shot"

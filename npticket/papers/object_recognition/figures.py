@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from npticket.experiments.amounts import percent
-from npticket.experiments.tables import Outcome
+from npticket.experiments.outcome import Outcome
 from npticket.papers.lottery_ticket.series import TICKET, look
 from npticket.papers.object_recognition.series import CARRIED, OVERLAP, PRECISION
 from npticket.report import canvas

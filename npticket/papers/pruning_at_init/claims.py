@@ -11,8 +11,9 @@ from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.claims.words import END, POINTS, TICKET, TIMES
 from npticket.papers.pruning_at_init.series import LAYERS
 from npticket.report.claims import Claim
+from npticket.report.comparisons import gain
 from npticket.report.intervals import Numbers
-from npticket.report.views import View, gain
+from npticket.report.views import View
 
 SHORT = {"snip": "SNIP", "grasp": "GraSP", "synflow": "SynFlow", "magnitude_at_init": "magnitude at initialisation"}
 DENSITY = 6.9  # where the methods are told apart

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npticket.experiments.tables import Outcome
+from npticket.experiments.outcome import Outcome
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.papers.pruning_at_init.series import CHECKS, LAYERS, METHODS
 from npticket.report.canvas import Pen, Picture, Points, dense_network, panels, pen, upright

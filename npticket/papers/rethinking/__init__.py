@@ -8,9 +8,9 @@ learning rates that are usual in training? Frankle & Carbin answer the last ques
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from npticket.experiments.outcome import Outcome, Point
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
-from npticket.experiments.tables import Outcome, Point
 from npticket.papers.lottery_ticket.recipes import BOTH, RECIPES
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.papers.rethinking.claims import CLAIMS

@@ -10,7 +10,7 @@ from functools import partial
 from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, SPREAD, THIRD_OF_GAIN, TICKET
 from npticket.papers.rethinking.series import TUNED, UNITS_B, UNITS_E, UNITS_TICKET, UNITS_TUNED, B, E
 from npticket.report.claims import Claim
-from npticket.report.views import gain
+from npticket.report.comparisons import gain
 
 LENET_RATES = "rethinking-lenet-rate-0.1", "rethinking-lenet-rate-0.01"
 RESNET_RATES = "rethinking-resnet8-rate-0.1", "rethinking-resnet8-rate-0.01"

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Measure, Run, Runs, Series, rewind_point
-from npticket.experiments.tables import Outcome, Row
+from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, THIRD, TIMES
 from npticket.papers.lottery_ticket.measures import apart, rounds_near
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH, VGG_19_HIGH
@@ -20,9 +21,9 @@ from npticket.papers.lottery_ticket.series import ticket
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.claims import Claim
+from npticket.report.comparisons import Number, gain, gain_between
 from npticket.report.figures import Plot
 from npticket.report.sweeps import Sweep
-from npticket.report.views import Number, gain, gain_between
 from npticket.tickets import rewind
 
 DENSITIES = (0.512, 0.168, 0.107, 0.022)  # at some of these there are two copies

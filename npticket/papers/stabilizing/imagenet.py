@@ -10,8 +10,8 @@ from functools import partial
 from npticket.experiments.recipe import Part, Recipe
 from npticket.papers.lottery_ticket.claims.words import END, POINTS, REINIT, TICKET
 from npticket.report.claims import Claim
+from npticket.report.comparisons import gain, gain_between
 from npticket.report.sweeps import Sweep
-from npticket.report.views import gain, gain_between
 
 EPOCH = 1_251  # steps of an epoch of ImageNet, 1,024 images at a time
 SERIES = (TICKET, REINIT)

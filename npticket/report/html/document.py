@@ -6,8 +6,8 @@ from pathlib import Path
 from npticket.experiments.amounts import duration
 from npticket.experiments.directory import REPORT
 from npticket.experiments.kept import Kept
+from npticket.experiments.outcome import Outcome
 from npticket.experiments.parts import Experiment, Parts
-from npticket.experiments.tables import Outcome
 from npticket.report import page, provenance, tables, verdicts
 from npticket.report.claims import FAILS, HOLDS, UNKNOWN, Verdict, judge
 from npticket.report.figures import Drawn, Plot, drawn

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npticket.experiments.tables import Outcome, Point
+from npticket.experiments.outcome import Outcome, Point
 from npticket.report import canvas
 from npticket.report.canvas import Pen, Picture
 from npticket.report.figures import NOTE, Drawn

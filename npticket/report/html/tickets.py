@@ -7,7 +7,7 @@ import numpy as np
 
 from npticket.experiments.amounts import percent
 from npticket.experiments.kept import Kept
-from npticket.experiments.tables import Outcome, Point
+from npticket.experiments.outcome import Outcome, Point
 from npticket.protocols import Net
 from npticket.report.html import numbers, rounds
 from npticket.report.html.drawings import Layers, by_layer, figures

@@ -23,9 +23,10 @@ from npticket.papers.lottery_ticket.claims.words import (
 )
 from npticket.papers.lottery_ticket.recipes import SWEEPS
 from npticket.report.claims import Claim
+from npticket.report.comparisons import best_gain, fastest, gain, left_out, lowest, times, value, worst_gain
 from npticket.report.intervals import Numbers
 from npticket.report.quantities import STOP
-from npticket.report.views import View, best_gain, fastest, gain, left_out, lowest, times, value, worst_gain
+from npticket.report.views import View
 
 
 def _best(v: View) -> Numbers:

@@ -15,7 +15,7 @@ from npticket.papers.lottery_ticket.claims.words import (
 )
 from npticket.papers.lottery_ticket.recipes import SWEEPS
 from npticket.report.claims import Claim
-from npticket.report.views import best_gain, gain, gain_between, left_out, value, worst_gain
+from npticket.report.comparisons import best_gain, gain, gain_between, left_out, value, worst_gain
 
 resnet_high, resnet_low, resnet_warmup, vgg_high, vgg_low, vgg_warmup = (
     partial(Claim, (f"{net}-{rate}",)) for net in ("resnet18", "vgg19") for rate in ("high", "low", "warmup")

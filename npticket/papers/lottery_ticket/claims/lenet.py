@@ -23,8 +23,8 @@ from npticket.papers.lottery_ticket.claims.words import (
     TRAIN,
 )
 from npticket.report.claims import Claim
+from npticket.report.comparisons import best_gain, gain, lowest, slowest, times, value, worst_gain
 from npticket.report.quantities import STOP
-from npticket.report.views import best_gain, gain, lowest, slowest, times, value, worst_gain
 
 lenet, one_shot, continued, inits = (
     partial(Claim, (f"lenet-{name}",)) for name in ("mnist", "one-shot", "continued", "inits"))  # fmt: skip

@@ -18,9 +18,10 @@ from npticket.papers.lottery_ticket.claims.words import (
 )
 from npticket.papers.lottery_ticket.recipes import SWEEPS
 from npticket.report.claims import Claim
+from npticket.report.comparisons import best_gain, gain_between, left_out, times
 from npticket.report.intervals import Numbers
 from npticket.report.quantities import STOP, Quantity
-from npticket.report.views import View, best_gain, gain_between, left_out, times
+from npticket.report.views import View
 
 LEAST, MOST = -1, 1
 WEIGHTS = {"100 34": 82_140, "300 100": 266_200, "900 300": 978_600}

@@ -8,8 +8,8 @@ import numpy as np
 from npticket.papers.lottery_ticket.claims.words import LEVEL, POINTS, THIRD, TIMES
 from npticket.papers.lottery_ticket.weights import INCOMING, INITIAL, MOVED, OTHERS, OUTGOING, WEIGHTS, Histogram
 from npticket.report.claims import Claim
+from npticket.report.comparisons import Number
 from npticket.report.intervals import Numbers
-from npticket.report.views import Number
 
 ADAM, SGD = "lenet-mnist", "lenet-inits-sgd"
 FIRST, SECOND, OUT = LAYERS = ("fc1/W", "fc2/W", "out/W")
