@@ -15,7 +15,7 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
     Labels are integers from 0 to C - 1. The mean is over B and never over T: trials do not touch each other.
     """
     losses, dz = _cross_entropies(logits, labels)
-    return losses.sum(axis=(1, 2)) / -logits.shape[1], dz / logits.shape[1]
+    return losses.sum(axis=(1, 2)) / logits.shape[1], dz / logits.shape[1]
 
 
 def weighted_softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
@@ -26,7 +26,7 @@ def weighted_softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array
     labels, weights = split_weights(targets, logits.dtype)
     losses, dz = _cross_entropies(logits, labels)
     weights = weights[..., None]
-    return (weights * losses).sum(axis=(1, 2)) / -weights.sum(axis=(1, 2)), weights * dz / weights.sum(axis=1)[:, None]
+    return (weights * losses).sum(axis=(1, 2)) / weights.sum(axis=(1, 2)), weights * dz / weights.sum(axis=1)[:, None]
 
 
 def split_weights(targets: Array, dtype: Dtype) -> tuple[Array, Array]:
@@ -35,14 +35,14 @@ def split_weights(targets: Array, dtype: Dtype) -> tuple[Array, Array]:
 
 
 def _cross_entropies(logits: Array, labels: Array) -> tuple[Array, Array]:
-    """Return log softmax(z) at the label, 0 elsewhere, and softmax(z) - onehot(label), (T, B, C) each."""
+    """Return -log softmax(z) at the label, 0 elsewhere, and softmax(z) - onehot(label), (T, B, C) each."""
     xp = array_module(logits, labels)
     log_p = logits - logits.max(axis=-1, keepdims=True)
     log_p -= xp.log(xp.exp(log_p).sum(axis=-1, keepdims=True))
     hit = labels[..., None] == xp.arange(logits.shape[-1])
     p = xp.exp(log_p)
     p *= p > negligible(p)
-    return xp.where(hit, log_p, 0), p - hit
+    return xp.where(hit, -log_p, 0), p - hit
 
 
 def score(logits: Array, labels: Array, weights: Array | None = None) -> tuple[Array, Array]:

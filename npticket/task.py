@@ -66,7 +66,12 @@ class Task:
 
 
 def mean_over_examples(sums: Iterable[tuple[Array, ...]], count: int) -> list[np.ndarray]:
-    """Add up over batches and divide by `count`, the number of examples: float64 (T,) on the host, for each quantity.
+    """Return the mean over `count` examples of each quantity, float64 (T,) on the host; arguments as of `add_up`."""
+    return [total / count for total in add_up(sums)]
+
+
+def add_up(sums: Iterable[tuple[Array, ...]]) -> list[np.ndarray]:
+    """Return the sum over batches of each quantity, float64 (T,) on the host.
 
     `sums` gives for each batch a tuple of one array (T,) per quantity, its sum over the batch.
     """
@@ -74,7 +79,7 @@ def mean_over_examples(sums: Iterable[tuple[Array, ...]], count: int) -> list[np
     xp = array_module(parts[0][0])
     # One after the other: NumPy's own sum would round differently with another number of trials.
     totals = [to_host(xp.stack(part)).astype(np.float64) for part in parts]
-    return [np.asarray(sum(total)) / count for total in totals]
+    return [np.asarray(sum(total)) for total in totals]
 
 
 def _loss_and_accuracy(predict: Predict, examples: Examples) -> Measured:
@@ -94,7 +99,7 @@ def _weighted_loss_and_accuracy(predict: Predict, examples: Examples) -> Measure
         y = predict(x)
         classes, weights = split_weights(targets, y.dtype)
         sums.append((*score(y, classes, weights), weights.sum(axis=1)))
-    loss, correct, total = mean_over_examples(sums, 1)
+    loss, correct, total = add_up(sums)
     return {"loss": loss / total, "acc": correct / total}
 
 

@@ -39,7 +39,8 @@ def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:
     may_fire = [start[f"{name}/b"][0, 0] > 0 for name in names]
     alive = [np.ones(len(weights[0]), bool), *(np.ones(w.shape[1], bool) for w in weights)]
     before = -1
-    while before != (before := sum(map(np.count_nonzero, alive))):
+    while (now := sum(map(np.count_nonzero, alive))) != before:
+        before = now
         for i, weight in enumerate(weights):
             left = weight & alive[i][:, None] & alive[i + 1]
             alive[i] &= left.any(axis=1)

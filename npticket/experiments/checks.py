@@ -9,7 +9,7 @@ from npticket.experiments.parts import Experiment, Parts, known
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, RecipeError
 from npticket.experiments.series import Key, Run
-from npticket.nets.net import sizes
+from npticket.nets.net import shape_options
 from npticket.params import Params
 from npticket.reading import shown
 from npticket.streams import Place
@@ -53,7 +53,7 @@ def sized(recipe: Recipe, parts: Parts, data: Dataset) -> Recipe:
     experiment, make = Experiment(recipe, parts), known("net", recipe.net.name, parts.nets)
     if not misfit(experiment.net, experiment.task, data):
         return recipe
-    found = sizes(make, data.train.inputs.shape[1:], experiment.task.output_shape(data))
+    found = shape_options(make, data.train.inputs.shape[1:], experiment.task.output_shape(data))
     return replace(recipe, net=recipe.net.having(**{**found, **recipe.net.options}))
 
 

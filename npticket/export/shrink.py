@@ -67,7 +67,8 @@ def _fold(layer: Layer, p: Tree, x: np.ndarray) -> np.ndarray:
 def _kept(units: Units, theta: Params) -> np.ndarray:
     """Which units stay (count,): those with an effect on an output, inputs, and at least one in every group."""
     kept, before = units.fixed.copy(), -1
-    while before != (before := int(kept.sum())):
+    while (now := int(kept.sum())) != before:
+        before = now
         for name, ends in units.weights.items():
             w = theta[f"{name}/W"][0]
             leads = w.any(axis=tuple(range(w.ndim - 2))) & kept[ends.writes]

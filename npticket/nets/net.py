@@ -14,17 +14,6 @@ from npticket.reading import Json
 from npticket.streams import TrainingStep
 
 
-def sizes(
-    make: Callable[..., object], input_shape: Sequence[int], output_shape: Sequence[int | None]
-) -> dict[str, Json]:
-    """Return the options by which `make`, a function of npticket.nets, makes a network for these shapes.
-
-    They are "input_shape" and "classes", those that the function has.
-    """
-    options = {"input_shape": list(input_shape), "classes": output_shape[0]}
-    return {name: value for name, value in options.items() if name in signature(make).parameters}
-
-
 @dataclass(frozen=True)
 class Net:
     """A network as a function f(x; theta), as npticket.protocols.Net says."""
@@ -38,8 +27,9 @@ class Net:
         """Step 1 of the paper: draw theta0, one generator per trial."""
         theta = Params.empty(self.body.layout, len(rngs), dtype)
         for t, rng in enumerate(rngs):
-            for name, value in self.body.init(rng).items():
-                theta[name][t] = value
+            drawn = self.body.init(rng)
+            for name in theta:
+                theta[name][t] = drawn[name]
         return theta
 
     def forward(self, theta: Params, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
@@ -47,3 +37,14 @@ class Net:
 
     def predict(self, theta: Params, x: Array) -> Array:
         return predict(self.body, theta.tree, x)
+
+
+def shape_options(
+    make: Callable[..., object], input_shape: Sequence[int], output_shape: Sequence[int | None]
+) -> dict[str, Json]:
+    """Return the options by which `make`, a function of npticket.nets, makes a network for these shapes.
+
+    They are "input_shape" and "classes", those that the function has.
+    """
+    options = {"input_shape": list(input_shape), "classes": output_shape[0]}
+    return {name: value for name, value in options.items() if name in signature(make).parameters}

@@ -19,6 +19,6 @@ Two threads, or one, do the work in halves (npticket.engine.threads).
 """
 
 from npticket.engine.conv.blueprint import supports
-from npticket.engine.conv.convnet import ConvNet
+from npticket.engine.conv.convnet import ConvEngine
 
-__all__ = ["ConvNet", "supports"]
+__all__ = ["ConvEngine", "supports"]

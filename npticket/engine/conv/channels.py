@@ -28,7 +28,8 @@ def living_channels(blueprint: Blueprint, start: Params, masks: Params, decays: 
     links = list(_links(blueprint, masks))
     alive = {unit.prefix: np.ones(unit.shape[-1], bool) for unit in blueprint.units}
     before = -1
-    while before != (before := sum(map(np.count_nonzero, alive.values()))):
+    while (now := sum(map(np.count_nonzero, alive.values()))) != before:
+        before = now
         for link in links:
             alive[link.unit.prefix] &= link.matters(alive, start, decays)
     for channels in alive.values():
