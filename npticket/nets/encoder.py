@@ -128,7 +128,9 @@ class Encoder(Parts):
 
     def _together(self, p: Tree, x: Array, step: TrainingStep | None) -> tuple[Array, Backward]:
         xp = array_module(x)
-        x = x[0, :, : int(xp.flatnonzero(x.any(axis=(0, 1)))[-1:].sum()) + 1]  # up to the last that is no padding
+        filled = xp.flatnonzero(x.any(axis=(0, 1)))
+        length = int(filled[-1]) + 1 if filled.size else 1  # up to the last that is no padding
+        x = x[0, :, :length]
         tokens = Tokens(x != 0)
         words, words_back = self.words.forward(p["words"], x.reshape(1, -1)[:, tokens.places])
         places, places_back = self.positions.forward(p["positions"], tokens.places[None] % x.shape[1])
