@@ -40,7 +40,7 @@ def test_resnet_50_has_25_million_weights_and_4_billion_multiplications():
     assert sizes(net)[1] == 25_502_912 and net.output_shape == (1000,)
     assert len([name for name in net.body.layout if name.endswith("/W") and "shortcut" not in name]) == 50
     units = Units.of(net)
-    macs = sum(math.prod(net.body.layout[f"{name}/W"]) * ends.places for name, ends in units.weights.items())
+    macs = sum(math.prod(net.body.layout[f"{name}/W"]) * ends.pixels for name, ends in units.weights.items())
     assert macs == 4_089_184_256  # 4.09 GFLOPs, as torchvision says of its weights
 
 
@@ -229,11 +229,11 @@ def test_names_come_back_from_torchvisions():
 
 def test_units_count_pixels_behind_the_pool():
     net = nets.imagenet_resnet(10, 2, 3, (33, 40, 3))
-    places = {name: ends.places for name, ends in Units.of(net).weights.items()}
-    assert places["conv"] == 17 * 20 and places["stage1_block1/sum/body/conv1"] == 9 * 10
+    pixels = {name: ends.pixels for name, ends in Units.of(net).weights.items()}
+    assert pixels["conv"] == 17 * 20 and pixels["stage1_block1/sum/body/conv1"] == 9 * 10
     theta = net.init(streams(0, [0], "init"))
     assert multiply_adds(net, dense_masks(theta)).item() == sum(
-        math.prod(net.body.layout[f"{name}/W"]) * count for name, count in places.items()
+        math.prod(net.body.layout[f"{name}/W"]) * count for name, count in pixels.items()
     )
 
 
