@@ -26,7 +26,6 @@ from npticket.layers import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
-    OverlappingMaxPool,
     ReLU,
     Residual,
 )
@@ -35,7 +34,7 @@ from npticket.protocols import Layer, Net, UnsuitedError
 
 KNOWN = (
     Chain, Residual, Dense, Conv2D, BatchNorm, Flatten, GlobalAveragePool, MaxPool, AveragePool, ReLU, Dropout,
-    OneChannel, OverlappingMaxPool,
+    OneChannel,
 )  # fmt: skip
 
 
@@ -147,9 +146,9 @@ class _Wires:
             shape = ()
         elif isinstance(layer, OneChannel):
             x, shape = self.new(1), (*shape, len(x))
-        elif isinstance(layer, MaxPool | AveragePool):
+        elif isinstance(layer, AveragePool):
             shape = tuple(n // layer.size for n in shape)
-        elif isinstance(layer, OverlappingMaxPool):
+        elif isinstance(layer, MaxPool):
             shape = tuple((n + 2 * layer.padding - layer.size) // layer.stride + 1 for n in shape)
         return x, shape
 

@@ -30,7 +30,6 @@ from npticket.layers import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
-    OverlappingMaxPool,
     Residual,
 )
 from npticket.params import Params
@@ -90,9 +89,9 @@ def _through(
             raise ValueError(f"{name[:-1]} adds features in two orders: one way flattens a map, the other does not")
     elif isinstance(layer, Dense | Conv2D | BatchNorm):
         return _with_parameters(layer, name, shape, order, found)
-    elif isinstance(layer, MaxPool | AveragePool):
+    elif isinstance(layer, AveragePool):
         shape = (shape[0] // layer.size, shape[1] // layer.size, *shape[2:])
-    elif isinstance(layer, OverlappingMaxPool):
+    elif isinstance(layer, MaxPool):
         shape = (*((n + 2 * layer.padding - layer.size) // layer.stride + 1 for n in shape[:2]), *shape[2:])
     elif isinstance(layer, GlobalAveragePool):
         shape = shape[-1:]
