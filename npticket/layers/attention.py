@@ -78,17 +78,17 @@ class SelfAttention:
         scores *= scale
         if tokens.indices.size < tokens.real.size:
             scores = array_module(x).where(tokens.real[:, None, None], scores, scores.dtype.type(NOWHERE))
-        looks = softmax(scores)  # how much each token attends to each other, (T, B, heads, L, L)
-        heads = joined(looks @ v)
+        attention = softmax(scores)  # how much each token attends to each other, (T, B, heads, L, L)
+        heads = joined(attention @ v)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             # Of y = softmax(s) v:  dv = softmax^T dy,  dsoftmax = dy v^T,  ds = softmax (dsoftmax - row sum of
             # softmax dsoftmax), which is 0 for padded keys, as softmax is. For padded queries `split` makes dz 0.
             dz = split(through("output", heads, dy, grad))
-            dv = looks.swapaxes(-1, -2) @ dz
+            dv = attention.swapaxes(-1, -2) @ dz
             ds = dz @ v.swapaxes(-1, -2)
-            ds -= (ds * looks).sum(axis=-1, keepdims=True)
-            ds *= looks
+            ds -= (ds * attention).sum(axis=-1, keepdims=True)
+            ds *= attention
             ds *= scale
             parts = zip(PROJECTIONS, (ds @ k, ds.swapaxes(-1, -2) @ q, dv), strict=False)
             return sum(through(name, x, joined(d), grad) for name, d in parts)
