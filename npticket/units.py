@@ -146,9 +146,7 @@ class _Wires:
             shape = ()
         elif isinstance(layer, OneChannel):
             x, shape = self.new(1), (*shape, len(x))
-        elif isinstance(layer, AveragePool):
-            shape = tuple(n // layer.size for n in shape)
-        elif isinstance(layer, MaxPool):
+        elif isinstance(layer, MaxPool | AveragePool):
             shape = tuple((n + 2 * layer.padding - layer.size) // layer.stride + 1 for n in shape)
         return x, shape
 

@@ -85,12 +85,9 @@ class _Graph:
             return self._node("Add", name or "/", y, x)
         if isinstance(layer, Dense | Conv2D | BatchNorm):
             return self._with_parameters(layer, name, x)
-        if isinstance(layer, AveragePool):
-            size = [layer.size] * 2
-            return self._node("AveragePool", name, x, kernel_shape=size, strides=size)
-        if isinstance(layer, MaxPool):
-            size, strides, pads = [layer.size] * 2, [layer.stride] * 2, [layer.padding] * 4
-            return self._node("MaxPool", name, x, kernel_shape=size, strides=strides, pads=pads)
+        if isinstance(layer, MaxPool | AveragePool):
+            kind, size, strides, pads = type(layer).__name__, [layer.size] * 2, [layer.stride] * 2, [layer.padding] * 4
+            return self._node(kind, name, x, kernel_shape=size, strides=strides, pads=pads)
         if isinstance(layer, GlobalAveragePool):
             return self._node("Flatten", name, self._node(type(layer).__name__, f"{name}/mean", x))
         if isinstance(layer, OneChannel):

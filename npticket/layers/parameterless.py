@@ -126,7 +126,7 @@ class AveragePool(Parameterless):
     def __init__(self, size: int = 2) -> None:
         if size < 1:
             raise ValueError(f"pooling needs squares of at least 1 pixel, got {size}")
-        self.size = size
+        self.size, self.stride, self.padding = size, size, 0  # as of MaxPool, for those that go by these
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         y = sum(_corners(x, self.size, self.size)) / self.size**2
