@@ -26,7 +26,6 @@ from npticket.layers import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
-    OverlappingMaxPool,
     ReLU,
     Residual,
 )
@@ -35,7 +34,7 @@ from npticket.protocols import Layer, Net, UnsuitedError
 
 KNOWN = (
     Chain, Residual, Dense, Conv2D, BatchNorm, Flatten, GlobalAveragePool, MaxPool, AveragePool, ReLU, Dropout,
-    OneChannel, OverlappingMaxPool,
+    OneChannel,
 )  # fmt: skip
 
 
@@ -43,12 +42,12 @@ KNOWN = (
 class Ends:
     """The numbers of the units that a layer with parameters reads (I,) and writes (O,); a norm writes what it reads.
 
-    `places` is how many pixels the layer's output has, and so how often it uses each weight for one example.
+    `pixels` is how many the layer's output has, and so how often it uses each weight for one example.
     """
 
     reads: np.ndarray
     writes: np.ndarray
-    places: int = 1
+    pixels: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Units:
         inputs = wires.new(net.input_shape[-1])
         outputs, _ = wires.through(net.body, "", inputs, net.input_shape[:-1])
         one = wires.joined()
-        layers = {name: Ends(one[e.reads], one[e.writes], e.places) for name, e in wires.ends.items()}
+        layers = {name: Ends(one[e.reads], one[e.writes], e.pixels) for name, e in wires.ends.items()}
         norms = {name: ends for name, ends in layers.items() if name in wires.norms}
         fixed = np.ones(int(one.max()) + 1, bool)
         for name in layers.keys() - norms.keys():
@@ -105,7 +104,7 @@ def multiply_adds(net: Net, masks: Params) -> np.ndarray:
 
     Each weight is used once for every pixel of its layer's output. Biases, norms and pools are not counted.
     """
-    alive = [masks[f"{name}/W"].reshape(masks.trials, -1).sum(axis=1) * ends.places
+    alive = [masks[f"{name}/W"].reshape(masks.trials, -1).sum(axis=1) * ends.pixels
              for name, ends in Units.of(net).weights.items()]  # fmt: skip
     return np.sum(alive, axis=0)
 
@@ -148,8 +147,6 @@ class _Wires:
         elif isinstance(layer, OneChannel):
             x, shape = self.new(1), (*shape, len(x))
         elif isinstance(layer, MaxPool | AveragePool):
-            shape = tuple(n // layer.size for n in shape)
-        elif isinstance(layer, OverlappingMaxPool):
             shape = tuple((n + 2 * layer.padding - layer.size) // layer.stride + 1 for n in shape)
         return x, shape
 

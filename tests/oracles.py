@@ -51,12 +51,14 @@ def convolve(x, w, b, stride, pad):
     return y
 
 
-def pool(x, size, reduce):
-    """`reduce` over each size x size square; x (B, H, W, C)."""
+def pool(x, size, reduce, stride=None, pad=0):
+    """`reduce` over what lies in the map of each size x size square; x (B, H, W, C)."""
     batch, height, width, channels = x.shape
-    y = np.zeros((batch, height // size, width // size, channels))
+    stride = stride or size
+    y = np.zeros((batch, *((n + 2 * pad - size) // stride + 1 for n in (height, width)), channels))
     for n, h, w, c in np.ndindex(y.shape):
-        y[n, h, w, c] = reduce(x[n, h * size : (h + 1) * size, w * size : (w + 1) * size, c])
+        rows, columns = (slice(max(0, k * stride - pad), k * stride - pad + size) for k in (h, w))
+        y[n, h, w, c] = reduce(x[n, rows, columns, c])
     return y
 
 

@@ -90,6 +90,13 @@ def test_padding_changes_nothing(batch, seed):
         np.testing.assert_allclose(y[:, b], alone[:, 0], rtol=1e-10, atol=1e-10)
 
 
+def test_sentences_without_a_word_give_the_bias():
+    encoder = Encoder(SMALL, 3)
+    theta = drawn(encoder, 2, np.random.default_rng(0))
+    y, _ = encoder.forward(theta.tree, np.zeros((1, 2, 5), int))
+    assert (y == theta["out/b"]).all()
+
+
 def test_words_are_split_as_berts():
     assert words("Don't\tstop, na\u00efve\u00a0caf\u00e9! $5^2 \u4e2d\u6587x\u200b\x00") == [
         "don", "'", "t", "stop", ",", "naive", "cafe", "!", "$", "5", "^", "2", "\u4e2d", "\u6587", "x",

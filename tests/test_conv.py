@@ -94,20 +94,22 @@ def test_columns_of_a_large_batch_take_bounded_memory():
 
 @st.composite
 def maps(draw):
-    """(x, size): maps of any size, with pooling squares that may not divide them."""
-    size = draw(st.integers(1, 3))
+    """(x, size, stride, padding): maps of any size, with pooling squares that may not divide them and may overlap."""
+    size = draw(st.integers(1, 4))
     shape = [draw(st.integers(1, 3)) for _ in range(2)] + [draw(st.integers(size, 7)) for _ in range(2)]
+    window = draw(st.integers(1, 5)), draw(st.integers(0, size // 2))
     rng = np.random.default_rng(draw(strategies.seeds))
-    return rng.permuted(np.arange(np.prod(shape) * 2.0)).reshape(*shape, 2) / 10, size  # no two pixels alike
+    return rng.permuted(np.arange(np.prod(shape) * 2.0)).reshape(*shape, 2) / 10, size, *window  # no two pixels alike
 
 
 @given(maps(), strategies.seeds)
 def test_pooling_is_the_naive_loop_and_its_gradient_checks(case, seed):
-    x, size = case
-    for layer, reduce in ((MaxPool(size), np.max), (AveragePool(size), np.mean)):
+    x, size, *window = case
+    squares = (MaxPool(size), np.max, []), (MaxPool(size, *window), np.max, window), (AveragePool(size), np.mean, [])
+    for layer, reduce, others in squares:
         y, _ = layer.forward({}, x)
         for t in range(len(x)):
-            np.testing.assert_allclose(y[t], oracles.pool(x[t], size, reduce), rtol=1e-12)
+            np.testing.assert_allclose(y[t], oracles.pool(x[t], size, reduce, *others), rtol=1e-12)
         check_gradient(layer, x, seed, tolerance=1e-7)
     np.testing.assert_allclose(GlobalAveragePool().forward({}, x)[0], x.mean(axis=(2, 3)), rtol=1e-12)
     check_gradient(GlobalAveragePool(), x, seed, tolerance=1e-7)
@@ -120,6 +122,16 @@ def test_tied_maxima_pass_the_gradient_to_the_first_only():
     assert y.ravel().tolist() == [3, 0]
     dx = backward(np.full(y.shape, 5.0), {})
     assert dx.reshape(2, 4).tolist() == [[0, 5, 0, 0], [5, 0, 0, 0]]
+
+
+def test_the_largest_pixel_of_several_squares_has_the_sum_of_their_gradients():
+    x, pool = np.zeros((1, 1, 3, 3, 1)), MaxPool(3, 2, 1)
+    _, backward = pool.forward({}, x)
+    dy = np.arange(1.0, 5).reshape(1, 1, 2, 2, 1)
+    # The squares lie around the corners: their first pixels in the map are (0, 0), (0, 1), (1, 0) and (1, 1).
+    assert backward(dy, {})[0, 0, :, :, 0].tolist() == [[1, 2, 0], [3, 4, 0], [0, 0, 0]]
+    x[0, 0, 1, 1] = 1
+    assert pool.forward({}, x)[1](dy, {})[0, 0, 1, 1, 0] == 10
 
 
 @st.composite
@@ -239,11 +251,14 @@ def test_glorot_of_a_convolution_counts_the_kernel_in_both_fans():
     assert w.std() == pytest.approx(0.03402, rel=0.02)
 
 
-def test_a_map_smaller_than_the_kernel_is_refused():
+def test_a_map_smaller_than_the_kernel_or_a_pools_square_is_refused():
     layer = Conv2D(1, 1, kernel=3)
     theta = Params.empty(layer.layout, 1, np.float64)
     with pytest.raises(ValueError, match="2 x 5 map with padding 0 is smaller than a kernel of size 3"):
         layer.forward(theta.tree, np.zeros((1, 1, 2, 5, 1)))
+    for pool in (MaxPool(3), MaxPool(3, 1)):
+        with pytest.raises(ValueError, match="2 x 5 map is smaller than a pool of size 3"):
+            pool.forward({}, np.zeros((1, 1, 2, 5, 1)))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +267,11 @@ def test_a_map_smaller_than_the_kernel_is_refused():
         (lambda: Conv2D(0, 1), "sizes of at least 1"),
         (lambda: Conv2D(1, 1, kernel=3, padding=3), "padding below the kernel size"),
         (lambda: Conv2D(1, 1, stride=0), "stride 0"),
-        (lambda: MaxPool(0), "at least 1 pixel"),
+        (lambda: MaxPool(0), "a pool needs sizes of at least 1"),
+        (lambda: MaxPool(3, 0), "stride 0"),
+        (lambda: MaxPool(3, 2, 2), "padding of at most half of its size"),
+        (lambda: MaxPool(2, 1, -1), "padding -1"),
+        (lambda: AveragePool(0), "at least 1 pixel"),
         (lambda: BatchNorm(0), "at least one channel"),
         (lambda: Dropout(1.0), r"probability in \[0, 1\)"),
     ],

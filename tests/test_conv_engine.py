@@ -368,6 +368,8 @@ first, out = Conv2D(1, 2, padding=1), {"flatten": Flatten(), "out": Dense(128, 3
         chain(12, conv=first, pool=MaxPool(2), **out),
         chain(conv=first, drop=Dropout(0.5), **out),
         chain(conv=first, pool=MaxPool(4), **out),
+        chain(conv=first, pool=MaxPool(2, 1), **out),
+        chain(conv=first, pool=MaxPool(2, padding=1), **out),
         chain(conv=Conv2D(1, 2, 5, padding=2), **out),
         chain(conv=Conv2D(1, 2, stride=2, padding=1), **out),
         chain(conv=first, conv2=Conv2D(2, 2, 3, 3, padding=1), **out),

@@ -285,8 +285,9 @@ def test_unknown_layers_stay_what_they_are():
     class Leaky(ReLU):
         pass
 
-    mine, leaky = Mine(2, 2), Leaky()
-    chain = fused_layers(Chain(a=mine, r=ReLU(), b=Whole(c=Dense(2, 2)), p=MaxPool(3), d=Dense(2, 2), l=leaky))
-    assert list(chain.layers) == ["a", "r", "b", "p", "d", "l"]
+    mine, over, leaky = Mine(2, 2), MaxPool(3, 2), Leaky()
+    chain = Chain(a=mine, r=ReLU(), b=Whole(c=Dense(2, 2)), p=MaxPool(3), o=over, d=Dense(2, 2), l=leaky)
+    chain = fused_layers(chain)
+    assert list(chain.layers) == ["a", "r", "b", "p", "o", "d", "l"] and chain.layers["o"] is over
     assert chain.layers["a"] is mine and type(chain.layers["b"]) is Whole and chain.layers["l"] is leaky
     assert type(chain.layers["r"]) is layers.ReLU and type(chain.layers["p"]) is layers.MaxPool

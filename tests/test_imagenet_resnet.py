@@ -4,19 +4,15 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from npticket import nets
 from npticket.engine import plan
 from npticket.export import from_state_dict, from_torchvision, onnx_model, state_dict
-from npticket.layers import MaxPool, OverlappingMaxPool
 from npticket.optimizers import SGD
 from npticket.prune import dense_masks
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
 from npticket.testing import check_gradient
-from npticket.testing.strategies import seeds
 from npticket.tickets import rewind
 from npticket.units import Units, multiply_adds
 
@@ -40,7 +36,7 @@ def test_resnet_50_has_25_million_weights_and_4_billion_multiplications():
     assert sizes(net)[1] == 25_502_912 and net.output_shape == (1000,)
     assert len([name for name in net.body.layout if name.endswith("/W") and "shortcut" not in name]) == 50
     units = Units.of(net)
-    macs = sum(math.prod(net.body.layout[f"{name}/W"]) * ends.places for name, ends in units.weights.items())
+    macs = sum(math.prod(net.body.layout[f"{name}/W"]) * ends.pixels for name, ends in units.weights.items())
     assert macs == 4_089_184_256  # 4.09 GFLOPs, as torchvision says of its weights
 
 
@@ -83,59 +79,6 @@ def test_a_step_trains_and_leaves_what_is_pruned_at_0(engine):
     assert losses[-1] < losses[0]
     running.read(end := theta.copy())
     assert not end.flat[~masks.flat].any()
-
-
-# The pool
-
-
-@st.composite
-def pools(draw):
-    size = draw(st.integers(1, 4))
-    pool = OverlappingMaxPool(size, draw(st.integers(1, 3)), draw(st.integers(0, size // 2)))
-    shape = (draw(st.integers(1, 2)), draw(st.integers(1, 2)), *(draw(st.integers(size, 7)) for _ in "hw"), 2)
-    return pool, np.random.default_rng(draw(seeds)).normal(size=shape)
-
-
-@given(pools())
-def test_the_pool_is_that_of_a_loop(case):
-    pool, x = case
-    y, _ = pool.forward({}, x)
-    size, stride, pad = pool.size, pool.stride, pool.padding
-    assert y.shape[2:4] == tuple((n + 2 * pad - size) // stride + 1 for n in x.shape[2:4])
-    for i in range(y.shape[2]):
-        for j in range(y.shape[3]):
-            rows, columns = (slice(max(0, k * stride - pad), k * stride - pad + size) for k in (i, j))
-            assert (y[:, :, i, j] == x[:, :, rows, columns].max(axis=(2, 3))).all()
-
-
-@given(pools())
-def test_the_gradient_of_the_pool(case):
-    check_gradient(*case)
-
-
-def test_the_gradient_goes_to_the_first_of_several_and_adds_up():
-    x = np.zeros((1, 1, 3, 3, 1))
-    _, backward = OverlappingMaxPool().forward({}, x)
-    dy = np.arange(1.0, 5).reshape(1, 1, 2, 2, 1)
-    # The squares lie around the corners: their first pixels in the map are (0, 0), (0, 1), (1, 0) and (1, 1).
-    assert backward(dy, {})[0, 0, :, :, 0].tolist() == [[1, 2, 0], [3, 4, 0], [0, 0, 0]]
-    x[0, 0, 1, 1] = 1
-    assert OverlappingMaxPool().forward({}, x)[1](dy, {})[0, 0, 1, 1, 0] == 10
-
-
-@given(seeds)
-def test_without_overlap_it_is_the_other_pool(seed):
-    x = np.random.default_rng(seed).integers(0, 3, (2, 2, 6, 4, 3)).astype(float)
-    (y, backward), (other, its) = OverlappingMaxPool(2, 2, 0).forward({}, x), MaxPool(2).forward({}, x)
-    assert (y == other).all() and (backward(y, {}) == its(y, {})).all()
-
-
-def test_pools_that_are_none_are_refused():
-    for bad in ((0, 1, 0), (3, 0, 1), (3, 2, 2), (2, 1, -1)):
-        with pytest.raises(ValueError, match="a pool needs"):
-            OverlappingMaxPool(*bad)
-    with pytest.raises(ValueError, match="smaller than a pool"):
-        OverlappingMaxPool(3, 1, 0).forward({}, np.zeros((1, 1, 2, 5, 1)))
 
 
 # Other libraries
@@ -229,11 +172,11 @@ def test_names_come_back_from_torchvisions():
 
 def test_units_count_pixels_behind_the_pool():
     net = nets.imagenet_resnet(10, 2, 3, (33, 40, 3))
-    places = {name: ends.places for name, ends in Units.of(net).weights.items()}
-    assert places["conv"] == 17 * 20 and places["stage1_block1/sum/body/conv1"] == 9 * 10
+    pixels = {name: ends.pixels for name, ends in Units.of(net).weights.items()}
+    assert pixels["conv"] == 17 * 20 and pixels["stage1_block1/sum/body/conv1"] == 9 * 10
     theta = net.init(streams(0, [0], "init"))
     assert multiply_adds(net, dense_masks(theta)).item() == sum(
-        math.prod(net.body.layout[f"{name}/W"]) * count for name, count in places.items()
+        math.prod(net.body.layout[f"{name}/W"]) * count for name, count in pixels.items()
     )
 
 

@@ -124,6 +124,10 @@ def test_a_layer_of_which_no_second_derivative_is_known_is_refused():
     theta = net.init(streams(0, [0], "init"), np.float64)
     with pytest.raises(ValueError, match=r"no second derivative is known of Dropout, only of Chain, Residual, Dense"):
         hessian_product(net, theta, theta, np.ones((1, 2, 2, 3)), np.zeros((1, 2), int))
+    net = Net("over", Chain(pool=MaxPool(2, 1), flatten=Flatten(), out=Dense(2, 3)), (2, 3, 1), (3,))
+    theta = net.init(streams(0, [0], "init"), np.float64)
+    with pytest.raises(ValueError, match="MaxPool where its squares overlap"):
+        hessian_product(net, theta, theta, np.ones((1, 2, 2, 3, 1)), np.zeros((1, 2), int))
 
 
 # Scores. With at most ten examples of a class all of them are looked at, in some order.

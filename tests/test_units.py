@@ -113,7 +113,7 @@ def test_a_wrong_dependency_is_found():
     units = Units.of(net)
     wrong = dict(units.weights)
     ends = wrong["stage1_block1/sum/body/conv1"]
-    wrong["stage1_block1/sum/body/conv1"] = Ends(ends.reads[::-1], ends.writes, ends.places)
+    wrong["stage1_block1/sum/body/conv1"] = Ends(ends.reads[::-1], ends.writes, ends.pixels)
     with pytest.raises(AssertionError, match="stage1_block1/sum/body/conv2"):
         check_groups(net, Units(units.count, wrong, units.norms, units.fixed), units.groups)
 

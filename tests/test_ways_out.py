@@ -305,8 +305,10 @@ def in_torch(torch, layer):
     kind = type(layer).__name__
     if kind == "GlobalAveragePool":
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    if kind in ("MaxPool", "AveragePool"):
-        return (nn.MaxPool2d if kind == "MaxPool" else nn.AvgPool2d)(layer.size)
+    if kind == "MaxPool":
+        return nn.MaxPool2d(layer.size, layer.stride, layer.padding)
+    if kind == "AveragePool":
+        return nn.AvgPool2d(layer.size)
     if kind == "OneChannel":
         return nn.Unflatten(1, (1, 28))
     return {"ReLU": nn.ReLU, "Flatten": nn.Flatten, "Dropout": nn.Dropout}[kind]()

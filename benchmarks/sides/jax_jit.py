@@ -124,7 +124,7 @@ def forward(layer: Any, p: Arrays, x: Any, running: Arrays | None = None, prefix
             return x @ p[f"{prefix}W"] + p[f"{prefix}b"]
         case layers.BatchNorm():
             return _normalise(layer, p, x, running, prefix)
-        case layers.MaxPool():
+        case layers.MaxPool(tiles=True):
             return _squares(layer.size, x).max(axis=(2, 4))
         case layers.AveragePool():
             return _squares(layer.size, x).mean(axis=(2, 4))

@@ -65,7 +65,7 @@ class Twin:
                 self._norms.append((prefix, module))
                 return module
             case layers.MaxPool():
-                return nn.MaxPool2d(layer.size)
+                return nn.MaxPool2d(layer.size, layer.stride, layer.padding)
             case layers.AveragePool():
                 return nn.AvgPool2d(layer.size)
             case layers.GlobalAveragePool():

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from npticket.engine.living import dense_layers, living_units, places
+from npticket.engine.living import columns, dense_layers, living_units
 from npticket.engine.loss import in_place
 from npticket.engine.optimizers import Scattered, in_cache, picked, spread
 from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, in_blocks, often_lit_first
@@ -41,8 +41,8 @@ class DenseEngine:
         self._names, first = dense_layers(body), f"{dense_layers(body)[0]}/W"
         mask = masks[first][0][np.ix_(*units[:2])]
         self._groups = _groups(mask[:trained], units, often)
-        index = places(body, units)
-        self._places, self._whole = index[first], start.flat[:, index[first]]
+        index = columns(body, units)
+        self._columns, self._whole = index[first], start.flat[:, index[first]]
         index[first] = index[first][:trained]
         if self._groups is not None:
             index[first] = in_blocks(index[first], self._groups, -1)
@@ -114,7 +114,7 @@ class DenseEngine:
         else:
             present = self._start.copy()
             self.read(present)
-            present.flat[0].take(self._places, out=self._whole[0])
+            present.flat[0].take(self._columns, out=self._whole[0])
 
     def _layers(self, batch: int, training: bool) -> list["_Layer"]:
         """The layers, with memory for batches of this size; to predict, with the whole of the first."""
@@ -131,7 +131,7 @@ class DenseEngine:
         return self._memory[key]
 
     def _first_product(self, batch: int, training: bool) -> Product:
-        (whole, outputs), dtype = self._places.shape, self._whole.dtype
+        (whole, outputs), dtype = self._columns.shape, self._whole.dtype
         inputs = self._trained if training else whole
         if training and self._groups is not None:
             return Grouped(batch, self._groups, inputs, outputs, dtype)

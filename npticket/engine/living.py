@@ -51,7 +51,7 @@ def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:
     return alive
 
 
-def places(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def columns(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """Return, by name, the columns of theta.flat that belong to the network of these units alone.
 
     `units` are index vectors, of the inputs first. Each array has the shape of a parameter of the smaller network.

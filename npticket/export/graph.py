@@ -14,7 +14,6 @@ from npticket.layers import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
-    OverlappingMaxPool,
     Residual,
 )
 from npticket.params import Params
@@ -87,11 +86,8 @@ class _Graph:
         if isinstance(layer, Dense | Conv2D | BatchNorm):
             return self._with_parameters(layer, name, x)
         if isinstance(layer, MaxPool | AveragePool):
-            kind, size = type(layer).__name__, [layer.size] * 2
-            return self._node(kind, name, x, kernel_shape=size, strides=size)
-        if isinstance(layer, OverlappingMaxPool):
-            size, strides, pads = [layer.size] * 2, [layer.stride] * 2, [layer.padding] * 4
-            return self._node("MaxPool", name, x, kernel_shape=size, strides=strides, pads=pads)
+            kind, size, strides, pads = type(layer).__name__, [layer.size] * 2, [layer.stride] * 2, [layer.padding] * 4
+            return self._node(kind, name, x, kernel_shape=size, strides=strides, pads=pads)
         if isinstance(layer, GlobalAveragePool):
             return self._node("Flatten", name, self._node(type(layer).__name__, f"{name}/mean", x))
         if isinstance(layer, OneChannel):

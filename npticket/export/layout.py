@@ -30,7 +30,6 @@ from npticket.layers import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
-    OverlappingMaxPool,
     Residual,
 )
 from npticket.params import Params
@@ -91,16 +90,14 @@ def _through(
     elif isinstance(layer, Dense | Conv2D | BatchNorm):
         return _with_parameters(layer, name, shape, order, found)
     elif isinstance(layer, MaxPool | AveragePool):
-        shape = (shape[0] // layer.size, shape[1] // layer.size, *shape[2:])
-    elif isinstance(layer, OverlappingMaxPool):
         shape = (*((n + 2 * layer.padding - layer.size) // layer.stride + 1 for n in shape[:2]), *shape[2:])
     elif isinstance(layer, GlobalAveragePool):
         shape = shape[-1:]
     elif isinstance(layer, OneChannel):
         shape, order = (*shape, 1), np.arange(1)
     elif isinstance(layer, Flatten) and len(shape) > 1:  # what is flat keeps its order
-        places = np.arange(math.prod(shape)).reshape(shape)
-        order = (np.moveaxis(places, -1, 0) if len(shape) == 3 else places).ravel()
+        features = np.arange(math.prod(shape)).reshape(shape)
+        order = (np.moveaxis(features, -1, 0) if len(shape) == 3 else features).ravel()
         shape = order.shape
     return shape, order
 

@@ -14,13 +14,12 @@ from npticket.layers.parameterless import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
-    OverlappingMaxPool,
     ReLU,
 )
 from npticket.protocols import Layer
 
 __all__ = [
     "GELU", "AveragePool", "BatchNorm", "Chain", "Conv2D", "Dense", "Dropout", "Embedding", "Flatten",
-    "GlobalAveragePool", "Layer", "LayerNorm", "MaxPool", "MeanOverTokens", "OneChannel", "OverlappingMaxPool",
-    "ReLU", "Residual", "SelfAttention", "Tokens", "predict",
+    "GlobalAveragePool", "Layer", "LayerNorm", "MaxPool", "MeanOverTokens", "OneChannel", "ReLU", "Residual",
+    "SelfAttention", "Tokens", "predict",
 ]  # fmt: skip

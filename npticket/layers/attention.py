@@ -18,25 +18,25 @@ class Tokens:
     """Where the N tokens of B sentences of length L stand: `real` (B, L) is False where a sentence is padded.
 
     Layers are given the tokens alone, one sentence after the other, as about half of a minibatch is padding.
-    `places` (N,) are the tokens' indices among the B L places.
+    `indices` (N,) are those of the tokens among all B L.
     """
 
     def __init__(self, real: Array) -> None:
-        self.real, self.places = real, array_module(real).flatnonzero(real)
+        self.real, self.indices = real, array_module(real).flatnonzero(real)
 
     def taken(self, x: Array) -> Array:
         """Take the tokens out of padded sentences: (T, B, L, C) -> (T, N, C)."""
-        return x.reshape(len(x), -1, x.shape[-1]).take(self.places, axis=1)
+        return x.reshape(len(x), -1, x.shape[-1]).take(self.indices, axis=1)
 
     def placed(self, x: Array) -> Array:
         """Put tokens into sentences padded with 0: (T, N, C) -> (T, B, L, C)."""
         y = array_module(x).zeros((len(x), self.real.size, x.shape[-1]), x.dtype)
-        y[:, self.places] = x
+        y[:, self.indices] = x
         return y.reshape(len(x), *self.real.shape, -1)
 
 
 def one_sentence(x: Array) -> Tokens:
-    """Return the places of tokens (T, N, C) that are one sentence."""
+    """Return where the tokens of x (T, N, C) stand if they are one sentence."""
     return Tokens(array_module(x).ones((1, x.shape[1]), bool))
 
 
@@ -76,19 +76,19 @@ class SelfAttention:
         q, k, v = (split(x @ p[name]["W"] + p[name]["b"]) for name in PROJECTIONS[:3])
         scores = q @ k.swapaxes(-1, -2)
         scores *= scale
-        if tokens.places.size < tokens.real.size:
+        if tokens.indices.size < tokens.real.size:
             scores = array_module(x).where(tokens.real[:, None, None], scores, scores.dtype.type(NOWHERE))
-        looks = softmax(scores)  # how much each token attends to each other, (T, B, heads, L, L)
-        heads = joined(looks @ v)
+        attention = softmax(scores)  # how much each token attends to each other, (T, B, heads, L, L)
+        heads = joined(attention @ v)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             # Of y = softmax(s) v:  dv = softmax^T dy,  dsoftmax = dy v^T,  ds = softmax (dsoftmax - row sum of
             # softmax dsoftmax), which is 0 for padded keys, as softmax is. For padded queries `split` makes dz 0.
             dz = split(through("output", heads, dy, grad))
-            dv = looks.swapaxes(-1, -2) @ dz
+            dv = attention.swapaxes(-1, -2) @ dz
             ds = dz @ v.swapaxes(-1, -2)
-            ds -= (ds * looks).sum(axis=-1, keepdims=True)
-            ds *= looks
+            ds -= (ds * attention).sum(axis=-1, keepdims=True)
+            ds *= attention
             ds *= scale
             parts = zip(PROJECTIONS, (ds @ k, ds.swapaxes(-1, -2) @ q, dv), strict=False)
             return sum(through(name, x, joined(d), grad) for name, d in parts)

@@ -29,7 +29,7 @@ class BatchNorm:
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         count = x[0, ..., 0].size
         mean = p["running_mean"] if step is None else _sum(x) / count
-        centred = _affine(x, mean * 0 + 1, -mean)  # before scaling: else digits are lost where |mean| is large
+        centred = _minus(x, mean)  # before scaling: else digits are lost where |mean| is large
         if step is None:
             var = p["running_var"]
         else:
@@ -47,11 +47,12 @@ class BatchNorm:
             if not need_dx:
                 return None
             a = p["scale"] * inverse
+            direct = _affine(dy, a, 0 * a)  # the sum makes 0 of most -0.0, which ReLU's gradient is full of
             if step is None:  # the statistics are constants
-                return _affine(dy, a, 0 * a)
+                return direct
             b = -a * inverse * grad["scale"] / count
             dx = _affine(centred, b, -a * grad["shift"] / count)
-            dx += _affine(dy, a, 0 * a)
+            dx += direct
             return dx
 
         return y, backward
@@ -101,13 +102,21 @@ def _sum(x: Array) -> Array:
 
 
 def _affine(x: Array, a: Array, b: Array) -> Array:
-    """a x + b with a, b (T, C), in runs of a whole image row: NumPy is slow on runs as short as C."""
-    rows = _rows(x)
-    repeat = (1, 1, rows.shape[-1] // x.shape[-1])
-    xp = array_module(x, a, b)
-    y = rows * xp.tile(a[:, None], repeat)
-    y += xp.tile(b[:, None], repeat)
+    """a x + b with a, b (T, C)."""
+    y = _rows(x) * _row(a, x)
+    y += _row(b, x)
     return y.reshape(len(y), *x.shape[1:])  # of all trials, where x is one for all
+
+
+def _minus(x: Array, b: Array) -> Array:
+    """x - b with b (T, C)."""
+    y = _rows(x) - _row(b, x)
+    return y.reshape(len(y), *x.shape[1:])
+
+
+def _row(values: Array, x: Array) -> Array:
+    """Values (T, C) for a whole row of `_rows(x)`, (T, 1, W C): NumPy is slow on runs as short as C."""
+    return array_module(x, values).tile(values[:, None], (1, 1, _rows(x).shape[-1] // x.shape[-1]))
 
 
 def _rows(x: Array) -> Array:

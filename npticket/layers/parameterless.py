@@ -65,77 +65,37 @@ class Dropout(Parameterless):
         return x * keep, lambda dy, grad, need_dx=True: dy * keep
 
 
-class _OverSquares(Parameterless):
-    """Pooling over squares that touch and do not overlap; rows and columns left over at the edge are ignored."""
-
-    def __init__(self, size: int = 2) -> None:
-        if size < 1:
-            raise ValueError(f"pooling needs squares of at least 1 pixel, got {size}")
-        self.size = size
-
-    def _corners(self, x: Array) -> Iterator[Array]:
-        """The size^2 views of x that hold one pixel of every square, row by row."""
-        size, (height, width) = self.size, (n // self.size * self.size for n in x.shape[2:4])
-        for i in range(size):
-            for j in range(size):
-                yield x[:, :, i:height:size, j:width:size]
-
-
-class MaxPool(_OverSquares):
-    """y = the largest of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)
-
-    Where several pixels of a square are equally large, the gradient goes to the first of them, row by row.
-    """
-
-    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        xp = array_module(x)
-        first, *others = self._corners(x)
-        y = first.copy()
-        for corner in others:
-            xp.maximum(y, corner, out=y)
-
-        def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
-            dx = xp.zeros_like(x)
-            open_ = xp.ones(y.shape, bool)  # squares whose largest pixel has not come yet
-            for corner, d_corner in zip(self._corners(x), self._corners(dx), strict=True):
-                hit = corner == y
-                hit &= open_
-                open_ ^= hit
-                xp.multiply(dy, hit, out=d_corner)
-            return dx
-
-        return y, backward
-
-
-class OverlappingMaxPool(Parameterless):
+class MaxPool(Parameterless):
     """y[h, w] = the largest of x[h s - p, w s - p] and the `size` x `size` pixels from there.
 
     x (T, B, H, W, C)   y (T, B, H', W', C),   H' = (H + 2 p - size) // s + 1, with s the stride and p the padding
 
-    The padding is never the largest. The gradient goes to the first of several that are equally large, row by row.
+    Without a stride it is the size: squares touch and do not overlap. Rows and columns left over at the edge are
+    ignored. The padding is never the largest. The gradient goes to the first of several that are equally large, row by
+    row. ValueError for a map that is smaller than a square.
     """
 
-    def __init__(self, size: int = 3, stride: int = 2, padding: int = 1) -> None:
+    def __init__(self, size: int = 2, stride: int | None = None, padding: int = 0) -> None:
+        stride = size if stride is None else stride
         if min(size, stride) < 1 or not 0 <= padding <= size // 2:  # else there are squares of the frame alone
             raise ValueError("a pool needs sizes of at least 1 and a padding of at most half of its size, got size "
                              f"{size}, stride {stride}, padding {padding}")  # fmt: skip
         self.size, self.stride, self.padding = size, stride, padding
 
-    def _corners(self, framed: Array) -> Iterator[Array]:
-        """The size^2 views of x in its frame that hold one pixel of every square, row by row."""
-        ends = [n - self.size + 1 for n in framed.shape[2:4]]
-        for i in range(self.size):
-            for j in range(self.size):
-                yield framed[:, :, i : i + ends[0] : self.stride, j : j + ends[1] : self.stride]
+    @property
+    def tiles(self) -> bool:
+        """Whether the squares are tiles: they touch, do not overlap, and have no frame around them."""
+        return self.stride == self.size and not self.padding
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        xp, pad, (height, width) = array_module(x), self.padding, x.shape[2:4]
+        xp, pad, (height, width), framed = array_module(x), self.padding, x.shape[2:4], x
         if min(height, width) + 2 * pad < self.size:
             raise ValueError(f"a {height} x {width} map is smaller than a pool of size {self.size}")
         inside = (slice(None), slice(None), slice(pad, pad + height), slice(pad, pad + width))
-        framed = xp.full((*x.shape[:2], height + 2 * pad, width + 2 * pad, x.shape[4]), -np.inf, x.dtype)
-        framed[inside] = x
-        first, *others = self._corners(framed)
+        if pad:
+            framed = xp.full((*x.shape[:2], height + 2 * pad, width + 2 * pad, x.shape[4]), -np.inf, x.dtype)
+            framed[inside] = x
+        first, *others = _corners(framed, self.size, self.stride)
         y = first.copy()
         for corner in others:
             xp.maximum(y, corner, out=y)
@@ -143,25 +103,37 @@ class OverlappingMaxPool(Parameterless):
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             dx = xp.zeros_like(framed)
             open_ = xp.ones(y.shape, bool)  # squares whose largest pixel has not come yet
-            for corner, d_corner in zip(self._corners(framed), self._corners(dx), strict=True):
+            views = (_corners(whole, self.size, self.stride) for whole in (framed, dx))
+            for corner, d_corner in zip(*views, strict=True):
                 hit = corner == y
                 hit &= open_
                 open_ ^= hit
-                d_corner += dy * hit
+                if self.tiles:  # each pixel is written once, which is faster than to add
+                    xp.multiply(dy, hit, out=d_corner)
+                else:
+                    d_corner += dy * hit
             return dx[inside]
 
         return y, backward
 
 
-class AveragePool(_OverSquares):
-    """y = the mean of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)"""
+class AveragePool(Parameterless):
+    """y = the mean of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)
+
+    Squares touch and do not overlap; rows and columns left over at the edge are ignored.
+    """
+
+    def __init__(self, size: int = 2) -> None:
+        if size < 1:
+            raise ValueError(f"pooling needs squares of at least 1 pixel, got {size}")
+        self.size, self.stride, self.padding = size, size, 0  # as of MaxPool, for those that go by these
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        y = sum(self._corners(x)) / self.size**2
+        y = sum(_corners(x, self.size, self.size)) / self.size**2
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
             dx = array_module(x).zeros_like(x)
-            for d_corner in self._corners(dx):
+            for d_corner in _corners(dx, self.size, self.size):
                 d_corner[...] = dy / self.size**2
             return dx
 
@@ -180,3 +152,11 @@ class GlobalAveragePool(Parameterless):
             return dx
 
         return x.mean(axis=(2, 3)), backward
+
+
+def _corners(x: Array, size: int, stride: int) -> Iterator[Array]:
+    """The size^2 views of x that hold one pixel of every square, row by row."""
+    height, width = (max(0, n - size + 1) for n in x.shape[2:4])
+    for i in range(size):
+        for j in range(size):
+            yield x[:, :, i : i + height : stride, j : j + width : stride]

@@ -128,11 +128,13 @@ class Encoder(Parts):
 
     def _together(self, p: Tree, x: Array, step: TrainingStep | None) -> tuple[Array, Backward]:
         xp = array_module(x)
-        x = x[0, :, : int(xp.flatnonzero(x.any(axis=(0, 1)))[-1:].sum()) + 1]  # up to the last that is no padding
+        filled = xp.flatnonzero(x.any(axis=(0, 1)))
+        length = int(filled[-1]) + 1 if filled.size else 1  # up to the last that is no padding
+        x = x[0, :, :length]
         tokens = Tokens(x != 0)
-        words, words_back = self.words.forward(p["words"], x.reshape(1, -1)[:, tokens.places])
-        places, places_back = self.positions.forward(p["positions"], tokens.places[None] % x.shape[1])
-        y, norm_back = self.norm.forward(p["norm"], words + places)
+        words, words_back = self.words.forward(p["words"], x.reshape(1, -1)[:, tokens.indices])
+        positions, positions_back = self.positions.forward(p["positions"], tokens.indices[None] % x.shape[1])
+        y, norm_back = self.norm.forward(p["norm"], words + positions)
         backs = []
         for name, block in self.blocks.items():
             y, back = block.forward(p[name], y, step, tokens)
@@ -148,7 +150,7 @@ class Encoder(Parts):
                 name, back = backs.pop()
                 dy = back(dy, grad[name])
             dy = norm_back(dy, grad["norm"])
-            places_back(dy, grad["positions"])
+            positions_back(dy, grad["positions"])
             words_back(dy, grad["words"])
 
         return y, backward

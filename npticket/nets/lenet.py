@@ -1,10 +1,12 @@
 """LeNets (LeCun et al. 1998) as papers on pruning have them: LeNet-300-100 and LeNet-5, for images of any size."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from npticket.layers import Chain, Conv2D, Dense, Flatten, MaxPool, OneChannel, ReLU
 from npticket.nets.net import Net
+from npticket.protocols import Layer
 
 
 def lenet_300_100(
@@ -16,12 +18,19 @@ def lenet_300_100(
     The paper's sweeps (appendices G.5 and G.6) take other numbers of `hidden` units, and initial weights from
     N(0, std^2) instead of Glorot's (None).
     """
+    body = lenet_body(partial(Dense, std=std), math.prod(input_shape), hidden, classes)
+    return Net("LeNet-{}-{}".format(*hidden), body, tuple(input_shape), (classes,))
+
+
+def lenet_body(
+    dense: Callable[[int, int], Layer], inputs: int = 28 * 28, hidden: Sequence[int] = (300, 100), classes: int = 10
+) -> Chain:
+    """Return the layers of LeNet-300-100, with `dense(inputs, outputs)` as its dense layers."""
     first, second = hidden
-    body = Chain(
-        flatten=Flatten(), fc1=Dense(math.prod(input_shape), first, std), relu1=ReLU(),
-        fc2=Dense(first, second, std), relu2=ReLU(), out=Dense(second, classes, std),
+    return Chain(
+        flatten=Flatten(), fc1=dense(inputs, first), relu1=ReLU(), fc2=dense(first, second), relu2=ReLU(),
+        out=dense(second, classes),
     )  # fmt: skip
-    return Net(f"LeNet-{first}-{second}", body, tuple(input_shape), (classes,))
 
 
 def lenet_5(

@@ -8,7 +8,7 @@ from npticket.layers import (
     Conv2D,
     Dense,
     GlobalAveragePool,
-    OverlappingMaxPool,
+    MaxPool,
     ReLU,
     Residual,
 )
@@ -66,7 +66,7 @@ def imagenet_resnet(
     make, wider = (_bottleneck, 4) if depth in BOTTLENECK else (two_convolutions, 1)
     channels = (shape := _image(input_shape))[-1]
     layers: dict[str, Layer] = {"conv": Conv2D(channels, width, kernel=7, stride=2, padding=3, bias=False)}
-    layers |= {"norm": BatchNorm(width), "relu": ReLU(), "pool": OverlappingMaxPool()}
+    layers |= {"norm": BatchNorm(width), "relu": ReLU(), "pool": MaxPool(3, 2, 1)}
     channels = width
     for stage, blocks in enumerate(known[depth]):
         for block in range(blocks):

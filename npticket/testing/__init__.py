@@ -9,7 +9,7 @@ from npticket.testing.engines import batches, check_engine
 from npticket.testing.gradients import check_gradient, directional_error
 from npticket.testing.optimizers import check_optimizer
 from npticket.testing.rounds import check_magnitude, check_round
-from npticket.testing.rules import check_rule, places, prune_one_by_one
+from npticket.testing.rules import check_rule, positions, prune_one_by_one
 
 __all__ = [
     "batches",
@@ -20,6 +20,6 @@ __all__ = [
     "check_round",
     "check_rule",
     "directional_error",
-    "places",
+    "positions",
     "prune_one_by_one",
 ]

@@ -10,7 +10,7 @@ from npticket.loss import softmax_cross_entropy
 from npticket.params import Params
 from npticket.protocols import Engine, Loss, MakeOptimizer, Net, is_resumable
 from npticket.streams import Place, TrainingStep
-from npticket.testing.laws import close, of, require, require_same
+from npticket.testing.laws import close, require, require_same, where
 
 MakeEngine = Callable[[Net, Loss, Params, Params, MakeOptimizer], Engine]  # of net, loss, start, masks, optimizer
 Batches = Sequence[tuple[np.ndarray, np.ndarray]]  # inputs and targets, (T, B, ...) each
@@ -103,7 +103,7 @@ class _Pair:
         for t in range(len(expected)):
             same = close(found[t], expected[t], self._tolerance)
             shown = {"found": found[t], "expected": expected[t]}
-            require("predictions are the plain engine's", same, of("y", t, when), **shown)
+            require("predictions are the plain engine's", same, where("y", t, when), **shown)
 
     def read(self) -> Params:
         return _read(self.engine, self._start)
@@ -113,10 +113,10 @@ class _Pair:
         self.plain.write(theta.to(np))
 
 
-def _step(engine: Engine, batch: tuple[np.ndarray, np.ndarray], trials: int, number: int, where: Array) -> Array:
+def _step(engine: Engine, batch: tuple[np.ndarray, np.ndarray], trials: int, number: int, like: Array) -> Array:
     """Take one step with a new `TrainingStep`, as layers draw from its generators."""
-    xp = array_module(where)
-    x, targets = to_device(batch[0].astype(where.dtype), xp), to_device(batch[1], xp)
+    xp = array_module(like)
+    x, targets = to_device(batch[0].astype(like.dtype), xp), to_device(batch[1], xp)
     return engine.step(engine.see(x), targets, TrainingStep(Place(trials=range(trials)), number))
 
 
@@ -131,4 +131,4 @@ def _check_pruned(end: Params, masks: Params) -> None:
     for name in end:
         for t in range(end.trials):
             values, mask = to_host(end[name][t]), to_host(masks[name][t])
-            require("pruned weights are exactly 0", mask | (values == 0), of(name, t), end=values, mask=mask)
+            require("pruned weights are exactly 0", mask | (values == 0), where(name, t), end=values, mask=mask)

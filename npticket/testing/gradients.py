@@ -8,7 +8,7 @@ import numpy as np
 from npticket.params import Params
 from npticket.protocols import Backward, Layer
 from npticket.streams import Place, TrainingStep
-from npticket.testing.laws import close, of, require, require_same
+from npticket.testing.laws import close, require, require_same, where
 
 Forward = Callable[..., tuple[np.ndarray, Backward]]  # forward(theta, x, first=0), for trials from `first` on
 DIRECTIONS = 20  # random directions that are tried, at most
@@ -111,15 +111,16 @@ def _check_written(grads: Params) -> None:
     for name in grads:
         for t, each in enumerate(grads[name]):
             if name in grads.buffers:
-                require("buffers take no gradient", each == 0, of(name, t), gradient=each)
+                require("buffers take no gradient", each == 0, where(name, t), gradient=each)
             else:
-                require("every gradient is written", ~np.isnan(each), of(name, t), gradient=each)
+                require("every gradient is written", ~np.isnan(each), where(name, t), gradient=each)
 
 
 def _check_alone(forward: Forward, theta: Params, x: np.ndarray, y: np.ndarray) -> None:
     for t in range(len(x)):
         alone, _ = forward(theta.trial(t), x[t : t + 1], t)
-        require("trials never touch each other", close(alone[0], y[t], ALONE), of("y", t), found=y[t], alone=alone[0])
+        same = close(alone[0], y[t], ALONE)
+        require("trials never touch each other", same, where("y", t), found=y[t], alone=alone[0])
 
 
 def _check_one_for_all(forward: Forward, theta: Params, x: np.ndarray, dy: np.ndarray) -> None:
@@ -131,7 +132,7 @@ def _check_one_for_all(forward: Forward, theta: Params, x: np.ndarray, dy: np.nd
         y = y.repeat(theta.trials, axis=0)
     require(law, y.shape == expected.shape, f"y is {y.shape}, and {expected.shape} of copies")
     for t in range(theta.trials):
-        require(law, close(y[t], expected[t], ALONE), of("y", t), found=y[t], expected=expected[t])
+        require(law, close(y[t], expected[t], ALONE), where("y", t), found=y[t], expected=expected[t])
     if not theta.shapes:
         return
     grads, copies = _unwritten(theta), _unwritten(theta)
@@ -160,4 +161,4 @@ def _check_directions(
         for t in range(len(x)):
             error = directional_error(partial(along, name, t), gradient[t], values[t], rng, dy)
             shown = {"disagreement": np.array(error), "gradient": gradient[t], "values": values[t]}
-            require("backward is the gradient of forward", error < tolerance, of(name, t), **shown)
+            require("backward is the gradient of forward", error < tolerance, where(name, t), **shown)

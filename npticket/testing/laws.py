@@ -27,7 +27,7 @@ def require_same(law: str, found: Params, expected: Params, when: str = "", tole
     for name in expected:
         for t in range(expected.trials):
             here, there = to_host(found[name][t]), to_host(expected[name][t])
-            require(law, close(here, there, tolerance), of(name, t, when), found=here, expected=there)
+            require(law, close(here, there, tolerance), where(name, t, when), found=here, expected=there)
 
 
 def close(found: Array, expected: Array, tolerance: float = 0.0) -> Array:
@@ -40,7 +40,7 @@ def close(found: Array, expected: Array, tolerance: float = 0.0) -> Array:
     return abs(found - expected) <= tolerance * max(1.0, abs(expected).max(initial=0))
 
 
-def of(name: str, t: int, when: str = "") -> str:
+def where(name: str, t: int, when: str = "") -> str:
     """Return the name of a parameter of a trial for a message: "fc1/W, trial 0, after 3 steps"."""
     return f"{name}, trial {t}{', ' * bool(when)}{when}"
 

@@ -6,7 +6,7 @@ from npticket.engine.optimizers import made
 from npticket.optimizers import moving
 from npticket.params import Params
 from npticket.protocols import MakeOptimizer, does_decay, is_elementwise, is_resumable
-from npticket.testing.laws import of, require, require_same
+from npticket.testing.laws import require, require_same, where
 from npticket.tickets import rewind
 
 STEPS = 4
@@ -40,11 +40,11 @@ def pruned_stay_0(make: MakeOptimizer, theta0: Params, masks: Params, seed: int 
         for t in range(end.trials):
             mask, values = masks[name][t], end[name][t]
             zero = mask | ((values == 0) & ~np.signbit(values))
-            require("pruned weights stay exactly 0", zero, of(name, t), end=values, mask=mask)
-            require("survivors stay finite", np.isfinite(values), of(name, t), end=values, mask=mask)
+            require("pruned weights stay exactly 0", zero, where(name, t), end=values, mask=mask)
+            require("survivors stay finite", np.isfinite(values), where(name, t), end=values, mask=mask)
             if name in end.buffers:
                 there = start[name][t]
-                require("buffers stay as they are", values == there, of(name, t), end=values, start=there)
+                require("buffers stay as they are", values == there, where(name, t), end=values, start=there)
 
 
 def survivors_move(make: MakeOptimizer, theta0: Params, masks: Params, seed: int = 0) -> None:
@@ -56,7 +56,7 @@ def survivors_move(make: MakeOptimizer, theta0: Params, masks: Params, seed: int
         for t in range(end.trials):
             moved = (end[name][t] != start[name][t]) == moves[name][t]
             shown = {"start": start[name][t], "end": end[name][t], "mask": masks[name][t]}
-            require("one step moves every survivor with a gradient", moved, of(name, t), **shown)
+            require("one step moves every survivor with a gradient", moved, where(name, t), **shown)
 
 
 def steps_repeat(make: MakeOptimizer, theta0: Params, masks: Params, seed: int = 0) -> None:
@@ -101,7 +101,7 @@ def says_what_it_is(make: MakeOptimizer, theta0: Params, masks: Params, seed: in
             for t in range(end.trials):
                 here, there = end[name][t], start[name][t]
                 stays = (here == there) | ~start.like(still)[name][t]
-                require("no decay: what has no gradient stays", stays, of(name, t), start=there, end=here)
+                require("no decay: what has no gradient stays", stays, where(name, t), start=there, end=here)
 
 
 def resumes(make: MakeOptimizer, theta0: Params, masks: Params, seed: int = 0) -> None:

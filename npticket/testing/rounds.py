@@ -4,7 +4,7 @@ import numpy as np
 
 from npticket.backend import to_host
 from npticket.params import Params
-from npticket.testing.laws import close, of, require
+from npticket.testing.laws import close, require, where
 from npticket.tickets import Round
 
 
@@ -20,18 +20,18 @@ def check_round(round: Round, theta0: Params, previous: Round | None = None) -> 
         require("nothing shares memory with theta0", not shared, f"{what}, {number}")
     for name in theta0:
         for t in range(theta0.trials):
-            where = of(name, t, number)
+            at = where(name, t, number)
             mask, initial, start, end = (
                 to_host(params[name][t]) for params in (round.masks, theta0, round.start, round.end)
             )
             same = close(start, initial) | ~mask
-            require("survivors start at theta0", same, where, start=start, theta0=initial, mask=mask)
+            require("survivors start at theta0", same, at, start=start, theta0=initial, mask=mask)
             for values, what in ((start, "start"), (end, "end")):
                 zero = mask | close(values, np.zeros_like(values))
-                require(f"pruned weights are exactly 0 at the {what}", zero, where, values=values, mask=mask)
+                require(f"pruned weights are exactly 0 at the {what}", zero, at, values=values, mask=mask)
             if previous is not None:
                 before = to_host(previous.masks[name][t])
-                require("masks only shrink", before | ~mask, where, before=before, mask=mask)
+                require("masks only shrink", before | ~mask, at, before=before, mask=mask)
 
 
 def check_magnitude(round: Round, previous: Round) -> None:
@@ -45,5 +45,5 @@ def check_magnitude(round: Round, previous: Round) -> None:
             trained = abs(to_host(previous.end[name][t]))
             least = trained[after].min(initial=np.inf)
             small = ~(before & ~after & (trained > least))
-            where = of(name, t, f"round {round.index}")
-            require("no weight goes that is larger than one that stays", small, where, end=trained, mask=after)
+            at = where(name, t, f"round {round.index}")
+            require("no weight goes that is larger than one that stays", small, at, end=trained, mask=after)

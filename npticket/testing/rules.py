@@ -9,7 +9,7 @@ import numpy as np
 from npticket.backend import to_host
 from npticket.params import Params
 from npticket.prune import Evidence, Globally, Layerwise, Rule, Scope, rates_by_name
-from npticket.testing.laws import of, require, require_same
+from npticket.testing.laws import require, require_same, where
 
 Groups = Sequence[tuple[np.ndarray, float]]  # what is ranked together in a trial's flat array, bool (P,), and its rate
 
@@ -36,9 +36,9 @@ def check_rule(rule: Rule, seen: Evidence, groups: Groups | None = None) -> None
     for name in masks:
         for t in range(masks.trials):
             before, after = to_host(masks[name][t]), to_host(found[name][t])
-            require("masks only shrink", before | ~after, of(name, t), before=before, after=after)
+            require("masks only shrink", before | ~after, where(name, t), before=before, after=after)
             spared = (before == after) | (name in touched and name in masks.weights)
-            require("only weights that the scope names go", spared, of(name, t), before=before, after=after)
+            require("only weights that the scope names go", spared, where(name, t), before=before, after=after)
     for t in range(masks.trials):
         alone = rule.judge(_of_trial(deepcopy(seen), t))
         require_same("trial t among others is trial t alone", found.trial(t), alone, f"of trial {t} among others")
@@ -51,7 +51,7 @@ def check_rule(rule: Rule, seen: Evidence, groups: Groups | None = None) -> None
         law = "exactly round(rate x survivors) go, the lowest, the first among equals"
         for name in touched if groups else ():
             shown = {"scores": scores[name][t], "before": masks[name][t], "after": found[name][t]}
-            require(law, to_host(found[name][t]) == expected[name][0], of(name, t), **shown)
+            require(law, to_host(found[name][t]) == expected[name][0], where(name, t), **shown)
 
 
 def prune_one_by_one(scores: np.ndarray, alive: np.ndarray, rate: float) -> np.ndarray:
@@ -66,7 +66,7 @@ def prune_one_by_one(scores: np.ndarray, alive: np.ndarray, rate: float) -> np.n
     return alive
 
 
-def places(params: Params, names: Iterable[str]) -> np.ndarray:
+def positions(params: Params, names: Iterable[str]) -> np.ndarray:
     """Return where the parameters in `names` stand in a trial's flat array, bool (P,), to make `groups` from."""
     inside = params.like(np.zeros((1, params.flat.shape[1]), bool))
     for name in names:
@@ -79,8 +79,8 @@ def _known_groups(scope: Scope, params: Params) -> Groups:
         return []
     rates = rates_by_name(scope.rates, params)
     if type(scope) is Layerwise:
-        return [(places(params, [name]), rate) for name, rate in rates.items()]
-    return [(places(params, rates), max(rates.values()))] if rates else []
+        return [(positions(params, [name]), rate) for name, rate in rates.items()]
+    return [(positions(params, rates), max(rates.values()))] if rates else []
 
 
 def _check_untouched(given: Evidence, copies: Evidence, found: Params) -> None:
@@ -98,7 +98,7 @@ def _check_scores(scores: Params, masks: Params, scope: Scope) -> None:
     for name in scope.names(masks):
         for t in range(masks.trials):
             numbers = ~np.isnan(to_host(scores[name][t]))
-            require("scores are numbers", numbers, of(name, t), scores=scores[name][t])
+            require("scores are numbers", numbers, where(name, t), scores=scores[name][t])
 
 
 def _of_trial(seen: Evidence, t: int) -> Evidence:

@@ -162,7 +162,7 @@ def _unit(layers: list[Named], source: Unit | None, size: Size) -> Unit:
     unit = Unit(prefix, conv, source, (size[0] // conv.stride, size[1] // conv.stride))
     unit.norm = _take(layers, BatchNorm)
     unit.relu = _take(layers, ReLU) is not None
-    if layers and isinstance(pool := layers[0][1], MaxPool) and pool.size == 2:
+    if layers and isinstance(pool := layers[0][1], MaxPool) and pool.tiles and pool.size == 2:
         layers.pop(0)
         unit.pooled = True
     _check_sizes(unit, size)

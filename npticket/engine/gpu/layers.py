@@ -24,7 +24,7 @@ def fused_layers(layer: Layer, relu: bool = False) -> Layer:
         return layers.Residual(fused_layers(layer.body), layer.shortcut and fused_layers(layer.shortcut))
     if type(layer) in WITH_RELU:
         return WITH_RELU[type(layer)](layer, relu)
-    if type(layer) is layers.MaxPool:
+    if type(layer) is layers.MaxPool and layer.tiles:
         return MaxPool(layer.size)
     return ReLU() if type(layer) is layers.ReLU else layer
 

@@ -18,8 +18,9 @@ from npticket.backend import Array
 from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Run, Runs, Series, Start, rewind_point
-from npticket.layers import Chain, Dense, Flatten, ReLU
+from npticket.layers import Dense
 from npticket.nets import Net
+from npticket.nets.lenet import lenet_body
 from npticket.papers.lottery_ticket.draws import Draw, exchanged, permuted, redrawn
 from npticket.papers.lottery_ticket.series import TICKET, Under, control, look
 from npticket.params import Tree
@@ -77,12 +78,8 @@ class FrozenDense(Dense):
 
 def frozen_lenet(hidden: Sequence[int] = (300, 100)) -> Net:
     """LeNet-300-100 with buffers for frozen weights; while these are 0 it computes the same as LeNet-300-100."""
-    first, second = hidden
-    body = Chain(
-        flatten=Flatten(), fc1=FrozenDense(784, first), relu1=ReLU(), fc2=FrozenDense(first, second), relu2=ReLU(),
-        out=FrozenDense(second, 10),
-    )  # fmt: skip
-    return Net(f"LeNet-{first}-{second} with frozen weights", body, (28, 28), (10,))
+    body = lenet_body(FrozenDense, hidden=hidden)
+    return Net("LeNet-{}-{} with frozen weights".format(*hidden), body, (28, 28), (10,))
 
 
 def freeze(at: At, zeroed: bool = False, from_zero: bool = False) -> Start:

@@ -6,6 +6,7 @@ Both kinds are tested with the initial weights, and with constants of the same s
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Given, Measure, Run, Runs, Series
 from npticket.experiments.tables import Row
-from npticket.layers import Chain, Dense, Flatten, ReLU
+from npticket.layers import Dense
 from npticket.nets import Net
+from npticket.nets.lenet import lenet_body
 from npticket.papers.deconstructing.actions import signed_constant
 from npticket.papers.deconstructing.criteria import CRITERIA
 from npticket.papers.lottery_ticket.measures import headline
@@ -108,12 +110,8 @@ def sigmoid(logits: Array) -> Array:
 
 def supermask_lenet(hidden: Sequence[int] = (300, 100), rescaled: bool = False) -> Net:
     """LeNet-300-100 that learns which of its initial weights are there; at first each is with probability 1/2."""
-    first, second = hidden
-    body = Chain(
-        flatten=Flatten(), fc1=MaskedDense(784, first, rescaled), relu1=ReLU(),
-        fc2=MaskedDense(first, second, rescaled), relu2=ReLU(), out=MaskedDense(second, 10, rescaled),
-    )  # fmt: skip
-    return Net(f"LeNet-{first}-{second} as a supermask", body, (28, 28), (10,))
+    body = lenet_body(partial(MaskedDense, rescaled=rescaled), hidden=hidden)
+    return Net("LeNet-{}-{} as a supermask".format(*hidden), body, (28, 28), (10,))
 
 
 def learned(values: Callable[[At], Params]) -> Callable[[Recipe], Runs]:

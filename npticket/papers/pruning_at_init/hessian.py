@@ -118,6 +118,8 @@ def _linear(
 
 def _max_pool(layer: MaxPool, p: Tree, v: Tree, x: Array, rx: Array) -> Forward:
     """Tangents come from the pixels that were the largest."""
+    if not layer.tiles:
+        raise UnsuitedError("no second derivative is known of MaxPool where its squares overlap or have a frame")
     y, back = layer.forward(p, x)
     mean, _ = AveragePool(layer.size).forward(p, rx * back(np.ones_like(y), {}))
     return y, mean * layer.size**2, lambda dy, rdy, grad, rgrad: (back(dy, {}), back(rdy, {}))

@@ -79,7 +79,7 @@ def speedups(recipe: Recipe, structured: bool) -> list[float]:
     """
     net, rates = Experiment(recipe, BUILT_IN).net, recipe.prune.options["rates"]
     units, theta = Units.of(net), Params.empty(net.body.layout, 1)
-    dense = {name: theta[f"{name}/W"].size * ends.places for name, ends in units.weights.items()}
+    dense = {name: theta[f"{name}/W"].size * ends.pixels for name, ends in units.weights.items()}
     by_name = rates_by_name(rates, theta)
 
     def left(rounds: int) -> float:
