@@ -22,6 +22,7 @@ class Metric:
 
     `words` and `short` are what people call it. What is printed is `scale` times the value, in `unit`; `difference` is
     the unit of a difference. Values lie between `least` and `most`: others in a file are refused as never measured.
+    The best is the highest or, with `lower_is_better` (losses and errors), the lowest.
     """
 
     name: str
@@ -32,6 +33,15 @@ class Metric:
     scale: float = 1
     least: float = -math.inf
     most: float = math.inf
+    lower_is_better: bool = False
+
+    def best(self, values: np.ndarray) -> np.ndarray:
+        """Return the best along the first axis; NaN, which is what nobody measured, only if all are."""
+        return (np.fmin if self.lower_is_better else np.fmax).reduce(values)
+
+    def is_worse(self, value: float, other: float) -> bool:
+        """Whether a value is worse than another one."""
+        return value > other if self.lower_is_better else value < other
 
     def text(self, value: float) -> str:
         """Return a value as it is shown: "97.97 %" for an accuracy of 0.9797."""
@@ -112,7 +122,8 @@ def _classes(data: Dataset) -> tuple[int | None, ...]:
     return (data.classes,)
 
 
-LOSS = Metric("loss", "loss", "loss", least=0)  # a task whose loss can be negative brings a metric of its own
+# A task whose loss can be negative brings a metric of its own.
+LOSS = Metric("loss", "loss", "loss", least=0, lower_is_better=True)
 ACCURACY = Metric("acc", "accuracy", "acc.", unit="%", difference="points", scale=100, least=0, most=1)
 CLASSIFY = Task("classify", softmax_cross_entropy, _loss_and_accuracy, (LOSS, ACCURACY), _classes)
 
