@@ -54,8 +54,8 @@ class Task:
 
     `loss(y, targets)` returns the loss of each trial (T,), a mean over B and never over T, and dL/dy. What is measured
     on a split comes from `evaluate(predict, examples)`, a value per trial (T,) under the name of each of `metrics`.
-    The first of these is the loss, whose lowest value on the validation set is the early stop; the last is what
-    verdicts are about. `output_shape(data)` is the shape that a network's outputs must have for such data.
+    The first of these is "loss", whose lowest value on the validation set is the early stop; the last is what verdicts
+    are about. `output_shape(data)` is the shape that a network's outputs must have for such data.
     """
 
     name: str
@@ -63,6 +63,12 @@ class Task:
     evaluate: Callable[[Predict, Examples], Measured]
     metrics: tuple[Metric, ...]
     output_shape: Callable[[Dataset], tuple[int | None, ...]]
+
+    def __post_init__(self) -> None:
+        if self.names[:1] != ("loss",):
+            raise ValueError(
+                f"the first metric of a task is its loss, called loss, got {', '.join(self.names) or 'none'}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:

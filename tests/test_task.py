@@ -203,6 +203,12 @@ def test_on_a_device_it_is_what_it_is_on_the_host(make, data):
         np.testing.assert_allclose(device[name], host[name], rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("metrics", [(), (REGRESS.headline,), (REGRESS.headline, LOSS)])
+def test_the_first_metric_is_the_loss(metrics):
+    with pytest.raises(ValueError, match="the first metric of a task is its loss"):
+        replace(REGRESS, metrics=metrics)
+
+
 def test_what_does_not_fit_together_is_said_in_words():
     assert misfit(dense(), REGRESS, data(0)) == ""
     wide = replace(dense(), output_shape=(4,))
