@@ -82,7 +82,12 @@ class Task:
 
 
 def mean_over_examples(sums: Iterable[tuple[Array, ...]], count: int) -> list[np.ndarray]:
-    """Add up over batches and divide by `count`, the number of examples: float64 (T,) on the host, for each quantity.
+    """Add up over batches, as `sum_over_batches` does, and divide by `count`, the number of examples."""
+    return [total / count for total in sum_over_batches(sums)]
+
+
+def sum_over_batches(sums: Iterable[tuple[Array, ...]]) -> list[np.ndarray]:
+    """Add up over batches: float64 (T,) on the host, for each quantity.
 
     `sums` gives for each batch a tuple of one array (T,) per quantity, its sum over the batch.
     """
@@ -90,7 +95,7 @@ def mean_over_examples(sums: Iterable[tuple[Array, ...]], count: int) -> list[np
     xp = array_module(parts[0][0])
     # One after the other: NumPy's own sum would round differently with another number of trials.
     totals = [to_host(xp.stack(part)).astype(np.float64) for part in parts]
-    return [np.asarray(sum(total)) / count for total in totals]
+    return [np.asarray(sum(total)) for total in totals]
 
 
 def _loss_and_accuracy(predict: Predict, examples: Examples) -> Measured:
@@ -110,7 +115,7 @@ def _weighted_loss_and_accuracy(predict: Predict, examples: Examples) -> Measure
         y = predict(x)
         classes, weights = split_weights(targets, y.dtype)
         sums.append((*score(y, classes, weights), weights.sum(axis=1)))
-    loss, correct, total = mean_over_examples(sums, 1)
+    loss, correct, total = sum_over_batches(sums)
     return {"loss": loss / total, "acc": correct / total}
 
 
