@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from npticket import nets
-from npticket.engine.conv import ConvNet, supports
+from npticket.engine.conv import ConvEngine, supports
 from npticket.engine.plain import Plain
 from npticket.loss import softmax_cross_entropy
 from npticket.optimizers import SGD
@@ -22,7 +22,7 @@ from npticket.prune import dense_masks
 from npticket.streams import Place, TrainingStep, streams
 
 LIMIT = 1e-8
-ENGINES = {"plain": Plain, "fast": ConvNet}
+ENGINES = {"plain": Plain, "fast": ConvEngine}
 
 
 def disagreements(net: nets.Net, batch: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npticket import nets
-from npticket.engine.conv import ConvNet, maps, supports, winograd_maps
+from npticket.engine.conv import ConvEngine, maps, supports, winograd_maps
 from npticket.engine.conv.blueprint import recognise
 from npticket.engine.conv.channels import living_channels
 from npticket.engine.plain import Plain
@@ -155,7 +155,7 @@ def noise(net, seed, sizes=(4, 3, 4)):
 
 
 def assert_equal(net, start, masks, optimizer, seed, **sizes):
-    check_engine(ConvNet, net, start, masks, optimizer, noise(net, seed, **sizes), LOSS)
+    check_engine(ConvEngine, net, start, masks, optimizer, noise(net, seed, **sizes), LOSS)
 
 
 @settings(max_examples=150)
@@ -196,7 +196,7 @@ def test_a_pruned_network_really_gets_smaller():
         masks[third][..., :10, :] = False
         if net.name == "Conv-4":
             start["conv1/b"][...] = 0
-        engine = ConvNet(net, LOSS, rewind(start, masks), masks, sgd)
+        engine = ConvEngine(net, LOSS, rewind(start, masks), masks, sgd)
         engine.predict(np.zeros((1, 1, 32, 32, 3)))
         assert [filters.filters for filters in engine._filters.values()][: len(left)] == left
 
@@ -206,7 +206,7 @@ def test_channels_that_no_dense_layer_reads_are_left_out():
     net = nets.conv_2()
     start, masks = pruned(net, 0, rate=0)
     masks["fc1/W"][0].reshape(-1, 64, 256)[:, :5] = False
-    engine = ConvNet(net, LOSS, rewind(start, masks), masks, sgd)
+    engine = ConvEngine(net, LOSS, rewind(start, masks), masks, sgd)
     assert [filters.filters for filters in engine._filters.values()] == [64, 59]
 
 
@@ -235,7 +235,7 @@ def test_the_papers_networks_are_plain(net):
 @given(networks(), seeds, st.integers(1, 5))
 def test_two_threads_give_the_same_bits_as_one(net, seed, batch):
     start, masks = pruned(net, seed)
-    engines = [ConvNet(net, LOSS, start, masks, sgd, threads) for threads in (1, 2)]
+    engines = [ConvEngine(net, LOSS, start, masks, sgd, threads) for threads in (1, 2)]
     for one, two in train(net, engines, seed, sizes=(batch, batch)):
         assert one.tobytes() == two.tobytes()
 
@@ -244,7 +244,7 @@ def test_two_threads_give_the_same_bits_as_one(net, seed, batch):
 @given(networks(), seeds)
 def test_pruned_weights_stay_0(net, seed):
     start, masks = pruned(net, seed)
-    engine = ConvNet(net, LOSS, start, masks, lambda m: Adam(m, lr=0.01))
+    engine = ConvEngine(net, LOSS, start, masks, lambda m: Adam(m, lr=0.01))
     train(net, [engine], seed)
     end = engine_end(engine, net)
     assert not end[~masks.flat].any()
@@ -266,9 +266,9 @@ def test_a_filter_that_sees_nothing_passes_no_gradient(monkeypatch):
         runner.step(x, np.zeros((1, 4), int), TrainingStep(Place(), 0))
         return engine_end(runner, net)
 
-    np.testing.assert_allclose(moved(ConvNet), moved(Plain), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(moved(ConvEngine), moved(Plain), rtol=1e-10, atol=1e-12)
     monkeypatch.setattr(maps, "ROUNDING", 0)
-    assert abs(moved(ConvNet) - moved(Plain)).max() > 1e-4
+    assert abs(moved(ConvEngine) - moved(Plain)).max() > 1e-4
 
 
 @pytest.mark.parametrize("factor", [1, 1e2, 1e4, 1e6])
@@ -287,7 +287,7 @@ def test_a_large_channel_takes_no_gradient_from_small_ones(factor):
     x[:, :, 4:9] = 0
     wide = wide.like(wide.flat.astype(np.float32).astype(np.float64))
     moved = []
-    for engine, dtype in ((Plain, np.float64), (ConvNet, np.float32)):
+    for engine, dtype in ((Plain, np.float64), (ConvEngine, np.float32)):
         start = wide.like(wide.flat.astype(dtype))
         runner = engine(net, LOSS, start, dense_masks(start), lambda masks: SGD(masks, lr=1.0))
         runner.step(x.astype(dtype), labels, TrainingStep(Place(), 0))
@@ -312,7 +312,7 @@ def test_other_parameters_are_taken_over_to_predict_with():
     """Weights, and batch normalisation's running statistics."""
     net = nets.vgg_19(width=1)
     start, masks = pruned(net, 0)
-    engine, other = ConvNet(net, LOSS, start, masks, sgd), start.like(start.flat * 1.5)
+    engine, other = ConvEngine(net, LOSS, start, masks, sgd), start.like(start.flat * 1.5)
     x = np.random.default_rng(0).normal(size=(1, 3, *net.input_shape))
     engine.predict(x)
     engine.write(other)
@@ -324,7 +324,7 @@ def test_predicting_many_images_is_predicting_few_and_changes_nothing():
     net = nets.vgg_19(width=1)
     start, masks = pruned(net, 0)
     engine, x = (
-        ConvNet(net, LOSS, start, masks, sgd),
+        ConvEngine(net, LOSS, start, masks, sgd),
         np.random.default_rng(0).normal(size=(1, 130, 32, 32, 3)),
     )
     whole = engine.predict(x)
@@ -345,7 +345,7 @@ def test_batch_norm_is_precise_where_the_mean_is_large():
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(1, 16, 8, 8, 1)).astype(np.float32), rng.integers(0, 3, (1, 16))
     ends = []
-    for engine, start, dtype in ((Plain, wide, np.float64), (ConvNet, narrow, np.float32)):
+    for engine, start, dtype in ((Plain, wide, np.float64), (ConvEngine, narrow, np.float32)):
         runner = engine(net, LOSS, start, dense_masks(start), lambda masks: SGD(masks, lr=1.0))
         runner.step(x.astype(dtype), labels, TrainingStep(Place(), 0))
         ends.append(start.copy())
@@ -384,7 +384,7 @@ first, out = Conv2D(1, 2, padding=1), {"flatten": Flatten(), "out": Dense(128, 3
 def test_other_networks_are_not_supported(net):
     assert not supports(net)
     with pytest.raises(ValueError, match=r"expected|cannot"):
-        ConvNet(net, LOSS, *pruned(net, 0), sgd)
+        ConvEngine(net, LOSS, *pruned(net, 0), sgd)
 
 
 def test_all_of_the_papers_convolutional_networks_are_supported():

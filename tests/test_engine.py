@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from npticket import datasets
 from npticket import nets as library
 from npticket.datasets import Dataset, Split
-from npticket.engine import ENGINES, Several, dense, gemm, plan, products
-from npticket.engine.dense import DenseNet
+from npticket.engine import ENGINES, PerTrial, dense, gemm, plan, products
+from npticket.engine.dense import DenseEngine
 from npticket.engine.living import dense_layers, living_units
 from npticket.engine.optimizers import Packed
 from npticket.engine.plain import Plain
@@ -57,7 +57,7 @@ def fast(kinds, given=None):
 
 def compare(net, start, masks, optimizer, seed, looks_first):
     given = batches(net, start.trials, seed)
-    make = fast(DenseNet if start.trials == 1 else Several, given if looks_first else None)
+    make = fast(DenseEngine if start.trials == 1 else PerTrial, given if looks_first else None)
     check_engine(make, net, start, masks, optimizer, given)
 
 
@@ -270,7 +270,7 @@ def test_nothing_left_is_still_a_network():
     for name in theta.weights:
         masks[name][...] = False
     given = batches(net, 1, steps=3)
-    end = check_engine(fast(DenseNet, given), net, rewind(theta, masks), masks, lambda m: Adam(m, lr=0.1), given)
+    end = check_engine(fast(DenseEngine, given), net, rewind(theta, masks), masks, lambda m: Adam(m, lr=0.1), given)
     assert end["out/b"].any()  # biases of the outputs still learn
 
 

@@ -14,7 +14,7 @@ from strict import strict
 from npticket import backend
 from npticket import nets as library
 from npticket.engine import dense, gemm, plan
-from npticket.engine.dense import DenseNet
+from npticket.engine.dense import DenseEngine
 from npticket.engine.gpu.lockstep import Unfused
 from npticket.engine.optimizers import Packed, Whole
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
@@ -298,7 +298,7 @@ def test_who_runs_what():
     for kind, units in (("clipped sgd", 40), ("logged", 40), ("derived", 40), ("clipped and says so", 30)):
         make = lambda m, kind=kind: OWN[kind](m, start.shapes, [])  # noqa: E731
         runner = plan(net, CLASSIFY, start, masks, make)
-        assert isinstance(runner, DenseNet)
+        assert isinstance(runner, DenseEngine)
         assert runner._layers(5, training=True)[0].w.shape == (784, units), kind
         there = [p.like(strict.asarray(p.flat)) for p in (start, masks)]
         assert type(plan(net, CLASSIFY, *there, make)._optimizer) is Unfused

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 
 from npticket.backend import array_module
-from npticket.engine.conv import ConvNet, supports
-from npticket.engine.dense import DenseNet
+from npticket.engine.conv import ConvEngine, supports
+from npticket.engine.dense import DenseEngine
 from npticket.engine.gpu.lockstep import Gpu
 from npticket.engine.living import dense_layers
 from npticket.engine.optimizers import of_trial, packed, stacked
@@ -48,17 +48,17 @@ def plan(
 
     def fast(start: Params, masks: Params) -> Engine:
         if dense_layers(net.body):
-            return DenseNet(net, task.loss, start, masks, optimizer, shown)
+            return DenseEngine(net, task.loss, start, masks, optimizer, shown)
         if supports(net):
-            return ConvNet(net, task.loss, start, masks, optimizer, min(threads, 2))
+            return ConvEngine(net, task.loss, start, masks, optimizer, min(threads, 2))
         # Other networks are run layer by layer, and only the optimizer's work is made less.
         return Plain(net, task.loss, start, masks, partial(packed, optimizer, dtype=start.flat.dtype))
 
     trials = [fast(start.trial(t), masks.trial(t)) for t in range(start.trials)]
-    return trials[0] if len(trials) == 1 else Several(trials)
+    return trials[0] if len(trials) == 1 else PerTrial(trials)
 
 
-class Several:
+class PerTrial:
     """Runs trial t by an engine of its own, as other weights are left in each: bit for bit, it is trial t alone."""
 
     def __init__(self, engines: Sequence[Engine]) -> None:

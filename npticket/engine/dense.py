@@ -18,7 +18,7 @@ SPARSE = 0.03  # below this density of the first layer it is worth looking for g
 WORTH_IT = 0.5  # groups are used if they take less than this share of the multiplications of the other way
 
 
-class DenseNet:
+class DenseEngine:
     """Runs one trial of a `net` of dense layers from `start` under `masks`; `start` itself is not written.
 
     `shown` are some of the images that it will see, as floats (N, *input_shape). Pixels that are 0 in almost all are

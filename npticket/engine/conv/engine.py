@@ -27,10 +27,10 @@ CHUNK = 64  # images predicted at a time
 LARGE = 1 << 18  # weights of a dense layer from which on two threads share its products
 
 
-class ConvNet:
+class ConvEngine:
     """Runs one trial of a `net` from `start` under `masks`; `start` itself is not written.
 
-    With 2 threads, each does half of the work, with the same bits as one; BLAS should have 1 thread. NotSupported for
+    With 2 threads, each does half of the work, with the same bits as one; BLAS should have 1 thread. UnsuitedError for
     a network that `recognise` does not know.
     """
 
