@@ -9,11 +9,13 @@ Prints one row per round, the winning ticket beside its control, and writes resu
 
 import argparse
 import sys
+from dataclasses import replace
 from functools import partial
 from itertools import count, islice
 
 from npticket import backend, datasets
 from npticket.cli.demos import Journal, arguments, run
+from npticket.experiments.recipe import Part
 from npticket.experiments.workers import Workers, fit_trials
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.nets import Net
@@ -38,7 +40,7 @@ LENET = Net(
     input_shape=(28, 28),
     output_shape=(10,),
 )
-PRUNING_RATES = {"fc1/W": 0.2, "fc2/W": 0.2, "out/W": 0.1}  # of the survivors, per round
+PRUNING_RATES = {"fc*/W": 0.2, "out/W": 0.1}  # of the survivors, per round
 LEARNING_RATE = 1.2e-3  # of Adam
 
 SIZES = {  # round 0 is the dense network; round r has about 0.8^r of the weights
@@ -50,7 +52,10 @@ SIZES = {  # round 0 is the dense network; round r has about 0.8^r of the weight
 
 def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journal: Journal) -> None:
     """The four steps of the paper, round after round, with a random reinitialisation as control."""
-    setting = Setting(partial(Adam, lr=LEARNING_RATE), args.steps, batch=60, validate_every=100, engine=args.engine)
+    recipe = journal.recipe
+    setting = Setting(
+        partial(Adam, lr=LEARNING_RATE), args.steps, recipe.batch, recipe.validate_every, engine=args.engine
+    )
     place, rounds, fits = Place(args.seed, range(args.trials)), count(), {}
 
     def initialise(place: Place, purpose: str):
@@ -61,7 +66,7 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
         here = Place(args.seed, range(args.trials), next(rounds))
         reinit = rewind(initialise(here, "reinit"), masks)
         both = fit_trials(workers, [(start, masks), (reinit, masks)], here, journal.progress.advance)
-        fits.update(zip(journal.recipe.series, both, strict=True))
+        fits.update(zip(recipe.series, both, strict=True))
         return both[0].end
 
     prune = Rule(magnitude, Layerwise(PRUNING_RATES))  # 3 prune the smallest weights
@@ -75,7 +80,9 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in LeNet-300-100 on MNIST.")
     args = arguments(parser, lambda args: SIZES, "runs/lenet-demo", argv)
-    return run(args, LIBRARY.recipes["lenet-mnist"], partial(find_winning_tickets, args))
+    adam, smallest = Part("adam", lr=LEARNING_RATE), Part("magnitude", rates=PRUNING_RATES)
+    recipe = replace(LIBRARY.recipes["lenet-mnist"], optimizer=adam, prune=smallest)  # as it is written down
+    return run(args, recipe, partial(find_winning_tickets, args))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
 
     Labels are integers from 0 to C - 1. The mean is over B and never over T: trials do not touch each other.
     """
-    losses, dz = _cross_entropies(logits, labels)
-    return losses.sum(axis=(1, 2)) / logits.shape[1], dz / logits.shape[1]
+    log_p, dz = _log_p_and_gradient(logits, labels)
+    return log_p.sum(axis=(1, 2)) / -logits.shape[1], dz / logits.shape[1]
 
 
 def weighted_softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
@@ -24,9 +24,9 @@ def weighted_softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array
     Targets are a label and its weight. No weight is negative, and in no batch are all 0.
     """
     labels, weights = split_weights(targets, logits.dtype)
-    losses, dz = _cross_entropies(logits, labels)
+    log_p, dz = _log_p_and_gradient(logits, labels)
     weights = weights[..., None]
-    return (weights * losses).sum(axis=(1, 2)) / weights.sum(axis=(1, 2)), weights * dz / weights.sum(axis=1)[:, None]
+    return (weights * log_p).sum(axis=(1, 2)) / -weights.sum(axis=(1, 2)), weights * dz / weights.sum(axis=1)[:, None]
 
 
 def split_weights(targets: Array, dtype: Dtype) -> tuple[Array, Array]:
@@ -34,8 +34,8 @@ def split_weights(targets: Array, dtype: Dtype) -> tuple[Array, Array]:
     return targets[..., 0].astype(int), targets[..., 1].astype(dtype)
 
 
-def _cross_entropies(logits: Array, labels: Array) -> tuple[Array, Array]:
-    """Return -log softmax(z) at the label, 0 elsewhere, and softmax(z) - onehot(label), (T, B, C) each."""
+def _log_p_and_gradient(logits: Array, labels: Array) -> tuple[Array, Array]:
+    """Return log softmax(z) at the label, 0 elsewhere, and softmax(z) - onehot(label), (T, B, C) each."""
     xp = array_module(logits, labels)
     log_p = logits - logits.max(axis=-1, keepdims=True)
     log_p -= xp.log(xp.exp(log_p).sum(axis=-1, keepdims=True))

@@ -102,7 +102,10 @@ class Params:
         return self.like(to_host(self.flat) if xp is np else to_device(self.flat, xp))
 
     def trial(self, t: int) -> "Params":
-        """Return row `t` alone, as Params with T = 1 that share memory with these."""
+        """Return row `t` (-1 is the last) alone, as Params with T = 1 that share memory with these."""
+        if not -self.trials <= t < self.trials:
+            raise IndexError(f"there is no trial {t}: these are parameters of {self.trials}, from 0 on")
+        t %= self.trials
         return self.like(self.flat[t : t + 1])
 
 

@@ -73,6 +73,9 @@ class Layerwise:
 
     rates: Rates
 
+    def __post_init__(self) -> None:
+        check_rates(self.rates)
+
     def names(self, params: Params) -> list[str]:
         """The parameters with a rate above 0."""
         return list(rates_by_name(self.rates, params))
@@ -86,12 +89,20 @@ class Globally(Layerwise):
     """Rank the weights of all parameters with a rate together; ValueError unless these rates are the same."""
 
     def __post_init__(self) -> None:
-        if len({rate for rate in self.rates.values() if rate}) > 1:
-            raise ValueError(f"pruned globally, all rates must be the same (or 0), got {dict(self.rates)}")
+        check_rates(self.rates, together=True)
 
     def __call__(self, scores: Params, masks: Params) -> Params:
         rates = rates_by_name(self.rates, masks)
         return prune_globally(scores, masks, max(rates.values()), rates) if rates else masks.copy()
+
+
+def check_rates(rates: Rates, together: bool = False) -> None:
+    """Raise ValueError unless each rate is in [0, 1) and, of what is ranked `together`, all are the same or 0."""
+    for name, rate in rates.items():
+        if not 0 <= rate < 1:
+            raise ValueError(f"a pruning rate is a fraction of the survivors in [0, 1), got {rate} for {name}")
+    if together and len({rate for rate in rates.values() if rate}) > 1:
+        raise ValueError(f"pruned globally, all rates must be the same (or 0), got {dict(rates)}")
 
 
 def rates_by_name(rates: Rates, params: Params) -> dict[str, float]:
@@ -141,7 +152,7 @@ def at_random(seen: Evidence) -> Params:
 def prune_layerwise(scores: Params, masks: Params, rates: Mapping[str, float]) -> Params:
     """Return new masks: each parameter in `rates`, by name, loses that fraction of its survivors, the lowest-scored.
 
-    Raises as `check_scores` does.
+    Raises as `check_rates` and `check_scores` do.
     """
     return _pruned(scores, masks, [([name], rate) for name, rate in rates.items()])
 
@@ -149,7 +160,7 @@ def prune_layerwise(scores: Params, masks: Params, rates: Mapping[str, float]) -
 def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[str]) -> Params:
     """Return new masks: the parameters in `names`, ranked together, lose a fraction `rate` of all their survivors.
 
-    ValueError without names; raises as `check_scores` does, too.
+    ValueError without names; raises as `check_rates` and `check_scores` do, too.
     """
     names = list(dict.fromkeys(names))
     if not names:
@@ -160,7 +171,8 @@ def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[s
 def _pruned(scores: Params, masks: Params, groups: Sequence[tuple[Sequence[str], float]]) -> Params:
     """Return new masks without the round(rate * survivors) lowest-scored of each group; a stable sort settles ties."""
     for names, rate in groups:
-        check_scores(scores, masks, names, rate)
+        check_rates({", ".join(names): rate})
+        check_scores(scores, masks, names)
     pruned = masks.to(np).copy()
     for t in range(masks.trials):
         for names, rate in groups:
@@ -175,10 +187,8 @@ def _pruned(scores: Params, masks: Params, groups: Sequence[tuple[Sequence[str],
     return pruned.to(array_module(masks.flat))
 
 
-def check_scores(scores: Params, masks: Params, names: Sequence[str], rate: float) -> None:
-    """Raise ValueError or TypeError, naming the parameter, unless these can be pruned by the scores at this rate."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"a pruning rate is a fraction of the survivors in [0, 1), got {rate} for {', '.join(names)}")
+def check_scores(scores: Params, masks: Params, names: Sequence[str]) -> None:
+    """Raise ValueError or TypeError, naming the parameter, unless these can be pruned by the scores."""
     for name in names:
         if scores[name].shape != masks[name].shape:
             raise ValueError(f"{name}: the scores have shape {scores[name].shape}, the masks {masks[name].shape}")

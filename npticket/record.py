@@ -84,7 +84,7 @@ class Record:
         self._left = start.copy() if patience else None  # the parameters of those that are out
         self.losses: list[Array] = []
         self.trained: list[Measured] = []
-        self._trained = [f"train_{name}" for name in task.names]
+        self._trained = {f"train_{metric.name}": metric for metric in task.metrics}
         names = ["train_loss", *(f"{when}_{name}" for when in ("val", "test") for name in task.names)]
         self._curves = {name: np.full((start.trials, len(at_steps)), np.nan) for name in names}
         self._lowest, self._stop, self._count = np.full(start.trials, np.inf), np.zeros(start.trials, int), 0
@@ -172,7 +172,7 @@ class Record:
     def finished(self, end: Params, stopped: Measured, tested: Measured) -> Fit:
         """Return the fit of a run that is over; `stopped` and `tested` are what `best` and `end` give on the test set.
 
-        The last in `trained` was measured at `end`. The best loss is the lowest; of other measures the highest is best.
+        The last in `trained` was measured at `end`; the best is what each metric says.
         For trials out of patience, `end` is overwritten by their parameters then, and what was measured there by NaN.
         """
         at_steps, trained = np.array(self.at_steps), self.trained
@@ -187,10 +187,8 @@ class Record:
         results = {"early_stop_step": at_steps[self._stop], "early_stop_val_loss": self._lowest, "seconds": seconds}
         results |= named("early_stop_test", stopped)
         results |= {name: self._known(values) for name, values in named("final", {**tested, **trained[-1]}).items()}
-        for name in trained[-1]:
-            best = min if name == "train_loss" else max
-            found = np.array(list(map(best, *(one[name] for one in trained), trained[-1][name])))
-            results[f"best_{name}"] = self._known(found)
+        for name, metric in self._trained.items():
+            results[f"best_{name}"] = self._known(metric.best(np.array([looked[name] for looked in trained])))
         return Fit(end, self.best, at_steps, self._curves, results, self.diverged)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from npticket.backend import array_module, to_host
 from npticket.params import Params
 from npticket.protocols import Net
-from npticket.prune import Rates, check_scores, rates_by_name
+from npticket.prune import Rates, check_rates, check_scores, rates_by_name
 from npticket.units import Group, Units
 
 
@@ -39,8 +39,7 @@ class ByUnits:
     together: bool = False
 
     def __post_init__(self) -> None:
-        if self.together and len({rate for rate in self.rates.values() if rate}) > 1:
-            raise ValueError(f"pruned globally, all rates must be the same (or 0), got {dict(self.rates)}")
+        check_rates(self.rates, self.together)
 
     @cached_property
     def units(self) -> Units:
@@ -57,8 +56,8 @@ class ByUnits:
 
     def __call__(self, scores: Params, masks: Params) -> Params:
         groups = list(self._groups(masks))
-        for group, rate in groups:
-            check_scores(scores, masks, [f"{layer}/W" for layer in group.layers], rate)
+        for group, _ in groups:
+            check_scores(scores, masks, [f"{layer}/W" for layer in group.layers])
         pruned = masks.to(np).copy()
         for t in range(masks.trials):
             sums, weights = self._incoming(scores.trial(t), pruned.trial(t))

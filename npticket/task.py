@@ -22,6 +22,7 @@ class Metric:
 
     `words` and `short` are what people call it. What is printed is `scale` times the value, in `unit`; `difference` is
     the unit of a difference. Values lie between `least` and `most`: others in a file are refused as never measured.
+    The best is the highest or, with `lower_is_better` (losses and errors), the lowest.
     """
 
     name: str
@@ -32,6 +33,15 @@ class Metric:
     scale: float = 1
     least: float = -math.inf
     most: float = math.inf
+    lower_is_better: bool = False
+
+    def best(self, values: np.ndarray) -> np.ndarray:
+        """Return the best along the first axis; NaN, which is what nobody measured, only if all are."""
+        return (np.fmin if self.lower_is_better else np.fmax).reduce(values)
+
+    def is_worse(self, value: float, other: float) -> bool:
+        """Whether a value is worse than another one."""
+        return value > other if self.lower_is_better else value < other
 
     def text(self, value: float) -> str:
         """Return a value as it is shown: "97.97 %" for an accuracy of 0.9797."""
@@ -44,8 +54,8 @@ class Task:
 
     `loss(y, targets)` returns the loss of each trial (T,), a mean over B and never over T, and dL/dy. What is measured
     on a split comes from `evaluate(predict, examples)`, a value per trial (T,) under the name of each of `metrics`.
-    The first of these is the loss, whose lowest value on the validation set is the early stop; the last is what
-    verdicts are about. `output_shape(data)` is the shape that a network's outputs must have for such data.
+    The first of these is "loss", whose lowest value on the validation set is the early stop; the last is what verdicts
+    are about. `output_shape(data)` is the shape that a network's outputs must have for such data.
     """
 
     name: str
@@ -53,6 +63,12 @@ class Task:
     evaluate: Callable[[Predict, Examples], Measured]
     metrics: tuple[Metric, ...]
     output_shape: Callable[[Dataset], tuple[int | None, ...]]
+
+    def __post_init__(self) -> None:
+        if self.names[:1] != ("loss",):
+            raise ValueError(
+                f"the first metric of a task is its loss, called loss, got {', '.join(self.names) or 'none'}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,12 +82,12 @@ class Task:
 
 
 def mean_over_examples(sums: Iterable[tuple[Array, ...]], count: int) -> list[np.ndarray]:
-    """Return the mean over `count` examples of each quantity, float64 (T,) on the host; arguments as of `add_up`."""
-    return [total / count for total in add_up(sums)]
+    """Add up over batches, as `sum_over_batches` does, and divide by `count`, the number of examples."""
+    return [total / count for total in sum_over_batches(sums)]
 
 
-def add_up(sums: Iterable[tuple[Array, ...]]) -> list[np.ndarray]:
-    """Return the sum over batches of each quantity, float64 (T,) on the host.
+def sum_over_batches(sums: Iterable[tuple[Array, ...]]) -> list[np.ndarray]:
+    """Add up over batches: float64 (T,) on the host, for each quantity.
 
     `sums` gives for each batch a tuple of one array (T,) per quantity, its sum over the batch.
     """
@@ -99,7 +115,7 @@ def _weighted_loss_and_accuracy(predict: Predict, examples: Examples) -> Measure
         y = predict(x)
         classes, weights = split_weights(targets, y.dtype)
         sums.append((*score(y, classes, weights), weights.sum(axis=1)))
-    loss, correct, total = add_up(sums)
+    loss, correct, total = sum_over_batches(sums)
     return {"loss": loss / total, "acc": correct / total}
 
 
@@ -117,7 +133,8 @@ def _classes(data: Dataset) -> tuple[int | None, ...]:
     return (data.classes,)
 
 
-LOSS = Metric("loss", "loss", "loss", least=0)  # a task whose loss can be negative brings a metric of its own
+# A task whose loss can be negative brings a metric of its own.
+LOSS = Metric("loss", "loss", "loss", least=0, lower_is_better=True)
 ACCURACY = Metric("acc", "accuracy", "acc.", unit="%", difference="points", scale=100, least=0, most=1)
 CLASSIFY = Task("classify", softmax_cross_entropy, _loss_and_accuracy, (LOSS, ACCURACY), _classes)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from npticket.backend import array_module
-from npticket.params import Params
+from npticket.params import Params, check_masks
 
 Train = Callable[[Params, Params], Params]  # train(start, masks) -> end
 Prune = Callable[[Params, Params], Params]  # prune(end, masks) -> masks
@@ -38,9 +38,6 @@ def find_tickets(theta0: Params, masks: Params, *, train: Train, prune: Prune) -
 
 
 def rewind(theta0: Params, masks: Params) -> Params:
-    """Return theta0 where the masks are True and 0 elsewhere, in new memory; ValueError unless they fit theta0."""
-    if masks.flat.shape != theta0.flat.shape or masks.flat.dtype != bool:
-        raise ValueError(
-            f"expected bool masks of shape {theta0.flat.shape}, got {masks.flat.dtype} of shape {masks.flat.shape}"
-        )
+    """Return theta0 where the masks are True and 0 elsewhere, in new memory; raises as `check_masks` does."""
+    check_masks(theta0, masks)
     return theta0.like(array_module(theta0.flat, masks.flat).where(masks.flat, theta0.flat, 0))

@@ -336,6 +336,12 @@ def test_the_best_and_the_worst_of_rounds_are_chosen_by_the_other_trials():
     assert worst.spread == pytest.approx(np.std([6, 5, 9], ddof=1) * np.sqrt(2.5))  # not quite independent
 
 
+def test_where_lower_is_better_the_best_is_the_lowest():
+    error, rows = replace(ACC, lower_is_better=True), tickets([(6, 1, 1), (2, 5, 2), (1, 1, 9)])
+    assert verdict(best_gain(error, 50), rows).estimate == verdict(worst_gain(ACC, "winning_ticket", 50), rows).estimate
+    assert verdict(worst_gain(error, "winning_ticket", 50), rows).estimate == verdict(best_gain(ACC, 50), rows).estimate
+
+
 def test_where_tickets_fall_below_the_dense_network():
     def crossing(*gains):
         """From how many percent on the tickets of two trials are below; each round gives the gains of both."""

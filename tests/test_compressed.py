@@ -188,8 +188,12 @@ def test_another_networks_file_and_what_cannot_be_written(tmp_path):
     two = NET.init(streams(0, range(2), "init"))
     with pytest.raises(ValueError, match="one trial is exported at a time, got 2"):
         write_compressed(path, NET, two, dense_masks(two))
-    with pytest.raises(ValueError, match="one trial of LeNet-5-4"):
+    with pytest.raises(ValueError, match="one trial is exported at a time, got 2"):
         write_ticket(path, NET, 0, 0, dense_masks(two))
+    with pytest.raises(TypeError, match="masks are float32, expected bool"):
+        write_ticket(path, NET, 0, 0, theta)
+    with pytest.raises(ValueError, match=r"masks\['fc1/W'\] has shape"):
+        write_ticket(path, NET, 0, 0, pruned(nets.lenet_300_100(), 0.5)[1])
     with pytest.raises(ValueError, match="expected parameters in float32, got float64"):
         write_compressed(path, NET, theta.like(theta.flat.astype(float)), masks)
     with pytest.raises(ValueError, match="0 to 8 bits, got 9"):

@@ -19,6 +19,7 @@ from npticket.cli import demos
 from npticket.experiments import tables
 from npticket.experiments.directory import read_recipe
 from npticket.experiments.parts import Experiment, load_data
+from npticket.experiments.recipe import Part
 from npticket.experiments.run import run
 from npticket.layers import Chain, Dense, GlobalAveragePool
 from npticket.papers import LIBRARY, PARTS
@@ -232,11 +233,23 @@ def test_the_network_spelled_out_in_the_demo_is_the_librarys(monkeypatch):
     ours, theirs = (net.init(streams(0, [0], "init")) for net in (module.LENET, nets.lenet_300_100()))
     assert ours.shapes == theirs.shapes
     assert (ours.flat == theirs.flat).all()
-    rule = Experiment(LIBRARY.recipes["lenet-mnist"], PARTS).rule
-    assert rule.scope.names(ours) == list(module.PRUNING_RATES)
-    for name, rate in module.PRUNING_RATES.items():
-        left = rule(ours, dense_masks(ours))[name].mean()
-        assert left == pytest.approx(1 - rate, abs=1e-3)
+    assert recipe_of(module, monkeypatch) == LIBRARY.recipes["lenet-mnist"]
+
+
+def test_what_is_edited_in_the_demo_is_written_down(monkeypatch):
+    module = load(DEMO, monkeypatch)
+    monkeypatch.setattr(module, "LEARNING_RATE", 3e-3)
+    monkeypatch.setattr(module, "PRUNING_RATES", {"*/W": 0.5})
+    recipe = recipe_of(module, monkeypatch)
+    assert (recipe.optimizer, recipe.prune) == (Part("adam", lr=3e-3), Part("magnitude", rates={"*/W": 0.5}))
+
+
+def recipe_of(module, monkeypatch):
+    """The recipe that the demo asks its journal to write down."""
+    asked = []
+    monkeypatch.setattr(module, "run", lambda args, recipe, find: asked.append(recipe))
+    module.main(["--quick"])
+    return asked[0]
 
 
 def test_the_four_steps_are_seen_as_four_steps():

@@ -103,6 +103,14 @@ def test_what_was_cut_short_may_be_the_highest():
     assert (lowest.low.tolist(), lowest.high.tolist()) == ([1, 1], [np.inf, 1])
 
 
+def test_and_where_it_is_at_most_that_it_may_be_the_lowest():
+    """The mirror image."""
+    rounds = [exact([-3.0, -3]), Numbers(np.array([-np.inf, -1]), np.array([-1.0, -1]))]
+    highest, lowest = left_out(rounds, 1), left_out(rounds, -1)
+    assert (lowest.low.tolist(), lowest.high.tolist()) == ([-np.inf, -3], [-3, -3])
+    assert (highest.low.tolist(), highest.high.tolist()) == ([-np.inf, -1], [-1, -1])
+
+
 @pytest.mark.parametrize(
     ("freedom", "at"),  # from any table: P(|T| <= t) = 0.95
     [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (9, 2.262), (30, 2.042), (120, 1.980)],

@@ -202,6 +202,10 @@ def test_a_measure_says_its_range():
     assert limits.wrong_result(row) == ""
     assert limits.wrong_result(row | {"best_train_score": -3.1}) == "best_train_score -3.1 is worse than the final -3.0"
     assert "expected a finite number" in limits.wrong_result(row | {"final_test_score": np.nan})
+    error = replace(CLASSIFY, metrics=(LOSS, replace(free, lower_is_better=True)))
+    limits = AllLimits(Experiment(ASKED, replace(KNOWN, tasks={"classify": error})), {})[KEY]
+    assert limits.wrong_result(row) == "best_train_score 8.0 is worse than the final -3.0"
+    assert limits.wrong_result(row | {"best_train_score": -3.1}) == ""
     loss = replace(CLASSIFY, metrics=(LOSS,))
     limits = AllLimits(Experiment(ASKED, replace(KNOWN, tasks={"classify": loss})), {})[KEY]
     row = {"early_stop_step": 20, "steps": 30, "final_train_loss": 1.0, "best_train_loss": 0.5}

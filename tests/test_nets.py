@@ -54,6 +54,16 @@ def test_weight_counts_are_the_papers(make, weights, convolutions):
     assert sum(size for name, size in sizes.items() if len(layout[name]) == 4) == convolutions
 
 
+@pytest.mark.parametrize(("drawn", "wrong"), [(("W",), "fc/b"), (("W", "b", "scale"), "fc/scale")])
+def test_a_layer_that_does_not_draw_what_it_has_is_named(drawn, wrong):
+    class Forgetful(Dense):
+        def init(self, rng):
+            return {name: np.ones((4, 2)) for name in drawn}
+
+    with pytest.raises(ValueError, match=f"layout and init of net do not name the same: {wrong}"):
+        Net("net", Chain(fc=Forgetful(4, 2)), (4,), (2,)).init(streams(0, [0], "init"))
+
+
 def test_bad_depths_are_refused():
     for depth in (18, 2, 0):
         with pytest.raises(ValueError, match="6 n \\+ 2"):

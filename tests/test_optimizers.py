@@ -1,5 +1,7 @@
 """SGD, Adam and schedules: equal to the textbook on survivors, and pruned weights stay exactly 0 (laws 6 and 7)."""
 
+from functools import partial
+
 import numpy as np
 import oracles
 import pytest
@@ -12,6 +14,7 @@ from npticket.optimizers import (
     AdamW,
     Clipped,
     adam,
+    clipped_adamw,
     constant,
     flush,
     linear_decay,
@@ -22,6 +25,7 @@ from npticket.optimizers import (
 )
 from npticket.params import Params
 from npticket.protocols import is_resumable
+from npticket.prune import dense_masks
 from npticket.testing import check_optimizer
 from npticket.testing import optimizers as laws
 from npticket.testing.strategies import optimizers, parameters, schedules, seeds, tickets
@@ -74,6 +78,21 @@ def test_one_step_moves_every_survivor_with_a_gradient(case, make, seed):
 @given(parameters(), optimizers, seeds)
 def test_optimizers_keep_all_promises(case, make, seed):
     check_optimizer(make, *case, seed)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", [
+    lambda number: partial(SGD, lr=number(0.1)), lambda number: partial(SGD, lr=lambda step: number(0.1)),
+    lambda number: partial(SGD, lr=number(0.1), momentum=number(0.9), weight_decay=number(0.01)),
+    lambda number: partial(Adam, lr=number(0.1), beta1=number(0.8), beta2=number(0.9), eps=number(1e-3)),
+    lambda number: partial(AdamW, lr=linear_decay(number(0.1), 9), weight_decay=number(0.1)),
+    lambda number: partial(clipped_adamw, lr=number(0.1), norm=number(0.5)),
+])  # fmt: skip
+def test_numbers_of_numpy_give_the_bits_of_pythons(make, dtype):
+    rng = np.random.default_rng(0)
+    theta, gradients = Params({"a/W": (50,)}, rng.normal(size=(2, 50)).astype(dtype)), rng.normal(size=(5, 2, 50))
+    ours, theirs = (run(make(n)(dense_masks(theta)), theta, gradients.astype(dtype)) for n in (float, np.float64))
+    assert ours.tobytes() == theirs.tobytes() and theirs.dtype == dtype
 
 
 def test_the_first_adam_step_is_the_learning_rate_against_the_sign():

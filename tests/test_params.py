@@ -38,6 +38,12 @@ def test_copy_shares_nothing_and_trial_shares_everything(case):
         assert theta.trial(t).trials == 1
         theta.trial(t).flat[...] = t
         assert (theta.flat[t] == t).all()
+        assert (theta.trial(t - theta.trials).flat == t).all()
+    theta.trial(-1).flat[...] = -7
+    assert (theta.flat[-1] == -7).all()
+    for t in (theta.trials, theta.trials + 5, -theta.trials - 1):
+        with pytest.raises(IndexError, match=f"there is no trial {t}: these are parameters of {theta.trials}"):
+            theta.trial(t)
 
 
 def test_lenet_has_the_papers_number_of_weights():

@@ -22,6 +22,7 @@ from npticket.prune import (
     random_scores,
     rates_by_name,
 )
+from npticket.scopes import ByUnits
 from npticket.streams import streams
 from npticket.testing import check_rule, prune_one_by_one
 from npticket.testing.strategies import evidence, rates, scored, seeds, thetas
@@ -277,6 +278,14 @@ def test_the_first_pattern_that_fits_counts():
     assert rates_by_name({"*/W": 0.2, "out/W": 0}, theta) == dict.fromkeys(["conv/W", "fc1/W", "out/W"], 0.2)
     assert rates_by_name({}, theta) == {}
     assert Globally({"*/W": 0.0})(theta, dense_masks(theta)).flat.all()
+
+
+@pytest.mark.parametrize("rate", [20, 1.0, -0.1, float("nan")])
+def test_a_rate_is_checked_before_anything_is_trained(rate):
+    net = lenet_300_100()
+    for make in (Layerwise, Globally, lambda rates: ByUnits(net, rates)):
+        with pytest.raises(ValueError, match=rf"in \[0, 1\), got {rate} for \*/W"):
+            make({"*/W": rate})
 
 
 def test_global_pruning_has_one_rate():

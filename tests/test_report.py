@@ -77,6 +77,33 @@ def test_the_verdict_says_how_small_how_fast_how_accurate_and_against_reinit():
     assert "12.5 %: at least 1.10 times the ticket's steps, -0.95 percentage points against the ticket so far" in text
 
 
+ERROR = replace(CLASSIFY, metrics=(LOSS, replace(CLASSIFY.headline, name="err", words="error", lower_is_better=True)))
+
+
+def errors(results=RESULTS):
+    """The same networks, if an error is measured instead of the accuracy."""
+    renamed = [{name.replace("_acc", "_err"): value for name, value in row.items()} for row in results]
+    return [{name: 1 - v if name.endswith("_err") else v for name, v in row.items()} for row in renamed]
+
+
+@pytest.mark.parametrize("test_at", [(), (5_000,)])
+def test_where_lower_is_better_the_same_networks_win(test_at):
+    def facts(text):
+        """Densities, steps and counts: all numbers but the amounts, which are told in percent without a space."""
+        return re.findall(r"(?<![\d.+-])[\d,.]+ %|[\d,]+ steps|\d of \d|[\d.]+ times", text)
+
+    accuracies = verdict(outcome(test_at=test_at))
+    lower = verdict(outcome(errors(), test_at=test_at, task=ERROR))
+    assert facts(lower) == facts(accuracies) != [] and "There are winning tickets" in lower
+    assert test_at or ("with at most its test error there" in lower and "(-0.45 percentage points)" in lower)
+
+
+def test_where_lower_is_better_a_run_cut_short_has_at_most_that():
+    short = [row | {"steps": int(row["early_stop_step"] / 0.95)} if row["round"] == 1 else row for row in RESULTS]
+    bound = next(line for line in tables(outcome(errors(short), task=ERROR)).splitlines() if line.startswith("    1 "))
+    assert (bound.count("≥"), bound.count("≤")) == (1, 1)  # early stop, and the error there
+
+
 def test_the_verdict_admits_that_there_is_none():
     without = [row for row in RESULTS if row["round"] not in (1, 2, 3)]
     assert "No winning ticket here: of 2 pruned networks none" in verdict(outcome(without))

@@ -57,6 +57,19 @@ def test_the_comparison_can_fail():
         assert_predicts_the_same(ticket, net, theta, x)
 
 
+def test_an_encoder_reads_tokens():
+    sizes = library.Sizes(pieces=9, length=5, size=4, layers=1, heads=2, inner=6)
+    net = library.Net("tiny", library.Encoder(sizes, 3), (5,), (3,))
+    theta = net.init(streams(0, [0], "init"), np.float64)
+    masks = prune_layerwise(
+        random_scores(theta, streams(0, [0], "mask")), dense_masks(theta), {"layer0/feed/inner/W": 0.5}
+    )
+    tokens = np.random.default_rng(0).integers(0, 9, (300, 5), np.uint16)  # 0 is padding; more than a chunk
+    assert_predicts_the_same(to_sparse(net, theta, masks), net, rewind(theta, masks), tokens)
+    with pytest.raises(TypeError, match="inputs are int64"):
+        to_sparse(net, theta, masks).predict(tokens.astype(int))
+
+
 @pytest.mark.parametrize("rate", [0, 0.5, 0.97, 0.999, 1 - 1e-9])
 def test_lenet_predicts_the_same_labels_in_float32(rate):
     net, theta, masks = pruned_lenet(rate)
@@ -131,9 +144,11 @@ def test_what_cannot_be_exported():
         ValueError, match=r"masks\['fc1/W'\] has shape \(2, 784, 300\), the parameter has \(1, 784, 300\)"
     ):
         to_sparse(net, theta, dense_masks(two))
-    with pytest.raises(TypeError, match="images are uint8, expected floats, scaled as in training"):
+    with pytest.raises(TypeError, match="inputs are uint8, expected what training takes"):
         to_sparse(net, theta, masks).predict(np.zeros((1, 28, 28), np.uint8))
-    with pytest.raises(ValueError, match=r"takes images \(B, \*\(28, 28\)\), got \(28, 28\)"):
+    with pytest.raises(TypeError, match="inputs are uint16, expected what training takes"):
+        to_sparse(net, theta, masks).predict(np.zeros((1, 28, 28), np.uint16))
+    with pytest.raises(ValueError, match=r"takes inputs \(B, 28, 28\), got \(28, 28\)"):
         to_sparse(net, theta, masks).predict(np.zeros((28, 28), np.float32))
     theta["out/b"][...] = np.inf
     with pytest.raises(ValueError, match="not finite"):

@@ -50,7 +50,11 @@ def shape_of_targets(data):
 
 
 REGRESS = Task(
-    "regress", squared_error, errors, (LOSS, Metric("mae", "mean absolute error", "m.a.e.")), shape_of_targets
+    "regress",
+    squared_error,
+    errors,
+    (LOSS, Metric("mae", "mean absolute error", "m.a.e.", lower_is_better=True)),
+    shape_of_targets,
 )
 
 
@@ -143,6 +147,26 @@ def test_both_engines_measure_what_the_task_names(make, monkeypatch):
     check()
 
 
+@settings(max_examples=10)
+@given(regressions(dense), st.booleans())
+def test_the_best_is_that_of_each_metric(case, lower):
+    task = replace(REGRESS, metrics=(LOSS, replace(REGRESS.headline, lower_is_better=lower)))
+    case = {**set_to(case, train_at=[2, 4, 7]), "task": task}
+    result = fit(**case)
+    ends = [fit(**set_to(case, steps=steps, train_at=())) for steps in (2, 4, 7)]
+    looked = np.array([end["final_train_mae"] for end in ends])
+    np.testing.assert_array_equal(result["best_train_mae"], looked.min(axis=0) if lower else looked.max(axis=0))
+    np.testing.assert_array_equal(result["best_train_loss"], np.min([end["final_train_loss"] for end in ends], axis=0))
+
+
+@given(st.lists(st.floats(-9, 9) | st.just(np.nan), min_size=1), st.randoms(), st.booleans())
+def test_the_best_does_not_depend_on_where_nothing_was_measured(values, random, lower):
+    metric, mixed = replace(REGRESS.headline, lower_is_better=lower), random.sample(values, len(values))
+    known = [value for value in values if not np.isnan(value)]
+    expected = (min if lower else max)(known, default=np.nan)
+    np.testing.assert_array_equal([metric.best(np.array(some)) for some in (values, mixed)], [expected, expected])
+
+
 @NETS
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_trial_among_others_is_the_trial_alone(make, engine):
@@ -177,6 +201,12 @@ def test_on_a_device_it_is_what_it_is_on_the_host(make, data):
     np.testing.assert_allclose(device.end.flat.get(), host.end.flat, rtol=1e-8, atol=1e-10)
     for name in host.curves:
         np.testing.assert_allclose(device[name], host[name], rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("metrics", [(), (REGRESS.headline,), (REGRESS.headline, LOSS)])
+def test_the_first_metric_is_the_loss(metrics):
+    with pytest.raises(ValueError, match="the first metric of a task is its loss"):
+        replace(REGRESS, metrics=metrics)
 
 
 def test_what_does_not_fit_together_is_said_in_words():

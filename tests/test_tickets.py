@@ -127,12 +127,14 @@ def test_one_round_by_hand():
     assert density(second.masks).tolist() == [0.5]
 
 
-def test_rewind_refuses_masks_of_another_shape_or_type():
+def test_rewind_refuses_masks_of_another_type_shape_or_layout():
     theta0 = Params({"a/W": (2,)}, np.ones((1, 2)))
-    with pytest.raises(ValueError, match="expected bool masks of shape"):
+    with pytest.raises(TypeError, match="masks are float64, expected bool"):
         rewind(theta0, theta0)
-    with pytest.raises(ValueError, match="expected bool masks of shape"):
+    with pytest.raises(ValueError, match=r"has shape \(2, 2\), the parameter has \(1, 2\)"):
         rewind(theta0, Params({"a/W": (2,)}, np.ones((2, 2), bool)))
+    with pytest.raises(ValueError, match=r"masks\['a/W'\] has shape None"):  # as many, but of something else
+        rewind(theta0, Params({"b/W": (2,)}, np.ones((1, 2), bool)))
 
 
 @given(st.integers(0, 5))

@@ -16,6 +16,7 @@ from npticket import backend, train
 from npticket.datasets import DataError, Dataset, Split, epoch_order
 from npticket.engine import ENGINES, plan
 from npticket.loss import softmax_cross_entropy
+from npticket.nets import mlp
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params, stack
 from npticket.prune import dense_masks
@@ -146,6 +147,25 @@ class Spy:
 
     def write(self, theta):
         pass
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_scale_and_shift_may_be_one_for_each_part_of_an_input(engine):
+    """As if the inputs had been scaled before."""
+    rng = np.random.default_rng(0)
+    inputs, classes = rng.integers(0, 256, (12, 4, 5), np.uint8), np.arange(12) % 2
+    inputs[:, 1:3, 2] = 0  # parts that the fast engine may leave out
+    scale, shift = rng.uniform(0.001, 0.01, (4, 5)), rng.normal(size=(4, 5)) * (inputs.max(axis=0) > 0)
+    pixels, scaled = Split(inputs, classes), Split(inputs * scale + shift, classes)
+    net = mlp([3], (4, 5), 2)
+    theta = net.init(streams(0, [0], "init"), np.float64)
+    setting = Setting(lambda m: SGD(m, 0.3), steps=5, batch=4, engine=engine)
+    found, expected = (
+        fit(net, CLASSIFY, theta, dense_masks(theta), Dataset("parts", one, one, one, 2, "a test", **more), setting)
+        for one, more in ((pixels, {"scale": scale, "shift": shift}), (scaled, {}))
+    )
+    np.testing.assert_allclose(found.end.flat, expected.end.flat, rtol=1e-9)
+    np.testing.assert_allclose(found["final_test_loss"], expected["final_test_loss"], rtol=1e-9)
 
 
 def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_the_validation_before(monkeypatch):

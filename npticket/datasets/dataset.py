@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import ModuleType
+from typing import TypeGuard
 
 import numpy as np
 
@@ -97,7 +98,7 @@ class Dataset:
             return inputs.seen(see) if isinstance(inputs, Lazy) else see(inputs)
 
         def spread(value: Scale) -> Scale:
-            return see(np.broadcast_to(value, (1, *shape)))[0] if isinstance(value, tuple) else value
+            return value if _is_number(value) else see(np.broadcast_to(value, (1, *shape)))[0]
 
         seen = replace(self, scale=spread(self.scale), shift=spread(self.shift))
         return seen._each(lambda split: Split(shown(split.inputs), split.targets))
@@ -151,7 +152,11 @@ def split_off(data: Split, count: int, seed: int) -> tuple[Split, Split]:
 
 def _beside(value: Scale, x: Array) -> Array:
     """Return a number as it is, several as an array of the type of x, on the same device."""
-    return value if isinstance(value, float | int) else to_device(np.asarray(value, x.dtype), array_module(x))
+    return value if _is_number(value) else to_device(np.asarray(value, x.dtype), array_module(x))
+
+
+def _is_number(value: Scale) -> TypeGuard[float]:
+    return isinstance(value, float | int)
 
 
 def _array(name: str, values: Array) -> Array:

@@ -38,14 +38,15 @@ def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:
     weights = [masks[f"{name}/W"][0] for name in names]
     may_fire = [start[f"{name}/b"][0, 0] > 0 for name in names]
     alive = [np.ones(len(weights[0]), bool), *(np.ones(w.shape[1], bool) for w in weights)]
-    before = -1
-    while (now := sum(map(np.count_nonzero, alive))) != before:
-        before = now
+    while True:
+        before = sum(map(np.count_nonzero, alive))
         for i, weight in enumerate(weights):
             left = weight & alive[i][:, None] & alive[i + 1]
             alive[i] &= left.any(axis=1)
             if i + 1 < len(weights):  # outputs stay, whatever leads to them
                 alive[i + 1] &= left.any(axis=0) | may_fire[i]
+        if sum(map(np.count_nonzero, alive)) == before:
+            break
     for units in alive:
         units[0] |= not units.any()
     return alive

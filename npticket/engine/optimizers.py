@@ -9,11 +9,10 @@ from npticket.backend import Dtype, array_module
 from npticket.engine.gemm import fastest
 from npticket.engine.threads import Team
 from npticket.optimizers import moving
-from npticket.optimizers.survivors import Survivors
+from npticket.optimizers.survivors import PIECE, Survivors
 from npticket.params import Params
 from npticket.protocols import MakeOptimizer, Optimizer, State, is_elementwise
 
-PIECE = 1 << 16  # parameters: with their gradients and moments they fit in L2
 FEW = 1 << 18  # parameters: with so few or fewer, the calls for pieces would cost more than they save
 
 

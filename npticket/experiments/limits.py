@@ -17,7 +17,7 @@ from npticket.experiments.tables import INTEGERS, WHO, Row, cell, curves_measure
 from npticket.params import Params, Shapes, unpack
 from npticket.prune import density
 from npticket.reading import Json, shown
-from npticket.task import Task
+from npticket.task import Metric, Task
 from npticket.train import Setting
 
 
@@ -98,7 +98,7 @@ class Limits:
                 return wrong
             elif name.startswith("best_") and self.setting.train_at_end:
                 final = row.get(name.replace("best_", "final_"), row[name])
-                if row[name] > final if name == "best_train_loss" else row[name] < final:
+                if _metric(name, self.task).is_worse(row[name], final):
                     return f"{name} {row[name]} is worse than the final {final}"
         return ""
 
@@ -150,11 +150,15 @@ class AllLimits:
 
 
 def _range(name: str, task: Task) -> tuple[float, float]:
-    """The least and the largest value of a column: those of the measure whose name it ends with."""
+    """The least and the largest value of a column."""
     if name in ("density", "seconds"):
         return 0.0, 1.0 if name == "density" else math.inf
-    measure = max((m for m in task.metrics if name.endswith(f"_{m.name}")), key=lambda m: len(m.name))
-    return measure.least, measure.most
+    return (metric := _metric(name, task)).least, metric.most
+
+
+def _metric(name: str, task: Task) -> Metric:
+    """The metric that a column shows: that whose name it ends with."""
+    return max((m for m in task.metrics if name.endswith(f"_{m.name}")), key=lambda m: len(m.name))
 
 
 def _disagreement(result: Row, row: Row) -> str:

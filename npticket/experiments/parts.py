@@ -131,8 +131,8 @@ class Experiment:
         if not isinstance(rates, Mapping):
             raise RecipeError(f"prune's rates must be an object of numbers, got {shown(rates)}")
         for name, rate in rates.items():
-            if not is_number(rate) or not 0 <= rate < 1:
-                raise RecipeError(f"prune's rates are fractions in [0, 1), got {shown(rate)} for {name}")
+            if not is_number(rate):
+                raise RecipeError(f"prune's rates must be numbers, got {shown(rate)} for {name}")
         try:
             return Rule(score, scope(rates, self.net))
         except ValueError as error:

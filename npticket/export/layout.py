@@ -33,7 +33,7 @@ from npticket.layers import (
     Residual,
 )
 from npticket.params import Params
-from npticket.protocols import Layer, Net
+from npticket.protocols import Layer, Net, UnsuitedError
 from npticket.tickets import rewind
 from npticket.units import KNOWN
 
@@ -76,7 +76,7 @@ def _through(
 ) -> tuple[tuple[int, ...], np.ndarray]:
     """Note a layer's turns; return the shape of its output, and for each of PyTorch's features which of ours it is."""
     if type(layer) not in KNOWN:  # what is derived from a layer may do something else
-        raise ValueError(f"how {name[:-1]} would be in PyTorch is not known, as it is a {type(layer).__name__}")
+        raise UnsuitedError(f"how {name[:-1]} would be in PyTorch is not known, as it is a {type(layer).__name__}")
     if isinstance(layer, Chain):
         for part, each in layer.layers.items():
             shape, order = _through(each, f"{name}{part}/", shape, order, found)
@@ -86,7 +86,7 @@ def _through(
             around = _through(layer.shortcut, f"{name}shortcut/", shape, order, found)
         shape, order = _through(layer.body, f"{name}body/", shape, order, found)
         if not np.array_equal(order, around[1]):
-            raise ValueError(f"{name[:-1]} adds features in two orders: one way flattens a map, the other does not")
+            raise UnsuitedError(f"{name[:-1]} adds features in two orders: one way flattens a map, the other does not")
     elif isinstance(layer, Dense | Conv2D | BatchNorm):
         return _with_parameters(layer, name, shape, order, found)
     elif isinstance(layer, MaxPool | AveragePool):

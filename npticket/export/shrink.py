@@ -66,13 +66,15 @@ def _fold(layer: Layer, p: Tree, x: np.ndarray) -> np.ndarray:
 
 def _kept(units: Units, theta: Params) -> np.ndarray:
     """Which units stay (count,): those with an effect on an output, inputs, and at least one in every group."""
-    kept, before = units.fixed.copy(), -1
-    while (now := int(kept.sum())) != before:
-        before = now
+    kept = units.fixed.copy()
+    while True:
+        before = kept.sum()
         for name, ends in units.weights.items():
             w = theta[f"{name}/W"][0]
             leads = w.any(axis=tuple(range(w.ndim - 2))) & kept[ends.writes]
             kept[ends.reads[leads.any(axis=1)]] = True
+        if kept.sum() == before:
+            break
     for group in units.groups:
         kept[group.units[0]] |= not kept[group.units].any()
     return kept

@@ -31,14 +31,16 @@ class SparseNet:
         self._chunk = min((product.chunk for product, _ in self._stages), default=Grouped.chunk)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return y (B, *output_shape).     x (B, *input_shape), floats as in training: see `Dataset.floats`
+        """Return y (B, *output_shape).     x (B, *input_shape), as in training: see `Dataset.floats`
 
-        ValueError for another shape, TypeError for integers.
+        These are floats, or tokens in uint16 for a network with an embedding. ValueError for another shape, TypeError
+        for another type.
         """
         if x.shape[1:] != self.net.input_shape:
-            raise ValueError(f"{self.net.name} takes images (B, *{self.net.input_shape}), got {x.shape}")
-        if x.dtype.kind != "f":
-            raise TypeError(f"images are {x.dtype}, expected floats, scaled as in training: data.floats(images, dtype)")
+            shape = ", ".join(map(str, ("B", *self.net.input_shape)))
+            raise ValueError(f"{self.net.name} takes inputs ({shape}), got {x.shape}")
+        if x.dtype.kind != "f" and (self._stages or x.dtype != np.uint16):
+            raise TypeError(f"inputs are {x.dtype}, expected what training takes: data.floats(inputs, dtype)")
         if not len(x):
             return np.empty((0, *self.net.output_shape), self._theta.flat.dtype)
         return np.concatenate([self._predict(x[i : i + self._chunk]) for i in range(0, len(x), self._chunk)])

@@ -20,7 +20,7 @@ from npticket.export.compressed import MOST_GAP_BITS, by_unit, by_unit_back
 from npticket.export.gaps import from_gaps, to_gaps
 from npticket.export.huffman import huffman_lengths
 from npticket.export.sealed import MOST_TABLES, Sealed, coded, seal, written
-from npticket.params import Params
+from npticket.params import Params, check_masks
 from npticket.protocols import Net
 from npticket.reading import BROKEN, UnreadableError, reason
 from npticket.streams import streams
@@ -42,11 +42,12 @@ class Ticket:
 def write_ticket(path: str | Path, net: Net, seed: int, trial: int, masks: Params) -> None:
     """Write the ticket of a trial, T = 1, whose theta0 is `net.init(Place(seed, [trial]).rngs("init"))`.
 
-    ValueError for masks that are not the network's or prune other parameters than weights, and for a seed or trial
-    that is no integer from 0 on.
+    ValueError or TypeError for masks that are not the network's or prune other parameters than weights; ValueError for
+    a seed or trial that is no integer from 0 on.
     """
-    if list(masks.shapes.items()) != list(net.body.layout.items()) or masks.trials != 1 or masks.flat.dtype != bool:
-        raise ValueError(f"expected the masks of one trial of {net.name}")
+    if masks.trials != 1:
+        raise ValueError(f"one trial is exported at a time, got {masks.trials}: use masks.trial(t)")
+    check_masks(Params.empty(net.body.layout, 1), masks)
     if pruned := [name for name in masks if name not in masks.weights and not masks[name].all()]:
         raise ValueError(f"only weights can be pruned, and masks prune {', '.join(pruned)}")
     for what, number, below in (("seed", seed, 1 << 64), ("trial", trial, 1 << 32)):

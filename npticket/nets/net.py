@@ -24,10 +24,12 @@ class Net:
     output_shape: tuple[int, ...]
 
     def init(self, rngs: Sequence[np.random.Generator], dtype: Dtype = np.float32) -> Params:
-        """Step 1 of the paper: draw theta0, one generator per trial."""
+        """Step 1 of the paper: draw theta0, one generator per trial; ValueError if the layers forget a parameter."""
         theta = Params.empty(self.body.layout, len(rngs), dtype)
         for t, rng in enumerate(rngs):
             drawn = self.body.init(rng)
+            if wrong := drawn.keys() ^ theta.shapes.keys():
+                raise ValueError(f"layout and init of {self.name} do not name the same: {', '.join(sorted(wrong))}")
             for name in theta:
                 theta[name][t] = drawn[name]
         return theta

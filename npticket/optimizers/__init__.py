@@ -1,7 +1,8 @@
 """SGD, Adam and AdamW for survivors only, clipping, and the learning-rate schedules.
 
 An optimizer is built from masks, and a new one for every round. It keeps moments and never parameters: `step(theta,
-grads)` is given both, updates theta.flat in place and may use grads.flat as scratch memory.
+grads)` is given both, updates theta.flat in place and may use grads.flat as scratch memory. All settings are made
+Python floats: in NumPy 2 a product of float32 with np.float64, which searches over settings pass, is float64.
 """
 
 from npticket.optimizers.adam import Adam, AdamW

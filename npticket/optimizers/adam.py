@@ -28,7 +28,7 @@ class Adam:
     ) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
         check(beta1=beta1, beta2=beta2, eps=eps)
-        self.beta1, self.beta2, self.eps, self.steps = beta1, beta2, eps, 0
+        self.beta1, self.beta2, self.eps, self.steps = float(beta1), float(beta2), float(eps), 0
         self._survivors, self._trials = Survivors(masks), masks.trials
         self._m: Array = None
         self._v: Array = None
@@ -72,7 +72,7 @@ class Adam:
         t = self.steps + 1
         c1, c2 = 1 - self.beta1**t, 1 - self.beta2**t
         r = ((1 - self.beta2) / c2) ** 0.5
-        return self.eps / r, self.schedule(self.steps) * (1 - self.beta1) / (c1 * r)
+        return self.eps / r, float(self.schedule(self.steps)) * (1 - self.beta1) / (c1 * r)
 
 
 class AdamW(Adam):
@@ -91,12 +91,12 @@ class AdamW(Adam):
     ) -> None:  # fmt: skip
         super().__init__(masks, lr, beta1, beta2, eps)
         check(weight_decay=weight_decay)
-        self.weight_decay, self.decays = weight_decay, bool(weight_decay)
+        self.weight_decay, self.decays = float(weight_decay), bool(weight_decay)
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat is overwritten."""
         if self.weight_decay:
-            factor = self.schedule(self.steps) * self.weight_decay
+            factor = float(self.schedule(self.steps)) * self.weight_decay
             for piece in pieces(theta.flat):
                 part = theta.flat[:, piece]
                 part -= self._survivors.keep(part * factor, piece)

@@ -19,7 +19,7 @@ class Clipped:
     def __init__(self, optimizer: Optimizer, norm: float) -> None:
         if not norm > 0:
             raise ValueError(f"the norm that gradients are clipped to is above 0, got {norm}")
-        self.optimizer, self.norm = optimizer, norm
+        self.optimizer, self.norm = optimizer, float(norm)
 
     @property
     def decays(self) -> bool:

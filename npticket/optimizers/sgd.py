@@ -21,7 +21,7 @@ class SGD:
     def __init__(self, masks: Params, lr: float | Schedule, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         self.schedule = lr if callable(lr) else constant(lr)
         check(momentum=momentum, weight_decay=weight_decay)
-        self.momentum, self.weight_decay, self.steps = momentum, weight_decay, 0
+        self.momentum, self.weight_decay, self.steps = float(momentum), float(weight_decay), 0
         self._survivors, self._trials = Survivors(masks), masks.trials
         self._v: Array = None
 
@@ -31,7 +31,7 @@ class SGD:
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat is overwritten."""
-        p, g = theta.flat, grads.flat
+        p, g, lr = theta.flat, grads.flat, float(self.schedule(self.steps))
         if self.weight_decay:
             g += self.weight_decay * p
         self._survivors.keep(g)
@@ -42,9 +42,9 @@ class SGD:
                 flush(self._v)
             self._v *= self.momentum
             self._v += g
-            array_module(p).multiply(self._v, self.schedule(self.steps), out=g)
+            array_module(p).multiply(self._v, lr, out=g)
         else:
-            g *= self.schedule(self.steps)
+            g *= lr
         p -= g
         self.steps += 1
 

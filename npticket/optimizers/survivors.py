@@ -8,7 +8,7 @@ from npticket.backend import Array, array_module
 from npticket.params import Params
 
 LEAST_EPS = 1e-30  # a smaller one may be 0 in float32, and a pruned weight would be divided by it
-PIECE = 1 << 16  # parameters updated at a time
+PIECE = 1 << 16  # parameters updated at a time: with their gradients and moments they fit in L2
 FLUSH_EVERY = 50  # steps: with a momentum of 0.7 or more, what `flush` keeps does not become subnormal in so few
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")  # Okabe and Ito, for the colour-blind
 DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no colours
 CUT_SHORT = "open marker with an arrow: at least that, as a run was cut short"
+AT_MOST = CUT_SHORT.replace("least", "most")
 _GREY = "h8pHd"  # markers of series without a look of their own
 
 Points = Mapping[str, Sequence[Point]]  # by series
@@ -68,14 +69,15 @@ class Pen:
             axes.fill_between(x, low, high, color=self.color, alpha=opacity, linewidth=0)
 
     def line(self, axes: "Axes", points: Sequence[Point], quantity: Quantity, opacity: float = 0.15) -> None:
-        """Draw a series' points against weights remaining; an arrow up marks those that are only a lower bound."""
+        """Draw a series' points against weights remaining; an arrow marks those that are only a bound."""
         self.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
         for point in points:
             if quantity.cut_short(point).any():
                 at = 100 * point.density, quantity.drawn(point).mean()
                 axes.plot(*at, marker=self.marker, markersize=4, color=self.color, markerfacecolor="white", zorder=3)
                 arrow = {"arrowstyle": "<-", "color": self.color, "shrinkA": 0, "shrinkB": 2}
-                axes.annotate("", at, (0, 11), textcoords="offset points", arrowprops=arrow, gid=CUT_SHORT)
+                away, said = (-11, AT_MOST) if quantity.lower_is_better else (11, CUT_SHORT)
+                axes.annotate("", at, (0, away), textcoords="offset points", arrowprops=arrow, gid=said)
 
 
 def values_by(rows: Iterable[Row], by: str, column: str, scale: float = 1) -> dict[Json, np.ndarray]:
@@ -148,8 +150,8 @@ def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bo
 def compose(picture: Picture, title: str, note: str) -> "Figure":
     """Add title, note, grid and one legend to a figure, make it as high as these need, and return it."""
     figure, entries = picture.figure, dict[str, "Artist"]()
-    if any(text.get_gid() == CUT_SHORT for axes in figure.axes for text in axes.texts):
-        note = f"{note}; {CUT_SHORT}"
+    marked = {text.get_gid() for axes in figure.axes for text in axes.texts}
+    note = "; ".join([note, *(said for said in (CUT_SHORT, AT_MOST) if said in marked)])
     for axes in figure.axes:
         axes.grid(axis="y", color="0.9", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)

@@ -19,11 +19,13 @@ Number = Callable[[View], Numbers]  # the quantity of a claim about one experime
 def left_out(rounds: Sequence[Numbers], sign: int) -> Numbers:
     """For each trial, its number in the round that is highest (`sign` 1) or lowest (-1) in the mean of the others."""
     low, high = (np.array([getattr(numbers, end) for numbers in rounds]) for end in ("low", "high"))  # (R, T)
-    others = (low.sum(axis=1, keepdims=True) - low) * sign
+    seen = np.where(np.isinf(low), high, low)  # of a run that was cut short this end was measured
+    others = (seen.sum(axis=1, keepdims=True) - seen) * sign
     chosen = others.argmax(axis=0), np.arange(low.shape[1])
-    # A run that was cut short might be the highest.
+    # A run that was cut short might be the highest, or the lowest.
+    least = np.where(np.isinf(low).any(axis=0), -np.inf, low[chosen]) if sign < 0 else low[chosen]
     most = np.where(np.isinf(high).any(axis=0), np.inf, high[chosen]) if sign > 0 else high[chosen]
-    return Numbers(low[chosen], most, chosen=True)
+    return Numbers(least, most, chosen=True)
 
 
 def value(quantity: Quantity, percent: float = 100) -> Number:
@@ -52,12 +54,14 @@ def times(series: str, percent: float, other: str = "", at: float | None = None)
 
 def best_gain(quantity: Quantity, low: float = 1.9) -> Number:
     """The gain over the dense network of the best pruned network of the first series, from `low` percent on."""
-    return lambda v: quantity.scale * (left_out(v.all(quantity, v.first, low), 1) - v(quantity, v.first, 100))
+    sign = -1 if quantity.lower_is_better else 1
+    return lambda v: quantity.scale * (left_out(v.all(quantity, v.first, low), sign) - v(quantity, v.first, 100))
 
 
 def worst_gain(quantity: Quantity, series: str, low: float, high: float = 99) -> Number:
     """The gain over the dense network of the worst network of a series from `low` to `high` percent."""
-    return lambda v: quantity.scale * (left_out(v.all(quantity, series, low, high), -1) - v(quantity, v.first, 100))
+    sign = 1 if quantity.lower_is_better else -1
+    return lambda v: quantity.scale * (left_out(v.all(quantity, series, low, high), sign) - v(quantity, v.first, 100))
 
 
 def lowest(quantity: Quantity, low: float, *series: str) -> Number:

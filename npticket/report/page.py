@@ -26,7 +26,12 @@ from npticket.report.views import NEAR
 
 BLOCK = re.compile(r"(<!-- (results: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)(.*?)(<!-- -->)", re.DOTALL)
-BOUNDS = {(False, False): "", (True, False): "≥", (False, True): "≤", (True, True): "? "}  # was 1st, 2nd cut short
+BOUNDS = {
+    (False, False): "",
+    (True, False): "≥",
+    (False, True): "≤",
+    (True, True): "? ",
+}  # is the 1st, 2nd at least that
 QUANTITIES: dict[str, Made] = {
     name: getattr(quantities, name)
     for name in ("early_stop", "at_early_stop", "at_the_end", "trained", "fitted", "gap")
@@ -68,7 +73,8 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
         raise StoreError(f"{asks}, which is not known: nobody looked, or patience ran out")
     if asked[3] is None:
         return f"{what.mean(point)} {what.unit}".rstrip()
-    bound = BOUNDS[bool(what.cut_short(point).any()), bool(what.cut_short(other).any())]
+    ends = bool(what.cut_short(point).any()), bool(what.cut_short(other).any())
+    bound = BOUNDS[ends[::-1] if what.lower_is_better else ends]
     if asked[3] == "-":
         return bound + what.gained(point, other)
     if not (whole := _typical(what, other)):
@@ -144,7 +150,7 @@ def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:
             if outcome.recipe.name == recipe.name:
                 quantities, said = _shown(outcome)
                 dense, *tickets = outcome.points(first(outcome))
-                best = max(tickets, key=lambda point: quantities[-1].of(point).mean(), default=dense)
+                best = quantities[-1].best(tickets or [dense])
                 chosen = [dense, best, *tickets[-1:]]
                 rows.append([value, *(f"{percent(p.density)}: {_cell(quantities, p)}" for p in chosen)])
     heads = [sweep.legend, "dense", "best of the pruned", "smallest"]

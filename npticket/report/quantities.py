@@ -6,6 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
+from npticket.backend import Array
 from npticket.experiments.outcome import Outcome, Point, Unknown
 from npticket.task import Metric
 
@@ -18,7 +19,7 @@ class Quantity:
 
     `title` is for an axis, `heading` for a column; `difference` is the unit of a difference. `steps` marks a number of
     steps, which axes show in thousands from 0 on. `read` says when it is measured: at EARLY_STOP, where a run that was
-    cut short gives only a lower bound, or at the END of training.
+    cut short gives only a bound, or at the END of training. `lower_is_better` is the metric's: it falls in training.
     """
 
     of: Callable[[Point], np.ndarray]
@@ -29,9 +30,10 @@ class Quantity:
     difference: str = ""
     steps: bool = False
     read: str = ""
+    lower_is_better: bool = False
 
     def cut_short(self, point: Point) -> np.ndarray:
-        """Return for which runs (n,) this is only a lower bound, as they were still learning when training ended."""
+        """Return for which runs (n,) this is only a bound, as they were still learning when training ended."""
         return point.cut_short & (self.read == EARLY_STOP)
 
     def is_known(self, points: Iterable[Point]) -> bool:
@@ -40,6 +42,19 @@ class Quantity:
             return all(len(self.of(point)) for point in points)
         except Unknown:
             return False
+
+    def best(self, points: Iterable[Point]) -> Point:
+        """Return the point with the best mean, the first of equals."""
+        return (min if self.lower_is_better else max)(points, key=lambda point: self.of(point).mean())
+
+    def as_good(self, values: Array, others: Array) -> Array:
+        """Return where a value is at least as good as the other one."""
+        return values <= others if self.lower_is_better else values >= others
+
+    @property
+    def bound(self) -> str:
+        """What stands before a value of runs that were cut short."""
+        return "≤" if self.lower_is_better else "≥"
 
     @property
     def form(self) -> str:
@@ -51,11 +66,11 @@ class Quantity:
         return self.scale * self.of(point) / (1000 if self.steps else 1)
 
     def mean(self, point: Point) -> str:
-        """Return the mean over the runs as a text, with "≥" if it is a bound; "-" if it is not known."""
+        """Return the mean over the runs as a text, with "≥" or "≤" if it is a bound; "-" if it is not known."""
         if not self.is_known([point]):
             return "-"
-        at_least = "≥" * bool(self.cut_short(point).any())
-        return at_least + self.form.format((self.scale * self.of(point)).mean())
+        bound = self.bound * bool(self.cut_short(point).any())
+        return bound + self.form.format((self.scale * self.of(point)).mean())
 
     def spread(self, point: Point) -> str:
         """Return the mean over the runs and their range as a text, "97.97 (97.80-98.10)"; "-" if it is not known."""
@@ -85,7 +100,8 @@ def _measured(
     metric: Metric, of: Callable[[Point], np.ndarray], title: str, heading: str = "", read: str = ""
 ) -> Quantity:
     words = said(title, metric), said(heading, metric)
-    return Quantity(of, *words, metric.scale, metric.unit, metric.difference, read=read)
+    better = metric.lower_is_better
+    return Quantity(of, *words, metric.scale, metric.unit, metric.difference, read=read, lower_is_better=better)
 
 
 def after(step: int, outcome: Outcome) -> Quantity:

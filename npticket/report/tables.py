@@ -111,20 +111,21 @@ def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials:
         return (f"Too short for a verdict: the dense network's validation loss was lowest in the last tenth of its "
                 f"{dense.steps:,} steps, so there is nothing to compare with yet ({trials}).")  # fmt: skip
     as_fast = [p for p in tickets if not p.cut_short.any() and _mean(STOP, p) <= _mean(STOP, dense)]
-    winners = [p for p in as_fast if _mean(good, p) >= _mean(good, dense)]
+    winners = [p for p in as_fast if good.as_good(_mean(good, p), _mean(good, dense))]
     if not winners:
         return (f"No {name} here: of {len(tickets)} pruned networks none was, in the mean over {trials}, "
                 "both as fast and as good as the dense one.")  # fmt: skip
-    smallest, best = min(winners, key=lambda p: p.density), max(winners, key=lambda p: _mean(good, p))
+    smallest, best = min(winners, key=lambda p: p.density), good.best(winners)
     fastest = min(winners, key=lambda p: _mean(STOP, p))
     stops, goods = ([p.per_trial(q.of(p)) for p in (smallest, dense)] for q in (STOP, good))
-    alone = (stops[0] <= stops[1]) & (goods[0] >= goods[1])
+    alone = (stops[0] <= stops[1]) & good.as_good(*goods)
     fast, slow = _mean(STOP, fastest), _mean(STOP, dense)
     said = f"early stop after {fast:,.0f} steps, the dense network after {slow:,.0f} ({fast / slow - 1:+.0%})"
+    most = "most" if good.lower_is_better else "least"
     amounts = f"{_amount(good, best)} on the test set, the dense network {_amount(good, dense)}"
     lines = [
         f"There are {name}s (mean over {trials}), down to {percent(smallest.density)} of the weights: subnetworks that",
-        f"stop early no later than the dense network, with at least its test {measure.words} there. At that smallest",
+        f"stop early no later than the dense network, with at {most} its test {measure.words} there. At that smallest",
         f"size it is so in {alone.sum()} of {dense.trials} trials, each against its own dense network.",
         _line("fastest", fastest, said),
         _line(f"best {measure.short}", best, f"{amounts} ({good.gained(best, dense)})"),
@@ -142,8 +143,8 @@ def _by_the_end(outcome: Outcome, dense: Point, tickets: list[Point], trials: st
     """A ticket wins if it is at least as good as the dense network after the same number of steps."""
     name, measure, good = legend(outcome, first(outcome)), outcome.task.headline, at_the_end(outcome.task.headline)
     known = f"after {dense.steps:,} steps the dense network has a test {measure.words} of {_amount(good, dense)}"
-    winners = [point for point in tickets if _mean(good, point) >= _mean(good, dense)]
-    best = max(tickets, key=lambda p: _mean(good, p))
+    winners = [point for point in tickets if good.as_good(_mean(good, point), _mean(good, dense))]
+    best = good.best(tickets)
     if not winners:
         return (f"No {name} here (mean over {trials}): {known}, the best\nof {len(tickets)} pruned ones, at "
                 f"{percent(best.density)} of the weights, {_amount(good, best)}.")  # fmt: skip

@@ -124,7 +124,8 @@ class View:
             values = quantity.of(point).astype(float)
         except Unknown as error:
             raise Missing(error.args[0]) from error
-        ends = values, np.where(quantity.cut_short(point), np.inf, values)
+        bound = np.where(quantity.cut_short(point), -np.inf if quantity.lower_is_better else np.inf, values)
+        ends = (bound, values) if quantity.lower_is_better else (values, bound)
         low, high = (np.array([end[point.trial == t].mean() for t in self._trials]) for end in ends)
         return Numbers(low, high)
 

@@ -14,11 +14,11 @@ batch-normalise and pool, maps add and rectify, all on rows that are still in th
 
 To read from the idea to the whole: `winograd` (the arithmetic) and `layout` (memory); `outputs`, `normalised` and
 `maps`, where the protocol of convolutions stands; its kinds, `winograd_maps` and `taps`, and their `weights`;
-`blueprint` says what a network consists of, `channels` which of its channels live, `convnet` builds it and trains it.
+`blueprint` says what a network consists of, `channels` which of its channels live, `engine` builds it and trains it.
 Two threads, or one, do the work in halves (npticket.engine.threads).
 """
 
 from npticket.engine.conv.blueprint import supports
-from npticket.engine.conv.convnet import ConvEngine
+from npticket.engine.conv.engine import ConvEngine
 
 __all__ = ["ConvEngine", "supports"]

@@ -21,16 +21,12 @@ from npticket.layers import (
     ReLU,
     Residual,
 )
-from npticket.protocols import Net
+from npticket.protocols import Net, UnsuitedError
 
 KNOWN = (AveragePool, BatchNorm, Chain, Conv2D, Dense, Flatten, GlobalAveragePool, MaxPool, ReLU, Residual)
 
 L = TypeVar("L", BatchNorm, ReLU)
 Named = tuple[str, Layer]  # where its parameters are, "block/conv/", and a layer
-
-
-class NotSupported(ValueError):
-    """Raised for a network that the convolutional engine cannot run; the message says what it expected."""
 
 
 @dataclass(eq=False)
@@ -83,24 +79,24 @@ class Blueprint:
 
 
 def recognise(body: Layer, input_shape: tuple[int, ...]) -> Blueprint:
-    """Return the blueprint of a network for images of `input_shape`; NotSupported if it is of another kind."""
+    """Return the blueprint of a network for images of `input_shape`; UnsuitedError if it is of another kind."""
     if type(body) is not Chain or len(input_shape) != 3:
-        raise NotSupported("expected a chain of layers for images")
+        raise UnsuitedError("expected a chain of layers for images")
     layers = list(_flat("", body))
     last = dict([layers.pop()]) if isinstance(layers[-1][1], Conv2D) else {}
     is_one = layers and isinstance(layers[0][1], Conv2D)
     units = _units(layers, None, (input_shape[0], input_shape[1]), blocks=True) if is_one else []
     if not units or units[0].shape[0] != 3:
-        raise NotSupported("expected a 3 x 3 convolution with padding 1 first")
+        raise UnsuitedError("expected a 3 x 3 convolution with padding 1 first")
     if last and not layers:
         return Blueprint(units, False, {name[:-1]: layer for name, layer in last.items()}, as_map=True)
     size = units[-1].map_size
     head = layers.pop(0)[1] if layers else None
     averaged = isinstance(head, GlobalAveragePool) or (isinstance(head, AveragePool) and (head.size, head.size) == size)
     if not averaged and not isinstance(head, Flatten):
-        raise NotSupported(f"{type(head).__name__} cannot follow a map of {_by(size)}")
+        raise UnsuitedError(f"{type(head).__name__} cannot follow a map of {_by(size)}")
     if any("/" in name[:-1] or isinstance(layer, Conv2D | Residual | BatchNorm) for name, layer in layers):
-        raise NotSupported("expected plain layers of vectors after the maps")
+        raise UnsuitedError("expected plain layers of vectors after the maps")
     return Blueprint(units, averaged, {name[:-1]: layer for name, layer in layers})
 
 
@@ -108,17 +104,17 @@ def supports(net: Net) -> bool:
     """Whether the convolutional engine can run a network."""
     try:
         recognise(net.body, net.input_shape)
-    except NotSupported:
+    except UnsuitedError:
         return False
     return True
 
 
 def _flat(prefix: str, chain: Layer) -> Iterator[Named]:
     if type(chain) is not Chain:
-        raise NotSupported("expected a chain of layers")
+        raise UnsuitedError("expected a chain of layers")
     for name, layer in chain.layers.items():
         if isinstance(layer, KNOWN) and type(layer) not in KNOWN:
-            raise NotSupported(f"{type(layer).__name__} may do something else than what it is derived from")
+            raise UnsuitedError(f"{type(layer).__name__} may do something else than what it is derived from")
         if isinstance(layer, Chain):
             yield from _flat(f"{prefix}{name}/", layer)
         else:
@@ -144,11 +140,11 @@ def _block(layers: list[Named], source: Unit | None, size: Size) -> list[Unit]:
     ways = ("body", residual.body), ("shortcut", residual.shortcut)
     body, shortcut = (_units(list(_flat(f"{prefix}{name}/", way)) if way else [], source, size) for name, way in ways)
     if not body or len(shortcut) > 1 or any(unit.relu or unit.pooled for unit in (body[-1], *shortcut)):
-        raise NotSupported("expected convolutions to be summed, with one at most in the shortcut")
+        raise UnsuitedError("expected convolutions to be summed, with one at most in the shortcut")
     if shortcut and shortcut[0].shape[0] != 1:
-        raise NotSupported("expected a 1 x 1 convolution in the shortcut")
+        raise UnsuitedError("expected a 1 x 1 convolution in the shortcut")
     if body[-1].size != (shortcut[0].size if shortcut else size):
-        raise NotSupported("expected both ways through a block to come to maps of one size")
+        raise UnsuitedError("expected both ways through a block to come to maps of one size")
     body[-1].shortcut, body[-1].around = (shortcut[0], None) if shortcut else (None, source)
     body[-1].relu = _take(layers, ReLU) is not None
     return shortcut + body
@@ -158,7 +154,7 @@ def _unit(layers: list[Named], source: Unit | None, size: Size) -> Unit:
     """Take a unit that reads a map of `size` off the beginning of `layers`."""
     prefix, conv = layers.pop(0)
     if not isinstance(conv, Conv2D):
-        raise NotSupported("expected a convolution at the beginning of each unit")
+        raise UnsuitedError("expected a convolution at the beginning of each unit")
     unit = Unit(prefix, conv, source, (size[0] // conv.stride, size[1] // conv.stride))
     unit.norm = _take(layers, BatchNorm)
     unit.relu = _take(layers, ReLU) is not None
@@ -177,18 +173,18 @@ def _take(layers: list[Named], kind: type[L]) -> tuple[str, L] | None:
 
 
 def _check_sizes(unit: Unit, size: Size) -> None:
-    """Raise NotSupported unless the memory layout fits the map before a unit, its output, and the map after it."""
+    """Raise UnsuitedError unless the memory layout fits the map before a unit, its output, and the map after it."""
     kernel, stride = unit.shape[0], unit.conv.stride
     if (kernel, unit.conv.padding) not in ((3, 1), (1, 0)) or stride not in (1, 2):
-        raise NotSupported("expected kernels 3 x 3 with padding 1 or 1 x 1 without, and a stride of 1 or 2")
+        raise UnsuitedError("expected kernels 3 x 3 with padding 1 or 1 x 1 without, and a stride of 1 or 2")
     if unit.has_bias and (kernel == 1 or stride == 2 or size == (2, 2)):
-        raise NotSupported("expected no bias in strided and 1 x 1 convolutions, nor in any of 2 x 2 maps")
+        raise UnsuitedError("expected no bias in strided and 1 x 1 convolutions, nor in any of 2 x 2 maps")
     for shrinks in (False, stride == 2, unit.pooled):
         if shrinks and (size[0] % 2 or size[1] % 2):
-            raise NotSupported(f"a map of {_by(size)} cannot be halved")
+            raise UnsuitedError(f"a map of {_by(size)} cannot be halved")
         size = _halved(size) if shrinks else size
         if (size[0] % 4 or size[1] % 4) and size != (2, 2):
-            raise NotSupported(f"expected maps of 2 x 2 or a multiple of 4 x 4, not {_by(size)}")
+            raise UnsuitedError(f"expected maps of 2 x 2 or a multiple of 4 x 4, not {_by(size)}")
 
 
 def _halved(size: Size) -> Size:

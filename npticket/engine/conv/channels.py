@@ -27,11 +27,12 @@ def living_channels(blueprint: Blueprint, start: Params, masks: Params, decays: 
     """
     links = list(_links(blueprint, masks))
     alive = {unit.prefix: np.ones(unit.shape[-1], bool) for unit in blueprint.units}
-    before = -1
-    while (now := sum(map(np.count_nonzero, alive.values()))) != before:
-        before = now
+    while True:
+        before = sum(map(np.count_nonzero, alive.values()))
         for link in links:
             alive[link.unit.prefix] &= link.matters(alive, start, decays)
+        if sum(map(np.count_nonzero, alive.values())) == before:
+            break
     for channels in alive.values():
         channels[0] |= not channels.any()
     return {prefix: np.flatnonzero(channels) for prefix, channels in alive.items()}

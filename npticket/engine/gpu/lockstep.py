@@ -146,8 +146,12 @@ def fused(own: Optimizer, alive: Array) -> "Fused | None":
     if type(own) is Adam:  # and nothing derived from it, which may do something else
         return Fused(own, alive, ADAM_STEP, ("m", "v"), lambda: (own.beta1, own.beta2, *own.scales()))
     if type(own) is SGD:
-        return Fused(own, alive, SGD_STEP, ("v",), lambda: (own.momentum, own.weight_decay, own.schedule(own.steps)))
+        return Fused(own, alive, SGD_STEP, ("v",), lambda: _sgd_factors(own))
     return None
+
+
+def _sgd_factors(own: SGD) -> tuple[float, float, float]:
+    return own.momentum, own.weight_decay, float(own.schedule(own.steps))
 
 
 class Fused:

@@ -104,7 +104,7 @@ class SharedSGD:
         self._members = self._members or list(_members(theta.like(self._groups)))
         for name, t, places, groups in self._members:
             p, g = theta[name][t].reshape(-1), grads[name][t].reshape(-1)
-            rate = self.schedule(self.steps) / np.bincount(groups).max()
+            rate = float(self.schedule(self.steps)) / np.bincount(groups).max()
             p[places] -= (rate * np.bincount(groups, g[places])).astype(p.dtype)[groups]
         self.steps += 1
 

@@ -30,7 +30,7 @@ LARGE = 1 << 18  # weights of a dense layer from which on two threads share its 
 class ConvEngine:
     """Runs one trial of a `net` from `start` under `masks`; `start` itself is not written.
 
-    With 2 threads, each does half of the work, with the same bits as one; BLAS should have 1 thread. NotSupported for
+    With 2 threads, each does half of the work, with the same bits as one; BLAS should have 1 thread. UnsuitedError for
     a network that `recognise` does not know.
     """
 
