@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import re
 import shutil
 import struct
 import subprocess
@@ -285,6 +286,49 @@ def page(runs):
     pytest.importorskip("matplotlib")
     assert cli.main(["report", str(runs)], NOISE) == 0
     return (runs / "report.html").read_text()
+
+
+def cut(folder, is_there):
+    """Leave of a directory only those runs that have `is_there(key)`, as if the others were not yet trained."""
+    for path in (folder / "runs").iterdir():
+        if not is_there(Key(*re.fullmatch(r"(\w+)-round(\d+)-trial(\d+)\.npz", path.name).groups())):
+            path.unlink()
+    for name in ("results.csv", "curves.csv"):
+        head, *lines = (folder / name).read_text().splitlines(keepends=True)
+        heads = head.strip().split(",")
+        at = [heads.index(column) for column in ("series", "round", "trial")]
+        left = [line for line in lines if is_there(Key(*(line.split(",")[i] for i in at)))]
+        (folder / name).write_text("".join([head, *left]))
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Runs on noise, of three trials of three rounds of tickets and one control."""
+    folder = tmp_path_factory.mktemp("runs") / "three"
+    flags = [*FEW, "--trials", "3", "--rounds", "3", "--series", "winning_ticket,random_reinit", "--out", str(folder)]
+    assert cli.main(["run", "lenet-mnist", *flags], NOISE) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("of_trials", "said"),
+    [
+        ((3, 1, 0), "no pruned network is there in all of them yet (3 trials)"),
+        ((3, 2, 0), "no pruned network is there in all of them yet (3 trials)"),
+        ((3, 3, 1), "3 trials"), ((3, 3, 2), "3 trials"), ((2, 1, 1), "in all of them yet (2 trials)"),
+        ((1, 1, 1), "1 trial"), ((0, 1, 0), "No verdict: the dense network is not trained yet."),
+    ],
+)  # fmt: skip
+def test_what_is_unfinished_is_shown_as_far_as_it_is(of_trials, said, three, tmp_path, capsys):
+    """In each round as many trials are there; if none has a dense network, a control is there by itself."""
+    pytest.importorskip("matplotlib")
+    there, series = shutil.copytree(three, tmp_path / "there"), "winning_ticket" if of_trials[0] else "random_reinit"
+    cut(there, lambda key: int(key.trial) < of_trials[int(key.round)] and key.series in (series, "random_reinit"))
+    for command in (["report"], ["show"], ["figures"], ["publish"]):
+        goal = [str(tmp_path / "goal")] if command == ["publish"] else []
+        assert cli.main([*command, str(there), *goal], NOISE) == 0, capsys.readouterr().err
+    assert said in check((there / "report.html").read_text()).text
+    assert "unfinished" in capsys.readouterr().out
 
 
 def test_the_page_is_whole_by_itself_and_the_same_again(page, runs):
