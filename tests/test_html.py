@@ -2,7 +2,6 @@
 
 import builtins
 import json
-import re
 import shutil
 import struct
 import subprocess
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from noise import FEW, Small, on_noise
+from noise import FEW, Small, cut, on_noise
 
 from npticket import cli
 from npticket.cli.commands import outcomes
@@ -288,19 +287,6 @@ def page(runs):
     return (runs / "report.html").read_text()
 
 
-def cut(folder, is_there):
-    """Leave of a directory only those runs that have `is_there(key)`, as if the others were not yet trained."""
-    for path in (folder / "runs").iterdir():
-        if not is_there(Key(*re.fullmatch(r"(\w+)-round(\d+)-trial(\d+)\.npz", path.name).groups())):
-            path.unlink()
-    for name in ("results.csv", "curves.csv"):
-        head, *lines = (folder / name).read_text().splitlines(keepends=True)
-        heads = head.strip().split(",")
-        at = [heads.index(column) for column in ("series", "round", "trial")]
-        left = [line for line in lines if is_there(Key(*(line.split(",")[i] for i in at)))]
-        (folder / name).write_text("".join([head, *left]))
-
-
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):
     """Runs on noise, of three trials of three rounds of tickets and one control."""
@@ -323,7 +309,7 @@ def test_what_is_unfinished_is_shown_as_far_as_it_is(of_trials, said, three, tmp
     """In each round as many trials are there; if none has a dense network, a control is there by itself."""
     pytest.importorskip("matplotlib")
     there, series = shutil.copytree(three, tmp_path / "there"), "winning_ticket" if of_trials[0] else "random_reinit"
-    cut(there, lambda key: int(key.trial) < of_trials[int(key.round)] and key.series in (series, "random_reinit"))
+    cut(there, lambda key: key.trial < of_trials[key.round] and key.series in (series, "random_reinit"))
     for command in (["report"], ["show"], ["figures"], ["publish"]):
         goal = [str(tmp_path / "goal")] if command == ["publish"] else []
         assert cli.main([*command, str(there), *goal], NOISE) == 0, capsys.readouterr().err
