@@ -1,10 +1,13 @@
 """The command and all papers on noise, with small networks."""
 
+import csv
+import re
 from dataclasses import replace
 
 from small import data
 
 from npticket.experiments.recipe import Part
+from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
 from npticket.report.paper import Library
 
@@ -35,3 +38,20 @@ class Small(Library):
 
 
 FEW = ["--steps", "20", "--trials", "2", "--rounds", "2", "--jobs", "1"]
+
+
+def cut(folder, is_there):
+    """Leave of a directory only those runs that have `is_there(key)`, as if the others were not yet trained."""
+    for path in (folder / "runs").iterdir():
+        series, round, trial = re.fullmatch(r"(\w+)-round(\d+)-trial(\d+)\.npz", path.name).groups()
+        if not is_there(Key(series, int(round), int(trial))):
+            path.unlink()
+    for name in ("results.csv", "curves.csv"):
+        head, *lines = (folder / name).read_text().splitlines(keepends=True)
+        rows = csv.DictReader([head, *lines])
+        left = [
+            line
+            for line, row in zip(lines, rows, strict=True)
+            if is_there(Key(row["series"], int(row["round"]), int(row["trial"])))
+        ]
+        (folder / name).write_text("".join([head, *left]))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from noise import FEW, Small, on_noise
+from noise import FEW, Small, cut, on_noise
 
 from npticket import cli
 from npticket.cli.commands import outcomes
@@ -285,6 +285,36 @@ def page(runs):
     pytest.importorskip("matplotlib")
     assert cli.main(["report", str(runs)], NOISE) == 0
     return (runs / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Runs on noise, of three trials of three rounds of tickets and one control."""
+    folder = tmp_path_factory.mktemp("runs") / "three"
+    flags = [*FEW, "--trials", "3", "--rounds", "3", "--series", "winning_ticket,random_reinit", "--out", str(folder)]
+    assert cli.main(["run", "lenet-mnist", *flags], NOISE) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("of_trials", "said"),
+    [
+        ((3, 1, 0), "no pruned network is there in all of them yet (3 trials)"),
+        ((3, 2, 0), "no pruned network is there in all of them yet (3 trials)"),
+        ((3, 3, 1), "3 trials"), ((3, 3, 2), "3 trials"), ((2, 1, 1), "in all of them yet (2 trials)"),
+        ((1, 1, 1), "1 trial"), ((0, 1, 0), "No verdict: the dense network is not trained yet."),
+    ],
+)  # fmt: skip
+def test_what_is_unfinished_is_shown_as_far_as_it_is(of_trials, said, three, tmp_path, capsys):
+    """In each round as many trials are there; if none has a dense network, a control is there by itself."""
+    pytest.importorskip("matplotlib")
+    there, series = shutil.copytree(three, tmp_path / "there"), "winning_ticket" if of_trials[0] else "random_reinit"
+    cut(there, lambda key: key.trial < of_trials[key.round] and key.series in (series, "random_reinit"))
+    for command in (["report"], ["show"], ["figures"], ["publish"]):
+        goal = [str(tmp_path / "goal")] if command == ["publish"] else []
+        assert cli.main([*command, str(there), *goal], NOISE) == 0, capsys.readouterr().err
+    assert said in check((there / "report.html").read_text()).text
+    assert "unfinished" in capsys.readouterr().out
 
 
 def test_the_page_is_whole_by_itself_and_the_same_again(page, runs):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from noise import FEW, Small, on_noise
+from noise import FEW, Small, cut, on_noise
 from pictures import outcome
 
 from npticket import cli
@@ -17,6 +17,7 @@ from npticket.experiments.json_files import StoreError
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket import PLOTS
 from npticket.report import figures, page, provenance
+from npticket.report.sweeps import Sweep
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/README.md"))
@@ -217,6 +218,21 @@ def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
     assert "    npticket run recipe.json  # in this directory\n" in (tmp_path / "lone" / "README.md").read_text()
 
 
+def test_a_sweep_is_published_as_far_as_it_is(tmp_path, capsys):
+    """Of two values without a pruned network, one was trained to the rewind point alone."""
+    pytest.importorskip("matplotlib")
+    runs, goal = tmp_path / "runs", tmp_path / "goal"
+    assert cli.main(["run", "rewinding-lenet-step", *FEW, "--out", str(runs)], NOISE) == 0
+    cut(runs / "1,500", lambda key: key.series == "rewind_point")
+    cut(runs / "7,500", lambda key: key.round == 0)
+    for command in (["show"], ["figures"], ["report"], ["verify"], ["publish", str(goal)]):
+        assert cli.main([command[0], str(runs), *command[1:]], NOISE) in (0, 1), capsys.readouterr().err
+    lines = (goal / "README.md").read_text().splitlines()
+    assert "| 1,500 |  |  |  |" in lines
+    assert [line.count("%") for line in lines if line.startswith(("| 0 |", "| 7,500 |"))] == [3, 1]
+    assert {line.count("|") for line in lines if line.startswith(("| 0 |", "| 7,500 |", "| retrained"))} == {5}
+
+
 def test_sweeps_and_other_experiments_share_a_page(tmp_path):
     pytest.importorskip("matplotlib")
     runs, goal = tmp_path / "runs", tmp_path / "goal"
@@ -295,6 +311,16 @@ def test_tables_of_pages_have_early_stopping_or_the_steps_at_which_the_test_set_
     lines = page.results(outcome(rounds=2, test_at=(500, 900))).splitlines()
     assert lines[0] == "Means over the runs: test accuracy (%) after 500 / 900 steps"
     assert lines[-1] == "| 80.0 % | 90.60 / 90.60 | 80.60 / 80.60 |"
+
+
+@pytest.mark.parametrize(("rounds", "cells"), [(3, 3), (1, 1), (0, 0)])
+def test_a_line_of_a_sweep_has_as_many_cells_as_heads_whatever_is_trained(rounds, cells):
+    whole = outcome(rounds=rounds)
+    sweep = Sweep("sizes", "Figure 2", "size", {"1": whole.recipe})
+    *_, heads, _, line = page.summary({"": whole}, sweep).splitlines()
+    assert line.count("|") == heads.count("|") and line.count("%") == cells
+    ends = ["| 1 | 100.0 %: 150 / 90.50 |", " 64.0 %: 350 / 90.70 |"]
+    assert (line.startswith(ends[0]), line.endswith(2 * ends[1])) == (rounds > 0, rounds > 1)
 
 
 def test_a_cell_says_how_many_weights_are_left_if_it_is_not_as_many_as_in_its_line():

@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from npticket.experiments import parts
 from npticket.experiments.checks import check
@@ -138,6 +140,15 @@ def test_scaling_moves_everything_in_proportion():
     assert scaled(ALL["resnet18-high"], 1).schedule.options["drops"] == [[0, 0.001]]
     falling = replace(LENET, schedule=Part("linear_decay", steps=10_000, warmup=10))
     assert scaled(falling, 1).schedule == Part("linear_decay", steps=1, warmup=0)
+
+
+@given(st.integers(2, 60), st.data())
+def test_what_is_rewound_is_rewound_in_few_steps_too(steps, data):
+    recipe = replace(LENET, rewind_step=data.draw(st.integers(0, LENET.steps - 1)))
+    few = scaled(recipe, steps)
+    assert (few.rewind_step > 0) == (recipe.rewind_step > 0) and few.rewind_step < steps
+    assert abs(few.rewind_step - recipe.rewind_step * steps / recipe.steps) <= 1
+    assert scaled(recipe, 1).rewind_step == 0
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

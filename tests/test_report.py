@@ -110,6 +110,24 @@ def test_the_verdict_admits_that_there_is_none():
     assert "only the dense network" in verdict(outcome(RESULTS[:2]))
 
 
+def test_the_verdict_is_about_rounds_that_are_there_in_all_trials():
+    def without(*runs):  # of trial 1
+        return [row for row in RESULTS if row["trial"] == 0 or (row["series"], row["round"]) not in runs]
+
+    for at_fixed_steps in (False, True):
+        judged = at_the_end if at_fixed_steps else outcome
+        late = [(TICKET, round) for round in (3, 4, 5)]
+        assert "down to 25.0 % of the weights" in verdict(judged(without(*late)))
+        assert verdict(judged(without(*late))) == verdict(
+            judged([row for row in RESULTS if (row["series"], row["round"]) not in late])
+        )
+        assert "random reinit" not in verdict(judged(without((REINIT, 1), (REINIT, 3))))
+        text = verdict(judged(without(*((TICKET, round) for round in range(1, 6)))))
+        assert text == "No verdict: no pruned network is there in all of them yet (2 trials)."
+        others = [row for row in RESULTS if row["series"] == REINIT]
+        assert verdict(judged(others)) == "No verdict: the dense network is not trained yet."
+
+
 def test_runs_cut_short_cannot_win_and_a_dense_one_cut_short_leaves_nothing_to_compare_with():
     dense_short = [row | {"steps": 4400} if row["round"] == 0 else row for row in RESULTS]
     assert verdict(outcome(dense_short)).startswith("Too short for a verdict: the dense network's")

@@ -15,7 +15,7 @@ from npticket.datasets import Dataset, Split
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
-from npticket.experiments.recipe import Part
+from npticket.experiments.recipe import Part, RecipeError
 from npticket.experiments.series import Key, Length
 from npticket.layers import Chain, Conv2D, Dense, Flatten, MaxPool, ReLU
 from npticket.nets.net import Net
@@ -293,3 +293,11 @@ def test_a_small_experiment_from_end_to_end(worlds, tmp_path):
     lines = {line.get_label(): line for line in picture.figure.axes[0].lines}
     assert [*lines] == [f"{lr}, {words}" for lr in (0.1, 0.01) for words in ("winning ticket", "random reinit")]
     assert lines["0.01, random reinit"].get_ydata()[-1] == pytest.approx(87, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["rethinking-lenet", "rethinking-resnet56"])
+def test_rates_are_checked_before_what_is_planned_by_them(name):
+    recipe = LIBRARY.recipes[name]
+    with pytest.raises(RecipeError, match="no parameter is called like nope/W"):
+        check(replace(recipe, prune=recipe.prune.having(rates={"nope/W": 0.2})), PARTS)
+    check(replace(recipe, rounds=1, prune=Part("magnitude")), PARTS)  # where nothing is pruned, no rates are needed

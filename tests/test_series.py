@@ -1,7 +1,10 @@
 """Series: what they ask for, what others take of it, and how a paper adds one of its own."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from functools import partial
+from itertools import pairwise
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from npticket.experiments import run
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned, taken_along
-from npticket.experiments.recipe import Part, RecipeError
+from npticket.experiments.recipe import Part, Recipe, RecipeError
 from npticket.experiments.series import REWIND_POINT, Done, Key, Length, Measure, Run, Series, rewind_point
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.series import SERIES, ticket
@@ -75,6 +78,35 @@ def test_what_each_series_takes_along(rewind_step):
         assert runs[Key(name, 2, 0)].order == 0
         expected = 0 if name.startswith(fresh) else rewind_step
         assert runs[Key(name, 2, 0)].first_step == expected
+
+
+def compared(value):
+    """What is equal of two values of which parts are made anew for each plan; recipes may differ in their rounds."""
+    if isinstance(value, partial):
+        return compared(value.func), compared(value.args), compared(value.keywords)
+    if isinstance(value, FunctionType):
+        return (
+            value.__code__,
+            compared(value.__defaults__),
+            [compared(cell.cell_contents) for cell in value.__closure__ or ()],
+        )
+    if isinstance(value, Recipe):
+        return replace(value, rounds=1)
+    if is_dataclass(value):
+        return type(value), compared({field.name: getattr(value, field.name) for field in fields(value)})
+    if isinstance(value, dict):
+        return {key: compared(each) for key, each in value.items()}
+    return [compared(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+@pytest.mark.parametrize("name", LIBRARY.published)
+def test_more_rounds_leave_the_others_as_they_are(name):
+    """Else a directory to which rounds are added would mix two experiments."""
+    recipe = replace(LIBRARY.published[name], trials=1)
+    most = recipe.rounds + 2  # more than the paper has, too
+    plans = [compared(planned(replace(recipe, rounds=n), PARTS.series)) for n in range(1, most + 1)]
+    for fewer, more in pairwise(plans):
+        assert {key: more.get(key) for key in fewer} == fewer
 
 
 def test_what_others_take_along():

@@ -31,10 +31,6 @@ def check(recipe: Recipe, parts: Parts) -> None:
     for of, part in (("augment", recipe.augment), ("task", recipe.task)):
         if part and part.options:
             raise RecipeError(f"the {of} {part.name} has no options, got {shown(part.options)}")
-    if not isinstance(planned(recipe, parts.series).get(Key(recipe.series[0], 0, 0)), Run):
-        raise RecipeError(
-            f"round 0 of the first series is the dense network, and {recipe.series[0]} has none: name another first"
-        )
     if (size := sum(map(math.prod, net.body.layout.values()))) > MOST_PARAMETERS:
         raise RecipeError(f"the net has {size:,} parameters, expected at most {MOST_PARAMETERS:,}")
     try:
@@ -43,6 +39,11 @@ def check(recipe: Recipe, parts: Parts) -> None:
         experiment.setting("fast").optimizer(layout)
     except (TypeError, ValueError) as error:
         raise RecipeError(str(error)) from error
+    # Last, as series may look at the network and the rates.
+    if not isinstance(planned(recipe, parts.series).get(Key(recipe.series[0], 0, 0)), Run):
+        raise RecipeError(
+            f"round 0 of the first series is the dense network, and {recipe.series[0]} has none: name another first"
+        )
 
 
 def sized(recipe: Recipe, parts: Parts, data: Dataset) -> Recipe:

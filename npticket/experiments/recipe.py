@@ -104,7 +104,8 @@ class Recipe:
 def scaled(recipe: Recipe, steps: int) -> Recipe:
     """Return the recipe with fewer (or more) steps; all that happens at a certain step is moved in proportion.
 
-    Of several drops of the learning rate that are moved to the same step only the last is left.
+    Of several drops of the learning rate that are moved to the same step only the last is left. A rewind step other
+    than 0 stays so, if there is more than one step.
     """
 
     def at(step: int) -> int:
@@ -113,7 +114,9 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
     def moved(name: str, option: Json) -> Json:
         if isinstance(option, list | tuple):
             return [[step, value] for step, value in {at(step): value for step, value in option}.items()]
-        return max(int(name == "steps"), at(option)) if bounds.is_whole(option) else option  # a decay takes 1 or more
+        if not bounds.is_whole(option):
+            return option
+        return max(1, at(option)) if name == "steps" else at(option)  # a decay takes 1 or more
 
     return replace(
         recipe,
@@ -121,7 +124,7 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
         test_at=tuple(sorted({max(1, at(step)) for step in recipe.test_at})),
         train_at=tuple(sorted({max(1, at(step)) for step in recipe.train_at})),
         schedule=Part(recipe.schedule.name, **{name: moved(name, o) for name, o in recipe.schedule.options.items()}),
-        rewind_step=at(recipe.rewind_step),
+        rewind_step=min(max(1, at(recipe.rewind_step)), steps - 1) if recipe.rewind_step else 0,
         validate_every=min(recipe.validate_every, steps),
     )
 

@@ -143,16 +143,19 @@ def by_round(outcome: Outcome) -> Cells:
 
 
 def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:
-    """Return a table with a line for each experiment of a sweep: the dense, the best and the smallest network."""
+    """Return a table with a line for each experiment of a sweep: the dense, the best and the smallest network.
+
+    A cell is empty if nothing is pruned, or not yet trained.
+    """
     rows, said = [], ""
     for value, recipe in sweep.recipes.items():
         for outcome in outcomes.values():
             if outcome.recipe.name == recipe.name:
-                quantities, said = _shown(outcome)
-                dense, *tickets = outcome.points(first(outcome))
-                best = quantities[-1].best(tickets or [dense])
-                chosen = [dense, best, *tickets[-1:]]
-                rows.append([value, *(f"{percent(p.density)}: {_cell(quantities, p)}" for p in chosen)])
+                shown, said = _shown(outcome)
+                dense, *tickets = outcome.points(first(outcome)) or [None]
+                best = shown[-1].best(tickets) if tickets else None
+                chosen = (dense, best, tickets[-1] if tickets else None)
+                rows.append([value, *(f"{percent(p.density)}: {_cell(shown, p)}" if p else "" for p in chosen)])
     heads = [sweep.legend, "dense", "best of the pruned", "smallest"]
     return f"Means over the runs: {said}\n\n{markdown_table(heads, rows)}"
 

@@ -87,12 +87,16 @@ def _joined(cells: Iterable[str], widths: Sequence[int]) -> str:
 def verdict(outcome: Outcome) -> str:
     """Return sentences that say whether and which pruned networks of the first series match the dense one.
 
-    And what the other series have beside these.
+    And what the other series have beside these. Of an unfinished experiment only those rounds are judged that are there
+    in all trials of the dense network.
     """
-    dense, *tickets = outcome.points(first(outcome))
-    trials = counted(dense.trials, "trial")
+    if not (points := outcome.points(first(outcome))):
+        return "No verdict: the dense network is not trained yet."
+    dense, *pruned = points
+    trials, tickets = counted(dense.trials, "trial"), [point for point in pruned if _in_all_trials(point, dense)]
     if not tickets:
-        return f"No verdict: only the dense network was trained ({trials})."
+        lacking = "no pruned network is there in all of them yet" if pruned else "only the dense network was trained"
+        return f"No verdict: {lacking} ({trials})."
     points = [point for series in outcome.series for point in outcome.points(series)]
     if outcome.recipe.test_at and not at_the_end(outcome.task.headline).is_known(points):
         return f"No verdict: it is about the end of training, before which runs ran out of patience ({trials})."
@@ -131,7 +135,7 @@ def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials:
         _line(f"best {measure.short}", best, f"{amounts} ({good.gained(best, dense)})"),
     ]
     for ticket in {point.round: point for point in (fastest, smallest)}.values():
-        for control, point in _beside(outcome, ticket):
+        for control, point in _beside(outcome, ticket, dense):
             bound = bool(point.cut_short.any())
             times = f"{'at least ' * bound}{_mean(STOP, point) / _mean(STOP, ticket):.2f} times"
             said = f"{times} the ticket's steps, {good.gained(point, ticket)} against the ticket"
@@ -151,15 +155,21 @@ def _by_the_end(outcome: Outcome, dense: Point, tickets: list[Point], trials: st
     smallest = min(winners, key=lambda p: p.density)
     lines = [f"There are {name}s (mean over {trials}), down to {percent(smallest.density)} of the weights:\n{known}."]
     for word, ticket in (("smallest", smallest), (f"best {measure.short}", best)):
-        beside = [f"{control} {_amount(good, point)}" for control, point in _beside(outcome, ticket)]
+        beside = [f"{control} {_amount(good, point)}" for control, point in _beside(outcome, ticket, dense)]
         lines.append(_line(word, ticket, ", ".join([_amount(good, ticket), *beside])))
     return "\n".join(lines)
 
 
-def _beside(outcome: Outcome, ticket: Point) -> list[tuple[str, Point]]:
-    """The names of the other series, with their points in the ticket's round."""
+def _in_all_trials(point: Point, dense: Point) -> bool:
+    """Whether all trials of the dense network have got this far: means over other trials are not compared."""
+    return set(point.trial.tolist()) == set(dense.trial.tolist())
+
+
+def _beside(outcome: Outcome, ticket: Point, dense: Point) -> list[tuple[str, Point]]:
+    """The names of the other series, with their points in the ticket's round, if it is there in all trials."""
     others = (point for series in outcome.series if series != first(outcome) for point in outcome.points(series))
-    return [(legend(outcome, point.series), point) for point in others if point.round == ticket.round]
+    there = (point for point in others if point.round == ticket.round and _in_all_trials(point, dense))
+    return [(legend(outcome, point.series), point) for point in there]
 
 
 def _line(word: str, point: Point, said: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from npticket.experiments.recipe import Part, Recipe
-from npticket.papers.deep_compression.series import SERIES
+from npticket.papers.deep_compression.series import ABLATION, PRUNINGS, SERIES
 from npticket.papers.lottery_ticket.series import TICKET
 
 KEPT = {  # fraction of each layer's weights (Tables 2 and 3)
@@ -34,12 +34,12 @@ def _schedule(steps: int, lr: float) -> Part:
 LENET = Recipe(
     name="compression-lenet", source=SOURCE, net=Part("lenet_300_100"), data=Part("mnist"),
     optimizer=Part("adamw", lr=1.2e-3, weight_decay=0.05), schedule=_schedule(15_000, 1.2e-3),
-    prune=Part("magnitude", rates=_rates(KEPT["lenet_300_100"], 5)),
-    batch=60, steps=15_000, rounds=6, series=(TICKET, *SERIES),
+    prune=Part("magnitude", rates=_rates(KEPT["lenet_300_100"], PRUNINGS["lenet_300_100"])),
+    batch=60, steps=15_000, rounds=1 + PRUNINGS["lenet_300_100"], series=(TICKET, *SERIES),
 )  # fmt: skip
 LENET_5 = replace(
     LENET, name="compression-lenet5", net=Part("lenet_5"), schedule=_schedule(10_000, 1.2e-3),
-    prune=Part("magnitude", rates=_rates(KEPT["lenet_5"], 3)), steps=10_000, rounds=4,
-    series=tuple(name for name in (TICKET, *SERIES) if name != "bits"),
+    prune=Part("magnitude", rates=_rates(KEPT["lenet_5"], PRUNINGS["lenet_5"])), steps=10_000,
+    rounds=1 + PRUNINGS["lenet_5"], series=tuple(name for name in (TICKET, *SERIES) if name != ABLATION),
 )  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in (LENET, LENET_5)}

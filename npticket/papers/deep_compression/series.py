@@ -14,6 +14,7 @@ from npticket.params import Params
 from npticket.tickets import rewind
 
 THRESHOLD, COMPRESSED, ABLATION, TICKET_FILE = "below_threshold", "compressed", "bits", "ticket_file"
+PRUNINGS = {"lenet_300_100": 5, "lenet_5": 3}  # rounds after which the last thresholds are reached
 ABLATED = 5  # the round of the pruned network whose values get fewer and fewer bits
 ABOVE = {  # the last thresholds, given by the fraction of normally distributed weights that lie above them
     "lenet_300_100": {"fc1/W": 0.08, "fc2/W": 0.028, "out/W": 0.03},
@@ -21,9 +22,9 @@ ABOVE = {  # the last thresholds, given by the fraction of normally distributed 
 }
 
 
-def quality(above: float, part: float) -> float:
-    """Return the quality parameter that leaves the fraction above^part of normal weights: `above` when `part` is 1."""
-    return NormalDist().inv_cdf(1 - above**part / 2)
+def quality(fraction: float, part: float) -> float:
+    """Return the quality parameter that leaves fraction^part of normal weights above it: `fraction` if `part` is 1."""
+    return NormalDist().inv_cdf(1 - fraction**part / 2)
 
 
 def above(values: Params, masks: Params, dense: Params, qualities: Mapping[str, float]) -> Params:
@@ -38,17 +39,18 @@ def above(values: Params, masks: Params, dense: Params, qualities: Mapping[str, 
     return left
 
 
-def survivors(at: At, last: Mapping[str, float], rounds: int) -> Start:
-    """Start from the trained values of the weights above the round's threshold."""
-    qualities = {name: quality(above, at.round / rounds) for name, above in last.items()}
+def survivors(at: At, last: Mapping[str, float], prunings: int) -> Start:
+    """Start from the trained values of the weights above the round's threshold, the `last` after so many prunings."""
+    part = min(at.round / prunings, 1)
+    qualities = {name: quality(fraction, part) for name, fraction in last.items()}
     masks = above(at.end, at.masks, at.given["dense"], qualities)
     return rewind(at.end, masks), masks
 
 
 def below_threshold(recipe: Recipe) -> Runs:
-    """Prune below a threshold that rises from round to round, and train on, with the same schedule again."""
+    """Prune below a threshold that rises for PRUNINGS rounds, and train on, with the same schedule again."""
     require(recipe, net=ABOVE)
-    start = partial(survivors, last=ABOVE[recipe.net.name], rounds=recipe.rounds - 1)
+    start = partial(survivors, last=ABOVE[recipe.net.name], prunings=PRUNINGS[recipe.net.name])
     dense = left = yield Done(TICKET, 0)
     for round in range(1, recipe.rounds):
         given = {"end": left["end"], "masks": left["masks"], "dense": dense["end"]}

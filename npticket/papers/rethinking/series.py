@@ -77,7 +77,7 @@ def speedups(recipe: Recipe, structured: bool) -> list[float]:
 
     If the weights of all layers are ranked together, they are counted as if each layer lost the same fraction.
     """
-    net, rates = Experiment(recipe, BUILT_IN).net, recipe.prune.options["rates"]
+    net, rates = Experiment(recipe, BUILT_IN).net, recipe.prune.options.get("rates", {})
     units, theta = Units.of(net), Params.empty(net.body.layout, 1)
     dense = {name: theta[f"{name}/W"].size * ends.pixels for name, ends in units.weights.items()}
     by_name = rates_by_name(rates, theta)
@@ -127,7 +127,7 @@ def weights(start: Under, lengths: Lengths = as_long) -> Callable[[Recipe], Runs
 
 def units(start: Callable[[Rates, At], Start], lengths: Lengths = as_long) -> Callable[[Recipe], Runs]:
     """Return a series of networks of which whole units are pruned."""
-    return lambda recipe: from_dense(recipe, partial(start, recipe.prune.options["rates"]), lengths)
+    return lambda recipe: from_dense(recipe, partial(start, recipe.prune.options.get("rates", {})), lengths)
 
 
 TUNED, E, B = "unstructured_fine_tuned", "unstructured_scratch_e", "unstructured_scratch_b"

@@ -89,7 +89,7 @@ def _experiment(
     made = f"{outcome.note}; seed {outcome.recipe.seed}. {len(outcome.results):,} training runs ({duration(seconds)})."
     said, heads, rows = page.by_round(outcome)
     series = first(outcome)
-    points = outcome.points(series) if series in outcome.series else []
+    points = outcome.points(series)
     experiment = Experiment(outcome.recipe, parts)
     kept = Kept(folder, experiment, outcome, series)
     summary = tag("summary", "Every series, with the range over its runs")
@@ -97,7 +97,7 @@ def _experiment(
     return section(
         f"{outcome.recipe.name}: {outcome.title}",
         tag("p", made, class_="note"),
-        tag("pre", tables.verdict(outcome)) if points else "",
+        tag("pre", tables.verdict(outcome)),
         _figures(drawn(outcome, plots), name),
         section("Every round", tag("p", said, class_="note"), table(heads, rows), full, level=3),
         Tickets(experiment.net, kept, outcome, points, most_rounds, name).shown(),
