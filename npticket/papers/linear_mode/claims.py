@@ -76,7 +76,7 @@ INIT, LATER = ("linear-mode-lenet-0",), ("linear-mode-lenet-1000",)
 # fmt: off
 CLAIMS = [
     stable(INIT, "lm-lenet-dense-stable", "LeNet is stable from its initial values on", "§3, Fig 3", of(TICKET, 100)),
-    stable(LATER, "lm-lenet-dense-still-stable", "and from step 1,000 on", "§3, Fig 3", of(TICKET, 100)),
+    stable(LATER, "lm-lenet-dense-still-stable", "LeNet is stable from step 1,000 on", "§3, Fig 3", of(TICKET, 100)),
     *(stable(INIT, f"lm-lenet-ticket-stable-{percent:.0f}",
         f"LeNet's tickets at {percent} %, reset to step 0, are stable", "§4, Fig 5", of(TICKET, percent))
       for percent in (16.9, 10.8)),

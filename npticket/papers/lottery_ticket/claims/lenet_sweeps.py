@@ -98,7 +98,8 @@ LENET_SWEEPS = [
         gain_between(ACC, TICKET, 21.1),
         "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
     Claim(_of("lenet-init", "0.1", "0.0125", "0.4"), "init-lasts",
-        "at 4.5 % they are more accurate than from 0.0125 or 0.4: against the better of these", "App. G.5, Fig 30",
+        "at 4.5 % tickets from 0.1 are more accurate than from 0.0125 or 0.4: against the better of these",
+        "App. G.5, Fig 30",
         lambda wide, *views: 100 * (wide(ACC, TICKET, 4.5) - _among(views, ACC, MOST, 4.5)),
         "> 0", POINTS, 0, strict=True),
     *(width(_of("lenet-width", key), f"width-{key.replace(' ', '-')}-back",
@@ -113,7 +114,7 @@ LENET_SWEEPS = [
             large(ACC, TICKET, EQUAL["900 300"]) - small(ACC, TICKET, EQUAL["100 34"])),
         expected="> 0", form=POINTS, low=0, strict=True),
     width(_of("lenet-width", "900 300", "100 34"), "width-speed",
-        "with as many weights left they stop about equally early",
+        "tickets of LeNet-900-300 and LeNet-100-34 with 12,000 weights stop about equally early",
         quantity=lambda large, small: large(STOP, TICKET, EQUAL["900 300"]) / small(STOP, TICKET, EQUAL["100 34"]),
         expected="1", form=TIMES, low=0.67, high=1.33, ratio=True, because=THIRD),
 ]
