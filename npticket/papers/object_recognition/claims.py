@@ -51,7 +51,7 @@ def of_both(recipe: str, short: str, words: str) -> list[Claim]:
         more(f"od-{short}-one-shot", f"{words}: at a fifth of the weights one-shot pruning beats iterative pruning",
             "§4.3", gain(END, ONE_SHOT, FIFTH)),
         claim(f"od-{short}-mask", f"{words}: half-way through training the masks overlap by 0.96 with the last ones",
-            "§4.3", same_mask(50), "0.96", TIMES, 0.92, because=TWICE),
+            "§4.3", same_mask(50), "0.96", "{:.2f}", 0.92, because=TWICE),
         level(f"od-{short}-early-bird", f"{words}: at a fifth of the weights masks from half-way through training are "
             "as good as those of its end", "§4.3", gain(END, EARLY_BIRD, FIFTH, ONE_SHOT)),
         claim(f"od-{short}-small", f"{words}: at 12 % small objects keep less of their average precision than large",
