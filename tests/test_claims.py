@@ -1,6 +1,7 @@
 """The judge of the paper's claims, on experiments made up so that the right answer is known."""
 
 import json
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -11,7 +12,7 @@ from worlds import densities, outcome_of, row
 
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims import CLAIMS
-from npticket.papers.lottery_ticket.claims.words import ACC, END
+from npticket.papers.lottery_ticket.claims.words import ACC, END, TIMES
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, judge
 from npticket.report.comparisons import best_gain, worst_gain
 from npticket.report.quantities import STOP
@@ -230,6 +231,17 @@ def test_claims_are_many_and_different_and_about_what_recipes_train():
         assert set(claim.recipes) <= set(RECIPES)
         assert claim.low < claim.high
         assert np.isfinite(claim.low) or np.isfinite(claim.high)
+
+
+def test_every_claim_can_be_read_alone():
+    """As claims.json, pages and reports show it: none goes on from the one before."""
+    goes_on = re.compile(r"(and|but|then|it|they|them|most of them|fewer than|with half|the same|of constants|even)\b")
+    spoken_of = re.compile(r"(at [\d.]+ % |.*: at [\d.]+ % |with \w+ )(it|they) (?!makes)")
+    assert not [c.sentence for c in LIBRARY.claims if goes_on.match(c.sentence) or spoken_of.match(c.sentence)]
+
+
+def test_what_is_printed_as_times_is_a_ratio():
+    assert not [claim.id for claim in LIBRARY.claims if claim.form == TIMES and not claim.ratio]
 
 
 def test_an_order_is_strict_and_says_so_and_other_ends_come_from_somewhere_in_every_paper():

@@ -152,9 +152,10 @@ def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:
         for outcome in outcomes.values():
             if outcome.recipe.name == recipe.name:
                 shown, said = _shown(outcome)
-                dense, *tickets = outcome.points(first(outcome)) or [None]
-                best = shown[-1].best(tickets) if tickets else None
-                chosen = (dense, best, tickets[-1] if tickets else None)
+                points = outcome.points(first(outcome))
+                dense, tickets = points[0] if points else None, points[1:]
+                best, smallest = (shown[-1].best(tickets), tickets[-1]) if tickets else (None, None)
+                chosen = (dense, best, smallest)
                 rows.append([value, *(f"{percent(p.density)}: {_cell(shown, p)}" if p else "" for p in chosen)])
     heads = [sweep.legend, "dense", "best of the pruned", "smallest"]
     return f"Means over the runs: {said}\n\n{markdown_table(heads, rows)}"

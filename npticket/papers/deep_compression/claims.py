@@ -50,17 +50,17 @@ def _of_stages(recipe: str, name: str, dense: float, size: float, shared: float,
             last(fewer), "12 times", TIMES, 11.5, ratio=True, because=ROUNDED),
         claim(f"{name}-pruned", "pruning to that costs nothing", "Han et al. 2015, Table 1",
             last(more(PRUNED, DENSE)), "≤ 0", POINTS, high=0.1, because=TENTH),
-        claim(f"{name}-shared-rate", f"with shared values it is {shared:.0f} times smaller", "Tables 2 and 3",
+        claim(f"{name}-shared-rate", f"with shared values the network is {shared:.0f} times smaller", "Tables 2 and 3",
             last(times_smaller(QUANTISED)), f"{shared:.0f} times", TIMES, shared - 0.5, ratio=True, because=ROUNDED),
         claim(f"{name}-shared", "shared values, trained, cost nothing more", "§1, Figure 1",
             last(more(QUANTISED, PRUNED)), "0", POINTS, high=0.1, because=TENTH),
         claim(f"{name}-trained", "training the shared values does no harm", "§3",
             last(more(QUANTISED, CLUSTERED)), "≤ 0", POINTS, high=0.02, because=IMAGES),
-        claim(f"{name}-rate", f"with Huffman codes it is {coded:.0f} times smaller", "Table 1",
+        claim(f"{name}-rate", f"with Huffman codes the network is {coded:.0f} times smaller", "Table 1",
             last(times_smaller(CODED)), f"{coded:.0f} times", TIMES, coded - 0.5, ratio=True, because=ROUNDED),
-        claim(f"{name}-size", f"then it has {size:.0f} KB", "Table 1",
+        claim(f"{name}-size", f"with Huffman codes the network has {size:.0f} KB", "Table 1",
             last(kilobytes(CODED)), f"{size:.0f} KB", KB, high=size + 0.5, ratio=True, because=ROUNDED),
-        claim(f"{name}-file", f"even the file with all else that is in it, biases too, has {size:.0f} KB",
+        claim(f"{name}-file", f"the whole file, with all else that is in it, biases too, has {size:.0f} KB",
             "Table 1, which counts weights", last(kilobytes(CODED, FILE)), f"{size:.0f} KB", KB, high=size + 0.5,
             ratio=True, because=ROUNDED),
         claim(f"{name}-error", f"the compressed network's error is at most the paper's dense one's, {dense:.2f} %",
@@ -82,7 +82,7 @@ def _of_layers(recipe: str, name: str, table: str) -> list[Claim]:
                 last(column(f"{what}_bits", key)), f"{bits} bits", BITS, bits - 0.5, bits + 0.5, because="half a bit")
             for what, bits in (("value", value), ("gap", gap))
         ]
-        claims.append(claim(f"{name}-{layer}-rate", f"{layer} takes {percent} % of its size", table,
+        claims.append(claim(f"{name}-{layer}-rate", f"compressed, {layer} takes {percent} % of its dense size", table,
             last(share_of(key)), f"{percent} %", PERCENT, high=1.25 * percent, ratio=True,
             because="a quarter: which part is kept is printed in whole percents"))
     return claims
@@ -95,9 +95,9 @@ BITS_CLAIMS = [
     bits("compression-bits-2", "with 2 bits the error is no more than half a point above that with 8",
         "Figure 7, AlexNet's dense layers hold to 2 bits", lambda v: with_bits(v, 2) - with_bits(v, 8), "0", POINTS,
         high=0.5, because="a quarter of AlexNet's loss at 4 and 2 bits, Table 6"),
-    bits("compression-bits-1", "with 1 bit it is less accurate than with 2", "Figure 7, AlexNet's dense layers",
-        lambda v: with_bits(v, 1) - with_bits(v, 2), "> 0", POINTS, 0, strict=True),
-    bits("compression-bits-pruned", "pruned and with 5 bits it is as accurate as dense with 5 bits",
+    bits("compression-bits-1", "with 1 bit a value the network is less accurate than with 2",
+        "Figure 7, AlexNet's dense layers", lambda v: with_bits(v, 1) - with_bits(v, 2), "> 0", POINTS, 0, strict=True),
+    bits("compression-bits-pruned", "the pruned network with 5 bits is as accurate as the dense one with 5 bits",
         "Figure 7, from memory", lambda v: with_bits(v, 5) - with_bits(v, 5, pruned=False), "0", POINTS,
         high=0.1, because=TENTH),
     bits("compression-both", "near 3 % of the size pruned with 6 bits is more accurate than dense with 1 bit",
@@ -116,13 +116,13 @@ TICKETS = [
     for claim in (
         Claim((recipe,), f"{recipe}-ticket-exact", "a ticket comes back from its mask and seed to the bit", NOBODYS,
             of_ticket(recipe, lambda rows: 100 * rows[0]["exact"]), "100 %", PERCENT, 100, because="exact"),
-        Claim((recipe,), f"{recipe}-ticket-smaller", "with half the bytes of the compressed network", NOBODYS,
-            lambda v, recipe=recipe: of_ticket(recipe, lambda rows: rows[0]["bytes"] / 1000)(v)
+        Claim((recipe,), f"{recipe}-ticket-smaller", "a ticket's file has half the bytes of the compressed network",
+            NOBODYS, lambda v, recipe=recipe: of_ticket(recipe, lambda rows: rows[0]["bytes"] / 1000)(v)
             / at_the_last(recipe, kilobytes(CODED, FILE))(v), "0.5 times", TIMES, high=0.55, ratio=True,
             because="gaps are half of the bits in Table 2"),
-        Claim((recipe,), f"{recipe}-ticket-entropy", "fewer than a mask that is random in each layer takes", NOBODYS,
-            of_ticket(recipe, lambda rows: rows[0]["bytes"] / rows[0]["entropy"]), "< 1", TIMES, high=1, strict=True,
-            ratio=True),
+        Claim((recipe,), f"{recipe}-ticket-entropy", "a ticket's file is smaller than masks that are random in each "
+            "layer would take", NOBODYS, of_ticket(recipe, lambda rows: rows[0]["bytes"] / rows[0]["entropy"]),
+            "< 1", TIMES, high=1, strict=True, ratio=True),
     )
 ]
 

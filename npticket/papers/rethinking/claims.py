@@ -56,8 +56,9 @@ def _rates(name: str, high: str, low: str, percent: float, alike: float, because
         "reinitialised ones", f"{LIU}, section 6", ticket, "> 0", POINTS, 0, strict=True)
     yield Claim((high,), f"{name}-rates-none", f"at the high rate, at {percent} %, the ticket's initial values gain "
         "nothing over new ones", f"{LIU}, section 6", ticket, "0", POINTS, high=alike, because=because)
-    yield Claim((high, low), f"{name}-rates-high", f"at {percent} % they gain less than half as much at the high rate "
-        "as at the low one", f"{LIU}, section 6, put more weakly", lambda fast, slow: ticket(fast) - 0.5 * ticket(slow),
+    yield Claim((high, low), f"{name}-rates-high", f"at {percent} % the ticket's initial values gain less than half as "
+        "much at the high rate as at the low one", f"{LIU}, section 6, put more weakly",
+        lambda fast, slow: ticket(fast) - 0.5 * ticket(slow),
         "< 0", POINTS, high=0, strict=True, because=HALF)
 
 
@@ -80,7 +81,7 @@ CLAIMS = [
     *_rates("rethinking-resnet8", *RESNET_RATES, 43.9, 0.5, "half a point"),
     *_levels("rethinking-resnet8", *RESNET_RATES, 43.9),
     *_rates("rethinking-vgg19", "vgg19-high", "vgg19-low", 41.0, 0.3, SPREAD),
-    *(Claim((recipe,), f"rethinking-{name}-strong", f"but at {percent} % tickets are more accurate at the high rate, "
+    *(Claim((recipe,), f"rethinking-{name}-strong", f"at {percent} % tickets are more accurate at the high rate, "
         f"too, than reinitialised ones{words}", f"{FRANKLE}, section 5", gain(END, TICKET, percent, REINIT), "> 0",
         POINTS, 0, strict=True)
       for name, recipe, percent, words in (

@@ -83,7 +83,7 @@ def _moves_and_degrees(recipe: str, prefix: str, moves: str, incoming: str) -> l
             "training the dense network moves the weights of the ticket at 16.9 % further than the others",
             moves, ratio(of(distance, MOVED, *LAYERS), of(distance, OTHERS, *LAYERS)),
             "> 1", TIMES, 1, strict=True, ratio=True),
-        claim(f"{prefix}moves-away", "most of them move away from 0",
+        claim(f"{prefix}moves-away", "training moves most of the weights of the ticket at 16.9 % away from 0",
             moves, of(positive, MOVED, *LAYERS), "> 50 %", LEVEL, 50, strict=True),
         claim(f"{prefix}incoming-even",
             "at 16.9 % units of the first hidden layer keep about equally many incoming connections: their standard "
