@@ -42,7 +42,7 @@ def _log_p_and_gradient(logits: Array, labels: Array) -> tuple[Array, Array]:
     hit = labels[..., None] == xp.arange(logits.shape[-1])
     p = xp.exp(log_p)
     p *= p > negligible(p)
-    return xp.where(hit, -log_p, 0), p - hit
+    return xp.where(hit, log_p, 0), p - hit
 
 
 def score(logits: Array, labels: Array, weights: Array | None = None) -> tuple[Array, Array]:

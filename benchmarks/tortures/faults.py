@@ -18,6 +18,7 @@ import numpy as np
 from npticket import files
 from npticket.experiments import checkpoints, run, store
 from npticket.experiments.json_files import StoreError
+from npticket.experiments.outcome import read_outcome
 from npticket.papers import PARTS
 from tortures import small
 
@@ -111,7 +112,7 @@ def faults(count: int, seed: int = 0) -> str:
 def readable(folder: Path) -> bool:
     """Whether what is there can be shown, or is said not to be there yet."""
     try:
-        run.outcome(folder, PARTS)
+        read_outcome(folder, PARTS)
     except StoreError as error:
         return "is missing" in str(error) or "no finished run" in str(error) or "no recipe.json" in str(error)
     return True
