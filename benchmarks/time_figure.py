@@ -12,7 +12,7 @@ from typing import Any
 
 import results
 
-from npticket.experiments.run import outcome
+from npticket.experiments.outcome import read_outcome
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket.series import TICKET
 
@@ -38,7 +38,7 @@ Line = list[tuple[float, float]]  # microseconds, percent
 def accuracies(folder: Path) -> dict[float, float]:
     """Mean test accuracy of tickets at the end of training, in percent, by density."""
     by_density: dict[float, list[float]] = {}
-    for row in outcome(folder, LIBRARY.parts).results:
+    for row in read_outcome(folder, LIBRARY.parts).results:
         if row["series"] == TICKET:
             by_density.setdefault(round(row["density"], 4), []).append(100 * row["final_test_acc"])
     return {density: sum(each) / len(each) for density, each in by_density.items()}
