@@ -12,6 +12,22 @@ from npticket.streams import streams
 from npticket.testing import batches, check_engine
 from npticket.tickets import rewind
 
+
+def why_no_gpu():
+    """Say why nothing can run on a GPU here, as CuPy itself finds; "" if it can.
+
+    `backend.load` is not asked: tests that it decided to skip could not find a fault in it.
+    """
+    try:
+        import cupy
+
+        return "" if cupy.cuda.runtime.getDeviceCount() else "CuPy finds no GPU"
+    except ImportError as error:
+        return f"CuPy cannot be imported ({error})"
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"CuPy finds no usable GPU ({error})"
+
+
 # A bias in front of batch normalisation has a gradient of 0, plus rounding, which Adam would blow up without its eps.
 OPTIMIZERS = [
     lambda m: Adam(m, lambda step: 0.01 / (step + 1), eps=1e-3),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cases import paper_rates, set_to
 from hypothesis import given, settings
+from on_device import why_no_gpu
 from strict import StrictArray, strict
 
 from npticket import backend
@@ -206,13 +207,23 @@ def test_a_card_whose_memory_is_taken_is_no_wrong_cuda(monkeypatch):
         backend.load("cupy")
 
 
+@pytest.mark.parametrize(
+    ("cupy", "why"),
+    [(None, "cannot be imported"), (FakeCuPy(0), "finds no GPU"), (FakeCuPy(None), "no usable GPU"), (FakeCuPy(), "")],
+)
+def test_whether_there_is_a_gpu_is_asked_of_cupy_alone(cupy, why, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(backend, "load", None)
+    found = why_no_gpu()
+    assert why in found and bool(found) == bool(why)
+
+
 @settings(max_examples=5)
 @given(fits())
 def test_training_on_a_gpu_agrees_with_the_host(case):
-    try:
-        xp = backend.load("cupy")
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"no GPU here: {error}")
+    if why := why_no_gpu():
+        pytest.skip(f"no GPU here: {why}")
+    xp = backend.load("cupy")
     host = fit(**set_to(case, engine="plain"))
     device = fit(**case | {"start": case["start"].to(xp), "masks": case["masks"].to(xp)})
     np.testing.assert_allclose(backend.to_host(device.end.flat), host.end.flat, rtol=1e-9, atol=1e-9)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -267,10 +268,22 @@ def peer(request, at_hand):
 def load(name):
     import sides
 
-    found = sides.installed([name])
-    if not found:
-        pytest.skip(f"{name} lacks something here")
-    return found[name]
+    if name == "compiled" and shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("there is no C++ compiler, which torch.compile needs")
+    return sides.installed([name])[name]
+
+
+def test_a_peer_that_is_broken_is_not_one_that_is_missing(at_hand, monkeypatch, capsys):
+    import sides
+
+    def importing(name):
+        exec({"sides.torch_eager": "import not_installed", "sides.jax_jit": "from npticket import gone"}[name])
+
+    monkeypatch.setattr(sides, "import_module", importing)
+    assert sides.installed(["torch"]) == {}
+    assert "without torch: No module named 'not_installed'" in capsys.readouterr().out
+    with pytest.raises(ImportError, match="cannot import name 'gone'"):
+        sides.installed(["jax"])
 
 
 NETS = {

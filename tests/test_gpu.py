@@ -7,7 +7,7 @@ import pytest
 from cases import set_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from on_device import OPTIMIZERS, compare, convolutional, given_optimizers, tickets
+from on_device import OPTIMIZERS, compare, convolutional, given_optimizers, tickets, why_no_gpu
 from strict import strict
 
 from npticket import backend, datasets, nets, train
@@ -32,10 +32,9 @@ def xp(request):
     """The stand-in, and CuPy where there is a GPU."""
     if request.param == "strict":
         return strict
-    try:
-        return backend.load("cupy")
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"no GPU here: {error}")
+    if why := why_no_gpu():
+        pytest.skip(f"no GPU here: {why}")
+    return backend.load("cupy")
 
 
 @settings(max_examples=25, deadline=None)
