@@ -75,7 +75,7 @@ class Work:
     def _ours(self, start: Params, engine: str) -> Step:
         runner = plan(self.net, self.task, start, dense_masks(start), self._made.optimizer(), engine)
         taken = count()
-        return lambda x, targets: runner.step(runner.see(x), targets, TrainingStep(Place(), next(taken)))[0]
+        return lambda x, targets: runner.step(runner.prepare(x), targets, TrainingStep(Place(), next(taken)))[0]
 
     def _peer(self, start: Params, name: str) -> Step:
         optimizer: Any = self._made.optimizer()  # a partial, that has our schedule
@@ -153,7 +153,7 @@ def of_steps(name: str, side: str, quick: bool) -> dict[str, float]:
 def of_recipe(name: str, quick: bool) -> dict[str, float]:
     """The memory of a recipe's run, in a process of its own: two steps, all that is measured, and a pruning."""
     made = Experiment(LIBRARY.recipes[name], PARTS)
-    data = load_data(made.recipe, PARTS).thinned(16 if quick else 0)
+    data = load_data(made.recipe, PARTS).at_most(16 if quick else 0)
     before, theta0 = forget(), made.net.init(Place().rngs("init"))
     masks = dense_masks(theta0)
     setting = replace(made.setting("fast"), steps=2, validate_every=2, test_at=(), train_at=())

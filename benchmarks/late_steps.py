@@ -36,10 +36,10 @@ OPTIMIZERS: dict[str, MakeOptimizer] = {
 def stretches(data: Dataset, ticket: Round, engine: str, optimizer: MakeOptimizer, steps: int) -> np.ndarray:
     """Return the median seconds of a step in each stretch of a training run."""
     net, place = nets.lenet_300_100(), Place()
-    shown = data.shown(np.float32)
+    shown = data.sample(np.float32)
     made = plan(net, CLASSIFY, ticket.start, ticket.masks, optimizer, engine, shown, 1)
     taken = np.empty(steps)
-    for step, (inputs, targets) in enumerate(islice(minibatches(data.seen(made.see), place), steps)):
+    for step, (inputs, targets) in enumerate(islice(minibatches(data.prepared(made.prepare), place), steps)):
         began = time.perf_counter()
         made.step(inputs, targets, TrainingStep(place, step))
         taken[step] = time.perf_counter() - began

@@ -87,7 +87,7 @@ def main() -> None:
         table.add(net=net, density=left, **dict(zip(forms, row, strict=True)))
 
     data, net = datasets.mnist(), nets.lenet_300_100()
-    often = int((np.count_nonzero(data.shown(np.float32).reshape(-1, 784), axis=0) >= LIT * 1000).sum())
+    often = int((np.count_nonzero(data.sample(np.float32).reshape(-1, 784), axis=0) >= LIT * 1000).sum())
     for ticket in bench.at_densities(bench.lenet_tickets(data, args.quick), DENSITIES):
         given = net, ticket.start, ticket.masks, data, partial(Adam, lr=bench.LR)
         training = sides.trainings({}, *given, engines=("fast",))["fast"]

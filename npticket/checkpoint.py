@@ -103,7 +103,7 @@ def _check(saved: Snapshot, record: Record, first_step: int) -> None:
     step, theta, steps = saved.get("step", np.array("no")), record.best.flat, record.at_steps[-1]
     if step.shape != () or step.dtype.kind != "i" or not first_step < step < steps:
         raise ValueError(f"it is of {step} steps, expected more than {first_step} and fewer than {steps}")
-    expected = {"step": ((), "i"), "theta": (theta.shape, "f"), **record.layout(int(step), first_step)}
+    expected = {"step": ((), "i"), "theta": (theta.shape, "f"), **record.state_layout(int(step), first_step)}
     for name, array in _moments(saved).items():
         expected[OPTIMIZER + name] = (theta.shape, "f") if array.ndim == 2 else (theta.shape[:1], "fiub")
     if wrong := saved.keys() ^ expected.keys():

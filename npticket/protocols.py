@@ -129,7 +129,7 @@ def _said(optimizer: Optimizer, what: str, otherwise: bool) -> bool:
 class Engine(Protocol):
     """Trains one net, or T in lock-step, from given parameters under given masks."""
 
-    def see(self, inputs: Array) -> Array:
+    def prepare(self, inputs: Array) -> Array:
         """Return inputs (..., *input_shape) in the form that `step` and `predict` take, perhaps without some pixels."""
 
     def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:

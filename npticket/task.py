@@ -119,6 +119,11 @@ def _weighted_loss_and_accuracy(predict: Predict, examples: Examples) -> Measure
     return {"loss": loss / total, "acc": correct / total}
 
 
+def named(when: str, measured: Measured) -> dict[str, np.ndarray]:
+    """Return the measures under the names of columns: "loss" as "val_loss" if `when` is "val"."""
+    return {f"{when}_{name}": values for name, values in measured.items()}
+
+
 def misfit(net: Net, task: Task, data: Dataset) -> str:
     """Return a sentence that says why a network cannot be trained for a task on some data; "" if it can."""
     given, wanted = data.train.inputs.shape[1:], task.output_shape(data)

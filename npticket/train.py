@@ -19,9 +19,9 @@ from npticket.datasets import Augment, Dataset, Split, epoch_order, rows_of
 from npticket.engine import plan
 from npticket.params import Params, check_masks
 from npticket.protocols import MakeOptimizer, Net
-from npticket.record import DivergedError, Fit, Record, join_trials, named
+from npticket.record import DivergedError, Fit, Record, join_trials
 from npticket.streams import Place, TrainingStep
-from npticket.task import Measured, Predict, Task, misfit
+from npticket.task import Measured, Predict, Task, misfit, named
 
 CHUNK = 500  # examples evaluated at a time, at most
 NUMBERS = 3 << 17  # numbers in the inputs of these, at most: so they stay in the cache, and a convolution's maps small
@@ -64,10 +64,10 @@ class Setting:
     watch: Callable[[int], object] = _nobody
 
     def __post_init__(self) -> None:
-        counts = ["steps", "batch", "validate_every", "threads"]
-        for what in counts if self.patience is None else [*counts, "patience"]:
-            if getattr(self, what) < 1:
-                raise ValueError(f"{what} must be at least 1, got {getattr(self, what)}")
+        least = {"steps": 1, "batch": 1, "validate_every": 1, "threads": 1, "evaluated": 0, "patience": 1}
+        for what, at_least in least.items():
+            if (value := getattr(self, what)) is not None and value < at_least:  # patience may be None
+                raise ValueError(f"{what} must be at least {at_least}, got {value}")
         if not 0 <= self.first_step < self.steps:
             raise ValueError(f"first_step must lie between 0 and {self.steps - 1}, got {self.first_step}")
         for what in ("test_at", "train_at"):
@@ -129,29 +129,30 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
     record = Record(task, start, setting.at_steps, setting.train_at, setting.patience)
     xp, dtype = array_module(start.flat, masks.flat), start.flat.dtype
     data = data.to(xp)
-    shown = None if setting.augment else data.shown(dtype)  # augmentation may light pixels that are 0 in all of these
-    engine = plan(net, task, start, masks, setting.optimizer, setting.engine, shown, setting.threads)
-    seen = data.seen(engine.see)
-    some = seen.thinned(setting.evaluated)
+    sample = None if setting.augment else data.sample(dtype)  # augmentation may light pixels that are 0 in all of these
+    engine = plan(net, task, start, masks, setting.optimizer, setting.engine, sample, setting.threads)
+    prepared = data.prepared(engine.prepare)
+    evaluated = prepared.at_most(setting.evaluated)
     checkpoint = opened(setting.checkpoints, setting.optimizer, start, masks, place)
+    measured_on = partial(evaluate, task, engine.predict, prepared, dtype=dtype)
     first, validations = resume(checkpoint, engine, record, setting.first_step), set(record.at_steps)
 
-    def look(of: str, split: Split) -> Measured:
-        return record.unknown(of) if record.out.all() else named(of, evaluate(task, engine.predict, seen, split, dtype))
+    def measure(when: str, split: Split) -> Measured:
+        return record.unknown(when) if record.has_stopped.all() else named(when, measured_on(split))
 
-    batches = _minibatches(data if setting.augment else seen, replace(setting, first_step=first), dtype, place)
+    batches = _minibatches(data if setting.augment else prepared, replace(setting, first_step=first), dtype, place)
     for step, (inputs, targets) in zip(range(first, setting.steps), batches, strict=False):
         if setting.augment:  # it moves pixels, which the engine may reorder or drop only now
-            inputs = engine.see(inputs)
+            inputs = engine.prepare(inputs)
         record.losses.append(engine.step(inputs, targets, TrainingStep(place, step)))
         if step + 1 in validations:
             since, record.losses = to_host(xp.stack(record.losses)), []
-            record.check("training", since, step + 1, place)
-            found = {"train_loss": since.mean(axis=0, dtype=np.float64), **look("val", some.validation)}
-            record.check("validation", found["val_loss"][None], step + 1, place)
-            record.add(engine, {**found, **(look("test", some.test) if step + 1 in setting.test_at else {})})
+            record.note_diverged("training", since, step + 1, place)
+            found = {"train_loss": since.mean(axis=0, dtype=np.float64), **measure("val", evaluated.validation)}
+            record.note_diverged("validation", found["val_loss"][None], step + 1, place)
+            record.add(engine, {**found, **(measure("test", evaluated.test) if step + 1 in setting.test_at else {})})
         if step + 1 in setting.train_at and step + 1 < setting.steps:
-            record.trained.append(look("train", some.train))
+            record.trained.append(measure("train", evaluated.train))
         setting.watch(step + 1)
         if record.is_over:
             break
@@ -159,10 +160,10 @@ def _fit(net: Net, task: Task, data: Dataset, setting: Setting, start: Params, m
             checkpoint.save(partial(snapshot, step + 1, engine, record))
     end = start.like(xp.empty_like(start.flat))
     engine.read(end)
-    tested = look("test", some.test)
-    record.trained.append(look("train", some.train) if setting.train_at_end else record.unknown("train"))
+    test_at_end = measure("test", evaluated.test)
+    record.trained.append(measure("train", evaluated.train) if setting.train_at_end else record.unknown("train"))
     engine.write(record.best)
-    return record.finished(end, evaluate(task, engine.predict, seen, some.test, dtype), tested)
+    return record.finished(end, measured_on(evaluated.test), test_at_end)
 
 
 def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) -> Iterator[tuple[Array, Array]]:

@@ -204,7 +204,7 @@ def test_timing_does_not_decide_about_results(rate, monkeypatch):
             monkeypatch.setattr(module, "fastest", lambda ways, *arguments, which=which: ways[which])
         engine = plan(net, CLASSIFY, rewind(theta0, masks), masks, lambda m: Adam(m, lr=1.2e-3), shown=x[0, 0])
         for number in range(len(x)):
-            engine.step(engine.see(x[number]), labels[number], TrainingStep(Place(0, [0], 0), number))
+            engine.step(engine.prepare(x[number]), labels[number], TrainingStep(Place(0, [0], 0), number))
         ends.append(theta0.copy())
         engine.read(ends[-1])
     assert (ends[0].flat == ends[1].flat).all()
@@ -243,7 +243,7 @@ def test_what_is_shown_lights_all_that_training_does(whole, seed):
     inputs = rng.integers(-1, 2, (2500, 40)) * (rng.random((2500, 40)) < rng.choice([0, 0.0005, 0.5], 40))
     inputs = abs(inputs).astype(np.uint8) if whole else inputs.astype(float)
     split = Split(inputs, np.zeros(2500, int))
-    shown = Dataset("some", split, split, split, 2, "a test").shown(np.float32)
+    shown = Dataset("some", split, split, split, 2, "a test").sample(np.float32)
     assert len(shown) < 1010 and shown.dtype == np.float32
     assert (shown.any(axis=0) == inputs.any(axis=0)).all()
 
@@ -282,10 +282,10 @@ def test_a_pruned_lenet_really_gets_smaller():
     masks["fc1/W"][0, :, :100] = False
     start = rewind(theta, masks)
     engine = plan(net, CLASSIFY, start, masks, lambda m: Adam(m, lr=1e-3))
-    assert engine.see(np.zeros((5, 28, 28))).shape == (5, 584)
+    assert engine.prepare(np.zeros((5, 28, 28))).shape == (5, 584)
     assert [layer.w.shape for layer in engine._layers(5, training=True)] == [(584, 200), (200, 100), (100, 10)]
     decayed = plan(net, CLASSIFY, start, masks, lambda m: SGD(m, lr=0.1, weight_decay=0.1))
-    assert decayed.see(np.zeros((5, 28, 28))).shape == (5, 784)  # weight decay moves what has no gradient
+    assert decayed.prepare(np.zeros((5, 28, 28))).shape == (5, 784)  # weight decay moves what has no gradient
 
 
 def test_what_runs_what():
@@ -358,7 +358,7 @@ def test_predictions_are_the_callers():
     net = library.lenet_300_100((5, 4))
     theta = net.init(streams(0, [0], "init"))
     engine = plan(net, CLASSIFY, theta, dense_masks(theta), lambda m: SGD(m, 0.1))
-    images = engine.see(np.random.default_rng(0).random((2, 1, 3, 28, 28), np.float32))
+    images = engine.prepare(np.random.default_rng(0).random((2, 1, 3, 28, 28), np.float32))
     first = engine.predict(images[0])
     before = first.copy()
     engine.predict(images[1])
@@ -388,7 +388,9 @@ def test_trials_in_lock_step_are_what_they_are_alone(body):
         for engine in (together, plain):
             engine.step(x[i], labels[i], TrainingStep(Place(0, [4, 9], 0), i))
         for t, engine in enumerate(alone):
-            engine.step(engine.see(x[i, t : t + 1]), labels[i, t : t + 1], TrainingStep(Place(0, [[4, 9][t]], 0), i))
+            engine.step(
+                engine.prepare(x[i, t : t + 1]), labels[i, t : t + 1], TrainingStep(Place(0, [[4, 9][t]], 0), i)
+            )
     ends = [start.copy() for _ in range(3)]
     together.read(ends[0])
     plain.read(ends[1])

@@ -250,16 +250,16 @@ def test_batches_are_the_same_from_memory_and_from_files_and_so_is_all_that_depe
     assert isinstance(lazy.train.inputs, Lazy) and isinstance(kept.train.inputs, np.ndarray)
     assert "read from files" in lazy.source
     index = RNG.integers(0, 22, (2, 5))
-    for data in (lazy, kept.seen(lambda x: x), pickle.loads(pickle.dumps(lazy))):
+    for data in (lazy, kept.prepared(lambda x: x), pickle.loads(pickle.dumps(lazy))):
         for name in ("train", "validation", "test"):
             one, other = getattr(kept, name), getattr(data, name)
             assert (one.targets == other.targets).all() and one.inputs.shape == other.inputs.shape
             assert (one.inputs[None, 1:3] == other.inputs[None, 1:3]).all()
         assert (kept.train.inputs.take(index, axis=0) == data.train.inputs.take(index, axis=0)).all()
         assert (kept.train.take(index).inputs == data.train.take(index).inputs[:]).all()
-        some, others = kept.thinned(4).test.inputs, data.thinned(4).test.inputs
+        some, others = kept.at_most(4).test.inputs, data.at_most(4).test.inputs
         assert (kept.floats(some, "float32") == data.floats(others, "float32")).all()
-    spread = [data.thinned(4).train for data in (kept, lazy)]
+    spread = [data.at_most(4).train for data in (kept, lazy)]
     assert all((some.targets == kept.train.targets[[0, 5, 11, 16]]).all() for some in spread), "22 evenly spaced"
     assert machine.sha256(kept) == machine.sha256(lazy)
     assert kept.train.inputs.take([30], axis=0, mode="wrap").tolist() == (
@@ -288,7 +288,7 @@ def test_training_is_the_same_bit_for_bit_whatever_the_number_of_threads(root, n
 
 def test_what_needs_all_of_it_says_so(root):
     _, lazy = both(root)
-    assert lazy.shown("float32") is None
+    assert lazy.sample("float32") is None
     with pytest.raises(TypeError, match="keep them in memory"):
         lazy.to(strict)
 

@@ -148,7 +148,7 @@ def trained(net, start, masks, kind, engine="fast", *, steps=5, seed=0, trials=N
         batch = x[number], labels[number]
         batch = map(strict.asarray, batch) if there else batch
         inputs, targets = batch
-        runner.step(runner.see(inputs), targets, TrainingStep(Place(seed, trials), number))
+        runner.step(runner.prepare(inputs), targets, TrainingStep(Place(seed, trials), number))
     end = start.copy()
     runner.read(end)
     return backend.to_host(end.flat), np.array(norms)

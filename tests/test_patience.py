@@ -144,9 +144,9 @@ def test_what_diverges_after_it_has_stopped_is_no_divergence():
     theta = small_net().init(streams(0, range(2), "init"))
     record, engine = Record(CLASSIFY, theta, [1, 2, 3, 4, 5], patience=2), Counting()
     for step, values in enumerate(np.transpose(losses), start=1):
-        record.check("validation", values[None], step, Place(trials=range(2)))
+        record.note_diverged("validation", values[None], step, Place(trials=range(2)))
         record.add(engine, {"val_loss": values})
-    assert not record.diverged and record.out.tolist() == [False, True]
+    assert not record.diverged and record.has_stopped.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("engine", ["fast", "plain", "gpu"])

@@ -132,7 +132,7 @@ class Spy:
     def __init__(self, start):
         self.seen, self.start = [], start
 
-    def see(self, images):
+    def prepare(self, images):
         return images
 
     def step(self, x, labels, step):
@@ -212,7 +212,7 @@ class Scripted:
 
     taken, written = 0, None
 
-    def see(self, images):
+    def prepare(self, images):
         return images
 
     def step(self, x, labels, step):
@@ -470,6 +470,7 @@ def test_bad_input_is_refused_at_the_edge(change, error, message):
         ({"batch": 0}, "batch must be at least 1, got 0"),
         ({"validate_every": 0}, "validate_every must be at least 1"),
         ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"evaluated": -3}, "evaluated must be at least 0, got -3"),
         ({"first_step": -1}, "first_step must lie between 0 and 4, got -1"),
         ({"first_step": 5}, "first_step must lie between 0 and 4, got 5"),
         ({"first_step": 6}, "first_step must lie between 0 and 4"),

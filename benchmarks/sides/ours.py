@@ -28,9 +28,9 @@ class Training:
         engine: str = "fast",
     ) -> None:
         self._dtype = start.flat.dtype
-        runner = plan(net, CLASSIFY, start, masks, optimizer, engine, data.shown(self._dtype), threads)
+        runner = plan(net, CLASSIFY, start, masks, optimizer, engine, data.sample(self._dtype), threads)
         self._runner, self.read = runner, runner.read
-        self._data = data.seen(runner.see)
+        self._data = data.prepared(runner.prepare)
         self._steps = 0
 
     def given(self, numbers: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from npticket.streams import stream
 Scale = float | tuple[float, ...] | np.ndarray
 SPLITS = ("train", "validation", "test")
 LONGEST = 500  # characters of what is said of data beside every result
-SHOWN = 1000  # training examples, at most, that an engine may look at before it begins
+SAMPLE = 1000  # training examples, at most, that an engine may look at before it begins
 
 
 class DataError(ValueError):
@@ -90,18 +90,18 @@ class Dataset:
         """The same data as arrays of module `xp`."""
         return self._each(lambda split: Split(to_device(split.inputs, xp), to_device(split.targets, xp)))
 
-    def seen(self, see: Callable[[Array], Array]) -> "Dataset":
-        """Return the same data with each split's inputs as `see` returns them, and scale and shift in their order."""
+    def prepared(self, prepare: Callable[[Array], Array]) -> "Dataset":
+        """Return the same data with all inputs as `prepare` returns them, and scale and shift in their order."""
         shape = self.train.inputs.shape[1:]
 
-        def shown(inputs: Array) -> Array:
-            return inputs.seen(see) if isinstance(inputs, Lazy) else see(inputs)
+        def changed(inputs: Array) -> Array:
+            return inputs.prepared(prepare) if isinstance(inputs, Lazy) else prepare(inputs)
 
         def spread(value: Scale) -> Scale:
-            return value if _is_number(value) else see(np.broadcast_to(value, (1, *shape)))[0]
+            return value if _is_number(value) else prepare(np.broadcast_to(value, (1, *shape)))[0]
 
-        seen = replace(self, scale=spread(self.scale), shift=spread(self.shift))
-        return seen._each(lambda split: Split(shown(split.inputs), split.targets))
+        data = replace(self, scale=spread(self.scale), shift=spread(self.shift))
+        return data._each(lambda split: Split(changed(split.inputs), split.targets))
 
     def floats(self, inputs: Array, dtype: Dtype) -> Array:
         """Turn some inputs (..., *shape) into what the network is shown: uint8 scaled and shifted, uint16 as it is."""
@@ -116,7 +116,7 @@ class Dataset:
             x += _beside(self.shift, x)
         return x
 
-    def shown(self, dtype: Dtype) -> Array | None:
+    def sample(self, dtype: Dtype) -> Array | None:
         """Return some training inputs as floats (N, ...), the last two being the maximum and the minimum of all.
 
         So a pixel that is 0 in these is 0 in every training input. None if inputs are lazy, as all would have to be
@@ -125,10 +125,10 @@ class Dataset:
         inputs, xp = self.train.inputs, array_module(self.train.inputs)
         if isinstance(inputs, Lazy):
             return None
-        some = inputs[:: len(inputs) // SHOWN + 1], inputs.max(axis=0)[None], inputs.min(axis=0)[None]
+        some = inputs[:: len(inputs) // SAMPLE + 1], inputs.max(axis=0)[None], inputs.min(axis=0)[None]
         return self.floats(xp.concatenate(some), dtype)
 
-    def thinned(self, most: int) -> "Dataset":
+    def at_most(self, most: int) -> "Dataset":
         """The same data with at most so many examples of each split, evenly spaced; with all if `most` is 0."""
 
         def some(split: Split) -> Split:

@@ -28,7 +28,7 @@ class Lazy:
         dtype: Dtype = np.uint8, threads: int | None = None,
     ) -> None:  # fmt: skip
         self._make, self.numbers = make, np.asarray(numbers)
-        self._see: Callable[[Array], Array] = _as_it_is
+        self._prepare: Callable[[Array], Array] = _as_it_is
         self._row, self.shape, self.dtype = shape, (*self.numbers.shape, *shape), np.dtype(dtype)
         self.ndim, self.threads = len(self.shape), threads or os.cpu_count() or 1
 
@@ -66,13 +66,13 @@ class Lazy:
     def chosen(self, key: Index) -> "Lazy":
         """Return some rows (numbers in any shape, a mask or a slice) without making any."""
         some = Lazy(self._make, self.numbers[key], self._row, self.dtype, self.threads)
-        some._see = self._see
+        some._prepare = self._prepare
         return some
 
-    def seen(self, see: Callable[[Array], Array]) -> "Lazy":
-        """Return the same rows, of which every batch is shown as `see` returns it."""
+    def prepared(self, prepare: Callable[[Array], Array]) -> "Lazy":
+        """Return the same rows, of which every batch is shown as `prepare` returns it."""
         some = self.chosen(slice(None))
-        some._see = see
+        some._prepare = prepare
         return some
 
     def _begin(self, key: Index) -> tuple[Array, list[Future]]:
@@ -87,7 +87,7 @@ class Lazy:
     def _end(self, rows: Array, futures: list[Future]) -> Array:
         for future in futures:
             future.result()
-        return self._see(rows)
+        return self._prepare(rows)
 
 
 register(Lazy, np)

@@ -64,20 +64,22 @@ class PerTrial:
     def __init__(self, engines: Sequence[Engine]) -> None:
         self._engines = engines
 
-    def see(self, inputs: np.ndarray) -> np.ndarray:
+    def prepare(self, inputs: np.ndarray) -> np.ndarray:
         """Return `inputs` as they are: which of them matter differs from trial to trial."""
         return inputs
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
         losses = [
-            engine.step(engine.see(x[t : t + 1]), targets[t : t + 1], TrainingStep(step.place.of([trial]), step.number))
+            engine.step(
+                engine.prepare(x[t : t + 1]), targets[t : t + 1], TrainingStep(step.place.of([trial]), step.number)
+            )
             for t, (engine, trial) in enumerate(zip(self._engines, step.place.trials, strict=True))
         ]
         return np.concatenate(losses)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         shown = [x[t : t + 1] if len(x) > 1 else x for t in range(len(self._engines))]
-        return np.concatenate([e.predict(e.see(x)) for e, x in zip(self._engines, shown, strict=True)])
+        return np.concatenate([e.predict(e.prepare(x)) for e, x in zip(self._engines, shown, strict=True)])
 
     def read(self, out: Params) -> None:
         for t, engine in enumerate(self._engines):

@@ -63,7 +63,7 @@ class DenseEngine:
         self._loss, self._moved = in_place(loss), True
         self._memory: dict[tuple[int, bool], list[_Layer]] = {}
 
-    def see(self, inputs: np.ndarray) -> np.ndarray:
+    def prepare(self, inputs: np.ndarray) -> np.ndarray:
         """Return the pixels that matter, (..., I), in the order of the first layer's weights."""
         flat = inputs.reshape(*inputs.shape[: inputs.ndim - len(self._example)], -1)
         everything = np.array_equal(self._inputs, np.arange(flat.shape[-1]))

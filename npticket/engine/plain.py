@@ -16,7 +16,7 @@ class Plain:
         self.grads = start.like(array_module(start.flat).zeros_like(start.flat))
         self.optimizer = made(optimizer, masks)
 
-    def see(self, inputs: Array) -> Array:
+    def prepare(self, inputs: Array) -> Array:
         return inputs
 
     def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:

@@ -99,7 +99,7 @@ class _Pair:
     def predict(self, x: np.ndarray, when: str) -> None:
         x = x.astype(self._start.flat.dtype)
         expected = self.plain.predict(x)
-        found = to_host(self.engine.predict(self.engine.see(to_device(x, array_module(self._start.flat)))))
+        found = to_host(self.engine.predict(self.engine.prepare(to_device(x, array_module(self._start.flat)))))
         for t in range(len(expected)):
             same = close(found[t], expected[t], self._tolerance)
             shown = {"found": found[t], "expected": expected[t]}
@@ -117,7 +117,7 @@ def _step(engine: Engine, batch: tuple[np.ndarray, np.ndarray], trials: int, num
     """Take one step with a new `TrainingStep`, as layers draw from its generators."""
     xp = array_module(like)
     x, targets = to_device(batch[0].astype(like.dtype), xp), to_device(batch[1], xp)
-    return engine.step(engine.see(x), targets, TrainingStep(Place(trials=range(trials)), number))
+    return engine.step(engine.prepare(x), targets, TrainingStep(Place(trials=range(trials)), number))
 
 
 def _read(engine: Engine, start: Params) -> Params:

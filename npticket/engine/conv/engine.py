@@ -57,7 +57,7 @@ class ConvEngine:
         self._team.each(self._prepare)
         self._stacks: dict[int, ConvStack] = {}
 
-    def see(self, inputs: np.ndarray) -> np.ndarray:
+    def prepare(self, inputs: np.ndarray) -> np.ndarray:
         return inputs
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:

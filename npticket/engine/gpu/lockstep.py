@@ -67,7 +67,7 @@ class Gpu:
         kernels = fused(optimizer(masks), ByLayer(moving(masks)).flat)
         self._optimizer = kernels or Unfused(optimizer, start, masks)
 
-    def see(self, inputs: Array) -> Array:
+    def prepare(self, inputs: Array) -> Array:
         return inputs
 
     def step(self, x: Array, targets: Array, step: TrainingStep) -> Array:
