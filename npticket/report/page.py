@@ -146,9 +146,9 @@ def summary(outcomes: Mapping[str, Outcome], sweep: Sweep) -> str:
         for outcome in outcomes.values():
             if outcome.recipe.name == recipe.name:
                 shown, said = _shown(outcome)
-                dense, *tickets = outcome.points(first(outcome)) or [None]
-                best = max(tickets, key=lambda point: shown[-1].of(point).mean(), default=None)
-                chosen = (dense, best, tickets[-1] if tickets else None)
+                points = outcome.points(first(outcome))
+                best = max(points[1:], key=lambda point: shown[-1].of(point).mean(), default=None)
+                chosen = (points[0] if points else None, best, points[-1] if best else None)
                 rows.append([value, *(f"{percent(p.density)}: {_cell(shown, p)}" if p else "" for p in chosen)])
     heads = [sweep.legend, "dense", "best of the pruned", "smallest"]
     return f"Means over the runs: {said}\n\n{markdown_table(heads, rows)}"
