@@ -104,8 +104,7 @@ class Recipe:
 def scaled(recipe: Recipe, steps: int) -> Recipe:
     """Return the recipe with fewer (or more) steps; all that happens at a certain step is moved in proportion.
 
-    Of several drops of the learning rate that are moved to the same step only the last is left. A rewind step other
-    than 0 stays so, if there is more than one step.
+    Of drops of the learning rate moved to the same step the last is left. What is rewound still is, if steps > 1.
     """
 
     def at(step: int) -> int:
