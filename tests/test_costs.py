@@ -22,8 +22,9 @@ from npticket.train import Setting, fit
 LONG = replace(LENET, steps=1_000, train_at=(), rounds=3, trials=2, series=("winning_ticket", "random_reinit"))
 
 
-def seconds(recipe, jobs=1, **given):
-    return costs.seconds(Experiment(recipe, PARTS), jobs, **given)
+def seconds(recipe, jobs=1, evaluating=True, **given):
+    found = costs.seconds(Experiment(recipe, PARTS), jobs, **given)
+    return None if found is None else found[not evaluating]
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_all_that_a_run_does_is_counted(timed):
 
 def test_it_is_said_how_much_of_it_is_evaluation(timed):
     noise, whole = data(), 1.0 + 1_000 * 0.01 + (80 + 12 * 20) * 1e-4
-    assert seconds(LONG, data=noise, evaluating=False) == pytest.approx(10 * (1.0 + 1_000 * 0.01))
+    assert seconds(LONG, evaluating=False, data=noise) == pytest.approx(10 * (1.0 + 1_000 * 0.01))
     assert seconds(LONG, data=noise) == pytest.approx(10 * whole)
     said = [costs.announcement(Experiment(LONG, PARTS), 1, "fast", each) for each in (noise, data(n=10_000))]
     assert said[0].endswith(" with 1 process.")  # not a hundredth
@@ -204,6 +205,8 @@ def test_where_nothing_can_be_kept_it_is_timed_each_time(obstacle, timed, monkey
         monkeypatch.setattr(costs.Path, "home", lambda: exec('raise RuntimeError("no home")'))
     assert seconds(LONG, data=data()) == seconds(LONG, data=data())
     assert len(timed) == 4
+    costs.announcement(Experiment(LONG, PARTS), 1, "fast", data())
+    assert len(timed) == 6  # once for both its numbers
 
 
 def write_some(folder, numbers):

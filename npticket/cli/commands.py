@@ -59,10 +59,10 @@ def list_recipes(args: Namespace, library: Library) -> int:
 
 def _seconds(experiment: Experiment, jobs: int, measure: bool) -> float | None:
     """The seconds that an experiment takes here, if they are known or to be measured now; else None."""
-    seconds = costs.seconds(experiment, jobs)
-    if seconds is None and measure:
-        return costs.seconds(experiment, jobs, data=load_data(experiment.recipe, experiment.parts))
-    return seconds
+    found = costs.seconds(experiment, jobs)
+    if found is None and measure:
+        found = costs.seconds(experiment, jobs, data=load_data(experiment.recipe, experiment.parts))
+    return found[0] if found else None
 
 
 def run_recipe(args: Namespace, library: Library) -> int:

@@ -52,11 +52,11 @@ class Cost(NamedTuple):
 
 def seconds(
     experiment: Experiment, jobs: int, engine: str = "fast", data: Dataset | None = None,
-    missing: Collection[Key] | None = None, evaluating: bool = True,
-) -> float | None:  # fmt: skip
+    missing: Collection[Key] | None = None,
+) -> tuple[float, float] | None:  # fmt: skip
     """Return how many seconds all runs of an experiment, or those `missing`, take with `jobs` processes.
 
-    If not `evaluating`, the time of evaluation is left out. What was not timed before on this machine is timed now with
+    These are two numbers, with and without evaluation. What was not timed before on this machine is timed now with
     `data`; without data the result is None, not known.
     """
     recipe = experiment.recipe
@@ -75,7 +75,7 @@ def seconds(
     sizes = (len(data.train), len(data.validation), len(data.test)) if data else EXAMPLES
     runs = planned(recipe, experiment.parts.series)
 
-    def taken(run: Run | Measure) -> float:
+    def taken(run: Run | Measure, evaluating: bool) -> float:
         if isinstance(run, Measure):
             return 0.0
         levels = np.arange(len(found))
@@ -84,16 +84,20 @@ def seconds(
         return cost.once + steps * cost.step + evaluating * examples(recipe, steps, sizes) * cost.example
 
     left = runs if missing is None else missing
-    return _together(runs, {key: taken(run) if key in left else 0.0 for key, run in runs.items()}, jobs)
+    whole, training = (
+        _together(runs, {key: taken(run, part) if key in left else 0.0 for key, run in runs.items()}, jobs)
+        for part in (True, False)
+    )
+    return whole, training
 
 
 def announcement(
     experiment: Experiment, jobs: int, engine: str, data: Dataset, missing: Collection[Key] | None = None
 ) -> str:
     """Return a sentence that says how long all runs, or those `missing`, take, and which part of it is evaluation."""
-    whole, without = (seconds(experiment, jobs, engine, data, missing, each) or 0 for each in (True, False))
+    whole, training = seconds(experiment, jobs, engine, data, missing) or (0.0, 0.0)
     at_most = "at most " * (experiment.recipe.patience is not None)
-    part = f"{1 - without / whole:.0%}".replace("%", " %") if without < whole else "0 %"
+    part = f"{1 - training / whole:.0%}".replace("%", " %") if training < whole else "0 %"
     of_it = f", {part} of it for evaluation" if part != "0 %" else ""
     return f"This takes {at_most}about {duration(whole)} with {counted(jobs, 'process', 'processes')}{of_it}."
 
