@@ -80,8 +80,8 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets in LeNet-300-100 on MNIST.")
     args = arguments(parser, lambda args: SIZES, "runs/lenet-demo", argv)
-    adam, smallest = Part("adam", lr=LEARNING_RATE), Part("magnitude", rates=PRUNING_RATES)
-    recipe = replace(LIBRARY.recipes["lenet-mnist"], optimizer=adam, prune=smallest)  # as it is written down
+    adam, pruning = Part("adam", lr=LEARNING_RATE), Part("magnitude", rates=PRUNING_RATES)
+    recipe = replace(LIBRARY.recipes["lenet-mnist"], optimizer=adam, prune=pruning)  # for recipe.json
     return run(args, recipe, partial(find_winning_tickets, args))
 
 

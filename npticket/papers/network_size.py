@@ -26,7 +26,7 @@ from npticket.report.claims import Claim
 from npticket.report.comparisons import Number, left_out, value
 from npticket.report.intervals import Numbers
 from npticket.report.paper import Paper
-from npticket.report.quantities import STOP, Made, Quantity, at_early_stop, at_the_end, early_stop, first, trained
+from npticket.report.quantities import STOP, Quantity, QuantityOf, at_early_stop, at_the_end, early_stop, first, trained
 from npticket.report.sweeps import Sweep
 from npticket.report.views import Missing, View
 
@@ -61,7 +61,7 @@ def at(count: int, quantity: Quantity, recipe: Recipe) -> Number:
 
 
 def by_number(
-    outcomes: Mapping[str, Outcome], stem: str, legend: str, quantities: tuple[Made, ...]
+    outcomes: Mapping[str, Outcome], stem: str, legend: str, quantities: tuple[QuantityOf, ...]
 ) -> Iterator[Picture]:
     """Draw a panel for each quantity against the number of weights left, in the form of the paper's Figure 31.
 
@@ -91,7 +91,7 @@ def _counted(outcome: Outcome) -> list[Point]:
     return [replace(point, density=point.density * size / 100) for point in outcome.points(first(outcome))]
 
 
-def _sweep(name: str, source: str, legend: str, recipes: Mapping[str, Recipe], *quantities: Made) -> Sweep:
+def _sweep(name: str, source: str, legend: str, recipes: Mapping[str, Recipe], *quantities: QuantityOf) -> Sweep:
     """A sweep whose recipes are named after it, and which is also drawn by `by_number`."""
     named = {key: replace(recipe, name=f"{name}-{key}", source=source) for key, recipe in recipes.items()}
     return Sweep(name, source, legend, named, partial(by_number, stem=f"{name}_weights", legend=legend,

@@ -35,7 +35,7 @@ ONCE = {  # the same series by one-shot pruning
 METHODS = {TICKET: "weight rewinding", RATE: "learning-rate rewinding", FINE_TUNED: "fine-tuning"}
 
 
-def at_one_go(recipe: Recipe, start: Under, first_step: int, lr_at: int | None = None) -> Runs:
+def pruned_once(recipe: Recipe, start: Under, first_step: int, lr_at: int | None = None) -> Runs:
     """Prune the trained dense network once, to the density of every other round of the ticket, and retrain."""
     given = {"end": (yield Done(TICKET, 0))["end"], **(yield from rewind_point(recipe))}
     for round in range(2, recipe.rounds, 2):
@@ -50,16 +50,16 @@ SERIES = {
         lambda recipe: retrained(recipe, recipe.rewind_step, recipe.steps - 1),
         "fine-tuning at the last rate", look("#e69f00", "-.", "P")),
     ONCE[TICKET]: Series(
-        lambda recipe: at_one_go(recipe, one_shot, recipe.rewind_step),
+        lambda recipe: pruned_once(recipe, one_shot, recipe.rewind_step),
         "one-shot, weight rewinding", look("#0072b2", "-", "v")),
     ONCE[RATE]: Series(
-        lambda recipe: at_one_go(recipe, one_shot_kept, recipe.rewind_step),
+        lambda recipe: pruned_once(recipe, one_shot_kept, recipe.rewind_step),
         "one-shot, learning-rate rewinding", look("#009e73", "--", "^")),
     ONCE[FINE_TUNED]: Series(
-        lambda recipe: at_one_go(recipe, one_shot_kept, recipe.rewind_step, recipe.steps - 1),
+        lambda recipe: pruned_once(recipe, one_shot_kept, recipe.rewind_step, recipe.steps - 1),
         "one-shot, fine-tuning", look("#e69f00", ":", "X")),
     ONCE[REINIT]: Series(  # new values have no earlier step, so the whole training is done
-        lambda recipe: at_one_go(recipe, one_shot_reinit, 0),
+        lambda recipe: pruned_once(recipe, one_shot_reinit, 0),
         "one-shot, random reinit", look("#d55e00", "-.", "<")),
 }  # fmt: skip
 

@@ -47,6 +47,16 @@ def gain_between(
     return lambda one, two: quantity.scale * (one(quantity, series, percent) - two(quantity, other or series, there))
 
 
+def ratio(one: Number, other: Number) -> Callable[..., Numbers]:
+    """One number divided by another, of the same experiment or of a second one."""
+    return lambda v, w=None: one(v) / other(w or v)
+
+
+def past_half(part: Number, whole: Number) -> Callable[..., Numbers]:
+    """By how much a number exceeds half of another one, of the same experiment or of a second one."""
+    return lambda v, w=None: part(v) - 0.5 * whole(w or v)
+
+
 def times(series: str, percent: float, other: str = "", at: float | None = None) -> Number:
     """The steps of a series until early stopping, divided by those of another (by default the first)."""
     return lambda v: v(STOP, series, percent) / v(STOP, other or v.first, percent if at is None else at)

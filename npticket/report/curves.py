@@ -9,7 +9,7 @@ import numpy as np
 from npticket.experiments.amounts import percent
 from npticket.experiments.outcome import Outcome, Point
 from npticket.report.canvas import COLORS, MARKERS, Panels, Pen, Picture, Points, panels
-from npticket.report.quantities import STOP, first, legend, said
+from npticket.report.quantities import STOP, first, legend, worded
 
 Keys = list[tuple[str, int]]  # series and round
 Line = tuple[Pen, np.ndarray, np.ndarray]  # its pen, steps in thousands (V,), values (V, n)
@@ -49,7 +49,7 @@ class Curves:
         few = replace(outcome, curves=rows)  # faster, as these are read many times
         tested = all(row[f"test_{measure.name}"] != "" for row in rows)
         split, word = ("test", "test") if tested else ("val", "validation")
-        good = ("curves", f"{split}_{measure.name}", said(word + " {words}{unit}", measure), measure.scale)
+        good = ("curves", f"{split}_{measure.name}", worded(word + " {words}{unit}", measure), measure.scale)
         for stem, column, text, scale in (good, ("validation_loss", "val_loss", "validation loss", 1)):
             read = {key: few.curve(*key, column) for key in shown}
             found = {key: (pens[key], steps / 1000, scale * values.T) for key, (steps, values) in read.items()}

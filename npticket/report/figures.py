@@ -18,7 +18,7 @@ from npticket.experiments.tables import Row
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.curves import Curves
-from npticket.report.quantities import Made, after, at_early_stop, at_the_end, early_stop, first, looked_at
+from npticket.report.quantities import QuantityOf, after, at_early_stop, at_the_end, early_stop, first, looked_at
 
 NOTE = "line: mean, band: min-max"
 
@@ -44,7 +44,7 @@ class Lines(Plot):
     """
 
     stem: str
-    quantities: tuple[Made, ...]
+    quantities: tuple[QuantityOf, ...]
     series: tuple[str, ...] | None = None
     beside: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()

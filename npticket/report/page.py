@@ -20,7 +20,7 @@ from npticket.experiments.json_files import StoreError
 from npticket.experiments.outcome import Outcome, Point
 from npticket.report import provenance, quantities, verdicts
 from npticket.report.claims import Verdict
-from npticket.report.quantities import Made, Quantity, after, first, legend, looked_at
+from npticket.report.quantities import Quantity, QuantityOf, after, first, legend, looked_at
 from npticket.report.sweeps import Sweep
 from npticket.report.views import NEAR
 
@@ -32,7 +32,7 @@ BOUNDS = {
     (False, True): "≤",
     (True, True): "? ",
 }  # is the 1st, 2nd at least that
-QUANTITIES: dict[str, Made] = {
+QUANTITIES: dict[str, QuantityOf] = {
     name: getattr(quantities, name)
     for name in ("early_stop", "at_early_stop", "at_the_end", "trained", "fitted", "gap")
 }
@@ -72,11 +72,11 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
         asks = f"a page asks for {{{quantity}: {of}}}"
         raise StoreError(f"{asks}, which is not known: nobody looked, or patience ran out")
     if asked[3] is None:
-        return f"{what.mean(point)} {what.unit}".rstrip()
+        return f"{what.mean_text(point)} {what.unit}".rstrip()
     ends = bool(what.cut_short(point).any()), bool(what.cut_short(other).any())
     bound = BOUNDS[ends[::-1] if what.lower_is_better else ends]
     if asked[3] == "-":
-        return bound + what.gained(point, other)
+        return bound + what.gain_text(point, other)
     if not (whole := _typical(what, other)):
         raise StoreError(f"a page asks for {{{quantity}: {of}}}, which is divided by 0")
     return f"{bound}{_typical(what, point) / whole:.2f} times"
@@ -174,7 +174,7 @@ def _shown(outcome: Outcome) -> tuple[list[Quantity], str]:
 def _cell(quantities: Sequence[Quantity], point: Point, density: float | None = None) -> str:
     """The text for a point; with its density, if that differs from its line's."""
     other = density is not None and abs(point.density - density) > 0.02 * density
-    return " / ".join(quantity.mean(point) for quantity in quantities) + f" ({percent(point.density)})" * other
+    return " / ".join(quantity.mean_text(point) for quantity in quantities) + f" ({percent(point.density)})" * other
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

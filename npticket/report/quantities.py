@@ -65,21 +65,21 @@ class Quantity:
         """Return what an axis shows of each run (n,)."""
         return self.scale * self.of(point) / (1000 if self.steps else 1)
 
-    def mean(self, point: Point) -> str:
+    def mean_text(self, point: Point) -> str:
         """Return the mean over the runs as a text, with "≥" or "≤" if it is a bound; "-" if it is not known."""
         if not self.is_known([point]):
             return "-"
         bound = self.bound * bool(self.cut_short(point).any())
         return bound + self.form.format((self.scale * self.of(point)).mean())
 
-    def spread(self, point: Point) -> str:
+    def range_text(self, point: Point) -> str:
         """Return the mean over the runs and their range as a text, "97.97 (97.80-98.10)"; "-" if it is not known."""
         if not self.is_known([point]):
             return "-"
         values = self.scale * self.of(point)
-        return f"{self.mean(point)} ({self.form.format(values.min())}-{self.form.format(values.max())})"
+        return f"{self.mean_text(point)} ({self.form.format(values.min())}-{self.form.format(values.max())})"
 
-    def gained(self, point: Point, other: Point) -> str:
+    def gain_text(self, point: Point, other: Point) -> str:
         """Return by how much its mean exceeds that of another point, as a text: "+0.45 percentage points"."""
         more = self.scale * (self.of(point).mean() - self.of(other).mean())
         words = (self.form.replace(":", ":+").format(more), "percentage" * (self.unit == "%"), self.difference)
@@ -88,10 +88,10 @@ class Quantity:
 
 STOP = Quantity(lambda point: point["early_stop_step"], "early-stopping iteration (thousands)", "early stop at step",
                 steps=True, read=EARLY_STOP)  # fmt: skip
-Made = Callable[[Metric], Quantity]  # from a task's headline metric
+QuantityOf = Callable[[Metric], Quantity]  # from a task's headline metric
 
 
-def said(text: str, metric: Metric) -> str:
+def worded(text: str, metric: Metric) -> str:
     """Fill in a metric's {words}, {short} and {unit}; a unit is put in parentheses."""
     return text.format(words=metric.words, short=metric.short, unit=f" ({metric.unit})" if metric.unit else "")
 
@@ -99,7 +99,7 @@ def said(text: str, metric: Metric) -> str:
 def _measured(
     metric: Metric, of: Callable[[Point], np.ndarray], title: str, heading: str = "", read: str = ""
 ) -> Quantity:
-    words = said(title, metric), said(heading, metric)
+    words = worded(title, metric), worded(heading, metric)
     better = metric.lower_is_better
     return Quantity(of, *words, metric.scale, metric.unit, metric.difference, read=read, lower_is_better=better)
 
@@ -120,11 +120,11 @@ def looked_at(step: int, series: str, outcome: Outcome) -> bool:
         return False
 
 
-def _column(column: str, title: str, heading: str, read: str) -> Made:
+def _column(column: str, title: str, heading: str, read: str) -> QuantityOf:
     return lambda metric: _measured(metric, lambda point: point[f"{column}_{metric.name}"], title, heading, read)
 
 
-early_stop: Made = lambda _: STOP  # noqa: E731 - whatever is measured
+early_stop: QuantityOf = lambda _: STOP  # noqa: E731 - whatever is measured
 at_early_stop = _column("early_stop_test", "test {words} at early stop{unit}", "test {short} there{unit}", EARLY_STOP)
 at_the_end = _column("final_test", "test {words} at the end{unit}", "test {short} at the end", END)
 trained = _column("final_train", "training {words} at the end{unit}", "train {short}", END)

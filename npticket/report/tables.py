@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from npticket.experiments.amounts import counted, percent
 from npticket.experiments.outcome import Outcome, Point
-from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, first, legend, said, trained
+from npticket.report.quantities import STOP, Quantity, after, at_early_stop, at_the_end, first, legend, trained, worded
 
 NARROW = 100  # characters that a table takes at most, unless the terminal is wider
 
@@ -23,8 +23,8 @@ def tables(outcome: Outcome) -> str:
     points = {series: outcome.points(series) for series in outcome.series}
     rows = {
         series: [
-            (f"{point.round}", percent(point.density), *(quantity.spread(point) for quantity in columns),
-             fitted.mean(point), f"{len(point.trial)}")
+            (f"{point.round}", percent(point.density), *(quantity.range_text(point) for quantity in columns),
+             fitted.mean_text(point), f"{len(point.trial)}")
             for point in of
         ]
         for series, of in points.items()
@@ -44,7 +44,7 @@ def header(outcome: Outcome, series: Sequence[str]) -> str:
     widths, _ = _widths(outcome, len(series))
     heads = _joined((head for head, _ in _columns(outcome)), widths)
     names = "".join(f"  {legend(outcome, one):^{len(heads) - 2}}" for one in series).rstrip()
-    above = said("test {short}{unit} after these steps\n", outcome.task.headline) if outcome.recipe.test_at else ""
+    above = worded("test {short}{unit} after these steps\n", outcome.task.headline) if outcome.recipe.test_at else ""
     return f"{above}{'':14}{names}\n{'round':>5}  {'weights':>7}{heads * len(series)}"
 
 
@@ -55,7 +55,7 @@ def row(outcome: Outcome, series: Sequence[str], round: int) -> str:
     line = f"{round:5}  {percent(next(iter(points.values())).density):>7}"
     for one in series:
         if one in points:
-            shown = (q.spread(points[one]) if has_room else q.mean(points[one]) for _, q in _columns(outcome))
+            shown = (q.range_text(points[one]) if has_room else q.mean_text(points[one]) for _, q in _columns(outcome))
             line += _joined(shown, widths)
         else:  # not every series has the dense network
             line += _joined(("" for _ in widths), widths)
@@ -132,13 +132,13 @@ def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials:
         f"stop early no later than the dense network, with at {most} its test {measure.words} there. At that smallest",
         f"size it is so in {alone.sum()} of {dense.trials} trials, each against its own dense network.",
         _line("fastest", fastest, said),
-        _line(f"best {measure.short}", best, f"{amounts} ({good.gained(best, dense)})"),
+        _line(f"best {measure.short}", best, f"{amounts} ({good.gain_text(best, dense)})"),
     ]
     for ticket in {point.round: point for point in (fastest, smallest)}.values():
         for control, point in _beside(outcome, ticket, dense):
             bound = bool(point.cut_short.any())
             times = f"{'at least ' * bound}{_mean(STOP, point) / _mean(STOP, ticket):.2f} times"
-            said = f"{times} the ticket's steps, {good.gained(point, ticket)} against the ticket"
+            said = f"{times} the ticket's steps, {good.gain_text(point, ticket)} against the ticket"
             lines.append(_line(control, ticket, said + " so far" * bound))
     return "\n".join(lines)
 
@@ -177,7 +177,7 @@ def _line(word: str, point: Point, said: str) -> str:
 
 
 def _amount(quantity: Quantity, point: Point) -> str:
-    return quantity.mean(point) + quantity.unit
+    return quantity.mean_text(point) + quantity.unit
 
 
 def _mean(quantity: Quantity, point: Point) -> float:

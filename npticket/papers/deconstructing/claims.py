@@ -15,7 +15,7 @@ from npticket.papers.deconstructing.criteria import CRITERIA, SAME_SIGN
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL
 from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, THIRD_OF_GAIN, TICKET
 from npticket.report.claims import Claim
-from npticket.report.comparisons import Number, gain, left_out, value
+from npticket.report.comparisons import gain, left_out, past_half, value
 from npticket.report.intervals import Numbers
 from npticket.report.views import View
 
@@ -35,11 +35,6 @@ def worst_against_best(v: View, percent: float) -> Numbers:
     """By how many points the worst of GOOD is better than the best of BAD."""
     worst, best = (left_out([v(END, one, percent) for one in some], s) for some, s in ((GOOD, -1), (BAD, 1)))
     return END.scale * (worst - best)
-
-
-def recovered(unsigned: str, percent: float) -> Number:
-    """By how many points an action that keeps signs is beyond half the way from that without signs to the ticket."""
-    return lambda v: gain(END, SIGNED[unsigned], percent)(v) - 0.5 * gain(END, unsigned, percent)(v)
 
 
 def _read(rows: Sequence[Row], criterion: str, weights: str, index: int) -> float:
@@ -80,7 +75,8 @@ CLAIMS = [
         "without", SIGNS, gain(END, kept, 7.0, name), "> 0", POINTS, 0, strict=True)
       for (name, kept), what in zip(SIGNED.items(), ("reinit", "shuffling", "a constant"), strict=True)),
     *(signs(f"{kept.replace('_', '-')}-close", f"at 7.0 % {what} with the original signs recovers most of what it "
-        "loses without: against halfway", SIGNS, recovered(name, 7.0), "> 0", POINTS, 0, strict=True)
+        "loses without: against halfway", SIGNS,
+        past_half(gain(END, kept, 7.0), gain(END, name, 7.0)), "> 0", POINTS, 0, strict=True)
       for (name, kept), what in zip(SIGNED.items(), ("reinit", "shuffling", "a constant"), strict=True)),
     zeros("zeros-freeze", "at 16.9 % freezing what is pruned is less accurate than zero",
         ZEROS, gain(END, "frozen_at_init", 16.9), "< 0", POINTS, high=0, strict=True),

@@ -8,7 +8,7 @@ from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.claims.words import HALF, MASK, PERCENT, POINTS, REINIT, TICKET, TIMES
 from npticket.papers.object_recognition.series import CARRIED, EARLY_BIRD, OVERLAP, PRECISION
 from npticket.report.claims import Claim
-from npticket.report.comparisons import Number, gain, gain_between
+from npticket.report.comparisons import Number, gain, gain_between, ratio
 from npticket.report.quantities import at_the_end
 
 END = at_the_end(AP)
@@ -24,12 +24,7 @@ def kept(of: str) -> Number:
     def ap(percent: float) -> Number:
         return lambda v: v.measured(PRECISION, percent, lambda rows: {row["of"]: row["ap"] for row in rows}[of])
 
-    return lambda v: ap(TENTH)(v) / ap(100)(v)
-
-
-def less(of: str, other: str) -> Number:
-    """What one part of the objects keeps, divided by what another part keeps."""
-    return lambda v: kept(of)(v) / kept(other)(v)
+    return ratio(ap(TENTH), ap(100))
 
 
 def same_mask(percent: int) -> Number:
@@ -55,7 +50,7 @@ def of_both(recipe: str, short: str, words: str) -> list[Claim]:
         level(f"od-{short}-early-bird", f"{words}: at a fifth of the weights masks from half-way through training are "
             "as good as those of its end", "§4.3", gain(END, EARLY_BIRD, FIFTH, ONE_SHOT)),
         claim(f"od-{short}-small", f"{words}: at 12 % small objects keep less of their average precision than large",
-            "§4.4", less("small", "large"), "< 1", TIMES, high=1, strict=True, ratio=True),
+            "§4.4", ratio(kept("small"), kept("large")), "< 1", TIMES, high=1, strict=True, ratio=True),
         claim(f"od-{short}-small-loss", f"{words}: at 12 % small objects keep less than 83 % of their average "
             "precision", "§4.4", lambda v: 100 * kept("small")(v), "below 83 %", PERCENT, high=91.5, because=HALF),
         more(f"od-{short}-reinit", f"{words}: at a fifth of the weights tickets beat random reinitialisations",
@@ -69,8 +64,8 @@ def of_both(recipe: str, short: str, words: str) -> list[Claim]:
 def of_classes(recipe: str) -> list[Claim]:
     """The claims about classes of blood cells: in training images there are eleven red cells for each platelet."""
     return [Claim((recipe,), "od-cells-rare", "blood cells: at 12 % platelets, which are rare, keep less of their "
-                  "average precision than red cells", "§4.4", less("class 2", "class 0"), "< 1", TIMES, high=1,
-                  strict=True, ratio=True)]  # fmt: skip
+                  "average precision than red cells", "§4.4", ratio(kept("class 2"), kept("class 0")), "< 1", TIMES,
+                  high=1, strict=True, ratio=True)]  # fmt: skip
 
 
 def of_scopes(globally: str, layerwise: str) -> list[Claim]:

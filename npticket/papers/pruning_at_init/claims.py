@@ -11,7 +11,7 @@ from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.claims.words import END, POINTS, TICKET, TIMES
 from npticket.papers.pruning_at_init.series import LAYERS
 from npticket.report.claims import Claim
-from npticket.report.comparisons import gain
+from npticket.report.comparisons import gain, past_half
 from npticket.report.intervals import Numbers
 from npticket.report.views import View
 
@@ -21,15 +21,6 @@ THIS, FRANKLE, TANAKA = ("at-init-lenet",), "Frankle et al. 2021", "Tanaka et al
 claim = partial(Claim, THIS)
 more = partial(claim, expected="> 0", form=POINTS, low=0, strict=True)
 less = partial(claim, expected="< 0", form=POINTS, high=0, strict=True)
-
-
-def less_than_half(what: tuple[str, str], of: tuple[str, str], percent: float, view: View) -> Numbers:
-    """Return the change of accuracy by `what`, (changed, unchanged), minus half of that by `of`.
-
-    If both are losses, it is above 0 if the first is less than half of the second.
-    """
-    (one, before), (other, its) = what, of
-    return gain(END, one, percent, before)(view) - 0.5 * gain(END, other, percent, its)(view)
 
 
 def compression(method: str) -> Callable[[View], Numbers]:
@@ -65,16 +56,18 @@ CLAIMS = [
         for check, words in {"shuffled": "if shuffled within layers", "reinit": "by new initial values"}.items()),
     *(more(f"init-{method}-{check}",
         f"at {DENSITY} % {name} loses less than half of what the winning ticket loses, {words}: against halfway",
-        f"{FRANKLE}, abstract", partial(less_than_half, (f"{method}_{check}", method), (f"{TICKET}_{check}", TICKET),
-        DENSITY), because="half of the effect")
+        f"{FRANKLE}, abstract", past_half(
+            gain(END, f"{method}_{check}", DENSITY, method), gain(END, f"{TICKET}_{check}", DENSITY, TICKET)),
+        because="half of the effect")
         for check, words in {"shuffled": "shuffled within layers", "reinit": "with new initial values"}.items()
         for method, name in SHORT.items()),
     *(less(f"init-{method}-inverted", f"at 16.8 % {SHORT[method]} with the highest scores pruned is less accurate",
         f"{FRANKLE}, §5, from memory", gain(END, f"{method}_inverted", 16.8, method))
         for method in ("snip", "synflow")),
     more("init-grasp-inverted", "at 16.8 % inverting GraSP costs less than half of what inverting SNIP does: "
-        "against halfway", f"{FRANKLE}, §5, from memory", partial(less_than_half, ("grasp_inverted", "grasp"),
-        ("snip_inverted", "snip"), 16.8), because="half of the effect"),
+        "against halfway", f"{FRANKLE}, §5, from memory", past_half(
+            gain(END, "grasp_inverted", 16.8, "grasp"), gain(END, "snip_inverted", 16.8, "snip")),
+        because="half of the effect"),
     claim("init-no-collapse", "SynFlow loses no layer before only one weight a layer is left: its compression then "
         "against the most that is possible", f"{TANAKA}, Theorem 3, from memory", compression("synflow"), "1", TIMES, 1,
         because="all that is possible", ratio=True),

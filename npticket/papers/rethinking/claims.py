@@ -10,7 +10,7 @@ from functools import partial
 from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, SPREAD, THIRD_OF_GAIN, TICKET
 from npticket.papers.rethinking.series import TUNED, UNITS_B, UNITS_E, UNITS_TICKET, UNITS_TUNED, B, E
 from npticket.report.claims import Claim
-from npticket.report.comparisons import gain
+from npticket.report.comparisons import gain, past_half
 
 LENET_RATES = "rethinking-lenet-rate-0.1", "rethinking-lenet-rate-0.01"
 RESNET_RATES = "rethinking-resnet8-rate-0.1", "rethinking-resnet8-rate-0.01"
@@ -58,8 +58,7 @@ def _rates(name: str, high: str, low: str, percent: float, alike: float, because
         "nothing over new ones", f"{LIU}, section 6", ticket, "0", POINTS, high=alike, because=because)
     yield Claim((high, low), f"{name}-rates-high", f"at {percent} % the ticket's initial values gain less than half as "
         "much at the high rate as at the low one", f"{LIU}, section 6, put more weakly",
-        lambda fast, slow: ticket(fast) - 0.5 * ticket(slow),
-        "< 0", POINTS, high=0, strict=True, because=HALF)
+        past_half(ticket, ticket), "< 0", POINTS, high=0, strict=True, because=HALF)
 
 
 def _levels(name: str, high: str, low: str, percent: float) -> Iterator[Claim]:

@@ -21,7 +21,7 @@ from npticket.papers.lottery_ticket.series import ticket
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.claims import Claim
-from npticket.report.comparisons import Number, gain, gain_between
+from npticket.report.comparisons import Number, gain, gain_between, ratio
 from npticket.report.figures import Plot
 from npticket.report.sweeps import Sweep
 from npticket.tickets import rewind
@@ -91,11 +91,6 @@ def order(name: str, percent: float, column: str = "distance") -> Number:
 def pruning(name: str, percent: float, column: str = "distance") -> Number:
     """How far a ticket, or a random subnetwork, ends from the values of its weights in the dense network."""
     return lambda v: v.measured(PRUNING, percent, lambda rows: next(r[column] for r in rows if r["of"] == name))
-
-
-def ratio(number: Number, other: Number) -> Number:
-    """One number divided by another."""
-    return lambda v: number(v) / other(v)
 
 
 OWN = {name: Series(runs) for name, runs in {"dense_in_order": dense_in_order, PRUNING: pruning_distances}.items()}

@@ -23,7 +23,7 @@ from npticket.papers.lottery_ticket.claims.words import (
     TRAIN,
 )
 from npticket.report.claims import Claim
-from npticket.report.comparisons import best_gain, gain, lowest, slowest, times, value, worst_gain
+from npticket.report.comparisons import best_gain, gain, lowest, past_half, slowest, times, value, worst_gain
 from npticket.report.quantities import STOP
 
 lenet, one_shot, continued, inits = (
@@ -37,7 +37,7 @@ def _initial_values(recipe: str, prefix: str) -> list[Claim]:
         claim(f"{prefix}survivor-reinit",
             "at 16.9 % drawing from the survivors' values recovers less than half of what reinitialising loses: "
             "against halfway",
-            "App. F.3, Fig 17", lambda v: gain(ACC, "survivor_reinit", 16.9)(v) - 0.5 * gain(ACC, REINIT, 16.9)(v),
+            "App. F.3, Fig 17", past_half(gain(ACC, "survivor_reinit", 16.9), gain(ACC, REINIT, 16.9)),
             "< 0", POINTS, high=0, strict=True),
         claim(f"{prefix}pruned-at-init",
             "at 16.9 % pruning by initial magnitude is less accurate than reinitialised tickets",

@@ -8,8 +8,7 @@ import numpy as np
 from npticket.papers.lottery_ticket.claims.words import LEVEL, POINTS, THIRD, TIMES
 from npticket.papers.lottery_ticket.weights import INCOMING, INITIAL, MOVED, OTHERS, OUTGOING, WEIGHTS, Histogram
 from npticket.report.claims import Claim
-from npticket.report.comparisons import Number
-from npticket.report.intervals import Numbers
+from npticket.report.comparisons import Number, ratio
 
 ADAM, SGD = "lenet-mnist", "lenet-inits-sgd"
 FIRST, SECOND, OUT = LAYERS = ("fc1/W", "fc2/W", "out/W")
@@ -19,11 +18,6 @@ NAMES = {FIRST: "first layer", SECOND: "second layer", OUT: "output layer"}
 def of(number: Callable[[Histogram], float], what: str, *layers: str, percent: float = 16.9) -> Number:
     """The quantity of a claim: `number` of the histogram of `what` in some layers, for each trial."""
     return lambda v: v.measured(WEIGHTS, percent, lambda rows: number(Histogram.of(rows, what, *layers)))
-
-
-def ratio(one: Number, other: Number) -> Callable[..., Numbers]:
-    """One number divided by another, of the same experiment or of a second one."""
-    return lambda v, w=None: one(v) / other(w or v)
 
 
 def near_0(initial: Histogram) -> float:
