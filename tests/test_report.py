@@ -71,8 +71,8 @@ def test_the_verdict_says_how_small_how_fast_how_accurate_and_against_reinit():
     assert "There are winning tickets (mean over 2 trials), down to 12.5 % of the weights" in text
     assert "with at least its test accuracy there" in text
     assert "in 1 of 2 trials, each against its own dense network" in text
-    assert "50.0 %: early stop after 2,100 steps, the dense network after 4,200 (-50%)" in text
-    assert "25.0 %: 98.35% on the test set, the dense network 97.90% (+0.45 percentage points)" in text
+    assert "50.0 %: early stop after 2,100 steps, the dense network after 4,200 (-50 %)" in text
+    assert "25.0 %: 98.35 % on the test set, the dense network 97.90 % (+0.45 percentage points)" in text
     assert "random reinit   50.0 %: 2.00 times the ticket's steps, -0.25 percentage points against the ticket" in text
     assert "12.5 %: at least 1.10 times the ticket's steps, -0.95 percentage points against the ticket so far" in text
 
@@ -89,8 +89,8 @@ def errors(results=RESULTS):
 @pytest.mark.parametrize("test_at", [(), (5_000,)])
 def test_where_lower_is_better_the_same_networks_win(test_at):
     def facts(text):
-        """Densities, steps and counts: all numbers but the amounts, which are told in percent without a space."""
-        return re.findall(r"(?<![\d.+-])[\d,.]+ %|[\d,]+ steps|\d of \d|[\d.]+ times", text)
+        """Densities, steps and counts: all numbers but the amounts, which have two decimals."""
+        return re.findall(r"(?<![\d.+-])\d+\.\d %|[\d,]+ steps|\d of \d|[\d.]+ times", text)
 
     accuracies = verdict(outcome(test_at=test_at))
     lower = verdict(outcome(errors(), test_at=test_at, task=ERROR))
@@ -148,11 +148,11 @@ def test_what_is_read_at_the_early_stop_of_a_run_cut_short_is_printed_as_a_bound
 def test_the_verdict_at_the_end_counts_accuracy_alone():
     text = verdict(at_the_end(RESULTS))
     assert "down to 6.0 % of the weights" in text  # 99.0 %, slow as it is; at 3 % it has 97.85 %, the dense one 97.90
-    assert "after 5,000 steps the dense network has a test accuracy of 97.90%" in text
+    assert "after 5,000 steps the dense network has a test accuracy of 97.90 %" in text
     worse = verdict(at_the_end([row for row in RESULTS if row["round"] in (0, 5)]))
-    assert "No winning ticket here" in worse and "at 3.0 % of the weights, 97.85%" in worse
+    assert "No winning ticket here" in worse and "at 3.0 % of the weights, 97.85 %" in worse
     beside = verdict(at_the_end([row for row in RESULTS if row["round"] in (0, 3)]))
-    assert "12.5 %: 97.95%, random reinit 97.00%" in beside
+    assert "12.5 %: 97.95 %, random reinit 97.00 %" in beside
     assert "only the dense network" in verdict(at_the_end(RESULTS[:2]))
 
 
@@ -259,7 +259,7 @@ def test_several_dense_networks_of_a_trial_are_put_together():
 def test_the_verdict_compares_each_trial_with_the_mean_of_its_dense_networks():
     results = [row | {"steps": 10_000} for row in [*DENSE_2, *RESULTS] if row["round"] < 4]
     text = verdict(outcome(results, series=(*BOTH, "dense_2")))
-    assert "50.0 %: early stop after 2,100 steps, the dense network after 4,400 (-52%)" in text
+    assert "50.0 %: early stop after 2,100 steps, the dense network after 4,400 (-52 %)" in text
     # At 12.5 % trial 0 stops after 4,100 steps, one of its dense networks after 4,000, both in the mean after 4,400.
     assert "down to 12.5 % of the weights" in text
     assert "in 2 of 2 trials, each against its own dense network" in text

@@ -124,7 +124,7 @@ def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials:
     stops, goods = ([p.per_trial(q.of(p)) for p in (smallest, dense)] for q in (STOP, good))
     alone = (stops[0] <= stops[1]) & good.as_good(*goods)
     fast, slow = _mean(STOP, fastest), _mean(STOP, dense)
-    said = f"early stop after {fast:,.0f} steps, the dense network after {slow:,.0f} ({fast / slow - 1:+.0%})"
+    said = f"early stop after {fast:,.0f} steps, the dense network after {slow:,.0f} ({100 * (fast / slow - 1):+.0f} %)"
     most = "most" if good.lower_is_better else "least"
     amounts = f"{_amount(good, best)} on the test set, the dense network {_amount(good, dense)}"
     lines = [
@@ -177,7 +177,7 @@ def _line(word: str, point: Point, said: str) -> str:
 
 
 def _amount(quantity: Quantity, point: Point) -> str:
-    return quantity.mean_text(point) + quantity.unit
+    return f"{quantity.mean_text(point)} {quantity.unit}".rstrip()
 
 
 def _mean(quantity: Quantity, point: Point) -> float:
