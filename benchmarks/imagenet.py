@@ -31,7 +31,7 @@ from npticket.datasets import Dataset, ResizedCrop
 from npticket.datasets.decoding import Photographs
 from npticket.engine import plan
 from npticket.experiments import run as running
-from npticket.experiments.training import Means
+from npticket.experiments.training import Execution
 from npticket.optimizers import SGD
 from npticket.papers import PARTS
 from npticket.papers.stabilizing.imagenet import RESNET_50, TINY
@@ -147,7 +147,7 @@ def traffic(root: Path, quick: bool) -> bench.Table:
             tempfile.TemporaryDirectory() as out, written() as all_,
         ):  # fmt: skip
             running.Cluster = Counted
-            running.run(recipe, PARTS, Path(out) / "traffic", data, Means(scheduler=cluster.scheduler_address))
+            running.run(recipe, PARTS, Path(out) / "traffic", data, Execution(scheduler=cluster.scheduler_address))
         call, run, result = (np.mean(Counted.sizes[name]) / 2**10 for name in ("call", "run", "result"))
         table.add(images=where, workers=workers, runs=len(Counted.sizes["run"]), **{
             "call KiB": call, "a run KiB": run, "a result KiB": result, "written KiB": sum(all_) / 2**10})  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 from npticket.datasets import Dataset, Split
 from npticket.experiments import run
 from npticket.experiments.recipe import Part
-from npticket.experiments.run import Means
+from npticket.experiments.run import Execution
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
 
@@ -39,8 +39,8 @@ def data(seed=0, n=80):
     return Dataset("noise", split(n), split(20), split(20), classes=10, source="a test")
 
 
-def experiment(recipe, folder, data, **means):
-    return run.run(recipe, PARTS, folder, data, Means(**means))
+def experiment(recipe, folder, data, **execution):
+    return run.run(recipe, PARTS, folder, data, Execution(**execution))
 
 
 def rows(outcome):

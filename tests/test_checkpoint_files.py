@@ -24,7 +24,7 @@ from npticket.experiments import checkpoints, run
 from npticket.experiments.checkpoints import Checkpoints, File
 from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.recipe import Part, to_json
-from npticket.experiments.run import Means
+from npticket.experiments.run import Execution
 from npticket.experiments.series import Key
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
@@ -292,10 +292,10 @@ def test_an_experiment_goes_on_in_the_middle_of_a_run(lock_step, tmp_path, monke
     kill_after, out = {17, 40, 41}, tmp_path / "killed"
     for _ in kill_after:
         with pytest.raises(Killed):
-            run.run(SMALL, PARTS, out, data(), Means(lock_step=lock_step))
+            run.run(SMALL, PARTS, out, data(), Execution(lock_step=lock_step))
         assert (out / ".checkpoints").is_dir()
     grown = replace(SMALL, rounds=3)  # which leaves the runs of fewer rounds as they are
-    run.run(grown, PARTS, out, data(), Means(lock_step=lock_step))
+    run.run(grown, PARTS, out, data(), Execution(lock_step=lock_step))
     run.run(grown, PARTS, tmp_path / "whole", data())
     assert left(out) == left(tmp_path / "whole")
     assert not (out / ".checkpoints").exists()

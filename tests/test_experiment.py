@@ -25,7 +25,7 @@ from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, RecipeError
-from npticket.experiments.run import Means
+from npticket.experiments.run import Execution
 from npticket.experiments.series import Key
 from npticket.optimizers import SGD, step_drops
 from npticket.papers import PARTS
@@ -367,7 +367,7 @@ def test_what_is_finished_is_kept_whatever_happens_beside_it(tmp_path, monkeypat
             elif first:
                 future.set_exception(outcomes[0])
             else:
-                future.set_result(training.train_runs(Experiment(few, PARTS), data(), Means(), **arguments))
+                future.set_result(training.train_runs(Experiment(few, PARTS), data(), Execution(), **arguments))
             return future
 
         __enter__ = lambda self: self  # noqa: E731

@@ -21,7 +21,7 @@ from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, RecipeError, to_json
-from npticket.experiments.run import Means
+from npticket.experiments.run import Execution
 from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import REWIND_POINT, Key
 from npticket.papers import PARTS
@@ -86,7 +86,7 @@ def test_what_was_not_kept_is_trained_again_and_comes_to_the_same(trained, tmp_p
     experiment(replace(FEW, trials=2), tmp_path / "grown", data())
     before = files(tmp_path / "grown")
     trained.clear()
-    run.run(large, PARTS, tmp_path / "grown", data(), Means(), say=True)
+    run.run(large, PARTS, tmp_path / "grown", data(), Execution(), say=True)
     again, new = ([Key(series, round, t) for t in (0, 1)] for series, round in (("winning_ticket", 0), ("one_shot", 1)))
     assert trained == again + new
     said = capsys.readouterr().out.splitlines()
@@ -237,7 +237,7 @@ def test_what_is_announced_is_what_is_left(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(costs, "_timed", lambda *_: timed.append(1) or costs.Cost(100.0, 0.0, 0.0))
 
     def announced(recipe):
-        run.run(recipe, PARTS, tmp_path, data(), Means(), say=True)
+        run.run(recipe, PARTS, tmp_path, data(), Execution(), say=True)
         return capsys.readouterr().out.splitlines()[0]
 
     assert announced(FEW) == "3 of 3 runs are left. This takes about 5 min with 1 process."

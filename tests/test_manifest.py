@@ -11,7 +11,7 @@ from small import SMALL, data
 
 from npticket.experiments import costs, directory, machine, run
 from npticket.experiments.json_files import StoreError, read_json
-from npticket.experiments.run import Means
+from npticket.experiments.run import Execution
 from npticket.papers import PARTS
 
 HERE = {
@@ -99,7 +99,7 @@ def test_a_run_of_another_worker_is_noted_as_made_on_its_machine(tmp_path):
 
 
 def test_workers_of_this_machine_are_it(tmp_path):
-    run.run(FEW, PARTS, tmp_path, data(), Means(jobs=2))
+    run.run(FEW, PARTS, tmp_path, data(), Execution(jobs=2))
     (one,) = read_json(tmp_path / "manifest.json")["machines"]
     assert one["runs"] == 3 and one["cpu"] == machine.fingerprint()["cpu"]
 
@@ -116,8 +116,8 @@ def test_a_machine_that_is_not_described_is_another(tmp_path):
 def test_run_prints_the_difference_once_and_only_if_something_is_left(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(costs, "_timed", lambda *_: costs.Cost(0.0, 0.0, 0.0))
 
-    def said(recipe, **means):
-        run.run(recipe, PARTS, tmp_path, data(), Means(**means), say=True)
+    def said(recipe, **execution):
+        run.run(recipe, PARTS, tmp_path, data(), Execution(**execution), say=True)
         return capsys.readouterr().out.splitlines()
 
     assert "otherwise" not in "".join(said(FEW))
@@ -128,7 +128,7 @@ def test_run_prints_the_difference_once_and_only_if_something_is_left(tmp_path, 
     )
     assert [m["runs"] for m in read_json(tmp_path / "manifest.json")["machines"]] == [3, 3]
     with pytest.raises(StoreError, match="engine plain there, fast now"):
-        run.run(replace(FEW, trials=3), PARTS, tmp_path, data(), Means(), strict=True)
+        run.run(replace(FEW, trials=3), PARTS, tmp_path, data(), Execution(), strict=True)
     assert directory.read_recipe(tmp_path).trials == 2
 
 

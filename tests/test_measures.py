@@ -20,7 +20,7 @@ from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.planning import trained as training_runs
 from npticket.experiments.recipe import RecipeError
-from npticket.experiments.run import Means
+from npticket.experiments.run import Execution
 from npticket.experiments.run_files import RunFiles
 from npticket.experiments.series import Done, Key, Measure, Run, Series
 from npticket.papers import PARTS
@@ -53,8 +53,8 @@ def own(runs):
 MINE, COUNTED = own(counted), replace(TICKETS, series=("winning_ticket", "counted"))
 
 
-def measure(recipe, folder, parts=MINE, **means):
-    return run.run(recipe, parts, folder, data(), Means(**means))
+def measure(recipe, folder, parts=MINE, **execution):
+    return run.run(recipe, parts, folder, data(), Execution(**execution))
 
 
 def test_rows_have_their_trial_and_round_and_runs_are_as_without_them(tmp_path):
@@ -104,7 +104,7 @@ def test_what_is_announced_counts_runs_alone(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(costs, "_timed", lambda *_: costs.Cost(100.0, 0.0, 0.0))
 
     def said():
-        run.run(COUNTED, MINE, tmp_path, data(), Means(), say=True)
+        run.run(COUNTED, MINE, tmp_path, data(), Execution(), say=True)
         return capsys.readouterr().out.splitlines()
 
     first = said()

@@ -69,7 +69,7 @@ def test_whoever_is_killed_goes_on(torture, monkeypatch):
     from tortures import kills, small
 
     monkeypatch.setattr(small, "DENSE", replace(small.DENSE, series=("winning_ticket", "weights")))
-    monkeypatch.setattr(kills, "CASES", (kills.Case(small.DENSE, kills.Means()),))
+    monkeypatch.setattr(kills, "CASES", (kills.Case(small.DENSE, kills.Execution()),))
     monkeypatch.setattr(kills, "PAUSE", {1: 0.3})
     assert re.match(r"kills: 0 differences, \d+ kills .* [1-9]\d* checkpoints compared", torture.kills(3))
     right = small.of_trial

@@ -14,7 +14,7 @@ import numpy as np
 from npticket import checkpoint, train
 from npticket.experiments import checkpoints, run, training
 from npticket.experiments.recipe import Recipe
-from npticket.experiments.run import Means
+from npticket.experiments.run import Execution
 from npticket.papers import PARTS
 from tortures import small
 
@@ -28,12 +28,12 @@ class Case(NamedTuple):
     """A recipe, and how it is worked off."""
 
     recipe: Recipe
-    means: Means
+    execution: Execution
 
 
 CASES = (
-    Case(small.DENSE, Means(jobs=1)), Case(small.CONV, Means(jobs=1, lock_step=True)),
-    Case(small.DENSE, Means(jobs=2, lock_step=True)), Case(small.CONV, Means(jobs=2)),
+    Case(small.DENSE, Execution(jobs=1)), Case(small.CONV, Execution(jobs=1, lock_step=True)),
+    Case(small.DENSE, Execution(jobs=2, lock_step=True)), Case(small.CONV, Execution(jobs=2)),
 )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def attempt(case: Case, recipe: Recipe, folder: Path, log: Path) -> int:
         os.dup2(said, 1)
         os.dup2(said, 2)
         checkpoints.EVERY, training.train_runs = EVERY, partial(eagerly, log)
-        run.run(recipe, PARTS, folder, small.data_for(recipe), case.means)
+        run.run(recipe, PARTS, folder, small.data_for(recipe), case.execution)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -101,7 +101,7 @@ def kills(count: int, seed: int = 0) -> str:
             was_killed = False
             while stages:
                 goes_on = total < (count if seen else 10 * count)
-                killed_after = rng.exponential(PAUSE[case.means.jobs]) if goes_on else LIMIT
+                killed_after = rng.exponential(PAUSE[case.execution.jobs]) if goes_on else LIMIT
                 status = ended(attempt(case, stages[0], folder, log), killed_after)
                 if status is None and not goes_on:
                     raise AssertionError(f"it did not end in {LIMIT:.0f} s")

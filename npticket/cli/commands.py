@@ -12,7 +12,7 @@ from npticket import backend
 from npticket.cli.recipes import chosen_recipes
 from npticket.experiments import costs, machine
 from npticket.experiments.amounts import counted, duration
-from npticket.experiments.bounds import MOST_JOBS, wrong_name, wrong_size
+from npticket.experiments.bounds import wrong_jobs, wrong_name
 from npticket.experiments.directory import check_ours
 from npticket.experiments.evaluation import affordable
 from npticket.experiments.json_files import StoreError, write_json
@@ -20,7 +20,7 @@ from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import RecipeError
-from npticket.experiments.run import Means, run
+from npticket.experiments.run import Execution, run
 from npticket.experiments.workers import default_jobs
 from npticket.files import write
 from npticket.report import claims, figures, sweeps, tables, verdicts
@@ -87,34 +87,40 @@ def _all_data_in(folder: Path | None) -> Iterator[None]:
 
 def _run(args: Namespace, library: Library) -> int:
     parts, (chosen, folder) = library.parts, chosen_recipes(args, library)
-    jobs = args.jobs if args.jobs is not None else 1 if args.backend == "cupy" or args.lock_step else default_jobs()
-    if wrong := wrong_size("--jobs", jobs, MOST_JOBS):
-        raise RecipeError(wrong)
-    if jobs > 1 and args.backend == "cupy":
-        raise RecipeError("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
-    means = Means(jobs, args.scheduler, args.backend, args.engine, args.lock_step, keep_weights=args.keep_weights)
+    execution = _execution(args)
     backend.load(args.backend)
     print(machine.blas_hint(), end="")
     status, before, data = 0, None, None
     for name, recipe in chosen.items():
         if before is None or data is None or (before.data, before.seed) != (recipe.data, recipe.seed):
             data = load_data(recipe, parts, args.data)
-        before, recipe = recipe, affordable(recipe, data) if args.steps is not None else recipe
-        out, runs = folder / name if len(chosen) > 1 else folder, len(trained(planned(recipe, parts.series)))
-        most = "at most " * (recipe.patience is not None)
+        before = recipe
+        if args.steps is not None:
+            recipe = affordable(recipe, data)
+        runs, most = len(trained(planned(recipe, parts.series))), "at most " * (recipe.patience is not None)
         size = f"{counted(runs, 'run')} of {most}{counted(recipe.steps, 'step')}"
         print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {size}")
         if recipe.evaluated:
-            print(f"Of each split at most {counted(recipe.evaluated, 'example')} are evaluated{FEW}.")
+            why = FEW * (recipe.evaluated != before.evaluated)
+            print(f"Of each split at most {counted(recipe.evaluated, 'example')} are evaluated{why}.")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
+        out = folder / name if len(chosen) > 1 else folder
         try:
-            result = run(recipe, parts, out, data, means, say=True, strict=args.strict)
+            result = run(recipe, parts, out, data, execution, say=True, strict=args.strict)
             print(f"\n{tables.tables(result)}\nResults: {out}", flush=True)
         except DivergedError as error:  # a sweep goes on with its other values
             print(f"error: {error}", file=sys.stderr)
             status = 2
     return status
+
+
+def _execution(args: Namespace) -> Execution:
+    """Return how the arguments ask for runs to be made; RecipeError if that cannot be."""
+    jobs = args.jobs if args.jobs is not None else 1 if args.backend == "cupy" or args.lock_step else default_jobs()
+    if wrong := wrong_jobs(jobs, args.backend):
+        raise RecipeError(wrong)
+    return Execution(jobs, args.scheduler, args.backend, args.engine, args.lock_step, keep_weights=args.keep_weights)
 
 
 def show(args: Namespace, library: Library) -> int:

@@ -15,7 +15,7 @@ from npticket.datasets import Dataset
 from npticket.engine import ENGINES
 from npticket.experiments import directory, machine, store, training, workers
 from npticket.experiments.amounts import counted
-from npticket.experiments.bounds import MOST, MOST_JOBS, MOST_SEED, wrong_size
+from npticket.experiments.bounds import MOST, MOST_SEED, wrong_jobs, wrong_size
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.progress import Progress
@@ -55,11 +55,10 @@ def arguments(parser: ArgumentParser, sizes: Callable[[Namespace], Sizes], out: 
             setattr(args, name, value)
     if args.jobs is None:
         args.jobs = 1 if args.backend == "cupy" else min(workers.default_jobs(), 2 * max(1, args.trials))
-    for name, most in {**MOST, "jobs": MOST_JOBS, "seed": MOST_SEED}.items():
-        if name in args and (wrong := wrong_size(f"--{name}", getattr(args, name), most, int(name != "seed"))):
-            parser.error(wrong)
-    if args.jobs > 1 and args.backend == "cupy":
-        parser.error("on a GPU all trials train in one process: use --jobs 1 with --backend cupy")
+    wrongs = [wrong_size(f"--{name}", getattr(args, name), most) for name, most in MOST.items() if name in args]
+    wrongs += [wrong_size("--seed", args.seed, MOST_SEED, 0), wrong_jobs(args.jobs, args.backend)]
+    for wrong in filter(None, wrongs):
+        parser.error(wrong)
     return args
 
 
@@ -113,7 +112,9 @@ class Journal:
         try:
             drawn = figures.draw(found, self._folder / "figures", LIBRARY.plots(self.recipe))
             print("Figures: " + ", ".join(str(path) for path in drawn if path.suffix == ".png"), flush=True)
-        except ImportError:
+        except ModuleNotFoundError as error:
+            if error.name != "matplotlib":
+                raise
             print("Figures skipped: matplotlib is not installed (pip install matplotlib)", flush=True)
 
 

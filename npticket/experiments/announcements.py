@@ -10,17 +10,17 @@ from npticket.experiments.planning import steps_of, trained
 from npticket.experiments.progress import Progress
 from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import Key, Measure
-from npticket.experiments.training import Means
+from npticket.experiments.training import Execution
 
 
-def left(experiment: Experiment, data: Dataset, means: Means, scheduler: Scheduler) -> str:
+def left(experiment: Experiment, data: Dataset, execution: Execution, scheduler: Scheduler) -> str:
     """Return what is left to train, how this machine differs from earlier ones, and, if known, how long it takes."""
     store = scheduler.store
     unlike = f"{store.difference}. The last digits may differ.\n" if scheduler.missing and store.difference else ""
-    return unlike + _work(experiment, data, means, scheduler)
+    return unlike + _work(experiment, data, execution, scheduler)
 
 
-def _work(experiment: Experiment, data: Dataset, means: Means, scheduler: Scheduler) -> str:
+def _work(experiment: Experiment, data: Dataset, execution: Execution, scheduler: Scheduler) -> str:
     total, missing = len(runs := trained(scheduler.runs)), scheduler.missing.intersection(runs)
     if not missing:
         measures = len(scheduler.missing)
@@ -29,9 +29,9 @@ def _work(experiment: Experiment, data: Dataset, means: Means, scheduler: Schedu
     again = sum(key in scheduler.store for key in missing)
     said = f"{len(missing):,} of {counted(total, 'run')} {'are' if len(missing) > 1 else 'is'} left"
     said += f", {again:,} of them to be trained again, as they did not keep what is needed now." if again else "."
-    if means.scheduler or means.array_module != "numpy":
+    if execution.scheduler or execution.array_module != "numpy":
         return said
-    return f"{said} {costs.announcement(experiment, means.jobs, means.engine, data, missing)}"
+    return f"{said} {costs.announcement(experiment, execution.jobs, execution.engine, data, missing)}"
 
 
 def note(experiment: Experiment, scheduler: Scheduler, progress: Progress, say: bool, key: Key) -> None:

@@ -34,6 +34,13 @@ def wrong_size(what: str, value: Json, most: int, least: int = 1) -> str:
     return f"{what} must be at most {most:,}, got {shown(value)}" if value > most else ""
 
 
+def wrong_jobs(jobs: int, backend: str) -> str:
+    """Return a message if so many processes cannot train with this array module."""
+    if jobs > 1 and backend == "cupy":
+        return "on a GPU all trials train in one process: use --jobs 1 with --backend cupy"
+    return wrong_size("--jobs", jobs, MOST_JOBS)
+
+
 def wrong_name(name: Json) -> str:
     """Return a message if a recipe cannot have this name, as a directory is named after it."""
     if isinstance(name, str) and FILE_NAME.fullmatch(name):

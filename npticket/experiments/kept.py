@@ -63,8 +63,8 @@ def read_weights(
 ) -> tuple[Net, Params, Params]:
     """Return a network, its parameters at the end of one of its training runs, and its masks, T = 1.
 
-    `series` is by default the recipe's first. The run must have been made with `Means(keep_weights=True)`. If it was
-    not, or is no run of this experiment, is not yet finished, or is damaged, StoreError says what to do.
+    `series` is by default the recipe's first. The run must have been made with `Execution(keep_weights=True)`. If it
+    was not, or is no run of this experiment, is not yet finished, or is damaged, StoreError says what to do.
     """
     recipe, folder = read_recipe(folder), Path(folder)
     experiment, key = Experiment(recipe, parts), Key(series or recipe.series[0], round, trial)

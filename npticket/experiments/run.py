@@ -24,7 +24,7 @@ from npticket.experiments.progress import Progress, Steps
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.scheduler import Group, Scheduler
 from npticket.experiments.store import Store
-from npticket.experiments.training import Means
+from npticket.experiments.training import Execution
 from npticket.experiments.workers import Workers, threads_each
 from npticket.files import naming
 from npticket.train import DivergedError
@@ -33,8 +33,8 @@ LOST = 3  # the experiment fails when workers died so often without a run being 
 
 
 def run(
-    recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, means: Means | None = None, say: bool = False,
-    strict: bool = False,
+    recipe: Recipe, parts: Parts, folder: str | Path, data: Dataset, execution: Execution | None = None,
+    say: bool = False, strict: bool = False,
 ) -> Outcome:  # fmt: skip
     """Train the runs of a recipe that are missing in `folder`, and return the whole outcome.
 
@@ -43,25 +43,25 @@ def run(
     engine or library; RecipeError for a recipe that is not valid or does not suit the data; DivergedError, once all
     other runs are trained, if the loss of one became NaN or infinite.
     """
-    recipe, means = sized(recipe, parts, data), means or Means()
+    recipe, execution = sized(recipe, parts, data), execution or Execution()
     check(recipe, parts)
     experiment = Experiment(recipe, parts)
     check_data(experiment, data)  # before anything is written or trained
     there = {name: (Path(folder) / name).exists() for name in ("recipe.json", "results.csv", "runs")}
     if there["recipe.json"] and there["results.csv"] and not there["runs"]:
         raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
-    described = machine.describe(data, means.jobs, means.array_module, means.engine)
+    described = machine.describe(data, execution.jobs, execution.array_module, execution.engine)
     with ExitStack() as stack:
         store = stack.enter_context(Store(folder, experiment, described, strict))
-        scheduler = Scheduler(experiment, store, means.keep_weights)
+        scheduler = Scheduler(experiment, store, execution.keep_weights)
         if say:
-            print(announcements.left(experiment, data, means, scheduler), flush=True)
+            print(announcements.left(experiment, data, execution, scheduler), flush=True)
         steps = {key: steps_of(recipe, run) for key, run in scheduler.runs.items()}
         finished = sum(count for key, count in steps.items() if key not in scheduler.missing)
         progress = stack.enter_context(Progress(sum(steps.values()), finished, "step"))
         checkpoints = beside(store.folder, recipe, described)
         stack.callback(lambda: checkpoints.close(is_finished=not scheduler.missing))
-        _train(experiment, data, means, scheduler, checkpoints, progress, say)
+        _train(experiment, data, execution, scheduler, checkpoints, progress, say)
         store.check_given()
         if scheduler.failed:
             error, runs = next(iter(scheduler.failed.values())), trained(scheduler.runs)
@@ -73,19 +73,19 @@ def run(
 def _train(
     experiment: Experiment,
     data: Dataset,
-    means: Means,
+    execution: Execution,
     scheduler: Scheduler,
     checkpoints: Checkpoints,
     progress: Progress,
     say: bool,
 ) -> None:
     """Train all missing runs with workers, and with new workers if these die."""
-    jobs, address = means.jobs, means.scheduler
-    means = replace(means, threads=1 if address else threads_each(jobs))
+    jobs, address = execution.jobs, execution.scheduler
+    execution = replace(execution, threads=1 if address else threads_each(jobs))
     light = replace(experiment, parts=replace(experiment.parts, series={}, published={}))
     with ExitStack() as stack:
         sent, steps = (data, None) if address else stack.enter_context(_shared(scheduler, data, jobs, progress))
-        call, lost = partial(training.train_runs, light, sent, means, checkpoints=checkpoints, steps=steps), 0
+        call, lost = partial(training.train_runs, light, sent, execution, checkpoints=checkpoints, steps=steps), 0
 
         def forget(group: Group) -> None:
             checkpoints.remove(group)
@@ -93,7 +93,7 @@ def _train(
                 steps.forget(group[0].file)
 
         note = partial(announcements.note, experiment, scheduler, progress, say)
-        lock_step = means.lock_step or means.array_module != "numpy"
+        lock_step = execution.lock_step or execution.array_module != "numpy"
         while scheduler.missing:
             before = len(scheduler.missing)
             try:

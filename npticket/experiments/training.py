@@ -32,7 +32,7 @@ from npticket.train import DivergedError, fit
 
 
 @dataclass(frozen=True)
-class Means:
+class Execution:
     """How an experiment is run: by `jobs` processes, or a dask `scheduler` at this address.
 
     Engines, and array modules, round differently; no bit of a result depends on the other fields.
@@ -67,7 +67,7 @@ class Asked(NamedTuple):
 def train_runs(
     experiment: Experiment,
     data: Dataset | Callable[[], Dataset],
-    means: Means,
+    execution: Execution,
     asked: Sequence[Asked],
     checkpoints: Checkpoints | None = None,
     steps: Steps | None = None,
@@ -83,10 +83,10 @@ def train_runs(
         with _naming(asked[0]):
             return [{"masks": pack(at[0].masks), ROWS: as_array(run.of(at[0])), MACHINE: _machine()}]
     start, masks = (stack(made) for made in zip(*map(_start, asked, at), strict=True))
-    xp = backend.load(means.array_module)
+    xp = backend.load(execution.array_module)
     there, under = (params.to(xp) for params in (start, masks))
     place = Place(experiment.recipe.seed, [one.key.trial for one in asked], run.round, run.order)
-    setting = experiment.setting(means.engine, means.threads, run.length)
+    setting = experiment.setting(execution.engine, execution.threads, run.length)
     if checkpoints is not None:
         setting = replace(setting, checkpoints=checkpoints.of([one.key for one in asked], run.length))
     if steps is not None:
