@@ -2,6 +2,7 @@
 
 from npticket.experiments.parts import Parts
 from npticket.experiments.series import Series
+from npticket.papers.lottery_ticket import short
 from npticket.papers.lottery_ticket.claims import CLAIMS
 from npticket.papers.lottery_ticket.claims.words import MASK, REINIT, TICKET
 from npticket.papers.lottery_ticket.recipes import RECIPES, SWEEPS
@@ -13,8 +14,9 @@ from npticket.report.figures import FixedSteps, Lines, Plot
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_early_stop, at_the_end, early_stop, gap, trained
 
-MAIN = (TICKET, REINIT, MASK)
-ONE_SHOT = ("one_shot", "one_shot_reinit")
+MAIN = (TICKET, REINIT, MASK, short.MASK)
+ONE_SHOT = ("one_shot", "one_shot_reinit", short.ONE_SHOT)
+ONCE = (short.ONCE, short.ONCE_REINIT)
 STRUCTURE = (REINIT, MASK, "shuffled", "survivor_reinit")
 
 PLOTS: tuple[Plot, ...] = (
@@ -22,7 +24,7 @@ PLOTS: tuple[Plot, ...] = (
     Lines("final_accuracy", (at_the_end,), MAIN),
     Lines("generalisation", (trained, at_the_end, gap), MAIN[:2]),
     Curves((1.0, 0.513, 0.211, 0.070, 0.036, 0.019), control=REINIT, called="reinit"),  # those of Figure 3
-    FixedSteps(MAIN),  # Figures 7 and 8
+    FixedSteps((*MAIN, *ONCE)),  # Figures 7 and 8
     Lines("one_shot", (early_stop, at_early_stop), ONE_SHOT, beside=MAIN[:2], linear=True),
     Lines("structure_or_initialisation", (early_stop, at_early_stop), STRUCTURE, beside=(TICKET,), needs=2),
     # The rest; random reinits beside them are what they must beat.
@@ -34,5 +36,6 @@ PAPER = Paper(
     "lottery_ticket",
     "Jonathan Frankle and Michael Carbin: The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks. "
     "ICLR 2019. arXiv:1803.03635",
-    RECIPES, Parts(series={**SERIES, WEIGHTS: Series(weights)}), SWEEPS, CLAIMS, PLOTS,
+    {**RECIPES, **short.RECIPES}, Parts(series={**SERIES, **short.SERIES, WEIGHTS: Series(weights)}),
+    SWEEPS, CLAIMS, PLOTS,
 )  # fmt: skip

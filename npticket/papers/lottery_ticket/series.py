@@ -62,7 +62,7 @@ def control(
 
     def series(recipe: Recipe) -> Runs:
         point: Given = {} if start.is_new else (yield from rewind_point(recipe))
-        for round in (r for r in rounds or range(1, recipe.rounds) if r < recipe.rounds):
+        for round in _chosen(rounds, recipe):
             left = yield Done(masks_of if round > 1 else TICKET, round - 1)  # the dense network is the ticket's
             given = {"masks": left["next_masks"], **point}
             yield Run(round, start, given, start.own_masks, recipe.rewind_step if point else 0)
@@ -70,16 +70,24 @@ def control(
     return series
 
 
-def at_one_go(start: Under, trained: bool = True, tuned: bool = False) -> Callable[[Recipe], Runs]:
+def _chosen(rounds: Sequence[int] | None, recipe: Recipe) -> list[int]:
+    """Those of `rounds` that a recipe has, or all its rounds but the dense network's."""
+    return [round for round in range(1, recipe.rounds) if rounds is None or round in rounds]
+
+
+def at_one_go(
+    start: Under, trained: bool = True, tuned: bool = False, dense: str = TICKET, rounds: Sequence[int] | None = None
+) -> Callable[[Recipe], Runs]:  # fmt: skip
     """Return a series whose masks come from pruning the dense network once: after training, or before if not `trained`.
 
-    With `tuned`, it trains at the last learning rate.
+    With `tuned`, it trains at the last learning rate. The dense network is that of the series `dense`; the masks leave
+    as many weights as those of `rounds`, or of all rounds.
     """
 
     def series(recipe: Recipe) -> Runs:
         point: Given = {} if start.is_new else (yield from rewind_point(recipe))
-        given = {"end": (yield Done(TICKET, 0))["end"], **point} if trained else point
-        for round in range(1, recipe.rounds):
+        given = {"end": (yield Done(dense, 0))["end"], **point} if trained else point
+        for round in _chosen(rounds, recipe):
             lr_at = _last_lr(recipe) if tuned else None
             yield Run(round, start, given, first_step=recipe.rewind_step if point else 0, lr_at=lr_at)
 

@@ -11,6 +11,7 @@ from npticket.papers.lottery_ticket.claims.conv import CONV
 from npticket.papers.lottery_ticket.claims.deep import DEEP
 from npticket.papers.lottery_ticket.claims.lenet import LENET
 from npticket.papers.lottery_ticket.claims.lenet_sweeps import LENET_SWEEPS
+from npticket.papers.lottery_ticket.claims.short import SHORT
 from npticket.papers.lottery_ticket.claims.weights import WEIGHTS_CLAIMS
 
-CLAIMS = [*LENET, *LENET_SWEEPS, *WEIGHTS_CLAIMS, *CONV, *DEEP]
+CLAIMS = [*LENET, *LENET_SWEEPS, *WEIGHTS_CLAIMS, *CONV, *DEEP, *SHORT]

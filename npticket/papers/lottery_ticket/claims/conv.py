@@ -3,6 +3,7 @@
 Appendix H has accuracies on validation examples; here all are on test examples.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from npticket.papers.lottery_ticket.claims.words import (
@@ -28,6 +29,8 @@ from npticket.report.intervals import Numbers
 from npticket.report.quantities import STOP
 from npticket.report.views import View
 
+Claims = Callable[..., Claim]  # of certain recipes
+
 
 def _best(v: View) -> Numbers:
     """Accuracy at early stopping of the best ticket of all, in percent."""
@@ -39,14 +42,8 @@ def _tickets(depth: int, stop: int, dense: float, speed: float, best: float) -> 
     """The claims about tickets and their controls; `stop` in steps, `dense` and `best` in percent, `speed` times."""
     name, conv = f"conv-{depth}", partial(Claim, (f"conv{depth}-cifar10",))
     near_14, near_27 = (15, 28) if depth > 2 else (13.7, 26.5)
-    flat = conv(f"{name}-reinit-flat",
-        f"at {near_27} % reinitialised tickets are still as accurate as the dense network", "§3, Fig 5",
-        gain(ACC, REINIT, near_27, at=100), "≥ 0", POINTS, -0.5, because="half a point")
     return [
-        conv(f"{name}-dense-accuracy", f"dense Conv-{depth} is {dense} % accurate at early stopping",
-            "Fig 5, by eye", value(ACC), f"{dense} %", LEVEL, dense - 1, dense + 1, because="a point"),
-        conv(f"{name}-dense-stop", f"dense Conv-{depth} stops early near step {stop:,}",
-            "Fig 5, by eye", value(STOP), f"{stop:,}", STEPS, stop * 2 / 3, stop * 4 / 3, because=THIRD),
+        *dense_network(conv, name, depth, stop, dense),
         conv(f"{name}-faster", f"the fastest ticket from 1.9 % on learns {speed} times as fast as the dense network",
             "§3, Fig 5", fastest(1.9), f"{speed} times", TIMES, 1 + (speed - 1) / 2, ratio=True, because=HALF),
         conv(f"{name}-gain", f"the best ticket from 1.9 % on gains {best} points",
@@ -56,15 +53,38 @@ def _tickets(depth: int, stop: int, dense: float, speed: float, best: float) -> 
             "§3, Fig 5", worst_gain(ACC, TICKET, 2), "> 0", POINTS, 0, strict=True),
         conv(f"{name}-train", "tickets from 2 % on fit the whole training set: the worst of them",
             "§3, Fig 13", lowest(TRAIN, 2, TICKET), "100 %", LEVEL, 99.9, because=FITTED),
-        conv(f"{name}-generalise",
-            f"at {near_14} % the gap between training and test accuracy is narrower than the dense network's",
-            "§3, Fig 13", gain(GAP, TICKET, near_14, at=100), "< 0", POINTS, high=0, strict=True),
-        conv(f"{name}-reinit", f"at {near_14} % reinitialised tickets learn more slowly than tickets",
-            "§3, Fig 5", times(REINIT, near_14), "> 1", TIMES, 1, strict=True, ratio=True),
-        *([flat] if depth < 6 else []),
-        conv(f"{name}-reinit-is-mask", f"at {near_14} % reinitialised tickets and random masks end equally accurate",
-            "App. E, Fig 14", gain(END, REINIT, near_14, MASK), "0", POINTS, -1, 1, because="a point"),
+        *controls(conv, name, near_14, MASK), *([reinit_flat(conv, name, near_27)] if depth < 6 else []),
     ]
+
+
+def dense_network(conv: Claims, name: str, depth: int, stop: int, dense: float) -> list[Claim]:
+    """The claims about the dense network, which stops early after `stop` steps, `dense` % accurate."""
+    return [
+        conv(f"{name}-dense-accuracy", f"dense Conv-{depth} is {dense} % accurate at early stopping",
+            "Fig 5, by eye", value(ACC), f"{dense} %", LEVEL, dense - 1, dense + 1, because="a point"),
+        conv(f"{name}-dense-stop", f"dense Conv-{depth} stops early near step {stop:,}",
+            "Fig 5, by eye", value(STOP), f"{stop:,}", STEPS, stop * 2 / 3, stop * 4 / 3, because=THIRD),
+    ]
+
+
+def controls(conv: Claims, name: str, percent: float, mask: str) -> list[Claim]:
+    """The claims about tickets, reinitialised tickets and random masks at `percent` of the weights."""
+    return [
+        conv(f"{name}-generalise",
+            f"at {percent} % the gap between training and test accuracy is narrower than the dense network's",
+            "§3, Fig 13", gain(GAP, TICKET, percent, at=100), "< 0", POINTS, high=0, strict=True),
+        conv(f"{name}-reinit", f"at {percent} % reinitialised tickets learn more slowly than tickets",
+            "§3, Fig 5", times(REINIT, percent), "> 1", TIMES, 1, strict=True, ratio=True),
+        conv(f"{name}-reinit-is-mask", f"at {percent} % reinitialised tickets and random masks end equally accurate",
+            "App. E, Fig 14", gain(END, REINIT, percent, mask), "0", POINTS, -1, 1, because="a point"),
+    ]
+
+
+def reinit_flat(conv: Claims, name: str, percent: float) -> Claim:
+    """What the paper says of Conv-2 and Conv-4 alone."""
+    return conv(f"{name}-reinit-flat",
+        f"at {percent} % reinitialised tickets are still as accurate as the dense network", "§3, Fig 5",
+        gain(ACC, REINIT, percent, at=100), "≥ 0", POINTS, -0.5, because="half a point")
 
 
 def _dropout(depth: int, alone: float, more: float) -> list[Claim]:
