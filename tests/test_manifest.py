@@ -11,7 +11,9 @@ from small import SMALL, data
 
 from npticket.experiments import costs, directory, machine, run
 from npticket.experiments.json_files import StoreError, read_json
+from npticket.experiments.manifest import _places
 from npticket.experiments.run import Execution
+from npticket.experiments.series import Key
 from npticket.papers import PARTS
 
 HERE = {
@@ -41,8 +43,9 @@ def test_each_difference_is_named_noted_with_its_runs_and_refused_if_strict(name
     with opened(tmp_path, on()) as s:
         assert s.difference == f"2 finished runs were made otherwise: {name} {value} there, {HERE[name]} now"
         s.add(KEY._replace(trial=2), made_up())
+    of_series = ({KEY.series: dict.fromkeys(trials, f"{KEY.round}")} for trials in (("0", "1"), ("2",)))
     assert read_json(tmp_path / "manifest.json")["machines"] == [
-        HERE | {name: value, "runs": 2}, HERE | {"runs": 1}
+        HERE | {name: value, "runs": 2, "made": next(of_series)}, HERE | {"runs": 1, "made": next(of_series)}
     ]  # fmt: skip
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(
@@ -75,6 +78,25 @@ def test_a_machine_that_made_nothing_is_no_part_of_it(tmp_path):
     (tmp_path / "runs" / KEY._replace(trial=0).file).unlink()
     made(tmp_path, on(), 0)
     assert [m["engine"] for m in read_json(tmp_path / "manifest.json")["machines"]] == ["fast"]
+
+
+def test_several_machines_say_which_runs_are_theirs(tmp_path):
+    for trial, engine in enumerate(("plain", "fast")):
+        made(tmp_path, on(engine=engine), trial)
+    one, other = read_json(tmp_path / "manifest.json")["machines"]
+    of_series = {KEY.series: {"0": f"{KEY.round}"}}, {KEY.series: {"1": f"{KEY.round}"}}
+    assert ((one["runs"], one["made"]), (other["runs"], other["made"])) == ((1, of_series[0]), (1, of_series[1]))
+    with opened(tmp_path, on(engine="plain")):  # what they made is no part of what they are
+        pass
+    assert len(read_json(tmp_path / "manifest.json")["machines"]) == 2
+    (tmp_path / "runs" / KEY._replace(trial=1).file).unlink()
+    made(tmp_path, on())
+    assert read_json(tmp_path / "manifest.json")["machines"] == [on(engine="plain")["machine"] | {"runs": 1}]
+
+
+def test_runs_are_named_by_ranges_of_rounds():
+    keys = [Key("b", round, 0) for round in (4, 0, 2, 1, 7, 6)] + [Key("a", 3, 11)]
+    assert _places(keys) == {"a": {"11": "3"}, "b": {"0": "0-2, 4, 6-7"}}
 
 
 def test_after_a_kill_the_manifest_describes_whoever_made_a_run(tmp_path):

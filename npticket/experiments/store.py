@@ -65,7 +65,7 @@ class Store(AbstractContextManager["Store"]):
             self.difference = self._manifest.difference(self._makers())
             if strict and self.difference:
                 raise StoreError(f"{self.folder}: {self.difference}. --strict refuses to mix them")
-            self._manifest.write({self._manifest.here: 0, **self._makers()}, self._chosen())
+            self._manifest.write({self._manifest.here: (), **self._makers()}, self._chosen())
             if not same:  # only now that nothing else is wrong: a directory that has grown cannot be asked for less
                 write_json(self.folder / "recipe.json", to_json(recipe))
         except BaseException:
@@ -92,7 +92,7 @@ class Store(AbstractContextManager["Store"]):
         machine = self._manifest.made_on(json.loads(str(run.get(MACHINE, "{}"))))
         self._check_columns({key: arrays[ROWS]} if ROWS in arrays else {})
         if machine not in (makers := self._makers()):
-            self._manifest.write({machine: 0, **makers}, self._chosen())
+            self._manifest.write({machine: (), **makers}, self._chosen())
         self._keep(key, arrays, machine)
         if time.monotonic() > self._next_tables:
             self.write_tables()
@@ -153,9 +153,12 @@ class Store(AbstractContextManager["Store"]):
 
     __exit__ = close
 
-    def _makers(self) -> Counter[str]:
-        """How many runs each machine made."""
-        return Counter(run[ORIGIN]["machine"] for run in self._runs.values())
+    def _makers(self) -> dict[str, list[Key]]:
+        """The runs that each machine made."""
+        makers: dict[str, list[Key]] = {}
+        for key, run in self._runs.items():
+            makers.setdefault(run[ORIGIN]["machine"], []).append(key)
+        return makers
 
     def _chosen(self) -> Counter[str]:
         """What engines chose by timing, as texts, each with the number of runs in which they did."""
