@@ -6,7 +6,8 @@
 
 Survivors are reset to what pre-training left (Chen et al. 2020), which is theta0. The control has the same masks over
 the same weights, shuffled within each matrix. Also draws words.png, which shows how much each word matters to the whole
-encoder and to its ticket. Needs minilm/ and text/trec/ in the folder that NPTICKET_DATA names, or in the cache folder.
+encoder and to its ticket. Needs minilm/ and text/trec/ in the folder of --data, or else of NPTICKET_DATA, or else in
+the cache folder.
 """
 
 import argparse

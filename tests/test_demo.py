@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_bert
 
 from npticket import nets
 from npticket.cli import demos
@@ -383,3 +384,25 @@ def test_the_deep_demos_know_the_papers_settings(name, setting, rates, monkeypat
     assert recipe.test_at == ((10_000, 20_000, 30_000) if name == "resnet18" else (30_000, 60_000, 112_480))
     assert (recipe.name, recipe.batch) == (f"{name}-{setting}", 128 if name == "resnet18" else 64)
     assert recipe.steps == args.steps
+
+
+@pytest.fixture
+def encoder(tmp_path, monkeypatch):
+    """The demo of an encoder with a tiny one, whose files are where nothing but --data leads."""
+    sha, _ = tiny_bert.write(tmp_path / "there")
+    options = {"weights": tiny_bert.WEIGHTS, "sha256": sha, "text": "trec", "classes": 6, "pieces": tiny_bert.KEPT}
+    net = Part("bert", **options, length=10, called="tiny", **tiny_bert.SIZES)
+    recipe = replace(LIBRARY.recipes["bert-trec"], net=net, data=Part("trec", length=10))
+    monkeypatch.setitem(LIBRARY.recipes, "bert-trec", recipe)
+    demo, small = load(DEMO.with_name("bert_trec.py"), monkeypatch), ["--rounds", "2", "--steps", "6", "--jobs", "1"]
+    return lambda name, *given: demo.main(
+        [*small, "--data", f"{tmp_path}/there", "--out", f"{tmp_path}/{name}", *given]
+    )
+
+
+def test_the_demo_of_an_encoder_finds_its_weights_in_the_folder_of_its_data(encoder, tmp_path, monkeypatch):
+    monkeypatch.delenv("NPTICKET_DATA", raising=False)
+    assert encoder("out") == 0
+    rows = results(tmp_path / "out")
+    assert [row["series"] for row in rows] == ["winning_ticket", "bert_shuffled"] * 2
+    assert (tmp_path / "out" / "words.png").exists()
