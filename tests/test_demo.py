@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_bert
+from strict import StrictArray, strict
 
-from npticket import nets
+from npticket import backend, nets
 from npticket.cli import demos
+from npticket.engine import plain
 from npticket.experiments import tables
 from npticket.experiments.directory import read_recipe
 from npticket.experiments.parts import Experiment, load_data
@@ -406,3 +408,15 @@ def test_the_demo_of_an_encoder_finds_its_weights_in_the_folder_of_its_data(enco
     rows = results(tmp_path / "out")
     assert [row["series"] for row in rows] == ["winning_ticket", "bert_shuffled"] * 2
     assert (tmp_path / "out" / "words.png").exists()
+
+
+def test_the_demo_of_an_encoder_trains_on_the_device_that_it_is_asked_for(encoder, tmp_path, monkeypatch):
+    modules, seen, real = {"numpy": np, "cupy": strict}, set(), plain.Plain.step
+    monkeypatch.setattr(backend, "load", modules.get)
+    monkeypatch.setattr(backend, "described", lambda name: {})
+    monkeypatch.setattr(plain.Plain, "step", lambda self, x, *rest: seen.add(type(x)) or real(self, x, *rest))
+    for name, kind in (("numpy", np.ndarray), ("cupy", StrictArray)):
+        seen.clear()
+        assert encoder(name, "--backend", name, "--engine", "plain", "--trials", "2") == 0
+        assert seen == {kind}
+    assert results(tmp_path / "cupy") == results(tmp_path / "numpy")
