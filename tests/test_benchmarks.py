@@ -15,9 +15,11 @@ import pytest
 from npticket import nets
 from npticket.datasets import Dataset, Split
 from npticket.optimizers import SGD, Adam
+from npticket.params import Params
 from npticket.prune import dense_masks, prune_layerwise, random_scores
 from npticket.streams import streams
 from npticket.tickets import rewind
+from npticket.units import multiply_adds
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MACHINE = {"npticket", "python", "numpy", "torch", "jax", "blas", "blas_threads", "cpu", "cores", "system"}
@@ -224,6 +226,20 @@ def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
     assert "<!-- speed: " in text and tables.filled(text, made) == text
     a_row = next(line for line in text.splitlines() if re.match(r"\| .*\d", line))
     assert tables.filled(text.replace(a_row, a_row + " more |"), made) == text
+
+
+def test_what_a_gpu_reaches_is_reckoned_from_the_steps_that_were_timed(at_hand):
+    import gpu
+    import results
+
+    page, networks = (BENCHMARKS.parent / "docs" / "scaling.md").read_text(), {}
+    for run in results.runs(results.by_processor()["nvidia-h100-80gb-hbm3"], "gpu"):
+        networks |= run["tables"]
+    for name, said in (("vgg_19", "{} with one VGG-19 and {} with eight"), ("resnet_18", "{} and {} with Resnet-18")):
+        net = getattr(nets, name)()
+        each = multiply_adds(net, dense_masks(Params.empty(net.body.layout, 1))).item()
+        rates = {row["trials"]: row["ours"] * gpu.BATCH[name] * 6 * each / 1e12 for row in networks[name]}
+        assert said.format(f"{rates[1]:.1f}", f"{rates[8]:.1f}") in page and f"{each:,}" in page
 
 
 def test_summaries_take_the_faster_layout_and_quartiles_far_apart_are_shown(at_hand):
