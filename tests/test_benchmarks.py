@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ from npticket.units import multiply_adds
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MACHINE = {"npticket", "python", "numpy", "torch", "jax", "blas", "blas_threads", "cpu", "cores", "system"}
 STEP = {"fast_ms", "plain_ms"}
-
+HAS_DASK = find_spec("distributed") is not None  # without it no messages are counted
+IMAGENET = "imagenet.py" if HAS_DASK else "imagenet.py --only steps decode messages cost"
 
 TABLES = {  # of each script, the tables and some columns of each
     "lenet_step.py --peers": {"steps": {"density", "after"} | STEP},
@@ -44,7 +46,13 @@ TABLES = {  # of each script, the tables and some columns of each
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
     "pruned_conv.py": {"steps": {"density", "fast_ms", "dense/this"}, "parts": {"part", "share"}},
     "sparse_predict.py": {"prediction": {"density", "batch", "ratio", "bytes", "labels"}},
-    "imagenet.py --only decode messages": {"decode": {"what", "images/s"}, "messages": {"net", "masks MB", "a run MB"}},
+    IMAGENET: {
+        "steps": {"net", "images/s", "GFLOP/s", "peak MiB"},
+        "decode": {"what", "images/s"},
+        "messages": {"net", "masks MB", "a run MB"},
+        "cost": {"by", "images/s", "8 rounds, days"},
+        **({"traffic": {"images", "workers", "call KiB", "written KiB"}} if HAS_DASK else {}),
+    },
     "images.py": {"images": {"case", "threads", "files", "peak MiB"}},
     "structured.py": {
         "steps": {"net", "kind", "density", "parameters", "multiply_adds", "microseconds", "ratio"},
