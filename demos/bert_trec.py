@@ -103,7 +103,7 @@ def draw_words(net: Net, ends: dict[str, Params], data: datasets.Dataset, args: 
             axes.bar(np.arange(len(pieces)) + 0.4 * n, 100 * values, 0.4, color=("0.5", "#0072b2")[n], label=who)
         axes.set_xticks(np.arange(len(pieces)) + 0.2, pieces)
         axes.set_title(f"asks for {ASKED[some.targets[i]]}", fontsize=9)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, title=net.name)
     figure.savefig(args.out / "words.png")
     print(f"Words that matter: {args.out / 'words.png'}")
 

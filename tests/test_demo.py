@@ -403,11 +403,15 @@ def encoder(tmp_path, monkeypatch):
 
 
 def test_the_demo_of_an_encoder_finds_its_weights_in_the_folder_of_its_data(encoder, tmp_path, monkeypatch):
+    """And its figure says which encoder it is."""
+    figure, saved = pytest.importorskip("matplotlib.figure").Figure, {}
+    monkeypatch.setattr(figure, "savefig", lambda figure, file, **_: saved.update({file: figure}))
     monkeypatch.delenv("NPTICKET_DATA", raising=False)
     assert encoder("out") == 0
     rows = results(tmp_path / "out")
     assert [row["series"] for row in rows] == ["winning_ticket", "bert_shuffled"] * 2
-    assert (tmp_path / "out" / "words.png").exists()
+    (legend,) = saved[tmp_path / "out" / "words.png"].legends
+    assert legend.get_title().get_text() == "tiny"
 
 
 def test_the_demo_of_an_encoder_trains_on_the_device_that_it_is_asked_for(encoder, tmp_path, monkeypatch):
