@@ -26,7 +26,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MACHINE = {"npticket", "python", "numpy", "torch", "jax", "blas", "blas_threads", "cpu", "cores", "system"}
 STEP = {"fast_ms", "plain_ms"}
 HAS_DASK = find_spec("distributed") is not None  # without it no messages are counted
-IMAGENET = "imagenet.py" if HAS_DASK else "imagenet.py --only steps decode messages cost"
+IMAGENET = "imagenet.py" if HAS_DASK else "imagenet.py --only steps decode messages cost cluster"
 
 TABLES = {  # of each script, the tables and some columns of each
     "lenet_step.py --peers": {"steps": {"density", "after"} | STEP},
