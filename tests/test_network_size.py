@@ -21,7 +21,9 @@ from npticket.experiments.recipe import scaled
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims.words import ACC, END
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH
-from npticket.papers.network_size import CLAIMS, FEW_DEEP, LEAST, LEAST_DEEP, LENETS, RESNETS, at, weights
+from npticket.papers.network_size.claims import CLAIMS, FEW_DEEP, LEAST, LEAST_DEEP, SOME_DEEP
+from npticket.papers.network_size.numbers import at, weights
+from npticket.papers.network_size.recipes import LENETS, RESNETS
 from npticket.report.claims import FAILS, HOLDS, judge
 from npticket.report.figures import draw
 from npticket.report.sweeps import draw_sweep
@@ -116,14 +118,17 @@ def test_recipes_are_the_papers_setting_in_other_sizes_and_shorter():
         depth, width = recipe.net.options.values()
         layout = Experiment(recipe, PARTS).net.body.layout
         assert key == f"{depth}-{width}" and layout["conv/W"][-1] == width
-        assert left(recipe)[-1] <= FEW_DEEP < LEAST_DEEP <= left(recipe)[0]
+        assert left(recipe)[-1] <= (FEW_DEEP if max(depth / 14, width / 16) <= 1 else SOME_DEEP)
+        assert left(recipe)[0] >= LEAST_DEEP
         assert (recipe.optimizer, recipe.augment) == (RESNET_18_HIGH.optimizer, RESNET_18_HIGH.augment)
         assert recipe.schedule.options["drops"] == [[1_600, 0.01], [2_000, 0.001]]  # at 2/3 and 5/6
         assert 1 - recipe.prune.options["rates"]["*/W"] == pytest.approx(0.8**3)
     for recipe in ALL.values():
         check(recipe, PARTS)
     assert sum(len(planned(recipe, PARTS.series)) for recipe in LENETS.recipes.values()) == 5 * 148
-    assert sum(len(planned(recipe, PARTS.series)) for recipe in RESNETS.recipes.values()) == 3 * (17 + 4)
+    assert sum(len(planned(recipe, PARTS.series)) for recipe in RESNETS.recipes.values()) == 3 * (29 + 6)
+    assert {key.split("-")[0] for key in RESNETS.recipes if key.endswith("-16")} == {"8", "14", "20"}
+    assert {key.split("-")[1] for key in RESNETS.recipes if key.startswith("8-")} == {"8", "16", "32"}
 
 
 def world(accuracy, stop):
