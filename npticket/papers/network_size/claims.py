@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from npticket.experiments.recipe import Recipe
-from npticket.papers.lottery_ticket.claims.words import ACC, END, POINTS, THIRD, TIMES
+from npticket.papers.lottery_ticket.claims.words import ACC, END, POINTS, ROUNDS, THIRD, TICKET, TIMES
 from npticket.papers.network_size.numbers import at, weights
 from npticket.papers.network_size.recipes import LENETS, RESNETS
 from npticket.report.claims import Claim
@@ -48,6 +48,12 @@ def _extreme(quantity: Quantity, sign: int, views: Sequence[View]) -> Numbers:
     return left_out([at(LEAST, quantity, recipe)(v) for recipe, v in zip(PRUNED.values(), views, strict=False)], sign)
 
 
+def _falls_back(recipe: Recipe) -> Number:
+    """The number of weights from which on a recipe's tickets are less accurate than its dense network."""
+    dense = weights(recipe)
+    return lambda v: dense / 100 * v.falls_below(ACC, TICKET, TICKET, 100)
+
+
 # fmt: off
 LENET_NAMES = tuple(LENET_OF[key].name for key in (*PRUNED, "15-5"))  # the last has LEAST weights, and is not pruned
 CLAIMS = [
@@ -71,6 +77,10 @@ CLAIMS = [
         f"tickets of LeNet-50-17 and larger with {LEAST:,} weights stop about equally early: slowest against fastest",
         TEXT, lambda *views: _extreme(STOP, 1, views) / _extreme(STOP, -1, views),
         "1", TIMES, 0.67, 1.33, ratio=True, because=THIRD),
+    *(Claim((PRUNED[key].name,), f"size-{key}-back",
+        f"tickets of LeNet-{key} are less accurate than its dense network below 9,000 to 15,000 weights", TEXT,
+        _falls_back(PRUNED[key]), "9,000 to 15,000", "{:,.0f} weights", 5_900, 23_000, ratio=True, because=ROUNDS)
+      for key in list(PRUNED)[:4]),  # LeNet-25-9 has hardly more weights at first
     *(_better(f"size-resnet-{what}-dense",
         f"a ticket of a {what} residual network is more accurate than a dense one of its {LEAST_DEEP:,} weights: "
         f"{key} against 8-8", GUPTA, _ticket(RESNET_OF[key], LEAST_DEEP, END), _dense(RESNET_OF["8-8"], END))

@@ -22,9 +22,9 @@ def _sweep(name: str, source: str, legend: str, recipes: Mapping[str, Recipe], *
 # fmt: off
 SHORT = replace(LENET, steps=15_000, train_at=(), series=(TICKET,))
 LENETS = _sweep("lenet-size", "after Frankle & Carbin 2019, Figure 31", "hidden units", {
-    f"{a}-{b}": replace(SHORT, net=LENET.net.having(hidden=[a, b]), rounds=rounds)  # down to some 9,000 weights
-    for a, b, rounds in ((900, 300, 22), (700, 233, 21), (500, 167, 19), (400, 134, 18), (300, 100, 16), (200, 67, 14),
-                         (150, 50, 13), (100, 34, 11), (50, 17, 8), (25, 9, 5), (15, 5, 1))},
+    f"{a}-{b}": replace(SHORT, net=LENET.net.having(hidden=[a, b]), rounds=rounds)  # down to some 4,500 weights
+    for a, b, rounds in ((900, 300, 25), (700, 233, 24), (500, 167, 22), (400, 134, 21), (300, 100, 19), (200, 67, 17),
+                         (150, 50, 16), (100, 34, 14), (50, 17, 11), (25, 9, 8), (15, 5, 1))},
     early_stop, at_early_stop, at_the_end)
 
 # As in Figure 8, left, but short; at that learning rate tickets must be rewound to an early step (Frankle et al. 2020).
