@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import SMALL, data, experiment
 from standing import at, counts, rngs, wide
-from worlds import assert_judged, either_way, with_accuracies
+from worlds import assert_judged, densities, either_way, with_accuracies
 
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
@@ -456,8 +456,8 @@ def world(name, holds):
     }  # fmt: skip
     best = {SAME_SIGN: 0.86, "large_final": 0.4} if holds else {"movement": 0.3}
     rows = [(c, w, k, best.get(c, 0.1) + 0.05 * sign * (w == CONSTANT)) for c in CRITERIA for w in (INITIAL, CONSTANT)
-            for k in range(1, UP_TO + 1)]  # fmt: skip
-    mask = {"learned": 0.953, "learned-rescaled": 0.978}.get(name, 0) if holds else 0.25 - 0.1 * ("resc" in name)
+            for k in range(1, supermasks.PRUNINGS + 1)]  # fmt: skip
+    mask = (0.978 if "resc" in name else 0.953 * ("learned" in name)) if holds else 0.25 - 0.1 * ("resc" in name)
     samples = [("any", w, 1, mask + 0.01 * sign * (w == CONSTANT)) for w in (INITIAL, CONSTANT)]
     measured = {
         which: [
@@ -466,14 +466,14 @@ def world(name, holds):
         ]
         for which, each in (("supermasks", rows), ("sampled_supermasks", samples))
     }  # fmt: skip
-    of_rounds = [(265_200 * 0.64**r + 1_000 * 0.81**r) / 266_200 for r in range(recipe.rounds)]
-    return with_accuracies(recipe, accuracies, measured, of_rounds)
+    return with_accuracies(recipe, accuracies, measured, densities(recipe) if recipe.prune.options else [1])
 
 
 @either_way
 def test_claims_hold_in_the_papers_world_and_in_the_opposite_one_they_do_not(holds, status):
-    names = ("criteria", "signs", "zeros", "learned", "learned-rescaled")
+    names = [name.removeprefix("deconstructing-") for name in RECIPES]
     assert_judged(CLAIMS, [world(name, holds) for name in names], status)
+    assert {name for claim in CLAIMS for name in claim.recipes} == RECIPES.keys()
     assert len(CLAIMS) >= 20
     assert {*GOOD} < {"winning_ticket", *CRITERIA} and {*BAD} < {*CRITERIA}
     assert all(claim.source and claim.expected for claim in CLAIMS)
