@@ -1,4 +1,7 @@
-"""The experiments: LeNet with fewer steps, rewound to several, and the paper's deep networks."""
+"""The experiments: LeNet with fewer steps, rewound to several, and the paper's deep networks.
+
+Each trial has two copies with other orders of the data, where the paper has 18 samples, and three of pruning.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
