@@ -235,6 +235,30 @@ def test_what_is_frozen_is_decided_once_for_each_pruned_weight():
         assert not then["fc1/W"][0, 0, :4].any()
 
 
+@given(seeds, st.sampled_from([(False, False), (True, False), (True, True)]))
+def test_freezing_touches_no_more_than_it_says(seed, variant):
+    """Weight by weight: a survivor starts at w_i or, in variant 2, at 0; what is newly pruned is frozen at w_i or 0."""
+    rng, (net, theta0), (zeroed, from_zero) = np.random.default_rng(seed), frozen(seed), variant
+    draws = [rng.random(theta0.flat.shape) < share for share in (0.7, 0.7)]  # survivors of the last run, and of these
+    normal = rng.normal(size=theta0.flat.shape).astype(theta0.flat.dtype)
+    end, masks = theta0.like(normal), dense_masks(theta0)
+    before, now = dense_masks(theta0).like(draws[0]), dense_masks(theta0).like(draws[0] & draws[1])
+    for name in theta0.weights:
+        masks[name][...] = now[name]
+        end[name][...] = np.where(before[name], end[name], 0)
+    start, same = actions.freeze(at(net, theta0, masks, end), zeroed, from_zero)
+    assert same is masks
+    for name in theta0.weights:
+        place = name.replace("W", actions.FROZEN)
+        w_i, w_f, held = theta0[name], end[name], end[place]
+        shrank, newly = abs(w_f) < abs(w_i), before[name] & ~now[name]
+        survivors = np.where(shrank, 0, w_i) if from_zero else w_i
+        np.testing.assert_array_equal(start[name], np.where(now[name], survivors, 0))
+        np.testing.assert_array_equal(start[place], held + np.where(newly & ~(shrank & zeroed), w_i, 0))
+    for name in set(theta0) - {*theta0.weights, *theta0.buffers}:
+        assert (start[name] == theta0[name]).all()
+
+
 @pytest.fixture(scope="module")
 def zeros(tmp_path_factory):
     folder = tmp_path_factory.mktemp("zeros")
