@@ -154,20 +154,24 @@ def compose(picture: Picture, title: str, note: str) -> "Figure":
     marked = {text.get_gid() for axes in figure.axes for text in axes.texts}
     note = "; ".join([note, *(said for said in (CUT_SHORT, AT_MOST) if said in marked)])
     for axes in figure.axes:
-        axes.grid(axis="y", color="0.9", linewidth=0.6)
+        if not axes.images:
+            axes.grid(axis="y", color="0.9", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         for handle, text in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(text, handle)
     width = figure.get_figwidth()
-    columns = max(1, width // (0.8 + 0.075 * max(map(len, entries))))  # inches that an entry takes
+    columns = max(1, width // (0.8 + 0.075 * max(map(len, entries), default=0)))  # inches that an entry takes
     rows = math.ceil(len(entries) / columns)
-    shown = figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, fontsize=9,
-                  ncols=math.ceil(len(entries) / rows), title=picture.legend, handlelength=3.2)  # fmt: skip
-    for words in (*shown.get_texts(), shown.get_title(), *(axes.title for axes in figure.axes)):
-        words.set_parse_math(False)  # a $ in a series' name is not mathematics
+    words = [axes.title for axes in figure.axes]
+    if entries:
+        shown = figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False,
+                  fontsize=9, ncols=math.ceil(len(entries) / rows), title=picture.legend, handlelength=3.2)  # fmt: skip
+        words += [*shown.get_texts(), shown.get_title()]
+    for text in words:
+        text.set_parse_math(False)  # a $ in a series' name is not mathematics
     lines = [line for text in (title, note) for line in _wrapped(text, round(12 * width))]
     figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)
-    figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(picture.legend)))  # the panels keep theirs
+    figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(entries and picture.legend)))  # the panels keep theirs
     return figure
 
 

@@ -46,6 +46,7 @@ def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn
 
     shades = list(map(colors.to_hex, colormaps["viridis"](np.linspace(0, 0.88, len(begun)))))
     opacity, one = 0.15 if len(begun) < 4 else 0, next(iter(there.values()))
+    title = one.title + ", and others" * (len({outcome.title for outcome in there.values()}) > 1)
     figure, axes_of = canvas.panels(2)
     for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
         for i, (key, points) in enumerate(begun.items()):
@@ -57,5 +58,5 @@ def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn
     notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
     for picture in (Picture(sweep.name, figure, sweep.legend), *readable(sweep.pictures(there), there.values())):
-        lines = NOTE if any(axes.collections for axes in picture.figure.axes) else "lines: means"
-        yield Drawn(picture, f"{one.title}: {sweep.legend}", f"{'; '.join(each)}; {lines}")
+        lines = picture.marks or (NOTE if any(axes.collections for axes in picture.figure.axes) else "lines: means")
+        yield Drawn(picture, f"{title}: {sweep.legend}", f"{'; '.join(each)}; {lines}")

@@ -13,20 +13,22 @@ from dataclasses import replace
 
 from npticket.experiments.series import Series
 from npticket.papers.bert_tickets.claims import CLAIMS
-from npticket.papers.bert_tickets.figures import Carried
+from npticket.papers.bert_tickets.figures import Carried, matrix
 from npticket.papers.bert_tickets.other_tasks import TRANSFER, transfer
-from npticket.papers.bert_tickets.recipes import RECIPES
+from npticket.papers.bert_tickets.recipes import OF_TASKS, RECIPES, SOURCE
 from npticket.papers.bert_tickets.scope import NEEDED
 from npticket.papers.bert_tickets.series import SERIES
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.report.figures import Lines
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
+from npticket.report.sweeps import Sweep
 
 PAPER = Paper(
     "bert_tickets",
     "Chen, Frankle, Chang, Liu, Zhang, Wang & Carbin: The Lottery Ticket Hypothesis for Pre-trained BERT Networks. "
     "NeurIPS 2020. arXiv:2007.12223",
-    RECIPES, replace(NEEDED, series={**SERIES, TRANSFER: Series(transfer)}), claims=CLAIMS,
+    RECIPES, replace(NEEDED, series={**SERIES, TRANSFER: Series(transfer)}),
+    {"bert": Sweep("bert", SOURCE, "task", OF_TASKS, matrix)}, CLAIMS,
     plots=(Lines("pretrained", (at_the_end,), tuple(SERIES), beside=(TICKET,), needs=0), Carried()),
 )  # fmt: skip

@@ -39,4 +39,5 @@ LATE = replace(
     TREC, name="bert-trec-late", source="after Chen et al. 2020, section 4.1, on MiniLM-L3: rewinding later",
     rewind_step=TREC.steps // 10, series=(TICKET,),
 )  # fmt: skip
-RECIPES = {recipe.name: recipe for recipe in (TREC, _of("sst2"), _of("subj"), LATE)}
+OF_TASKS = {"TREC": TREC, "SST-2": _of("sst2"), "Subj": _of("subj")}
+RECIPES = {recipe.name: recipe for recipe in (*OF_TASKS.values(), LATE)}
