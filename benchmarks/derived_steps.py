@@ -6,14 +6,15 @@ The networks and settings are those of the recipes bert-trec (MiniLM-L3's shape,
 detection-cells (128 x 160 pixels, 8 images, Adam), in float32, dense, with one thread each. Data are the recipes' own
 where they are found; else drawn, with sentences as long as TREC's and as many boxes as BCCD has. Initial weights are
 drawn: no time depends on them. The first table says how far the losses of some steps are apart, in float64. Memory is
-the peak that a process has resident, of each side after some steps, and of each recipe after two steps, an evaluation
-and a pruning, beside what it had before the first of them, imports and data.
+the peak that a process has resident, of each side after some steps, and of each recipe after a trial with all its
+series and measures, in runs of two steps, beside what it had before the first of them, imports and data.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -26,16 +27,18 @@ import results
 
 from npticket.datasets import DataError, Dataset, Split
 from npticket.engine import ENGINES, plan
+from npticket.experiments.evaluation import affordable
 from npticket.experiments.parts import Experiment, load_data
+from npticket.experiments.recipe import scaled
+from npticket.experiments.run import run
 from npticket.nets import Encoder, Net, Sizes
 from npticket.papers import LIBRARY, PARTS
 from npticket.params import Params
 from npticket.prune import dense_masks
 from npticket.streams import Place, TrainingStep
-from npticket.train import fit
 
 WHAT = {"bert-trec": "MiniLM-L3, TREC", "detection-cells": "detector, BCCD"}
-RECIPES = ("bert-trec", "detection-scenes", "detection-cells", "detection-transfer")
+RECIPES = ("bert-trec", "detection-scenes", "detection-cells", "detection-transfer", "stabilizing-tiny-60")
 STEPS = 4  # whose losses are compared
 TOKENS = "torch_tokens"  # computes no padding, as ours
 PEERS = ("torch", TOKENS)
@@ -151,15 +154,13 @@ def of_steps(name: str, side: str, quick: bool) -> dict[str, float]:
 
 
 def of_recipe(name: str, quick: bool) -> dict[str, float]:
-    """The memory of a recipe's run, in a process of its own: two steps, all that is measured, and a pruning."""
-    made = Experiment(LIBRARY.recipes[name], PARTS)
-    data = load_data(made.recipe, PARTS).at_most(16 if quick else 0)
-    before, theta0 = forget(), made.net.init(Place().rngs("init"))
-    masks = dense_masks(theta0)
-    setting = replace(made.setting("fast"), steps=2, validate_every=2, test_at=(), train_at=())
-    setting = replace(setting, batch=min(16, setting.batch)) if quick else setting
-    end = fit(made.net, made.task, theta0, masks, data, setting).end
-    made.rule(end, masks)
+    """The memory of one trial of a whole experiment, all its series and measures, in runs of two steps."""
+    recipe = replace(scaled(LIBRARY.recipes[name], 2), trials=1)
+    recipe = replace(recipe, rounds=2, series=recipe.series[:1]) if quick else recipe
+    data = load_data(recipe, PARTS)
+    before = forget()
+    with tempfile.TemporaryDirectory() as folder:
+        run(affordable(recipe, data), PARTS, folder, data)
     return {"before_mib": before, "peak_mib": bench.resident("VmHWM")}
 
 

@@ -1,6 +1,6 @@
 """What ResNet-50 on ImageNet would take: steps, decoding and messages measured here, the rest reckoned from them.
 
-    python benchmarks/imagenet.py [--only steps decode traffic messages cost] [--save]
+    python benchmarks/imagenet.py [--only steps decode traffic messages cost cluster] [--save]
 
 steps     a training step of ResNet-18 and ResNet-50 with SGD at 64 x 64 and 224 x 224, dense, on one thread, each in a
           process of its own whose peak memory the operating system tells; a step is three forward passes of
@@ -9,8 +9,10 @@ decode    JPEG files of 500 x 375 to 224 x 224, and random-resized crops of thes
 traffic   a small experiment on dask's LocalCluster: what is pickled for each worker, run and result, and what the
           client and the scheduler write into sockets
 messages  the same for larger networks, reckoned: masks take a bit, weights four bytes
-cost      the paper's experiment (Frankle et al. 2019: 8 rounds of 112,590 steps of 1,024 images): by the core that was
-          measured; by GPUs from the operations in their data sheets, of which a part is assumed to be reached
+cost      a trial of the paper's experiment (Frankle et al. 2019: 8 rounds of 112,590 steps of 1,024 images): by the
+          core that was measured; by GPUs from the operations in their data sheets, of which they reach a part that is
+          assumed, or one that an H100 reached with networks for CIFAR-10 (from the committed figures of gpu.py)
+cluster   all of its trials, of tickets and of reinitialised networks, by a cluster of so many workers
 """
 
 import tempfile
@@ -31,6 +33,7 @@ from npticket.datasets import Dataset, ResizedCrop
 from npticket.datasets.decoding import Photographs
 from npticket.engine import plan
 from npticket.experiments import run as running
+from npticket.experiments.planning import planned, trained
 from npticket.experiments.training import Execution
 from npticket.optimizers import SGD
 from npticket.papers import PARTS
@@ -44,7 +47,10 @@ from npticket.units import multiply_adds
 STEPS = ((18, 64, 16), (50, 64, 16), (18, 224, 4), (50, 224, 4), (50, 224, 8))  # depth, size, batch
 ROUNDS, IMAGES = RESNET_50.rounds, RESNET_50.steps * RESNET_50.batch  # of an experiment, of a run
 ASSUMED = 0.3  # part of the operations in a data sheet that training reaches: an assumption, nothing here measured it
-GPUS = {"A100, FP32": 19.5, "A100, TF32": 156.0, "H100 SXM, FP32": 67.0, "H100 SXM, TF32": 495.0}  # TFLOP/s, dense
+H100 = "H100 SXM, FP32"
+GPUS = {"A100, FP32": 19.5, "A100, TF32": 156.0, H100: 67.0, "H100 SXM, TF32": 495.0}  # TFLOP/s, dense
+ON_H100 = {"vgg_19": 64, "resnet_18": 128}  # networks that gpu.py timed, and their minibatches
+WORKERS = (1, 5, 10, 64, 512)
 CORES = (1, 64, 8 * 64, 64 * 64)  # in one node, and in 1, 8 and 64 nodes of 64
 DAY = 86_400
 
@@ -189,13 +195,44 @@ def cost(step: dict[str, Any], decoded: float) -> bench.Table:
         add(by, cores * step["GFLOP/s"] / 1e3, "all", cores * step["images/s"])
     for by, tera in GPUS.items():
         add(by, tera, f"{ASSUMED:.0%}, assumed", ASSUMED * tera * 1e3 / step["GFLOP an image"])
+    for part, words in reached():
+        add(H100, GPUS[H100], words, part * GPUS[H100] * 1e3 / step["GFLOP an image"])
+    return table
+
+
+def reached() -> Iterator[tuple[float, str]]:
+    """The parts of an H100's operations a second that one network reached there, and eight."""
+    tables = results.by_processor()["nvidia-h100-80gb-hbm3"]["gpu"]["tables"]
+    for name, batch in ON_H100.items():
+        net = getattr(nets, name)()
+        flops = 6 * multiply_adds(net, dense_masks(net.init(Place().rngs("init")))).item() * batch
+        for trials, networks in ((1, "one"), (8, "eight")):
+            rate = next(row["ours"] for row in tables[name] if row["trials"] == trials)  # networks x steps a second
+            part = rate * flops / 1e12 / GPUS[H100]
+            yield part, f"{part:.1%}, as {networks} {net.name}"
+
+
+def cluster(step: dict[str, Any]) -> bench.Table:
+    """The whole experiment: rounds of a trial follow one another, and all else may run side by side, a run a worker."""
+    runs = len(trained(planned(RESNET_50, PARTS.series)))
+    forms = {"workers": ",d", "runs": "d", "one after the other": ",d", "days, a core each": ",.0f",
+             "days, an H100 each": ",.1f"}  # fmt: skip
+    table = bench.Table(f"ResNet-50 on ImageNet: {RESNET_50.trials} trials of {', '.join(RESNET_50.series)}", forms)
+    rates = step["images/s"], ASSUMED * GPUS[H100] * 1e3 / step["GFLOP an image"]
+    for workers in WORKERS:
+        turns = max(-(-runs // workers), ROUNDS)
+        core, gpu = (turns * IMAGES / rate / DAY for rate in rates)
+        table.add(workers=workers, runs=runs, **{"one after the other": turns, "days, a core each": core,
+                  "days, an H100 each": gpu})  # fmt: skip
     return table
 
 
 def main() -> None:
-    tables = ("steps", "decode", "traffic", "messages", "cost")
+    tables = ("steps", "decode", "traffic", "messages", "cost", "cluster")
     parser = bench.parser(__doc__)
-    parser.add_argument("--only", nargs="+", choices=tables, default=tables, help="cost needs steps and decode")
+    parser.add_argument(
+        "--only", nargs="+", choices=tables, default=tables, help="cost and cluster need steps and decode"
+    )
     args = bench.parse(parser)
     made: dict[str, bench.Table] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -204,7 +241,8 @@ def main() -> None:
         data: Dataset = replace(images.load(root, 32, None), caveat="synthetic images")
         makers = {"steps": lambda: steps(args.quick), "decode": lambda: decode(Path(folder), args.quick),
                   "traffic": lambda: traffic(root, args.quick), "messages": messages,
-                  "cost": lambda: cost(fastest(made["steps"]), made["decode"].rows[0]["images/s"])}  # fmt: skip
+                  "cost": lambda: cost(fastest(made["steps"]), made["decode"].rows[0]["images/s"]),
+                  "cluster": lambda: cluster(fastest(made["steps"]))}  # fmt: skip
         for name in (name for name in tables if name in args.only):
             made[name] = makers[name]()
     results.save(args, data, made)

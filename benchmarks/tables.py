@@ -18,7 +18,9 @@ import results
 
 from npticket.report import page
 
-LEFT_OUT = re.compile(r"_(low|high)$|^(?!fast).+_ms$")  # quartiles, and times of others than our fast engine
+QUARTILES = re.compile(r"_(low|high)$")
+OTHERS = re.compile(r"^(?!fast).+_ms$")  # times of others than our fast engine
+ALL_TIMES = ("derived_steps",)  # benchmarks whose tables show these, too: there is little else
 WIDE = 1.1  # from one quartile to the other
 NETS = {"conv_2": "Conv-2", "conv_4": "Conv-4", "conv_6": "Conv-6", "resnet_18": "Resnet-18", "vgg_19": "VGG-19"}
 SUMMARY = {  # what: script, its arguments, table, and the row that comes nearest
@@ -54,7 +56,10 @@ def tables(processors: Mapping[str, Found]) -> dict[str, str]:
 def one(processor: str, run: Found, name: str) -> str:
     """The table of one processor, with the versions that it depends on."""
     rows, machine = run["tables"][name], run["machine"]
-    columns = {column: form for column, form in run["columns"][name].items() if not LEFT_OUT.search(column)}
+    left_out = [QUARTILES] if run["benchmark"] in ALL_TIMES else [QUARTILES, OTHERS]
+    columns = {
+        column: form for column, form in run["columns"][name].items() if not any(p.search(column) for p in left_out)
+    }
     cells = [[_cell(row, column, form) for column, form in columns.items()] for row in rows]
     about = f"{processor}: {machine['cpu']}, NumPy {machine['numpy']}, {machine['blas']}"
     if "gpu" in machine:

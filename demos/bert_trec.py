@@ -6,7 +6,7 @@
 
 Survivors are reset to what pre-training left (Chen et al. 2020), which is theta0. The control has the same masks over
 the same weights, shuffled within each matrix. Also draws words.png, which shows how much each word matters to the whole
-encoder and to its ticket. Needs minilm/ and text/trec/ in the folder that NPTICKET_DATA names, or in the cache folder.
+encoder and to its ticket. Needs minilm/ and text/trec/ in the folder of --data, or NPTICKET_DATA's, or in the cache.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from itertools import count, islice
 
 import numpy as np
 
-from npticket import datasets
+from npticket import backend, datasets
 from npticket.cli.demos import Journal, arguments, run
 from npticket.datasets.texts import spelled
 from npticket.experiments import costs
@@ -50,11 +50,11 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
     net, prune, setting = asked.net, asked.rule, asked.setting(args.engine, threads_each(args.jobs))
 
     def shuffled(place: Place):
-        values = theta0.copy()
+        values = theta0.to(np).copy()
         for t, rng in enumerate(place.rngs("shuffled")):
-            for name in prune.scope.names(theta0):
-                values[name][t] = rng.permutation(theta0[name][t].ravel()).reshape(theta0[name][t].shape)
-        return values
+            for name in prune.scope.names(values):
+                rng.shuffle(values[name][t].reshape(-1))
+        return values.to(device)
 
     def train(start, masks):  # 2 train: each ticket, and beside it its control
         here = Place(args.seed, range(args.trials), next(rounds))
@@ -63,15 +63,16 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
         fits.update(zip(journal.recipe.series, both, strict=True))
         return both[0].end
 
-    print(costs.announcement(asked, args.jobs, args.engine, data), flush=True)
+    if args.backend == "numpy":
+        print(costs.announcement(asked, args.jobs, args.engine, data), flush=True)
+    device, ends = backend.load(args.backend), list[Params]()
     with Workers(partial(fit, net, CLASSIFY, data=data, setting=setting), args.jobs) as workers:
-        theta0 = net.init(Place(args.seed, range(args.trials)).rngs("init"))  # 1 initialise: what was pre-trained
+        theta0 = net.init(Place(args.seed, range(args.trials)).rngs("init")).to(device)  # 1 initialise: pre-trained
         tickets = find_tickets(theta0, dense_masks(theta0), train=train, prune=prune)  # 3 prune, 4 reset, and again
-        whole = None
         for round in islice(tickets, args.rounds):
             journal.note(round.index, round.masks, fits)
-            whole = whole or round.end
-    draw_words(net, {"whole encoder": whole, f"ticket, {density(round.masks)[0]:.0%}": round.end}, data, args)
+            ends = [*ends[:1], round.end.to(np)]
+    draw_words(net, {"whole encoder": ends[0], f"ticket, {density(round.masks)[0]:.0%}": ends[-1]}, data, args)
 
 
 def matters(net: Net, theta: Params, question: np.ndarray, kind: int) -> np.ndarray:
@@ -102,7 +103,7 @@ def draw_words(net: Net, ends: dict[str, Params], data: datasets.Dataset, args: 
             axes.bar(np.arange(len(pieces)) + 0.4 * n, 100 * values, 0.4, color=("0.5", "#0072b2")[n], label=who)
         axes.set_xticks(np.arange(len(pieces)) + 0.2, pieces)
         axes.set_title(f"asks for {ASKED[some.targets[i]]}", fontsize=9)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, title=net.name)
     figure.savefig(args.out / "words.png")
     print(f"Words that matter: {args.out / 'words.png'}")
 

@@ -85,6 +85,8 @@ def _function(function):
     def call(*args, **kwargs):
         return _wrap(function(*map(_unwrap, args), **{name: _unwrap(value) for name, value in kwargs.items()}))
 
+    if function is np.add:  # the ufunc of which CuPy has it
+        call.reduceat = _function(np.add.reduceat)
     return call
 
 

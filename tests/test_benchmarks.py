@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,17 @@ import pytest
 from npticket import nets
 from npticket.datasets import Dataset, Split
 from npticket.optimizers import SGD, Adam
+from npticket.params import Params
 from npticket.prune import dense_masks, prune_layerwise, random_scores
 from npticket.streams import streams
 from npticket.tickets import rewind
+from npticket.units import multiply_adds
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MACHINE = {"npticket", "python", "numpy", "torch", "jax", "blas", "blas_threads", "cpu", "cores", "system"}
 STEP = {"fast_ms", "plain_ms"}
-
+HAS_DASK = find_spec("distributed") is not None  # without it no messages are counted
+IMAGENET = "imagenet.py" if HAS_DASK else "imagenet.py --only steps decode messages cost cluster"
 
 TABLES = {  # of each script, the tables and some columns of each
     "lenet_step.py --peers": {"steps": {"density", "after"} | STEP},
@@ -42,7 +46,13 @@ TABLES = {  # of each script, the tables and some columns of each
     "engines_agree.py": {"rounds": {"round", "differ", "fast_acc"}},
     "pruned_conv.py": {"steps": {"density", "fast_ms", "dense/this"}, "parts": {"part", "share"}},
     "sparse_predict.py": {"prediction": {"density", "batch", "ratio", "bytes", "labels"}},
-    "imagenet.py --only decode messages": {"decode": {"what", "images/s"}, "messages": {"net", "masks MB", "a run MB"}},
+    IMAGENET: {
+        "steps": {"net", "images/s", "GFLOP/s", "peak MiB"},
+        "decode": {"what", "images/s"},
+        "messages": {"net", "masks MB", "a run MB"},
+        "cost": {"by", "images/s", "8 rounds, days"},
+        **({"traffic": {"images", "workers", "call KiB", "written KiB"}} if HAS_DASK else {}),
+    },
     "images.py": {"images": {"case", "threads", "files", "peak MiB"}},
     "structured.py": {
         "steps": {"net", "kind", "density", "parameters", "multiply_adds", "microseconds", "ratio"},
@@ -226,6 +236,20 @@ def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
     assert tables.filled(text.replace(a_row, a_row + " more |"), made) == text
 
 
+def test_what_a_gpu_reaches_is_reckoned_from_the_steps_that_were_timed(at_hand):
+    import gpu
+    import results
+
+    page, networks = (BENCHMARKS.parent / "docs" / "scaling.md").read_text(), {}
+    for run in results.runs(results.by_processor()["nvidia-h100-80gb-hbm3"], "gpu"):
+        networks |= run["tables"]
+    for name, said in (("vgg_19", "{} with one VGG-19 and {} with eight"), ("resnet_18", "{} and {} with Resnet-18")):
+        net = getattr(nets, name)()
+        each = multiply_adds(net, dense_masks(Params.empty(net.body.layout, 1))).item()
+        rates = {row["trials"]: row["ours"] * gpu.BATCH[name] * 6 * each / 1e12 for row in networks[name]}
+        assert said.format(f"{rates[1]:.1f}", f"{rates[8]:.1f}") in page and f"{each:,}" in page
+
+
 def test_summaries_take_the_faster_layout_and_quartiles_far_apart_are_shown(at_hand):
     import tables
 
@@ -237,6 +261,14 @@ def test_summaries_take_the_faster_layout_and_quartiles_far_apart_are_shown(at_h
     made = tables.tables({"one": {"conv_step": run}})
     assert "| VGG-19 step | 1.60 / - / 1.75 / - |" in made["summary"]
     assert "| vgg_19 | 1.80 (1.50 to 1.90) | 1.60 | - |" in made["conv_step: steps"]
+
+
+@pytest.mark.parametrize(("benchmark", "shown"), [("conv_step", "fast ms"), ("derived_steps", "fast ms | torch ms")])
+def test_of_what_came_after_the_times_of_both_sides_are_shown(at_hand, benchmark, shown):
+    import tables
+
+    run = some_results()["lenet_step"] | {"benchmark": benchmark}
+    assert f"| density | after | {shown} | torch/fast |\n" in tables.tables({"one": {"x": run}})["x: steps"]
 
 
 def test_the_tables_of_coverage_are_those_of_the_script(at_hand):

@@ -135,16 +135,24 @@ def test_pre_trained_values_are_theta0_and_the_classifier_is_drawn(folder):
         value = value[kept] if name == "words/table" else value
         assert (theta0[name] == value.astype(np.float32)).all(), name
     assert (theta0["out/W"][0] != theta0["out/W"][1]).all()
-    whole = bert_from(folder / "minilm")
-    everything = whole.init(streams(0, [0], "init"))
-    data = trec(length=10)
-    x = data.test.inputs[None]
-    means = whole.predict(everything, kept[x])
-    rest = {name: theta0[name][:1] for name in ("out/W", "out/b")}
+    x = trec(length=10).test.inputs[None]
     found = net.predict(theta0.trial(0), x)
     np.testing.assert_allclose(net.predict(theta0, x)[0], found[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(net.forward(theta0.trial(0), x)[0], found, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found, means @ rest["out/W"] + rest["out/b"], rtol=1e-4, atol=1e-5)
+
+
+def test_words_that_do_not_occur_are_left_out_bit_for_bit(folder):
+    sha, _ = tiny_bert.write(folder)
+    net, whole, kept = made(sha), bert_from(folder / "minilm", 6), occurring("trec")
+    theta, everything = (one.init(streams(0, [0], "init")) for one in (net, whole))
+    for name in ("out/W", "out/b"):
+        everything[name][...] = theta[name]
+    x = trec(length=10).test.inputs[None]
+    assert everything["words/table"].shape[1] > len(kept)
+    assert (whole.predict(everything, kept[x]) == net.predict(theta, x)).all()
+    means, expected = bert_from(folder / "minilm"), whole.predict(everything, kept[x])  # without a classifier
+    found = means.predict(means.init(streams(0, [0], "init")), kept[x]) @ theta["out/W"] + theta["out/b"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_sentences_are_numbered_and_padded(folder):

@@ -155,8 +155,10 @@ def test_a_tiny_experiment_end_to_end(small, tmp_path):
     file = np.load(tmp_path / "run/runs/winning_ticket-round06-trial0.npz", allow_pickle=False)
     masks = unpack(file["masks"], at(small).theta0)
     assert masks["out/W"].all() and masks["words/table"].all()
-    drawn = figures.draw(found, tmp_path / "figures", PAPER.plots)
-    assert {path.stem for path in drawn} == {"pretrained", "transfer"}
+    notes = {one.picture.stem: one.note for one in figures.drawn(found, PAPER.plots)}
+    assert notes.keys() == {"pretrained", "transfer"}
+    assert notes["pretrained"].endswith("line: mean, band: min-max")
+    assert notes["transfer"].endswith("point: mean, bar: min-max")
     verdicts = {v.claim.id: v for v in judge(PAPER.claims, {"bert-trec": found})}
     assert verdicts["bert-trec-to-sst2"].status == UNKNOWN and verdicts["bert-trec-late"].status == UNKNOWN
     assert LIBRARY.plots(TREC) == PAPER.plots and merged(PAPER.parts, Parts()) == PAPER.parts

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_bert
+from strict import StrictArray, strict
 
-from npticket import nets
+from npticket import backend, nets
 from npticket.cli import demos
+from npticket.engine import plain
 from npticket.experiments import tables
 from npticket.experiments.directory import read_recipe
 from npticket.experiments.parts import Experiment, load_data
@@ -383,3 +386,41 @@ def test_the_deep_demos_know_the_papers_settings(name, setting, rates, monkeypat
     assert recipe.test_at == ((10_000, 20_000, 30_000) if name == "resnet18" else (30_000, 60_000, 112_480))
     assert (recipe.name, recipe.batch) == (f"{name}-{setting}", 128 if name == "resnet18" else 64)
     assert recipe.steps == args.steps
+
+
+@pytest.fixture
+def encoder(tmp_path, monkeypatch):
+    """The demo of an encoder with a tiny one, whose files are where nothing but --data leads."""
+    sha, _ = tiny_bert.write(tmp_path / "there")
+    options = {"weights": tiny_bert.WEIGHTS, "sha256": sha, "text": "trec", "classes": 6, "pieces": tiny_bert.KEPT}
+    net = Part("bert", **options, length=10, called="tiny", **tiny_bert.SIZES)
+    recipe = replace(LIBRARY.recipes["bert-trec"], net=net, data=Part("trec", length=10))
+    monkeypatch.setitem(LIBRARY.recipes, "bert-trec", recipe)
+    demo, small = load(DEMO.with_name("bert_trec.py"), monkeypatch), ["--rounds", "2", "--steps", "6", "--jobs", "1"]
+    return lambda name, *given: demo.main(
+        [*small, "--data", f"{tmp_path}/there", "--out", f"{tmp_path}/{name}", *given]
+    )
+
+
+def test_the_demo_of_an_encoder_finds_its_weights_in_the_folder_of_its_data(encoder, tmp_path, monkeypatch):
+    """And its figure says which encoder it is."""
+    figure, saved = pytest.importorskip("matplotlib.figure").Figure, {}
+    monkeypatch.setattr(figure, "savefig", lambda figure, file, **_: saved.update({file: figure}))
+    monkeypatch.delenv("NPTICKET_DATA", raising=False)
+    assert encoder("out") == 0
+    rows = results(tmp_path / "out")
+    assert [row["series"] for row in rows] == ["winning_ticket", "bert_shuffled"] * 2
+    (legend,) = saved[tmp_path / "out" / "words.png"].legends
+    assert legend.get_title().get_text() == "tiny"
+
+
+def test_the_demo_of_an_encoder_trains_on_the_device_that_it_is_asked_for(encoder, tmp_path, monkeypatch):
+    modules, seen, real = {"numpy": np, "cupy": strict}, set(), plain.Plain.step
+    monkeypatch.setattr(backend, "load", modules.get)
+    monkeypatch.setattr(backend, "described", lambda name: {})
+    monkeypatch.setattr(plain.Plain, "step", lambda self, x, *rest: seen.add(type(x)) or real(self, x, *rest))
+    for name, kind in (("numpy", np.ndarray), ("cupy", StrictArray)):
+        seen.clear()
+        assert encoder(name, "--backend", name, "--engine", "plain", "--trials", "2") == 0
+        assert seen == {kind}
+    assert results(tmp_path / "cupy") == results(tmp_path / "numpy")

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npticket import datasets
-from npticket.datasets import DataError, Split, as_targets, read_coco, read_voc
+from npticket.datasets import DataError, Split, as_targets, left_out, read_coco, read_voc
 from npticket.datasets.scenes import extent, resized, scenes
+from npticket.experiments import machine
 
 OBJECT = "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox></object>"
 
@@ -29,6 +30,7 @@ def test_voc_boxes_are_read_cut_to_the_image_and_skipped_without_an_area(tmp_pat
     found = read_voc(path)
     assert (found.file, found.size, found.names, found.skipped) == ("a.jpg", (640, 480), ("RBC", "WBC"), 2)
     assert found.boxes.tolist() == [[10, 20, 30, 40], [0, 470, 30, 10]]
+    assert left_out([found, found]) == " (4 boxes without an area left out)"
 
 
 HOSTILE = '<!DOCTYPE a [<!ENTITY x "{}">]>'
@@ -81,6 +83,7 @@ def test_coco_boxes_are_read_by_image(tmp_path):
     assert names == ["cat", "dog"] and (other.file, other.names) == ("c.jpg", ())
     assert (one.file, one.size, one.names, one.skipped, one.crowds) == ("b.jpg", (100, 80), ("dog",), 1, 1)
     assert one.boxes.tolist() == [[90, 70, 10, 5]]
+    assert left_out([one, other]) == " (1 box without an area and 1 crowd left out)" and left_out([other]) == ""
     targets = as_targets([one, other], names, 0.5)
     assert targets.shape == (2, 1, 5) and targets[0].tolist() == [[1, 45, 35, 5, 2.5]] and targets[1, 0, 0] == -1
     with pytest.raises(DataError, match=r"b\.jpg has a 'dog'"):
@@ -169,6 +172,15 @@ def test_blood_cells_are_where_their_boxes_say_mirrored_too(cells):
     for image, ((_, x, y, w, h),) in zip(data.train.inputs, data.train.targets.astype(int), strict=True):
         red = image[..., 0] > 128
         assert red[y : y + h, x : x + w].all() and red.sum() == w * h and not image[120:].any()
+
+
+def test_cells_without_an_area_are_counted_in_what_is_shown(cells):
+    before = datasets.bccd(cells)
+    assert before.source == str(cells / "bccd" / "BCCD")
+    (cells / "bccd/BCCD/Annotations/a.xml").write_text(voc(("WBC", 400, 40, 480, 80), ("RBC", 504, 337, 504, 337)))
+    data = datasets.bccd(cells)
+    assert data.source == f"{before.source} (1 box without an area left out)"
+    assert machine.sha256(data) == machine.sha256(before)
 
 
 def test_cells_that_are_missing_or_damaged_are_named(cells):

@@ -1,6 +1,7 @@
 """The GPU engine equals the plain one (law 13): its kernels compiled for the CPU and, where there is one, on a GPU."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from strict import strict
 
 from npticket import backend, datasets, nets, train
 from npticket.datasets import Dataset, FlipAndCrop, Split
+from npticket.detection import detect
 from npticket.engine.gpu import conv
 from npticket.engine.gpu.lockstep import Gpu
 from npticket.layers import Chain, Dense, Flatten, ReLU
 from npticket.loss import softmax_cross_entropy
-from npticket.nets import Net
-from npticket.optimizers import SGD, Adam
+from npticket.nets import Encoder, Net, Sizes
+from npticket.nets.bert import Bert
+from npticket.optimizers import SGD, Adam, clipped_adamw
 from npticket.prune import dense_masks
 from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
@@ -158,3 +161,38 @@ def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_e
     assert moved_once == 6 + 1 + 2  # the data, the order of an epoch, its changes
     assert traffic(12, 30) == (moved_once, fetched_once)  # the whole epoch
     assert traffic(13, 7) == (moved_once + 3, fetched_once)  # a step of the next one
+
+
+def sentences():
+    """A small encoder, sentences of its words, padded with 0, and the optimizer with which it is fine-tuned."""
+    net = Bert("small", Encoder(Sizes(9, size=4, layers=2, heads=2, inner=6, length=5), 3), (5,), (3,))
+    rng = np.random.default_rng(0)
+    x = np.where(np.arange(5) < rng.integers(1, 6, (40, 1)), rng.integers(1, 9, (40, 5)), 0).astype(np.uint16)
+    split = Split(x, rng.integers(0, 3, 40))
+    return net, CLASSIFY, Dataset("words", split, split, split, 3, "a test"), partial(clipped_adamw, lr=0.01)
+
+
+def boxes():
+    """A small detector, images with up to two boxes, and an optimizer."""
+    net, rng = nets.detector(16, 24, 1, 2, filters=2), np.random.default_rng(0)
+    targets = np.concatenate([rng.integers(-1, 2, (20, 2, 1)), rng.uniform(2, 9, (20, 2, 4))], axis=-1)
+    split = Split(rng.integers(0, 256, (20, 16, 24, 1), dtype=np.uint8), targets.astype(np.float32))
+    data = Dataset("boxes", split, split, split, None, "a test")
+    return net, detect("find", 2), data, partial(Adam, lr=0.01, eps=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["fast", "plain"])
+@pytest.mark.parametrize("made", [sentences, boxes])
+def test_encoders_and_detectors_train_on_a_device_as_on_the_host(made, engine, xp):
+    """And always with the same bits: rows of tables, too, are added up in one order."""
+    net, task, data, optimizer = made()
+    start, masks = tickets(net, range(2), 0)
+    setting = Setting(optimizer, 6, 5, validate_every=3, engine="plain")
+    host = fit(net, task, start, masks, data, setting)
+    there = start.to(xp), masks.to(xp)
+    ends = [fit(net, task, *there, data, replace(setting, engine=engine)) for _ in range(2)]
+    assert (ends[0].end.flat.get() == ends[1].end.flat.get()).all()
+    np.testing.assert_allclose(ends[0].end.flat.get(), host.end.flat, rtol=1e-8, atol=1e-9)
+    for name in ("train_loss", "val_loss", f"final_test_{task.headline.name}"):
+        np.testing.assert_allclose(ends[0][name], host[name], rtol=1e-8, atol=1e-9)
+    assert abs(host.end.flat - start.flat).max() > 0.01  # they did move

@@ -26,6 +26,7 @@ from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.claims.words import MASK, REINIT, TICKET
 from npticket.papers.object_recognition import PAPER, transfer
 from npticket.papers.object_recognition.claims import ONE_SHOT
+from npticket.papers.object_recognition.figures import PENS
 from npticket.papers.object_recognition.recipes import ALL, BLOOD, CELLS_160, LAYERWISE, LINES, SCENES, TRANSFER
 from npticket.papers.object_recognition.series import (
     CARRIED,
@@ -146,6 +147,11 @@ def test_it_is_drawn(outcome, drawn, tmp_path):
     assert [line.get_label() for line in lines] == [f"{each:.1f} % of the weights" for each in densities[:0:-1]]
     assert list(lines[0].get_xdata()) == [*PERCENT, 100] and lines[0].get_ydata()[-1] == 1
     assert drawn["sizes"].axes[0].lines[0].get_xdata() == pytest.approx(densities)
+
+
+def test_legends_say_which_objects_are_small_and_large():
+    for name, area in (("small", SIZES["small"][1]), ("large", SIZES["large"][0])):
+        assert f"{area**0.5:.0f} x {area**0.5:.0f} pixels" in PENS[name].name
 
 
 OTHERS = measured_columns(BLOOD)

@@ -1,7 +1,9 @@
 """Arguments of the command and of the demos, as they come from a shell."""
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,3 +23,17 @@ def joined(argv: Sequence[str]) -> list[str]:
         else:
             found.append(argument)
     return found
+
+
+@contextmanager
+def all_data_in(folder: Path | None) -> Iterator[None]:
+    """Set NPTICKET_DATA to `folder` in the block, so that a network's weights, for one, are looked for there, too."""
+    before = os.environ.get("NPTICKET_DATA")
+    if folder is not None:
+        os.environ["NPTICKET_DATA"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("NPTICKET_DATA", None)
+        if before is not None:
+            os.environ["NPTICKET_DATA"] = before

@@ -1,14 +1,12 @@
 """The commands list, run, show, figures and verify; each returns the exit status."""
 
-import os
 import sys
 import textwrap
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from npticket import backend
+from npticket.cli.arguments import all_data_in
 from npticket.cli.recipes import chosen_recipes
 from npticket.experiments import costs, machine
 from npticket.experiments.amounts import counted, duration
@@ -67,22 +65,8 @@ def _seconds(experiment: Experiment, jobs: int, measure: bool) -> float | None:
 
 def run_recipe(args: Namespace, library: Library) -> int:
     """Run a recipe or a sweep, and print its tables."""
-    with _all_data_in(args.data):
+    with all_data_in(args.data):
         return _run(args, library)
-
-
-@contextmanager
-def _all_data_in(folder: Path | None) -> Iterator[None]:
-    """Set NPTICKET_DATA to `folder` in the block, so that a network's weights, for one, are looked for there, too."""
-    before = os.environ.get("NPTICKET_DATA")
-    if folder is not None:
-        os.environ["NPTICKET_DATA"] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop("NPTICKET_DATA", None)
-        if before is not None:
-            os.environ["NPTICKET_DATA"] = before
 
 
 def _run(args: Namespace, library: Library) -> int:

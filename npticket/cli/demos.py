@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from npticket import backend
-from npticket.cli.arguments import path
+from npticket.cli.arguments import all_data_in, path
 from npticket.cli.process import prepare_streams, status_of
 from npticket.datasets import Dataset
 from npticket.engine import ENGINES
@@ -129,11 +129,12 @@ def run(args: Namespace, recipe: Recipe, find_winning_tickets: Callable[[Dataset
     def work() -> int:
         backend.load(args.backend)
         asked = smaller(recipe, args)
-        data = load_data(asked, PARTS, args.data)
-        with closing(Journal(asked, data, args)) as journal:
-            journals.append(journal)
-            find_winning_tickets(data, journal)
-        journal.conclude()
+        with all_data_in(args.data):
+            data = load_data(asked, PARTS, args.data)
+            with closing(Journal(asked, data, args)) as journal:
+                journals.append(journal)
+                find_winning_tickets(data, journal)
+            journal.conclude()
         return 0
 
     def stopped() -> None:

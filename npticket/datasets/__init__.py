@@ -1,6 +1,6 @@
 """Datasets as arrays: found on this machine or downloaded, checked, split, and put in minibatch order."""
 
-from npticket.datasets.annotations import Annotated, as_targets
+from npticket.datasets.annotations import Annotated, as_targets, left_out
 from npticket.datasets.bccd import bccd
 from npticket.datasets.cifar import cifar10, cifar100
 from npticket.datasets.coco import read_coco
@@ -22,5 +22,6 @@ from npticket.datasets.voc import read_voc
 __all__ = [
     "Annotated", "Augment", "DataError", "Dataset", "FlipAndCrop", "Lazy", "ResizedCrop", "Shared", "Split", "arrays",
     "as_targets", "bccd", "cache_folder", "cifar10", "cifar100", "csv_table", "digit_scenes", "epoch_order",
-    "fashion_mnist", "image_folder", "images", "mnist", "read_coco", "read_voc", "rows_of", "sst2", "subj", "trec",
+    "fashion_mnist", "image_folder", "images", "left_out", "mnist", "read_coco", "read_voc", "rows_of", "sst2", "subj",
+    "trec",
 ]  # fmt: skip

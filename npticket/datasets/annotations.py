@@ -19,7 +19,7 @@ class Annotated:
     """One image's objects: the names of their classes, and boxes (n, 4) in pixels: left, top, width, height.
 
     Boxes are cut to the image. `skipped` counts those left out because they have no area in it; `crowds` those left
-    out because COCO marks them as many objects in one box.
+    out because COCO marks them as many objects in one box: `left_out` says both in words.
     """
 
     file: str
@@ -44,6 +44,18 @@ def as_targets(images: Iterable[Annotated], classes: Sequence[str], scale: float
         row[: len(each.names), CLASS] = [classes.index(name) for name in each.names]
         row[: len(each.names), BOX] = each.boxes * scale
     return targets
+
+
+def left_out(images: Iterable[Annotated]) -> str:
+    """Return in words how many boxes were left out of `images`, " (2 boxes without an area left out)"; "" if none.
+
+    It belongs behind the source of a dataset that is made of them, which is shown wherever the data are named.
+    """
+    images = list(images)
+    boxes, crowds = (sum(getattr(each, what) for each in images) for what in ("skipped", "crowds"))
+    said = [f"{boxes:,} {'box' if boxes == 1 else 'boxes'} without an area"] if boxes else []
+    said += [f"{crowds:,} {'crowd' if crowds == 1 else 'crowds'}"] if crowds else []
+    return f" ({' and '.join(said)} left out)" if said else ""
 
 
 def checked_side(size: Json) -> int:

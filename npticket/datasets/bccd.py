@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.datasets.annotations import CLASS, Annotated, as_targets
+from npticket.datasets.annotations import CLASS, Annotated, as_targets, left_out
 from npticket.datasets.dataset import DataError, Dataset, Split
 from npticket.datasets.decoding import pillow
 from npticket.datasets.download import cache_folder, read_caveat
@@ -32,17 +32,20 @@ def bccd(folder: str | Path | None = None, seed: int = 0) -> Dataset:
 
     The split is the data set's own, 205 / 87 / 72, whatever `seed` is. Training images are there four times, as they
     are and mirrored: a microscope has no up or left. Looks for ImageSets/, Annotations/ and JPEGImages/ in `folder`,
-    else in $NPTICKET_DATA, else in the cache folder, or in bccd/ or BCCD/ there; nothing is downloaded. Raises
-    DataError where something is missing or damaged, or Pillow (npticket[images]) is not installed.
+    else in $NPTICKET_DATA, else in the cache folder, or in bccd/ or BCCD/ there; nothing is downloaded. Two boxes have
+    no area and are left out, as the source says. Raises DataError where something is missing or damaged, or Pillow
+    (npticket[images]) is not installed.
     """
     root, digest = _root(folder), hashlib.sha256()
-    train, validation, test = (_read(root, name, count, digest.update) for name, count in SPLITS.items())
+    read = [_read(root, name, count, digest.update) for name, count in SPLITS.items()]
+    train, validation, test = (Split(images, as_targets(found, CELLS, 1 / SHRUNK)) for images, found in read)
+    source = printable(str(root)) + left_out(each for _, found in read for each in found)
     width, height = (side // SHRUNK for side in SIZE)
     for axis, size in ((0, width), (1, height)):
         train = Split(*map(np.concatenate, zip(_parts(train), _parts(_mirrored(train, axis, size)), strict=True)))
     other = "" if digest.hexdigest() == KNOWN else "the files are not the original BCCD's"
     caveat = "; ".join(filter(None, (read_caveat(root), other)))
-    return Dataset("BCCD", train, validation, test, None, printable(str(root)), caveat, scale=2 / 255, shift=-1.0)
+    return Dataset("BCCD", train, validation, test, None, source, caveat, scale=2 / 255, shift=-1.0)
 
 
 def _root(folder: str | Path | None) -> Path:
@@ -56,8 +59,8 @@ def _root(folder: str | Path | None) -> Path:
                     "or NPTICKET_DATA")  # fmt: skip
 
 
-def _read(root: Path, name: str, count: int, note: Callable[[bytes], None]) -> Split:
-    """The images of a split with their targets; `note` is told of all bytes of its files."""
+def _read(root: Path, name: str, count: int, note: Callable[[bytes], None]) -> tuple[np.ndarray, list[Annotated]]:
+    """The images of a split with their annotations; `note` is told of all bytes of its files."""
     try:
         numbers = read_text(root / "ImageSets" / "Main" / f"{name}.txt", 1 << 16).split()
         if len(numbers) != count or not all(re.fullmatch(r"\w+", number) for number in numbers):
@@ -73,7 +76,7 @@ def _read(root: Path, name: str, count: int, note: Callable[[bytes], None]) -> S
                 note(part)
     except (OSError, UnreadableError) as error:
         raise DataError(reason(error)) from error
-    return Split(images, as_targets(found, CELLS, 1 / SHRUNK))
+    return images, found
 
 
 def decoded(content: bytes, path: Path) -> np.ndarray:

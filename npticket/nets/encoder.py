@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npticket.backend import Array, array_module
+from npticket.backend import Array, array_module, to_host
 from npticket.layers import (
     GELU,
     Chain,
@@ -127,8 +127,7 @@ class Encoder(Parts):
         return array_module(x).concatenate([y for y, _ in parts]), backward
 
     def _together(self, p: Tree, x: Array, step: TrainingStep | None) -> tuple[Array, Backward]:
-        xp = array_module(x)
-        filled = xp.flatnonzero(x.any(axis=(0, 1)))
+        filled = np.flatnonzero(to_host(x.any(axis=(0, 1))))
         length = int(filled[-1]) + 1 if filled.size else 1  # up to the last that is no padding
         x = x[0, :, :length]
         tokens = Tokens(x != 0)

@@ -13,10 +13,10 @@ from functools import partial
 from npticket.experiments.outcome import Outcome
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
-from npticket.experiments.series import Done, Run, Runs, Series, rewind_point
+from npticket.experiments.series import Series
 from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, THIRD_OF_GAIN, TICKET
 from npticket.papers.lottery_ticket.recipes import RECIPES
-from npticket.papers.lottery_ticket.series import Under, look, one_shot, one_shot_kept, one_shot_reinit, retrained
+from npticket.papers.lottery_ticket.series import at_one_go, look, one_shot, one_shot_kept, one_shot_reinit, retrained
 from npticket.report.canvas import Picture, dense_network, panels, pen, upright
 from npticket.report.claims import Claim
 from npticket.report.comparisons import gain, gain_between
@@ -35,12 +35,8 @@ ONCE = {  # the same series by one-shot pruning
 METHODS = {TICKET: "weight rewinding", RATE: "learning-rate rewinding", FINE_TUNED: "fine-tuning"}
 
 
-def pruned_once(recipe: Recipe, start: Under, first_step: int, lr_at: int | None = None) -> Runs:
-    """Prune the trained dense network once, to the density of every other round of the ticket, and retrain."""
-    given = {"end": (yield Done(TICKET, 0))["end"], **(yield from rewind_point(recipe))}
-    for round in range(2, recipe.rounds, 2):
-        yield Run(round, start, given, first_step=first_step, lr_at=lr_at)
-
+# Prune the trained dense network once, to the density of every other round of the ticket, and retrain.
+once = partial(at_one_go, rounds=range(2, 1_000, 2))
 
 SERIES = {
     RATE: Series(
@@ -49,18 +45,11 @@ SERIES = {
     FINE_TUNED: Series(
         lambda recipe: retrained(recipe, recipe.rewind_step, recipe.steps - 1),
         "fine-tuning at the last rate", look("#e69f00", "-.", "P")),
-    ONCE[TICKET]: Series(
-        lambda recipe: pruned_once(recipe, one_shot, recipe.rewind_step),
-        "one-shot, weight rewinding", look("#0072b2", "-", "v")),
-    ONCE[RATE]: Series(
-        lambda recipe: pruned_once(recipe, one_shot_kept, recipe.rewind_step),
-        "one-shot, learning-rate rewinding", look("#009e73", "--", "^")),
-    ONCE[FINE_TUNED]: Series(
-        lambda recipe: pruned_once(recipe, one_shot_kept, recipe.rewind_step, recipe.steps - 1),
-        "one-shot, fine-tuning", look("#e69f00", ":", "X")),
-    ONCE[REINIT]: Series(  # new values have no earlier step, so the whole training is done
-        lambda recipe: pruned_once(recipe, one_shot_reinit, 0),
-        "one-shot, random reinit", look("#d55e00", "-.", "<")),
+    ONCE[TICKET]: Series(once(one_shot), "one-shot, weight rewinding", look("#0072b2", "-", "v")),
+    ONCE[RATE]: Series(once(one_shot_kept), "one-shot, learning-rate rewinding", look("#009e73", "--", "^")),
+    ONCE[FINE_TUNED]: Series(once(one_shot_kept, tuned=True), "one-shot, fine-tuning", look("#e69f00", ":", "X")),
+    # New values have no earlier step, so the whole training is done.
+    ONCE[REINIT]: Series(once(one_shot_reinit), "one-shot, random reinit", look("#d55e00", "-.", "<")),
 }  # fmt: skip
 
 # fmt: off

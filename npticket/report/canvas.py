@@ -32,11 +32,12 @@ Panels = Sequence["Axes"]  # side by side
 
 
 class Picture(NamedTuple):
-    """A figure, the stem of its file, and the title of its legend."""
+    """A figure, the stem of its file, the title of its legend, and what shows mean and range if not line and band."""
 
     stem: str
     figure: "Figure"
     legend: str = ""
+    marks: str = ""
 
 
 @dataclass(frozen=True)

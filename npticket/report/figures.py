@@ -116,7 +116,7 @@ def drawn(outcome: Outcome, plots: Sequence[Plot] = DEFAULT) -> Iterator[Drawn]:
     points = {series: outcome.points(series) for series in outcome.series}
     for plot in plots if first(outcome) in points else ():
         for picture in readable(plot.pictures(outcome, points), [outcome]):
-            yield Drawn(picture, outcome.title, f"{outcome.note}; {NOTE}")
+            yield Drawn(picture, outcome.title, f"{outcome.note}; {picture.marks or NOTE}")
 
 
 def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:

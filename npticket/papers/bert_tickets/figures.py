@@ -31,4 +31,4 @@ class Carried(Plot):
         axes.set_ylabel("test accuracy at the end (%)")
         axes.set_xticks(range(len(tasks)), [f"trained for {NAMES[task]}" for task in tasks])
         axes.set_xlim(-0.5, len(tasks) - 0.5)
-        yield Picture("transfer", figure)
+        yield Picture("transfer", figure, marks="point: mean, bar: min-max")

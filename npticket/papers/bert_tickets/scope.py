@@ -5,6 +5,7 @@ By their pseudocode it would be a tenth of the weights that remain.
 
 from dataclasses import dataclass
 
+from npticket.backend import to_host
 from npticket.experiments.parts import Parts
 from npticket.params import Params, stack
 from npticket.prune import Globally, prune_globally, rates_by_name
@@ -26,7 +27,7 @@ class GloballyOfAll(Globally):
         go = round(max(rates.values()) * sum(masks[name][0].size for name in rates))
         pruned = []
         for one, score in ((masks.trial(t), scores.trial(t)) for t in range(masks.trials)):
-            alive = sum(int(one[name].sum()) for name in rates)
+            alive = sum(int(to_host(one[name]).sum()) for name in rates)
             if go < alive:
                 pruned.append(prune_globally(score, one, go / alive, rates))
             else:

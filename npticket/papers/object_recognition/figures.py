@@ -6,15 +6,15 @@ from dataclasses import replace
 from npticket.experiments.amounts import percent
 from npticket.experiments.outcome import Outcome
 from npticket.papers.lottery_ticket.series import TICKET, look
-from npticket.papers.object_recognition.series import CARRIED, OVERLAP, PRECISION
+from npticket.papers.object_recognition.series import CARRIED, LARGE, OVERLAP, PRECISION, SMALL
 from npticket.report import canvas
 from npticket.report.canvas import Pen, Picture, Points
 from npticket.report.figures import Plot
 
 PENS = {
-    "small": Pen("small objects", **look("#d55e00", ":", "v")),
+    "small": Pen(f"small objects, up to {SMALL} x {SMALL} pixels", **look("#d55e00", ":", "v")),
     "medium": Pen("medium objects", **look("#009e73", "--", "s")),
-    "large": Pen("large objects", **look("#0072b2", "-", "o")),
+    "large": Pen(f"large objects, from {LARGE} x {LARGE} pixels", **look("#0072b2", "-", "o")),
     "all": Pen("all objects", **look("#000000", "-.", "D")),
 }
 SHADES = ("#08306b", "#2171b5", "#6baed6", "#9ecae1", "#c6dbef")  # the darker, the fewer weights
