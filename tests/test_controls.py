@@ -34,6 +34,16 @@ def test_random_masks_have_as_many_weights_in_each_layer_as_the_ticket(case, see
     assert not start.flat[~scattered.flat].any()
 
 
+@given(tickets(), seeds)
+def test_shuffled_masks_have_as_many_weights_in_each_layer_at_their_own_initial_values(case, seed):
+    net, theta0, masks = case
+    start, scattered = controls.mask_shuffled(at(net, theta0, masks, seed=seed))
+    assert counts(scattered) == counts(masks)
+    assert start.flat.tobytes() == rewind(theta0, scattered).flat.tobytes()
+    for name in set(theta0) - set(theta0.weights):
+        assert (start[name] == theta0[name]).all()
+
+
 def test_random_masks_are_not_the_tickets():
     net, theta0 = wide()
     masks = prune_layerwise(theta0, dense_masks(theta0), dict.fromkeys(theta0.weights, 0.5))
@@ -109,13 +119,14 @@ def test_one_shot_and_pruning_at_init_reach_a_tickets_counts(case, round):
     masks, rule = dense_masks(theta0), Rule(magnitude, Layerwise(paper_rates(net)))
     for _ in range(round):  # a ticket's counts, whatever training does between the rounds
         masks = rule(theta0.like(np.random.default_rng(round).normal(size=theta0.flat.shape)), masks)
-    for start, found in (
-        controls.one_shot(at(net, theta0, end=end, round=round)),
-        controls.initial_magnitude(at(net, theta0, round=round)),
+    for (start, found), values in (
+        (controls.one_shot(at(net, theta0, end=end, round=round)), theta0),
+        (controls.one_shot_kept(at(net, theta0, end=end, round=round)), end),
+        (controls.initial_magnitude(at(net, theta0, round=round)), theta0),
     ):
         assert counts(found) == counts(masks)
         assert (density(found) == density(masks)).all()
-        assert start.flat.tobytes() == rewind(theta0, found).flat.tobytes()
+        assert start.flat.tobytes() == rewind(values, found).flat.tobytes()
 
 
 def test_one_shot_prunes_by_the_trained_values_and_pruning_at_init_by_the_initial_ones():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import SMALL, data, experiment
 from standing import at, counts, rngs, wide
-from worlds import assert_judged, either_way, with_accuracies
+from worlds import assert_judged, densities, either_way, with_accuracies
 
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
@@ -235,6 +235,30 @@ def test_what_is_frozen_is_decided_once_for_each_pruned_weight():
         assert not then["fc1/W"][0, 0, :4].any()
 
 
+@given(seeds, st.sampled_from([(False, False), (True, False), (True, True)]))
+def test_freezing_touches_no_more_than_it_says(seed, variant):
+    """Weight by weight: a survivor starts at w_i or, in variant 2, at 0; what is newly pruned is frozen at w_i or 0."""
+    rng, (net, theta0), (zeroed, from_zero) = np.random.default_rng(seed), frozen(seed), variant
+    draws = [rng.random(theta0.flat.shape) < share for share in (0.7, 0.7)]  # survivors of the last run, and of these
+    normal = rng.normal(size=theta0.flat.shape).astype(theta0.flat.dtype)
+    end, masks = theta0.like(normal), dense_masks(theta0)
+    before, now = dense_masks(theta0).like(draws[0]), dense_masks(theta0).like(draws[0] & draws[1])
+    for name in theta0.weights:
+        masks[name][...] = now[name]
+        end[name][...] = np.where(before[name], end[name], 0)
+    start, same = actions.freeze(at(net, theta0, masks, end), zeroed, from_zero)
+    assert same is masks
+    for name in theta0.weights:
+        place = name.replace("W", actions.FROZEN)
+        w_i, w_f, held = theta0[name], end[name], end[place]
+        shrank, newly = abs(w_f) < abs(w_i), before[name] & ~now[name]
+        survivors = np.where(shrank, 0, w_i) if from_zero else w_i
+        np.testing.assert_array_equal(start[name], np.where(now[name], survivors, 0))
+        np.testing.assert_array_equal(start[place], held + np.where(newly & ~(shrank & zeroed), w_i, 0))
+    for name in set(theta0) - {*theta0.weights, *theta0.buffers}:
+        assert (start[name] == theta0[name]).all()
+
+
 @pytest.fixture(scope="module")
 def zeros(tmp_path_factory):
     folder = tmp_path_factory.mktemp("zeros")
@@ -456,8 +480,8 @@ def world(name, holds):
     }  # fmt: skip
     best = {SAME_SIGN: 0.86, "large_final": 0.4} if holds else {"movement": 0.3}
     rows = [(c, w, k, best.get(c, 0.1) + 0.05 * sign * (w == CONSTANT)) for c in CRITERIA for w in (INITIAL, CONSTANT)
-            for k in range(1, UP_TO + 1)]  # fmt: skip
-    mask = {"learned": 0.953, "learned-rescaled": 0.978}.get(name, 0) if holds else 0.25 - 0.1 * ("resc" in name)
+            for k in range(1, supermasks.PRUNINGS + 1)]  # fmt: skip
+    mask = (0.978 if "resc" in name else 0.953 * ("learned" in name)) if holds else 0.25 - 0.1 * ("resc" in name)
     samples = [("any", w, 1, mask + 0.01 * sign * (w == CONSTANT)) for w in (INITIAL, CONSTANT)]
     measured = {
         which: [
@@ -466,14 +490,14 @@ def world(name, holds):
         ]
         for which, each in (("supermasks", rows), ("sampled_supermasks", samples))
     }  # fmt: skip
-    of_rounds = [(265_200 * 0.64**r + 1_000 * 0.81**r) / 266_200 for r in range(recipe.rounds)]
-    return with_accuracies(recipe, accuracies, measured, of_rounds)
+    return with_accuracies(recipe, accuracies, measured, densities(recipe) if recipe.prune.options else [1])
 
 
 @either_way
 def test_claims_hold_in_the_papers_world_and_in_the_opposite_one_they_do_not(holds, status):
-    names = ("criteria", "signs", "zeros", "learned", "learned-rescaled")
+    names = [name.removeprefix("deconstructing-") for name in RECIPES]
     assert_judged(CLAIMS, [world(name, holds) for name in names], status)
+    assert {name for claim in CLAIMS for name in claim.recipes} == RECIPES.keys()
     assert len(CLAIMS) >= 20
     assert {*GOOD} < {"winning_ticket", *CRITERIA} and {*BAD} < {*CRITERIA}
     assert all(claim.source and claim.expected for claim in CLAIMS)

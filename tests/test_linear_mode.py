@@ -24,6 +24,7 @@ from npticket.papers.linear_mode.claims import CLAIMS
 from npticket.papers.linear_mode.figures import against_k
 from npticket.papers.linear_mode.instability import KINDS, TICKETS
 from npticket.papers.lottery_ticket.measures import apart, rounds_near
+from npticket.papers.lottery_ticket.series import TICKET
 from npticket.params import unpack
 from npticket.prune import density
 from npticket.report import figures
@@ -161,6 +162,31 @@ def test_rounds_are_those_nearest_to_the_densities():
     assert rounds_near(replace(recipe, rounds=18), instability.DENSITIES) == [0, 3, 8, 10, 17]
     assert rounds_near(replace(RECIPE, rounds=9), instability.DENSITIES) == [0, 1, 2, 3]
     assert rounds_near(replace(recipe, prune=Part("magnitude")), instability.DENSITIES) == [0]
+
+
+@given(st.integers(0, 14_000))
+def test_copies_differ_from_the_ticket_in_nothing_but_the_order_of_minibatches(k):
+    recipe = LIBRARY.published["linear-mode-lenet-0"]
+    recipe = replace(recipe, rewind_step=k, trials=1, series=(TICKET, *instability.ALL, "dense_in_order"))
+    runs, known = planned(recipe, PARTS.series), PARTS.series
+
+    def of(series, round):
+        """A run without its order, with the arrays that it takes along from the first copy instead of the ticket."""
+        run = runs[Key(series, round, 0)]
+        named = {Key(TICKET, r, 0): Key("ticket_order_1", r, 0) for r in range(recipe.rounds)}
+        taken = {name: one._replace(key=named.get(one.key, one.key)) for name, one in run.given.items()}
+        return replace(run, given=taken, order=0)
+
+    for kind in KINDS:
+        assert known[f"{kind}_order_1"].stream == known[f"{kind}_order_2"].stream
+        for round in {key.round for key in runs if key.series == f"{kind}_order_2"}:
+            assert of(f"{kind}_order_2", round) == of(f"{kind}_order_1", round)
+            assert {runs[Key(f"{kind}_order_{n}", round, 0)].order for n in (1, 2)} == {1, 2}
+    for round in range(0 if k == 0 else 1, recipe.rounds):  # in round 0 the ticket trains up to the rewind step, too
+        assert of("ticket_order_1", round) == of(TICKET, round)
+    in_order = {key.round: runs[key].order for key in runs if key.series == "dense_in_order"}
+    for round, order in in_order.items():  # as the first copy of the dense network, with that round's minibatches
+        assert replace(of("dense_in_order", round), round=0) == of("ticket_order_1", 0) and order == 1
 
 
 # Copies, in a tiny experiment

@@ -108,7 +108,7 @@ def test_what_is_announced_counts_runs_alone(tmp_path, capsys, monkeypatch):
         return capsys.readouterr().out.splitlines()
 
     first = said()
-    assert first[0].startswith("4 of 4 runs are left. This takes about 7 min")
+    assert first[0] == "4 of 4 runs are left. This takes about 7 min with 1 process, without 4 measures."
     assert [line.split()[0] for line in first[1:]] == ["winning_ticket"] * 2
     (tmp_path / "runs" / Key("counted", 1, 0).file).unlink()
     assert said() == ["All 4 runs are finished: 1 measure left to make."]

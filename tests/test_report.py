@@ -335,12 +335,22 @@ def test_a_library_has_what_its_papers_bring_and_draws_it_as_they_do():
         (Paper("b", "", {}, Parts(tasks={"classify": DETECT})), "two tasks called classify"),
         (Paper("b", "", {}, Parts(), {"tiny": SWEEP}), "two recipes or sweeps called tiny"),
         (Paper("b", "", {}, Parts(), {"a": SWEEP, "b": SWEEP}), "two recipes called sizes-1"),
+        (
+            Paper("b", "", {"sizes-1": replace(RECIPE, name="sizes-1", steps=9)}, Parts(), {"a": SWEEP}),
+            "two recipes called sizes-1",
+        ),
         (Paper("b", "", claims=[CLAIM, CLAIM]), "two claims called an-id"),
     ],
 )
 def test_no_two_things_in_a_library_have_the_same_name(other, message):
     with pytest.raises(ValueError, match=message):
         Library((SMALL, other))
+
+
+def test_a_sweep_may_take_in_a_recipe_of_its_paper():
+    alone = SWEEP.recipes["1"]
+    paper = Paper("b", "", {alone.name: alone}, Parts(), {"a": SWEEP})
+    assert Library((SMALL, paper)).published == {**SMALL.recipes, alone.name: alone}
 
 
 NEW_PAPER = """

@@ -15,18 +15,11 @@ from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
-from npticket.papers import LIBRARY, PARTS
+from npticket.papers import LIBRARY, PARTS, linear_mode
 from npticket.papers.stabilizing import PAPER
-from npticket.papers.stabilizing.distances import (
-    CLAIMS,
-    COPY,
-    ORDER,
-    PRUNING,
-    RANDOM,
-    SERIES,
-    STABILITY,
-    stability,
-)
+from npticket.papers.stabilizing.claims import CLAIMS
+from npticket.papers.stabilizing.distances import COPY, ORDER, PRUNING, RANDOM, SERIES, stability
+from npticket.papers.stabilizing.recipes import STABILITY
 from npticket.params import unpack
 from npticket.prune import dense_masks, prune_layerwise
 from npticket.report import figures
@@ -112,10 +105,30 @@ def test_both_distances_are_drawn_against_weights_remaining(outcome, drawn, tmp_
     assert order.lines[1].get_ydata()[0] == pytest.approx(np.mean([row["distance"] for row in rows]))
 
 
+def test_distances_are_drawn_against_the_rewind_step(outcome, drawn, tmp_path):
+    sweep = PAPER.sweeps["stabilizing-lenet-step"]
+    late = replace(outcome, recipe=replace(RECIPE, rewind_step=8))
+    early = replace(outcome, recipe=replace(RECIPE, rewind_step=0))
+    (picture,) = sweep.pictures({"8": late, "0": early})
+    assert picture.stem == "stabilizing-lenet-step_distances"
+    at_last = [row for row in outcome.measured[PRUNING] if (row["of"], row["round"]) == (RANDOM, 3)]
+    for axes, column in zip(picture.figure.axes[1:], ("distance", "angle"), strict=True):
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "8"]
+        assert [line.get_label() for line in axes.lines] == ["winning ticket", "random mask"]
+        assert axes.lines[1].get_ydata() == pytest.approx([np.mean([row[column] for row in at_last])] * 2)
+    assert picture.figure.axes[0].get_title() == "13.4 % of the weights"
+    assert list(sweep.pictures({"0": replace(outcome, measured={})})) == []
+
+
+def test_series_are_its_own_or_those_of_linear_mode():
+    assert set(SERIES) <= PAPER.parts.series.keys() | linear_mode.PAPER.parts.series.keys()
+
+
 def world(recipe, holds):
     """What a recipe leaves where all is as the paper says, or nothing."""
-    lenet, late = recipe.name == STABILITY.name, recipe.rewind_step > 0
-    apart = 20.7 if holds == (lenet or late) else 66 if late or not lenet else 100
+    lenet, late = recipe.name.startswith(STABILITY.name), recipe.rewind_step > 0
+    nearer = 1 - (1 if holds else -1) * recipe.rewind_step / 20_000 if lenet else 1
+    apart = 20.7 if holds == (lenet or late) else 100 if lenet else 66
     ends = {COPY: apart, RANDOM: 58.6 if lenet else 66}
     if recipe.name.startswith("stabilizing-resnet18") and not holds:
         ends = {COPY: 20.7, RANDOM: 66}
@@ -129,8 +142,8 @@ def world(recipe, holds):
     measured = {name: [] for name in (*ORDER.values(), PRUNING)}
     for (name, round), trial in product(accuracies, range(3)):
         where = {"round": round, "trial": trial}
-        measured[ORDER[name]].append({**where, "alpha": 0, "distance": ends[name], "angle": ends[name]})
-        measured[PRUNING].append({**where, "of": name, "distance": pruned[name], "angle": pruned[name]})
+        measured[ORDER[name]].append({**where, "alpha": 0, **dict.fromkeys(("distance", "angle"), nearer * ends[name])})
+        measured[PRUNING].append({**where, "of": name, **dict.fromkeys(("distance", "angle"), nearer * pruned[name])})
     return with_accuracies(recipe, accuracies, measured)
 
 
@@ -141,16 +154,21 @@ def test_every_claim_can_come_out_either_way(holds, status):
 
 def test_claims_about_a_tiny_experiment_are_judged(outcome):
     """At 10.7 % there is no round of these; at that of 13.4 % all could be known."""
-    found = judge(CLAIMS, {RECIPE.name: outcome})
+    claims = [claim for claim in CLAIMS if claim.recipes == (RECIPE.name,)]
+    found = judge(claims, {RECIPE.name: outcome})
     assert {verdict.status for verdict in found} == {UNKNOWN} and len(found) == 8
     near = replace(outcome, results=[{**row, "density": 0.8 * row["density"]} for row in outcome.results])
-    assert UNKNOWN not in {verdict.status for verdict in judge(CLAIMS, {RECIPE.name: near})}
+    assert UNKNOWN not in {verdict.status for verdict in judge(claims, {RECIPE.name: near})}
 
 
 def test_recipes_are_the_papers_settings_or_affordable():
     for recipe in PAPER.published.values():
         check(recipe, PARTS)
     assert len(trained(planned(STABILITY, PARTS.series))) == 120
+    steps = PAPER.sweeps["stabilizing-lenet-step"].recipes
+    assert steps["0"] is PAPER.recipes["stabilizing-lenet"] is PAPER.published["stabilizing-lenet"]
+    for k, recipe in steps.items():
+        assert replace(recipe, name=STABILITY.name, rewind_step=0) == STABILITY and k == f"{recipe.rewind_step:,}"
     resnet, vgg = (LIBRARY.published[f"stabilizing-{name}"] for name in ("resnet18-500", "vgg19-100"))
     assert (resnet.steps, resnet.rewind_step, resnet.optimizer.options["lr"]) == (30_000, 500, 0.1)
     assert (vgg.steps, vgg.rewind_step, vgg.optimizer.options["lr"]) == (112_480, 100, 0.1)

@@ -49,7 +49,7 @@ def list_recipes(args: Namespace, library: Library) -> int:
             unknown |= not cost
             source, net = textwrap.shorten(source, room, placeholder=" ..."), textwrap.shorten(net, 13, placeholder="")
             print(f"{name:{wide}} {source:{room}} {net:13} {size:>17} {count:6,}  {cost}".rstrip(), flush=True)
-    print(f"\nCosts are with {counted(jobs, 'process', 'processes')}.")
+    print(f"\nCosts are with {counted(jobs, 'process', 'processes')}, and without measures.")
     if unknown:
         print("Where none is shown, none was measured here: `npticket run` does so as it begins, --measure for all.")
     return 0

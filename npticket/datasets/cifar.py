@@ -85,7 +85,8 @@ def cifar10(folder: str | Path | None = None, seed: int = 0) -> Dataset:
 
     Looks where `mnist` does, else downloads 162 MB or raises DataError. A folder may hold cifar-10-binary.tar.gz or its
     six .bin files, itself or in a subfolder "cifar-10" or "cifar-10-batches-bin". Pixels enter a network with mean 0
-    and standard deviation 1: so Conv-2 stops early nearer to where the paper does (docs/results/input_scaling.md).
+    and standard deviation 1: so Conv-2 stopped early nearer to where the paper's does, in trials whose
+    rows were not kept (docs/results/input_scaling.md says how to repeat them).
     """
     return _load(CIFAR_10, folder, seed)
 

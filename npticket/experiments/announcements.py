@@ -31,7 +31,10 @@ def _work(experiment: Experiment, data: Dataset, execution: Execution, scheduler
     said += f", {again:,} of them to be trained again, as they did not keep what is needed now." if again else "."
     if execution.scheduler or execution.array_module != "numpy":
         return said
-    return f"{said} {costs.announcement(experiment, execution.jobs, execution.engine, data, missing)}"
+    takes = costs.announcement(experiment, execution.jobs, execution.engine, data, missing)
+    measures = len(scheduler.missing) - len(missing)  # these are not timed
+    without = f", without {counted(measures, 'measure')}" if measures else ""
+    return f"{said} {takes.removesuffix('.')}{without}."
 
 
 def note(experiment: Experiment, scheduler: Scheduler, progress: Progress, say: bool, key: Key) -> None:

@@ -27,8 +27,9 @@ class Paper:
 
     @property
     def published(self) -> dict[str, Recipe]:
-        """All its recipes, those of sweeps included, by name."""
-        swept = (recipe for sweep in self.sweeps.values() for recipe in sweep.recipes.values())
+        """All its recipes, those of sweeps included, by name; a sweep may take in one of `recipes` as it is."""
+        each = (recipe for sweep in self.sweeps.values() for recipe in sweep.recipes.values())
+        swept = (recipe for recipe in each if self.recipes.get(recipe.name) != recipe)
         return _once("recipes", ((recipe.name, recipe) for recipe in (*self.recipes.values(), *swept)))
 
 

@@ -49,7 +49,8 @@ def _rescaled(recipe: Recipe) -> Recipe:
 
 RECIPES = {recipe.name: recipe for recipe in (
     FC, FC_ZEROS, FC_LEARNED, _rescaled(FC_LEARNED),
-    *(replace(CONVS[depth], name=f"deconstructing-conv{depth}", steps=750 * epochs, rounds=25, train_at=(),
+    *(replace(CONVS[depth], name=f"deconstructing-conv{depth}", steps=750 * epochs, rounds=25,
+              train_at=(), train_at_end=False,  # neither claims nor figures read it
               source=f"Zhou et al. 2019, Conv{depth}: mask criteria, mask-1 actions, supermasks", series=FC.series)
       for depth, epochs in ((2, 27), (4, 34), (6, 40))),
     CRITERIA, SIGNS, ZEROS, FEW_STEPS, _rescaled(FEW_STEPS),

@@ -109,7 +109,10 @@ def sigmoid(logits: Array) -> Array:
 
 
 def supermask_lenet(hidden: Sequence[int] = (300, 100), rescaled: bool = False) -> Net:
-    """LeNet-300-100 that learns which of its initial weights are there; at first each is with probability 1/2."""
+    """LeNet-300-100 that learns which of its initial weights are there; at first each is with probability 1/2.
+
+    The paper chooses the logits at the start, which set how much is pruned; here they are 0.
+    """
     body = lenet_body(partial(MaskedDense, rescaled=rescaled), hidden=hidden)
     return Net("LeNet-{}-{} as a supermask".format(*hidden), body, (28, 28), (10,))
 

@@ -4,6 +4,8 @@ A network at step k is trained to the end twice, with other minibatches and augm
 not rise on the straight line between the two ends, these lie in one linearly connected minimum: the network is stable
 to SGD's noise. The paper asks from which k on dense networks are stable, and finds that tickets are as accurate as the
 dense network only if they are rewound to a step from which they are stable. LeNet is so from its initial values on.
+
+Recipes have two copies a trial, where the paper has three orders of the data for each of three initialisations.
 """
 
 from collections.abc import Mapping

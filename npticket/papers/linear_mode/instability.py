@@ -98,8 +98,8 @@ def between(one: Params, other: Params, points: int) -> Params:
 def renew_statistics(net: Net, line: Params, data: Dataset) -> None:
     """Compute batch normalisation's running statistics anew for each network, from training examples; writes `line`.
 
-    The mean of two networks' statistics is not the statistics of the network between them. What the paper does about
-    this is not known here. All points of the line, the ends too, see the same examples, not augmented; at the usual
+    The mean of two networks' statistics is not the statistics of the network between them. How the paper deals with
+    that we do not know. All points of the line, the ends too, see the same examples, not augmented; at the usual
     momentum of 0.1 the old statistics count for less than 1 % after these batches.
     """
     for i in range(BATCHES):

@@ -1,10 +1,11 @@
 """What is claimed about pruning before training: of each method by its authors, of all by Frankle et al. 2021.
 
-Except for LeNet-300-100 in Lee et al. 2019 the papers have other networks: here, only the directions of their claims
-are asked. Accuracies are those at the end of training. Percentages after "at" are weights remaining.
+What Frankle et al. say of all networks is asked of their ResNet-20, in claims whose ids begin with resnet20, and of
+LeNet. Except for LeNet-300-100 in Lee et al. 2019 the other papers have other networks: only the directions of their
+claims are asked. Accuracies are those at the end of training. Percentages after "at" are weights remaining.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from npticket.experiments.tables import Row
@@ -18,9 +19,11 @@ from npticket.report.views import View
 SHORT = {"snip": "SNIP", "grasp": "GraSP", "synflow": "SynFlow", "magnitude_at_init": "magnitude at initialisation"}
 DENSITY = 6.9  # where the methods are told apart
 THIS, FRANKLE, TANAKA = ("at-init-lenet",), "Frankle et al. 2021", "Tanaka et al. 2020"
+RESNET = "at-init-resnet20"
 claim = partial(Claim, THIS)
-more = partial(claim, expected="> 0", form=POINTS, low=0, strict=True)
-less = partial(claim, expected="< 0", form=POINTS, high=0, strict=True)
+more_of = partial(Claim, expected="> 0", form=POINTS, low=0, strict=True)
+less_of = partial(Claim, expected="< 0", form=POINTS, high=0, strict=True)
+more = partial(more_of, THIS)
 
 
 def compression(method: str) -> Callable[[View], Numbers]:
@@ -38,11 +41,50 @@ def compression(method: str) -> Callable[[View], Numbers]:
 
 
 # fmt: off
+def _methods(recipe: str, mark: str) -> Iterator[Claim]:
+    """The claims of Frankle et al. about the methods' accuracy; `mark` begins the ids."""
+    for method, name in SHORT.items():
+        yield more_of((recipe,), f"{mark}init-{method}-over-random",
+            f"at {DENSITY} % {name} is more accurate than random pruning",
+            f"{FRANKLE}, abstract", gain(END, method, DENSITY, "random_at_init"))
+    for method, name in SHORT.items():
+        yield less_of((recipe,), f"{mark}init-{method}-below-ticket",
+            f"at {DENSITY} % {name} is less accurate than the winning ticket",
+            f"{FRANKLE}, abstract", gain(END, method, DENSITY))
+
+
+def _checks(recipe: str, mark: str) -> Iterator[Claim]:
+    """Their claims about whether it matters which weights are chosen."""
+    more, less = (partial(of, (recipe,)) for of in (more_of, less_of))
+    for check, words in {"shuffled": "if shuffled within layers", "reinit": "by new initial values"}.items():
+        yield less(f"{mark}init-ticket-{check}", f"at {DENSITY} % the winning ticket loses {words}",
+            f"{FRANKLE}, abstract", gain(END, f"{TICKET}_{check}", DENSITY))
+    for check, words in {"shuffled": "shuffled within layers", "reinit": "with new initial values"}.items():
+        lost = gain(END, f"{TICKET}_{check}", DENSITY, TICKET)
+        for method, name in SHORT.items():
+            yield more(f"{mark}init-{method}-{check}",
+                f"at {DENSITY} % {name} loses less than half of what the winning ticket loses, {words}: against "
+                "halfway",
+                f"{FRANKLE}, abstract", past_half(gain(END, f"{method}_{check}", DENSITY, method), lost),
+                because="half of the effect")
+    for method in ("snip", "synflow"):
+        yield less(f"{mark}init-{method}-inverted", f"at 16.8 % {SHORT[method]} with the highest scores pruned is less "
+            "accurate", f"{FRANKLE}, §5, from memory", gain(END, f"{method}_inverted", 16.8, method))
+    yield more(f"{mark}init-grasp-inverted", "at 16.8 % inverting GraSP costs less than half of what inverting SNIP "
+        "does: against halfway", f"{FRANKLE}, §5, from memory", past_half(
+            gain(END, "grasp_inverted", 16.8, "grasp"), gain(END, "snip_inverted", 16.8, "snip")),
+        because="half of the effect")
+
+
+def _no_collapse(recipe: str, mark: str) -> Claim:
+    """The claim of Tanaka et al. about all networks."""
+    return Claim((recipe,), f"{mark}init-no-collapse", "SynFlow loses no layer before only one weight a layer is left: "
+        "its compression then against the most that is possible", f"{TANAKA}, Theorem 3, from memory",
+        compression("synflow"), "1", TIMES, 1, because="all that is possible", ratio=True)
+
+
 CLAIMS = [
-    *(more(f"init-{method}-over-random", f"at {DENSITY} % {name} is more accurate than random pruning",
-        f"{FRANKLE}, abstract", gain(END, method, DENSITY, "random_at_init")) for method, name in SHORT.items()),
-    *(less(f"init-{method}-below-ticket", f"at {DENSITY} % {name} is less accurate than the winning ticket",
-        f"{FRANKLE}, abstract", gain(END, method, DENSITY)) for method, name in SHORT.items()),
+    *_methods(*THIS, ""),
     claim("init-snip-lenet", "at 2.8 % SNIP loses no more than the 0.7 points that the paper loses at 2 %",
         "Lee et al. 2019, Table 1, from memory", gain(END, "snip", 2.8, at=100), "-0.7", POINTS, -0.7,
         because="the paper's, with fewer weights"),
@@ -51,27 +93,12 @@ CLAIMS = [
     *(more(f"init-synflow-over-{method}", f"at 2.8 % SynFlow is more accurate than {SHORT[method]}",
         f"{TANAKA}, Fig 6, from memory", gain(END, "synflow", 2.8, method))
         for method in SHORT if method != "synflow"),
-    *(less(f"init-ticket-{check}", f"at {DENSITY} % the winning ticket loses {words}",
-        f"{FRANKLE}, abstract", gain(END, f"{TICKET}_{check}", DENSITY))
-        for check, words in {"shuffled": "if shuffled within layers", "reinit": "by new initial values"}.items()),
-    *(more(f"init-{method}-{check}",
-        f"at {DENSITY} % {name} loses less than half of what the winning ticket loses, {words}: against halfway",
-        f"{FRANKLE}, abstract", past_half(
-            gain(END, f"{method}_{check}", DENSITY, method), gain(END, f"{TICKET}_{check}", DENSITY, TICKET)),
-        because="half of the effect")
-        for check, words in {"shuffled": "shuffled within layers", "reinit": "with new initial values"}.items()
-        for method, name in SHORT.items()),
-    *(less(f"init-{method}-inverted", f"at 16.8 % {SHORT[method]} with the highest scores pruned is less accurate",
-        f"{FRANKLE}, §5, from memory", gain(END, f"{method}_inverted", 16.8, method))
-        for method in ("snip", "synflow")),
-    more("init-grasp-inverted", "at 16.8 % inverting GraSP costs less than half of what inverting SNIP does: "
-        "against halfway", f"{FRANKLE}, §5, from memory", past_half(
-            gain(END, "grasp_inverted", 16.8, "grasp"), gain(END, "snip_inverted", 16.8, "snip")),
-        because="half of the effect"),
-    claim("init-no-collapse", "SynFlow loses no layer before only one weight a layer is left: its compression then "
-        "against the most that is possible", f"{TANAKA}, Theorem 3, from memory", compression("synflow"), "1", TIMES, 1,
-        because="all that is possible", ratio=True),
+    *_checks(*THIS, ""),
+    _no_collapse(*THIS, ""),
     *(claim(f"init-collapse-{method}", f"{name} loses a whole layer before only one weight a layer is left: its "
         "compression then against the most that is possible", f"{TANAKA}, Fig 1, from memory", compression(method),
         "< 1", TIMES, high=1, strict=True, ratio=True) for method, name in SHORT.items() if method != "synflow"),
+    *_methods(RESNET, "resnet20-"),
+    *_checks(RESNET, "resnet20-"),
+    _no_collapse(RESNET, "resnet20-"),
 ]

@@ -3,6 +3,9 @@
 If a trained network is pruned and fine-tuned, are the weights that it keeps worth something, or only its architecture,
 which could as well be trained from scratch? And are the initial values of winning tickets worth something at the large
 learning rates that are usual in training? Frankle & Carbin answer the last question differently.
+
+Residual networks start from Gaussian Glorot values here, as in the first paper; in the authors' code convolutions start
+from He's normal ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

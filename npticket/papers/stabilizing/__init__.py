@@ -8,8 +8,10 @@ start from the same values as tickets, as in the paper, from memory). By rewindi
 """
 
 from npticket.experiments.parts import Parts
-from npticket.papers.stabilizing import distances, imagenet
-from npticket.papers.stabilizing.distances import COPY, RANDOM, STABILITY, Distances
+from npticket.papers.stabilizing import claims, distances, imagenet, recipes
+from npticket.papers.stabilizing.distances import COPY, RANDOM
+from npticket.papers.stabilizing.figures import Distances
+from npticket.papers.stabilizing.recipes import STABILITY
 from npticket.report.figures import Lines
 from npticket.report.paper import Paper
 from npticket.report.quantities import at_the_end
@@ -20,7 +22,7 @@ PAPER = Paper(
     "Hypothesis. 2019. arXiv:1903.01611",
     {STABILITY.name: STABILITY},
     Parts(series=distances.OWN),
-    {sweep.name: sweep for sweep in (*distances.SWEEPS, *imagenet.SWEEPS)},
-    [*distances.CLAIMS, *imagenet.CLAIMS],
+    {sweep.name: sweep for sweep in (*recipes.SWEEPS, *imagenet.SWEEPS)},
+    [*claims.CLAIMS, *imagenet.CLAIMS],
     (Distances(), Lines("final_accuracy", (at_the_end,), (COPY, RANDOM, *imagenet.SERIES))),
 )
