@@ -47,7 +47,7 @@ def test_what_the_page_shows_runs(code, name):
     ("name", "right", "wrong", "law"),
     [
         ("test_tanh", "return dy *", "return 1.01 * dy *", "backward is the gradient of forward.* x, trial 0"),
-        ("test_movement", "return", "seen.end.flat[...] += 0.1; return", "a rule does not write to end"),
+        ("test_magnitude_increase", "return", "seen.end.flat[...] += 0.1; return", "a rule does not write to end"),
         ("test_of_each_unit", "round(self.rate * len(alive))", "int(self.rate * len(alive)) + 1", "exactly round"),
         ("test_of_each_unit", "order[: round(", "order[::-1][: round(", "exactly round"),
         ("test_signs", "moving(masks).flat", "masks.flat", "one step moves.* norm/running_mean"),

