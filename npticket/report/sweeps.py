@@ -11,6 +11,7 @@ from npticket.experiments.recipe import Recipe
 from npticket.report import canvas
 from npticket.report.canvas import DASHES, MARKERS, Pen, Picture
 from npticket.report.figures import NOTE, Drawn, readable
+from npticket.report.finishing import finish
 from npticket.report.quantities import STOP, at_early_stop, first
 
 
@@ -30,7 +31,7 @@ class Sweep:
 
 def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
     """Draw a sweep's figures as PNG and SVG; return the files."""
-    return [path for one in drawn_sweep(sweep, outcomes) for path in canvas.finish(*one, folder)]
+    return [path for one in drawn_sweep(sweep, outcomes) for path in finish(*one, folder)]
 
 
 def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn]:
@@ -57,5 +58,5 @@ def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn
     notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
     for picture in (Picture(sweep.name, figure, sweep.legend), *readable(sweep.pictures(there), there.values())):
-        lines = NOTE if any(axes.collections for axes in picture.figure.axes) else "lines: means"
+        lines = picture.marks or (NOTE if any(axes.collections for axes in picture.figure.axes) else "lines: means")
         yield Drawn(picture, f"{one.title}: {sweep.legend}", f"{'; '.join(each)}; {lines}")
