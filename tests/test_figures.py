@@ -105,7 +105,7 @@ def test_arrows_end_inside_of_their_panel(least, tmp_path, drawn):
     figure.canvas.draw()
     assert arrows(figure)
     for axes, arrow in arrows(figure):
-        assert arrow.get_window_extent().y1 <= axes.get_window_extent().y1 + 1
+        assert arrow.get_window_extent().y1 <= axes.get_window_extent().y1
 
 
 @pytest.mark.parametrize(("most", "scale", "ticks"), [(700, "linear", None), (900, "log", ["0.1", "0.2", "0.5", "1"])])
