@@ -100,7 +100,8 @@ def draw(runs: Mapping[str, Mapping[str, Any]], of: Mapping[str, Mapping[str, Ma
     drawn = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
     figure.legend(drawn.values(), drawn.keys(), frameon=False, loc="outside lower center", ncols=4, fontsize=9)
     machine = runs[next(iter(of))]["machine"]
-    figure.suptitle(f"One thread of {machine['cpu']}, {machine['blas']}, PyTorch {machine['torch']}", fontsize=9)
+    made = f"One thread of {machine['cpu']}, {machine['blas']}, PyTorch {machine['torch']}"
+    figure.suptitle(f"{made}\nEach line begins at 100 % of the weights", fontsize=9)
     return figure
 
 

@@ -193,6 +193,7 @@ def test_accuracies_are_drawn_at_the_times_of_networks_of_that_density(at_hand):
     other = {"tables": {name: [{**row, "net": "conv_2"} for row in rows] for name, rows in tables.items()}}
     runs = time_figure.by_net([other, run])  # of which the second has published accuracies
     figure = time_figure.draw(runs, {"lenet": known})
+    assert figure.get_suptitle().endswith("\nEach line begins at 100 % of the weights")
     assert [axes.get_title().splitlines()[1] for axes in figure.axes] == [
         "a training step, batch 60", "a prediction, batch 1", "a prediction, batch 60",
     ]  # fmt: skip

@@ -451,6 +451,11 @@ def test_what_two_cores_can_afford():
     assert rates == pytest.approx({"fc*/W": 1 - 0.8**2, "out/W": 1 - 0.9**2})
 
 
+def look_of(axes):
+    """The looks of a panel's lines by their names."""
+    return {line.get_label(): (line.get_color(), line.get_linestyle(), line.get_marker()) for line in axes.lines}
+
+
 def test_tiny_experiments_are_drawn_and_judged(chosen, zeros, tmp_path, drawn):
     learned = experiment(LEARNED_RECIPE, tmp_path / "learned", data())
     found = {}
@@ -460,6 +465,13 @@ def test_tiny_experiments_are_drawn_and_judged(chosen, zeros, tmp_path, drawn):
         stems = {"criteria": {"mask_criteria", "mask_1_actions", "supermasks"}, "zeros": {"mask_0_actions"},
                  "learned": {"learned_supermasks"}}  # fmt: skip
         assert {path.stem for path in paths} == stems[name]
+        if name == "criteria":
+            trained_, untrained = (look_of(drawn[stem].axes[0]) for stem in ("mask_criteria", "supermasks"))
+            trained_ = {name.replace("winning ticket", "large final"): look for name, look in trained_.items()}
+            assert {name: look for name, look in untrained.items() if name in trained_} == {
+                name: look for name, look in trained_.items() if name in untrained
+            }
+            assert len({color for color, *_ in untrained.values()}) == len(CRITERIA)
         assert LIBRARY.plots(RECIPES[f"deconstructing-{name}"]) is PAPER.plots
     assert {verdict.trials for verdict in judge(CLAIMS, found)} <= {1, 2}
 

@@ -9,7 +9,7 @@ import pytest
 from pictures import draw, legend, lines, outcome
 
 from npticket.experiments.json_files import StoreError
-from npticket.report import canvas, figures, sweeps
+from npticket.report import canvas, figures, finishing, quantities, sweeps
 from npticket.report.sweeps import Sweep
 from npticket.task import CLASSIFY, LOSS, Metric
 
@@ -92,6 +92,69 @@ def test_what_was_cut_short_has_an_open_marker_and_an_arrow(tmp_path, drawn):
     assert canvas.CUT_SHORT not in drawn["final_accuracy"].get_suptitle()
 
 
+def arrows(figure):
+    return [(axes, text) for axes in figure.axes for text in axes.texts if text.get_gid() == canvas.CUT_SHORT]
+
+
+@pytest.mark.parametrize("least", [100, 1_900])
+def test_arrows_end_inside_of_their_panel(least, tmp_path, drawn):
+    whole = outcome(steps=2_000)
+    rows = [row | {"early_stop_step": 2_000 if row["round"] == 3 else least} for row in whole.results]
+    draw(replace(whole, results=rows), tmp_path)
+    figure = drawn["early_stopping"]
+    figure.canvas.draw()
+    assert arrows(figure)
+    for axes, arrow in arrows(figure):
+        assert arrow.get_window_extent().y1 <= axes.get_window_extent().y1
+
+
+@pytest.mark.parametrize(("most", "scale", "ticks"), [(700, "linear", None), (900, "log", ["0.1", "0.2", "0.5", "1"])])
+def test_steps_that_lie_far_apart_are_on_a_logarithmic_axis(most, scale, ticks, tmp_path, drawn):
+    whole = outcome(("winning_ticket",))
+    rows = [row | {"early_stop_step": most if row["round"] == 3 else 100} for row in whole.results]
+    draw(replace(whole, results=rows), tmp_path)
+    axes = drawn["early_stopping"].axes[0]
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == scale and (low == 0) == (scale == "linear") and low < 0.1 and most / 1000 < high
+    if ticks:
+        assert [tick.get_text() for tick in axes.get_yticklabels()] == ticks
+
+
+@pytest.mark.parametrize(
+    ("made", "shared"),
+    [
+        ((quantities.at_early_stop, quantities.at_the_end), True), ((quantities.trained, quantities.fitted), True),
+        ((quantities.trained, quantities.at_the_end), False), ((quantities.early_stop, quantities.at_the_end), False),
+        ((quantities.gap, quantities.gap), False),
+    ],
+)  # fmt: skip
+def test_panels_of_the_same_images_share_their_axis(made, shared, tmp_path, drawn):
+    whole = outcome()
+    worse = [row | {"final_test_acc": row["final_test_acc"] - 0.03, "best_train_acc": 0.9} for row in whole.results]
+    figures.draw(replace(whole, results=worse), tmp_path, [figures.Lines("both", made)])
+    one, other = drawn["both"].axes
+    assert (one.get_ylim() == other.get_ylim() and one.get_shared_y_axes().joined(one, other)) == shared
+    assert one.get_ylabel() != other.get_ylabel() or made[0] is made[1]
+    for axes in (one, other):
+        (ticket,) = (line for line in axes.lines if line.get_label() == "winning ticket")
+        assert axes.get_ylim()[0] <= min(ticket.get_ydata()) and max(ticket.get_ydata()) <= axes.get_ylim()[1]
+
+
+@pytest.mark.parametrize(("count", "across"), [(1, 1), (3, 3), (4, 2), (5, 3), (6, 3)])
+@pytest.mark.parametrize("sharey", [True, False])
+def test_from_four_panels_on_there_are_two_rows(count, across, sharey, tmp_path, drawn):
+    figure, panels = canvas.panels(count, sharey)
+    for axes in panels:
+        axes.plot([1, 2], label="line")
+    panels[0].set_ylabel("what")
+    finishing.finish(canvas.Picture("some", figure), "title", "note", tmp_path)
+    assert len(figure.axes) == len(panels) == count and figure.get_figwidth() <= 13.8
+    spots = [axes.get_subplotspec() for axes in panels]
+    assert [spot.num1 for spot in spots] == list(range(count)) and spots[0].get_gridspec().ncols == across
+    assert {axes.get_ylabel() for axes, spot in zip(panels, spots, strict=True) if spot.is_first_col()} == {"what"}
+    check_layout(figure, "rows")
+
+
 @pytest.mark.parametrize(
     ("rounds", "ticks"),
     [
@@ -171,7 +234,7 @@ def test_a_paper_without_figures_of_its_own_has_all_series_in_some(tmp_path, dra
     assert len({(line.get_linestyle(), line.get_marker()) for line in (ours, *others)}) == 3
     np.testing.assert_allclose(ours.get_ydata(), [0.885, 0.886, 0.887, 0.888])
     titles = {stem: [axes.get_ylabel() for axes in drawn[stem].axes] for stem in drawn}
-    assert titles["early_stopping"] == ["early-stopping iteration (thousands)", "test mean IoU at early stop"]
+    assert titles["early_stopping"] == ["early stop at step (thousands)", "test mean IoU at early stop"]
     assert titles["at_the_end"] == ["test mean IoU at the end"] and titles["fixed_steps"] == ["test mean IoU"]
     assert titles["curves"][0] == "validation mean IoU" and titles["validation_loss"][0] == "validation loss"
     assert "51.2 %, random reinit" in legend(drawn["curves"])
@@ -268,6 +331,9 @@ def test_curves_are_labelled_by_density_and_reinits_dashed(tmp_path, drawn):
         ["100.0 %", "51.2 %", "21.0 %", "51.2 %, reinit", "21.0 %, reinit"],
     ]
     assert legend(drawn["curves"]) == list(dict.fromkeys(chain(*labels)))
+    for stem in ("curves", "validation_loss"):
+        titles = [axes.get_title() for axes in drawn[stem].axes]
+        assert titles == ["down to 21.0 % of the weights", "down to 1.8 % of the weights", "beside random reinit"]
     third = lines(drawn["curves"].axes[2])
     assert third["51.2 %, reinit"].get_linestyle() == "--" and third["51.2 %"].get_linestyle() == "-"
     assert third["51.2 %, reinit"].get_color() == third["51.2 %"].get_color() != third["21.0 %"].get_color()

@@ -265,7 +265,8 @@ def test_a_sweep_shows_instability_and_errors_against_the_rewind_step(outcome, d
     assert list(pictures) == ["linear-mode-resnet8-instability", "linear-mode-resnet8-error"]
     (axes,) = pictures["linear-mode-resnet8-instability"].axes
     found = {line.get_label(): line.get_ydata() for line in axes.lines}
-    assert list(found) == ["dense network", "winning ticket", "random reinit", "random mask", "stable below"]
+    assert list(found) == ["dense network", "winning ticket", "random reinit", "random mask",
+                           "limit of stability, 2 points"]  # fmt: skip
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "4"]
     trials = [
         [row for row in outcome.measured["ticket_path"] if (row["round"], row["trial"]) == (1, t)] for t in (0, 1)

@@ -29,7 +29,7 @@ from npticket.optimizers import SGD
 from npticket.papers import LIBRARY, PARTS
 from npticket.prune import dense_masks
 from npticket.record import Record, join_trials
-from npticket.report import figures, page, tables
+from npticket.report import figures, page, prose, tables
 from npticket.report.html.document import document
 from npticket.report.quantities import at_early_stop, at_the_end
 from npticket.report.views import Missing, View
@@ -339,8 +339,8 @@ def test_tables_verdicts_and_claims_say_what_is_not_known(whole):
 def test_pages_leave_out_what_is_not_known(whole):
     folder, outcome = whole
     with pytest.raises(StoreError, match="which is not known: nobody looked, or patience ran out"):
-        page.number("at_the_end", "winning_ticket 100", {"": outcome})
-    assert page.number("at_early_stop", "winning_ticket 100", {"": outcome}).endswith(" %")
+        prose.number("at_the_end", "winning_ticket 100", {"": outcome})
+    assert prose.number("at_early_stop", "winning_ticket 100", {"": outcome}).endswith(" %")
     pytest.importorskip("matplotlib")
     drawn = {one.picture.stem: one for one in figures.drawn(outcome, LIBRARY.plots(RECIPE))}
     assert drawn.keys() == {"early_stopping", "controls", "curves", "validation_loss"}

@@ -16,7 +16,7 @@ from npticket.cli.recipes import chosen_recipes
 from npticket.experiments.json_files import StoreError
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket import PLOTS
-from npticket.report import figures, page, provenance
+from npticket.report import figures, page, prose, provenance
 from npticket.report.sweeps import Sweep
 
 ROOT = Path(__file__).parents[1]
@@ -47,9 +47,9 @@ def check_commands(text, library):
             assert not unknown, f"{line}: {unknown}"
 
 
-def prose(text):
+def by_hand(text):
     """What a person wrote of a page: without blocks, marked numbers, commands and links."""
-    text = page.NUMBER.sub("", page.BLOCK.sub("", text))
+    text = prose.NUMBER.sub("", page.BLOCK.sub("", text))
     return re.sub(r"^    .*$|`[^`]*`|\]\([^)]*\)", "", text, flags=re.MULTILINE)
 
 
@@ -63,7 +63,7 @@ def check(folder, library, copy):
     shutil.copytree(folder, copy)
     text = (folder / "README.md").read_text()
     assert page.BLOCK.search(text)
-    for name, now in publication.written(copy, library).items():
+    for name, now in publication.written(copy, library, place=folder).items():
         read = nine_digits if name.endswith(".json") else str
         assert read((copy / name).read_text()) == read(now), f"npticket publish {folder} {folder} would change {name}"
     assert cli.main(["show", str(copy)], library) == 0
@@ -72,7 +72,7 @@ def check(folder, library, copy):
     assert cli.main(["figures", str(copy)], library) == 0
     assert list(copy.rglob("figures/*.png"))
     assert not re.search(r"^<!-- \{", text, re.MULTILINE), "a line that begins with a comment is not read as Markdown"
-    assert BARE.findall(prose(text)) == []
+    assert BARE.findall(by_hand(text)) == []
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,7 @@ def test_publishing_what_is_published_changes_nothing(goal, tmp_path, runs):
 
 
 def test_the_command_on_the_page_gives_the_recipe(goal):
+    assert "Judged by the rows here. Undecided: the interval" in (goal / "README.md").read_text()
     line = "npticket run lenet-mnist --steps 20 --rounds 2 --trials 2 --series winning_ticket,random_reinit"
     assert f"    {line}\n" in (goal / "README.md").read_text()
     (recipe,) = chosen_recipes(cli.parser().parse_args(line.split()[1:]), NOISE)[0].values()
@@ -313,6 +314,32 @@ def test_tables_of_pages_have_early_stopping_or_the_steps_at_which_the_test_set_
     assert lines[-1] == "| 80.0 % | 90.60 / 90.60 | 80.60 / 80.60 |"
 
 
+def test_columns_with_few_entries_have_tables_of_their_own():
+    """Of the rows in which they have entries, beside the first series; nothing is lost, and nothing is said twice."""
+    heads = ["weights", *(f"s{i}" for i in range(page.WIDE))]
+    few = {3: (1, 4), 5: (4,), 6: (1, 4), 7: ()}
+    rows = [[f"{r} %", *(f"{r}/{i}" if r in few.get(i, range(6)) else "" for i in range(page.WIDE))] for r in range(6)]
+    made = page.split(heads, rows)
+    assert [table[0][2:] for table in made] == [
+        [head for i, head in enumerate(heads[2:], 1) if i not in (3, 5, 6)], ["s3", "s6"], ["s5"],
+    ]  # fmt: skip
+    assert [[row[0] for row in table[1]] for table in made] == [[row[0] for row in rows], ["1 %", "4 %"], ["4 %"]]
+    assert all(table[0][:2] == heads[:2] for table in made)
+    cells = [cell for _, of in made for row in of for cell in row[2:] if cell]
+    assert sorted(cells) == sorted(cell for row in rows for cell in row[2:] if cell)
+    assert page.split(heads[:-1], [row[:-1] for row in rows]) == [(heads[:-1], [row[:-1] for row in rows])]
+    assert page.split(["weights"], []) == [(["weights"], [])]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_verdicts_have_a_link_to_what_explains_them_wherever_the_page_is(depth, tmp_path):
+    place = tmp_path.joinpath("docs", *"abc"[:depth])
+    assert page.how(place) == ""
+    place.mkdir(parents=True)
+    (tmp_path / "claims.md").touch()
+    assert (place / page.how(place)).resolve() == tmp_path.resolve() / "claims.md"
+
+
 @pytest.mark.parametrize(("rounds", "cells"), [(3, 3), (1, 1), (0, 0)])
 def test_a_line_of_a_sweep_has_as_many_cells_as_heads_whatever_is_trained(rounds, cells):
     whole = outcome(rounds=rounds)
@@ -345,30 +372,32 @@ def test_several_machines_have_their_numbers_of_runs():
         ("at_early_stop: winning_ticket\n64", "90.70 %"),
         ("early_stop: random_reinit 80 - winning_ticket 100", "+100"),
         ("at_the_end: random_reinit 80 - winning_ticket 80", "-10.00 percentage points"),
+        ("at_the_end: winning_ticket 80 over random_reinit 80", "10.00 percentage points"),
+        ("early_stop: random_reinit 80 over winning_ticket 100", "100"),
         ("early_stop: random_reinit 64 / winning_ticket 100", "2.45 times"),  # sqrt(300 * 400 / (100 * 200))
         ("gap: random_reinit 80", "21.40 points"),
     ],
 )
 def test_numbers_in_prose_are_those_of_the_rows(mark, text):
     line = f"so <!-- {{{mark}}} -->1 times<!-- --> it is"
-    assert page.counted(line, {"": outcome()}) == line.replace("1 times", text)
+    assert prose.counted(line, {"": outcome()}) == line.replace("1 times", text)
     of_another = line.replace("winning_ticket", "0.4/winning_ticket").replace("random_reinit", "0.4/random_reinit")
-    assert page.counted(of_another, {"0.4": outcome(), "0.8": outcome()}) == of_another.replace("1 times", text)
+    assert prose.counted(of_another, {"0.4": outcome(), "0.8": outcome()}) == of_another.replace("1 times", text)
 
 
 def test_a_ratio_of_steps_that_are_bounds_says_so():
     short = replace(outcome(rounds=2, steps=300), recipe=replace(outcome().recipe, rounds=2))
-    assert page.number("early_stop", "winning_ticket 80 / winning_ticket 100", {"": short}).startswith("≥1.73")
-    assert page.number("early_stop", "winning_ticket 100 / winning_ticket 80", {"": short}).startswith("≤0.58")
+    assert prose.number("early_stop", "winning_ticket 80 / winning_ticket 100", {"": short}).startswith("≥1.73")
+    assert prose.number("early_stop", "winning_ticket 100 / winning_ticket 80", {"": short}).startswith("≤0.58")
 
 
 def test_a_ratio_to_0_is_refused():
     whole = outcome(rounds=2)
     rows = [row | {"early_stop_test_acc": 0.0} if row["round"] == 0 else row for row in whole.results]
     there = {"": replace(whole, results=rows)}
-    assert page.number("at_early_stop", "winning_ticket 100 / winning_ticket 80", there) == "0.00 times"
+    assert prose.number("at_early_stop", "winning_ticket 100 / winning_ticket 80", there) == "0.00 times"
     with pytest.raises(StoreError, match="divided by 0"):
-        page.number("at_early_stop", "winning_ticket 80 / winning_ticket 100", there)
+        prose.number("at_early_stop", "winning_ticket 80 / winning_ticket 100", there)
 
 
 @pytest.mark.parametrize(
@@ -379,11 +408,12 @@ def test_a_ratio_to_0_is_refused():
         ("early_stop: winning_ticket 100 + winning_ticket 80", "a number is"),
         ("early_stop: winning_ticket 5", "winning_ticket near 5 % of the weights, which is not there"),
         ("early_stop: luck 100", "luck near 100 %"),
+        ("at_the_end: random_reinit 80 over winning_ticket 80", "one is more"),
         ("early_stop: 0.4/winning_ticket 100", "0.4/winning_ticket near 100 %"),
     ],
 )
 def test_a_number_that_cannot_be_had_is_refused(mark, complaint):
     with pytest.raises(StoreError, match=re.escape(complaint)):
-        page.counted(f"<!-- {{{mark}}} --><!-- -->", {"": outcome()})
+        prose.counted(f"<!-- {{{mark}}} --><!-- -->", {"": outcome()})
     with pytest.raises(StoreError, match="nothing called 'results: luck'"):
         page.filled("<!-- results: luck -->\n<!-- end -->\n", {"results: made": ""})

@@ -119,8 +119,8 @@ def test_the_claims_on_the_first_screen_are_those_of_the_results():
     results = claims["RESULTS"].read_text()
     assert claims["filled"](README, results) == README
     rows = claims["table"](results).splitlines()[2:-2]
-    assert len(rows) == 8 and all(row.count("|") == 6 for row in rows)
-    measured = rows[0].split("|")[3].strip()
+    assert len(rows) == 8 and all(row.count("|") == 7 for row in rows)
+    measured = rows[0].split("|")[4].strip()
     assert measured in README
     assert claims["filled"](README, results.replace(f" {measured} ", " +99 % ")) != README
 

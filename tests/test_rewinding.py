@@ -151,10 +151,12 @@ def test_every_claim_can_hold_and_can_fail():
     assert_judged(CLAIMS, world(-1, 1, OTHERWISE), FAILS)
 
 
-def test_figures_have_a_line_for_each_method(outcome, tmp_path):
-    pytest.importorskip("matplotlib")
+def test_figures_have_a_line_for_each_method(outcome, tmp_path, drawn):
     assert {path.stem for path in figures.draw(outcome, tmp_path, PAPER.plots)} == {"retraining", "at_one_go"}
     (sweep,) = PAPER.sweeps.values()
-    drawn = sweeps.draw_sweep(sweep, {one.recipe.name: one for one in world(1, 0, BY_STEP)}, tmp_path)
-    assert {path.stem for path in drawn} == {"rewinding-lenet-step", "rewind_step"}
+    paths = sweeps.draw_sweep(sweep, {one.recipe.name: one for one in world(1, 0, BY_STEP)}, tmp_path)
+    assert {path.stem for path in paths} == {"rewinding-lenet-step", "rewind_step"}
+    figure = drawn["rewind_step"]
+    assert figure.get_suptitle().endswith("point: mean, bar: min-max")
+    assert "2,000" in [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
     assert all(verdict.reason for verdict in judge(CLAIMS, {LENET.name: replace(outcome, recipe=LENET)}))

@@ -100,6 +100,9 @@ def test_figures_have_a_panel_a_layer_or_a_density(drawn, tmp_path):
     values = dict(zip(line.get_xdata().tolist(), line.get_ydata().tolist(), strict=True))
     assert values[-0.25] == pytest.approx(6 / 20 / 0.5) and values[-1.75] == values[1.75] == 0  # and beyond it nothing
     assert sum(values.values()) * 0.5 == pytest.approx(1)
+    for stem in ("incoming_connections", "outgoing_connections"):
+        assert drawn[stem].axes[0].get_ylabel() == "probability density"
+        assert all(0 <= end <= 1 for axes in drawn[stem].axes for end in axes.get_xlim()), stem
     names = [line.get_label() for line in drawn["moves"].axes[2].lines]
     assert names == ["in the ticket at 16.8 %", "not in it"]
 

@@ -16,7 +16,7 @@ from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.recipe import in_full, scaled, to_json
 from npticket.files import write
 from npticket.reading import UnreadableError, read_text
-from npticket.report import claims, figures, page, sweeps, verdicts
+from npticket.report import claims, figures, page, prose, sweeps, verdicts
 from npticket.report.paper import Library
 from npticket.report.sweeps import Sweep
 
@@ -75,7 +75,7 @@ def _staged(
     if page_there:
         write(stage / PAGE, page_there.encode())
     drawn = draw(stage, library)
-    made = written(stage, library, drawn)
+    made = written(stage, library, drawn, goal)
     for name, text in made.items():
         write(stage / name, text.encode())
     return drawn, made
@@ -115,18 +115,18 @@ def draw(goal: Path, library: Library) -> list[str]:
     return shown
 
 
-def written(goal: Path, library: Library, drawn: Sequence[str] = ()) -> dict[str, str]:
-    """Return claims.json and README.md as they should be for what is published in `goal`; a new page shows `drawn`."""
+def written(goal: Path, library: Library, drawn: Sequence[str] = (), place: Path | None = None) -> dict[str, str]:
+    """Return claims.json and README.md as what is in `goal` is to be published in `place`; a new page shows `drawn`."""
     found = outcomes(goal, library)
     by_recipe = {outcome.recipe.name: outcome for outcome in found.values()}
     judged = claims.judge(library.claims, by_recipe, library.published)
     by_folder = {"" if folder == goal else folder.name: outcome for folder, outcome in found.items()}
     swept = _swept(found.values(), library)
     text = _page(goal) or page.new(by_folder, drawn)
-    blocks = page.blocks(by_folder, swept, commands(by_folder, swept, library), judged)
+    blocks = page.blocks(by_folder, swept, commands(by_folder, swept, library), judged, page.how(place or goal))
     return {
         CLAIMS: json_text(verdicts.as_json(judged)),
-        PAGE: page.counted(page.filled(text, blocks), by_folder),
+        PAGE: prose.counted(page.filled(text, blocks), by_folder),
     }
 
 

@@ -80,13 +80,15 @@ def against_step(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
     begun = [outcome for outcome in outcomes.values() if outcome.points(TICKET)]
     one, (figure, (axes,)) = begun[0], panels(1)
     quantity = at_the_end(one.task.headline)
-    for series, words in METHODS.items():
+    for i, (series, words) in enumerate(METHODS.items()):
         points = {each.recipe.rewind_step: p for each in begun for p in each.points(series) if p.round}
+        aside = 0.008 * one.recipe.steps * (i - 1)  # of each other: they end at the same places
         line = replace(pen(one, series), name=words)
-        line.draw(axes, list(points), [quantity.drawn(point) for point in points.values()], 0.15)
+        line.bars(axes, [step + aside for step in points], [quantity.drawn(point) for point in points.values()])
     axes.set_xlabel(f"step from which it is retrained, to {one.recipe.steps:,}")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     upright(axes, quantity, dense_network(axes, one.points(TICKET)[0], quantity))
-    yield Picture("rewind_step", figure)
+    yield Picture("rewind_step", figure, marks="point: mean, bar: min-max")
 
 
 RELEASED = (

@@ -1,10 +1,8 @@
-"""What all figures have in common: panels, the look of lines, axes, the legend, files."""
+"""What all figures have in common: panels, the look of lines, axes."""
 
 import math
-import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,12 +10,10 @@ import numpy as np
 from npticket.experiments.amounts import percent
 from npticket.experiments.outcome import Outcome, Point
 from npticket.experiments.tables import Row
-from npticket.files import writing
 from npticket.reading import Json
 from npticket.report.quantities import Quantity, legend
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -28,7 +24,10 @@ AT_MOST = CUT_SHORT.replace("least", "most")
 _GREY = "h8pHd"  # markers of series without a look of their own
 
 Points = Mapping[str, Sequence[Point]]  # by series
-Panels = Sequence["Axes"]  # side by side
+Panels = Sequence["Axes"]  # side by side, or in rows
+ROUND = (1, 2, 5)  # times powers of ten
+FAR = 8  # from the least number of steps to the most: more takes a logarithmic axis
+HEADROOM = 0.08  # of an axis, for the arrows above its highest points
 
 
 class Picture(NamedTuple):
@@ -69,6 +68,13 @@ class Pen:
             low, high = [v.min() for v in values], [v.max() for v in values]
             axes.fill_between(x, low, high, color=self.color, alpha=opacity, linewidth=0)
 
+    def bars(self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Collection[np.ndarray]) -> None:
+        """Draw mean and range of `values` as points with bars, which do not hide each other as bands do."""
+        mean = np.array([v.mean() for v in values])
+        ends = [mean - [v.min() for v in values], [v.max() for v in values] - mean]
+        axes.errorbar(x, mean, ends, label=self.name, color=self.color, linestyle=self.linestyle,
+                      linewidth=1.4, marker=self.marker, markersize=5, elinewidth=1, capsize=3)  # fmt: skip
+
     def line(self, axes: "Axes", points: Sequence[Point], quantity: Quantity, opacity: float = 0.15) -> None:
         """Draw a series' points against weights remaining; an arrow marks those that are only a bound."""
         self.draw(axes, [100 * point.density for point in points], [quantity.drawn(point) for point in points], opacity)
@@ -99,14 +105,31 @@ def pen(outcome: Outcome, series: str) -> Pen:
 
 
 def panels(count: int, sharey: bool = False) -> tuple["Figure", Panels]:
-    """Return a new figure, which needs no screen, and its `count` panels side by side."""
+    """Return a new figure, which needs no screen, and its `count` panels: in two rows from four of them on."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(max(6.4, 4.6 * count), 4.5), layout=ConstrainedLayoutEngine(w_pad=0.08))
+    rows = 1 if count < 4 else 2
+    columns = math.ceil(count / rows)
+    figure = Figure(figsize=(max(6.4, 4.6 * columns), 4.5), layout=ConstrainedLayoutEngine(w_pad=0.08))
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(1, count, squeeze=False, sharey=sharey)[0]
+    made = [*figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat]
+    for axes in made[count:]:
+        axes.remove()
+    return figure, made[:count]
+
+
+def share(axes_of: Panels, quantities: Sequence[Quantity]) -> list[Panels]:
+    """Let panels that show a quantity of the same images share their vertical axis; return for each those that do."""
+    pairs = list(zip(axes_of, quantities, strict=True))
+    alike: list[Panels] = [
+        [other for other, of in pairs if of.images == one.images] if one.images else [axes] for axes, one in pairs
+    ]
+    for axes, those in zip(axes_of, alike, strict=True):
+        if axes is not those[0]:
+            axes.sharey(those[0])
+    return alike
 
 
 def dense_network(axes: "Axes", dense: Point, quantity: Quantity) -> float:
@@ -117,14 +140,27 @@ def dense_network(axes: "Axes", dense: Point, quantity: Quantity) -> float:
 
 
 def upright(axes: "Axes", quantity: Quantity, dense: float) -> None:
-    """Set up the vertical axis: steps begin at 0; percentages end a little below the level of the dense network."""
+    """Set up the vertical axis: percentages end a little below the level of the dense network.
+
+    Steps begin at 0 or, if the most are FAR times the least, are on a logarithmic axis.
+    """
     axes.set_ylabel(quantity.title)
     if quantity.steps:
-        axes.set_ylim(bottom=0)
+        least, most = axes.dataLim.intervaly
+        axes.margins(y=HEADROOM)
+        if 0 < least * FAR < most:
+            axes.set_yscale("log")
+            low, high = axes.get_ylim()
+            rounds = [k * 10.0**n for n in range(-4, 6) for k in ROUND]
+            ticks = [tick for tick in rounds if low <= tick <= high]
+            axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+        else:
+            axes.set_ylim(0, (1 + HEADROOM) * most)
     elif quantity.unit == "%":
         low = max(axes.get_ylim()[0], dense - 1.5 * max(100 - dense, 2.5))  # for 98 % at least 94 %, as in the paper
         best = max(each.dataLim.y1 for each in axes.get_shared_y_axes().get_siblings(axes))
-        axes.set_ylim(low, best + 0.05 * (best - low))
+        axes.set_ylim(low, best + HEADROOM * (best - low))
 
 
 def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bool = False) -> None:
@@ -146,53 +182,3 @@ def weights_remaining(axes: "Axes", lines: Iterable[Sequence[Point]], linear: bo
             ticks.append(density)
     axes.set_xticks(ticks, [percent(tick / 100).removesuffix(" %") for tick in ticks], fontsize=8)
     axes.minorticks_off()
-
-
-def compose(picture: Picture, title: str, note: str) -> "Figure":
-    """Add title, note, grid and one legend to a figure, make it as high as these need, and return it."""
-    figure, entries = picture.figure, dict[str, "Artist"]()
-    marked = {text.get_gid() for axes in figure.axes for text in axes.texts}
-    note = "; ".join([note, *(said for said in (CUT_SHORT, AT_MOST) if said in marked)])
-    for axes in figure.axes:
-        if not axes.images:
-            axes.grid(axis="y", color="0.9", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True):
-            entries.setdefault(text, handle)
-    width = figure.get_figwidth()
-    columns = max(1, width // (0.8 + 0.075 * max(map(len, entries), default=0)))  # inches that an entry takes
-    rows = math.ceil(len(entries) / columns)
-    words = [axes.title for axes in figure.axes]
-    if entries:
-        shown = figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False,
-                  fontsize=9, ncols=math.ceil(len(entries) / rows), title=picture.legend, handlelength=3.2)  # fmt: skip
-        words += [*shown.get_texts(), shown.get_title()]
-    for text in words:
-        text.set_parse_math(False)  # a $ in a series' name is not mathematics
-    lines = [line for text in (title, note) for line in _wrapped(text, round(12 * width))]
-    figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)
-    figure.set_figheight(3.8 + 0.18 * (len(lines) + rows + bool(entries and picture.legend)))  # the panels keep theirs
-    return figure
-
-
-def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
-    """Compose a figure and write it as PNG and SVG: the same data give the same bytes."""
-    import matplotlib
-
-    figure = compose(picture, title, note)
-    folder.mkdir(parents=True, exist_ok=True)
-    png, svg = folder / f"{picture.stem}.png", folder / f"{picture.stem}.svg"
-    with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(svg) as file:
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "npticket"})
-    with writing(png) as file:
-        figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
-    return [png, svg]
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Break a text into lines of at most `width` characters, after semicolons where that is possible."""
-    lines = [""]
-    for phrase in text.replace("; ", ";; ").split("; "):
-        joined = f"{lines[-1]} {phrase}".strip()
-        lines[-1:] = [joined] if len(joined) <= width or not lines[-1] else [lines[-1], phrase]
-    return [part for line in lines for part in textwrap.wrap(line, width)]

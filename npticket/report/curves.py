@@ -39,7 +39,8 @@ class Curves:
             return
         ours, measure, (groups, shown, until) = first(outcome), outcome.task.headline, self._panels(outcome, points)
         nearest, control = self._nearest(points[ours]), self._control(outcome, points)
-        looks = {ours: ("", "-", ""), control: (f", {self.called or legend(outcome, control)}", "--", "white")}
+        named = legend(outcome, control)
+        looks = {ours: ("", "-", ""), control: (f", {self.called or named}", "--", "white")}
         pens = {}  # a colour and marker per density; the control is dashed and hollow
         for (series, round), point in shown.items():
             i, (ending, dash, face) = nearest.index(round), looks[series]
@@ -56,6 +57,10 @@ class Curves:
             figure, axes_of = panels(len(groups), sharey=True)
             axes_of[0].set_ylabel(text)
             _draw(axes_of, [[found[key] for key in group] for group in groups], until)
+            for axes, group in zip(axes_of, groups, strict=True):
+                least = percent(min(shown[key].density for key in group))
+                beside = any(series == control for series, _ in group)
+                axes.set_title(f"beside {named}" if beside else f"down to {least} of the weights")
             yield Picture(stem, figure, "weights remaining")
 
     def _panels(self, outcome: Outcome, points: Points) -> tuple[list[Keys], dict[tuple[str, int], Point], float]:

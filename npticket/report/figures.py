@@ -18,6 +18,7 @@ from npticket.experiments.tables import Row
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.curves import Curves
+from npticket.report.finishing import finish
 from npticket.report.quantities import QuantityOf, after, at_early_stop, at_the_end, early_stop, first, looked_at
 
 NOTE = "line: mean, band: min-max"
@@ -62,12 +63,15 @@ class Lines(Plot):
         if not quantities:
             return
         figure, axes_of = canvas.panels(len(quantities))
+        alike, levels = canvas.share(axes_of, quantities), {}
         for axes, quantity in zip(axes_of, quantities, strict=True):
             for one in series:
                 shown = [point for point in points[one] if point.density >= 0.03 or not self.linear]
                 canvas.pen(outcome, one).line(axes, shown, quantity, 0.15 if len(series) < 6 else 0.07)
-            canvas.upright(axes, quantity, canvas.dense_network(axes, points[first(outcome)][0], quantity))
+            levels[axes] = canvas.dense_network(axes, points[first(outcome)][0], quantity)
             canvas.weights_remaining(axes, [points[one] for one in series], self.linear)
+        for axes, quantity, those in zip(axes_of, quantities, alike, strict=True):
+            canvas.upright(axes, quantity, min(levels[one] for one in those))
         yield Picture(self.stem, figure)
 
 
@@ -121,7 +125,7 @@ def drawn(outcome: Outcome, plots: Sequence[Plot] = DEFAULT) -> Iterator[Drawn]:
 
 def draw(outcome: Outcome, folder: Path, plots: Sequence[Plot] = DEFAULT) -> list[Path]:
     """Draw those figures that the outcome has the data for, as PNG and SVG; return the files."""
-    return [path for one in drawn(outcome, plots) for path in canvas.finish(*one, folder)]
+    return [path for one in drawn(outcome, plots) for path in finish(*one, folder)]
 
 
 def readable(pictures: Iterable[Picture], outcomes: Iterable[Outcome]) -> Iterator[Picture]:

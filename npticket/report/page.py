@@ -1,18 +1,15 @@
-"""Markdown pages that show results: blocks and numbers in them are written from results, and written again later.
+"""Markdown pages that show results: blocks in them are written from results, and written again later.
 
     <!-- results: table -->                         a block stands between this
-    <!-- end -->                                    and this; the names of blocks are `made`, `table` and `claims`
+    <!-- end -->                                    and this
 
-    at 13.5 % <!-- {at_early_stop: SERIES 13.5 - SERIES 100} -->+0.41 percentage points<!-- --> better
-
-A number in prose follows a comment, which readers do not see, that says what it is: a quantity, a series and a
-percentage of weights remaining; and perhaps a second series and percentage that is subtracted (-) or divided by (/). On
-a page about several experiments, the experiment's directory stands before the series: 0.4/SERIES.
+The names of blocks are `made`, `table` and `claims`. Numbers in prose are written by prose.py.
 """
 
-import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from npticket.experiments.amounts import percent
@@ -20,22 +17,12 @@ from npticket.experiments.json_files import StoreError
 from npticket.experiments.outcome import Outcome, Point
 from npticket.report import provenance, quantities, verdicts
 from npticket.report.claims import Verdict
-from npticket.report.quantities import Quantity, QuantityOf, after, first, legend, looked_at
+from npticket.report.quantities import Quantity, after, first, legend, looked_at
 from npticket.report.sweeps import Sweep
-from npticket.report.views import NEAR
 
 BLOCK = re.compile(r"(<!-- (results: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
-NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)(.*?)(<!-- -->)", re.DOTALL)
-BOUNDS = {
-    (False, False): "",
-    (True, False): "≥",
-    (False, True): "≤",
-    (True, True): "? ",
-}  # is the 1st, 2nd at least that
-QUANTITIES: dict[str, QuantityOf] = {
-    name: getattr(quantities, name)
-    for name in ("early_stop", "at_early_stop", "at_the_end", "trained", "fitted", "gap")
-}
+UNDECIDED = "Undecided: the interval crosses an end of what was asked."
+WIDE = 12  # more columns are not read beside each other
 
 
 def filled(page: str, blocks: Mapping[str, str]) -> str:
@@ -53,66 +40,32 @@ def filled(page: str, blocks: Mapping[str, str]) -> str:
     return re.sub(BLOCK.pattern.replace("results", f"(?:{word})"), block, page, flags=re.DOTALL)
 
 
-def counted(page: str, outcomes: Mapping[str, Outcome]) -> str:
-    """Return the page with the numbers in its prose taken from `outcomes`, by directory ("" for the page's own)."""
-    return NUMBER.sub(lambda mark: f"{mark[1]}{number(mark[2], mark[3], outcomes)}{mark[5]}", page)
-
-
-def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
-    """Return the number that a comment asks for, as a text; StoreError if it is not well formed or not known."""
-    term = r"([\w./-]+) ([0-9]+(?:\.[0-9]+)?)"
-    asked = re.fullmatch(rf"{term}(?: ([-/]) {term})?", " ".join(of.split()))
-    if quantity not in QUANTITIES or asked is None:
-        form = "{QUANTITY: SERIES PERCENT} or {QUANTITY: SERIES PERCENT - SERIES PERCENT}, or / for -"
-        raise StoreError(f"a number is {form}, got {{{quantity}: {of}}}; quantities: {', '.join(QUANTITIES)}")
-    one, point = _point(asked[1], float(asked[2]), outcomes)
-    what = QUANTITIES[quantity](one.task.headline)
-    other = _point(asked[4], float(asked[5]), outcomes)[1] if asked[3] else point
-    if not what.is_known([point, other]):
-        asks = f"a page asks for {{{quantity}: {of}}}"
-        raise StoreError(f"{asks}, which is not known: nobody looked, or patience ran out")
-    if asked[3] is None:
-        return f"{what.mean_text(point)} {what.unit}".rstrip()
-    ends = bool(what.cut_short(point).any()), bool(what.cut_short(other).any())
-    bound = BOUNDS[ends[::-1] if what.lower_is_better else ends]
-    if asked[3] == "-":
-        return bound + what.gain_text(point, other)
-    if not (whole := _typical(what, other)):
-        raise StoreError(f"a page asks for {{{quantity}: {of}}}, which is divided by 0")
-    return f"{bound}{_typical(what, point) / whole:.2f} times"
-
-
-def _typical(what: Quantity, point: Point) -> float:
-    """The geometric mean over the trials, which ratios are made of, as in claims."""
-    trials = [what.of(point)[point.trial == trial].mean() for trial in set(point.trial.tolist())]
-    return math.exp(sum(map(math.log, trials)) / len(trials)) if all(trials) else 0.0
-
-
-def _point(name: str, density: float, outcomes: Mapping[str, Outcome]) -> tuple[Outcome, Point]:
-    """The round of a series near a percentage of weights remaining, and its experiment."""
-    folder, _, series = name.rpartition("/")
-    points = outcomes[folder].points(series) if folder in outcomes else []
-    near = [point for point in points if abs(100 * point.density - density) <= NEAR * density]
-    if not near:
-        raise StoreError(f"a page asks for {name} near {density:g} % of the weights, which is not there")
-    return outcomes[folder], min(near, key=lambda point: abs(100 * point.density - density))
-
-
 def blocks(
-    outcomes: Mapping[str, Outcome], swept: Sequence[Sweep], commands: Sequence[str], judged: Sequence[Verdict]
+    outcomes: Mapping[str, Outcome],
+    swept: Sequence[Sweep],
+    commands: Sequence[str],
+    judged: Sequence[Verdict],
+    how: str = "",
 ) -> dict[str, str]:
     """Return the blocks of a page by name: a sweep of `swept` has one table, any other experiment a table of its own.
 
-    `commands` are those with which these results can be made again.
+    `commands` are those with which these results can be made again; `how` is a link to what explains verdicts.
     """
     parts = {recipe.name for sweep in swept for recipe in sweep.recipes.values()}
     alone = {folder: outcome for folder, outcome in outcomes.items() if outcome.recipe.name not in parts}
     names = [f"{folder}. " * (len(outcomes) > 1) for folder in alone]
     tables = [summary(outcomes, sweep) for sweep in swept]
     tables += [name + results(one) for name, one in zip(names, alone.values(), strict=True)]
-    claims = verdicts.markdown(judged) if judged else "No claim of a paper is about this."
+    said = f"Judged by the rows here{how and f' ([how]({how}))'}. {UNDECIDED}"
+    claims = f"{said}\n\n{verdicts.markdown(judged)}" if judged else "No claim of a paper is about this."
     made = provenance.made(outcomes, commands)
     return {"results: made": made, "results: table": "\n\n".join(tables), "results: claims": claims}
+
+
+def how(place: Path) -> str:
+    """The link from `place` to the nearest claims.md above it, which says how claims are judged; "" without one."""
+    there = (above / "claims.md" for above in place.resolve().parents)
+    return next((Path(os.path.relpath(path, place.resolve())).as_posix() for path in there if path.is_file()), "")
 
 
 class Cells(NamedTuple):
@@ -126,7 +79,27 @@ class Cells(NamedTuple):
 def results(outcome: Outcome) -> str:
     """Return a table with a line for each round and a column for each series, means over its runs."""
     said, heads, rows = by_round(outcome)
-    return f"{said}\n\n{markdown_table([verdicts.escaped(head) for head in heads], rows)}"
+    tables = split([verdicts.escaped(head) for head in heads], rows)
+    return "\n\n".join([said, *(markdown_table(*table) for table in tables)])
+
+
+def split(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[tuple[list[str], list[list[str]]]]:
+    """Return a table as several, if it has more than WIDE columns.
+
+    Columns that have entries in the same rows, and in fewer than half of all, are a table of these rows, beside the
+    first two columns.
+    """
+    all_rows = tuple(range(len(rows)))
+    first_two = [0, 1][: len(heads)]
+    columns_of = {all_rows: [*first_two]}
+    for column in range(2, len(heads)):
+        there = tuple(i for i in all_rows if rows[i][column])
+        few = len(heads) > WIDE and 0 < 2 * len(there) < len(rows)
+        columns_of.setdefault(there if few else all_rows, [*first_two]).append(column)
+    return [
+        ([heads[column] for column in columns], [[rows[i][column] for column in columns] for i in there])
+        for there, columns in columns_of.items()
+    ]
 
 
 def by_round(outcome: Outcome) -> Cells:

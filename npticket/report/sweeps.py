@@ -11,6 +11,7 @@ from npticket.experiments.recipe import Recipe
 from npticket.report import canvas
 from npticket.report.canvas import DASHES, MARKERS, Pen, Picture
 from npticket.report.figures import NOTE, Drawn, readable
+from npticket.report.finishing import finish
 from npticket.report.quantities import STOP, at_early_stop, first
 
 
@@ -30,7 +31,7 @@ class Sweep:
 
 def draw_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome], folder: Path) -> list[Path]:
     """Draw a sweep's figures as PNG and SVG; return the files."""
-    return [path for one in drawn_sweep(sweep, outcomes) for path in canvas.finish(*one, folder)]
+    return [path for one in drawn_sweep(sweep, outcomes) for path in finish(*one, folder)]
 
 
 def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Done, Run, Runs, Series, rewind_point
+from npticket.papers.lottery_ticket.series import SERIES as OF_TICKET
 from npticket.papers.lottery_ticket.series import TICKET, Under, look, theta0, ticket
 from npticket.params import Params
 from npticket.prune import Evidence, Score, at_random, dense_masks, magnitude
@@ -83,10 +84,11 @@ def by_criterion(score: Score) -> Callable[[Recipe], Runs]:
 _LOOKS = {
     "magnitude_increase": look("#d55e00", "--", "s"), "movement": look("#009e73", "-.", "^"),
     "large_init_large_final": look("#cc79a7", "-", "D"), "large_init": look("#e69f00", "--", "v"),
-    "small_final": look("#56b4e9", ":", "P"), "small_init": look("#e69f00", ":", "X"),
-    "small_init_small_final": look("#cc79a7", ":", "*"), "random_criterion": look("#000000", ":", "x"),
+    "small_final": look("#56b4e9", ":", "P"), "small_init": look("#999933", ":", "X"),
+    "small_init_small_final": look("#882255", ":", "*"), "random_criterion": look("#000000", ":", "x"),
 }  # fmt: skip
 SERIES = {
     name: Series(by_criterion(CRITERIA[name]), name.replace("_", " ").removesuffix(" criterion"), its_look)
     for name, its_look in _LOOKS.items()
 }
+LOOKS = {"large_final": OF_TICKET[TICKET].look, SAME_SIGN: look("#332288", "-", ">"), **_LOOKS}  # of their supermasks

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from npticket.experiments.outcome import Outcome
 from npticket.experiments.tables import Row
+from npticket.papers.deconstructing.criteria import LOOKS
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, LEARNING
 from npticket.report.canvas import Pen, Picture, Points, panels, pen, values_by
 from npticket.report.figures import Plot
@@ -46,8 +47,8 @@ def _picture(rows: Sequence[Row]) -> Picture:
     axes_of[0].set_ylabel("test accuracy without training (%)")
     criteria = list(dict.fromkeys(row["criterion"] for row in rows))
     for axes, (weights, title) in zip(axes_of, TITLES.items(), strict=True):
-        for i, criterion in enumerate(criteria):
-            line = Pen.nth(criterion.replace("_", " "), i)
+        for criterion in criteria:
+            line = Pen(criterion.replace("_", " "), **LOOKS[criterion])
             found = [row for row in rows if (row["criterion"], row["weights"]) == (criterion, weights)]
             at = [density.mean() for density in values_by(found, "index", "density", 100).values()]
             line.draw(axes, at, values_by(found, "index", "accuracy", 100).values(), 0.07)

@@ -62,7 +62,7 @@ def _panels(
         for pen, values in lines.items():
             pen.draw(axes, list(values), list(values.values()), 0.15)
         if number is instability:
-            axes.axhline(STABLE, color="0.55", linewidth=0.8, zorder=0, label="stable below")
+            axes.axhline(STABLE, color="0.55", linewidth=0.8, zorder=0, label=f"limit of stability, {STABLE:g} points")
         density = next(p.density for o in outcomes for p in o.points(first(o)) if p.round == round)
         axes.set(title=f"{percent(density)} of the weights", xlabel="rewound to step")
         axes.set_xticks(range(len(ks)), [f"{k:,}" for k in ks])

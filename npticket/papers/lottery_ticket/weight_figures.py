@@ -47,17 +47,18 @@ class WeightFigures(Plot):
         for what, stem, units in ((INCOMING, "incoming", "of the"), (OUTGOING, "outgoing", "into the")):
             degrees = {f"{units} {names[n]}": [Line(density[r], what, n, r) for r in pruned] for n in layers}
             text = f"{stem} connections of a unit that survive (fraction)"
-            yield _picture(f"{stem}_connections", text, table, degrees, "weights remaining")
+            yield _picture(f"{stem}_connections", text, table, degrees, "weights remaining", (0, 1))
         chosen = min(pruned, key=lambda round: abs(round - 8))  # at 16.9 %, as in the paper
         kinds = {MOVED: f"in the ticket at {density[chosen]}", OTHERS: "not in it"}
         moves = {names[n]: [Line(kinds[what], what, n, chosen) for what in kinds] for n in layers}
         yield _picture("moves", f"move away from 0 {SIGMAS}", table, moves, "weights of the dense network")
 
 
-def _picture(stem: str, text: str, table: Sequence[Row], lines: dict[str, list[Line]], legend: str = "") -> Picture:
-    """A panel for each title, whose lines are means over trials with their range."""
+def _picture(stem: str, text: str, table: Sequence[Row], lines: dict[str, list[Line]], legend: str = "",
+             possible: tuple[float, float] = (-np.inf, np.inf)) -> Picture:  # fmt: skip
+    """A panel for each title, whose lines are means over trials with their range, as far as values are `possible`."""
     figure, axes_of = panels(len(lines))
-    axes_of[0].set_ylabel("density")
+    axes_of[0].set_ylabel("probability density")
     for axes, (title, group) in zip(axes_of, lines.items(), strict=True):
         ends = []
         for i, line in enumerate(group):
@@ -68,7 +69,8 @@ def _picture(stem: str, text: str, table: Sequence[Row], lines: dict[str, list[L
                 ends.append(_within(middles, values))
                 shown = int(((ends[-1][0] <= middles) & (middles <= ends[-1][1])).sum())
                 pen.draw(axes, middles, values, 0.15, (i, max(1, shown // 8)))
-        axes.set(title=title, xlabel=text, xlim=(min(low for low, _ in ends), max(high for _, high in ends)))
+        least, most = min(low for low, _ in ends), max(high for _, high in ends)
+        axes.set(title=title, xlabel=text, xlim=(max(least, possible[0]), min(most, possible[1])))
         axes.set_ylim(bottom=0)
     return Picture(stem, figure, legend)
 

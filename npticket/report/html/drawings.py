@@ -11,6 +11,7 @@ from npticket.experiments.outcome import Outcome, Point
 from npticket.report import canvas
 from npticket.report.canvas import Pen, Picture
 from npticket.report.figures import NOTE, Drawn
+from npticket.report.finishing import compose
 from npticket.report.html.markup import Markup, tag
 
 ID = re.compile(r"(<[a-zA-Z][^>]*?) id=\"([^\"]*)\"")
@@ -41,7 +42,7 @@ def _svg(one: Drawn, salt: str) -> Markup:
     """The figure as SVG, the same for the same data; texts stay texts, and ids that nothing refers to are removed."""
     import matplotlib
 
-    figure, file = canvas.compose(*one), io.StringIO()
+    figure, file = compose(*one), io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(file, format="svg", transparent=True, metadata=nothing)

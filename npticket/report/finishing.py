@@ -1,0 +1,70 @@
+"""Figures with all that stands around their panels: title, note, grid and legend; and their files."""
+
+import math
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from npticket.files import writing
+from npticket.report.canvas import AT_MOST, CUT_SHORT, Picture
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+
+
+def compose(picture: Picture, title: str, note: str) -> "Figure":
+    """Add title, note, grid and one legend to a figure, make it as high as these need, and return it."""
+    figure, entries = picture.figure, dict[str, "Artist"]()
+    marked = {text.get_gid() for axes in figure.axes for text in axes.texts}
+    note = "; ".join([note, *(said for said in (CUT_SHORT, AT_MOST) if said in marked)])
+    spots = [axes.get_subplotspec() for axes in figure.axes]
+    grid_rows = max((spot.get_gridspec().nrows for spot in spots if spot), default=1)
+    for axes, spot in zip(figure.axes, spots, strict=True):
+        if spot and spot.is_first_col() and not axes.get_ylabel():
+            axes.set_ylabel(figure.axes[0].get_ylabel())  # a row further down says it again
+        if not axes.images:
+            axes.grid(axis="y", color="0.9", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(text, handle)
+        axes.title.set_parse_math(False)  # a $ in a name is not mathematics
+    lines = [line for text in (title, note) for line in _wrapped(text, round(12 * figure.get_figwidth()))]
+    figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)
+    around = len(lines) + (_add_legend(figure, entries, picture.legend) if entries else 0)
+    figure.set_figheight(3.8 * grid_rows + 0.18 * around)  # the panels keep theirs
+    return figure
+
+
+def _add_legend(figure: "Figure", entries: dict[str, "Artist"], title: str) -> int:
+    """Add a legend below the panels; return how many lines it takes."""
+    columns = max(1, figure.get_figwidth() // (0.8 + 0.075 * max(map(len, entries))))  # inches that an entry takes
+    rows = math.ceil(len(entries) / columns)
+    shown = figure.legend(list(entries.values()), list(entries), loc="outside lower center", frameon=False, fontsize=9,
+                  ncols=math.ceil(len(entries) / rows), title=title, handlelength=3.2)  # fmt: skip
+    for words in (*shown.get_texts(), shown.get_title()):
+        words.set_parse_math(False)
+    return rows + bool(title)
+
+
+def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
+    """Compose a figure and write it as PNG and SVG: the same data give the same bytes."""
+    import matplotlib
+
+    figure = compose(picture, title, note)
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg = folder / f"{picture.stem}.png", folder / f"{picture.stem}.svg"
+    with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(svg) as file:
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "npticket"})
+    with writing(png) as file:
+        figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    return [png, svg]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Break a text into lines of at most `width` characters, after semicolons where that is possible."""
+    lines = [""]
+    for phrase in text.replace("; ", ";; ").split("; "):
+        joined = f"{lines[-1]} {phrase}".strip()
+        lines[-1:] = [joined] if len(joined) <= width or not lines[-1] else [lines[-1], phrase]
+    return [part for line in lines for part in textwrap.wrap(line, width)]
