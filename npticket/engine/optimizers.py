@@ -99,8 +99,9 @@ class Packed:
 
 def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:
     """Return the optimizer for one trial's `masks`, packed if it is elementwise and that way is timed to be faster."""
-    if masks.flat.all() or not is_elementwise(optimizer(masks)):
-        return made(optimizer, masks)
+    one = optimizer(masks)
+    if masks.flat.all() or not is_elementwise(one):
+        return one
     ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
     theta, grads = (masks.like(np.zeros(masks.flat.shape, dtype)) for _ in range(2))
     steps = [way(masks).step for way in ways]
@@ -139,7 +140,9 @@ class Pieces:
 
 
 def in_cache(optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> Optimizer:
-    """Return an elementwise optimizer for one trial, in pieces if there are many parameters."""
+    """Return an optimizer for one trial: if it is elementwise, packed or, of many parameters, in pieces."""
+    if not is_elementwise(optimizer(masks)):
+        return Whole(optimizer, masks)
     if masks.flat.shape[1] <= FEW:
         return packed(optimizer, masks, dtype)
     return Pieces(optimizer, masks, dtype, team)
