@@ -9,11 +9,9 @@ from npticket.backend import Dtype, array_module
 from npticket.engine.gemm import fastest
 from npticket.engine.threads import Team
 from npticket.optimizers import moving
-from npticket.optimizers.survivors import PIECE, Survivors
+from npticket.optimizers.survivors import FEW, PIECE, Survivors
 from npticket.params import Params
 from npticket.protocols import MakeOptimizer, Optimizer, State, is_elementwise
-
-FEW = 1 << 18  # parameters: with so few or fewer, the calls for pieces would cost more than they save
 
 
 def made(optimizer: MakeOptimizer, masks: Params) -> Optimizer:
