@@ -6,10 +6,11 @@ from itertools import pairwise
 import numpy as np
 
 from npticket.engine.living import columns, dense_layers, living_units
-from npticket.engine.loss import in_place
+from npticket.engine.loss import cross_entropy
 from npticket.engine.optimizers import Scattered, in_cache, picked, spread
 from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, in_blocks, often_lit_first
 from npticket.engine.threads import Team
+from npticket.loss import softmax_cross_entropy
 from npticket.params import Params, Tree
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State, does_decay, is_elementwise
 from npticket.streams import TrainingStep
@@ -60,7 +61,7 @@ class DenseEngine:
             self._optimizer: Optimizer = in_cache(optimizer, kept, start.flat.dtype, Team())
         else:
             self._optimizer = Scattered(optimizer, start, masks, self._index, self._kept)
-        self._loss, self._moved = in_place(loss), True
+        self._loss, self._moved = cross_entropy if loss is softmax_cross_entropy else loss, True
         self._memory: dict[tuple[int, bool], list[_Layer]] = {}
 
     def prepare(self, inputs: np.ndarray) -> np.ndarray:
@@ -71,7 +72,8 @@ class DenseEngine:
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
         layers, x = self._layers(x.shape[1], training=True), x[:, :, : self._trained]
-        loss = self._loss(_forward(layers, x[0]), targets[0], layers[-1].dz)
+        loss, dy = self._loss(_forward(layers, x[0])[None], targets)
+        layers[-1].dz[...] = dy[0]
         for below, layer in reversed(list(pairwise(layers))):
             layer.backward(below.h)
             np.matmul(layer.dz, layer.w.T, out=below.dz)
