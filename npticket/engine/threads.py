@@ -32,12 +32,9 @@ class Team:
             threading.Thread(target=_work, args=(self._jobs, self._done), daemon=True).start()
             weakref.finalize(self, self._jobs.put, None)
 
-    def each(self, function: Half, parts: int = 2, is_small: bool = False) -> None:
-        """Call function(0) and, if there are two parts, function(1); both at once unless the job is small.
-
-        Waking the other thread takes some time: jobs of some ten microseconds are small.
-        """
-        if self.threads == 1 or parts == 1 or is_small:
+    def each(self, function: Half, parts: int = 2) -> None:
+        """Call function(0) and, if there are two parts, function(1)."""
+        if self.threads == 1 or parts == 1:
             for half in range(parts):
                 function(half)
             return
