@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from npticket.engine.conv import layout, winograd
 from npticket.engine.conv.layout import Halves, Pooling, Scratch
+from npticket.engine.conv.tail import HalvedDense
 from npticket.engine.conv.winograd import FromDomain, ToDomain
 from npticket.engine.conv.winograd_maps import blocked_product
 from npticket.engine.optimizers import Pieces
-from npticket.engine.threads import HalvedDense, Team
+from npticket.engine.threads import Team
 from npticket.layers import Dense, MaxPool
 from npticket.testing.strategies import optimizers, seeds, thetas
 from npticket.tickets import rewind
