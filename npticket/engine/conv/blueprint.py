@@ -88,16 +88,15 @@ def recognise(body: Layer, input_shape: tuple[int, ...]) -> Blueprint:
     units = _units(layers, None, (input_shape[0], input_shape[1]), blocks=True) if is_one else []
     if not units or units[0].shape[0] != 3:
         raise UnsuitedError("expected a 3 x 3 convolution with padding 1 first")
-    if last and not layers:
-        return Blueprint(units, False, _tail(last), as_map=True)
-    size = units[-1].map_size
-    head = layers.pop(0)[1] if layers else None
+    size, as_map, tail = units[-1].map_size, bool(last) and not layers, layers[1:] + last
+    head = layers[0][1] if layers else None
     averaged = isinstance(head, GlobalAveragePool) or (isinstance(head, AveragePool) and (head.size, head.size) == size)
-    if not averaged and not isinstance(head, Flatten):
+    if not (averaged or as_map or isinstance(head, Flatten)):
         raise UnsuitedError(f"{type(head).__name__} cannot follow a map of {_by(size)}")
-    if any(isinstance(layer, Conv2D | Residual | BatchNorm) for _, layer in layers + last):
-        raise UnsuitedError("expected layers of vectors after the maps")
-    return Blueprint(units, averaged, _tail(layers))
+    refused = () if as_map else (Conv2D, Residual, BatchNorm)
+    if any("/" in name[:-1] or isinstance(layer, refused) for name, layer in tail):
+        raise UnsuitedError("expected plain layers of vectors after the maps, or one convolution")
+    return Blueprint(units, averaged, {name[:-1]: layer for name, layer in tail}, as_map)
 
 
 def supports(net: Net) -> bool:
@@ -119,13 +118,6 @@ def _flat(prefix: str, chain: Layer) -> Iterator[Named]:
             yield from _flat(f"{prefix}{name}/", layer)
         else:
             yield f"{prefix}{name}/", layer
-
-
-def _tail(layers: list[Named]) -> dict[str, Layer]:
-    """Return layers by name, which must be those of the whole chain itself, as a chain of them will call them so."""
-    if any("/" in name[:-1] for name, _ in layers):
-        raise UnsuitedError("expected no chain within the chain after the maps")
-    return {name[:-1]: layer for name, layer in layers}
 
 
 def _units(layers: list[Named], source: Unit | None, size: Size, blocks: bool = False) -> list[Unit]:
