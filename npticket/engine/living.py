@@ -58,7 +58,7 @@ def until_settled(alive: Collection[np.ndarray]) -> Iterator[None]:
         each[0] |= not each.any()
 
 
-def columns(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def columns_of(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """Return, by name, the columns of theta.flat that belong to the network of these units alone.
 
     `units` are index vectors, of the inputs first. Each array has the shape of a parameter of the smaller network.

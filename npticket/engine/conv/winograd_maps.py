@@ -51,7 +51,11 @@ class WinogradRows(Convolution):
 
 
 class _Kernel:
-    """What is done to one row of tiles of half of the batch: memory for V and M of some rows of points; du adds up."""
+    """What is done to one row of tiles of half of the batch, `together` rows of points at a time; du adds up.
+
+    Of these rows of points there is memory for V and M, as matrices (n, tiles, C), and seen as (together, 6, across,
+    slot). The bias is added to M at (CENTRE, CENTRE): in the row CENTRE % together of those that hold it.
+    """
 
     def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
         scratch, c, k = out.halves.scratch[half_batch], filters.channels, filters.filters
