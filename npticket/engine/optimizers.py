@@ -115,17 +115,13 @@ class Pieces:
         moves, size = moving(masks).flat, masks.flat.shape[1]
         self._team, self._pieces = team, [slice(i, min(i + PIECE, size)) for i in range(0, size, PIECE)]
         self._optimizers = [packed(optimizer, _params(moves[:, piece]), dtype) for piece in self._pieces]
-        self._arguments: list[tuple[Params, Params]] = []
 
     def step(self, theta: Params, grads: Params) -> None:
-        """Update theta.flat in place; both arguments must be the same arrays in every call."""
-        if not self._arguments:
-            self._arguments = [(_params(theta.flat[:, p]), _params(grads.flat[:, p])) for p in self._pieces]
-        self._team.each(self._step)
+        def step_half(half: int) -> None:
+            for piece, optimizer in list(zip(self._pieces, self._optimizers, strict=True))[half::2]:
+                optimizer.step(_params(theta.flat[:, piece]), _params(grads.flat[:, piece]))
 
-    def _step(self, half: int) -> None:
-        for optimizer, arguments in list(zip(self._optimizers, self._arguments, strict=True))[half::2]:
-            optimizer.step(*arguments)
+        self._team.each(step_half)
 
     def state(self) -> State:
         first, *others = (optimizer.state() for optimizer in self._optimizers)
