@@ -17,7 +17,8 @@ from conv_step import random_data
 
 from npticket import nets
 from npticket.datasets import Dataset
-from npticket.engine import packed, plan
+from npticket.engine import plan
+from npticket.engine.optimizers import packed
 from npticket.optimizers import Adam
 from npticket.params import Params
 from npticket.prune import Evidence, Layerwise, Rule, dense_masks, density, magnitude

@@ -380,6 +380,7 @@ first, out = Conv2D(1, 2, padding=1), {"flatten": Flatten(), "out": Dense(128, 3
         chain(conv=first, relu=ReLU(), relu2=ReLU(), **out),
         chain(conv=first),
         chain(conv=first, relu=ReLU(), pool=MaxPool(2), out=Conv2D(2, 3, kernel=1), more=Flatten()),
+        chain(stage=Chain(conv=first, relu=ReLU()), head=Chain(out=Conv2D(2, 3, kernel=1))),
         Net("narrow", Chain(conv=first, pool=MaxPool(2), out=Conv2D(2, 3, kernel=1)), (4, 8, 1), (2, 4, 3)),
     ],
 )

@@ -77,7 +77,7 @@ def test_nan_is_not_hidden():
 
 
 def test_a_pruned_weight_does_not_move_whatever_its_gradient():
-    alive, p = strict.asarray(np.array([True, False])), strict.asarray(np.zeros(2))
+    alive, p = SimpleNamespace(flat=strict.asarray(np.array([True, False]))), strict.asarray(np.zeros(2))
     optimizer = lockstep.fused(Adam(dense_masks(convolutional().init(streams(0, [0], "init"))), 0.1), alive)
     optimizer.step(SimpleNamespace(flat=p), SimpleNamespace(flat=strict.asarray(np.array([1.0, np.inf]))))
     assert p.get()[0] != 0 and p.get()[1].tobytes() == np.float64(0).tobytes()
@@ -90,7 +90,7 @@ def test_kernels_forget_moments_before_they_become_subnormal(plain, dtype):
     rng = np.random.default_rng(0)
     theta = Params({"a/W": (40,)}, rng.normal(size=(1, 40)).astype(dtype))
     masks = dense_masks(theta)
-    ours = lockstep.fused(plain(masks, 0.01), strict.asarray(masks.flat))
+    ours = lockstep.fused(plain(masks, 0.01), SimpleNamespace(flat=strict.asarray(masks.flat)))
     theirs, p = plain(masks, 0.01), SimpleNamespace(flat=strict.asarray(theta.flat))
     moment = "_m" if plain is Adam else "_v"  # its first
     for step in range(1_200 if dtype == np.float32 else 7_500):

@@ -153,8 +153,9 @@ def test_pieces_are_the_whole(make, monkeypatch):
     masks = Params(shapes, rng.random((2, 14)) < 0.7)
     masks["b/running_mean"][...] = True
     ends = []
-    for size in (1 << 16, 3):
-        monkeypatch.setattr(survivors, "PIECE", size)
+    monkeypatch.setattr(survivors, "PIECE", 3)
+    for few in (14, 13):  # in one piece, and in five
+        monkeypatch.setattr(survivors, "FEW", few)
         theta, optimizer = rewind(start, masks), make(masks, lr=0.1)
         for step in range(3):
             optimizer.step(theta, theta.like(np.cos(np.arange(28, dtype=np.float32) + step).reshape(2, 14)))

@@ -17,6 +17,7 @@ from npticket.engine import dense, gemm, plan
 from npticket.engine.dense import DenseEngine
 from npticket.engine.gpu.lockstep import Unfused
 from npticket.engine.optimizers import Packed, Whole
+from npticket.engine.plain import Plain
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
 from npticket.nets import Net
 from npticket.optimizers import SGD, Adam
@@ -265,6 +266,15 @@ def test_gradients_of_what_is_pruned_are_exactly_0_for_all_of_them():
     Whole(Watch, masks).step(theta, theta.like(gradients))
     assert np.concatenate(seen).tolist() == [[0, 0, 3, 4, 0, 0], [-1, 2, 3, 4, 0, 0]]
     assert not np.signbit(np.concatenate(seen)[:, 4:]).any()
+
+
+@pytest.mark.parametrize("make", [lambda: library.lenet_300_100((40, 20)), convolutional, unknown])
+def test_gradients_are_masked_once_in_a_step(make):
+    """By one Whole, not by one within another."""
+    net, start, masks = ticket(make())
+    runner = plan(net, CLASSIFY, start, masks, lambda masks: Clipped(SGD(masks, 0.1)))
+    whole = runner.optimizer if isinstance(runner, Plain) else runner._optimizer
+    assert isinstance(whole, Whole) and [type(each) for each in whole._optimizers] == [Clipped]
 
 
 def test_who_says_what():

@@ -5,11 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from npticket.engine.living import columns, dense_layers, living_units
-from npticket.engine.loss import in_place
+from npticket.engine.living import columns_of, dense_layers, living_units
+from npticket.engine.loss import cross_entropy
 from npticket.engine.optimizers import Scattered, in_cache, picked, spread
 from npticket.engine.products import UNITS, AllInputs, Grouped, OftenLit, Product, groups, in_blocks, often_lit_first
 from npticket.engine.threads import Team
+from npticket.loss import softmax_cross_entropy
 from npticket.params import Params, Tree
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State, does_decay, is_elementwise
 from npticket.streams import TrainingStep
@@ -26,6 +27,13 @@ class DenseEngine:
     trained, but are there to predict. Under weight decay, which moves weights without a gradient, nothing is left out.
     A first layer with few weights left is trained in groups of units; it predicts as a whole, as groups of many images
     do not fit in the cache.
+
+    Parameters have an order of their own. Of six, where c is left out and a 0 fills a block up:
+
+        start.flat     a b c d e f
+        _theta.flat    d e 0 a f b    from columns 3 4 -1 0 5 1 of start.flat
+        _kept          0 1   3 4 5    where parameters are in _theta.flat
+        _index         3 4   0 5 1    and where the same ones are in start.flat
     """
 
     def __init__(
@@ -34,33 +42,32 @@ class DenseEngine:
         body, one = net.body, optimizer(masks)
         alive = living_units(body, start, masks)
         units = [np.arange(len(a)) if does_decay(one) else np.flatnonzero(a) for a in alive]
-        often = trained = len(units[0])
+        self._often = self._trained = len(units[0])
         if shown is not None:
-            units[0], often, trained = often_lit_first(shown.reshape(len(shown), -1), units[0])
-            trained = len(units[0]) if does_decay(one) else trained
+            units[0], self._often, lit = often_lit_first(shown.reshape(len(shown), -1), units[0])
+            self._trained = len(units[0]) if does_decay(one) else lit
         self._names, first = dense_layers(body), f"{dense_layers(body)[0]}/W"
         mask = masks[first][0][np.ix_(*units[:2])]
-        self._groups = _groups(mask[:trained], units, often)
-        index = columns(body, units)
-        self._columns, self._whole = index[first], start.flat[:, index[first]]
-        index[first] = index[first][:trained]
+        self._groups = _groups(mask[: self._trained], units, self._often)
+        columns = columns_of(body, units)
+        self._whole_columns, self._whole = columns[first], start.flat[:, columns[first]]
+        columns[first] = columns[first][: self._trained]
         if self._groups is not None:
-            index[first] = in_blocks(index[first], self._groups, -1)
-        self._example, self._inputs, self._often, self._trained = net.input_shape, units[0], often, trained
-        self._start = start
-        shapes = {name: numbers.shape for name, numbers in index.items()}
-        flat = np.concatenate([numbers.ravel() for numbers in index.values()])
-        self._kept = np.flatnonzero(flat >= 0)  # the others only fill blocks up and are no parameters
+            columns[first] = in_blocks(columns[first], self._groups, -1)
+        self._example, self._inputs, self._start = net.input_shape, units[0], start
+        shapes = {name: numbers.shape for name, numbers in columns.items()}
+        flat = np.concatenate([numbers.ravel() for numbers in columns.values()])
+        self._kept = np.flatnonzero(flat >= 0)
         self._index = flat[self._kept]
         kept = Params(shapes, masks.flat[:, flat] & (flat >= 0))
         self._theta = Params(shapes, np.where(kept.flat, start.flat[:, flat], 0))
         self._grads = self._theta.like(np.zeros_like(self._theta.flat))
-        self._is_packed = is_elementwise(one)  # else it has the whole network
-        if self._is_packed:
+        self._is_elementwise = is_elementwise(one)
+        if self._is_elementwise:
             self._optimizer: Optimizer = in_cache(optimizer, kept, start.flat.dtype, Team())
-        else:
+        else:  # it is shown the whole network
             self._optimizer = Scattered(optimizer, start, masks, self._index, self._kept)
-        self._loss, self._moved = in_place(loss), True
+        self._loss, self._moved = cross_entropy if loss is softmax_cross_entropy else loss, True
         self._memory: dict[tuple[int, bool], list[_Layer]] = {}
 
     def prepare(self, inputs: np.ndarray) -> np.ndarray:
@@ -71,7 +78,8 @@ class DenseEngine:
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
         layers, x = self._layers(x.shape[1], training=True), x[:, :, : self._trained]
-        loss = self._loss(_forward(layers, x[0]), targets[0], layers[-1].dz)
+        loss, dy = self._loss(_forward(layers, x[0])[None], targets)
+        layers[-1].dz[...] = dy[0]
         for below, layer in reversed(list(pairwise(layers))):
             layer.backward(below.h)
             np.matmul(layer.dz, layer.w.T, out=below.dz)
@@ -98,12 +106,12 @@ class DenseEngine:
 
     def state(self) -> State:
         state = self._optimizer.state()
-        if self._is_packed:
+        if self._is_elementwise:
             state = spread(picked(state, self._kept), self._index, self._start.flat.shape[1])
         return state
 
     def restore(self, state: State) -> None:
-        if self._is_packed:
+        if self._is_elementwise:
             state = spread(picked(state, self._index), self._kept, self._theta.flat.shape[1])
         self._optimizer.restore(state)
 
@@ -114,7 +122,7 @@ class DenseEngine:
         else:
             present = self._start.copy()
             self.read(present)
-            present.flat[0].take(self._columns, out=self._whole[0])
+            present.flat[0].take(self._whole_columns, out=self._whole[0])
 
     def _layers(self, batch: int, training: bool) -> list["_Layer"]:
         """The layers, with memory for batches of this size; to predict, with the whole of the first."""
@@ -126,12 +134,12 @@ class DenseEngine:
             first = self._first_product(batch, training)
             others = (AllInputs(batch, p["W"].shape[1], p["W"].shape[2], self._whole.dtype) for p in trees[1:])
             grads = (self._grads.tree[name] for name in self._names)
-            self._memory[key] = [_Layer(batch, *of) for of in zip(trees, grads, [first, *others], strict=True)]
-            self._memory[key][-1].relu = False
+            relus = [*[True] * (len(trees) - 1), False]
+            self._memory[key] = [_Layer(batch, *of) for of in zip(trees, grads, [first, *others], relus, strict=True)]
         return self._memory[key]
 
     def _first_product(self, batch: int, training: bool) -> Product:
-        (whole, outputs), dtype = self._columns.shape, self._whole.dtype
+        (whole, outputs), dtype = self._whole_columns.shape, self._whole.dtype
         inputs = self._trained if training else whole
         if training and self._groups is not None:
             return Grouped(batch, self._groups, inputs, outputs, dtype)
@@ -143,17 +151,17 @@ class DenseEngine:
 class _Layer:
     """A dense layer, the ReLU between dz and h, and memory for a batch.     w, dw (I, O)   b, db (O,)   h, dz (B, O)"""
 
-    def __init__(self, batch: int, p: Tree, grad: Tree, product: Product) -> None:
+    def __init__(self, batch: int, p: Tree, grad: Tree, product: Product, relu: bool) -> None:
         self.w, self.dw = p["W"][0], grad["W"][0]
         self.b, self.db = p["b"][0, 0], grad["b"][0, 0]
         self.product, self._ones = product, np.ones(batch, self.b.dtype)
         self.h, self.dz, self.zeros = np.zeros((3, batch, len(self.b)), self.b.dtype)
-        self.open, self.relu = np.empty(self.h.shape, bool), True
+        self.open, self._relu = np.empty(self.h.shape, bool), relu
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.product.forward(x, self.w, self.h)
         self.h += self.b
-        if self.relu:
+        if self._relu:
             np.maximum(self.h, self.zeros, out=self.h)  # of two arrays of one shape: the fastest
         return self.h
 

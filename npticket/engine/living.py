@@ -6,7 +6,8 @@ may make others such units, until none is found. What is left out would never mo
 rounding of shorter sums.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -38,21 +39,26 @@ def living_units(body: Layer, start: Params, masks: Params) -> list[np.ndarray]:
     weights = [masks[f"{name}/W"][0] for name in names]
     may_fire = [start[f"{name}/b"][0, 0] > 0 for name in names]
     alive = [np.ones(len(weights[0]), bool), *(np.ones(w.shape[1], bool) for w in weights)]
-    while True:
-        before = sum(map(np.count_nonzero, alive))
+    for _ in until_settled(alive):
         for i, weight in enumerate(weights):
             left = weight & alive[i][:, None] & alive[i + 1]
             alive[i] &= left.any(axis=1)
             if i + 1 < len(weights):  # outputs stay, whatever leads to them
                 alive[i + 1] &= left.any(axis=0) | may_fire[i]
-        if sum(map(np.count_nonzero, alive)) == before:
-            break
-    for units in alive:
-        units[0] |= not units.any()
     return alive
 
 
-def columns(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def until_settled(alive: Collection[np.ndarray]) -> Iterator[None]:
+    """Yield as long as a loop's body has made more of the bool arrays `alive` False; then leave one True in each."""
+    before = math.inf
+    while (count := sum(map(np.count_nonzero, alive))) < before:
+        yield
+        before = count
+    for each in alive:
+        each[0] |= not each.any()
+
+
+def columns_of(body: Layer, units: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """Return, by name, the columns of theta.flat that belong to the network of these units alone.
 
     `units` are index vectors, of the inputs first. Each array has the shape of a parameter of the smaller network.

@@ -9,11 +9,9 @@ from npticket.backend import Dtype, array_module
 from npticket.engine.gemm import fastest
 from npticket.engine.threads import Team
 from npticket.optimizers import moving
-from npticket.optimizers.survivors import PIECE, Survivors
+from npticket.optimizers.survivors import FEW, PIECE, Survivors
 from npticket.params import Params
 from npticket.protocols import MakeOptimizer, Optimizer, State, is_elementwise
-
-FEW = 1 << 18  # parameters: with so few or fewer, the calls for pieces would cost more than they save
 
 
 def made(optimizer: MakeOptimizer, masks: Params) -> Optimizer:
@@ -99,8 +97,9 @@ class Packed:
 
 def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:
     """Return the optimizer for one trial's `masks`, packed if it is elementwise and that way is timed to be faster."""
-    if masks.flat.all() or not is_elementwise(optimizer(masks)):
-        return made(optimizer, masks)
+    one = optimizer(masks)
+    if masks.flat.all() or not is_elementwise(one):
+        return one
     ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
     theta, grads = (masks.like(np.zeros(masks.flat.shape, dtype)) for _ in range(2))
     steps = [way(masks).step for way in ways]
@@ -116,17 +115,13 @@ class Pieces:
         moves, size = moving(masks).flat, masks.flat.shape[1]
         self._team, self._pieces = team, [slice(i, min(i + PIECE, size)) for i in range(0, size, PIECE)]
         self._optimizers = [packed(optimizer, _params(moves[:, piece]), dtype) for piece in self._pieces]
-        self._arguments: list[tuple[Params, Params]] = []
 
     def step(self, theta: Params, grads: Params) -> None:
-        """Update theta.flat in place; both arguments must be the same arrays in every call."""
-        if not self._arguments:
-            self._arguments = [(_params(theta.flat[:, p]), _params(grads.flat[:, p])) for p in self._pieces]
-        self._team.each(self._step)
+        def step_half(half: int) -> None:
+            for piece, optimizer in list(zip(self._pieces, self._optimizers, strict=True))[half::2]:
+                optimizer.step(_params(theta.flat[:, piece]), _params(grads.flat[:, piece]))
 
-    def _step(self, half: int) -> None:
-        for optimizer, arguments in list(zip(self._optimizers, self._arguments, strict=True))[half::2]:
-            optimizer.step(*arguments)
+        self._team.each(step_half)
 
     def state(self) -> State:
         first, *others = (optimizer.state() for optimizer in self._optimizers)
@@ -139,7 +134,9 @@ class Pieces:
 
 
 def in_cache(optimizer: MakeOptimizer, masks: Params, dtype: Dtype, team: Team) -> Optimizer:
-    """Return an elementwise optimizer for one trial, in pieces if there are many parameters."""
+    """Return an optimizer for one trial: if it is elementwise, packed or, of many parameters, in pieces."""
+    if not is_elementwise(optimizer(masks)):
+        return Whole(optimizer, masks)
     if masks.flat.shape[1] <= FEW:
         return packed(optimizer, masks, dtype)
     return Pieces(optimizer, masks, dtype, team)

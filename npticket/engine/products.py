@@ -6,11 +6,12 @@ are between the two: a few units with similar inputs are one dense block over th
 blocks hold a third of the layer.
 """
 
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from npticket.engine.gemm import fastest_product
+from npticket.engine.gemm import Multiply, fastest_gradient
 
 LIT = 0.01  # a pixel that is lit (not 0) in this share of the images is so in half of the batches of 60: "often lit"
 MOST = 0.85  # of all pixels: if more than this share is often lit, skipping the others does not pay
@@ -31,14 +32,17 @@ class AllInputs:
     """Multiplies all inputs."""
 
     def __init__(self, batch: int, inputs: int, outputs: int, dtype: np.dtype) -> None:
-        self._forward = fastest_product(batch, inputs, outputs, dtype)
-        self._gradient = fastest_product(inputs, batch, outputs, dtype, transposed=True)
+        self._sizes = batch, inputs, outputs, dtype
 
     def forward(self, x: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
-        self._forward(x, w, out)
+        np.matmul(x, w, out=out)
 
     def gradient(self, x: np.ndarray, dz: np.ndarray, out: np.ndarray) -> None:
-        self._gradient(x.T, dz, out)
+        self._multiply(x.T, dz, out)
+
+    @cached_property
+    def _multiply(self) -> Multiply:
+        return fastest_gradient(*self._sizes)  # not before it is needed: with most batch sizes nothing is trained
 
 
 class OftenLit:

@@ -5,13 +5,6 @@ import threading
 import weakref
 from collections.abc import Callable
 
-import numpy as np
-
-from npticket.layers import Dense
-from npticket.params import Tree
-from npticket.protocols import Backward
-from npticket.streams import TrainingStep
-
 Half = Callable[[int], object]
 
 
@@ -32,12 +25,9 @@ class Team:
             threading.Thread(target=_work, args=(self._jobs, self._done), daemon=True).start()
             weakref.finalize(self, self._jobs.put, None)
 
-    def each(self, function: Half, parts: int = 2, is_small: bool = False) -> None:
-        """Call function(0) and, if there are two parts, function(1); both at once unless the job is small.
-
-        Waking the other thread takes some time: jobs of some ten microseconds are small.
-        """
-        if self.threads == 1 or parts == 1 or is_small:
+    def each(self, function: Half, parts: int = 2) -> None:
+        """Call function(0) and, if there are two parts, function(1)."""
+        if self.threads == 1 or parts == 1:
             for half in range(parts):
                 function(half)
             return
@@ -65,36 +55,3 @@ def half_of(size: int, half: int) -> slice:
     """Return the first or the second half of something of that size; the first has the odd one."""
     middle = (size + 1) // 2
     return slice(0, middle) if half == 0 else slice(middle, size)
-
-
-class HalvedDense:
-    """y = x W + b as npticket.layers.Dense, for one trial, a half of the inputs at a time or by each thread."""
-
-    def __init__(self, dense: Dense, team: Team) -> None:
-        self.layout, self.init, self._team = dense.layout, dense.init, team
-
-    def forward(self, p: Tree, x: np.ndarray, step: TrainingStep | None = None) -> tuple[np.ndarray, Backward]:
-        w, x = p["W"][0], x[0]
-        parts = np.empty((2, len(x), w.shape[1]), x.dtype)
-
-        def multiply(half: int) -> None:
-            inputs = half_of(len(w), half)
-            np.matmul(x[:, inputs], w[inputs], out=parts[half])
-
-        self._team.each(multiply)
-        y = parts[0] + parts[1]
-        y += p["b"][0]
-
-        def backward(dy: np.ndarray, grad: Tree, need_dx: bool = True) -> np.ndarray:
-            dy, dx = dy[0], np.empty_like(x)
-            dy.sum(axis=0, keepdims=True, out=grad["b"][0])
-
-            def multiply(half: int) -> None:
-                inputs = half_of(len(w), half)
-                np.matmul(x.T[inputs], dy, out=grad["W"][0][inputs])
-                np.matmul(dy, w[inputs].T, out=dx[:, inputs])
-
-            self._team.each(multiply)
-            return dx[None]
-
-        return y[None], backward

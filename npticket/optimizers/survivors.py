@@ -9,6 +9,7 @@ from npticket.params import Params
 
 LEAST_EPS = 1e-30  # a smaller one may be 0 in float32, and a pruned weight would be divided by it
 PIECE = 1 << 16  # parameters updated at a time: with their gradients and moments they fit in L2
+FEW = 1 << 18  # parameters: with so few or fewer, the calls for pieces would cost more than they save
 FLUSH_EVERY = 50  # steps: with a momentum of 0.7 or more, what `flush` keeps does not become subnormal in so few
 
 
@@ -38,10 +39,10 @@ def tiny(moments: Array) -> float:
 def pieces(flat: Array) -> Iterator[slice]:
     """Yield slices of the P parameters of `flat` (T, P), so many that an optimizer's arrays stay in the cache.
 
-    On a GPU, where every call costs time, it is a single one.
+    Of FEW, or on a GPU, where every call costs time, it is a single one.
     """
     count = flat.shape[1]
-    size = PIECE if array_module(flat) is np else count or 1
+    size = PIECE if array_module(flat) is np and count > FEW else count or 1
     for first in range(0, count, size):
         yield slice(first, first + size)
 

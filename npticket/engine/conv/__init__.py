@@ -13,8 +13,9 @@ rows are written. Backwards, it asks its output for the gradient, and has its so
 batch-normalise and pool, maps add and rectify, all on rows that are still in the cache.
 
 To read from the idea to the whole: `winograd` (the arithmetic) and `layout` (memory); `outputs`, `normalised` and
-`maps`, where the protocol of convolutions stands; its kinds, `winograd_maps` and `taps`, and their `weights`;
-`blueprint` says what a network consists of, `channels` which of its channels live, `engine` builds it and trains it.
+`maps`, where the protocol of convolutions stands; its kinds, `winograd_maps` and `taps`, and their `weights`; `tail`,
+what follows the maps; `blueprint` says what a network consists of, `channels` which of its channels live, `engine`
+builds it and trains it.
 Two threads, or one, do the work in halves (npticket.engine.threads).
 """
 

@@ -83,21 +83,20 @@ def recognise(body: Layer, input_shape: tuple[int, ...]) -> Blueprint:
     if type(body) is not Chain or len(input_shape) != 3:
         raise UnsuitedError("expected a chain of layers for images")
     layers = list(_flat("", body))
-    last = dict([layers.pop()]) if isinstance(layers[-1][1], Conv2D) else {}
+    last = [layers.pop()] if isinstance(layers[-1][1], Conv2D) else []
     is_one = layers and isinstance(layers[0][1], Conv2D)
     units = _units(layers, None, (input_shape[0], input_shape[1]), blocks=True) if is_one else []
     if not units or units[0].shape[0] != 3:
         raise UnsuitedError("expected a 3 x 3 convolution with padding 1 first")
-    if last and not layers:
-        return Blueprint(units, False, {name[:-1]: layer for name, layer in last.items()}, as_map=True)
-    size = units[-1].map_size
-    head = layers.pop(0)[1] if layers else None
+    size, as_map, tail = units[-1].map_size, bool(last) and not layers, layers[1:] + last
+    head = layers[0][1] if layers else None
     averaged = isinstance(head, GlobalAveragePool) or (isinstance(head, AveragePool) and (head.size, head.size) == size)
-    if not averaged and not isinstance(head, Flatten):
+    if not (averaged or as_map or isinstance(head, Flatten)):
         raise UnsuitedError(f"{type(head).__name__} cannot follow a map of {_by(size)}")
-    if any("/" in name[:-1] or isinstance(layer, Conv2D | Residual | BatchNorm) for name, layer in layers):
-        raise UnsuitedError("expected plain layers of vectors after the maps")
-    return Blueprint(units, averaged, {name[:-1]: layer for name, layer in layers})
+    refused = () if as_map else (Conv2D, Residual, BatchNorm)
+    if any("/" in name[:-1] or isinstance(layer, refused) for name, layer in tail):
+        raise UnsuitedError("expected plain layers of vectors after the maps, or one convolution")
+    return Blueprint(units, averaged, {name[:-1]: layer for name, layer in tail}, as_map)
 
 
 def supports(net: Net) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npticket.engine.conv.blueprint import Blueprint, Unit
+from npticket.engine.living import until_settled
 from npticket.layers import Dense, Flatten
 from npticket.params import Params
 
@@ -27,14 +28,9 @@ def living_channels(blueprint: Blueprint, start: Params, masks: Params, decays: 
     """
     links = list(_links(blueprint, masks))
     alive = {unit.prefix: np.ones(unit.shape[-1], bool) for unit in blueprint.units}
-    while True:
-        before = sum(map(np.count_nonzero, alive.values()))
+    for _ in until_settled(alive.values()):
         for link in links:
             alive[link.unit.prefix] &= link.matters(alive, start, decays)
-        if sum(map(np.count_nonzero, alive.values())) == before:
-            break
-    for channels in alive.values():
-        channels[0] |= not channels.any()
     return {prefix: np.flatnonzero(channels) for prefix, channels in alive.items()}
 
 

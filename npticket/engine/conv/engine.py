@@ -1,30 +1,27 @@
 """Convolutional networks for one trial: Winograd's convolution, memory made once, one or two threads."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from npticket.engine.conv.blueprint import Blueprint, Unit, recognise
 from npticket.engine.conv.channels import living_channels
-from npticket.engine.conv.layout import Halves, Scratch, as_images
+from npticket.engine.conv.layout import Halves, Scratch, aligned_zeros, as_images
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.normalised import Normalised
 from npticket.engine.conv.outputs import Output
+from npticket.engine.conv.tail import tail_of
 from npticket.engine.conv.taps import Im2col, Strided, TwoByTwo
 from npticket.engine.conv.weights import Filters, WinogradFilters, filters_of, local
 from npticket.engine.conv.winograd import TILE
 from npticket.engine.conv.winograd_maps import WinogradRows, WinogradWhole
-from npticket.engine.memory import aligned_zeros
-from npticket.engine.optimizers import Whole, in_cache
-from npticket.engine.threads import HalvedDense, Team
-from npticket.layers import Chain, Dense, Flatten
+from npticket.engine.optimizers import in_cache
+from npticket.engine.threads import Team
 from npticket.params import Params
-from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State, does_decay, is_elementwise
+from npticket.protocols import Loss, MakeOptimizer, Net, State, does_decay
 from npticket.streams import TrainingStep
 
 CHUNK = 64  # images predicted at a time
-LARGE = 1 << 18  # weights of a dense layer from which on two threads share its products
 
 
 class ConvEngine:
@@ -40,20 +37,13 @@ class ConvEngine:
         self._blueprint = recognise(net.body, net.input_shape)
         self._theta, self._grads = (start.like(aligned_zeros(start.flat.shape, start.flat.dtype)) for _ in range(2))
         self._theta.flat[...] = start.flat
-        self._loss, self._team, one, dtype = loss, Team(threads), optimizer(masks), start.flat.dtype
-        if is_elementwise(one):
-            self._optimizer: Optimizer = in_cache(optimizer, masks, dtype, self._team)
-        else:
-            self._optimizer = Whole(optimizer, masks)
-        tail = {**self._blueprint.tail} or {"features": Flatten()}
-        for name, layer in tail.items():
-            if isinstance(layer, Dense) and math.prod(layer.layout["W"]) >= LARGE:
-                tail[name] = HalvedDense(layer, self._team)
-        self._tail = Chain(**tail)
+        self._loss, self._team, dtype = loss, Team(threads), start.flat.dtype
+        self._optimizer = in_cache(optimizer, masks, dtype, self._team)
+        self._tail = tail_of(self._blueprint, self._team)
         scratch = [Scratch(dtype) for _ in range(threads)]
         self._scratch = [scratch[0], scratch[-1]]
-        living, units = living_channels(self._blueprint, start, masks, does_decay(one)), self._blueprint.units
-        self._filters = {unit: filters_of(unit, self._theta, self._grads, living) for unit in units}
+        living = living_channels(self._blueprint, start, masks, does_decay(optimizer(masks)))
+        self._filters = {unit: filters_of(unit, self._theta, self._grads, living) for unit in self._blueprint.units}
         self._team.each(self._prepare)
         self._stacks: dict[int, ConvStack] = {}
 

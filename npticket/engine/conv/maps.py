@@ -44,15 +44,22 @@ class Map:
         self._terms, self._around, self._relu = terms, around, relu
         self._channels = first.channels
         self._readers: list[Convolution] = []  # in the order in which they go forwards
-        self._added_to: Map | None = None  # the later map to which this one is added as it is
+        self._added_to: Map | None = None
         if around is not None:
-            around._added_to = self
+            around.add_to(self)
         alone = first.keeps_z and len(terms) == 1 and not around
-        self.x = first.kept if alone else self.halves.maps(self.size, first.channels)
+        self.x = first.z if alone else self.halves.maps(self.size, first.channels)
         self.dx: list[np.ndarray] = []
         for term in terms:
             term.read_by(self.dx)
         self._zeros = [np.zeros(count * first.channels, self.halves.dtype) for count in self.halves.counts]
+        self._largest = [np.zeros_like(zeros) for zeros in self._zeros]  # values seen, by image and channel
+        self._limits = [*self._largest]  # up to which the ReLU takes x for 0, when all of x has been seen
+        self._made, self._passed = [0] * len(self._zeros), [0] * len(self._zeros)  # rows
+
+    def add_to(self, later: "Map") -> None:
+        """Take note of the later map to which this one is added as it is."""
+        self._added_to = later
 
     def read_by(self, reader: Convolution) -> None:
         """Take note of a convolution that reads x; called when it is made."""
@@ -60,9 +67,9 @@ class Map:
 
     def begin(self, training: bool) -> None:
         """Begin a new batch; in training, have memory for gradients."""
-        self._made, self._passed = [0] * len(self._zeros), [0] * len(self._zeros)  # rows
-        self._largest = [np.zeros_like(zeros) for zeros in self._zeros]  # values seen, by image and channel
-        self._limits = [*self._largest]
+        for half_batch, largest in enumerate(self._largest):
+            self._made[half_batch] = self._passed[half_batch] = 0
+            largest[...] = 0
         if training and not self.dx:
             self.dx += self.halves.maps(self.size, self._channels)
 

@@ -27,7 +27,7 @@ class Normalised(Output):
 
     def __init__(self, unit: Unit, living: np.ndarray, halves: Halves, p: Local, grad: Local) -> None:
         super().__init__(unit.size, len(living), halves, unit.pooled)
-        self.kept = halves.maps(unit.size, len(living))  # of y
+        self._y = halves.maps(unit.size, len(living))
         assert unit.norm is not None
         self._living, self._layer, self._p, self._grad = living, unit.norm[1], p, grad
         self._count = halves.batch * self.height * self.width
@@ -41,11 +41,11 @@ class Normalised(Output):
             sums[...] = 0
 
     def rows(self, half_batch: int, rows: slice) -> np.ndarray:
-        return self.kept[half_batch][rows]
+        return self._y[half_batch][rows]
 
     def written(self, half_batch: int, rows: slice) -> None:
         if self._training:
-            self._add(half_batch, self.kept[half_batch][rows], self.kept[half_batch][rows])
+            self._add(half_batch, self._y[half_batch][rows], self._y[half_batch][rows])
 
     def finish(self) -> None:
         if not self._training:
@@ -67,7 +67,7 @@ class Normalised(Output):
 
     def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
         of_y = rows if self._pooling is None else doubled(rows)
-        y, z = self.kept[half_batch][of_y], self._scratch(half_batch, name, of_y)
+        y, z = self._y[half_batch][of_y], self._scratch(half_batch, name, of_y)
         np.multiply(y, self._a[half_batch], out=z)
         z += self._b[half_batch]
         if self._pooling is None:
@@ -78,7 +78,7 @@ class Normalised(Output):
 
     def gradient_written(self, half_batch: int, rows: slice) -> None:
         rows = rows if self._pooling is None else doubled(rows)
-        self._add(half_batch, self._unpooled(half_batch, rows), self.kept[half_batch][rows])
+        self._add(half_batch, self._unpooled(half_batch, rows), self._y[half_batch][rows])
 
     def finish_gradient(self) -> None:
         total, product = self._totals()
@@ -99,7 +99,7 @@ class Normalised(Output):
         return gradient
 
     def _write_gradient(self, half_batch: int, rows: slice, out: np.ndarray) -> None:
-        np.multiply(self.kept[half_batch][rows], self._slope[half_batch], out=out)
+        np.multiply(self._y[half_batch][rows], self._slope[half_batch], out=out)
         out += self._offset[half_batch]
         out += self._unpooled(half_batch, rows)
         out *= self._a[half_batch]
@@ -124,7 +124,7 @@ class Normalised(Output):
 
     def _centre(self, half_batch: int, shift: np.ndarray) -> None:
         """Subtract `shift` (images C,) from y: then it is precise where the mean is much larger than the deviation."""
-        y = self.kept[half_batch][1:-1]
+        y = self._y[half_batch][1:-1]
         y -= shift
         self._add(half_batch, y, y)
 

@@ -8,16 +8,17 @@ from npticket.engine.conv.layout import BAND, Halves, Pooling, Size, halved
 class Output:
     """y of a convolution, of `size`, z = y or, if `pooled`, z = max_pool(y), and dL/dy.
 
-    kept[half_batch]: maps of z, of so many `channels`, of `map_size`. Of y that is pooled only the
-    rows exist that are written at the time.
+    z[half_batch]: maps of so many `channels`, of `map_size`. Of y that is pooled only the rows exist that are being
+    written.
     """
 
-    keeps_z = True
+    keeps_z = True  # else y is kept, and z is made of it whenever it is read
 
     def __init__(self, size: Size, channels: int, halves: Halves, pooled: bool) -> None:
         (self.height, self.width), self.channels, self.halves = size, channels, halves
         self.map_size = (size[0] // 2, size[1] // 2) if pooled else size
-        self.kept = halves.maps(self.map_size, channels)
+        if self.keeps_z:
+            self.z = halves.maps(self.map_size, channels)
         self._pooling = Pooling(self.map_size, channels, halves) if pooled else None
         self._is_z = self.keeps_z and not pooled  # y, and so are their gradients
 
@@ -32,14 +33,14 @@ class Output:
     def rows(self, half_batch: int, rows: slice) -> np.ndarray:
         """Return where a convolution is to write rows of y."""
         if self._pooling is None:
-            return self.kept[half_batch][rows]
+            return self.z[half_batch][rows]
         return self._scratch(half_batch, "y", rows)
 
     def written(self, half_batch: int, rows: slice) -> None:
         """Called when these rows of y are final."""
         if self._pooling is not None:
             pooled = halved(rows)
-            y, z = self.rows(half_batch, rows), self.kept[half_batch][pooled]
+            y, z = self.rows(half_batch, rows), self.z[half_batch][pooled]
             self._pooling.pool(half_batch, pooled, y, z, self._training)
 
     def finish(self) -> None:
@@ -47,7 +48,7 @@ class Output:
 
     def value(self, half_batch: int, rows: slice, name: str) -> np.ndarray:
         """Return rows of z, which the caller may write to: of z itself, or in scratch memory called `name`."""
-        return self.kept[half_batch][rows]
+        return self.z[half_batch][rows]
 
     def gradient_written(self, half_batch: int, rows: slice) -> None:
         """Called when these rows of dL/dz are final."""
@@ -64,21 +65,23 @@ class Output:
         return dy
 
     def window(self, half_batch: int, rows: slice) -> np.ndarray:
-        """Return a band of dL/dy with one row more above and below; call it for one band after the other."""
+        """Return a band of dL/dy with one row more above and below; call it for one band after the other.
+
+        Memory for the band and, as what is pooled comes by twos, up to two rows beside it moves down a map. Of 8 rows:
+
+            . . 1 2 3 4 5 6             the band 1 to 4: above the map are zeros, all other rows are new
+                    3 4 5 6 7 8 . .     the band 5 to 8: 3 to 6 are as the band before left them, 7 and 8 are new
+        """
         if self._is_z:
             return self._dz[half_batch][rows.start - 1 : rows.stop + 1]
-        more = 1 if self._pooling is None else 2  # what is pooled comes by twos
-        window = self._scratch(half_batch, "window", slice(rows.start - more, rows.start + BAND + more))
-        if rows.start == 1:
-            window[:more] = 0  # above the map
-            known, first = more, 1
-        else:
-            window[: 2 * more] = window[BAND:]  # as the band before left it
-            known, first = 2 * more, rows.start + more
-        end = min(rows.start + BAND + more, 1 + self.height)
-        below = known + end - first
-        self._write_gradient(half_batch, slice(first, end), window[known:below])
-        window[below:] = 0
+        more = 1 if self._pooling is None else 2
+        first = rows.start - more  # the map's row where the memory begins
+        window = self._scratch(half_batch, "window", slice(first, rows.start + BAND + more))
+        known = more if rows.start == 1 else 2 * more
+        window[:known] = 0 if rows.start == 1 else window[BAND:]
+        end = min(len(window), 1 + self.height - first)
+        self._write_gradient(half_batch, slice(first + known, first + end), window[known:end])
+        window[end:] = 0
         return window[more - 1 : more + BAND + 1]
 
     def _write_gradient(self, half_batch: int, rows: slice, out: np.ndarray) -> None:

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from npticket.engine.conv.layout import BAND, bands
+from npticket.engine.conv.layout import BAND, aligned_zeros, bands
 from npticket.engine.conv.maps import Convolution, Map
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.weights import Filters
 from npticket.engine.gemm import SMALL
-from npticket.engine.memory import aligned_zeros
 from npticket.engine.threads import half_of
 
 SEEN = slice(0, 1), slice(0, 2), slice(1, 2)  # pixels i, of two, that a tap connects with outputs o = i - tap + 1

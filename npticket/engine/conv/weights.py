@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from npticket.engine.conv.blueprint import Unit
+from npticket.engine.conv.layout import aligned_zeros
 from npticket.engine.conv.winograd import POINTS, TILE, G
-from npticket.engine.memory import aligned_zeros
 from npticket.engine.threads import half_of
 from npticket.layers import Layer
 from npticket.params import Params

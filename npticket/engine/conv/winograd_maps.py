@@ -15,7 +15,6 @@ from npticket.engine.threads import half_of
 
 WHOLE = slice(1, 1 + TILE)  # all rows of a map of one tile
 TOGETHER = {1: 1, 2: POINTS}  # rows of points, by threads: one stays in the L2 cache, but two threads want few calls
-SMALL_DU = 1 << 18  # values to add up and to transform, for which the other thread is not worth waking
 
 
 class WinogradRows(Convolution):
@@ -31,8 +30,7 @@ class WinogradRows(Convolution):
 
     def backward(self) -> None:
         self.out.halves.each(self._backward)
-        du = [kernel.du for kernel in self._kernels]
-        self.out.halves.team.each(partial(self._filters.finish, du=du), is_small=du[0].size < SMALL_DU)
+        self.out.halves.team.each(partial(self._filters.finish, du=[kernel.du for kernel in self._kernels]))
         if self._filters.db is not None:
             np.sum([kernel.dbias for kernel in self._kernels], axis=0, out=self._filters.db)
 
@@ -53,7 +51,11 @@ class WinogradRows(Convolution):
 
 
 class _Kernel:
-    """What is done to one row of tiles of half of the batch: memory for V and M of some rows of points; du adds up."""
+    """What is done to one row of tiles of half of the batch, `together` rows of points at a time; du adds up.
+
+    Of these rows of points there is memory for V and M, as matrices (n, tiles, C), and seen as (together, 6, across,
+    slot). The bias is added to M at (CENTRE, CENTRE): in the row CENTRE % together of those that hold it.
+    """
 
     def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
         scratch, c, k = out.halves.scratch[half_batch], filters.channels, filters.filters

@@ -64,7 +64,7 @@ class Gpu:
         self._body = fused_layers(net.body)
         self._loss = cross_entropy if loss is softmax_cross_entropy else loss
         self._theta, self._grads = ByLayer(start), ByLayer(start.like(xp.zeros_like(start.flat)))
-        kernels = fused(optimizer(masks), ByLayer(moving(masks)).flat)
+        kernels = fused(optimizer(masks), ByLayer(moving(masks)))
         self._optimizer = kernels or Unfused(optimizer, start, masks)
 
     def prepare(self, inputs: Array) -> Array:
@@ -87,10 +87,10 @@ class Gpu:
         self._theta.write(theta)
 
     def state(self) -> State:
-        return self._optimizer.state(self._theta)
+        return self._optimizer.state()
 
     def restore(self, state: State) -> None:
-        self._optimizer.restore(self._theta, state)
+        self._optimizer.restore(state)
 
 
 class ByLayer:
@@ -134,14 +134,14 @@ class Unfused:
         self._optimizer.step(self._theta, self._grads)
         theta.write(self._theta)
 
-    def state(self, theta: ByLayer) -> State:
+    def state(self) -> State:
         return self._optimizer.state()
 
-    def restore(self, theta: ByLayer, state: State) -> None:
+    def restore(self, state: State) -> None:
         self._optimizer.restore(state)
 
 
-def fused(own: Optimizer, alive: Array) -> "Fused | None":
+def fused(own: Optimizer, alive: ByLayer) -> "Fused | None":
     """Return a kernel that does the same as a fresh optimizer in one pass, or None; `alive` says what may move."""
     if type(own) is Adam:  # and nothing derived from it, which may do something else
         return Fused(own, alive, ADAM_STEP, ("m", "v"), lambda: (own.beta1, own.beta2, *own.scales()))
@@ -157,7 +157,7 @@ def _sgd_factors(own: SGD) -> tuple[float, float, float]:
 class Fused:
     """Takes the steps of the optimizer `own` by a kernel; steps are counted in `own`, moments called `names` here."""
 
-    def __init__(self, own: Adam | SGD, alive: Array, source: Source, names: Sequence[str], factors: Factors) -> None:
+    def __init__(self, own: Adam | SGD, alive: ByLayer, source: Source, names: Sequence[str], factors: Factors) -> None:
         self._own, self._alive, self._source, self._factors = own, alive, source, factors
         self._names, self._moments = names, list[Array]()
 
@@ -166,16 +166,16 @@ class Fused:
         if not self._moments:
             self._moments = [xp.zeros_like(p) for _ in self._names]
         drop = tiny(p) if self._own.steps % FLUSH_EVERY == 0 else 0.0  # as optimizers.flush does
-        kernel(xp, self._source)(g, self._alive, *self._factors(), drop, p, *self._moments)
+        kernel(xp, self._source)(g, self._alive.flat, *self._factors(), drop, p, *self._moments)
         self._own.steps += 1
 
-    def state(self, theta: ByLayer) -> State:
-        moments = {name: theta.by_trial(moment) for name, moment in zip(self._names, self._moments, strict=True)}
-        return {"steps": np.full(theta.trials, self._own.steps), **moments}
+    def state(self) -> State:
+        moments = {name: self._alive.by_trial(moment) for name, moment in zip(self._names, self._moments, strict=True)}
+        return {"steps": np.full(self._alive.trials, self._own.steps), **moments}
 
-    def restore(self, theta: ByLayer, state: State) -> None:
+    def restore(self, state: State) -> None:
         self._own.steps = int(state["steps"][0])
-        self._moments = [theta.by_layer(state[name]) for name in self._names]
+        self._moments = [self._alive.by_layer(state[name]) for name in self._names]
 
 
 def _first(tree: Tree) -> dict[str, Array]:
