@@ -194,7 +194,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path, lines):
 def test_without_extras_it_runs_and_says_what_was_skipped(tmp_path):
     """As after a bare `pip install npticket`: none of the demo's optional packages can be imported."""
     for name in ("matplotlib", "tqdm", "joblib", "threadpoolctl", "pooch"):
-        (tmp_path / f"{name}.py").write_text(f"raise ImportError('no {name} here')")
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('no {name} here', name='{name}')")
     out = tmp_path / "out"
     done = demo("--trials", 1, "--rounds", 1, "--steps", 10, "--out", out, PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert "Figures skipped: matplotlib is not installed" in done.stdout

@@ -257,6 +257,7 @@ def test_the_page_about_it_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[1] / "docs" / "estimator.md").read_text()
     exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), {})
-    first, *path = capsys.readouterr().out.splitlines()
+    first, *path, same = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"2\d\.\d% of the weights: 9\d\.\d%", first)
     assert path[0].startswith("100.0%") and len(path) == 6 and (tmp_path / "digits.npz").exists()
+    assert same == "True"  # what the file predicts

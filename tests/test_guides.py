@@ -1,4 +1,4 @@
-"""What guides show runs: a network for one's own data, a paper of one's own, the encoder's file, and the classifier."""
+"""What guides show runs: a network for one's own data, a paper of one's own, and the encoder's file."""
 
 import contextlib
 import hashlib
@@ -78,13 +78,3 @@ def test_the_encoders_file_is_made_as_the_page_says(tmp_path, monkeypatch):
     found = read_safetensors(made, 1 << 20)
     assert found.keys() == given.keys() and all((found[name] == given[name]).all() for name in given)
     assert SHA256 in (DOCS / "data.md").read_text()
-
-
-def test_the_classifiers_page_keeps_a_ticket_that_predicts(tmp_path, monkeypatch):
-    pytest.importorskip("sklearn")
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    fitted, _, kept, loaded = blocks("estimator.md", "python")
-    printed(fitted.replace("max_iter=30", "max_iter=3"), names)
-    printed(kept, names)
-    assert printed(loaded, names) == "True\n"
