@@ -1,6 +1,6 @@
 """A training step of what came after, a pre-trained encoder and a detector, against PyTorch eager; and peak memory.
 
-    python benchmarks/derived_steps.py [--pairs 15] [--save]
+    python benchmarks/derived_steps.py [--pairs 15] [--only steps memory] [--save]
 
 The networks and settings are those of the recipes bert-trec (MiniLM-L3's shape, 32 sentences, AdamW with clipping) and
 detection-cells (128 x 160 pixels, 8 images, Adam), in float32, dense, with one thread each. Data are the recipes' own
@@ -180,10 +180,23 @@ def memory(args: argparse.Namespace, names: Sequence[str]) -> bench.Table:
     return table
 
 
+def compared(works: Sequence[Work], names: Sequence[str], pairs: int) -> dict[str, bench.Table]:
+    """How far losses are apart, and how long steps take."""
+    differ = {f"{name} differs": ".1e" for name in names if name != "plain"}
+    tables = {"losses": bench.Table(f"losses of {STEPS} steps", {"what": "", "batch": "d", "loss": ".4f", **differ})}
+    for work in works:
+        tables["losses"].add(**work.about, **losses(work, names))
+    tables["steps"] = bench.Table("a training step, 1 thread", {"what": "", "batch": "d"} | bench.columns(names, 1))
+    for work in works:
+        tables["steps"].add(**work.about, **times(work, names, pairs))
+    return tables
+
+
 def main() -> None:
     parser = bench.parser(__doc__)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="those that are installed")
+    parser.add_argument("--only", nargs="+", choices=("steps", "memory"), default=("steps", "memory"))
     parser.add_argument("--of", nargs=2, help=argparse.SUPPRESS)
     args = bench.parse(parser)
     if args.of:
@@ -196,15 +209,10 @@ def main() -> None:
     except ImportError as error:
         print(f"without torch: {error}")
         names = [*ENGINES]
-    works = [Work(name, args.quick) for name in WHAT]
-    differ = {f"{name} differs": ".1e" for name in names if name != "plain"}
-    tables = {"losses": bench.Table(f"losses of {STEPS} steps", {"what": "", "batch": "d", "loss": ".4f", **differ})}
-    for work in works:
-        tables["losses"].add(**work.about, **losses(work, names))
-    tables["steps"] = bench.Table("a training step, 1 thread", {"what": "", "batch": "d"} | bench.columns(names, 1))
-    for work in works:
-        tables["steps"].add(**work.about, **times(work, names, 2 if args.quick else args.pairs))
-    if bench.STATUS.exists():
+    works, tables = [Work(name, args.quick) for name in WHAT], {}
+    if "steps" in args.only:
+        tables |= compared(works, names, 2 if args.quick else args.pairs)
+    if "memory" in args.only and bench.STATUS.exists():
         tables["memory"] = memory(args, names)
     results.save(args, works[0].data, tables)
 

@@ -238,17 +238,24 @@ def test_the_tables_on_pages_are_those_of_the_results(at_hand, path):
 
 
 def test_what_a_gpu_reaches_is_reckoned_from_the_steps_that_were_timed(at_hand):
+    """In docs/scaling.md: networks x steps a second, times images, times 6 operations for each multiply-add."""
     import gpu
+    import imagenet
     import results
 
     page, networks = (BENCHMARKS.parent / "docs" / "scaling.md").read_text(), {}
     for run in results.runs(results.by_processor()["nvidia-h100-80gb-hbm3"], "gpu"):
         networks |= run["tables"]
-    for name, said in (("vgg_19", "{} with one VGG-19 and {} with eight"), ("resnet_18", "{} and {} with Resnet-18")):
+    assert imagenet.ON_H100.items() <= gpu.BATCH.items()
+    said = iter(imagenet.reached())
+    for name in imagenet.ON_H100:
         net = getattr(nets, name)()
         each = multiply_adds(net, dense_masks(Params.empty(net.body.layout, 1))).item()
         rates = {row["trials"]: row["ours"] * gpu.BATCH[name] * 6 * each / 1e12 for row in networks[name]}
-        assert said.format(f"{rates[1]:.1f}", f"{rates[8]:.1f}") in page and f"{each:,}" in page
+        for trials, words in ((1, "one"), (8, "eight")):
+            part, text = next(said)
+            assert part == pytest.approx(rates[trials] / 67) and text == f"{part:.1%}, as {words} {net.name}"
+            assert f"| {text} |" in page
 
 
 def test_summaries_take_the_faster_layout_and_quartiles_far_apart_are_shown(at_hand):
