@@ -20,7 +20,7 @@ import numpy as np
 from npticket import backend, datasets
 from npticket.cli.demos import Journal, arguments, run
 from npticket.datasets.texts import spelled
-from npticket.experiments import costs
+from npticket.experiments import announcements
 from npticket.experiments.parts import Experiment
 from npticket.experiments.workers import Workers, fit_trials, threads_each
 from npticket.layers.attention import softmax
@@ -64,7 +64,7 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
         return both[0].end
 
     if args.backend == "numpy":
-        print(costs.announcement(asked, args.jobs, args.engine, data), flush=True)
+        print(announcements.time_needed(asked, args.jobs, args.engine, data), flush=True)
     device, ends = backend.load(args.backend), list[Params]()
     with Workers(partial(fit, net, CLASSIFY, data=data, setting=setting), args.jobs) as workers:
         theta0 = net.init(Place(args.seed, range(args.trials)).rngs("init")).to(device)  # 1 initialise: pre-trained

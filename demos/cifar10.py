@@ -17,7 +17,7 @@ from itertools import count, islice
 
 from npticket import backend, datasets
 from npticket.cli.demos import Journal, arguments, run
-from npticket.experiments import costs
+from npticket.experiments import announcements
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.workers import Workers, fit_trials, threads_each
@@ -69,7 +69,7 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
         return both[0].end
 
     if args.backend == "numpy":
-        print(costs.announcement(asked, args.jobs, args.engine, data), flush=True)
+        print(announcements.time_needed(asked, args.jobs, args.engine, data), flush=True)
     with Workers(partial(fit, net, CLASSIFY, data=data, setting=setting), args.jobs) as workers:
         theta0 = initialise(Place(args.seed, range(args.trials)), "init")  # 1 initialise
         tickets = find_tickets(theta0, dense_masks(theta0), train=train, prune=prune)  # 3 prune, 4 reset, and again

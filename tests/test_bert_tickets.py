@@ -14,7 +14,7 @@ from small import experiment
 from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.datasets import trec
-from npticket.experiments import costs
+from npticket.experiments import announcements
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part
@@ -206,7 +206,7 @@ def test_every_claim_can_come_out_either_way(holds, status):
 
 def test_the_demo_runs_from_end_to_end(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(LIBRARY.recipes, "bert-trec", small)
-    monkeypatch.setattr(costs, "announcement", lambda *_: "This takes no time.")
+    monkeypatch.setattr(announcements, "time_needed", lambda *_: "This takes no time.")
     demo = runpy.run_path(str(Path(__file__).parents[1] / "demos/bert_trec.py"))
     assert demo["main"](["--quick", "--jobs", "1", "--out", str(tmp_path / "demo")]) == 0
     said = capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 from small import SMALL, data
 
 from npticket.datasets import cache_folder
-from npticket.experiments import costs
+from npticket.experiments import announcements, costs
 from npticket.experiments.amounts import duration
 from npticket.experiments.costs import Cost
 from npticket.experiments.parts import Experiment
@@ -55,7 +55,7 @@ def test_it_is_said_how_much_of_it_is_evaluation(timed):
     noise, whole = data(), 1.0 + 1_000 * 0.01 + (80 + 12 * 20) * 1e-4
     assert seconds(LONG, evaluating=False, data=noise) == pytest.approx(10 * (1.0 + 1_000 * 0.01))
     assert seconds(LONG, data=noise) == pytest.approx(10 * whole)
-    said = [costs.announcement(Experiment(LONG, PARTS), 1, "fast", each) for each in (noise, data(n=10_000))]
+    said = [announcements.time_needed(Experiment(LONG, PARTS), 1, "fast", each) for each in (noise, data(n=10_000))]
     assert said[0].endswith(" with 1 process.")  # not a hundredth
     assert said[1].endswith(" with 1 process, 9 % of it for evaluation.")
 
@@ -205,7 +205,7 @@ def test_where_nothing_can_be_kept_it_is_timed_each_time(obstacle, timed, monkey
         monkeypatch.setattr(costs.Path, "home", lambda: exec('raise RuntimeError("no home")'))
     assert seconds(LONG, data=data()) == seconds(LONG, data=data())
     assert len(timed) == 4
-    costs.announcement(Experiment(LONG, PARTS), 1, "fast", data())
+    announcements.time_needed(Experiment(LONG, PARTS), 1, "fast", data())
     assert len(timed) == 6  # once for both its numbers
 
 

@@ -128,7 +128,7 @@ def test_steps_that_lie_far_apart_are_on_a_logarithmic_axis(most, scale, ticks, 
         ((quantities.gap, quantities.gap), False),
     ],
 )  # fmt: skip
-def test_panels_of_the_same_images_share_their_axis(made, shared, tmp_path, drawn):
+def test_panels_about_the_same_split_share_their_axis(made, shared, tmp_path, drawn):
     whole = outcome()
     worse = [row | {"final_test_acc": row["final_test_acc"] - 0.03, "best_train_acc": 0.9} for row in whole.results]
     figures.draw(replace(whole, results=worse), tmp_path, [figures.Lines("both", made)])

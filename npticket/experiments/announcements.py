@@ -1,10 +1,12 @@
 """What is printed while an experiment runs: what is left to train and how long it takes, and each complete round."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from npticket.datasets import Dataset
 from npticket.experiments import costs
-from npticket.experiments.amounts import counted, percent
+from npticket.experiments.amounts import counted, duration, percent
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import steps_of, trained
 from npticket.experiments.progress import Progress
@@ -31,10 +33,24 @@ def _work(experiment: Experiment, data: Dataset, execution: Execution, scheduler
     said += f", {again:,} of them to be trained again, as they did not keep what is needed now." if again else "."
     if execution.scheduler or execution.array_module != "numpy":
         return said
-    takes = costs.announcement(experiment, execution.jobs, execution.engine, data, missing)
-    measures = len(scheduler.missing) - len(missing)  # these are not timed
+    measures = len(scheduler.missing) - len(missing)
+    return f"{said} {time_needed(experiment, execution.jobs, execution.engine, data, missing, measures)}"
+
+
+def time_needed(
+    experiment: Experiment, jobs: int, engine: str, data: Dataset, missing: Collection[Key] | None = None,
+    measures: int = 0,
+) -> str:  # fmt: skip
+    """Return a sentence that says how long all runs, or those `missing`, take, and which part of it is evaluation.
+
+    It also says that `measures`, so many of them, are not counted in.
+    """
+    whole, training = costs.seconds(experiment, jobs, engine, data, missing) or (0.0, 0.0)
+    at_most = "at most " * (experiment.recipe.patience is not None)
+    part = f"{1 - training / whole:.0%}".replace("%", " %") if training < whole else "0 %"
+    of_it = f", {part} of it for evaluation" if part != "0 %" else ""
     without = f", without {counted(measures, 'measure')}" if measures else ""
-    return f"{said} {takes.removesuffix('.')}{without}."
+    return f"This takes {at_most}about {duration(whole)} with {counted(jobs, 'process', 'processes')}{of_it}{without}."
 
 
 def note(experiment: Experiment, scheduler: Scheduler, progress: Progress, say: bool, key: Key) -> None:

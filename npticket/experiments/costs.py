@@ -21,7 +21,6 @@ from npticket import engine as engines
 from npticket import layers, nets, optimizers
 from npticket.datasets import Dataset, Split, cache_folder
 from npticket.experiments import directory, machine
-from npticket.experiments.amounts import counted, duration
 from npticket.experiments.evaluation import examples
 from npticket.experiments.json_files import StoreError, read_json, write_json
 from npticket.experiments.parts import Experiment
@@ -89,17 +88,6 @@ def seconds(
         for part in (True, False)
     )
     return whole, training
-
-
-def announcement(
-    experiment: Experiment, jobs: int, engine: str, data: Dataset, missing: Collection[Key] | None = None
-) -> str:
-    """Return a sentence that says how long all runs, or those `missing`, take, and which part of it is evaluation."""
-    whole, training = seconds(experiment, jobs, engine, data, missing) or (0.0, 0.0)
-    at_most = "at most " * (experiment.recipe.patience is not None)
-    part = f"{1 - training / whole:.0%}".replace("%", " %") if training < whole else "0 %"
-    of_it = f", {part} of it for evaluation" if part != "0 %" else ""
-    return f"This takes {at_most}about {duration(whole)} with {counted(jobs, 'process', 'processes')}{of_it}."
 
 
 def _together(runs: Mapping[Key, Run | Measure], taken: Mapping[Key, float], jobs: int) -> float:

@@ -121,10 +121,10 @@ def panels(count: int, sharey: bool = False) -> tuple["Figure", Panels]:
 
 
 def share(axes_of: Panels, quantities: Sequence[Quantity]) -> list[Panels]:
-    """Let panels that show a quantity of the same images share their vertical axis; return for each those that do."""
+    """Let panels that show a quantity of the same split share their vertical axis; return for each those that do."""
     pairs = list(zip(axes_of, quantities, strict=True))
     alike: list[Panels] = [
-        [other for other, of in pairs if of.images == one.images] if one.images else [axes] for axes, one in pairs
+        [other for other, of in pairs if of.split == one.split] if one.split else [axes] for axes, one in pairs
     ]
     for axes, those in zip(axes_of, alike, strict=True):
         if axes is not those[0]:

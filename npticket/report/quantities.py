@@ -20,7 +20,7 @@ class Quantity:
     `title` is for an axis, `heading` for a column; `difference` is the unit of a difference. `steps` marks a number of
     steps, which axes show in thousands from 0 on. `read` says when it is measured: at EARLY_STOP, where a run that was
     cut short gives only a bound, or at the END of training. `lower_is_better` is the metric's: it falls in training.
-    `images` says of which it is, "test" or "train": panels of the same ones share an axis.
+    `split` is "test" or "train" if it is measured on one: panels about the same split share an axis.
     """
 
     of: Callable[[Point], np.ndarray]
@@ -32,7 +32,7 @@ class Quantity:
     steps: bool = False
     read: str = ""
     lower_is_better: bool = False
-    images: str = ""
+    split: str = ""
 
     def cut_short(self, point: Point) -> np.ndarray:
         """Return for which runs (n,) this is only a bound, as they were still learning when training ended."""
@@ -125,7 +125,7 @@ def looked_at(step: int, series: str, outcome: Outcome) -> bool:
 def _column(column: str, title: str, heading: str, read: str) -> QuantityOf:
     def made(metric: Metric) -> Quantity:
         quantity = _measured(metric, lambda point: point[f"{column}_{metric.name}"], title, heading, read)
-        return replace(quantity, images=column.rpartition("_")[2])
+        return replace(quantity, split=column.rpartition("_")[2])
 
     return made
 

@@ -14,7 +14,17 @@ import numpy as np
 from npticket.experiments.tables import Row
 from npticket.papers.deconstructing.criteria import CRITERIA, SAME_SIGN
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, PRUNINGS
-from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, THIRD_OF_GAIN, TICKET
+from npticket.papers.lottery_ticket.claims.words import (
+    END,
+    HALF,
+    LEVEL,
+    POINTS,
+    SPREAD,
+    THIRD_OF_GAIN,
+    TICKET,
+    better,
+    worse,
+)
 from npticket.report.claims import Claim
 from npticket.report.comparisons import gain, left_out, past_half, value
 from npticket.report.intervals import Numbers
@@ -27,9 +37,6 @@ CHOICE, SIGNS, ZEROS, MASKS = "Mask criteria, order", "Mask-1 actions, order", "
 TABLE = "Table of learned supermasks, from memory"
 SMALL, FULL = "deconstructing-criteria", "deconstructing-fc"
 UP_TO = 12  # prunings of 36 %, after which half a percent is left
-
-less = partial(Claim, expected="< 0", form=POINTS, high=0, strict=True)
-more = partial(Claim, expected="> 0", form=POINTS, low=0, strict=True)
 
 
 def worst_against_best(v: View, percent: float) -> Numbers:
@@ -61,12 +68,12 @@ def _criteria(name: str, mark: str, percent: float) -> Iterator[Claim]:
     """The claims about the order of mask criteria; `mark` begins the ids."""
     names, at = (name,), f"at {percent} %"
     for id, criterion in (("movement", "movement"), ("both-large", "large_init_large_final")):
-        yield less(names, f"{mark}criteria-{id}", f"{at} {criterion} is less accurate than large_final", CHOICE,
+        yield worse(names, f"{mark}criteria-{id}", f"{at} {criterion} is less accurate than large_final", CHOICE,
             gain(END, criterion, percent))
-    yield more(names, f"{mark}criteria-groups", f"{at} the worst of large_final, magnitude_increase, movement and "
+    yield better(names, f"{mark}criteria-groups", f"{at} the worst of large_final, magnitude_increase, movement and "
         "large_init_large_final is more accurate than the best of small_* and random",
         CHOICE, lambda v: worst_against_best(v, percent))
-    yield less(names, f"{mark}criteria-large-init", f"{at} large_init is less accurate than large_final",
+    yield worse(names, f"{mark}criteria-large-init", f"{at} large_init is less accurate than large_final",
         CHOICE, gain(END, "large_init", percent))
 
 
@@ -80,14 +87,14 @@ def _signs(name: str, mark: str, percent: float) -> Iterator[Claim]:
     """The claims about survivors' values and signs."""
     names, at = (name,), f"at {percent} %"
     for other, what in zip(SIGNED, ("reinit", "shuffling", "a constant of random sign"), strict=True):
-        yield less(names, f"{mark}signs-{other.replace('_', '-')}-worse", f"{at} {what} is less accurate than "
+        yield worse(names, f"{mark}signs-{other.replace('_', '-')}-worse", f"{at} {what} is less accurate than "
             "rewinding", SIGNS, gain(END, other, percent))
     of = list(zip(SIGNED.items(), ("reinit", "shuffling", "a constant"), strict=True))
     for (other, kept), what in of:
-        yield more(names, f"{mark}{kept.replace('_', '-')}-better", f"{at} {what} is more accurate with the original "
+        yield better(names, f"{mark}{kept.replace('_', '-')}-better", f"{at} {what} is more accurate with the original "
             "signs than without", SIGNS, gain(END, kept, percent, other))
     for (other, kept), what in of:
-        yield more(names, f"{mark}{kept.replace('_', '-')}-close", f"{at} {what} with the original signs recovers "
+        yield better(names, f"{mark}{kept.replace('_', '-')}-close", f"{at} {what} with the original signs recovers "
             "most of what it loses without: against halfway", SIGNS,
             past_half(gain(END, kept, percent), gain(END, other, percent)))
 
@@ -95,13 +102,13 @@ def _signs(name: str, mark: str, percent: float) -> Iterator[Claim]:
 def _zeros(name: str, mark: str) -> Iterator[Claim]:
     """The claims about the values of pruned weights."""
     names = (name,)
-    yield less(names, f"{mark}zeros-freeze", "at 16.9 % freezing what is pruned is less accurate than zero",
+    yield worse(names, f"{mark}zeros-freeze", "at 16.9 % freezing what is pruned is less accurate than zero",
         ZEROS, gain(END, "frozen_at_init", 16.9))
     yield Claim(names, f"{mark}zeros-variant-1", "at 7.0 % freezing only what did not shrink is as accurate as zero, "
         "or more", ZEROS, gain(END, "frozen_variant_1", 7.0), "≥ 0", POINTS, -0.1, because=THIRD_OF_GAIN)
-    yield more(names, f"{mark}zeros-1-over-freeze", "at 16.9 % freezing only what did not shrink is more accurate "
+    yield better(names, f"{mark}zeros-1-over-freeze", "at 16.9 % freezing only what did not shrink is more accurate "
         "than freezing all", ZEROS, gain(END, "frozen_variant_1", 16.9, "frozen_at_init"))
-    yield more(names, f"{mark}zeros-variant-2", "at 7.0 % freezing what did not shrink is better if survivors that "
+    yield better(names, f"{mark}zeros-variant-2", "at 7.0 % freezing what did not shrink is better if survivors that "
         "shrank start at 0", ZEROS, gain(END, "frozen_variant_2", 7.0, "frozen_variant_1"))
 
 
@@ -118,10 +125,10 @@ def _levels(name: str, mark: str, up_to: int) -> Iterator[Claim]:
 def _untrained(name: str, mark: str, up_to: int) -> Iterator[Claim]:
     """The order of untrained networks."""
     best = partial(supermask, up_to=up_to)
-    yield more((name,), f"{mark}supermask-best", "the best mask of large_final_same_sign is more accurate than that "
+    yield better((name,), f"{mark}supermask-best", "the best mask of large_final_same_sign is more accurate than that "
         "of any other", MASKS,
         lambda v: best(v, INITIAL, SAME_SIGN) - best(v, INITIAL, *CRITERIA.keys() - {SAME_SIGN}))
-    yield more((name,), f"{mark}supermask-constants", "the best mask of large_final_same_sign is more accurate with "
+    yield better((name,), f"{mark}supermask-constants", "the best mask of large_final_same_sign is more accurate with "
         "constants of the weights' signs", MASKS, lambda v: best(v, CONSTANT, SAME_SIGN) - best(v, INITIAL, SAME_SIGN))
 
 
@@ -130,15 +137,15 @@ def _learned(name: str, mark: str, trained: str, up_to: int) -> Iterator[Claim]:
     yield Claim((name,), f"{mark}learned-supermask", "a learned mask is 95.3 % accurate without training weights",
         MASKS, lambda v: sampled(v, INITIAL), "95.3 %", LEVEL, 90.65,
         because="halfway from the best criterion's 86 %")
-    yield more((name,), f"{mark}learned-constants", "a learned mask over constants is more accurate than over initial "
-        "values", TABLE, lambda v: sampled(v, CONSTANT) - sampled(v, INITIAL))
-    yield more((name, f"{name}-rescaled"), f"{mark}learned-rescaled", "rescaling makes learned masks more accurate",
+    yield better((name,), f"{mark}learned-constants", "a learned mask over constants is more accurate than over "
+        "initial values", TABLE, lambda v: sampled(v, CONSTANT) - sampled(v, INITIAL))
+    yield better((name, f"{name}-rescaled"), f"{mark}learned-rescaled", "rescaling makes learned masks more accurate",
         TABLE, lambda v, rescaled: sampled(rescaled, INITIAL) - sampled(v, INITIAL))
     yield Claim((f"{name}-rescaled", trained), f"{mark}learned-as-trained",
         "learned masks over constants, rescaled, are as accurate as a trained network, 98.0 and 97.7 %", TABLE,
         lambda v, weights: sampled(v, CONSTANT) - value(END)(weights), "+0.3", POINTS, -0.2, because=SPREAD)
-    yield more((name, trained), f"{mark}learned-over-criteria", "a learned mask is more accurate than the best of any "
-        "criterion", MASKS,
+    yield better((name, trained), f"{mark}learned-over-criteria", "a learned mask is more accurate than the best of "
+        "any criterion", MASKS,
         lambda v, fixed: sampled(v, INITIAL) - supermask(fixed, INITIAL, *CRITERIA, up_to=up_to))
 # fmt: on
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from npticket.experiments.tables import Row
-from npticket.papers.lottery_ticket.claims.words import END, POINTS, TICKET, TIMES
+from npticket.papers.lottery_ticket.claims.words import END, POINTS, TICKET, TIMES, better, worse
 from npticket.papers.pruning_at_init.series import LAYERS
 from npticket.report.claims import Claim
 from npticket.report.comparisons import gain, past_half
@@ -21,9 +21,7 @@ DENSITY = 6.9  # where the methods are told apart
 THIS, FRANKLE, TANAKA = ("at-init-lenet",), "Frankle et al. 2021", "Tanaka et al. 2020"
 RESNET = "at-init-resnet20"
 claim = partial(Claim, THIS)
-more_of = partial(Claim, expected="> 0", form=POINTS, low=0, strict=True)
-less_of = partial(Claim, expected="< 0", form=POINTS, high=0, strict=True)
-more = partial(more_of, THIS)
+more = partial(better, THIS)
 
 
 def compression(method: str) -> Callable[[View], Numbers]:
@@ -44,18 +42,18 @@ def compression(method: str) -> Callable[[View], Numbers]:
 def _methods(recipe: str, mark: str) -> Iterator[Claim]:
     """The claims of Frankle et al. about the methods' accuracy; `mark` begins the ids."""
     for method, name in SHORT.items():
-        yield more_of((recipe,), f"{mark}init-{method}-over-random",
+        yield better((recipe,), f"{mark}init-{method}-over-random",
             f"at {DENSITY} % {name} is more accurate than random pruning",
             f"{FRANKLE}, abstract", gain(END, method, DENSITY, "random_at_init"))
     for method, name in SHORT.items():
-        yield less_of((recipe,), f"{mark}init-{method}-below-ticket",
+        yield worse((recipe,), f"{mark}init-{method}-below-ticket",
             f"at {DENSITY} % {name} is less accurate than the winning ticket",
             f"{FRANKLE}, abstract", gain(END, method, DENSITY))
 
 
 def _checks(recipe: str, mark: str) -> Iterator[Claim]:
     """Their claims about whether it matters which weights are chosen."""
-    more, less = (partial(of, (recipe,)) for of in (more_of, less_of))
+    more, less = (partial(of, (recipe,)) for of in (better, worse))
     for check, words in {"shuffled": "if shuffled within layers", "reinit": "by new initial values"}.items():
         yield less(f"{mark}init-ticket-{check}", f"at {DENSITY} % the winning ticket loses {words}",
             f"{FRANKLE}, abstract", gain(END, f"{TICKET}_{check}", DENSITY))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 
-from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, THIRD, TIMES
+from npticket.papers.lottery_ticket.claims.words import END, HALF, LEVEL, POINTS, SPREAD, THIRD, TIMES, better
 from npticket.papers.stabilizing.distances import COPY, ORDER, PRUNING, RANDOM
 from npticket.papers.stabilizing.recipes import STABILITY, STEPS
 from npticket.report.claims import Claim
@@ -27,7 +27,6 @@ RESNET_8 = "a small ResNet-8 like the paper's Resnet-18, at 26.2 %"
 half = partial(Claim, LENET_0, source="Fig 3", form=TIMES, ratio=True, because=HALF)
 level = partial(Claim, LENET_0, source="Fig 3", form=LEVEL, because=SPREAD)
 more = partial(Claim, expected="> 1", form=TIMES, low=1, strict=True, ratio=True)
-better = partial(Claim, expected="> 0", form=POINTS, low=0, strict=True)
 
 
 def _rewound_later() -> Iterator[Claim]:
