@@ -155,7 +155,7 @@ def of_steps(name: str, side: str, quick: bool) -> dict[str, float]:
 
 def of_recipe(name: str, quick: bool) -> dict[str, float]:
     """The memory of one trial of a whole experiment, all its series and measures, in runs of two steps."""
-    recipe = replace(scaled(LIBRARY.recipes[name], 2), trials=1)
+    recipe = replace(scaled(LIBRARY.published[name], 2), trials=1)
     recipe = replace(recipe, rounds=2, series=recipe.series[:1]) if quick else recipe
     data = load_data(recipe, PARTS)
     before = forget()

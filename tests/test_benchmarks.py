@@ -16,6 +16,7 @@ import pytest
 from npticket import nets
 from npticket.datasets import Dataset, Split
 from npticket.optimizers import SGD, Adam
+from npticket.papers import LIBRARY
 from npticket.params import Params
 from npticket.prune import dense_masks, prune_layerwise, random_scores
 from npticket.streams import streams
@@ -93,6 +94,12 @@ def test_an_encoder_and_a_detector_take_the_same_steps_in_pytorch(recipe, at_han
     row = derived_steps.losses(derived_steps.Work(recipe, quick=True), ["fast", "plain", *derived_steps.PEERS])
     assert row["loss"] > 0 and max(value for name, value in row.items() if "differs" in name) < 1e-9
     assert ("torch_tokens differs" in row) == (recipe == "bert-trec")
+
+
+def test_recipes_whose_memory_is_measured_are_published(at_hand):
+    import derived_steps
+
+    assert set(derived_steps.RECIPES) <= LIBRARY.published.keys()
 
 
 @pytest.fixture
