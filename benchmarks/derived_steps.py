@@ -3,11 +3,12 @@
     python benchmarks/derived_steps.py [--pairs 15] [--only steps memory] [--save]
 
 The networks and settings are those of the recipes bert-trec (MiniLM-L3's shape, 32 sentences, AdamW with clipping) and
-detection-cells (128 x 160 pixels, 8 images, Adam), in float32, dense, with one thread each. Data are the recipes' own
-where they are found; else drawn, with sentences as long as TREC's and as many boxes as BCCD has. Initial weights are
-drawn: no time depends on them. The first table says how far the losses of some steps are apart, in float64. Memory is
-the peak that a process has resident, of each side after some steps, and of each recipe after a trial with all its
-series and measures, in runs of two steps, beside what it had before the first of them, imports and data.
+detection-cells (128 x 160 pixels, 8 images, Adam), in float32, with one thread each, dense and with a fifth of the
+weights, of which PyTorch's side knows nothing: it is dense. Data are the recipes' own where they are found; else drawn,
+with sentences as long as TREC's and as many boxes as BCCD has. Initial weights are drawn: no time depends on them. The
+first table says how far the losses of some steps are apart, in float64. Memory is the peak that a process has resident,
+of each side after some steps, and of each recipe after a trial with all its series and measures, in runs of two steps,
+beside what it had before the first of them, imports and data.
 """
 
 import argparse
@@ -34,12 +35,13 @@ from npticket.experiments.run import run
 from npticket.nets import Encoder, Net, Sizes
 from npticket.papers import LIBRARY, PARTS
 from npticket.params import Params
-from npticket.prune import dense_masks
+from npticket.prune import dense_masks, density
 from npticket.streams import Place, TrainingStep
 
 WHAT = {"bert-trec": "MiniLM-L3, TREC", "detection-cells": "detector, BCCD"}
 RECIPES = ("bert-trec", "detection-scenes", "detection-cells", "detection-transfer", "stabilizing-tiny-60")
 STEPS = 4  # whose losses are compared
+FIFTH = 0.2  # of the weights that are pruned
 TOKENS = "torch_tokens"  # computes no padding, as ours
 PEERS = ("torch", TOKENS)
 
@@ -59,6 +61,7 @@ class Work:
         self.net = encoder(self.data, quick) if name.startswith("bert") else made.net
         self.task, self._made = made.task, made
         self.start = self.net.init(Place().rngs("init"))
+        self.masks = dense_masks(self.start)
         rng, size = np.random.default_rng(0), 4 if quick else recipe.batch
         self.batches = []
         for _ in range(2 if quick else 16):
@@ -71,12 +74,17 @@ class Work:
         start = start or self.start
         return {name: self._peer(start, name) if name in PEERS else self._ours(start, name) for name in names}
 
+    def prune(self) -> None:
+        """Prune by the recipe's rule, round after round, until about a fifth of the weights is left."""
+        while density(self.masks)[0] > 1.05 * FIFTH:
+            self.masks = self._made.rule(self.start, self.masks)
+
     def able(self, names: Sequence[str]) -> list[str]:
         """Those sides that this network has."""
         return [name for name in names if name != TOKENS or self.name.startswith("bert")]
 
     def _ours(self, start: Params, engine: str) -> Step:
-        runner = plan(self.net, self.task, start, dense_masks(start), self._made.optimizer(), engine)
+        runner = plan(self.net, self.task, start, self.masks, self._made.optimizer(), engine)
         taken = count()
         return lambda x, targets: runner.step(runner.prepare(x), targets, TrainingStep(Place(), next(taken)))[0]
 
@@ -186,9 +194,12 @@ def compared(works: Sequence[Work], names: Sequence[str], pairs: int) -> dict[st
     tables = {"losses": bench.Table(f"losses of {STEPS} steps", {"what": "", "batch": "d", "loss": ".4f", **differ})}
     for work in works:
         tables["losses"].add(**work.about, **losses(work, names))
-    tables["steps"] = bench.Table("a training step, 1 thread", {"what": "", "batch": "d"} | bench.columns(names, 1))
+    form = {"what": "", "batch": "d", "density": ".0%"} | bench.columns(names, 1)
+    tables["steps"] = bench.Table("a training step, 1 thread", form)
     for work in works:
-        tables["steps"].add(**work.about, **times(work, names, pairs))
+        tables["steps"].add(**work.about, density=1.0, **times(work, names, pairs))
+        work.prune()
+        tables["steps"].add(**work.about, density=density(work.masks).item(), **times(work, names, pairs))
     return tables
 
 
