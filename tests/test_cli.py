@@ -21,7 +21,7 @@ import npticket
 from npticket import cli
 from npticket.cli import commands
 from npticket.cli.arguments import joined
-from npticket.experiments import costs, evaluation, machine, progress
+from npticket.experiments import costs, evaluation, machine, progress, timings
 from npticket.experiments.directory import read_recipe
 from npticket.experiments.json_files import write_json
 from npticket.experiments.outcome import read_outcome
@@ -37,7 +37,7 @@ UNITS = ("s", "min", "hours", "days")
 
 
 def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):
-    monkeypatch.setattr(costs, "fit", None)  # nothing is timed
+    monkeypatch.setattr(timings, "fit", None)  # nothing is timed
     assert cli.main(["list"]) == 0
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 100
@@ -76,7 +76,7 @@ def test_list_shows_what_was_measured_on_demand_or_by_a_run(small, capsys, monke
     capsys.readouterr()
     assert [line.split()[-1] in UNITS for line in listed()] == [True, False]
     assert [line.split()[-1] in UNITS for line in listed("--measure")] == [True, True]  # and there is nothing to add
-    monkeypatch.setattr(costs, "fit", None)
+    monkeypatch.setattr(timings, "fit", None)
     assert [line.split()[-1] in UNITS for line in listed()] == [True, True]
 
 
@@ -147,7 +147,7 @@ def test_few_steps_evaluate_less_and_it_is_said(small, capsys, monkeypatch):
 
 
 def test_a_batch_larger_than_the_data_is_refused_before_anything_is_timed(small, capsys, monkeypatch):
-    monkeypatch.setattr(costs, "fit", None)
+    monkeypatch.setattr(timings, "fit", None)
     for batch in (81, 56_000, 1_000_000):
         write_json(Path("mine.json"), to_json(replace(shrunk(LENET), name="mine", batch=batch)))
         assert small("run", "mine.json") == 2

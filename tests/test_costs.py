@@ -9,13 +9,16 @@ import pytest
 from small import SMALL, data
 
 from npticket.datasets import cache_folder
-from npticket.experiments import announcements, costs
+from npticket.experiments import announcements, costs, timings
 from npticket.experiments.amounts import duration
-from npticket.experiments.costs import Cost
+from npticket.experiments.json_files import write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part
+from npticket.experiments.timings import Cost
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
+from npticket.prune import dense_masks
+from npticket.streams import Place
 from npticket.task import CLASSIFY
 from npticket.train import Setting, fit
 
@@ -36,7 +39,7 @@ def timed(monkeypatch):
         asked.append(rounds)
         return Cost(1.0, 0.01, 1e-4)
 
-    monkeypatch.setattr(costs, "_timed", pretend)
+    monkeypatch.setattr(timings, "_timed", pretend)
     return asked
 
 
@@ -76,7 +79,7 @@ def test_processes_share_the_work_but_a_round_waits_for_the_one_before(timed):
 
 
 def test_sparse_rounds_cost_what_they_cost(monkeypatch):
-    monkeypatch.setattr(costs, "_timed", lambda e, rounds, *_: Cost(0.0, 0.8**rounds, 0.0))
+    monkeypatch.setattr(timings, "_timed", lambda e, rounds, *_: Cost(0.0, 0.8**rounds, 0.0))
     dense, sparse = (replace(LONG, rounds=rounds, trials=1, series=("winning_ticket",)) for rounds in (1, 15))
     assert seconds(dense, data=data()) == pytest.approx(1_000)
     steps_of_dense = seconds(sparse, data=data()) / 1_000
@@ -107,7 +110,7 @@ def test_it_is_timed_once_for_all_learning_rates_and_prune_rates(timed):
 
 def test_other_code_or_another_machine_is_timed_anew(timed, monkeypatch):
     seconds(LONG, data=data())
-    monkeypatch.setattr(costs, "_here", lambda: "another")
+    monkeypatch.setattr(timings, "_here", lambda: "another")
     assert seconds(LONG) is None
 
 
@@ -131,7 +134,7 @@ def test_a_hot_learning_rate_does_not_stop_the_timing():
 def test_timing_finds_what_a_training_is_made_of(monkeypatch):
     """A training whose parts take known times: 3 s once, 0.5 s a step, 2 ms an example."""
     clock, noise = [0.0], data()
-    monkeypatch.setattr(costs.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(timings.time, "perf_counter", lambda: clock[0])
 
     def pretend(net, task, start, masks, some, setting, place):
         def look(split):
@@ -149,8 +152,8 @@ def test_timing_finds_what_a_training_is_made_of(monkeypatch):
         for split in (some.test, some.train, some.test):
             look(split)
 
-    monkeypatch.setattr(costs, "fit", pretend)
-    found = costs._timed(Experiment(SMALL, PARTS), 2, "fast", 1, noise)
+    monkeypatch.setattr(timings, "fit", pretend)
+    found = timings._timed(Experiment(SMALL, PARTS), 2, "fast", 1, noise)
     assert found == pytest.approx(Cost(3.0, 0.5, 0.002))
 
 
@@ -164,9 +167,9 @@ def test_a_training_evaluates_in_the_order_that_timing_relies_on():
         return CLASSIFY.evaluate(predict, examples)
 
     e = Experiment(SMALL, PARTS)
-    theta = e.net.init(costs.Place().rngs("init"))
+    theta = e.net.init(Place().rngs("init"))
     setting = Setting(e.optimizer(), steps=6, batch=8, validate_every=2)
-    fit(e.net, replace(CLASSIFY, evaluate=evaluate), theta, costs.dense_masks(theta), noise, setting)
+    fit(e.net, replace(CLASSIFY, evaluate=evaluate), theta, dense_masks(theta), noise, setting)
     assert sizes == [30] * 3 + [20, 80, 20]
 
 
@@ -189,7 +192,7 @@ def test_a_damaged_file_is_as_none_and_is_replaced(content, timed):
 def test_a_value_that_is_no_cost_is_timed_anew(value, timed):
     good = seconds(LONG, data=data())
     path = cache_folder() / "costs.json"
-    costs.write_json(path, dict.fromkeys(costs._read(), value))
+    write_json(path, dict.fromkeys(timings._read(), value))
     assert seconds(LONG) is None
     assert seconds(LONG, data=data()) == good
 
@@ -202,7 +205,7 @@ def test_where_nothing_can_be_kept_it_is_timed_each_time(obstacle, timed, monkey
         (cache_folder() / "costs.json").mkdir(parents=True)
     else:
         monkeypatch.delenv("XDG_CACHE_HOME")
-        monkeypatch.setattr(costs.Path, "home", lambda: exec('raise RuntimeError("no home")'))
+        monkeypatch.setattr(timings.Path, "home", lambda: exec('raise RuntimeError("no home")'))
     assert seconds(LONG, data=data()) == seconds(LONG, data=data())
     assert len(timed) == 4
     announcements.time_needed(Experiment(LONG, PARTS), 1, "fast", data())
@@ -212,7 +215,7 @@ def test_where_nothing_can_be_kept_it_is_timed_each_time(obstacle, timed, monkey
 def write_some(folder, numbers):
     os.environ["XDG_CACHE_HOME"] = folder
     for n in numbers:
-        costs._write(f"key {n}", Cost(1.0, 1.0, float(n)))
+        timings._write(f"key {n}", Cost(1.0, 1.0, float(n)))
 
 
 def test_two_processes_that_write_at_once_leave_a_whole_file():
@@ -223,8 +226,8 @@ def test_two_processes_that_write_at_once_leave_a_whole_file():
     for writer in writers:
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0]
-    found = costs._read()
-    assert found and all(costs._cost(value) == (1.0, 1.0, float(key[4:])) for key, value in found.items())
+    found = timings._read()
+    assert found and all(timings._cost(value) == (1.0, 1.0, float(key[4:])) for key, value in found.items())
 
 
 def test_times_are_said_as_people_do():

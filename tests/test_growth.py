@@ -13,7 +13,7 @@ from planted import ASKED, KEY, KNOWN, made_up, opened, without
 from processes import environment, wait_for_runs
 from small import SMALL, data, experiment
 
-from npticket.experiments import costs, run, training
+from npticket.experiments import run, timings, training
 from npticket.experiments.bounds import MOST
 from npticket.experiments.directory import read_recipe
 from npticket.experiments.growth import begun, canonical, refusal
@@ -81,7 +81,7 @@ def test_that_comparison_can_fail(tmp_path):
 
 def test_what_was_not_kept_is_trained_again_and_comes_to_the_same(trained, tmp_path, capsys, monkeypatch):
     """One-shot pruning needs the dense networks' parameters, which nobody had asked for."""
-    monkeypatch.setattr(costs, "_timed", lambda *_: costs.Cost(0.0, 0.0, 0.0))
+    monkeypatch.setattr(timings, "_timed", lambda *_: timings.Cost(0.0, 0.0, 0.0))
     large = replace(FEW, trials=2, series=(*FEW.series, "one_shot"))
     experiment(replace(FEW, trials=2), tmp_path / "grown", data())
     before = files(tmp_path / "grown")
@@ -234,7 +234,7 @@ def test_a_recipe_that_is_the_same_is_not_written_again(tmp_path):
 
 def test_what_is_announced_is_what_is_left(tmp_path, capsys, monkeypatch):
     timed = []
-    monkeypatch.setattr(costs, "_timed", lambda *_: timed.append(1) or costs.Cost(100.0, 0.0, 0.0))
+    monkeypatch.setattr(timings, "_timed", lambda *_: timed.append(1) or timings.Cost(100.0, 0.0, 0.0))
 
     def announced(recipe):
         run.run(recipe, PARTS, tmp_path, data(), Execution(), say=True)

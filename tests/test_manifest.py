@@ -9,7 +9,7 @@ import pytest
 from planted import KEY, MANIFEST, made_up, opened
 from small import SMALL, data
 
-from npticket.experiments import costs, directory, machine, run
+from npticket.experiments import directory, machine, run, timings
 from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.manifest import _places
 from npticket.experiments.run import Execution
@@ -136,7 +136,7 @@ def test_a_machine_that_is_not_described_is_another(tmp_path):
 
 
 def test_run_prints_the_difference_once_and_only_if_something_is_left(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(costs, "_timed", lambda *_: costs.Cost(0.0, 0.0, 0.0))
+    monkeypatch.setattr(timings, "_timed", lambda *_: timings.Cost(0.0, 0.0, 0.0))
 
     def said(recipe, **execution):
         run.run(recipe, PARTS, tmp_path, data(), Execution(**execution), say=True)

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from planted import ASKED, KEY, MASK, SIZE, made_up, opened, planted
 from small import SMALL, data
 
-from npticket.experiments import costs, measured, run
+from npticket.datasets import DataError
+from npticket.experiments import measured, run, timings
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.machine import sha256
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.planning import trained as training_runs
-from npticket.experiments.recipe import RecipeError
+from npticket.experiments.recipe import Part, RecipeError, scaled
 from npticket.experiments.run import Execution
 from npticket.experiments.run_files import RunFiles
 from npticket.experiments.series import Done, Key, Measure, Run, Series
@@ -101,7 +102,7 @@ def test_they_are_resumed_and_grow_as_runs_do(tmp_path, trained):
 
 
 def test_what_is_announced_counts_runs_alone(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(costs, "_timed", lambda *_: costs.Cost(100.0, 0.0, 0.0))
+    monkeypatch.setattr(timings, "_timed", lambda *_: timings.Cost(100.0, 0.0, 0.0))
 
     def said():
         run.run(COUNTED, MINE, tmp_path, data(), Execution(), say=True)
@@ -114,6 +115,38 @@ def test_what_is_announced_counts_runs_alone(tmp_path, capsys, monkeypatch):
     assert said() == ["All 4 runs are finished: 1 measure left to make."]
     assert said() == ["All 4 runs are finished: nothing is left to do."]
     assert len(planned(COUNTED, MINE.series)) == 8 and len(training_runs(planned(COUNTED, MINE.series))) == 4
+
+
+def training(recipe):
+    """Two trainings of 5 steps, of another recipe, in the measure of each trial."""
+    yield Done("winning_ticket", 0)
+    yield Measure(0, lambda at: [{"none": 0}], trains=[replace(scaled(SMALL, 5), data=Part("other"))] * 2)
+
+
+def test_what_measures_train_is_announced_and_must_have_its_data(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(
+        timings, "_timed", lambda e, *_: timings.Cost(30.0 if e.recipe.data.name == "other" else 60, 0, 0)
+    )
+    recipe, missing = replace(COUNTED, rounds=1), [DataError("other is nowhere")]
+
+    def other(folder, seed):
+        if missing:
+            raise missing[0]
+        return data()
+
+    parts = merged(own(training), Parts(data={"other": other}))
+    with pytest.raises(DataError, match=r"the series counted trains on other, too; --series leaves it out\. other is"):
+        run.run(recipe, parts, tmp_path / "a", data())
+    assert not (tmp_path / "a").exists()
+    missing.clear()
+    found = run.run(recipe, parts, tmp_path / "a", data(), say=True)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "2 of 2 runs are left. This takes about 4 min with 1 process."  # 2 x (60 + 2 x 30) s
+    assert found.measured["counted"] == [{"trial": trial, "round": 0, "none": 0} for trial in (0, 1)]
+    (tmp_path / "a" / "runs" / Key("counted", 0, 1).file).unlink()
+    run.run(recipe, parts, tmp_path / "a", data(), say=True)
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["All 2 runs are finished: 1 measure left to make. This takes about 1 min with 1 process."]
 
 
 def test_masks_that_were_made_anew_are_noticed(tmp_path):

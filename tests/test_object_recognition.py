@@ -16,11 +16,12 @@ from npticket.cli import demos
 from npticket.datasets import Dataset, Split
 from npticket.datasets.scenes import scenes
 from npticket.detection.loss import assigned
+from npticket.experiments import checks
 from npticket.experiments.checks import check
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, trained
-from npticket.experiments.recipe import Part
-from npticket.experiments.series import Key
+from npticket.experiments.recipe import Part, scaled
+from npticket.experiments.series import Key, Measure
 from npticket.experiments.tables import measured_columns
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.claims.words import MASK, REINIT, TICKET
@@ -171,12 +172,14 @@ def test_the_demo_draws_what_its_networks_find(tmp_path, monkeypatch, capsys):
 def small(monkeypatch):
     """The transfer's recipe with a tiny backbone, whose tickets are taken to bars; and squares to tell apart."""
     monkeypatch.setattr(transfer, "CELLS_160", RECIPE)
-    monkeypatch.setattr(transfer, "load_data", lambda *_: data())
+    for module in (transfer, checks):
+        monkeypatch.setattr(module, "load_data", lambda *_: data())
     sides = {"height": 16, "width": 16, "channels": 1, "filters": 2}
     rng = np.random.default_rng(0)
     splits = [Split(rng.integers(0, 256, (n, 16, 16, 1), np.uint8), np.arange(n) % 2) for n in (40, 10, 10)]
     recipe = replace(TRANSFER, net=Part("detector_backbone", classes=2, **sides), schedule=Part("constant"), steps=8,
                      rewind_step=2, batch=8, validate_every=8, trials=1)  # fmt: skip
+    monkeypatch.setattr(transfer, "TRANSFER", recipe)
     return recipe, Dataset("squares", *splits, 2, "a test")
 
 
@@ -264,6 +267,10 @@ def test_recipes_are_affordable():
         assert pytest.approx(0.2, abs=5e-4) == 0.585**3 and recipe.prune.options["rates"]["*/W"] == 0.415
     assert [runs(recipe) for recipe in (SCENES, CELLS_160, LAYERWISE)] == [90, 90, 18]  # a third of 12 are short
     assert runs(TRANSFER) == 3 * (1 + 4)  # of which one is short; and 4 in each of 6 measures
+    fewer = scaled(TRANSFER, 200)
+    for recipe, steps in ((TRANSFER, CELLS_160.steps), (fewer, CELLS_160.steps // 10)):
+        measures = [run for run in planned(recipe, PARTS.series).values() if isinstance(run, Measure)]
+        assert [[there.steps for there in run.trains] for run in measures] == [[steps] * 4] * 6
     rule, net = Experiment(TRANSFER, PARTS).rule, Experiment(TRANSFER, PARTS).net
     prunable = rule.scope.names(Params.empty(net.body.layout, 1))
     assert prunable == Experiment(CELLS_160, PARTS).rule.scope.names(Params.empty(nets.detector().body.layout, 1))

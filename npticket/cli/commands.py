@@ -11,6 +11,7 @@ from npticket.cli.recipes import chosen_recipes
 from npticket.experiments import costs, machine
 from npticket.experiments.amounts import counted, duration
 from npticket.experiments.bounds import wrong_jobs, wrong_name
+from npticket.experiments.checks import data_within
 from npticket.experiments.directory import check_ours
 from npticket.experiments.evaluation import affordable
 from npticket.experiments.json_files import StoreError, write_json
@@ -49,7 +50,7 @@ def list_recipes(args: Namespace, library: Library) -> int:
             unknown |= not cost
             source, net = textwrap.shorten(source, room, placeholder=" ..."), textwrap.shorten(net, 13, placeholder="")
             print(f"{name:{wide}} {source:{room}} {net:13} {size:>17} {count:6,}  {cost}".rstrip(), flush=True)
-    print(f"\nCosts are with {counted(jobs, 'process', 'processes')}, and without measures.")
+    print(f"\nCosts are with {counted(jobs, 'process', 'processes')}, and without measures that train nothing.")
     if unknown:
         print("Where none is shown, none was measured here: `npticket run` does so as it begins, --measure for all.")
     return 0
@@ -59,7 +60,8 @@ def _seconds(experiment: Experiment, jobs: int, measure: bool) -> float | None:
     """The seconds that an experiment takes here, if they are known or to be measured now; else None."""
     found = costs.seconds(experiment, jobs)
     if found is None and measure:
-        found = costs.seconds(experiment, jobs, data=load_data(experiment.recipe, experiment.parts))
+        data = load_data(experiment.recipe, experiment.parts)
+        found = costs.seconds(experiment, jobs, data=data, others=data_within(experiment))
     return found[0] if found else None
 
 

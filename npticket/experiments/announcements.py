@@ -1,6 +1,6 @@
 """What is printed while an experiment runs: what is left to train and how long it takes, and each complete round."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -8,44 +8,50 @@ from npticket.datasets import Dataset
 from npticket.experiments import costs
 from npticket.experiments.amounts import counted, duration, percent
 from npticket.experiments.parts import Experiment
-from npticket.experiments.planning import steps_of, trained
+from npticket.experiments.planning import steps_of, trained, within
 from npticket.experiments.progress import Progress
 from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import Key, Measure
 from npticket.experiments.training import Execution
 
 
-def left(experiment: Experiment, data: Dataset, execution: Execution, scheduler: Scheduler) -> str:
-    """Return what is left to train, how this machine differs from earlier ones, and, if known, how long it takes."""
-    store = scheduler.store
-    unlike = f"{store.difference}. The last digits may differ.\n" if scheduler.missing and store.difference else ""
-    return unlike + _work(experiment, data, execution, scheduler)
+def left(
+    experiment: Experiment, data: Dataset, execution: Execution, scheduler: Scheduler,
+    others: Mapping[str, Dataset] | None = None,
+) -> str:  # fmt: skip
+    """Return what is left to train, how this machine differs from earlier ones, and, if known, how long it takes.
+
+    `others` are the data with which measures train (`checks.data_within`).
+    """
+    store, runs, missing = scheduler.store, scheduler.runs, scheduler.missing
+    unlike = f"{store.difference}. The last digits may differ.\n" if missing and store.difference else ""
+    training = missing.intersection(trained(runs)) | {key for key in missing if within([runs[key]])}
+    if not training or execution.scheduler or execution.array_module != "numpy":
+        return unlike + _work(scheduler)
+    jobs, engine, measures = execution.jobs, execution.engine, len(missing - training)
+    return f"{unlike}{_work(scheduler)} {time_needed(experiment, jobs, engine, data, missing, measures, others)}"
 
 
-def _work(experiment: Experiment, data: Dataset, execution: Execution, scheduler: Scheduler) -> str:
+def _work(scheduler: Scheduler) -> str:
     total, missing = len(runs := trained(scheduler.runs)), scheduler.missing.intersection(runs)
     if not missing:
         measures = len(scheduler.missing)
         rest = f"{counted(measures, 'measure')} left to make" if measures else "nothing is left to do"
         return f"{f'All {total:,} runs are' if total > 1 else 'The run is'} finished: {rest}."
     again = sum(key in scheduler.store for key in missing)
-    said = f"{len(missing):,} of {counted(total, 'run')} {'are' if len(missing) > 1 else 'is'} left"
-    said += f", {again:,} of them to be trained again, as they did not keep what is needed now." if again else "."
-    if execution.scheduler or execution.array_module != "numpy":
-        return said
-    measures = len(scheduler.missing) - len(missing)
-    return f"{said} {time_needed(experiment, execution.jobs, execution.engine, data, missing, measures)}"
+    to_do = f", {again:,} of them to be trained again, as they did not keep what is needed now" if again else ""
+    return f"{len(missing):,} of {counted(total, 'run')} {'are' if len(missing) > 1 else 'is'} left{to_do}."
 
 
 def time_needed(
     experiment: Experiment, jobs: int, engine: str, data: Dataset, missing: Collection[Key] | None = None,
-    measures: int = 0,
+    measures: int = 0, others: Mapping[str, Dataset] | None = None,
 ) -> str:  # fmt: skip
     """Return a sentence that says how long all runs, or those `missing`, take, and which part of it is evaluation.
 
-    It also says that `measures`, so many of them, are not counted in.
+    It also says that `measures`, so many of them, are not counted in; those that train networks are.
     """
-    whole, training = costs.seconds(experiment, jobs, engine, data, missing) or (0.0, 0.0)
+    whole, training = costs.seconds(experiment, jobs, engine, data, missing, others) or (0.0, 0.0)
     at_most = "at most " * (experiment.recipe.patience is not None)
     part = f"{1 - training / whole:.0%}".replace("%", " %") if training < whole else "0 %"
     of_it = f", {part} of it for evaluation" if part != "0 %" else ""

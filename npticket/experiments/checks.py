@@ -3,10 +3,10 @@
 import math
 from dataclasses import replace
 
-from npticket.datasets import Dataset
+from npticket.datasets import DataError, Dataset
 from npticket.experiments.bounds import MOST_PARAMETERS, is_whole
-from npticket.experiments.parts import Experiment, Parts, known
-from npticket.experiments.planning import planned
+from npticket.experiments.parts import Experiment, Parts, known, load_data
+from npticket.experiments.planning import planned, within
 from npticket.experiments.recipe import Recipe, RecipeError
 from npticket.experiments.series import Key, Run
 from npticket.nets.net import shape_options
@@ -71,3 +71,20 @@ def check_data(experiment: Experiment, data: Dataset) -> None:
             augment(1, Place(), 0).apply(inputs[None, :1], slice(0, 1))
         except ValueError as error:
             raise RecipeError(f"the augment {recipe.augment.name} does not suit {data.name}: {error}") from error
+
+
+def data_within(experiment: Experiment) -> dict[str, Dataset]:
+    """Return the data with which measures train networks by other recipes, by the text of these (`described`).
+
+    DataError, which names the series, if some are not there: after hours of training it would be too late.
+    """
+    found = dict[str, Dataset]()
+    for key, run in planned(experiment.recipe, experiment.parts.series).items():
+        for text, recipe in within([run]).items():
+            if text not in found:
+                try:
+                    found[text] = load_data(recipe, experiment.parts)
+                except DataError as error:
+                    said = f"the series {key.series} trains on {recipe.data.name}, too; --series leaves it out"
+                    raise DataError(f"{said}. {error}") from error
+    return found

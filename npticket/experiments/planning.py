@@ -1,9 +1,10 @@
 """The plan of an experiment: all runs that the generators of its series ask for, known before the first is trained."""
 
-from collections.abc import Collection, Iterator, Mapping
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from textwrap import shorten
 
-from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.experiments.recipe import Recipe, RecipeError, in_full
 from npticket.experiments.series import LEFT, REWIND_POINT, Done, Key, Measure, Run, Runs, Series, Stored, all_series
 from npticket.protocols import UnsuitedError
 from npticket.reading import nearest, shown
@@ -77,6 +78,17 @@ def trained(runs: Mapping[Key, Run | Measure]) -> list[Key]:
 def steps_of(recipe: Recipe, run: Run | Measure) -> int:
     """Return how many optimizer steps a run takes: none, if it is a measure."""
     return (run.steps or recipe.steps) - run.first_step if isinstance(run, Run) else 0
+
+
+def within(runs: Iterable[Run | Measure]) -> dict[str, Recipe]:
+    """Return the recipes by which measures train networks, each once, by their text."""
+    measures = (run for run in runs if isinstance(run, Measure))
+    return {described(recipe): recipe for measure in measures for recipe in measure.trains}
+
+
+def described(recipe: Recipe) -> str:
+    """Return all of a recipe as one text."""
+    return json.dumps(in_full(recipe), sort_keys=True)
 
 
 def taken_along(runs: Mapping[Key, Run | Measure]) -> dict[Key, set[str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from npticket.datasets import Dataset, Shared
 from npticket.experiments import announcements, machine, training
 from npticket.experiments.checkpoints import Checkpoints, beside
-from npticket.experiments.checks import check, check_data, sized
+from npticket.experiments.checks import check, check_data, data_within, sized
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.directory import scratch
 from npticket.experiments.json_files import StoreError
@@ -40,13 +40,15 @@ def run(
 
     With `say`, print what is left to train and how long that takes, then a line per complete round. Raises StoreError
     for a directory that holds something else or is in use or, if `strict`, has runs that were made by another machine,
-    engine or library; RecipeError for a recipe that is not valid or does not suit the data; DivergedError, once all
-    other runs are trained, if the loss of one became NaN or infinite.
+    engine or library; RecipeError for a recipe that is not valid or does not suit the data; DataError if a measure
+    needs data that are not there; DivergedError, once all other runs are trained, if the loss of one became NaN or
+    infinite.
     """
     recipe, execution = sized(recipe, parts, data), execution or Execution()
     check(recipe, parts)
     experiment = Experiment(recipe, parts)
     check_data(experiment, data)  # before anything is written or trained
+    others = data_within(experiment)
     there = {name: (Path(folder) / name).exists() for name in ("recipe.json", "results.csv", "runs")}
     if there["recipe.json"] and there["results.csv"] and not there["runs"]:
         raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
@@ -55,7 +57,7 @@ def run(
         store = stack.enter_context(Store(folder, experiment, described, strict))
         scheduler = Scheduler(experiment, store, execution.keep_weights)
         if say:
-            print(announcements.left(experiment, data, execution, scheduler), flush=True)
+            print(announcements.left(experiment, data, execution, scheduler, others), flush=True)
         steps = {key: steps_of(recipe, run) for key, run in scheduler.runs.items()}
         finished = sum(count for key, count in steps.items() if key not in scheduler.missing)
         progress = stack.enter_context(Progress(sum(steps.values()), finished, "step"))

@@ -153,12 +153,15 @@ class Measure:
     """Something that is computed from the arrays of runs: rows of the table <series>.csv, all with the same columns.
 
     `of(at)` returns the rows, numbers and texts by column, for one trial; it is called in the process that trains.
-    `given` is as for a Run. No other run can take anything over from a measure.
+    `given` is as for a Run. No other run can take anything over from a measure. If `of` trains networks by other
+    recipes, these stand in `trains`, one for each training: they are what it costs, and their data must be there before
+    anything is trained.
     """
 
     round: int
     of: Callable[[At], Sequence[Mapping[str, Json]]]
     given: Given = field(default_factory=dict)
+    trains: Sequence[Recipe] = ()
 
 
 Runs = Generator[Run | Measure | Done, Left, None]

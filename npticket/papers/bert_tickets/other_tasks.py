@@ -26,6 +26,7 @@ from npticket.train import fit
 
 TRANSFER = "bert_transfer"
 ROUND = 5  # 50 % of the weights
+MASKS = "ticket", "random"
 TASKS = {"trec": (6, 8_760), "sst2": (2, 12_852), "subj": (2, 15_914)}  # classes, and word pieces that occur
 OTHERS = {task: [other for other in TASKS if other != task] for task in TASKS}
 
@@ -35,7 +36,8 @@ def transfer(recipe: Recipe) -> Runs:
     require(recipe, net=("bert",), data=TASKS)
     if recipe.rounds > ROUND:
         left = yield Done(TICKET, ROUND - 1)
-        yield Measure(ROUND, partial(carried, recipe=recipe), {"masks": left["next_masks"]})
+        trains = [for_task(recipe, task) for task in OTHERS[recipe.data.name] for _ in MASKS]
+        yield Measure(ROUND, partial(carried, recipe=recipe), {"masks": left["next_masks"]}, trains)
 
 
 def for_task(recipe: Recipe, task: str) -> Recipe:
@@ -52,7 +54,7 @@ def carried(at: At, recipe: Recipe) -> Sequence[Row]:
         there = for_task(recipe, task)
         experiment, data = Experiment(there, merged(BUILT_IN, NEEDED)), load_data(there, BUILT_IN)
         seed = int(at.rngs[0].integers(2**31))  # both start alike, and see the same minibatches
-        for name, masks in (("ticket", at.masks), ("random", scattered(at))):
+        for name, masks in zip(MASKS, (at.masks, scattered(at)), strict=True):
             found.append({"task": task, "masks": name, "acc": _trained(experiment, data, masks, seed)})
     return found
 

@@ -10,12 +10,12 @@ from functools import partial
 
 from npticket.experiments.parts import BUILT_IN, Experiment, load_data, merged
 from npticket.experiments.planning import require
-from npticket.experiments.recipe import Recipe
+from npticket.experiments.recipe import Recipe, scaled
 from npticket.experiments.series import At, Done, Measure, Runs
 from npticket.experiments.tables import Row
 from npticket.papers.lottery_ticket.draws import scattered
 from npticket.papers.lottery_ticket.series import TICKET
-from npticket.papers.object_recognition.recipes import CELLS_160, NEEDED
+from npticket.papers.object_recognition.recipes import CELLS_160, NEEDED, TRANSFER
 from npticket.params import Params
 from npticket.prune import dense_masks
 from npticket.record import Fit
@@ -25,20 +25,23 @@ from npticket.train import fit
 
 ROUNDS = (1, 3)  # 58.5 and 20 % of the weights
 LAST = "out/"  # the layer that is new
+MASKS = "all", "direct", "ticket", "random"
 
 
 def to_detection(recipe: Recipe) -> Runs:
-    """Measure detectors with trained backbones, at two densities."""
+    """Measure detectors with trained backbones, at two densities; they take fewer steps if the backbones do."""
     require(recipe, net=("detector_backbone",))
+    cells = scaled(CELLS_160, max(1, CELLS_160.steps * recipe.steps // TRANSFER.steps))
     whole = (yield Done(TICKET, 0))["end"]
     for round in (round for round in ROUNDS if round < recipe.rounds):
         left = yield Done(TICKET, round)
-        yield Measure(round, carried, {"whole": whole, "masks": left["masks"], "end": left["end"]})
+        given = {"whole": whole, "masks": left["masks"], "end": left["end"]}
+        yield Measure(round, partial(carried, recipe=cells), given, [cells] * len(MASKS))
 
 
-def carried(at: At) -> list[Row]:
-    """Return a row for each kind of mask: the average precision of a detector after its training."""
-    there, data = Experiment(CELLS_160, merged(BUILT_IN, NEEDED)), load_data(CELLS_160, NEEDED)
+def carried(at: At, recipe: Recipe) -> list[Row]:
+    """Return a row for each kind of mask: the average precision of a detector after its training by a recipe."""
+    there, data = Experiment(recipe, merged(BUILT_IN, NEEDED)), load_data(recipe, NEEDED)
     place = Place(int(at.rngs[0].integers(2**31)))  # all start alike, and see the same minibatches
     new = there.net.init(place.rngs("init"))
     whole_backbone, ticket = taken_over(at.given["whole"], new), taken_over(at.end, new)
@@ -51,11 +54,10 @@ def carried(at: At) -> list[Row]:
     for _ in range(at.round):
         masks = there.rule(whole.end, masks)
     theirs = partial(taken_over, into=dense_masks(new))
-    fits = {"all": whole, "direct": trained(masks), "ticket": trained(theirs(at.masks), ticket),
-            "random": trained(theirs(scattered(at)))}  # fmt: skip
+    fits = whole, trained(masks), trained(theirs(at.masks), ticket), trained(theirs(scattered(at)))
     return [
         {"masks": name, **{of: float(found[f"final_test_{of}"][0]) for of in ("ap", "ap50")}}
-        for name, found in fits.items()
+        for name, found in zip(MASKS, fits, strict=True)
     ]
 
 
