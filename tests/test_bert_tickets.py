@@ -15,7 +15,7 @@ from worlds import assert_judged, either_way, with_accuracies
 
 from npticket.datasets import trec
 from npticket.experiments import announcements
-from npticket.experiments.parts import Experiment, Parts, merged
+from npticket.experiments.parts import Experiment, Parts, load_data, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part
 from npticket.experiments.series import At, Measure
@@ -139,6 +139,19 @@ def test_a_ticket_is_carried_to_another_task(small):
         setting = Experiment(small, PARTS).setting("fast")
         found = fit(again.net, CLASSIFY, rewind(theta0, masks), masks, again.data, setting, Place(seed))
         assert row["acc"] == found["final_test_acc"][0]
+
+
+def test_it_is_said_what_a_measure_trains(small, monkeypatch):
+    fits = []
+
+    def noted(net, task, start, masks, data, setting, place):
+        fits.append((data.name, setting.steps))
+        return fit(net, task, start, masks, data, setting, place)
+
+    monkeypatch.setattr(other_tasks, "fit", noted)
+    (measure,) = (run for run in planned(replace(small, trials=1), PARTS.series).values() if isinstance(run, Measure))
+    measure.of(half(small))
+    assert fits == [(load_data(there, PARTS).name, there.steps) for there in measure.trains] and len(fits) == 2
 
 
 def test_a_tiny_experiment_end_to_end(small, tmp_path):

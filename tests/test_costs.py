@@ -93,7 +93,7 @@ def test_it_is_timed_once_for_all_learning_rates_and_prune_rates(timed):
     assert timed == pytest.approx([0, np.log(0.2) / np.log(0.8), 2 * np.log(0.2) / np.log(0.8)])
     for known in (
         replace(LONG, optimizer=LONG.optimizer.having(lr=0.5)),
-        replace(LONG, prune=LONG.prune.having(rates={"*/W": 0.5}), rounds=4),
+        replace(LONG, prune=LONG.prune.having(rates={"fc*/W": 0.5, "out/W": 0.25}), rounds=4),
         replace(LONG, trials=7, steps=5),
         replace(LONG, prune=LONG.prune.having(rates={"*/W": 0})),
     ):
@@ -103,6 +103,8 @@ def test_it_is_timed_once_for_all_learning_rates_and_prune_rates(timed):
         replace(LONG, net=Part("lenet_300_100", hidden=[300, 101])),
         replace(LONG, optimizer=LONG.optimizer.having(beta1=0.8)),
         replace(LONG, rounds=29),
+        replace(LONG, prune=LONG.prune.having(rates={"fc*/W": 0.2})),
+        replace(LONG, prune=LONG.prune.having(scope="units layerwise")),
     ):
         assert seconds(other) is None
     assert seconds(LONG, engine="plain") is None

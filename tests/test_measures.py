@@ -135,7 +135,7 @@ def test_what_measures_train_is_announced_and_must_have_its_data(tmp_path, capsy
         return data()
 
     parts = merged(own(training), Parts(data={"other": other}))
-    with pytest.raises(DataError, match=r"the series counted trains on other, too; --series leaves it out\. other is"):
+    with pytest.raises(DataError, match=r"series counted, which .* leave out .* trains on other, too\. other is no"):
         run.run(recipe, parts, tmp_path / "a", data())
     assert not (tmp_path / "a").exists()
     missing.clear()
@@ -146,7 +146,10 @@ def test_what_measures_train_is_announced_and_must_have_its_data(tmp_path, capsy
     (tmp_path / "a" / "runs" / Key("counted", 0, 1).file).unlink()
     run.run(recipe, parts, tmp_path / "a", data(), say=True)
     said = capsys.readouterr().out.splitlines()
-    assert said == ["All 2 runs are finished: 1 measure left to make. This takes about 1 min with 1 process."]
+    assert said == ["All 2 runs are finished: 1 measure left to make. This takes about 60 s with 1 process."]
+    missing.append(DataError("other is gone"))
+    run.run(recipe, parts, tmp_path / "a", data(), say=True)
+    assert capsys.readouterr().out.splitlines() == ["All 2 runs are finished: nothing is left to do."]
 
 
 def test_masks_that_were_made_anew_are_noticed(tmp_path):

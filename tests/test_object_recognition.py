@@ -194,6 +194,8 @@ def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn, monkey
 
     monkeypatch.setattr(transfer, "fit", noted)
     found = experiment(recipe, tmp_path, squares)
+    measures = [run for run in planned(recipe, PARTS.series).values() if isinstance(run, Measure)]
+    assert len(starts) == sum(len(run.trains) for run in measures) == 8
     rows = {(row["round"], row["masks"]): row for row in found.measured[CARRIED]}
     assert [*rows] == [(round, masks) for round in (1, 3) for masks in ("all", "direct", "ticket", "random")]
     backbone, there = Experiment(recipe, PARTS), Experiment(RECIPE, PARTS)

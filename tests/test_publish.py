@@ -381,8 +381,9 @@ def test_several_machines_have_their_numbers_of_runs():
 def test_numbers_in_prose_are_those_of_the_rows(mark, text):
     line = f"so <!-- {{{mark}}} -->1 times<!-- --> it is"
     assert prose.counted(line, {"": outcome()}) == line.replace("1 times", text)
-    of_another = line.replace("winning_ticket", "0.4/winning_ticket").replace("random_reinit", "0.4/random_reinit")
-    assert prose.counted(of_another, {"0.4": outcome(), "0.8": outcome()}) == of_another.replace("1 times", text)
+    for folder in ("0.4", "1,000", "layer by layer"):
+        of_another = re.sub("(winning_ticket|random_reinit)", rf"{folder}/\1", line)
+        assert prose.counted(of_another, {folder: outcome(), "0.8": outcome()}) == of_another.replace("1 times", text)
 
 
 def test_a_ratio_of_steps_that_are_bounds_says_so():
@@ -409,6 +410,7 @@ def test_a_ratio_to_0_is_refused():
         ("early_stop: winning_ticket 5", "winning_ticket near 5 % of the weights, which is not there"),
         ("early_stop: luck 100", "luck near 100 %"),
         ("at_the_end: random_reinit 80 over winning_ticket 80", "one is more"),
+        ("at_the_end: random_reinit 80 over random_reinit 80", "one is more"),
         ("early_stop: 0.4/winning_ticket 100", "0.4/winning_ticket near 100 %"),
     ],
 )

@@ -1,9 +1,11 @@
 """Workers: processes give what one process gives, and failures arrive in words."""
 
+import inspect
 import multiprocessing
 import os
 import signal
 import time
+import warnings
 from functools import partial
 
 import numpy as np
@@ -103,3 +105,16 @@ def test_only_its_own_processes_are_stopped():
 def test_no_jobs_are_refused():
     with pytest.raises(ValueError, match="at least 1 job"):
         Workers(lambda: None, 0)
+
+
+def test_a_process_that_loky_replaces_for_its_memory_alarms_nobody():
+    executor = pytest.importorskip("joblib.externals.loky.process_executor")
+    said = "A worker stopped while some jobs were given to the "
+    assert said in inspect.getsource(executor), "loky warns in other words"
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with Workers(os.getpid, 2):
+            warnings.warn(said, UserWarning, stacklevel=1)
+            warnings.warn("something else", UserWarning, stacklevel=1)
+        warnings.warn(said, UserWarning, stacklevel=1)
+    assert [str(one.message) for one in heard] == ["something else", said]

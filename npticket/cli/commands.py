@@ -3,11 +3,13 @@
 import sys
 import textwrap
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 
 from npticket import backend
 from npticket.cli.arguments import all_data_in
 from npticket.cli.recipes import chosen_recipes
+from npticket.datasets import DataError
 from npticket.experiments import costs, machine
 from npticket.experiments.amounts import counted, duration
 from npticket.experiments.bounds import wrong_jobs, wrong_name
@@ -52,16 +54,18 @@ def list_recipes(args: Namespace, library: Library) -> int:
             print(f"{name:{wide}} {source:{room}} {net:13} {size:>17} {count:6,}  {cost}".rstrip(), flush=True)
     print(f"\nCosts are with {counted(jobs, 'process', 'processes')}, and without measures that train nothing.")
     if unknown:
-        print("Where none is shown, none was measured here: `npticket run` does so as it begins, --measure for all.")
+        how = "the data are not here" if args.measure else "`npticket run` does so as it begins, --measure for all"
+        print(f"Where none is shown, none was measured here: {how}.")
     return 0
 
 
 def _seconds(experiment: Experiment, jobs: int, measure: bool) -> float | None:
-    """The seconds that an experiment takes here, if they are known or to be measured now; else None."""
-    found = costs.seconds(experiment, jobs)
+    """The seconds that an experiment takes here, if they are known or are to be measured now and can be; else None."""
+    found, recipe, parts = costs.seconds(experiment, jobs), experiment.recipe, experiment.parts
     if found is None and measure:
-        data = load_data(experiment.recipe, experiment.parts)
-        found = costs.seconds(experiment, jobs, data=data, others=data_within(experiment))
+        with suppress(DataError):
+            data, others = load_data(recipe, parts), data_within(planned(recipe, parts.series), parts)
+            found = costs.seconds(experiment, jobs, data=data, others=others)
     return found[0] if found else None
 
 

@@ -51,7 +51,10 @@ def time_needed(
 
     It also says that `measures`, so many of them, are not counted in; those that train networks are.
     """
-    whole, training = costs.seconds(experiment, jobs, engine, data, missing, others) or (0.0, 0.0)
+    found = costs.seconds(experiment, jobs, engine, data, missing, others)
+    if found is None:
+        return "How long this takes is not known."
+    whole, training = found
     at_most = "at most " * (experiment.recipe.patience is not None)
     part = f"{1 - training / whole:.0%}".replace("%", " %") if training < whole else "0 %"
     of_it = f", {part} of it for evaluation" if part != "0 %" else ""
@@ -62,9 +65,10 @@ def time_needed(
 def note(experiment: Experiment, scheduler: Scheduler, progress: Progress, say: bool, key: Key) -> None:
     """Show the latest run's result, and with `say` a line once all trials of a round are done."""
     runs, run = scheduler.runs, scheduler.runs[key]
-    count = f"{len(runs) - len(scheduler.missing):,} of {len(runs):,}"
+    alike = {other for other in runs if isinstance(runs[other], type(run))}  # training runs, or measures
+    count = f"{len(alike - scheduler.missing):,} of {len(alike):,}"
     if isinstance(run, Measure):
-        return progress.advance(f"{count}, {key.series}: round {key.round}", 0)
+        return progress.advance(f"{count} measures, {key.series}: round {key.round}", 0)
     measure, result = experiment.task.headline, scheduler.store.result
     latest = result(key)
     column = f"early_stop_test_{measure.name}"

@@ -1,6 +1,7 @@
 """Checks of a recipe that can be made before anything is written or trained."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from npticket.datasets import DataError, Dataset
@@ -8,7 +9,7 @@ from npticket.experiments.bounds import MOST_PARAMETERS, is_whole
 from npticket.experiments.parts import Experiment, Parts, known, load_data
 from npticket.experiments.planning import planned, within
 from npticket.experiments.recipe import Recipe, RecipeError
-from npticket.experiments.series import Key, Run
+from npticket.experiments.series import Key, Measure, Run
 from npticket.nets.net import shape_options
 from npticket.params import Params
 from npticket.reading import shown
@@ -73,18 +74,18 @@ def check_data(experiment: Experiment, data: Dataset) -> None:
             raise RecipeError(f"the augment {recipe.augment.name} does not suit {data.name}: {error}") from error
 
 
-def data_within(experiment: Experiment) -> dict[str, Dataset]:
+def data_within(runs: Mapping[Key, Run | Measure], parts: Parts) -> dict[str, Dataset]:
     """Return the data with which measures train networks by other recipes, by the text of these (`described`).
 
     DataError, which names the series, if some are not there: after hours of training it would be too late.
     """
     found = dict[str, Dataset]()
-    for key, run in planned(experiment.recipe, experiment.parts.series).items():
+    for key, run in runs.items():
         for text, recipe in within([run]).items():
             if text not in found:
                 try:
-                    found[text] = load_data(recipe, experiment.parts)
+                    found[text] = load_data(recipe, parts)
                 except DataError as error:
-                    said = f"the series {key.series} trains on {recipe.data.name}, too; --series leaves it out"
-                    raise DataError(f"{said}. {error}") from error
+                    said = f"the series {key.series}, which --series can leave out from the start, trains on"
+                    raise DataError(f"{said} {recipe.data.name}, too. {error}") from error
     return found

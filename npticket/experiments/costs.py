@@ -35,7 +35,7 @@ def seconds(
     known = {"": _by_round(experiment, engine, threads, data)}
     for name, recipe in within(left.values()).items():
         there = Experiment(replace(recipe, rounds=1), experiment.parts)
-        known[name] = _by_round(there, "fast", threads, (others or {}).get(name))
+        known[name] = _by_round(there, "fast", 1, (others or {}).get(name))
     by = {name: taken for name, taken in known.items() if taken is not None}
     if len(by) < len(known):
         return None

@@ -96,7 +96,7 @@ def check_ours(paths: Iterable[Path]) -> None:
 
     Its content tells. A link in the place of a folder is not followed, and is refused.
     """
-    foreign = [path for path in paths if os.path.lexists(path) and not _is_ours(path)]
+    foreign = [path for path in paths if os.path.lexists(path) and not is_ours(path)]
     if foreign:
         raise StoreError(
             f"{', '.join(map(str, foreign))} {'is' if len(foreign) == 1 else 'are'} there already and not of an "
@@ -145,7 +145,7 @@ def set_aside(folder: Path) -> Path | None:
         return None
     check_free(folder)
     check_ours(old)
-    old = [*(path for path in folder.glob("*.csv") if path not in old and _is_ours(path)), *old]  # of measures
+    old = [*(path for path in folder.glob("*.csv") if path not in old and is_ours(path)), *old]  # of measures
     with lock(folder / ".lock"):  # not under the feet of a process that is at work there
         clear(folder)
         name = time.strftime("earlier-%Y%m%d-%H%M%S", time.localtime(old[-1].lstat().st_mtime))
@@ -156,7 +156,7 @@ def set_aside(folder: Path) -> Path | None:
     return goal
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Whether a file or folder named as in KEPT is an experiment's, by its content: others use such names, too."""
     with suppress(OSError, ValueError, AttributeError, RecursionError):  # StoreError, RecipeError are ValueErrors
         if path.name in FOLDERS:

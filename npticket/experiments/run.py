@@ -19,7 +19,7 @@ from npticket.experiments.directory import scratch
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.parts import Experiment, Parts
-from npticket.experiments.planning import steps_of, trained
+from npticket.experiments.planning import planned, steps_of, trained
 from npticket.experiments.progress import Progress, Steps
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.scheduler import Group, Scheduler
@@ -40,15 +40,16 @@ def run(
 
     With `say`, print what is left to train and how long that takes, then a line per complete round. Raises StoreError
     for a directory that holds something else or is in use or, if `strict`, has runs that were made by another machine,
-    engine or library; RecipeError for a recipe that is not valid or does not suit the data; DataError if a measure
-    needs data that are not there; DivergedError, once all other runs are trained, if the loss of one became NaN or
-    infinite.
+    engine or library; RecipeError for a recipe that is not valid or does not suit the data; DataError if those of a
+    measure are missing; DivergedError, once all other runs are trained, if the loss of one became NaN or infinite.
     """
     recipe, execution = sized(recipe, parts, data), execution or Execution()
     check(recipe, parts)
     experiment = Experiment(recipe, parts)
     check_data(experiment, data)  # before anything is written or trained
-    others = data_within(experiment)
+    files = Path(folder) / "runs"
+    to_do = {key: run for key, run in planned(recipe, parts.series).items() if not (files / key.file).exists()}
+    others = data_within(to_do, parts)
     there = {name: (Path(folder) / name).exists() for name in ("recipe.json", "results.csv", "runs")}
     if there["recipe.json"] and there["results.csv"] and not there["runs"]:
         raise StoreError(f"{folder} has results but no runs to go on from: it was published; choose another directory")
@@ -58,6 +59,7 @@ def run(
         scheduler = Scheduler(experiment, store, execution.keep_weights)
         if say:
             print(announcements.left(experiment, data, execution, scheduler, others), flush=True)
+        del others  # a measure loads them itself, in the process that trains
         steps = {key: steps_of(recipe, run) for key, run in scheduler.runs.items()}
         finished = sum(count for key, count in steps.items() if key not in scheduler.missing)
         progress = stack.enter_context(Progress(sum(steps.values()), finished, "step"))

@@ -153,9 +153,8 @@ class Measure:
     """Something that is computed from the arrays of runs: rows of the table <series>.csv, all with the same columns.
 
     `of(at)` returns the rows, numbers and texts by column, for one trial; it is called in the process that trains.
-    `given` is as for a Run. No other run can take anything over from a measure. If `of` trains networks by other
-    recipes, these stand in `trains`, one for each training: they are what it costs, and their data must be there before
-    anything is trained.
+    `given` is as for a Run. Nothing can be taken over from a measure. The recipes by which `of` trains networks itself
+    stand in `trains`, one for each: they are what it costs, and their data are looked for before anything is trained.
     """
 
     round: int

@@ -7,13 +7,12 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from npticket import engine as engines
-from npticket import layers, nets, optimizers
 from npticket.datasets import Dataset, Split, cache_folder
 from npticket.experiments import directory, machine
 from npticket.experiments.json_files import StoreError, read_json, write_json
@@ -30,6 +29,8 @@ from npticket.train import fit
 LEFT = 0.2  # from one timed density to the next, this fraction of the weights that are pruned fastest is left
 BLOCKS, BLOCK, MOST = 5, 0.03, 100  # blocks of steps that are timed; seconds of each, about; steps of each, at most
 FEW = 250  # examples of each split that are timed
+ROOMS = ("detection", "engine", "layers", "nets", "optimizers")
+COMPUTE = (*(f"{room}/**/*.py" for room in ROOMS), "loss.py", "task.py", "train.py")
 
 
 class Cost(NamedTuple):
@@ -107,19 +108,21 @@ def _some(split: Split, count: int) -> Split:
 
 @cache
 def _here() -> str:
-    """What all times depend on: this machine, and the code that computes."""
+    """What all times depend on: this machine, and the code that computes, but for networks that papers bring."""
     code = hashlib.sha256()
-    for room in (engines, layers, nets, optimizers):
-        for path in sorted(Path(room.__file__ or "").parent.rglob("*.py")):
-            code.update(path.read_bytes())
+    for path in sorted(chain.from_iterable(map(Path(__file__).parents[1].glob, COMPUTE))):
+        code.update(path.read_bytes())
     return json.dumps({**machine.fingerprint(), "code": code.hexdigest()[:16]})
 
 
 def _key(experiment: Experiment, level: int, engine: str, threads: int) -> str:
-    """What a time depends on, as a text: not the learning rate, and of pruning only the density."""
+    """What a time depends on, as a text: not the learning rate, and of pruning only what goes, and in which ratios."""
     recipe = in_full(experiment.recipe)
     recipe["optimizer"].pop("lr")
     what = {name: recipe[name] for name in ("net", "task", "data", "optimizer", "batch", "augment")}
+    if level:
+        scope, rates = recipe["prune"].get("scope"), recipe["prune"]["rates"]
+        what["prune"] = [scope, {name: round(rate / max(rates.values()), 6) for name, rate in rates.items()}]
     return f"{_here()} {json.dumps({**what, 'engine': engine, 'threads': threads, 'level': level})}"
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
@@ -94,6 +95,9 @@ class Workers:
             from joblib.externals.loky import ProcessPoolExecutor
         except ImportError as error:
             raise ImportError(f"{self.jobs} jobs need joblib (pip install joblib); 1 job does not") from error
+        # If psutil is installed, loky replaces a process whose memory has grown by 300 MB, and warns that it leaked.
+        self._stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         self._others = set(multiprocessing.active_children())
         resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
         with _stops_held_back(), _semaphores():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from npticket.experiments.amounts import percent
+from npticket.experiments.directory import is_ours
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.outcome import Outcome, Point
 from npticket.report import provenance, quantities, verdicts
@@ -63,9 +64,13 @@ def blocks(
 
 
 def how(place: Path) -> str:
-    """The link from `place` to the nearest claims.md above it, which says how claims are judged; "" without one."""
+    """The link from `place` to the nearest claims.md above it that says how claims are judged; "" without one.
+
+    A claims.md that `npticket verify` wrote is none: it has verdicts.
+    """
     there = (above / "claims.md" for above in place.resolve().parents)
-    return next((Path(os.path.relpath(path, place.resolve())).as_posix() for path in there if path.is_file()), "")
+    those = (path for path in there if path.is_file() and not is_ours(path))
+    return next((Path(os.path.relpath(path, place.resolve())).as_posix() for path in those), "")
 
 
 class Cells(NamedTuple):

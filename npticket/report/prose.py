@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 
+from npticket.experiments.bounds import FILE_NAME
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.outcome import Outcome, Point
 from npticket.report import quantities
@@ -38,7 +39,7 @@ def counted(page: str, outcomes: Mapping[str, Outcome]) -> str:
 
 def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
     """Return the number that a comment asks for, as a text; StoreError if it is not well formed or not known."""
-    term = r"([\w./-]+) ([0-9]+(?:\.[0-9]+)?)"
+    term = rf"((?:{FILE_NAME.pattern}/)?[\w.-]+) ([0-9]+(?:\.[0-9]+)?)"
     asked = re.fullmatch(rf"{term}(?: (-|/|over) {term})?", " ".join(of.split()))
     if quantity not in QUANTITIES or asked is None:
         form = "{QUANTITY: SERIES PERCENT} or {QUANTITY: SERIES PERCENT - SERIES PERCENT}, or / or over for -"
@@ -56,7 +57,8 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
     if asked[3] == "-":
         return bound + what.gain_text(point, other)
     if asked[3] == "over":
-        if not (more := what.gain_text(point, other)).startswith("+"):
+        more = what.gain_text(point, other)
+        if not more.startswith("+") or not re.search("[1-9]", more):
             raise StoreError(f"a page says that one is more in {{{quantity}: {of}}}, which is {more}")
         return bound + more.removeprefix("+")
     if not (whole := _typical(what, other)):

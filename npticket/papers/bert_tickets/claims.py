@@ -7,7 +7,7 @@ from npticket.experiments.tables import Row
 from npticket.papers.bert_tickets.other_tasks import OTHERS, TRANSFER
 from npticket.papers.bert_tickets.recipes import LATE, TREC
 from npticket.papers.bert_tickets.series import RANDOM, SCRATCH, SHUFFLED
-from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, TICKET
+from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, TICKET, better, worse
 from npticket.report.claims import Claim
 from npticket.report.comparisons import gain, gain_between
 
@@ -36,17 +36,15 @@ def _of(task: str) -> Iterator[Claim]:
     """The claims about one task; only SST-2 is one of the paper's."""
     source, gained = (TABLE, "-0.2") if task == "sst2" else (f"after {TABLE}, of other tasks", "about 0")
     claim = partial(Claim, (f"bert-{task}",), source=source, form=POINTS)
-    less = partial(claim, expected="< 0", high=0, strict=True)
-    name = NAMES[task]
+    less, name = partial(worse, (f"bert-{task}",), source=source), NAMES[task]
     yield claim(id=f"bert-{task}-ticket", quantity=gain(END, TICKET, 40, at=100), expected=gained, low=-1,
         because=SPREAD, sentence=f"{name}: at 40 % the ticket is about as accurate as the whole encoder")
     for series, words in CONTROLS.items():
         yield less(id=f"bert-{task}-{series.removeprefix('bert_')}", quantity=gain(END, series, 40),
             sentence=f"{name}: at 40 % {words}")
     for other in OTHERS[task]:
-        yield claim(id=f"bert-{task}-to-{other}", source="after Chen et al., section 4.3",
+        yield better((f"bert-{task}",), id=f"bert-{task}-to-{other}", source="after Chen et al., section 4.3",
             quantity=lambda v, other=other: v.measured(TRANSFER, 50, carried(other)),
-            expected="> 0", low=0, strict=True,
             sentence=f"at 50 % {name}'s mask serves {NAMES[other]} better than a random one")
 
 
@@ -59,11 +57,11 @@ SIZES = [
 ]
 CLAIMS = [
     *(claim for task in NAMES for claim in _of(task)), *SIZES,
-    Claim(("bert-sst2",), "bert-sst2-sparse", "SST-2: at 10 % the ticket is less accurate than the whole encoder",
-        TABLE, gain(END, TICKET, 10, at=100), "< 0", POINTS, high=0, strict=True),
-    Claim(("bert-sst2",), "bert-sst2-scratch-below-random",
+    worse(("bert-sst2",), "bert-sst2-sparse", "SST-2: at 10 % the ticket is less accurate than the whole encoder",
+        TABLE, gain(END, TICKET, 10, at=100)),
+    worse(("bert-sst2",), "bert-sst2-scratch-below-random",
         "SST-2: at 40 % the ticket's mask without pre-training is less accurate than a random mask with it", TABLE,
-        gain(END, SCRATCH, 40, RANDOM), "< 0 (-2.9)", POINTS, high=0, strict=True),
+        gain(END, SCRATCH, 40, RANDOM), expected="< 0 (-2.9)"),
     Claim((LATE.name, TREC.name), "bert-trec-late", "TREC: at 40 % rewinding to a tenth of the training does not help",
         "Chen et al., section 4.1", gain_between(END, TICKET, 40),
         "≤ 0", POINTS, high=1, because=SPREAD),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from npticket.experiments.recipe import Recipe
-from npticket.papers.lottery_ticket.claims.words import ACC, END, POINTS, ROUNDS, THIRD, TICKET, TIMES
+from npticket.papers.lottery_ticket.claims.words import ACC, END, ROUNDS, THIRD, TICKET, TIMES, better
 from npticket.papers.network_size.numbers import at, weights
 from npticket.papers.network_size.recipes import LENETS, RESNETS
 from npticket.report.claims import Claim
@@ -38,9 +38,8 @@ def _dense(recipe: Recipe, quantity: Quantity) -> Compared:
 
 def _better(id: str, sentence: str, source: str, of: Compared, than: Compared) -> Claim:
     """The claim that one network is more accurate than another, in percentage points."""
-    (one, better), (other, worse) = of, than
-    return Claim((one.name, other.name), id, sentence, source, lambda a, b: better(a) - worse(b), "> 0", POINTS,
-                 low=0, strict=True)  # fmt: skip
+    (one, more), (other, less) = of, than
+    return better((one.name, other.name), id, sentence, source, lambda a, b: more(a) - less(b))
 
 
 def _extreme(quantity: Quantity, sign: int, views: Sequence[View]) -> Numbers:
@@ -66,9 +65,9 @@ CLAIMS = [
     _better("size-over-dense-100-34",
         f"a ticket of LeNet-300-100 with {LEAST:,} weights is more accurate than the dense LeNet-100-34 with 82,140",
         INFERRED, _ticket(LENET_OF["300-100"], LEAST, END), _dense(LENET_OF["100-34"], END)),
-    Claim(LENET_NAMES, "size-over-dense",
+    better(LENET_NAMES, "size-over-dense",
         f"tickets with {LEAST:,} weights are more accurate than a dense LeNet of as many: the worst of five",
-        GUPTA, lambda *views: _extreme(END, -1, views[:-1]) - value(END)(views[-1]), "> 0", POINTS, 0, strict=True),
+        GUPTA, lambda *views: _extreme(END, -1, views[:-1]) - value(END)(views[-1])),
     Claim(LENET_NAMES, "size-faster-than-dense",
         f"tickets with {LEAST:,} weights learn faster than a dense LeNet of as many: the slowest of five", SLIDES,
         lambda *views: _extreme(STOP, 1, views[:-1]) / value(STOP)(views[-1]),

@@ -7,7 +7,17 @@ accurate" has a margin, as some of the paper's own pairs of numbers differ by a 
 from collections.abc import Iterator
 from functools import partial
 
-from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, SPREAD, THIRD_OF_GAIN, TICKET
+from npticket.papers.lottery_ticket.claims.words import (
+    END,
+    HALF,
+    POINTS,
+    REINIT,
+    SPREAD,
+    THIRD_OF_GAIN,
+    TICKET,
+    better,
+    worse,
+)
 from npticket.papers.rethinking.series import TUNED, UNITS_B, UNITS_E, UNITS_TICKET, UNITS_TUNED, B, E
 from npticket.report.claims import Claim
 from npticket.report.comparisons import gain, past_half
@@ -36,13 +46,14 @@ def _units(recipe: str, percents: tuple[float, float], alike: float, because: st
 
 def _weights(recipe: str, percents: tuple[float, float], alike: float, because: str) -> Iterator[Claim]:
     """The claims about networks of which single weights are pruned, moderately and strongly."""
-    claim = partial(Claim, (recipe,), source=f"{LIU}, section 4, unstructured pruning", form=POINTS)
+    source = f"{LIU}, section 4, unstructured pruning"
+    claim = partial(Claim, (recipe,), source=source, form=POINTS)
     moderate, strong = (f"with single weights pruned, at {percent} %" for percent in percents)
     for scratch, word in ((E, "E"), (B, "B")):
         yield claim(id=f"{recipe}-weights-comparable-{word}", expected="0", low=-alike, because=because,
             sentence=f"{moderate}, Scratch-{word} is about as accurate as fine-tuning or more",
             quantity=gain(END, scratch, percents[0], TUNED))
-        yield claim(id=f"{recipe}-weights-strong-{word}", expected="< 0", high=0, strict=True,
+        yield worse((recipe,), id=f"{recipe}-weights-strong-{word}", source=source,
             sentence=f"{strong}, Scratch-{word} is less accurate than fine-tuning",
             quantity=gain(END, scratch, percents[1], TUNED))
     yield claim(id=f"{recipe}-weights-b-e", expected="≥ 0", low=-alike, because=because,
@@ -52,20 +63,19 @@ def _weights(recipe: str, percents: tuple[float, float], alike: float, because: 
 def _rates(name: str, high: str, low: str, percent: float, alike: float, because: str) -> Iterator[Claim]:
     """The claims about initial values at a high and a low learning rate of the same network."""
     ticket = gain(END, TICKET, percent, REINIT)
-    yield Claim((low,), f"{name}-rates-low", f"at the low rate, at {percent} %, tickets are more accurate than "
-        "reinitialised ones", f"{LIU}, section 6", ticket, "> 0", POINTS, 0, strict=True)
+    yield better((low,), f"{name}-rates-low", f"at the low rate, at {percent} %, tickets are more accurate than "
+        "reinitialised ones", f"{LIU}, section 6", ticket)
     yield Claim((high,), f"{name}-rates-none", f"at the high rate, at {percent} %, the ticket's initial values gain "
         "nothing over new ones", f"{LIU}, section 6", ticket, "0", POINTS, high=alike, because=because)
-    yield Claim((high, low), f"{name}-rates-high", f"at {percent} % the ticket's initial values gain less than half as "
+    yield worse((high, low), f"{name}-rates-high", f"at {percent} % the ticket's initial values gain less than half as "
         "much at the high rate as at the low one", f"{LIU}, section 6, put more weakly",
-        past_half(ticket, ticket), "< 0", POINTS, high=0, strict=True, because=HALF)
+        past_half(ticket, ticket), because=HALF)
 
 
 def _levels(name: str, high: str, low: str, percent: float) -> Iterator[Claim]:
     """The claims about accuracies at both rates: so for Liu et al.'s VGG-16, the reverse for Frankle's VGG-19."""
-    both = partial(Claim, (high, low), source=f"{LIU}, section 6", form=POINTS)
     for series, words in ((TICKET, "tickets"), (REINIT, "reinitialised tickets")):
-        yield both(id=f"{name}-rates-{series}", expected="< 0", high=0, strict=True,
+        yield worse((high, low), id=f"{name}-rates-{series}", source=f"{LIU}, section 6",
             sentence=f"at {percent} % {words} are less accurate at the low rate than at the high one",
             quantity=lambda fast, slow, s=series: END.scale * (slow(END, s, percent) - fast(END, s, percent)))
 
@@ -80,19 +90,18 @@ CLAIMS = [
     *_rates("rethinking-resnet8", *RESNET_RATES, 43.9, 0.5, "half a point"),
     *_levels("rethinking-resnet8", *RESNET_RATES, 43.9),
     *_rates("rethinking-vgg19", "vgg19-high", "vgg19-low", 41.0, 0.3, SPREAD),
-    *(Claim((recipe,), f"rethinking-{name}-strong", f"at {percent} % tickets are more accurate at the high rate, "
-        f"too, than reinitialised ones{words}", f"{FRANKLE}, section 5", gain(END, TICKET, percent, REINIT), "> 0",
-        POINTS, 0, strict=True)
+    *(better((recipe,), f"rethinking-{name}-strong", f"at {percent} % tickets are more accurate at the high rate, "
+        f"too, than reinitialised ones{words}", f"{FRANKLE}, section 5", gain(END, TICKET, percent, REINIT))
       for name, recipe, percent, words in (
           ("lenet-rates", "rethinking-lenet-rate-0.1", 10.8, ""),
           ("vgg19-warmup", "vgg19-warmup", 6.9, ", if it is warmed up to"))),
-    Claim(("rethinking-resnet8-rate-0.1",), "rethinking-resnet8-high-no-ticket",
+    worse(("rethinking-resnet8-rate-0.1",), "rethinking-resnet8-high-no-ticket",
         "at the high rate, at 43.9 %, tickets are less accurate than the dense network",
-        f"{FRANKLE}, Fig 8", gain(END, TICKET, 43.9, at=100), "< 0", POINTS, high=0, strict=True),
-    Claim(("rethinking-resnet8-rate-0.01",), "rethinking-resnet8-low-ticket",
+        f"{FRANKLE}, Fig 8", gain(END, TICKET, 43.9, at=100)),
+    better(("rethinking-resnet8-rate-0.01",), "rethinking-resnet8-low-ticket",
         "at the low rate, at 43.9 %, tickets are more accurate than the dense network",
-        f"{FRANKLE}, Fig 8", gain(END, TICKET, 43.9, at=100), "> 0", POINTS, 0, strict=True),
-    Claim(("rethinking-lenet-rate-0.1",), "rethinking-lenet-high-ticket",
+        f"{FRANKLE}, Fig 8", gain(END, TICKET, 43.9, at=100)),
+    better(("rethinking-lenet-rate-0.1",), "rethinking-lenet-high-ticket",
         "with LeNet tickets at 41.1 % are more accurate than the dense network at a high rate, too",
-        f"{FRANKLE}, Fig 28", gain(END, TICKET, 41.1, at=100), "> 0", POINTS, 0, strict=True),
+        f"{FRANKLE}, Fig 28", gain(END, TICKET, 41.1, at=100)),
 ]

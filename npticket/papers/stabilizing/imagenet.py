@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from npticket.experiments.recipe import Part, Recipe
-from npticket.papers.lottery_ticket.claims.words import END, POINTS, REINIT, TICKET
+from npticket.papers.lottery_ticket.claims.words import END, POINTS, REINIT, TICKET, better, worse
 from npticket.report.claims import Claim
 from npticket.report.comparisons import gain, gain_between
 from npticket.report.sweeps import Sweep
@@ -47,16 +47,14 @@ SWEEPS = (_rewound(RESNET_50, (0, 6 * EPOCH)), _rewound(TINY, (0, 60, 240)))
 ZERO, EARLY, LATE = (recipe.name for recipe in SWEEPS[1].recipes.values())
 FIRST, SIXTH = (recipe.name for recipe in SWEEPS[0].recipes.values())
 QUARTER, FIFTH = 26.2, 21.0  # percent of the weights
-tiny = partial(Claim, form=POINTS, source="§5, Fig 8")
-level = partial(tiny, expected="≥ 0", low=-1, because="ten of the thousand test images")
-loses = partial(tiny, expected="< 0", high=0, strict=True)
+FIG_8 = "§5, Fig 8"
+level = partial(Claim, form=POINTS, source=FIG_8, expected="≥ 0", low=-1, because="ten of the thousand test images")
+loses = partial(worse, source=FIG_8)
 
 
 def later(late: str, early: str, id: str, words: str) -> Claim:
     """The claim that tickets rewound to a later step are better."""
-    return Claim((late, early), id, words, "§5, Figs 6-8",
-                 gain_between(END, TICKET, QUARTER),
-                 "> 0", POINTS, low=0, strict=True)  # fmt: skip
+    return better((late, early), id, words, "§5, Figs 6-8", gain_between(END, TICKET, QUARTER))
 
 
 CLAIMS = [
@@ -71,12 +69,11 @@ CLAIMS = [
     loses((ZERO,), "stab-tiny-reinit", "reset to step 0, random reinitialisations of 26.2 % are less accurate than the "
           "dense network",
           quantity=gain(END, REINIT, QUARTER, at=100)),
-    tiny((EARLY,), "stab-tiny-ticket", "rewound to 5 % of training, tickets of 26.2 % are more accurate than random "
-         "reinitialisations", quantity=gain(END, TICKET, QUARTER, REINIT), expected="> 0", low=0, strict=True),
+    better((EARLY,), "stab-tiny-ticket", "rewound to 5 % of training, tickets of 26.2 % are more accurate than random "
+           "reinitialisations", FIG_8, gain(END, TICKET, QUARTER, REINIT)),
     Claim((SIXTH,), "stab-resnet50-matching", "ResNet-50 on ImageNet: tickets of 21.0 % rewound to epoch 6 are as "
-          "accurate as the dense network", "§5, Fig 8", gain(END, TICKET, FIFTH, at=100), "≥ 0", POINTS, -0.2,
+          "accurate as the dense network", FIG_8, gain(END, TICKET, FIFTH, at=100), "≥ 0", POINTS, -0.2,
           because="Frankle et al. 2020, §4.4"),
-    Claim((FIRST,), "stab-resnet50-reset", "ResNet-50 on ImageNet: reset to step 0, tickets of 51.2 % are less "
-          "accurate than the dense network", "§5, Fig 8", gain(END, TICKET, 51.2, at=100), "< 0", POINTS, high=0,
-          strict=True),
+    loses((FIRST,), "stab-resnet50-reset", "ResNet-50 on ImageNet: reset to step 0, tickets of 51.2 % are less "
+          "accurate than the dense network", quantity=gain(END, TICKET, 51.2, at=100)),
 ]  # fmt: skip

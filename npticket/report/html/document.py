@@ -108,5 +108,7 @@ def _experiment(
 def _figures(those: Iterable[Drawn], prefix: str) -> list[Markup]:
     try:
         return list(figures(those, prefix))
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
         return [tag("p", NO_MATPLOTLIB, class_="note")]
