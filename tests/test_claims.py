@@ -386,6 +386,12 @@ def test_the_best_and_the_worst_of_rounds_are_chosen_by_the_other_trials():
     assert worst.spread == pytest.approx(np.std([6, 5, 9], ddof=1) * np.sqrt(2.5))  # not quite independent
 
 
+def test_a_percentage_of_weights_is_the_one_that_is_printed():
+    rows = tickets([(1, 1, 1)] * 3 + [(-5, -5, -5)])  # the last with 40.96 % of the weights
+    for low, worst in ((41, -5), (41.1, 1)):
+        assert verdict(worst_gain(ACC, "winning_ticket", low), rows).estimate.value == pytest.approx(worst)
+
+
 def test_where_lower_is_better_the_best_is_the_lowest():
     error, rows = replace(ACC, lower_is_better=True), tickets([(6, 1, 1), (2, 5, 2), (1, 1, 9)])
     assert verdict(best_gain(error, 50), rows).estimate == verdict(worst_gain(ACC, "winning_ticket", 50), rows).estimate

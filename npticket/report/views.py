@@ -49,13 +49,17 @@ class View:
         return self(after(step, self._outcome), series, percent)
 
     def all(self, quantity: Quantity, series: str, low: float, high: float = 99) -> list[Numbers]:
-        """Return a quantity at all rounds with weights remaining from `low` to `high` percent."""
-        points = {point.round: point for point in self._rounds(series) if low <= 100 * point.density <= high}
+        """Return a quantity at all rounds with weights remaining from `low` to `high` percent, as these are printed."""
+
+        def within(point: Point) -> bool:
+            return low <= round(100 * point.density, 1) <= high
+
+        points = {point.round: point for point in self._rounds(series) if within(point)}
         reaches = min((100 * point.density for point in points.values()), default=np.inf)
         if reaches > max(low, 1) * 1.25:  # a round that prunes 20 % steps over no more than that
             raise self._missing(series, low)
         for ticket in self._rounds(self.first):
-            if low <= 100 * ticket.density <= high and ticket.round not in points:
+            if within(ticket) and ticket.round not in points:
                 raise self._missing(series, 100 * ticket.density)
         return [self._numbers(quantity, point) for point in points.values()]
 

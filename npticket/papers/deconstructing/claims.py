@@ -1,6 +1,8 @@
 """What the paper claims, asked of LeNet-300-100 on MNIST, its FC network, and of its convolutional networks.
 
-Claims whose ids begin with fc or conv are about the paper's own settings, all others about smaller experiments.
+Claims whose ids begin with fc or conv are about the paper's own settings, all others about smaller experiments; but
+CIFAR's pixels have mean 0 and standard deviation 1 here, where the paper's code divides them by 255, and all actions on
+survivors are compared under the same masks, those of the ticket (`actions`).
 Trained networks are compared by their accuracy at the end of training, as networks that learn slowly would be cut short
 before their early stop. If a source says "order", the paper gives an order, and no number in its figures is known here;
 titles of sections are those of the paper.

@@ -104,7 +104,7 @@ def of_transfer(recipe: str) -> list[Claim]:
     """The claims about masks of a pre-trained backbone: found by classification of images, or by finding cells."""
     level = partial(Claim, (recipe,), expected="≥ 0", form=POINTS, low=-1, because=POINT)
     less = partial(worse, (recipe,))
-    tables, further = "Tables 1 and 2", carried("ticket", FIFTH, "all")
+    tables, further = "Tables 1 and 2, of COCO", carried("ticket", FIFTH, "all")
     # fmt: off
     return [
         level("od-transfer-direct", "at 20 % masks found on blood cells cost a pre-trained backbone nothing there",

@@ -1,4 +1,7 @@
-"""The experiments: the network of Frankle et al. 2021 that is built here, and LeNet, which two cores can afford."""
+"""The experiments: the network of Frankle et al. 2021 that is built here, and LeNet, which two cores can afford.
+
+Weights start from Gaussian Glorot values, as in the first paper; in open_lth from He's normal ones.
+"""
 
 from dataclasses import replace
 

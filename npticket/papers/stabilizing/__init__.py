@@ -1,10 +1,10 @@
 """Stabilizing the Lottery Ticket Hypothesis (Frankle, Dziugaite, Roy & Carbin 2019): what rewinding is good for.
 
-Deep networks have no tickets that can be reset to their initial values, but they have tickets that are rewound to a
-step k early in training. The paper asks why, by two distances between the ends of training runs (`distances`): there
-are tickets where both are small. It compares tickets with random subnetworks of the same size in each layer (here these
-start from the same values as tickets, as in the paper, from memory). By rewinding it finds tickets for ImageNet
-(`imagenet`).
+At usual learning rates, deep networks have no tickets that can be reset to their initial values, but they have tickets
+that are rewound to a step k early in training. The paper asks why, by two distances between the ends of training runs
+(`distances`): there are tickets where both are small. It compares tickets with random subnetworks of the same size in
+each layer (here these start from the same values as tickets, as in the paper, from memory). By rewinding it finds
+tickets for ImageNet (`imagenet`).
 """
 
 from npticket.experiments.parts import Parts

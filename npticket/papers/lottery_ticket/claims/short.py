@@ -53,7 +53,7 @@ SHORT = [
         lambda v, d: 100 * (d(ACC, TICKET, 100) - v(ACC, TICKET, 100)), "+2.1", POINTS, 1.05, because=HALF),
     better(("conv2-dropout-short",), "conv-2-short-dropout-and-pruning",
         "with dropout every ticket from 17 % on is more accurate than the dense network: the worst of them",
-        "§3, Fig 6", worst_gain(ACC, TICKET, 17)),
+        "inferred from §3, Fig 6", worst_gain(ACC, TICKET, 17)),
     worse(("resnet18-short-high",), "resnet-short-high-none",
         "at learning rate 0.1 tickets at 27.1 % are worse than the dense network", "§4, Fig 8",
         gain(END, ONCE, 27.1, at=100)),
