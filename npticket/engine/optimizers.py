@@ -96,9 +96,10 @@ class Packed:
 
 
 def packed(optimizer: MakeOptimizer, masks: Params, dtype: Dtype = np.float32) -> Optimizer:
-    """Return the elementwise optimizer for one trial's `masks`, packed if that way is timed to be faster."""
-    if masks.flat.all():
-        return optimizer(masks)
+    """Return the optimizer for one trial's `masks`, packed if it is elementwise and that way is timed to be faster."""
+    one = optimizer(masks)
+    if masks.flat.all() or not is_elementwise(one):
+        return one
     ways: list[MakeOptimizer] = [optimizer, partial(Packed, optimizer)]
     theta, grads = (masks.like(np.zeros(masks.flat.shape, dtype)) for _ in range(2))
     steps = [way(masks).step for way in ways]
