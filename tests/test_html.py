@@ -399,7 +399,7 @@ def test_without_matplotlib_the_rest_is_there(runs, monkeypatch):
 
     def refuse(name, *args, **kwargs):
         if name.startswith("matplotlib"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(name, name="matplotlib")
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
