@@ -16,9 +16,8 @@ from npticket.experiments.training import Execution
 
 
 def left(
-    experiment: Experiment, data: Dataset, execution: Execution, scheduler: Scheduler,
-    others: Mapping[str, Dataset] | None = None,
-) -> str:  # fmt: skip
+    experiment: Experiment, data: Dataset, execution: Execution, scheduler: Scheduler, others: Mapping[str, Dataset]
+) -> str:
     """Return what is left to train, how this machine differs from earlier ones, and, if known, how long it takes.
 
     `others` are the data with which measures train (`checks.data_within`).

@@ -14,7 +14,7 @@ from npticket.experiments.outcome import Outcome
 from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Series
-from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, THIRD_OF_GAIN, TICKET
+from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, THIRD_OF_GAIN, TICKET, better, worse
 from npticket.papers.lottery_ticket.recipes import RECIPES
 from npticket.papers.lottery_ticket.series import at_one_go, look, one_shot, one_shot_kept, one_shot_reinit, retrained
 from npticket.report.canvas import Picture, dense_network, panels, pen, upright
@@ -91,18 +91,16 @@ def against_step(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
     yield Picture("rewind_step", figure, marks="point: mean, bar: min-max")
 
 
-RELEASED = (
-    "Renda et al., released data, ResNet-20 at the best time"  # the median of three, for the best length of retraining
-)
+DATA = "Renda et al., released data"
+RELEASED = f"{DATA}, ResNet-20 at the best time"  # the median of three, for the best length of retraining
 SAFE = "Renda et al., the zone that is marked in the figures"  # retraining for a quarter to nine tenths of the training
 
 
 # fmt: off
 def _orders(recipe: str, alike: float, because: str) -> Iterator[Claim]:
     """The claims that the paper makes about all networks; `alike` is how many points "about as accurate" allows."""
-    claim = partial(Claim, (recipe,), source="Renda et al., released data", form=POINTS)
-    more = partial(claim, expected="> 0", low=0, strict=True)
-    less = partial(claim, expected="< 0", high=0, strict=True)
+    claim = partial(Claim, (recipe,), source=DATA, form=POINTS)
+    more, less = (partial(kind, (recipe,), source=DATA) for kind in (better, worse))
     for percent in (21.0, 10.7):
         at = f"at {percent} %"
         for method in (TICKET, RATE):

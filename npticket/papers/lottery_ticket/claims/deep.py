@@ -12,6 +12,7 @@ from npticket.papers.lottery_ticket.claims.words import (
     ROUNDS,
     SPREAD,
     TICKET,
+    better,
 )
 from npticket.papers.lottery_ticket.recipes import SWEEPS
 from npticket.report.claims import Claim
@@ -73,15 +74,15 @@ DEEP = [
         "pruned layer by layer, VGG-19 has winning tickets down to 6.9 % alone: below its dense network from 5.5 % on",
         "App. I.1, Fig 38", lambda v: v.falls_below(END, TICKET, TICKET, 100), "5.5 %", PERCENT, 3.4, 8.8,
         ratio=True, because=ROUNDS),
-    *(Claim((_scope(net, "globally"), _scope(net, "layer by layer")), f"{name}-globally",
+    *(better((_scope(net, "globally"), _scope(net, "layer by layer")), f"{name}-globally",
         f"at {percent} % tickets of {words} pruned globally are more accurate than those pruned layer by layer", figure,
-        gain_between(END, TICKET, percent), "> 0", POINTS, 0, strict=True)
+        gain_between(END, TICKET, percent))
       for net, name, words, percent, figure in (
         ("vgg19", "vgg", "VGG-19", 1.5, "App. I.1, Fig 38"),
         ("resnet18", "resnet", "Resnet-18", 5.5, "App. I.1, Fig 39"))),
-    *(Claim(_warmup(net, some, "0"), f"{name}-warmup-length-steep",
+    *(better(_warmup(net, some, "0"), f"{name}-warmup-length-steep",
         f"at {percent} % warm-up over {some} steps makes tickets of {words} more accurate than none", figure,
-        gain_between(END, TICKET, percent), "> 0", POINTS, 0, strict=True)
+        gain_between(END, TICKET, percent))
       for net, name, words, percent, some, figure in (
         ("resnet18", "resnet", "Resnet-18", 27.1, "5000", "App. I.5, Fig 44"),
         ("vgg19", "vgg", "VGG-19", 6.9, "5000", "App. I.5, Fig 45"))),
