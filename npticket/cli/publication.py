@@ -17,6 +17,7 @@ from npticket.experiments.recipe import in_full, scaled, to_json
 from npticket.files import write
 from npticket.reading import UnreadableError, read_text
 from npticket.report import claims, figures, page, prose, sweeps, verdicts
+from npticket.report.finishing import finish
 from npticket.report.paper import Library
 from npticket.report.sweeps import Sweep
 
@@ -101,17 +102,15 @@ def draw(goal: Path, library: Library) -> list[str]:
     """
     found, text = outcomes(goal, library), _page(goal)
     swept, by_recipe = _swept(found.values(), library), {outcome.recipe.name: outcome for outcome in found.values()}
-    with TemporaryDirectory() as temporary:
-        there = Path(temporary)
-        own = {folder: one for folder, one in found.items() if _has_own_figures(folder, one, swept, text)}
-        drawn = {f: figures.draw(one, there / f.name, library.plots(one.recipe)) for f, one in own.items()}
-        if swept:
-            drawn[goal] = [path for sweep in swept for path in sweeps.draw_sweep(sweep, by_recipe, there)]
-        pairs = ((folder / path.name, path) for folder, of in drawn.items() for path in of if path.suffix == ".png")
-        pngs = {image.relative_to(goal).as_posix(): path for image, path in pairs}
-        shown = [name for name in pngs if not text or f"({name})" in text]
-        for name in shown:
-            write(goal / name, pngs[name].read_bytes())
+    own = [(folder, one) for folder, one in found.items() if _has_own_figures(folder, one, swept, text)]
+    drawn = [(folder, figures.drawn(one, library.plots(one.recipe))) for folder, one in own]
+    drawn += [(goal, sweeps.drawn_sweep(sweep, by_recipe)) for sweep in swept]
+    shown = []
+    for folder, one in ((folder, one) for folder, pictures in drawn for one in pictures):
+        name = (folder / f"{one.picture.stem}.png").relative_to(goal).as_posix()
+        if not text or f"({name})" in text:
+            finish(*one, folder, ["png"])
+            shown.append(name)
     return shown
 
 

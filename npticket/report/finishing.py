@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from npticket.report.canvas import AT_MOST, CUT_SHORT, Picture
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
+
+ANONYMOUS = {"png": {"Software": None}, "svg": {"Date": None, "Creator": "npticket"}}  # no time, no version
 
 
 def compose(picture: Picture, title: str, note: str) -> "Figure":
@@ -47,18 +50,18 @@ def _add_legend(figure: "Figure", entries: dict[str, "Artist"], title: str) -> i
     return rows + bool(title)
 
 
-def finish(picture: Picture, title: str, note: str, folder: Path) -> list[Path]:
-    """Compose a figure and write it as PNG and SVG: the same data give the same bytes."""
+def finish(
+    picture: Picture, title: str, note: str, folder: Path, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
+    """Compose a figure and write it in these `formats`: the same data give the same bytes."""
     import matplotlib
 
-    figure = compose(picture, title, note)
+    figure, paths = compose(picture, title, note), [folder / f"{picture.stem}.{form}" for form in formats]
     folder.mkdir(parents=True, exist_ok=True)
-    png, svg = folder / f"{picture.stem}.png", folder / f"{picture.stem}.svg"
-    with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(svg) as file:
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "npticket"})
-    with writing(png) as file:
-        figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
-    return [png, svg]
+    for form, path in zip(formats, paths, strict=True):
+        with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(path) as file:
+            figure.savefig(file, format=form, dpi=150, metadata=ANONYMOUS[form])
+    return paths
 
 
 def _wrapped(text: str, width: int) -> list[str]:
