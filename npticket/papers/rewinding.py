@@ -126,9 +126,9 @@ def _orders(recipe: str, alike: float, because: str) -> Iterator[Claim]:
         sentence="at 51.2 % learning-rate rewinding is more accurate than the dense network")
 
 
-def _of_steps(one: int, other: int) -> partial[Claim]:
-    """A claim about retraining from one step on against retraining from another."""
-    return partial(Claim, (STEPS[one].name, STEPS[other].name), form=POINTS)
+def _steps(one: int, other: int) -> tuple[str, str]:
+    """The experiments of retraining from one step on, and from another."""
+    return STEPS[one].name, STEPS[other].name
 
 
 CLAIMS = [
@@ -139,23 +139,21 @@ CLAIMS = [
         gain(END, series, 10.7, at=100), f"-{points}", POINTS, high=-points / 2, because=HALF)
       for series, points in ((FINE_TUNED, 1.94), (ONCE[FINE_TUNED], 3.33), (ONCE[TICKET], 2.56), (ONCE[RATE], 2.40),
                              (ONCE[REINIT], 4.75))),
-    _of_steps(0, 1_500)(id="rewinding-step-0-weights", source=RELEASED, expected="< 0", high=0, strict=True,
+    worse(_steps(0, 1_500), id="rewinding-step-0-weights", source=RELEASED,
         sentence="at 11.1 % weights rewound to step 0 are less accurate than those rewound to a tenth of the training",
         quantity=gain_between(END, TICKET, 11.1)),
-    _of_steps(0, 1_500)(id="rewinding-step-0-rate", source=RELEASED, expected="≥ 0", low=0,
+    Claim(_steps(0, 1_500), id="rewinding-step-0-rate", source=RELEASED, expected="≥ 0", form=POINTS, low=0,
         sentence="at 11.1 % the whole schedule replayed is no worse than the last nine tenths of it",
         quantity=gain_between(END, RATE, 11.1)),
-    *(_of_steps(13_500, 1_500)(id=f"rewinding-step-late-{method}", source=SAFE,
-        expected="< 0", high=0, strict=True,
+    *(worse(_steps(13_500, 1_500), id=f"rewinding-step-late-{method}", source=SAFE,
         sentence=f"at 11.1 % {METHODS[method]} is less accurate for the last tenth of the training than for nine",
         quantity=gain_between(END, method, 11.1))
       for method in (TICKET, RATE)),
-    _of_steps(7_500, 1_500)(id="rewinding-step-half", source=SAFE,
-        expected="0", low=-0.1, high=0.1, because=THIRD_OF_GAIN,
+    Claim(_steps(7_500, 1_500), id="rewinding-step-half", source=SAFE,
+        expected="0", form=POINTS, low=-0.1, high=0.1, because=THIRD_OF_GAIN,
         sentence="at 11.1 % half of the schedule replayed does about as well as nine tenths of it",
         quantity=gain_between(END, RATE, 11.1)),
-    _of_steps(0, 7_500)(id="rewinding-step-fine-tuning", source="Renda et al., abstract", expected="< 0", high=0,
-        strict=True,
+    worse(_steps(0, 7_500), id="rewinding-step-fine-tuning", source="Renda et al., abstract",
         sentence="at 11.1 % fine-tuning as long as the whole training is less accurate than half of the schedule",
         quantity=gain_between(END, FINE_TUNED, 11.1, RATE)),
 ]

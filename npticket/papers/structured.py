@@ -27,6 +27,8 @@ from npticket.papers.lottery_ticket.claims.words import (
     SPREAD_HERE,
     TICKET,
     TIMES,
+    better,
+    worse,
 )
 from npticket.papers.lottery_ticket.recipes import CONV_2, LENET, RESNET_18
 from npticket.papers.lottery_ticket.series import FINE_TUNING, Under, at_one_go, end, look
@@ -150,37 +152,35 @@ RESNET_56_B = replace(RESNET_8, name="filters-resnet56-b",
         "stage1_*/conv1/W": 0.6, "stage2_*/conv1/W": 0.3, "stage3_*/conv1/W": 0.1}),
     series=(TICKET, REINIT, FINE_TUNING, RANDOM, LARGEST, SIZES))
 
-lenet, conv, resnet, published = (partial(Claim, (r.name,)) for r in (LENET_UNITS, CONV_2_UNITS, RESNET_8, RESNET_56_B))
-both, both_convs, both_resnets = (
-    partial(Claim, (r.name, f"{r.name}-weights")) for r in (LENET_UNITS, CONV_2_UNITS, RESNET_8))
+AT = ("lenet", LENET_UNITS, 21.9), ("conv2", CONV_2_UNITS, 9.9), ("resnet8", RESNET_8, 31.6)  # percent of the weights
+lenet, published = (partial(Claim, (recipe.name,)) for recipe in (LENET_UNITS, RESNET_56_B))
 MEMORY = "Li et al. 2017, {}, from memory"
 OTHERS, SCRATCH = MEMORY.format("§4.4"), MEMORY.format("Table 2")
 CLAIMS = [
-    *(claim(f"filters-{name}-{what}", f"at {percent} % pruning the smallest units is more accurate than {what} ones",
-        OTHERS, gain(END, SMALLEST, percent, other), "> 0", POINTS, 0, strict=True)
-      for name, claim, percent in (("lenet", lenet, 21.9), ("conv2", conv, 9.9), ("resnet8", resnet, 31.6))
-      for what, other in (("random", RANDOM), ("largest", LARGEST))),
+    *(better((recipe.name,), f"filters-{name}-{what}",
+        f"at {percent} % pruning the smallest units is more accurate than {what} ones",
+        OTHERS, gain(END, SMALLEST, percent, other))
+      for name, recipe, percent in AT for what, other in (("random", RANDOM), ("largest", LARGEST))),
     lenet("filters-l1-l2", "at 21.9 % it makes no difference whether the smallest are so by L1 or by L2",
         MEMORY.format("appendix"), gain(END, SMALLEST, 21.9, SMALLEST_L2), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
     lenet("filters-no-loss", "at 31.8 % networks pruned at one go and trained on are as accurate as the dense one",
         MEMORY.format("Table 1"), gain(END, SMALLEST, 31.8, at=100), "0", POINTS, -0.2, because=SPREAD_HERE),
     lenet("filters-once", "at 21.9 % pruning at one go is as accurate as pruning round by round",
         MEMORY.format("§3.4"), gain(END, SMALLEST, 21.9, FINE_TUNING), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
-    *(claim(f"filters-{name}-scratch",
+    *(worse((recipe.name,), f"filters-{name}-scratch",
         f"at {percent} % the smaller network from scratch is less accurate than the one that was pruned", SCRATCH,
-        gain(END, REINIT, percent, SMALLEST), "< 0", POINTS, high=0, strict=True)
-      for name, claim, percent in (("lenet", lenet, 21.9), ("conv2", conv, 9.9), ("resnet8", resnet, 31.6))),
+        gain(END, REINIT, percent, SMALLEST)) for name, recipe, percent in AT),
     lenet("filters-ticket", "at 21.9 % the initial values of a structured ticket gain nothing over others",
         "Liu et al. 2019, §6", gain(ACC, TICKET, 21.9, REINIT), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
-    *(claim(f"filters-{name}-below-weights",
+    *(worse((recipe.name, f"{recipe.name}-weights"), f"filters-{name}-below-weights",
         f"with {part} of the weights {what} of whole units are less accurate than those of single weights",
-        "Mao et al. 2017, from memory", gain_between(END, one, units, at=weights), "< 0", POINTS, high=0, strict=True)
-      for name, claim, what, one, part, units, weights in (
-          ("tickets", both, "tickets", TICKET, "a tenth", 10.5, 10.0),
-          ("fine-tuned", both, "fine-tuned networks", FINE_TUNING, "a tenth", 10.5, 10.0),
-          ("conv2-tickets", both_convs, "tickets", TICKET, "a tenth", 9.9, 10.0),
-          ("resnet8-tickets", both_resnets, "tickets", TICKET, "a fifth", 19.3, 18.5),
-          ("resnet8-fine-tuned", both_resnets, "fine-tuned networks", FINE_TUNING, "a fifth", 19.3, 18.5))),
+        "Mao et al. 2017, from memory", gain_between(END, one, units, at=weights))
+      for name, recipe, what, one, part, units, weights in (
+          ("tickets", LENET_UNITS, "tickets", TICKET, "a tenth", 10.5, 10.0),
+          ("fine-tuned", LENET_UNITS, "fine-tuned networks", FINE_TUNING, "a tenth", 10.5, 10.0),
+          ("conv2-tickets", CONV_2_UNITS, "tickets", TICKET, "a tenth", 9.9, 10.0),
+          ("resnet8-tickets", RESNET_8, "tickets", TICKET, "a fifth", 19.3, 18.5),
+          ("resnet8-fine-tuned", RESNET_8, "fine-tuned networks", FINE_TUNING, "a fifth", 19.3, 18.5))),
     Claim((LENET_WEIGHTS.name,), "filters-not-smaller",
         "without its dead units a ticket of 21.5 % of single weights has more than twice the weights that survive",
         "Li et al. 2017, §1", lambda v: v.measured(SIZES, 21.5, left_over),

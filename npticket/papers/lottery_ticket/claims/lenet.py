@@ -21,27 +21,27 @@ from npticket.papers.lottery_ticket.claims.words import (
     TICKET,
     TIMES,
     TRAIN,
+    better,
+    worse,
 )
 from npticket.report.claims import Claim
 from npticket.report.comparisons import best_gain, gain, lowest, past_half, slowest, times, value, worst_gain
 from npticket.report.quantities import STOP
 
-lenet, one_shot, continued, inits = (
-    partial(Claim, (f"lenet-{name}",)) for name in ("mnist", "one-shot", "continued", "inits"))  # fmt: skip
+MNIST, ONE_SHOT, CONTINUED, INITS = ((f"lenet-{name}",) for name in ("mnist", "one-shot", "continued", "inits"))
+lenet = partial(Claim, MNIST)
 
 
 def _initial_values(recipe: str, prefix: str) -> list[Claim]:
     """The claims that neither the survivors' distribution nor large initial values explain winning tickets."""
-    claim = partial(Claim, (recipe,))
     return [
-        claim(f"{prefix}survivor-reinit",
+        worse((recipe,), f"{prefix}survivor-reinit",
             "at 16.9 % drawing from the survivors' values recovers less than half of what reinitialising loses: "
             "against halfway",
-            "App. F.3, Fig 17", past_half(gain(ACC, "survivor_reinit", 16.9), gain(ACC, REINIT, 16.9)),
-            "< 0", POINTS, high=0, strict=True),
-        claim(f"{prefix}pruned-at-init",
+            "App. F.3, Fig 17", past_half(gain(ACC, "survivor_reinit", 16.9), gain(ACC, REINIT, 16.9))),
+        worse((recipe,), f"{prefix}pruned-at-init",
             "at 16.9 % pruning by initial magnitude is less accurate than reinitialised tickets",
-            "App. F.4, Fig 18", gain(ACC, "pruned_at_init", 16.9, REINIT), "< 0", POINTS, high=0, strict=True),
+            "App. F.4, Fig 18", gain(ACC, "pruned_at_init", 16.9, REINIT)),
     ]  # fmt: skip
 
 
@@ -77,9 +77,9 @@ LENET = [
         "§2, Fig 12", lowest(TRAIN, 5, TICKET, REINIT), "100 %", LEVEL, 99.9, because=FITTED),
     lenet("lenet-train-tickets", "tickets from 2 % on fit the whole training set: the worst of them",
         "§2, Fig 12", lowest(TRAIN, 2, TICKET), "100 %", LEVEL, 99.9, because=FITTED),
-    lenet("lenet-generalise",
+    worse(MNIST, "lenet-generalise",
         "at 13.5 % the gap between training and test accuracy at the end is narrower than the dense network's",
-        "§2, Fig 4b", gain(GAP, TICKET, 13.5, at=100), "< 0", POINTS, high=0, strict=True),
+        "§2, Fig 4b", gain(GAP, TICKET, 13.5, at=100)),
     lenet("lenet-reinit-slower", "at 21.1 % reinitialised tickets take 2.51 times the ticket's steps",
         "§2, Fig 4a", times(REINIT, 21.1), "2.51 times", TIMES, 1.75, ratio=True, because=HALF),
     lenet("lenet-reinit-worse", "at 21.1 % reinitialised tickets are 0.5 points less accurate than the ticket",
@@ -93,30 +93,33 @@ LENET = [
         "Fig 1, by eye", times(MASK, 16.9), "2.7 times", TIMES, 1.85, ratio=True, because=HALF),
     lenet("lenet-mask-worse", "at 7.0 % random masks are 1.3 points less accurate than the ticket",
         "Fig 1, by eye", gain(ACC, MASK, 7.0), "-1.3", POINTS, high=-0.65, because=HALF),
-    lenet("lenet-reinit-over-mask", "at 7.0 % reinitialised tickets end more accurate than random masks",
-        "App. E, Fig 14", gain(END, REINIT, 7.0, MASK), "> 0", POINTS, 0, strict=True),
-    one_shot("one-shot-faster",
+    better(MNIST, "lenet-reinit-over-mask", "at 7.0 % reinitialised tickets end more accurate than random masks",
+        "App. E, Fig 14", gain(END, REINIT, 7.0, MASK)),
+    Claim(ONE_SHOT, "one-shot-faster",
         "from 67.5 to 17.6 % (here 64.1 to 21.1 %) one-shot tickets stop earlier than the dense network: the slowest "
         "of them", "§2, Fig 4c",
         slowest("one_shot", 17.5, 67.5),
         "< 1", TIMES, high=1, strict=True, ratio=True),
-    one_shot("one-shot-better", "from 95 to 5.2 % (here 80.0 to 5.6 %) one-shot tickets are more accurate than the "
-        "dense network: the worst of them",
-        "§2, Fig 4c", worst_gain(ACC, "one_shot", 5.1, 95), "> 0", POINTS, 0, strict=True),
-    one_shot("one-shot-below-iterative", "at 3.6 % one-shot tickets are less accurate than iterative ones",
-        "§2, Fig 4c", gain(ACC, "one_shot", 3.6), "< 0", POINTS, high=0, strict=True),
-    one_shot("one-shot-reinit", "at 21.1 % reinitialised one-shot tickets are less accurate than one-shot tickets",
-        "§2, Fig 4c", gain(ACC, "one_shot_reinit", 21.1, "one_shot"), "< 0", POINTS, high=0, strict=True),
-    continued("continued-accuracy", "at 7.0 % resetting only at the end is less accurate than resetting every round",
-        "App. B, Fig 9", gain(ACC, "continued_training", 7.0), "< 0", POINTS, high=0, strict=True),
-    continued("continued-speed", "at 7.0 % resetting only at the end learns more slowly",
+    better(ONE_SHOT, "one-shot-better",
+        "from 95 to 5.2 % (here 80.0 to 5.6 %) one-shot tickets are more accurate than the dense network: the worst of "
+        "them",
+        "§2, Fig 4c", worst_gain(ACC, "one_shot", 5.1, 95)),
+    worse(ONE_SHOT, "one-shot-below-iterative", "at 3.6 % one-shot tickets are less accurate than iterative ones",
+        "§2, Fig 4c", gain(ACC, "one_shot", 3.6)),
+    worse(ONE_SHOT, "one-shot-reinit",
+        "at 21.1 % reinitialised one-shot tickets are less accurate than one-shot tickets",
+        "§2, Fig 4c", gain(ACC, "one_shot_reinit", 21.1, "one_shot")),
+    worse(CONTINUED, "continued-accuracy",
+        "at 7.0 % resetting only at the end is less accurate than resetting every round",
+        "App. B, Fig 9", gain(ACC, "continued_training", 7.0)),
+    Claim(CONTINUED, "continued-speed", "at 7.0 % resetting only at the end learns more slowly",
         "App. B, Fig 9", times("continued_training", 7.0), "> 1", TIMES, 1, strict=True, ratio=True),
-    inits("noise-half", "at 16.9 % noise of half a standard deviation costs next to nothing",
+    Claim(INITS, "noise-half", "at 16.9 % noise of half a standard deviation costs next to nothing",
         "App. F.7, Fig 25", gain(ACC, "noise_0.5", 16.9), "0", POINTS, -0.1, because=THIRD_OF_GAIN),
-    inits("noise-gradual", "at 16.9 % three standard deviations cost more than half of one",
-        "App. F.7, Fig 25", gain(ACC, "noise_3", 16.9, "noise_0.5"), "< 0", POINTS, high=0, strict=True),
-    inits("noise-over-reinit", "at 16.9 % even three standard deviations are better than reinitialising",
-        "App. F.7, Fig 25", gain(ACC, "noise_3", 16.9, REINIT), "> 0", POINTS, 0, strict=True),
+    worse(INITS, "noise-gradual", "at 16.9 % three standard deviations cost more than half of one",
+        "App. F.7, Fig 25", gain(ACC, "noise_3", 16.9, "noise_0.5")),
+    better(INITS, "noise-over-reinit", "at 16.9 % even three standard deviations are better than reinitialising",
+        "App. F.7, Fig 25", gain(ACC, "noise_3", 16.9, REINIT)),
     *_initial_values("lenet-inits", ""),
     *_initial_values("lenet-inits-sgd", "sgd-"),
 ]

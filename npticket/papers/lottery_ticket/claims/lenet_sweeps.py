@@ -5,7 +5,6 @@ where they are slowest. The appendix has accuracies on validation examples; here
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 from npticket.papers.lottery_ticket.claims.words import (
     ACC,
@@ -16,6 +15,7 @@ from npticket.papers.lottery_ticket.claims.words import (
     TICKET,
     TIMES,
     better,
+    worse,
 )
 from npticket.papers.lottery_ticket.recipes import SWEEPS
 from npticket.report.claims import Claim
@@ -25,6 +25,7 @@ from npticket.report.quantities import STOP, Quantity
 from npticket.report.views import View
 
 LEAST, MOST = -1, 1
+RATE, WIDTH = "App. G.4, Fig 29", "App. G.6, Fig 31"
 WEIGHTS = {"100 34": 82_140, "300 100": 266_200, "900 300": 978_600}
 EQUAL = {"100 34": 14, "300 100": 4.5, "900 300": 1.2}  # at these percentages about 12,000 weights are left
 
@@ -45,9 +46,6 @@ def _pattern(sweep: str, figure: str) -> Claim:
         "at every setting tickets at 21.1 % learn faster than the dense network: the slowest of them", figure,
         lambda *views: left_out([times(TICKET, 21.1, at=100)(v) for v in views], MOST),
         "< 1", TIMES, high=1, strict=True, ratio=True)  # fmt: skip
-
-
-rate, width = (partial(Claim, source=source) for source in ("App. G.4, Fig 29", "App. G.6, Fig 31"))
 
 
 # fmt: off
@@ -77,22 +75,19 @@ LENET_SWEEPS = [
     Claim(_of("lenet-momentum", "0.025"), "momentum-no-gain",
         "at 0.025 with momentum no ticket from 4 % on is more accurate than the dense network: the best of them",
         "App. G.3, Fig 28", best_gain(ACC, 4), "≤ 0", POINTS, high=0),
-    rate(_of("lenet-prune-rate", "0.2", "0.4"), "rate-40",
-        "pruning 40 % per round is less accurate than 20 %, near 4.6 % of the weights",
-        quantity=lambda slow, fast: 100 * (fast(ACC, TICKET, 4.8) - slow(ACC, TICKET, 4.5)),
-        expected="< 0", form=POINTS, high=0, strict=True),
-    rate(_of("lenet-prune-rate", "0.2", "0.8"), "rate-80",
-        "pruning 80 % per round is less accurate than 20 %, near 4.4 % of the weights",
-        quantity=lambda slow, fast: 100 * (fast(ACC, TICKET, 4.1) - slow(ACC, TICKET, 4.5)),
-        expected="< 0", form=POINTS, high=0, strict=True),
-    rate(_of("lenet-prune-rate", "0.2", "0.8"), "rate-80-slower",
-        "pruning 80 % per round gives tickets that learn more slowly, near 4.4 % of the weights",
-        quantity=lambda slow, fast: fast(STOP, TICKET, 4.1) / slow(STOP, TICKET, 4.5),
-        expected="> 1", form=TIMES, low=1, strict=True, ratio=True),
-    rate(_of("lenet-prune-rate", "0.1", "0.2"), "rate-10",
-        "pruning 10 % per round gains little over 20 %, near 7 % of the weights",
-        quantity=gain_between(ACC, TICKET, 7.0),
-        expected="0", form=POINTS, low=-0.2, high=0.2, because=SPREAD_HERE),
+    worse(_of("lenet-prune-rate", "0.2", "0.4"), "rate-40",
+        "pruning 40 % per round is less accurate than 20 %, near 4.6 % of the weights", RATE,
+        lambda slow, fast: 100 * (fast(ACC, TICKET, 4.8) - slow(ACC, TICKET, 4.5))),
+    worse(_of("lenet-prune-rate", "0.2", "0.8"), "rate-80",
+        "pruning 80 % per round is less accurate than 20 %, near 4.4 % of the weights", RATE,
+        lambda slow, fast: 100 * (fast(ACC, TICKET, 4.1) - slow(ACC, TICKET, 4.5))),
+    Claim(_of("lenet-prune-rate", "0.2", "0.8"), "rate-80-slower",
+        "pruning 80 % per round gives tickets that learn more slowly, near 4.4 % of the weights", RATE,
+        lambda slow, fast: fast(STOP, TICKET, 4.1) / slow(STOP, TICKET, 4.5),
+        "> 1", TIMES, 1, strict=True, ratio=True),
+    Claim(_of("lenet-prune-rate", "0.1", "0.2"), "rate-10",
+        "pruning 10 % per round gains little over 20 %, near 7 % of the weights", RATE,
+        gain_between(ACC, TICKET, 7.0), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
     _pattern("init", "App. G.5, Fig 30"),
     Claim(_of("lenet-init", "0.1", "Glorot"), "init-as-glorot",
         "tickets at 21.1 % from a standard deviation of 0.1 are as accurate as from Glorot's", "App. G.5, Fig 30",
@@ -102,19 +97,17 @@ LENET_SWEEPS = [
         "at 4.5 % tickets from 0.1 are more accurate than from 0.0125 or 0.4: against the better of these",
         "App. G.5, Fig 30",
         lambda wide, *views: 100 * (wide(ACC, TICKET, 4.5) - _among(views, ACC, MOST, 4.5))),
-    *(width(_of("lenet-width", key), f"width-{key.replace(' ', '-')}-back",
-        f"LeNet-{key.replace(' ', '-')} is less accurate than its dense network below 9,000 to 15,000 weights",
-        quantity=lambda v, count=count: count / 100 * v.falls_below(ACC, TICKET, TICKET, 100),
-        expected="9,000 to 15,000", form="{:,.0f} weights", low=5_900, high=23_000, ratio=True, because=ROUNDS)
+    *(Claim(_of("lenet-width", key), f"width-{key.replace(' ', '-')}-back",
+        f"LeNet-{key.replace(' ', '-')} is less accurate than its dense network below 9,000 to 15,000 weights", WIDTH,
+        lambda v, count=count: count / 100 * v.falls_below(ACC, TICKET, TICKET, 100),
+        "9,000 to 15,000", "{:,.0f} weights", 5_900, 23_000, ratio=True, because=ROUNDS)
       for key, count in WEIGHTS.items()),
-    width(_of("lenet-width", "900 300", "100 34"), "width-larger",
+    better(_of("lenet-width", "900 300", "100 34"), "width-larger",
         "of networks with the 12,000 weights that are left the one that began larger is more accurate: 900-300 "
-        "against 100-34",
-        quantity=lambda large, small: 100 * (
-            large(ACC, TICKET, EQUAL["900 300"]) - small(ACC, TICKET, EQUAL["100 34"])),
-        expected="> 0", form=POINTS, low=0, strict=True),
-    width(_of("lenet-width", "900 300", "100 34"), "width-speed",
-        "tickets of LeNet-900-300 and LeNet-100-34 with 12,000 weights stop about equally early",
-        quantity=lambda large, small: large(STOP, TICKET, EQUAL["900 300"]) / small(STOP, TICKET, EQUAL["100 34"]),
-        expected="1", form=TIMES, low=0.67, high=1.33, ratio=True, because=THIRD),
+        "against 100-34", WIDTH,
+        lambda large, small: 100 * (large(ACC, TICKET, EQUAL["900 300"]) - small(ACC, TICKET, EQUAL["100 34"]))),
+    Claim(_of("lenet-width", "900 300", "100 34"), "width-speed",
+        "tickets of LeNet-900-300 and LeNet-100-34 with 12,000 weights stop about equally early", WIDTH,
+        lambda large, small: large(STOP, TICKET, EQUAL["900 300"]) / small(STOP, TICKET, EQUAL["100 34"]),
+        "1", TIMES, 0.67, 1.33, ratio=True, because=THIRD),
 ]
