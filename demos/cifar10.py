@@ -1,7 +1,7 @@
 """Find winning tickets on CIFAR-10 (Frankle & Carbin, ICLR 2019): Conv-2, 4, 6, Resnet-18 with 20 layers, or VGG-19.
 
     python demos/cifar10.py --net conv2               a few rounds of short trainings: under an hour on two cores
-    python demos/cifar10.py --net conv2 --quick       minutes, to see it run
+    python demos/cifar10.py --net conv2 --quick       a minute or two, to see it run
     python demos/cifar10.py --net resnet18 --paper    the paper's setting: weeks
 
 At a low learning rate the paper finds tickets in Resnet-18 and, nearly, in VGG-19; at a higher one with warm-up, in

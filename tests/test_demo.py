@@ -303,7 +303,9 @@ def test_a_conv_demo_runs_from_end_to_end_and_estimates_its_time(random_pictures
     cifar = load(CIFAR, monkeypatch)
     tiny(monkeypatch, "conv_2", {"out/W": 0.1})
     assert cifar.main([*SMALL, "--data", str(random_pictures), "--out", str(tmp_path / "out")]) == 0
-    assert re.search(r"This takes about \d+ s with 1 process", capsys.readouterr().out)
+    output = capsys.readouterr().out
+    assert re.search(r"This takes about \d+ s with 1 process", output)
+    assert "Of each split at most 1,000 examples are evaluated: in so few steps" in output
     rows = results(tmp_path / "out")
     assert [row["series"] for row in rows] == (["winning_ticket"] * 2 + ["random_reinit"] * 2) * 2
     assert [row["density"] for row in rows[4:]] == [0.9] * 4

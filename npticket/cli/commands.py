@@ -15,7 +15,7 @@ from npticket.experiments.amounts import counted, duration
 from npticket.experiments.bounds import wrong_jobs, wrong_name
 from npticket.experiments.checks import data_within
 from npticket.experiments.directory import check_ours
-from npticket.experiments.evaluation import affordable
+from npticket.experiments.evaluation import affordable, said
 from npticket.experiments.json_files import StoreError, write_json
 from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.parts import Experiment, load_data
@@ -28,8 +28,6 @@ from npticket.report import claims, figures, sweeps, tables, verdicts
 from npticket.report.html.document import document
 from npticket.report.paper import Library
 from npticket.train import DivergedError
-
-FEW = ": in so few steps all of them would take longer than training"
 
 
 def list_recipes(args: Namespace, library: Library) -> int:
@@ -90,9 +88,7 @@ def _run(args: Namespace, library: Library) -> int:
         runs, most = len(trained(planned(recipe, parts.series))), "at most " * (recipe.patience is not None)
         size = f"{counted(runs, 'run')} of {most}{counted(recipe.steps, 'step')}"
         print(f"{recipe.name} ({recipe.source}) on {data.name} from {data.source}: {size}")
-        if recipe.evaluated:
-            why = FEW * (recipe.evaluated != before.evaluated)
-            print(f"Of each split at most {counted(recipe.evaluated, 'example')} are evaluated{why}.")
+        print(said(recipe, before), end="")
         if args.scheduler:
             print(f"On the cluster at {args.scheduler}.", flush=True)
         out = folder / name if len(chosen) > 1 else folder

@@ -16,6 +16,7 @@ from npticket.engine import ENGINES
 from npticket.experiments import directory, machine, store, training, workers
 from npticket.experiments.amounts import counted
 from npticket.experiments.bounds import MOST, MOST_SEED, wrong_jobs, wrong_size
+from npticket.experiments.evaluation import affordable, said
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.progress import Progress
@@ -69,11 +70,14 @@ def smaller(recipe: Recipe, args: Namespace) -> Recipe:
 
 
 class Journal:
-    """Keeps the rounds of a demo's own loop in `args.out`, as `npticket run` would keep them, and prints them."""
+    """Keeps the rounds of a demo's own loop in `args.out`, as `npticket run` would keep them, and prints them.
+
+    `recipe` is the one it was given, but evaluates fewer examples if all would take longer than training.
+    """
 
     def __init__(self, recipe: Recipe, data: Dataset, args: Namespace) -> None:
-        self.recipe, self._data, self._folder = recipe, data, args.out
-        experiment, moved = Experiment(recipe, PARTS), directory.set_aside(args.out)
+        self.recipe, self._data, self._folder = affordable(recipe, data), data, args.out
+        experiment, moved = Experiment(self.recipe, PARTS), directory.set_aside(args.out)
         self._task, net = experiment.task, experiment.net
         described = machine.describe(data, args.jobs, args.backend, args.engine)
         self.store = store.Store(args.out, experiment, described)
@@ -81,7 +85,7 @@ class Journal:
         print(f"{net.name} on {data.name}{f' ({data.caveat})' * bool(data.caveat)} from {data.source}")
         sizes = (counted(getattr(recipe, f"{what}s"), what) for what in ("trial", "round", "step"))
         print(f"{', '.join(sizes)} each, seed {recipe.seed}")
-        print(machine.blas_hint(), end="")
+        print(f"{said(self.recipe, recipe)}{machine.blas_hint()}", end="")
         if moved:
             print(f"Earlier results moved to {moved}")
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from npticket.datasets import Dataset
+from npticket.experiments.amounts import counted
 from npticket.experiments.recipe import Recipe
 
 FASTER = 3  # times as many examples are evaluated in a second as trained, roughly
+WHY = ": in so few steps all of them would take longer than training"
 LEAST = 1_000  # examples of a split that are evaluated, if it has them
 
 
@@ -31,3 +33,11 @@ def affordable(recipe: Recipe, data: Dataset) -> Recipe:
         return recipe
     most = max(LEAST, trained // sum(times(recipe, recipe.steps)) // 100 * 100)
     return replace(recipe, evaluated=most) if most < max(sizes) else recipe
+
+
+def said(recipe: Recipe, asked: Recipe) -> str:
+    """Return a line about how few examples are evaluated, and why if `asked` did not say so; "" if all of them are."""
+    if not recipe.evaluated:
+        return ""
+    why = WHY * (recipe.evaluated != asked.evaluated)
+    return f"Of each split at most {counted(recipe.evaluated, 'example')} are evaluated{why}.\n"
