@@ -22,7 +22,6 @@ from npticket.report.sweeps import Sweep
 ROOT = Path(__file__).parents[1]
 PUBLISHED = sorted(path.parent for path in (ROOT / "docs" / "results").glob("*/README.md"))
 NOISE = Small(tuple(map(on_noise, LIBRARY.papers)))
-DRAWN = 2  # experiments of a page: those of a sweep look alike, and drawing takes longer than all else
 BARE = re.compile(
     r"\d\s(?:%(?!\s+of\s+the\s+weights)|times|points|percentage points|steps)(?!\w)"
 )  # what rows may contradict
@@ -60,7 +59,7 @@ def nine_digits(text):
 
 
 def check(folder, library, copy):
-    """Show, draw, verify and publish a copy of what is published in `folder`, and read the page."""
+    """Show, verify and publish a copy of what is published in `folder`, read its page, and draw what that shows."""
     shutil.copytree(folder, copy)
     text = (folder / "README.md").read_text()
     assert page.BLOCK.search(text)
@@ -70,10 +69,8 @@ def check(folder, library, copy):
     assert cli.main(["show", str(copy)], library) == 0
     assert cli.main(["verify", str(copy)], library) in (0, 1)
     pytest.importorskip("matplotlib")
-    for one in sorted(path.parent for path in copy.rglob("recipe.json"))[DRAWN:]:
-        shutil.rmtree(one)
-    assert cli.main(["figures", str(copy)], library) == 0
-    assert list(copy.rglob("figures/*.png"))
+    shown = [name for name in re.findall(r"\]\((\S+\.png)\)", text) if not name.startswith("..")]
+    assert shown and sorted(publication.draw(copy, library)) == sorted(shown), "figures without rows"
     assert not re.search(r"^<!-- \{", text, re.MULTILINE), "a line that begins with a comment is not read as Markdown"
     assert BARE.findall(by_hand(text)) == []
 
@@ -100,12 +97,17 @@ def runs(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def goal(runs, tmp_path):
-    """The same, published."""
+@pytest.fixture(scope="module")
+def published(runs):
     pytest.importorskip("matplotlib")
-    assert cli.main(["publish", str(runs), str(tmp_path / "goal")], NOISE) == 0
-    return tmp_path / "goal"
+    assert cli.main(["publish", str(runs), str(runs.parent / "goal")], NOISE) == 0
+    return runs.parent / "goal"
+
+
+@pytest.fixture
+def goal(published, tmp_path):
+    """The same, published, to be changed."""
+    return shutil.copytree(published, tmp_path / "goal")
 
 
 def contents(folder):
@@ -143,6 +145,7 @@ def test_the_command_on_the_page_gives_the_recipe(goal):
         ("README.md", "| 100.0 % | ", "| 100.0 % | 1"),
         ("README.md", "## Results", "## Results\n\nTickets are 2.50 times as fast."),
         ("README.md", "## Results", "## Results\n\n<!-- {early_stop: winning_ticket 100} -->1<!-- --> or so"),
+        ("README.md", "## Results", "## Results\n\n![Of no rows](nothing.png)"),
     ],
 )
 def test_the_check_of_what_is_published_can_fail(goal, tmp_path, name, old, new):
