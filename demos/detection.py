@@ -71,7 +71,7 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
     for i in wanted:
         y = backend.to_host(net.predict(found[i].end, x))
         said[f"{100 * density(found[i].masks)[0]:.0f} % of the weights"] = detections(y[0], SURE)
-    draw(scenes, said, args.out / "figures" / "boxes.png")
+    draw(scenes, said, args.out / "boxes.png")
 
 
 def draw(scenes: datasets.Split, said: dict[str, Sequence[Found]], path: Path) -> None:

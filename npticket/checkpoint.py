@@ -88,7 +88,7 @@ def resume(checkpoint: Checkpoint, engine: Engine, record: Record, first_step: i
         engine.restore({name: to_device(a, xp) if a.ndim == 2 else a for name, a in _moments(saved).items()})
     except (LookupError, TypeError, ValueError) as error:
         why = f"the optimizer cannot go on from its checkpoint ({type(error).__name__}: {error})"
-        raise RuntimeError(f"{why}; delete the checkpoint if the optimizer has changed since") from error
+        raise RuntimeError(f"{why}; delete {checkpoint} if the optimizer has changed since") from error
     step = int(saved["step"])
     record.restore(step, saved)
     return step

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,6 +190,34 @@ def test_on_a_terminal_steps_within_a_run_are_counted(small, monkeypatch):
     assert len(counted - {"0.00", "3.00k"}) > 1  # neither none nor all
     assert "step/s, 1 of 1 runs, winning_ticket 100.0 %: " in shown
     assert not Path("runs/lenet-mnist/.data").exists()
+
+
+def test_the_bar_does_not_fall_back_when_a_run_ends(monkeypatch):
+    shown, now = [0], 30
+
+    class Bar:
+        n, disable = 0, False
+        set_postfix_str = staticmethod(lambda *_, **__: None)
+        close = staticmethod(lambda: None)
+
+        def update(self, by):
+            self.n += by
+            shown.append(self.n)
+
+    def until(step):
+        end = time.monotonic() + 10
+        while shown[-1] != step and time.monotonic() < end:
+            time.sleep(0.001)
+        assert shown[-1] == step
+
+    monkeypatch.setattr(progress, "EVERY", 0.001)
+    monkeypatch.setitem(sys.modules, "tqdm", SimpleNamespace(tqdm=lambda **_: Bar()))
+    with progress.Progress(100, unit="step") as bar:
+        bar.follow(lambda: now)
+        until(30)
+        bar.advance(by=10)
+        until(40)
+    assert shown == sorted(shown)
 
 
 def test_workers_say_how_many_steps_they_have_taken(tmp_path):

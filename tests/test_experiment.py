@@ -63,9 +63,10 @@ def test_every_series_has_its_rounds(whole):
     assert len(densities) == 3  # every series as dense as the ticket of its round
 
 
-@pytest.mark.parametrize(
-    ("train_at", "empty"), [((), ("final_train_acc", "best_train_acc")), ((11,), ("final_train_acc",))]
-)
+NEVER = "final_train_acc", "best_train_acc"
+
+
+@pytest.mark.parametrize(("train_at", "empty"), [((), NEVER), ((11,), NEVER[:1]), ((12,), NEVER)])
 def test_the_training_set_is_not_looked_at_where_the_recipe_says_so(whole, train_at, empty, tmp_path):
     """What is not known is empty, is shown as such, and cannot be filled in; all else is the same."""
     recipe = replace(SMALL, series=SMALL.series[:2], train_at=train_at, train_at_end=False)
@@ -222,7 +223,7 @@ def test_processes_share_the_cores(jobs, threads, tmp_path, monkeypatch):
         pass
 
     def no_workers(call, jobs):
-        asked.append(call.args[-1].threads)
+        asked.append(call.keywords["threads"])
         raise Enough
 
     monkeypatch.setattr(workers, "default_jobs", lambda: 5)
@@ -233,7 +234,8 @@ def test_processes_share_the_cores(jobs, threads, tmp_path, monkeypatch):
 
 
 def test_a_finished_experiment_trains_nothing(whole, monkeypatch):
-    monkeypatch.setattr(training, "train_runs", lambda *_, **__: pytest.fail("it trained again"))
+    for module, what in ((training, "train_runs"), (run, "_shared")):
+        monkeypatch.setattr(module, what, lambda *_, what=what, **__: pytest.fail(f"{what} was called again"))
     before = (whole[0] / "results.csv").read_bytes()
     assert rows(experiment(SMALL, whole[0], data())) == rows(whole[1])
     assert (whole[0] / "results.csv").read_bytes() == before

@@ -1,6 +1,7 @@
 """Figures from made-up outcomes: which are drawn, what their lines say, and that nothing is written over anything."""
 
 import builtins
+import shutil
 from dataclasses import replace
 from itertools import chain
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from pictures import draw, legend, lines, outcome
 
+from npticket.experiments import directory
 from npticket.experiments.json_files import StoreError
 from npticket.report import canvas, figures, finishing, quantities, sweeps
 from npticket.report.sweeps import Sweep
@@ -474,6 +476,17 @@ def test_the_layout_check_can_fail(damage, tmp_path, drawn):
     damage(figure.axes[0])
     with pytest.raises(AssertionError, match="collide"):
         check_layout(figure, "collide")
+
+
+def test_of_a_figure_that_was_not_finished_the_svg_is_there(tmp_path):
+    """It says whose the folder is, so that the next command may write there."""
+    figures_there = tmp_path / "figures"
+    (figures_there / "some.png" / "in_the_way").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"some\.png"):
+        finishing.finish(canvas.Picture("some", canvas.panels(1)[0]), "title", "note", figures_there)
+    assert [path.name for path in figures_there.iterdir() if path.is_file()] == ["some.svg"]
+    shutil.rmtree(figures_there / "some.png")
+    assert directory.is_ours(figures_there)
 
 
 def test_the_same_data_give_the_same_bytes(tmp_path):

@@ -220,7 +220,9 @@ def test_a_sweep_is_published_with_one_page_and_one_figure(tmp_path, capsys):
     assert len(contents(goal)[Path("0.4/curves.csv")]) > len(before[Path("0.4/curves.csv")])
     assert contents(goal)[Path("0.6/curves.csv")] == before[Path("0.6/curves.csv")]
     check(goal, NOISE, tmp_path / "again")
-    lone = goal / "0.4"
+    lone, before = goal / "0.4", contents(goal)
+    assert cli.main(["publish", str(lone), str(goal)], NOISE) == 2
+    assert "holds several experiments" in capsys.readouterr().err and contents(goal) == before
     assert cli.main(["publish", str(lone), str(tmp_path / "lone")], NOISE) == 0
     assert "    npticket run recipe.json  # in this directory\n" in (tmp_path / "lone" / "README.md").read_text()
 
@@ -403,8 +405,11 @@ def test_a_ratio_to_0_is_refused():
     rows = [row | {"early_stop_test_acc": 0.0} if row["round"] == 0 else row for row in whole.results]
     there = {"": replace(whole, results=rows)}
     assert prose.number("at_early_stop", "winning_ticket 100 / winning_ticket 80", there) == "0.00 times"
-    with pytest.raises(StoreError, match="divided by 0"):
+    with pytest.raises(StoreError, match="only numbers above 0 have one"):
         prose.number("at_early_stop", "winning_ticket 80 / winning_ticket 100", there)
+    rows = [row | {"final_train_acc": row["final_test_acc"] - 0.01} for row in whole.results]
+    with pytest.raises(StoreError, match="only numbers above 0 have one"):
+        prose.number("gap", "winning_ticket 80 / winning_ticket 100", {"": replace(whole, results=rows)})
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ import os
 import signal
 import time
 import warnings
+from concurrent.futures import Future
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fitted import same, small_data, small_net
+from strict import strict
 
 from npticket.experiments.workers import Workers, fit_trials
 from npticket.optimizers import SGD
@@ -41,6 +44,16 @@ def test_one_and_two_processes_agree_and_count_finished_trials():
         assert same(one, train(start=start, masks=masks, place=place))
     assert not same(*outcomes[0])
     assert len(counted) == 12
+
+
+def test_on_a_device_trials_that_train_together_are_counted_one_by_one():
+    theta, masks, train = setting()
+    done, counted = Future(), []
+    done.set_result(train(start=theta, masks=masks, place=Place(0, range(3), 1)))
+    together = SimpleNamespace(submit=lambda **_: done)
+    there = theta.to(strict), masks.to(strict)
+    fit_trials(together, [there, there], Place(0, range(3), 1), lambda: counted.append(1))
+    assert len(counted) == 6
 
 
 def test_each_process_computes_with_one_blas_thread(monkeypatch):

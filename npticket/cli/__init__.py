@@ -67,7 +67,9 @@ def parser(library: Library = LIBRARY) -> argparse.ArgumentParser:
         add = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         add.add_argument("folder", type=path, metavar="DIR", help="of an experiment, or of several side by side")
         add.set_defaults(command=command)
-    add.add_argument("goal", type=path, metavar="GOAL", help="where it is kept; of a page, the marked parts change")
+        if command is publish:
+            kept = "where it is kept; of a page, the marked parts change"
+            add.add_argument("goal", type=path, metavar="GOAL", help=kept)
     add_export(commands)
     return whole
 

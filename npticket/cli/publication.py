@@ -35,6 +35,8 @@ def publish(args: Namespace, library: Library) -> int:
         raise StoreError(f"{goal} lies in {args.folder}, whose own files are there; publish into another directory")
     if not alone and (goal / "recipe.json").exists():
         raise StoreError(f"{goal} holds a single experiment, {args.folder} several; publish into another directory")
+    if alone and any(goal.glob("*/recipe.json")):
+        raise StoreError(f"{goal} holds several experiments, {args.folder} only one; publish into another directory")
     places = {folder: goal if alone else goal / folder.name for folder in found}
     check_ours([goal / CLAIMS])
     for folder, outcome in found.items():

@@ -92,6 +92,9 @@ class File:
         self._start, self._masks, self._place = start, masks, place
         self._next = time.monotonic() + every
 
+    def __str__(self) -> str:
+        return str(self._path)
+
     def load(self) -> Snapshot | None:
         """Return the snapshot that is there; ValueError names the file if it is damaged, or another run's."""
         if not self._folder.is_dir() or not self._path.is_file():

@@ -160,7 +160,7 @@ class Experiment:
         recipe, patience = self.recipe, None if steps else self.recipe.patience
         steps = steps or recipe.steps
         optimizer = self.optimizer(first_step, lr_at)
-        test_at, train_at = length.test_at(recipe), [step for step in recipe.train_at if first_step < step <= steps]
+        test_at, train_at = length.test_at(recipe), [step for step in recipe.train_at if first_step < step < steps]
         augment = known("augment", recipe.augment.name, self.parts.augments) if recipe.augment else None
         return Setting(
             optimizer, steps, recipe.batch, validate_every=recipe.validate_every, first_step=first_step,

@@ -45,6 +45,7 @@ class Progress(AbstractContextManager["Progress"]):
         self._done += by
         if self._bar is not None:
             self._bar.set_postfix_str(latest, refresh=False)
+        if self._following is None:  # which shows it, with what is being done
             self._show(0)
 
     def follow(self, more: Callable[[], int]) -> None:

@@ -83,13 +83,17 @@ def _train(
     progress: Progress,
     say: bool,
 ) -> None:
-    """Train all missing runs with workers, and with new workers if these die."""
+    """Train all missing runs, if there are any, with workers, and with new workers if these die."""
+    if not scheduler.missing:
+        return
     jobs, address = execution.jobs, execution.scheduler
-    execution = replace(execution, threads=1 if address else threads_each(jobs))
     light = replace(experiment, parts=replace(experiment.parts, series={}, published={}))
     with ExitStack() as stack:
         sent, steps = (data, None) if address else stack.enter_context(_shared(scheduler, data, jobs, progress))
-        call, lost = partial(training.train_runs, light, sent, execution, checkpoints=checkpoints, steps=steps), 0
+        threads, lost = 1 if address else threads_each(jobs), 0
+        call = partial(
+            training.train_runs, light, sent, execution, checkpoints=checkpoints, steps=steps, threads=threads
+        )
 
         def forget(group: Group) -> None:
             checkpoints.remove(group)

@@ -49,8 +49,8 @@ def by_density(
     What was not timed before on this machine is timed now with `data`; without data the result is None, not known.
     """
     recipe, known, found = experiment.recipe, _read(), list[Cost]()
-    slowest = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
-    per_round = math.log(slowest) / math.log(LEFT)
+    left = 1 - max(recipe.prune.options.get("rates", {}).values(), default=0)
+    per_round = math.log(left) / math.log(LEFT)
     for level in range(math.ceil((recipe.rounds - 1) * per_round) + 1):
         key = _key(experiment, level, engine, threads)
         cost = _cost(known.get(key))

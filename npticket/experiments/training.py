@@ -46,7 +46,6 @@ class Execution:
     array_module: str = "numpy"
     engine: str = "fast"
     lock_step: bool = False
-    threads: int = 1
     keep_weights: bool = False
 
 
@@ -71,6 +70,7 @@ def train_runs(
     asked: Sequence[Asked],
     checkpoints: Checkpoints | None = None,
     steps: Steps | None = None,
+    threads: int = 1,
 ) -> list[dict[str, np.ndarray] | DivergedError]:
     """Train runs of the same round, order and length in lock-step, or make a measure; return what the store keeps.
 
@@ -86,7 +86,7 @@ def train_runs(
     xp = backend.load(execution.array_module)
     there, under = (params.to(xp) for params in (start, masks))
     place = Place(experiment.recipe.seed, [one.key.trial for one in asked], run.round, run.order)
-    setting = experiment.setting(execution.engine, execution.threads, run.length)
+    setting = experiment.setting(execution.engine, threads, run.length)
     if checkpoints is not None:
         setting = replace(setting, checkpoints=checkpoints.of([one.key for one in asked], run.length))
     if steps is not None:

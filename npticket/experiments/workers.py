@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import chain
 from multiprocessing import resource_tracker
 
 import numpy as np
@@ -32,19 +31,19 @@ def fit_trials(
     """Train from several (start, masks), each with T trials, in parallel; return the fit of each.
 
     `workers` must have been made with `fit` with all its arguments but start, masks and place. On a CPU each trial is
-    a call of its own; on a GPU all trials of a start are one. `on_done` is called after each call. Raises the error of
-    the first that failed.
+    a call of its own; on a GPU all trials of a start are one. `on_done` is called for each trial that is done. Raises
+    the error of the first that failed.
     """
     on_host = array_module(starts[0][0].flat) is np
     rows = [slice(t, t + 1) for t in range(len(place.trials))] if on_host else [slice(None)]
 
     def train(start: Params, masks: Params, row: slice) -> Future:
         start, masks = (params.like(params.flat[row]) for params in (start, masks))
-        return workers.submit(start=start, masks=masks, place=place.of(place.trials[row]))
+        future = workers.submit(start=start, masks=masks, place=place.of(place.trials[row]))
+        future.add_done_callback(lambda _: [on_done() for _ in place.trials[row]])
+        return future
 
     futures = [[train(start, masks, row) for row in rows] for start, masks in starts]
-    for future in chain(*futures):
-        future.add_done_callback(lambda _: on_done())
     return [join_trials([future.result() for future in parts]) for parts in futures]
 
 

@@ -49,4 +49,5 @@ def shape_options(
     They are "input_shape" and "classes", those that the function has.
     """
     options = {"input_shape": list(input_shape), "classes": output_shape[0]}
-    return {name: value for name, value in options.items() if name in signature(make).parameters}
+    takes = signature(make).parameters
+    return {name: value for name, value in options.items() if name in takes and value is not None}

@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,9 @@ def finish(
 
     figure, paths = compose(picture, title, note), [folder / f"{picture.stem}.{form}" for form in formats]
     folder.mkdir(parents=True, exist_ok=True)
-    for form, path in zip(formats, paths, strict=True):
-        with matplotlib.rc_context({"svg.hashsalt": "npticket"}), writing(path) as file:
+    with ExitStack() as stack, matplotlib.rc_context({"svg.hashsalt": "npticket"}):
+        files = [stack.enter_context(writing(path)) for path in paths]  # the last gets its name first: the SVG
+        for form, file in zip(formats, files, strict=True):
             figure.savefig(file, format=form, dpi=150, metadata=ANONYMOUS[form])
     return paths
 

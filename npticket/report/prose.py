@@ -12,11 +12,13 @@ import math
 import re
 from collections.abc import Mapping
 
+import numpy as np
+
 from npticket.experiments.bounds import FILE_NAME
 from npticket.experiments.json_files import StoreError
 from npticket.experiments.outcome import Outcome, Point
 from npticket.report import quantities
-from npticket.report.quantities import Quantity, QuantityOf
+from npticket.report.quantities import QuantityOf
 from npticket.report.views import NEAR
 
 NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)(.*?)(<!-- -->)", re.DOTALL)
@@ -61,15 +63,16 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
         if not more.startswith("+") or not re.search("[1-9]", more):
             raise StoreError(f"a page says that one is more in {{{quantity}: {of}}}, which is {more}")
         return bound + more.removeprefix("+")
-    if not (whole := _typical(what, other)):
-        raise StoreError(f"a page asks for {{{quantity}: {of}}}, which is divided by 0")
-    return f"{bound}{_typical(what, point) / whole:.2f} times"
+    part, whole = (each.per_trial(what.of(each)) for each in (point, other))
+    if (whole <= 0).any() or (part < 0).any():
+        asks = f"a page asks for {{{quantity}: {of}}}"
+        raise StoreError(f"{asks}, a ratio of {part} to {whole}: only numbers above 0 have one")
+    return f"{bound}{_typical(part) / _typical(whole):.2f} times"
 
 
-def _typical(what: Quantity, point: Point) -> float:
+def _typical(trials: np.ndarray) -> float:
     """The geometric mean over the trials, which ratios are made of, as in claims."""
-    trials = [what.of(point)[point.trial == trial].mean() for trial in set(point.trial.tolist())]
-    return math.exp(sum(map(math.log, trials)) / len(trials)) if all(trials) else 0.0
+    return math.exp(np.log(trials).mean()) if trials.all() else 0.0
 
 
 def _point(name: str, density: float, outcomes: Mapping[str, Outcome]) -> tuple[Outcome, Point]:

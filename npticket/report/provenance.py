@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from npticket.experiments.amounts import duration
+from npticket.experiments.amounts import counted, duration
 from npticket.experiments.outcome import Outcome
+from npticket.experiments.tables import Row
 from npticket.report import verdicts
 
 
@@ -20,9 +21,13 @@ def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
         alone = {name: name for name in ("results.csv", "recipe.json", "manifest.json")}
         files = alone if "" in those else {folder: f"{folder}/results.csv" for folder in those}
         links = ", ".join(f"[{name}]({file})" for name, file in files.items())
-        seconds = sum(row["seconds"] for row in rows)
-        lines.append(f"{about}. {len(rows):,} training runs ({duration(seconds)}): {links}.")
+        lines.append(f"{about}. {trained(rows)}: {links}.")
     return "\n\n".join([*lines, f"Made on {verdicts.escaped(machines(outcomes.values()))}."])
+
+
+def trained(rows: Sequence[Row]) -> str:
+    """Return how many training runs the rows of results.csv are of, and how long these took together."""
+    return f"{counted(len(rows), 'training run')} ({duration(sum(row['seconds'] for row in rows))})"
 
 
 def machines(outcomes: Iterable[Outcome]) -> str:
@@ -30,7 +35,9 @@ def machines(outcomes: Iterable[Outcome]) -> str:
     runs = Counter[str]()
     for machine in (machine for outcome in outcomes for machine in outcome.manifest["machines"]):
         runs[_machine(machine)] += machine.get("runs", 0)
-    return "; ".join(f"{machine} ({count:,} runs)" if len(runs) > 1 else machine for machine, count in runs.items())
+    return "; ".join(
+        f"{machine} ({counted(count, 'run')})" if len(runs) > 1 else machine for machine, count in runs.items()
+    )
 
 
 def _machine(machine: Mapping[str, object]) -> str:

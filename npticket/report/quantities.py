@@ -18,7 +18,7 @@ class Quantity:
     """A number of every run: `of(point)` (n,) as in results.csv, or raising Unknown; what is shown is `scale` times it.
 
     `title` is for an axis, `heading` for a column; `difference` is the unit of a difference. `steps` marks a number of
-    steps, which axes show in thousands from 0 on. `read` says when it is measured: at EARLY_STOP, where a run that was
+    steps, which axes show in thousands. `read` says when it is measured: at EARLY_STOP, where a run that was
     cut short gives only a bound, or at the END of training. `lower_is_better` is the metric's: it falls in training.
     `split` is "test" or "train" if it is measured on one: panels about the same split share an axis.
     """

@@ -117,7 +117,7 @@ def _by_early_stop(outcome: Outcome, dense: Point, tickets: list[Point], trials:
     as_fast = [p for p in tickets if not p.cut_short.any() and _mean(STOP, p) <= _mean(STOP, dense)]
     winners = [p for p in as_fast if good.as_good(_mean(good, p), _mean(good, dense))]
     if not winners:
-        return (f"No {name} here: of {len(tickets)} pruned networks none was, in the mean over {trials}, "
+        return (f"No {name} here: of {counted(len(tickets), 'pruned network')} none was, in the mean over {trials}, "
                 "both as fast and as good as the dense one.")  # fmt: skip
     smallest, best = min(winners, key=lambda p: p.density), good.best(winners)
     fastest = min(winners, key=lambda p: _mean(STOP, p))

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from npticket.experiments.amounts import duration
 from npticket.experiments.directory import REPORT
 from npticket.experiments.kept import Kept
 from npticket.experiments.outcome import Outcome
@@ -85,8 +84,7 @@ def _claims(judged: Sequence[Verdict]) -> Markup:
 def _experiment(
     folder: Path, outcome: Outcome, parts: Parts, plots: Sequence[Plot], most_rounds: int, name: str
 ) -> Markup:
-    seconds = sum(row["seconds"] for row in outcome.results)
-    made = f"{outcome.note}; seed {outcome.recipe.seed}. {len(outcome.results):,} training runs ({duration(seconds)})."
+    made = f"{outcome.note}; seed {outcome.recipe.seed}. {provenance.trained(outcome.results)}."
     said, heads, rows = page.by_round(outcome)
     series = first(outcome)
     points = outcome.points(series)

@@ -44,7 +44,7 @@ class Tickets:
         chosen = [there[i] for i in spread]
         last = next(rounds.loaded(self.kept, chosen[::-1], TRIALS), None)
         if last is None:
-            why = "Masks and weights are in the files of runs, which are not here."
+            why = "Masks and weights are in the files of runs, which are not here, or whose series is not known here."
             return section("The tickets themselves", tag("p", why, class_="note"), level=3, name=f"{self.name}-tickets")
         first, layers, parts = First(self.net, last), list[Layers](), list[Markup]()
         for round in rounds.loaded(self.kept, chosen, TRIALS):
