@@ -83,17 +83,15 @@ def _train(
     progress: Progress,
     say: bool,
 ) -> None:
-    """Train all missing runs, if there are any, with workers, and with new workers if these die."""
-    if not scheduler.missing:
-        return
+    """Train all missing runs with workers, and with new workers if these die."""
     jobs, address = execution.jobs, execution.scheduler
     light = replace(experiment, parts=replace(experiment.parts, series={}, published={}))
     with ExitStack() as stack:
-        sent, steps = (data, None) if address else stack.enter_context(_shared(scheduler, data, jobs, progress))
+        is_shared = scheduler.missing and not address
+        sent, steps = stack.enter_context(_shared(scheduler, data, jobs, progress)) if is_shared else (data, None)
         threads, lost = 1 if address else threads_each(jobs), 0
-        call = partial(
-            training.train_runs, light, sent, execution, checkpoints=checkpoints, steps=steps, threads=threads
-        )
+        call = partial(training.train_runs, light, sent, execution)
+        call = partial(call, checkpoints=checkpoints, steps=steps, threads=threads)
 
         def forget(group: Group) -> None:
             checkpoints.remove(group)
