@@ -1,13 +1,15 @@
 """Every test runs without network, without the user's data, and with examples that repeat."""
 
 import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ[variable] = "1"  # before NumPy is imported; the matrices here are small
 # Here, because fixtures of a whole module are made before those of a test. What is tested on real data names it.
 REAL_DATA = os.environ.pop("NPTICKET_DATA", "")
-
-from pathlib import Path
+CACHE = TemporaryDirectory()  # of such fixtures; each test has its own
+os.environ["XDG_CACHE_HOME"] = CACHE.name
 
 import pytest
 from hypothesis import settings

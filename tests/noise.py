@@ -19,10 +19,10 @@ def shrunk(recipe):
     return replace(recipe, batch=8, net=Part("lenet_300_100", hidden=[6, 4]))
 
 
-def on_noise(paper):
-    """A paper whose experiments are small, on noise."""
+def on_noise(paper, values=None):
+    """A paper whose experiments are small, on noise; its sweeps have all values, or the first `values`."""
     sweeps = {
-        name: replace(sweep, recipes={label: shrunk(recipe) for label, recipe in sweep.recipes.items()})
+        name: replace(sweep, recipes={label: shrunk(recipe) for label, recipe in [*sweep.recipes.items()][:values]})
         for name, sweep in paper.sweeps.items()
     }
     return replace(paper, recipes={name: shrunk(r) for name, r in paper.recipes.items()}, sweeps=sweeps)

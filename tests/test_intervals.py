@@ -31,18 +31,13 @@ def normal(rng, trials):
     return exact(rng.normal(3.0, 2.0, trials))
 
 
-def skewed_ratio(rng, trials):
-    return exact(np.log(rng.lognormal(3.0, 1.0, trials)))
-
-
 def skewed(rng, trials):
     return exact(rng.exponential(3.0, trials))
 
 
 @pytest.mark.parametrize("trials", TRIALS)
-@pytest.mark.parametrize("draw", [normal, skewed_ratio])
-def test_95_percent_are_95_percent(draw, trials):
-    assert covered(simulated(trials, draw), 3.0) == pytest.approx(0.95, abs=0.02)
+def test_95_percent_are_95_percent(trials):
+    assert covered(simulated(trials, normal), 3.0) == pytest.approx(0.95, abs=0.02)
 
 
 @pytest.mark.parametrize("trials", TRIALS)

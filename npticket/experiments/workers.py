@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from multiprocessing import resource_tracker
 
@@ -116,7 +116,8 @@ class Workers:
             self._kill()
             # Loky may overlook processes that it had only just started.
             for process in set(multiprocessing.active_children()) - self._others:
-                process.kill()
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # loky's have no `kill`
         finally:
             threading.excepthook = hook
 
@@ -167,12 +168,23 @@ def _semaphores() -> Iterator[None]:
 
 @contextmanager
 def _stops_held_back() -> Iterator[None]:
-    """Block Ctrl-C and the like while processes start: they inherit it, and unblock when they are ready."""
+    """Block Ctrl-C and the like while processes start: they inherit it, and unblock when they are ready.
+
+    Other threads, such as OpenBLAS's, do not block them, and hand what reaches them to the main thread: it is noted.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    came, is_main = list[int](), threading.current_thread() is threading.main_thread()
+    handlers = {number: handler for number in STOPS if is_main and callable(handler := signal.getsignal(number))}
+    for number in handlers:
+        signal.signal(number, lambda number, _: came.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
