@@ -116,6 +116,7 @@ class Workers:
             self._kill()
             # Loky may overlook processes that it had only just started.
             for process in set(multiprocessing.active_children()) - self._others:
+                assert process.pid is not None, "it was started"
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # loky's have no `kill`
         finally:
