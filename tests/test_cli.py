@@ -56,6 +56,7 @@ def test_list_names_every_recipe_and_sweep_with_its_source(capsys, monkeypatch):
 
 def test_what_measures_and_networks_read_is_looked_for_where_the_data_are(small, monkeypatch, tmp_path):
     seen = []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # an internal error leaves a file
     monkeypatch.setenv("NPTICKET_DATA", "elsewhere")
     monkeypatch.setattr(commands, "run", lambda *_, **__: seen.append(os.environ["NPTICKET_DATA"]) or 1 / 0)
     for flags, there in (([], "elsewhere"), (["--data", str(tmp_path)], str(tmp_path))):

@@ -77,7 +77,13 @@ def test_what_nobody_foresaw_is_said_in_a_line_with_a_status_of_its_own_and_the_
     path.unlink()
 
 
-def test_what_was_noted_of_an_internal_error_is_said_with_it(capsys):
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """An own place for temporary files, such as what an internal error leaves."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+def test_what_was_noted_of_an_internal_error_is_said_with_it(capsys, temporary):
     error = KeyError("nothing")
     error.add_note("in round 1 of snip, trial 0")
     assert process.status_of(lambda: raised(error), print) == 70
@@ -104,7 +110,7 @@ def test_a_mistake_in_a_paper_of_ones_own_is_said_in_a_line(text, said, tmp_path
 
 
 @pytest.mark.parametrize("error", [RecursionError("too deep"), NotImplementedError("one day")])
-def test_errors_that_no_input_should_come_to_are_internal(error, capsys):
+def test_errors_that_no_input_should_come_to_are_internal(error, capsys, temporary):
     assert process.status_of(lambda: raised(error), print) == 70
     assert "internal error" in capsys.readouterr().err
 
