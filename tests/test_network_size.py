@@ -173,6 +173,10 @@ def test_the_figure_has_numbers_of_weights_and_a_line_of_dense_networks(drawn, t
     assert [axes.get_xlabel() for axes in figure.axes] == ["weights left"] * 3
     sizes = [weights(recipe) for recipe in LENETS.recipes.values()]
     assert legend(figure) == ["dense networks", *list(LENETS.recipes)[:-1]]  # LeNet-15-5 was not pruned
+    same = {name: line.get_color() for name, line in lines(drawn["lenet-size"].axes[0]).items()}
+    colors = {name: line.get_color() for name, line in lines(figure.axes[0]).items()}
+    assert colors == {name: same[name] for name in list(LENETS.recipes)[:-1]} | {"dense networks": "#000000"}
+    assert len(set(colors.values())) == len(colors)
     for axes in figure.axes:
         found = lines(axes)
         np.testing.assert_allclose(found["dense networks"].get_xdata(), sizes)

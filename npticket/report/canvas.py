@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -53,6 +54,15 @@ class Pen:
     def nth(cls, name: str, i: int) -> "Pen":
         """Return the pen of line `i` of a figure whose lines are not series."""
         return cls(name, COLORS[i % len(COLORS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+
+    @classmethod
+    def of_values(cls, names: Collection[str]) -> dict[str, "Pen"]:
+        """Return pens from dark to light, by name, for the values of one setting in their order."""
+        from matplotlib import colormaps, colors
+
+        shades = map(colors.to_hex, colormaps["viridis"](np.linspace(0, 0.88, len(names))))
+        looks = zip(names, shades, cycle(DASHES), cycle(MARKERS), strict=False)
+        return {name: cls(name, *look) for name, *look in looks}
 
     def draw(self, axes: "Axes", x: Sequence[float] | np.ndarray, values: Collection[np.ndarray], opacity: float,
              every: tuple[int, int] | None = None) -> None:  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from npticket.experiments.outcome import Outcome
 from npticket.experiments.recipe import Recipe
 from npticket.report import canvas
-from npticket.report.canvas import DASHES, MARKERS, Pen, Picture
+from npticket.report.canvas import Pen, Picture
 from npticket.report.figures import NOTE, Drawn, readable
 from npticket.report.finishing import finish
 from npticket.report.quantities import STOP, at_early_stop, first
@@ -43,16 +43,12 @@ def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn
     begun = {key: points for key, outcome in there.items() if (points := outcome.points(first(outcome)))}
     if len(there) < 2 or not begun:
         return
-    from matplotlib import colormaps, colors
-
-    shades = list(map(colors.to_hex, colormaps["viridis"](np.linspace(0, 0.88, len(begun)))))
     opacity, one = 0.15 if len(begun) < 4 else 0, next(iter(there.values()))
     title = one.title + ", and others" * (len({outcome.title for outcome in there.values()}) > 1)
     figure, axes_of = canvas.panels(2)
     for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
-        for i, (key, points) in enumerate(begun.items()):
-            pen = Pen(key, shades[i], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
-            pen.line(axes, points, quantity, opacity)
+        for key, pen in Pen.of_values(begun).items():
+            pen.line(axes, begun[key], quantity, opacity)
         dense = np.median([quantity.drawn(points[0]).mean() for points in begun.values()])  # some may not learn at all
         canvas.upright(axes, quantity, float(dense))
         canvas.weights_remaining(axes, begun.values())

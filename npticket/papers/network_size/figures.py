@@ -16,18 +16,20 @@ def by_number(
 ) -> Iterator[Picture]:
     """Draw a panel for each quantity against the number of weights left, in the form of the paper's Figure 31.
 
-    There is a line for each size of network that was pruned, and one through the dense networks of all sizes.
+    There is a line for each size of network that was pruned, as in the sweep's other figure, and a black one through
+    the dense networks of all sizes.
     """
     tickets = {key: _counted(outcome) for key, outcome in outcomes.items()}
     dense = sorted((points[0] for points in tickets.values() if points), key=lambda point: -point.density)
-    lines = {"dense networks": dense} | {key: points for key, points in tickets.items() if len(points) > 1}
-    left = [100 * point.density for points in lines.values() for point in points]
+    pens = Pen.of_values([key for key, points in tickets.items() if points])
+    lines = [(Pen("dense networks", "#000000", "-"), dense)]
+    lines += [(pens[key], points) for key, points in tickets.items() if len(points) > 1]
+    left = [100 * point.density for _, points in lines for point in points]
     ticks = [tick for tick in TICKS if min(left) <= tick <= max(left)]
     figure, axes_of = panels(len(quantities))
     for axes, make in zip(axes_of, quantities, strict=True):
         quantity = make(next(iter(outcomes.values())).task.headline)
-        for i, (key, points) in enumerate(lines.items()):
-            pen = Pen.nth(key, i)
+        for pen, points in lines:
             pen.line(axes, points, quantity, 0.15 if len(dense) < 4 else 0)  # as the sweep's note says
         upright(axes, quantity, min(quantity.drawn(point).mean() for point in dense))
         axes.set(xlabel="weights left", xscale="log", xlim=(1.1 * max(left), min(left) / 1.1))
