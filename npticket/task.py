@@ -130,7 +130,7 @@ def misfit(net: Net, task: Task, data: Dataset) -> str:
     if given != net.input_shape:
         return f"{data.name} has inputs of shape {given}, {net.name} takes {net.input_shape}"
     if None in wanted:
-        return f"to {task.name} {data.name} takes classes, and it has none: name the task that the data are for"
+        return f"{data.name} has no classes, which it needs to {task.name}: name the task that the data are for"
     if wanted != net.output_shape:
         return f"to {task.name} {data.name} takes outputs of shape {wanted}, {net.name} has {net.output_shape}"
     return ""

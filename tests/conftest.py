@@ -27,15 +27,15 @@ from npticket.experiments.json_files import write_json
 from npticket.experiments.recipe import to_json
 from npticket.papers import LIBRARY
 
+# The network is out of reach, but not the local servers of the download tests.
+os.environ.update(dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE))
+os.environ.update(dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1"))
+
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch, tmp_path_factory):
-    """An empty cache folder, and a network that is out of reach."""
+    """An empty cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, NOWHERE)
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, "127.0.0.1")  # the local servers of the download tests are in reach
 
 
 @pytest.fixture

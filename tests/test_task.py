@@ -216,7 +216,7 @@ def test_what_does_not_fit_together_is_said_in_words():
     assert misfit(convolutional(), REGRESS, data(0)) == (
         "curves has inputs of shape (2, 3), convolutional takes (4, 4, 2)"
     )
-    assert misfit(dense(), CLASSIFY, data(0)).startswith("to classify curves takes classes, and it has none")
+    assert misfit(dense(), CLASSIFY, data(0)).startswith("curves has no classes, which it needs to classify")
 
 
 def test_targets_of_classes_are_integers_with_one_axis():

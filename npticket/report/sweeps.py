@@ -45,10 +45,10 @@ def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn
         return
     opacity, one = 0.15 if len(begun) < 4 else 0, next(iter(there.values()))
     title = one.title + ", and others" * (len({outcome.title for outcome in there.values()}) > 1)
-    figure, axes_of = canvas.panels(2)
+    pens, (figure, axes_of) = Pen.of_values(begun), canvas.panels(2)
     for axes, quantity in zip(axes_of, (STOP, at_early_stop(one.task.headline)), strict=True):
-        for key, pen in Pen.of_values(begun).items():
-            pen.line(axes, begun[key], quantity, opacity)
+        for key, points in begun.items():
+            pens[key].line(axes, points, quantity, opacity)
         dense = np.median([quantity.drawn(points[0]).mean() for points in begun.values()])  # some may not learn at all
         canvas.upright(axes, quantity, float(dense))
         canvas.weights_remaining(axes, begun.values())
