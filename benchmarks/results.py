@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "results" / "speed"
 PARTS = ("nets", "densities", "only", "peers")  # arguments that say what to measure, not how
+LIMITS = (  # variables that keep a side to some of the processor's instructions
+    "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "XLA_FLAGS",
+)  # fmt: skip
 SAYS_NOTHING = r"\((R|TM)\)|\b(CPU|Processor|\d+-Core)\b|@.*"  # of a processor's name
 
 
@@ -35,6 +38,8 @@ def save(args: Namespace, data: Dataset, tables: Mapping[str, "Table"], processe
     path = FOLDER / f"{processor(gpu=described['machine'].get('gpu', ''))}.json" if args.save else args.json
     del described["data"]["source"]  # a path; what the data are, the checksum says
     described["machine"] |= {peer: _version(peer) for peer in ("torch", "jax")}
+    if limits := [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]:
+        described["machine"]["limits"] = limits
     found = read(path) if path.exists() else {}
     script = Path(sys.argv[0]).stem
     found[" ".join([script, *(f"--{name} {_text(value)}" for name, value in args.chosen.items())])] = {

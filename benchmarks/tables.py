@@ -67,6 +67,8 @@ def one(processor: str, run: Found, name: str) -> str:
         about = f"{machine['gpu']}, CuPy {machine['cupy']}, CUDA {major}.{minor}"
         about += f", TF32 {'on' if machine['tf32'] else 'off'}"
     about += f", PyTorch {machine['torch']}, JAX {machine['jax']}; {run['date'][:10]}, commit {run['commit']}"
+    if "limits" in machine:
+        about += f"; with {', '.join(machine['limits'])}"
     return f"{about}\n\n{page.markdown_table([column.replace('_', ' ') for column in columns], cells)}"
 
 

@@ -109,9 +109,12 @@ def at_hand(monkeypatch):
 
 
 def test_results_of_one_processor_share_a_file(at_hand, tmp_path, monkeypatch, capsys):
-    """A run replaces what the same script with the same arguments left, and nothing else."""
+    """A run replaces what the same script with the same arguments left, and nothing else; limits are kept beside it."""
     import bench
     import results
+
+    for variable in results.LIMITS:
+        monkeypatch.delenv(variable, raising=False)
 
     def run(*arguments, value):
         monkeypatch.setattr(
@@ -126,11 +129,14 @@ def test_results_of_one_processor_share_a_file(at_hand, tmp_path, monkeypatch, c
 
     run(value=1)
     run("--threads", "2", "--nets", "a", "b", value=2)
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
     run("--threads", "1", value=3)
     found = results.read(tmp_path / "cpu.json")
     assert {key: run["tables"]["some"][0]["value"] for key, run in found.items()} == {
         "some_script": 3, "some_script --threads 2 --nets a b": 2,
     }  # fmt: skip
+    limits = [run["machine"].get("limits", []) for run in found.values()]
+    assert limits == [["ATEN_CPU_CAPABILITY=avx2"], []]
 
 
 @pytest.mark.parametrize(
@@ -215,10 +221,12 @@ def test_tables_are_written_between_their_marks(at_hand):
 
     other = some_results()
     del other["imp_lenet"]
+    other["lenet_step"]["machine"]["limits"] = ["A=1", "B=2"]
     made = tables.tables({"one": some_results(), "other": other})
     page = "before\n<!-- speed: {} -->\nold\n<!-- end -->\nafter\n"
     text = tables.filled(page.format("lenet_step: steps"), made)
     assert text.startswith("before\n<!-- speed: lenet_step: steps -->\n\none: some, NumPy some")
+    assert text.count("commit abc\n") == text.count("commit abc; with A=1, B=2\n") == 1
     assert "old" not in text and text.endswith("\n\n<!-- end -->\nafter\n")
     assert text.count("| density | after | fast ms | torch/fast |\n") == 2
     assert text.count("| 32.8% | 2,000 | 0.590 | 3.39 |\n") == 2
