@@ -62,7 +62,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def by_processor(paths: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
     """Return the results of several files, by default of all that there are, by the name of the processor."""
-    return {path.stem: read(path) for path in paths or sorted(FOLDER.glob("*.json"))}
+    return {path.stem: read(path) for path in paths or sorted(FOLDER.glob("*.json"), key=lambda path: path.stem)}
 
 
 def runs(found: Mapping[str, Any], benchmark: str, **arguments: Any) -> list[dict[str, Any]]:

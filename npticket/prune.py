@@ -111,15 +111,15 @@ def rates_by_name(rates: Rates, params: Params) -> dict[str, float]:
     Patterns are like those of file names: "conv*/W". Raises ValueError for a pattern that fits no parameter, or one
     that is no weight: biases, batch normalisation's parameters and running statistics are never pruned.
     """
+    weights = params.weights
     for pattern in rates:
         fitting = [name for name in params if fnmatchcase(name, pattern)]
-        others = [name for name in fitting if name not in params.weights]
+        others = [name for name in fitting if name not in weights]
         if not fitting:
-            raise ValueError(f"no parameter is called like {pattern}; there are {', '.join(params.weights)}")
+            raise ValueError(f"no parameter is called like {pattern}; there are {', '.join(weights)}")
         if others and rates[pattern]:
             raise ValueError(f"only weights can be pruned, and {pattern} means {', '.join(others)}, too: say */W")
-    found = {name: next((rates[p] for p in rates if fnmatchcase(name, p)), 0.0) for name in params.weights}
-    return {name: rate for name, rate in found.items() if rate}
+    return {name: rate for name in weights if (rate := next((rates[p] for p in rates if fnmatchcase(name, p)), 0.0))}
 
 
 def dense_masks(theta: Params) -> Params:

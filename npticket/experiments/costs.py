@@ -30,9 +30,12 @@ def seconds(
     before on this machine is timed now with `data` and, for what measures train, `others` (`checks.data_within`);
     without data the result is None, not known.
     """
-    runs, threads = planned(experiment.recipe, experiment.parts.series), threads_each(jobs)
-    left = runs if missing is None else {key: runs[key] for key in missing}
+    threads = threads_each(jobs)
     known = {"": _by_round(experiment, engine, threads, data)}
+    if known[""] is None:
+        return None  # before all runs are planned, which takes a while
+    runs = planned(experiment.recipe, experiment.parts.series)
+    left = runs if missing is None else {key: runs[key] for key in missing}
     for name, recipe in within(left.values()).items():
         there = Experiment(replace(recipe, rounds=1), experiment.parts)
         known[name] = _by_round(there, "fast", 1, (others or {}).get(name))
