@@ -14,7 +14,7 @@ from npticket.engine.gemm import SMALL
 from npticket.engine.threads import half_of
 
 WHOLE = slice(1, 1 + TILE)  # all rows of a map of one tile
-TOGETHER = {1: 1, 2: POINTS}  # rows of points, by threads: one stays in the L2 cache, but two threads want few calls
+TOGETHER = {1: 1, 2: POINTS // 2}  # rows of points, by threads: one stays in the L2 cache, but two threads want few calls
 
 
 class WinogradRows(Convolution):
