@@ -14,7 +14,7 @@ from npticket.engine.gemm import SMALL
 from npticket.engine.threads import half_of
 
 WHOLE = slice(1, 1 + TILE)  # all rows of a map of one tile
-TOGETHER = {1: 1, 2: POINTS // 2}  # rows of points, by threads: one stays in the L2 cache, but two threads want few calls
+TOGETHER = 2  # rows of points at a time: few enough to stay in the L2 cache, and more would hardly save calls
 
 
 class WinogradRows(Convolution):
@@ -51,20 +51,20 @@ class WinogradRows(Convolution):
 
 
 class _Kernel:
-    """What is done to one row of tiles of half of the batch, `together` rows of points at a time; du adds up.
+    """What is done to one row of tiles of half of the batch, TOGETHER rows of points at a time; du adds up.
 
-    Of these rows of points there is memory for V and M, as matrices (n, tiles, C), and seen as (together, 6, across,
-    slot). The bias is added to M at (CENTRE, CENTRE): in the row CENTRE % together of those that hold it.
+    Of these rows of points there is memory for V and M, as matrices (n, tiles, C), and seen as (TOGETHER, 6, across,
+    slot). The bias is added to M at (CENTRE, CENTRE): in the row CENTRE % TOGETHER of those that hold it.
     """
 
     def __init__(self, filters: WinogradFilters, out: Output, half_batch: int) -> None:
         scratch, c, k = out.halves.scratch[half_batch], filters.channels, filters.filters
         across, count = out.width // TILE, out.halves.counts[half_batch]
-        tiles, together = across * count, TOGETHER[out.halves.team.threads]
+        tiles = across * count
         shapes = {"v": (tiles, c), "m": (tiles, k), "part": (c, k)}
-        v, m, self._part = (scratch.array(name, (together * POINTS, *shapes[name])) for name in shapes)
-        self._v, self._m = (a.reshape(together, POINTS, across, -1) for a in (v, m))
-        self._b, self._centre = filters.b, self._m[CENTRE % together, CENTRE].reshape(-1, k)
+        v, m, self._part = (scratch.array(name, (TOGETHER * POINTS, *shapes[name])) for name in shapes)
+        self._v, self._m = (a.reshape(TOGETHER, POINTS, across, -1) for a in (v, m))
+        self._b, self._centre = filters.b, self._m[CENTRE % TOGETHER, CENTRE].reshape(-1, k)
         self._x_in = ToDomain(BT, across, count * c, scratch, "between 1")
         self._y_out = FromDomain(AT, across, count * k, scratch, "between 2")
         self._dy_in = ToDomain(BT, across, count * k, scratch, "between 1")
@@ -72,7 +72,7 @@ class _Kernel:
         self._dx_out = FromDomain(AT, across, count * c, scratch, "between 3")
         self.du = scratch.array(f"du {half_batch}", (POINTS**2, c, k))
         self.dbias, self._ones = np.zeros(k, m.dtype), np.ones(TILE**2 * tiles, m.dtype)
-        self._points = [slice(i, i + together) for i in range(0, POINTS, together)]
+        self._points = [slice(i, i + TOGETHER) for i in range(0, POINTS, TOGETHER)]
         planes = [slice(POINTS * p.start, POINTS * p.stop) for p in self._points]
         self._multiply = [blocked_product(v, filters.u[p], m) for p in planes]
         self._part_of_du, self._du = blocked_product(v.transpose(0, 2, 1), m, self._part), [self.du[p] for p in planes]
