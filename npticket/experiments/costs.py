@@ -30,22 +30,22 @@ def seconds(
     before on this machine is timed now with `data` and, for what measures train, `others` (`checks.data_within`);
     without data the result is None, not known.
     """
-    threads = threads_each(jobs)
-    known = {"": _by_round(experiment, engine, threads, data)}
-    if known[""] is None:
+    own = _by_round(experiment, engine, threads_each(jobs), data)
+    if own is None:
         return None  # before all runs are planned, which takes a while
     runs = planned(experiment.recipe, experiment.parts.series)
     left = runs if missing is None else {key: runs[key] for key in missing}
-    for name, recipe in within(left.values()).items():
-        there = Experiment(replace(recipe, rounds=1), experiment.parts)
-        known[name] = _by_round(there, "fast", 1, (others or {}).get(name))
+    known = {
+        name: _by_round(Experiment(replace(recipe, rounds=1), experiment.parts), "fast", 1, (others or {}).get(name))
+        for name, recipe in within(left.values()).items()
+    }
     by = {name: taken for name, taken in known.items() if taken is not None}
     if len(by) < len(known):
         return None
 
     def taken(run: Run | Measure) -> np.ndarray:
         if isinstance(run, Run):
-            return by[""](run.round, steps_of(experiment.recipe, run))
+            return own(run.round, steps_of(experiment.recipe, run))
         return sum((by[described(recipe)](0, recipe.steps) for recipe in run.trains), start=np.zeros(2))
 
     both = {key: taken(run) if key in left else np.zeros(2) for key, run in runs.items()}
