@@ -5,9 +5,9 @@
     python demos/cifar10.py --net resnet18 --paper    the paper's setting: weeks
 
 At a low learning rate the paper finds tickets in Resnet-18 and, nearly, in VGG-19; at a higher one with warm-up, in
-both; at the usual high one, in neither. See for yourself with --setting low, warmup or high. With fewer steps than in
-the paper, warm-up and drops of the learning rate come earlier in proportion. Needs CIFAR-10 (162 MB, downloaded if it
-is not on this machine). Before it starts, it says how long it will take.
+both; at the usual high one, in neither. See for yourself with --setting low, warmup or high (Conv-n has one setting).
+With fewer steps than in the paper, warm-up and drops of the learning rate come earlier in proportion. Needs CIFAR-10
+(162 MB, downloaded if it is not on this machine). Before it starts, it says how long it will take.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def paper_of(args: argparse.Namespace) -> Recipe:
 
 
 def sizes(args: argparse.Namespace) -> dict[str, dict[str, int]]:
-    """Round 0 is the dense network; then convolutions lose 10 to 20 % per round, dense layers 20 %."""
+    """Round 0 is the dense network; each other one prunes as much as a round of the paper."""
     paper, deep = paper_of(args), args.net in ("resnet18", "vgg19")
     return {
         "default": {"trials": 1, "rounds": 4, "steps": 3_000 if deep else 3_500},
@@ -80,7 +80,8 @@ def find_winning_tickets(args: argparse.Namespace, data: datasets.Dataset, journ
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Winning tickets on CIFAR-10.")
     parser.add_argument("--net", choices=RECIPES, default="conv2", help="(%(default)s)")
-    parser.add_argument("--setting", choices=("low", "warmup", "high"), default="warmup", help="(%(default)s)")
+    deep = "of resnet18 and vgg19 (%(default)s)"
+    parser.add_argument("--setting", choices=("low", "warmup", "high"), default="warmup", help=deep)
     args = arguments(parser, sizes, "runs/{net}-demo", argv)
     return run(args, paper_of(args), partial(find_winning_tickets, args))
 

@@ -294,6 +294,13 @@ def test_of_what_came_after_the_times_of_both_sides_are_shown(at_hand, benchmark
     assert f"| density | after | {shown} | torch/fast |\n" in tables.tables({"one": {"x": run}})["x: steps"]
 
 
+def test_the_table_of_patience_is_that_of_the_script(at_hand, capsys):
+    import patience
+
+    patience.main(BENCHMARKS.parent / "docs" / "results" / "lenet")
+    assert capsys.readouterr().out in (BENCHMARKS.parent / "docs" / "estimator.md").read_text()
+
+
 def test_the_tables_of_coverage_are_those_of_the_script(at_hand):
     """`python benchmarks/interval_coverage.py --into docs/claims.md` makes them anew."""
     import interval_coverage as coverage

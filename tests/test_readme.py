@@ -91,6 +91,8 @@ def test_the_page_of_recipes_has_every_field_name_and_column():
         assert known.keys() <= names[part], part
     for make in PARTS.nets.values():
         assert inspect.signature(make).parameters.keys() - {"sizes"} <= names["`net`"], make
+    for make in PARTS.data.values():
+        assert inspect.signature(make).parameters.keys() - {"folder", "seed"} <= names["`data`"], make
     for make in (*PARTS.optimizers.values(), *PARTS.schedules.values()):
         options = inspect.signature(make).parameters.keys() - {"masks", "lr"}
         assert options <= names["`optimizer`"] | names["`schedule`"]

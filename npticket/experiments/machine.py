@@ -52,7 +52,7 @@ def sha256(data: Dataset) -> str:
 
 
 def blas_hint() -> str:
-    """Return a hint if OpenBLAS does not use AVX-512, which the CPU has and which would double its speed; else ""."""
+    """Return a hint if OpenBLAS does not use AVX-512, which the CPU has and which is much faster; else ""."""
     try:
         from threadpoolctl import threadpool_info
 
