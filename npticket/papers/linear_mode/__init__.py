@@ -5,7 +5,8 @@ not rise on the straight line between the two ends, these lie in one linearly co
 to SGD's noise. The paper asks from which k on dense networks are stable, and finds that tickets are as accurate as the
 dense network only if they are rewound to a step from which they are stable. LeNet is so from its initial values on.
 
-Recipes have two copies a trial, where the paper has three orders of the data for each of three initialisations.
+Recipes have two copies a trial, where the paper has three orders of the data for each of three initialisations, and
+residual networks start from Gaussian Glorot values, where open_lth has He's normal ones.
 """
 
 from collections.abc import Mapping

@@ -42,6 +42,7 @@ def _resnet(net: str, percent: float, dense_k: int, ticket_k: int, words: str, o
     ResNet-8's later step, 800 of 2,400, is a third of its training; ResNet-20 is stable from 3 % of its training on.
     """
     name, at, to_k = f"linear-mode-{net}", f"at {percent:g} %", f"rewound to step {ticket_k:,}{of_all}"
+    controls = {REINIT: f"{NAMES[REINIT]}, trained from step {ticket_k:,}{of_all} on,", MASK: f"{NAMES[MASK]} {to_k}"}
     dense, start, later = (f"{name}-{dense_k}",), (f"{name}-0",), (f"{name}-{ticket_k}",)
     return [
         unstable(start, f"lm-{net}-dense-unstable", f"{words}: at initialisation the dense network is unstable",
@@ -65,11 +66,11 @@ def _resnet(net: str, percent: float, dense_k: int, ticket_k: int, words: str, o
         matching(later, f"lm-{net}-ticket-matching",
             f"{words}: {at}, tickets {to_k} are as accurate as the dense network",
             "§4, Fig 5", against_dense(TICKET, percent)),
-        *(unstable(later, f"lm-{net}-{kind}-unstable", f"{words}: {at}, {NAMES[kind]} {to_k} are unstable",
-            "§4, Fig 5", of(kind, percent)) for kind in (REINIT, MASK)),
+        *(unstable(later, f"lm-{net}-{kind}-unstable", f"{words}: {at}, {what} are unstable",
+            "§4, Fig 5", of(kind, percent)) for kind, what in controls.items()),
         *(not_matching(later, f"lm-{net}-{kind}-not-matching",
-            f"{words}: {at}, {NAMES[kind]} {to_k} are less accurate than the dense network",
-            "§4, Fig 5", against_dense(kind, percent)) for kind in (REINIT, MASK)),
+            f"{words}: {at}, {what} are less accurate than the dense network",
+            "§4, Fig 5", against_dense(kind, percent)) for kind, what in controls.items()),
     ]  # fmt: skip
 
 

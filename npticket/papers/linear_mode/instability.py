@@ -3,7 +3,8 @@
 The two copies start from the same weights at the rewind step, with a fresh optimizer, and differ in their minibatches
 and augmentation. There are copies of four kinds of networks: the dense one, which is the ticket of round 0; tickets,
 whose masks come from iterative pruning of the first copy; the tickets' masks with new initial values; and the weights
-of the rewind step under random masks with as many weights in each layer. All train from that step to the end.
+of the rewind step under random masks with as many weights in each layer. All train from that step of the schedule to
+the end: new initial values, too, for as many steps as the others, and never with the learning rates before it.
 """
 
 from collections.abc import Callable, Sequence

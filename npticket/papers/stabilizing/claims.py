@@ -53,7 +53,8 @@ CLAIMS = [
     half("stab-lenet-pruning", 
         "at 10.8 % random subnetworks end 1.6 times as far from their weights in the dense network as tickets",
         quantity=ratio(pruning(RANDOM, 10.7), pruning(COPY, 10.7)), expected="1.6 times", low=1.3),
-    half("stab-lenet-order-or-pruning", "tickets end 2.3 times as far from the dense network as from each other",
+    half("stab-lenet-order-or-pruning",
+        "at 10.8 % tickets end 2.3 times as far from the dense network as from each other",
         quantity=ratio(pruning(COPY, 10.7), order(COPY, 10.7)), expected="2.3 times", low=1.65),
     more(LENET_0, "stab-lenet-order-angle", "at 10.8 % random subnetworks end in wider angles to each "
         "other, with other data orders, than tickets",
