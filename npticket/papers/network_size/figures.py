@@ -8,7 +8,7 @@ from npticket.papers.network_size.numbers import weights
 from npticket.report.canvas import Pen, Picture, panels, upright
 from npticket.report.quantities import QuantityOf, first
 
-TICKS = [digit * 10**power for power in range(8) for digit in (1, 2, 5)]
+TICKS = [digit * 10**power for power in range(8) for digit in (1, 3)]
 
 
 def by_number(
