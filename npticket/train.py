@@ -37,14 +37,14 @@ class Setting:
 
     `optimizer(masks)` makes a fresh optimizer, e.g. `lambda masks: Adam(masks, lr=1.2e-3)`. The validation set is
     measured every `validate_every` steps and at the end; with it the test set, after the steps `test_at`; the training
-    set after the steps `train_at` and, if `train_at_end`, at the end. A run from a network that is `first_step` steps
-    old sees the minibatches, and reports the steps, from there to `steps`; its optimizer is fresh, and needs a schedule
-    that begins there. What is left over when an epoch is cut into batches of `batch` examples is dropped. `augment`
-    draws how an epoch's inputs are changed, e.g. `FlipAndCrop.draw`. `engine` "plain" calls the layers; "fast" equals
-    it up to rounding, and uses at most `threads` threads. `checkpoints` opens a run's checkpoint: interrupted, the run
-    goes on from it and ends with the same bits. With `patience` a run ends after so many validations without a new
-    minimum of the validation loss: see `Fit`. Of each split the same `evaluated` examples are measured every time, or
-    all if it is 0. `watch(step)` is called after each step.
+    set after the steps `train_at` before the last and, if `train_at_end`, at the end. A run from a network that is
+    `first_step` steps old sees the minibatches, and reports the steps, from there to `steps`; its optimizer is fresh,
+    and needs a schedule that begins there. What is left over when an epoch is cut into batches of `batch` examples is
+    dropped. `augment` draws how an epoch's inputs are changed, e.g. `FlipAndCrop.draw`. `engine` "plain" calls the
+    layers; "fast" equals it up to rounding, and uses at most `threads` threads. `checkpoints` opens a run's checkpoint:
+    interrupted, the run goes on from it and ends with the same bits. With `patience` a run ends after so many
+    validations without a new minimum of the validation loss: see `Fit`. Of each split the same `evaluated` examples are
+    measured every time, or all if it is 0. `watch(step)` is called after each step.
     """
 
     optimizer: MakeOptimizer

@@ -135,6 +135,8 @@ def test_pre_trained_values_are_theta0_and_the_classifier_is_drawn(folder):
         value = value[kept] if name == "words/table" else value
         assert (theta0[name] == value.astype(np.float32)).all(), name
     assert (theta0["out/W"][0] != theta0["out/W"][1]).all()
+    with pytest.raises(ValueError, match="read-only"):
+        net.body.init(streams(0, [0], "init")[0])["words/table"][...] = 0  # all networks share the file's values
     x = trec(length=10).test.inputs[None]
     found = net.predict(theta0.trial(0), x)
     np.testing.assert_allclose(net.predict(theta0, x)[0], found[0], rtol=1e-5, atol=1e-6)

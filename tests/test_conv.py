@@ -251,12 +251,20 @@ def test_glorot_of_a_convolution_counts_the_kernel_in_both_fans():
     assert w.std() == pytest.approx(0.03402, rel=0.02)
 
 
+def test_paths_of_a_residual_block_with_two_shapes_are_refused():
+    """Else a 1 x 1 map would be added to each pixel around it."""
+    layer = Residual(Conv2D(1, 1, kernel=4))
+    theta = Params.empty(layer.layout, 1, np.float64)
+    with pytest.raises(ValueError, match=r"residual block have shapes \(2, 1, 1, 1\) and \(2, 4, 4, 1\)"):
+        layer.forward(theta.tree, np.zeros((1, 2, 4, 4, 1)))
+
+
 def test_a_map_smaller_than_the_kernel_or_a_pools_square_is_refused():
     layer = Conv2D(1, 1, kernel=3)
     theta = Params.empty(layer.layout, 1, np.float64)
     with pytest.raises(ValueError, match="2 x 5 map with padding 0 is smaller than a kernel of size 3"):
         layer.forward(theta.tree, np.zeros((1, 1, 2, 5, 1)))
-    for pool in (MaxPool(3), MaxPool(3, 1)):
+    for pool in (MaxPool(3), MaxPool(3, 1), AveragePool(3)):
         with pytest.raises(ValueError, match="2 x 5 map is smaller than a pool of size 3"):
             pool.forward({}, np.zeros((1, 1, 2, 5, 1)))
 

@@ -251,7 +251,8 @@ def test_pruned_weights_stay_0(net, seed):
     assert np.isfinite(end).all()
 
 
-def test_a_filter_that_sees_nothing_passes_no_gradient(monkeypatch):
+@pytest.mark.parametrize("dark", [(*range(4, 9),), (*range(7), *range(8, 16))], ids=str)
+def test_a_filter_that_sees_nothing_passes_no_gradient(monkeypatch, dark):
     """Where its bias is 0, its output is exactly 0, and Winograd's only but for rounding."""
     net = chain(16, a=Conv2D(1, 3, padding=1), relu=ReLU(), b=Conv2D(3, 3, padding=1), relu2=ReLU(), flatten=Flatten(),
                 out=Dense(768, 3))  # fmt: skip
@@ -259,7 +260,7 @@ def test_a_filter_that_sees_nothing_passes_no_gradient(monkeypatch):
     for name in ("a/b", "b/b"):
         start[name][...] = 0
     x = np.random.default_rng(0).normal(size=(1, 4, 16, 16, 1))
-    x[:, :, 4:9] = 0
+    x[:, :, dark] = 0
 
     def moved(engine):
         runner = engine(net, LOSS, start, masks, lambda masks: SGD(masks, lr=1.0))

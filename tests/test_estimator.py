@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("sklearn", minversion="1.6")
 
 from sklearn.datasets import load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -30,7 +30,7 @@ from npticket.streams import Place
 from npticket.task import CLASSIFY
 from npticket.testing import check_magnitude, check_round
 from npticket.tickets import find_tickets
-from npticket.train import Setting, fit
+from npticket.train import DivergedError, Setting, fit
 
 X, y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(X)
@@ -242,6 +242,18 @@ def test_an_epoch_is_cut_into_equal_parts(n):
 def test_impossible_parameters_are_refused_by_name(options, message):
     with pytest.raises(ValueError, match=message):
         quick(**options).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid)")
+def test_after_a_fit_that_failed_it_is_not_fitted():
+    """Else the old network would answer with the new classes."""
+    classifier = quick().fit(X, y)
+    with pytest.raises(DivergedError):
+        classifier.fit(X, np.array(["no", "yes"])[y % 2], sample_weight=np.full(len(X), 1e308))
+    with pytest.raises(NotFittedError):
+        classifier.predict(X)
+    with pytest.raises(NotFittedError):
+        quick().predict(X)
 
 
 def test_without_scikit_learn_it_says_what_is_missing(tmp_path):

@@ -120,6 +120,9 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
         """The biases of each layer that has biases, (O,)."""
         return [self.theta_[name][0].ravel() for name in self.theta_ if name.endswith("/b")]
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_ticket")
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -127,6 +130,7 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
 
     def _examples(self, X: Array, y: Array, sample_weight: Array) -> tuple[Array, np.ndarray, np.ndarray | None]:
         """Return examples as floats, their classes as numbers, and weights: without those whose weight is 0."""
+        self.__dict__.pop("_ticket", None)  # if this fit fails, the classifier is not fitted
         x, y = validate_data(self, X, y, **self._accepts)
         check_classification_targets(y)
         weights = None

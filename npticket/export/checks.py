@@ -6,6 +6,12 @@ from npticket.params import Params, check_masks
 from npticket.protocols import Net
 
 
+def check_weights_only(masks: Params) -> None:
+    """Raise ValueError if masks prune other parameters than weights, which not every kind of file can tell."""
+    if pruned := [name for name in masks if name not in masks.weights and not masks[name].all()]:
+        raise ValueError(f"only weights can be pruned, and masks prune {', '.join(pruned)}")
+
+
 def check_ticket(net: Net, theta: Params, masks: Params) -> None:
     """Raise ValueError or TypeError, saying what to do, unless theta and masks are one trial of the network, finite."""
     if list(theta.shapes.items()) != list(net.body.layout.items()):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.export.checks import check_ticket
+from npticket.export.checks import check_ticket, check_weights_only
 from npticket.export.gaps import from_gaps, to_gaps
 from npticket.export.huffman import huffman_lengths
 from npticket.export.sealed import MOST_TABLES, Lengths, Sealed, coded, seal, written
@@ -67,9 +67,10 @@ def write_compressed(
 
     A surviving weight that is 0 is read back as pruned. `gap_bits`, 0 to 8, is the number of bits of a gap before it is
     coded. `lengths_of` chooses the codes. ValueError for parameters that are not the network's, not float32 or not
-    finite.
+    finite, and for masks that prune other parameters than weights.
     """
     check_ticket(net, theta, masks)
+    check_weights_only(masks)
     if theta.flat.dtype != np.float32:
         raise ValueError(f"expected parameters in float32, got {theta.flat.dtype}")
     if not 0 <= gap_bits <= MOST_GAP_BITS:

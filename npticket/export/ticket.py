@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from npticket.export.checks import check_weights_only
 from npticket.export.compressed import MOST_GAP_BITS, by_unit, by_unit_back
 from npticket.export.gaps import from_gaps, to_gaps
 from npticket.export.huffman import huffman_lengths
@@ -48,8 +49,7 @@ def write_ticket(path: str | Path, net: Net, seed: int, trial: int, masks: Param
     if masks.trials != 1:
         raise ValueError(f"one trial is exported at a time, got {masks.trials}: use masks.trial(t)")
     check_masks(Params.empty(net.body.layout, 1), masks)
-    if pruned := [name for name in masks if name not in masks.weights and not masks[name].all()]:
-        raise ValueError(f"only weights can be pruned, and masks prune {', '.join(pruned)}")
+    check_weights_only(masks)
     for what, number, below in (("seed", seed, 1 << 64), ("trial", trial, 1 << 32)):
         if not isinstance(number, Integral) or not 0 <= number < below:
             raise ValueError(f"the {what} must be an integer from 0 on, below {below}, got {number!r}")

@@ -59,7 +59,7 @@ def predict(layer: Layer, p: Tree, x: Array) -> Array:
 
 
 class Residual:
-    """y = body(x) + shortcut(x) (He et al. 2016); without a `shortcut` it is x. Both must have the same shape."""
+    """y = body(x) + shortcut(x) (He et al. 2016); without a `shortcut` it is x. ValueError if the shapes differ."""
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         self.body, self.shortcut = body, shortcut
@@ -74,6 +74,8 @@ class Residual:
         around, backwards = x, {"body": body_backward}
         if self.shortcut is not None:
             around, backwards["shortcut"] = self.shortcut.forward(p.get("shortcut", {}), x, step)
+        if y.shape[1:] != around.shape[1:]:  # x may be one for all trials
+            raise ValueError(f"the two paths of a residual block have shapes {y.shape[1:]} and {around.shape[1:]}")
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             parts = {

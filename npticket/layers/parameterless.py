@@ -120,7 +120,8 @@ class MaxPool(Parameterless):
 class AveragePool(Parameterless):
     """y = the mean of each `size` x `size` square.     x (T, B, H, W, C)   y (T, B, H // size, W // size, C)
 
-    Squares touch and do not overlap; rows and columns left over at the edge are ignored.
+    Squares touch and do not overlap; rows and columns left over at the edge are ignored. ValueError for a map that is
+    smaller than a square.
     """
 
     def __init__(self, size: int = 2) -> None:
@@ -129,6 +130,9 @@ class AveragePool(Parameterless):
         self.size, self.stride, self.padding = size, size, 0  # as of MaxPool, for those that go by these
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        height, width = x.shape[2:4]
+        if min(height, width) < self.size:
+            raise ValueError(f"a {height} x {width} map is smaller than a pool of size {self.size}")
         y = sum(_corners(x, self.size, self.size)) / self.size**2
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:

@@ -123,6 +123,7 @@ def _values(path: Path, sizes: Sizes, sha256: str = "", kept: tuple[int, ...] | 
         for name, shape in Encoder(sizes).layout.items():
             if values[name].shape != shape or not np.isfinite(values[name]).all():
                 raise DataError(f"{name} is {values[name].shape}, expected {shape}, all finite")
+            values[name].flags.writeable = False  # they are given to everybody who asks
     except (OSError, UnreadableError, DataError, LookupError, ValueError) as error:
         raise DataError(f"{path} has no weights of this encoder: {reason(error, path)}") from error
     return values

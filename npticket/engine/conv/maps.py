@@ -35,6 +35,7 @@ class Map:
 
     `pass_on` makes of dx the gradient of that sum. The ReLU takes x for 0 where it is no larger than the rounding of
     Winograd's convolution: where a filter sees nothing but zeros and its bias is still 0, exact arithmetic gives 0.
+    That rounding is judged by half of the batch, so one image that is 1e5 times brighter takes others' gradients away.
     """
 
     def __init__(self, terms: Sequence[Output], around: Optional["Map"], relu: bool) -> None:
@@ -87,9 +88,9 @@ class Map:
         if self._around is not None:
             value += self._around.x[half_batch][rows]
         if self._relu:
-            some, largest = value[0], self._largest[half_batch]  # one row tells enough
-            np.maximum(largest, np.maximum.reduce(some, axis=0), out=largest)
-            np.maximum(largest, -np.minimum.reduce(some, axis=0), out=largest)
+            pixels, largest = value.reshape(-1, value.shape[-1]), self._largest[half_batch]
+            np.maximum(largest, np.maximum.reduce(pixels, axis=0), out=largest)
+            np.maximum(largest, -np.minimum.reduce(pixels, axis=0), out=largest)
             np.maximum(value, self._zeros[half_batch], out=x)
         elif value is not x:
             x[...] = value
