@@ -416,6 +416,14 @@ def test_a_value_at_which_nothing_is_learned_does_not_flatten_the_others(tmp_pat
     assert 70 < low < 90 < 91 < high < 93
 
 
+def test_a_dense_network_that_is_far_behind_the_others_is_seen(tmp_path, drawn):
+    asked, parts = sweep(["0.1", "0.2", "0.5", "0.8"])
+    behind = parts["rate 0.8"]
+    parts["rate 0.8"] = replace(behind, results=[row | {"early_stop_test_acc": 0.6} for row in behind.results])
+    sweeps.draw_sweep(asked, parts, tmp_path)
+    assert 55 < drawn["net-prune-rate"].axes[1].get_ylim()[0] < 60
+
+
 def overlaps(boxes):
     return [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if a.overlaps(b)]
 
