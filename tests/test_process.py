@@ -521,8 +521,9 @@ def started(asked, out):
     """The experiment of `asked`, at work in two processes."""
     pytest.importorskip("joblib")
     process = subprocess.Popen(
-        command(asked, out, 2), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command(asked, out, 2), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # which nohup, around the tests, ignores
+    )  # fmt: skip
     wait_for_runs(process, out, 2)  # then the first of them is in the tables, however soon the process ends
     return process
 
