@@ -9,18 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npticket import nets
-from npticket.export import (
-    compressed,
-    load_sparse,
-    read_compressed,
-    read_ticket,
-    to_sparse,
-    write_compressed,
-    write_ticket,
-)
+from npticket.export import compressed, read_compressed, read_ticket, write_compressed, write_ticket
 from npticket.export.huffman import fixed_lengths, huffman_lengths
-from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Flatten
-from npticket.nets import Net
 from npticket.prune import dense_masks, density, prune_layerwise, random_scores
 from npticket.reading import UnreadableError
 from npticket.streams import streams
@@ -214,17 +204,3 @@ def test_another_networks_file_and_what_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match="masks prune fc1/b"):
         write_ticket(path, NET, 0, 0, masks)
     assert compressed.MOST_SHARED < 1 << 16  # which its place in the file can say
-
-
-@pytest.mark.parametrize(
-    ("write", "read"),
-    [(write_compressed, read_compressed), (lambda path, *ticket: to_sparse(*ticket).save(path), load_sparse)],
-)
-def test_sizes_of_layers_may_be_of_any_kind_of_integer(tmp_path, write, read):
-    first, second = (
-        Net("n", Chain(c=Conv2D(kind(1), kind(2)), n=BatchNorm(kind(2)), f=Flatten(), o=Dense(8, 3)), (4, 4, 1), (3,))
-        for kind in (np.int64, int)
-    )
-    theta = first.init(streams(0, [0], "init"))
-    write(tmp_path / "n.npz", first, theta, dense_masks(theta))
-    read(tmp_path / "n.npz", second)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npticket.layers import Chain, Dense, Flatten, ReLU
+from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Embedding, Flatten, LayerNorm, ReLU, SelfAttention
 from npticket.params import Params
 from npticket.streams import stream
 from npticket.testing import check_gradient, strategies
@@ -105,6 +105,24 @@ def test_glorot_draws_have_the_stated_variance():
     # Var = 2 / (784 + 300) = 0.001845, std 0.0430; the sample of 235,200 is within 1 % of it.
     assert values["W"].std() == pytest.approx(0.0430, rel=0.01)
     assert not values["b"].any()
+
+
+@pytest.mark.parametrize(
+    ("layer", "sizes"),
+    [
+        (Dense, (2, 3)),
+        (Conv2D, (2, 3)),
+        (BatchNorm, (2,)),
+        (LayerNorm, (2,)),
+        (Embedding, (2, 3)),
+        (SelfAttention, (4, 2)),
+    ],
+)
+def test_sizes_may_be_of_any_kind_of_integer(layer, sizes):
+    """A layout is what files write down and are known by. NumPy's integers print otherwise than Python's."""
+    assert repr(layer(*map(np.int64, sizes)).layout) == repr(layer(*sizes).layout)
+    with pytest.raises(TypeError, match="integer"):
+        layer(*map(float, sizes))
 
 
 def test_bad_sizes_are_refused():

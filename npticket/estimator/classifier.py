@@ -64,6 +64,7 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
         to rounding, as if it were there three times. ValueError says what is wrong with the input or a parameter;
         DivergedError that the loss became infinite or NaN: scale the inputs, or take a smaller learning rate.
         """
+        self.__dict__.pop("_ticket", None)  # if this fit fails, the classifier is not fitted
         self._check()
         seed = self.random_state
         seed = int(seed) if isinstance(seed, Integral) else int(check_random_state(seed).randint(2**31 - 1))
@@ -130,7 +131,6 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
 
     def _examples(self, X: Array, y: Array, sample_weight: Array) -> tuple[Array, np.ndarray, np.ndarray | None]:
         """Return examples as floats, their classes as numbers, and weights: without those whose weight is 0."""
-        self.__dict__.pop("_ticket", None)  # if this fit fails, the classifier is not fitted
         x, y = validate_data(self, X, y, **self._accepts)
         check_classification_targets(y)
         weights = None

@@ -31,7 +31,7 @@ def coded(symbols: np.ndarray, alphabet: int, lengths_of: Lengths) -> bytes:
 
 def written(shapes: Shapes) -> bytes:
     """Return 8 bytes of a hash of parameters' names and shapes, by which a file shows to which network it belongs."""
-    return sha256(repr([(name, tuple(map(int, shape))) for name, shape in shapes.items()]).encode()).digest()[:8]
+    return sha256(repr([(name, tuple(shape)) for name, shape in shapes.items()]).encode()).digest()[:8]
 
 
 class Sealed:

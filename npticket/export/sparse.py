@@ -150,4 +150,4 @@ def _stages(body: Layer, theta: Params, kept: Params) -> list[tuple[Compact | Gr
 
 
 def _layout(net: Net) -> list[str]:
-    return [f"{name} {tuple(map(int, shape))}" for name, shape in net.body.layout.items()]
+    return [f"{name} {shape}" for name, shape in net.body.layout.items()]

@@ -1,6 +1,7 @@
 """Self-attention (Vaswani et al. 2017, section 3.2), and pooling, over the tokens of sentences."""
 
 import math
+from operator import index
 
 import numpy as np
 
@@ -50,6 +51,7 @@ class SelfAttention:
     """
 
     def __init__(self, size: int, heads: int, std: float = 0.02) -> None:
+        size, heads = index(size), index(heads)
         if min(size, heads) < 1 or size % heads:
             raise ValueError(f"attention needs a size that is a multiple of its heads, got {size} and {heads}")
         self.heads, self.std = heads, std

@@ -7,6 +7,7 @@ between its pixels where the stride was larger than 1, with W turned by half a t
 
 import math
 from collections.abc import Iterator
+from operator import index
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Conv2D:
     def __init__(
         self, channels: int, filters: int, kernel: int = 3, stride: int = 1, padding: int = 0, bias: bool = True
     ) -> None:
+        channels, filters, kernel, stride, padding = map(index, (channels, filters, kernel, stride, padding))
         if min(channels, filters, kernel, stride) < 1 or not 0 <= padding < kernel:
             raise ValueError(
                 "a convolution needs sizes of at least 1 and a padding below the kernel size, got "

@@ -1,5 +1,7 @@
 """Embeddings: tables of which each row is a learned vector for a numbered thing, as a word or a position."""
 
+from operator import index
+
 import numpy as np
 
 from npticket.backend import Array, array_module
@@ -18,6 +20,7 @@ class Embedding:
     """
 
     def __init__(self, count: int, size: int, std: float = STD) -> None:
+        count, size = index(count), index(size)
         if min(count, size) < 1:
             raise ValueError(f"an embedding needs at least one row of at least one number, got {count} of {size}")
         self.layout, self.std = {"table": (count, size)}, std

@@ -1,5 +1,7 @@
 """Normalisation: of a batch (Ioffe & Szegedy 2015), one mean and variance per trial and channel, and of a layer."""
 
+from operator import index
+
 import numpy as np
 
 from npticket.backend import Array, array_module
@@ -18,6 +20,7 @@ class BatchNorm:
     """
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        channels = index(channels)
         if channels < 1:
             raise ValueError(f"batch normalisation needs at least one channel, got {channels}")
         self.momentum, self.eps = momentum, eps
@@ -65,6 +68,7 @@ class LayerNorm:
     """
 
     def __init__(self, size: int, eps: float = 1e-12) -> None:
+        size = index(size)
         if size < 1:
             raise ValueError(f"layer normalisation needs at least one feature, got {size}")
         self.eps, self.layout = eps, dict.fromkeys(("scale", "shift"), (size,))

@@ -89,8 +89,7 @@ class MaxPool(Parameterless):
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         xp, pad, (height, width), framed = array_module(x), self.padding, x.shape[2:4], x
-        if min(height, width) + 2 * pad < self.size:
-            raise ValueError(f"a {height} x {width} map is smaller than a pool of size {self.size}")
+        _check_fits(height + 2 * pad, width + 2 * pad, self.size)
         inside = (slice(None), slice(None), slice(pad, pad + height), slice(pad, pad + width))
         if pad:
             framed = xp.full((*x.shape[:2], height + 2 * pad, width + 2 * pad, x.shape[4]), -np.inf, x.dtype)
@@ -131,8 +130,7 @@ class AveragePool(Parameterless):
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         height, width = x.shape[2:4]
-        if min(height, width) < self.size:
-            raise ValueError(f"a {height} x {width} map is smaller than a pool of size {self.size}")
+        _check_fits(height, width, self.size)
         y = sum(_corners(x, self.size, self.size)) / self.size**2
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
@@ -156,6 +154,11 @@ class GlobalAveragePool(Parameterless):
             return dx
 
         return x.mean(axis=(2, 3)), backward
+
+
+def _check_fits(height: int, width: int, size: int) -> None:
+    if min(height, width) < size:
+        raise ValueError(f"a {height} x {width} map is smaller than a pool of size {size}")
 
 
 def _corners(x: Array, size: int, stride: int) -> Iterator[Array]:

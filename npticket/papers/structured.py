@@ -30,7 +30,7 @@ from npticket.papers.lottery_ticket.claims.words import (
     TIMES,
     better,
     worse,
-)  # fmt: skip
+)
 from npticket.papers.lottery_ticket.recipes import CONV_2, LENET, RESNET_18
 from npticket.papers.lottery_ticket.series import FINE_TUNING, Under, at_one_go, end, look
 from npticket.params import Params

@@ -50,11 +50,8 @@ def drawn_sweep(sweep: Sweep, outcomes: Mapping[str, Outcome]) -> Iterator[Drawn
         for key, points in begun.items():
             pens[key].line(axes, points, quantity, opacity)
         levels = np.array([quantity.drawn(points[0]).mean() for points in begun.values()])  # of the dense networks
-        canvas.upright(axes, quantity, float(np.median(levels)))
-        if quantity.unit == "%":  # all are seen, but for those that have not learned
-            low, high = axes.get_ylim()
-            least = min(levels[levels > np.median(levels) / 2], default=low)
-            axes.set_ylim(min(low, least - (high - least) / 20), high)
+        learned = levels[levels >= np.median(levels) / 2]  # some may not learn at all
+        canvas.upright(axes, quantity, float(learned.min()))
         canvas.weights_remaining(axes, begun.values())
     notes = {there[key].note: [k for k in begun if there[k].note == there[key].note] for key in begun}
     each = [note if len(notes) == 1 else f"{', '.join(keys)}: {note}" for note, keys in notes.items()]
