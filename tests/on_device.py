@@ -52,12 +52,13 @@ def tickets(net, trials, seed):
 
 
 def convolutional():
-    """Everything that a layer may do to a GPU: windows, batch statistics, random masks, a ReLU that stands alone."""
-    layers = {"conv": Conv2D(2, 3, padding=1), "norm": BatchNorm(3, 0.3, 0.01), "relu0": ReLU(), "pool": MaxPool()}
+    """All that a layer may do to a GPU: windows, batch statistics, tiles, random masks, a ReLU that stands alone."""
+    layers = {"conv": Conv2D(2, 8, padding=1), "norm": BatchNorm(8, 0.3, 0.01), "relu0": ReLU()}
+    layers |= {"wide": Conv2D(8, 9, padding=1), "relu2": ReLU(), "pool": MaxPool()}
     layers |= {
         "lone": ReLU(),
         "flat": Flatten(),
-        "fc": Dense(12, 6),
+        "fc": Dense(36, 6),
         "relu1": ReLU(),
         "drop": Dropout(0.5),
         "out": Dense(6, 4),

@@ -2,6 +2,7 @@
 
 from functools import partial
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from on_device import compare, convolutional, given_optimizers, tickets
 from strict import StrictArray, strict
 
-from npticket.engine.gpu import conv, kernels, layers, lockstep, norm
+from npticket.engine.gpu import conv, kernels, layers, lockstep, norm, winograd, winograd_kernels
 from npticket.engine.gpu import loss as gpu_loss
 from npticket.engine.gpu.layers import fused_layers
 from npticket.engine.gpu.lockstep import Gpu, Unfused
@@ -112,13 +113,13 @@ def test_kernels_forget_moments_before_they_become_subnormal(plain, dtype):
 
 def test_a_relu_is_joined_to_what_ends_by_adding_an_offset():
     body = fused_layers(convolutional().body)
-    assert list(body.layers) == ["conv", "norm", "pool", "lone", "flat", "fc", "drop", "out"]
+    assert list(body.layers) == ["conv", "norm", "wide", "pool", "lone", "flat", "fc", "drop", "out"]
     assert body.layout == convolutional().body.layout
     assert fused_layers(Chain(a=Dense(2, 2), r=ReLU(), s=ReLU())).layers.keys() == {"a", "s"}
     without = Chain(inside=Chain(a=Conv2D(1, 1, bias=False), r=ReLU()), r=ReLU())
     assert [list(chain.layers) for chain in (fused_layers(without), fused_layers(without).layers["inside"])] == [
         ["inside", "r"],
-        ["a", "r"],
+        ["a"],
     ]
 
 
@@ -141,9 +142,10 @@ def test_an_optimizer_without_a_kernel_steps_the_network_as_it_is():
 
 def most():
     """A network that uses every kernel, and each so that it matters."""
-    layers = {"conv": Conv2D(2, 3, stride=2, padding=1), "relu0": ReLU(), "pool": MaxPool(), "norm": BatchNorm(3)}
-    layers |= {"relu1": ReLU(), "conv2": Conv2D(3, 3, stride=2, padding=1, bias=False), "lone": ReLU()}
-    layers |= {"norm2": BatchNorm(3), "flat": Flatten(), "fc": Dense(12, 6), "relu2": ReLU()}
+    layers = {"conv": Conv2D(2, 8, stride=2, padding=1), "relu0": ReLU(), "pool": MaxPool(), "lone": ReLU()}
+    layers |= {"norm": BatchNorm(8), "relu1": ReLU(), "small": Conv2D(8, 8, padding=1), "relu2": ReLU()}
+    layers |= {"conv2": Conv2D(8, 3, stride=2, padding=1, bias=False), "relu3": ReLU(), "norm2": BatchNorm(3)}
+    layers |= {"flat": Flatten(), "fc": Dense(12, 6), "relu4": ReLU()}
     body = Chain(**layers, out=Dense(6, 4))
     return Net("most", body, (16, 16, 2), (4,))
 
@@ -163,6 +165,7 @@ def test_kernels_as_they_are(optimizer):
         (kernels, "BIAS", "y += b", "y -= b"),
         (kernels, "BIAS", "relu && y", "y"),
         (layers, "RELU", "x < 0", "x > 0"),
+        (conv, "RELU", "x < 0", "x > 0"),
         (kernels, "RELU_GRADIENT", "y > 0", "y < 0"),
         (gpu_loss, "CROSS_ENTROPY", "/ batch", "/ (batch + 1)"),
         (kernels, "SUM_ROWS", "r = first", "r = first + 1"),
@@ -175,6 +178,17 @@ def test_kernels_as_they_are(optimizer):
         (conv, "IM2COL", "h < height", "h <= height"),
         (conv, "IM2COL", "row % spread == 0", "true"),
         (conv, "IM2COL", "- pad, left", ", left"),
+        (winograd_kernels, "INPUTS", "h < x_height", "h <= x_height"),
+        (winograd_kernels, "INPUTS", "T(-5) * d[2][j]", "T(5) * d[2][j]"),
+        (winograd_kernels, "INPUTS", "top - margin", "top"),
+        (winograd_kernels, "INPUTS_TRANSPOSED", "low / 4", "low / 8"),
+        (winograd_kernels, "INPUTS_TRANSPOSED", "ptrdiff_t(c) * tiles + n", "ptrdiff_t(n) * channels + c"),
+        (winograd_kernels, "OUTPUT_GRADIENTS", "first + n", "n + 1"),
+        (winograd_kernels, "OUTPUTS", "relu && value < 0", "false"),
+        (winograd_kernels, "OUTPUTS", "+ bias", ""),
+        (winograd_kernels, "TAPS", "8 - k", "k"),
+        (winograd_kernels, "TAPS", "turned ? ptrdiff_t(column) * rows + row", "false ? 0"),
+        (winograd_kernels, "TAP_GRADIENTS", "T(0.25) * u", "T(0.5) * u"),
         (layers, "SQUARE", "value > top", "value < top"),
         (layers, "GRADIENT", "at == best", "true"),
     ],
@@ -191,7 +205,7 @@ def test_a_wrong_kernel_is_found(module, which, right, wrong, monkeypatch):
     start, masks = tickets(net := most(), range(2), 0)
     optimizer = (lambda m: SGD(m, 0.1, 0.9, 0.01)) if which == "SGD_STEP" else (lambda m: Adam(m, lr=0.01, eps=1e-3))
     try:
-        with pytest.raises(AssertionError, match=r"^the law .* is broken|looked outside"):
+        with pytest.raises(AssertionError, match=r"^the law .* is broken|looked outside|came twice"):
             compare(net, start, masks, optimizer, 1, strict)
     finally:
         for made in made_from_text:
@@ -218,11 +232,58 @@ def test_the_stand_in_refuses_other_types_and_shapes():
         over(x, strict.empty(3))
 
 
-def test_windows_are_gathered_for_as_many_images_as_fit(monkeypatch):
-    monkeypatch.setattr(conv, "COLUMN_BYTES", 2 * 16 * 18 * 8 + 1)
-    parts = list(conv.im2col(strict.asarray(np.ones((5, 4, 4, 2))), 3, 1, 1, (4, 4)))
-    assert [(rows.start, rows.stop) for rows, _ in parts] == [(0, 32), (32, 64), (64, 80)]
-    assert all(columns.nbytes <= conv.COLUMN_BYTES for _, columns in parts)
+@pytest.mark.parametrize(
+    ("images_that_fit", "trials", "rows"),
+    [
+        (2, [0, 0, 0, 1, 1, 1, 2, 2, 2], [(0, 32), (32, 64), (64, 80)] * 3),
+        (5, [0, 1, 2], [(0, 80)] * 3),
+        (10, [0, 2], [(0, 80)] * 2),
+        (99, [0], [(0, 80)]),
+    ],
+)
+def test_windows_are_gathered_for_as_many_trials_or_images_as_fit(images_that_fit, trials, rows, monkeypatch):
+    monkeypatch.setattr(conv, "COLUMN_BYTES", images_that_fit * 16 * 18 * 8 + 1)
+    x = np.random.default_rng(0).normal(size=(3, 5, 4, 4, 2))
+    parts = list(conv.im2col(strict.asarray(x), 3, 1, 1, (4, 4)))
+    assert [part.start for part, _, _ in parts] == trials
+    assert [(part.start, part.stop) for _, part, _ in parts] == rows
+    assert all(columns.nbytes <= conv.COLUMN_BYTES for *_, columns in parts)
+    for part, place, columns in parts:
+        centres = x[part].reshape(-1, 80, 2)[:, place]
+        assert (columns.get().reshape(*centres.shape[:2], 9, 2)[:, :, 4] == centres).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(trial_counts, st.integers(1, 4), *[st.integers(3, 9)] * 2),
+    st.tuples(*[st.integers(8, 11)] * 2),
+    st.integers(0, 2),
+    st.booleans(),
+    st.sampled_from([1, 1 << 30]),
+    seeds,
+)
+def test_winograd_is_the_convolution(shape, channels, padding, relu, room, seed):
+    """Where the input is dark and there is no bias, a ReLU passes no gradient, as by the definition."""
+    plain = {"conv": Conv2D(*channels, padding=padding)} | ({"relu": ReLU()} if relu else {})
+    plain, fused = Chain(**plain), fused_layers(Chain(**plain))
+    assert type(fused.layers["conv"]) is winograd.Winograd
+    rng = np.random.default_rng(seed)
+    x, p = rng.normal(size=(*shape, channels[0])), {"conv": {}}
+    for name, size in plain.layers["conv"].layout.items():
+        p["conv"][name] = rng.normal(size=(len(x), *size)) * rng.integers(0, 2, (len(x), *size))
+    x[:, :, : rng.integers(4), :, :] = 0
+    there = {"conv": {name: strict.asarray(value) for name, value in p["conv"].items()}}
+    grads, found = ({"conv": {name: xp.empty(value.shape) for name, value in p["conv"].items()}} for xp in (np, strict))
+    with mock.patch.object(winograd, "DOMAIN_BYTES", room):
+        y, backward = plain.forward(p, x, "a step")
+        ours, our_backward = fused.forward(there, strict.asarray(x), "a step")
+        dy = rng.normal(size=y.shape)
+        dx, our_dx = backward(dy, grads), our_backward(strict.asarray(dy), found)
+    if relu:
+        assert ((ours.get() > 0) == (y > 0)).all()
+    pairs = [(ours, y), (our_dx, dx), *((found["conv"][name], grads["conv"][name]) for name in p["conv"])]
+    for one, other in pairs:
+        np.testing.assert_allclose(one.get(), other, rtol=1e-10, atol=1e-11)
 
 
 def test_images_of_one_window(monkeypatch):
@@ -254,7 +315,7 @@ def test_gradients_may_lie_in_any_order(layer):
         np.testing.assert_allclose(found[name].get(), expected[name], rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("layer", [Conv2D(2, 2, 1), Conv2D(2, 2, 2), Dense(2, 2), BatchNorm(2)])
+@pytest.mark.parametrize("layer", [Conv2D(2, 2, 1), Conv2D(2, 2, 2), Conv2D(2, 8, 3), Dense(2, 2), BatchNorm(2)])
 def test_trials_may_be_shown_one_x(layer):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1, 3, 2) if isinstance(layer, Dense) else (1, 3, 4, 4, 2))

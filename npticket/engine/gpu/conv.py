@@ -1,7 +1,7 @@
 """Convolution by im2col, as in layers.Conv2D, with the bias and the ReLU behind it.
 
-One kernel gathers a trial's windows, for as many images at a time as fit into COLUMN_BYTES, and one product multiplies
-them. A single trial's product is large enough for a GPU; a stack of products would first copy transposed factors.
+One kernel gathers the windows, of as many trials or images at a time as fit into COLUMN_BYTES, and a stacked product
+multiplies them. For the gradient of W it is one product per trial: a stack would first copy its transposed factors.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from functools import cache
 
 from npticket import layers
 from npticket.backend import Array, array_module
-from npticket.engine.gpu.kernels import Source, add_bias, kernel, relu_gradient, sum_rows
+from npticket.engine.gpu.kernels import RELU, Source, add_bias, kernel, relu_gradient, sum_rows
 from npticket.params import Tree
 from npticket.protocols import Backward
 from npticket.streams import TrainingStep
@@ -57,6 +57,8 @@ class Conv2D:
         y = convolve(x, weights, stride, pad, (height + 2 * pad, width + 2 * pad))
         if "b" in p:
             add_bias(p["b"], y, relu)
+        elif relu:
+            kernel(xp, RELU)(y, y)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             dz = relu_gradient(y, dy) if relu else xp.ascontiguousarray(dy)
@@ -77,35 +79,43 @@ def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int],
     xp, size, filters = array_module(x, w), w.shape[1], w.shape[-1]
     out_height, out_width = ((frame - size) // stride + 1 for frame in padded)
     y = xp.empty((len(w), x.shape[1], out_height, out_width, filters), x.dtype)
-    for t, matrix in enumerate(w.reshape(len(w), -1, filters)):
-        rows_of_y = y[t].reshape(-1, filters)
-        for rows, columns in im2col(x[t if len(x) > 1 else 0], size, stride, pad, (out_height, out_width), spread):
-            xp.matmul(columns, matrix, out=rows_of_y[rows])
+    matrices, rows_of_y = w.reshape(len(w), -1, filters), y.reshape(len(w), -1, filters)
+    for trials, rows, columns in im2col(x, size, stride, pad, (out_height, out_width), spread):
+        if len(x) == len(w):
+            xp.matmul(columns, matrices[trials], out=rows_of_y[trials, rows])
+        else:  # one x for all
+            for matrix, one in zip(matrices, rows_of_y, strict=True):
+                xp.matmul(columns[0], matrix, out=one[rows])
     return y
 
 
 def weight_gradient(x: Array, dy: Array, stride: int, pad: int, out: Array) -> None:
     """Write the sum over all windows of x^T dy into `out` (T, K, K, C, O)."""
     xp, size, filters = array_module(x, dy, out), out.shape[1], out.shape[-1]
-    for t, total in enumerate(out.reshape(len(out), -1, filters)):
-        rows_of_dy = dy[t].reshape(-1, filters)
-        for rows, columns in im2col(x[t], size, stride, pad, dy.shape[2:4]):
+    rows_of_dy, totals = (array.reshape(len(array), -1, filters) for array in (dy, out))
+    for trials, rows, columns in im2col(x, size, stride, pad, dy.shape[2:4]):
+        for windows, each, total in zip(columns, rows_of_dy[trials], totals[trials], strict=True):
             if rows.start:
-                total += xp.matmul(columns.T, rows_of_dy[rows])
+                total += xp.matmul(windows.T, each[rows])
             else:
-                xp.matmul(columns.T, rows_of_dy[rows], out=total)
+                xp.matmul(windows.T, each[rows], out=total)
 
 
 def im2col(
     x: Array, size: int, stride: int, pad: int, out: tuple[int, int], spread: int = 1
-) -> Iterator[tuple[slice, Array]]:
-    """Yield (rows, columns (n H' W', K K C)), rows being their place among those of all images.     x (B, H, W, C)"""
-    xp, (batch, *shape) = array_module(x), x.shape
-    area, window = out[0] * out[1], size * size * shape[-1]
-    at_once = max(1, min(batch, COLUMN_BYTES // (area * window * x.dtype.itemsize)))
-    for first in range(0, batch, at_once):
-        images = x[first : first + at_once]
-        columns = xp.empty((len(images) * area, window), x.dtype)
-        pixels = len(images) * area * shape[-1]
-        kernel(xp, im2col_source(size, stride, pad, spread))(images, *shape, *out, columns, size=pixels)
-        yield slice(first * area, (first + len(images)) * area), columns
+) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield (trials, rows, columns (t, n H' W', K K C)) of x (T, B, H, W, C), rows being their place among a trial's.
+
+    Of as many trials as fit, or of some images of a single one.
+    """
+    xp, (trials, batch, *shape), area = array_module(x), x.shape, out[0] * out[1]
+    window = size * size * shape[-1]
+    images = max(1, COLUMN_BYTES // (area * window * x.dtype.itemsize))  # that fit
+    many, few = max(1, images // batch), min(images, batch)
+    for trial in range(0, trials, many):
+        for first in range(0, batch, few):
+            part = x[trial : trial + many, first : first + few]
+            columns = xp.empty((len(part), part.shape[1] * area, window), x.dtype)
+            work = columns.size // size**2
+            kernel(xp, im2col_source(size, stride, pad, spread))(part, *shape, *out, columns, size=work)
+            yield slice(trial, trial + many), slice(first * area, min(first + few, batch) * area), columns

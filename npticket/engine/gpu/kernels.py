@@ -34,7 +34,8 @@ SUM_ROWS: Source = (
     "sum_rows",
 )
 
-# NaN stays NaN in both, as in layers.ReLU.
+# NaN stays NaN in all three, as in layers.ReLU.
+RELU: Source = ("T x", "T y", "y = x < 0 ? T(0) : x;", "relu")
 BIAS: Source = ("T b, bool relu", "T y", "y += b; if (relu && y < 0) y = 0;", "bias")
 RELU_GRADIENT: Source = ("T y, T dy", "T dz", "dz = y > 0 ? dy : T(0);", "relu_gradient")
 

@@ -6,11 +6,14 @@ from functools import cache
 from npticket import layers
 from npticket.backend import Array, array_module
 from npticket.engine.gpu.conv import Conv2D
-from npticket.engine.gpu.kernels import Source, add_bias, kernel, relu_gradient, sum_rows
+from npticket.engine.gpu.kernels import RELU, Source, add_bias, kernel, relu_gradient, sum_rows
 from npticket.engine.gpu.norm import BatchNorm
+from npticket.engine.gpu.winograd import Winograd
 from npticket.params import Tree
 from npticket.protocols import Backward, Layer
 from npticket.streams import TrainingStep
+
+WINOGRAD_CHANNELS = 8  # windows of fewer, an image's colours, are small
 
 
 def fused_layers(layer: Layer, relu: bool = False) -> Layer:
@@ -33,13 +36,9 @@ def _fused_chain(chain: layers.Chain) -> layers.Chain:
     rest, found = list(chain.layers.items()), dict[str, Layer]()
     while rest:
         name, layer = rest.pop(0)
-        ends_with_offset = type(layer) in WITH_RELU and not {"b", "shift"}.isdisjoint(layer.layout)
-        relu = ends_with_offset and bool(rest) and type(rest[0][1]) is layers.ReLU
+        relu = type(layer) in WITH_RELU and bool(rest) and type(rest[0][1]) is layers.ReLU
         rest, found[name] = rest[relu:], fused_layers(layer, relu)
     return layers.Chain(**found)
-
-
-RELU: Source = ("T x", "T y", "y = x < 0 ? T(0) : x;", "relu")  # NaN stays NaN
 
 
 class ReLU(layers.ReLU):
@@ -70,7 +69,14 @@ class Dense:
         return y, backward
 
 
-WITH_RELU: dict[type, Callable] = {layers.Dense: Dense, layers.Conv2D: Conv2D, layers.BatchNorm: BatchNorm}
+def convolution(conv: layers.Conv2D, relu: bool) -> Conv2D | Winograd:
+    """By Winograd's domain or, if there are other taps or few channels, or a ReLU without a bias, by windows."""
+    *taps, channels, filters = conv.layout["W"]
+    suits = taps == [3, 3] and conv.stride == 1 and min(channels, filters) >= WINOGRAD_CHANNELS
+    return Winograd(conv, relu) if suits and ("b" in conv.layout or not relu) else Conv2D(conv, relu)
+
+
+WITH_RELU: dict[type, Callable] = {layers.Dense: Dense, layers.Conv2D: convolution, layers.BatchNorm: BatchNorm}
 
 
 def stacked_product(a: Array, b: Array, out: Array = None) -> Array:
