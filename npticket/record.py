@@ -112,8 +112,9 @@ class Record:
             self._best_at[better] = self._count
             for t in better:
                 self.best.flat[t] = self._present.flat[t]
+        now = self.are_out_of_patience(self.at_steps[self._count], self._best_at) & ~self.has_stopped
         self._count += 1
-        if self._ends_of_stopped is not None and (now := self._is_out_of_patience() & ~self.has_stopped).any():
+        if self._ends_of_stopped is not None and now.any():
             engine.read(self._present)
             for t in np.flatnonzero(now):
                 self._ends_of_stopped.flat[t] = self._present.flat[t]
@@ -128,9 +129,9 @@ class Record:
         """Return NaN for each measure of the split `when`: what is noted once all trials are out of patience."""
         return {name.replace("train", when, 1): np.full(len(self.has_stopped), np.nan) for name in self._trained}
 
-    def _is_out_of_patience(self) -> np.ndarray:
-        """Which trials have waited for a new minimum for too long (T,); at the end of training nobody has."""
-        return (self._count - 1 - self._best_at >= self._patience) & (self._count < len(self.at_steps))
+    def are_out_of_patience(self, step: int, best_at: np.ndarray) -> np.ndarray:
+        """Which trials have waited too long since validation `best_at` (T,); at the end of training nobody has."""
+        return (sum(at <= step for at in self.at_steps) > best_at + self._patience) & (step < self.at_steps[-1])
 
     def _unless_stopped(self, values: np.ndarray) -> np.ndarray:
         """What was measured, NaN for trials that are out of patience."""
@@ -168,7 +169,7 @@ class Record:
         self._count = sum(at <= step for at in self.at_steps)
         if self._ends_of_stopped is not None:
             self._ends_of_stopped.flat[...] = to_device(state["left"], xp)
-            self.has_stopped = self._is_out_of_patience()
+            self.has_stopped = self.are_out_of_patience(step, self._best_at)
         for curve, values in zip(self._curves.values(), state["curves"], strict=True):
             curve[...] = values
         self.losses = [to_device(losses, xp) for losses in state["losses"]]

@@ -14,7 +14,7 @@ from npticket.backend import array_module, to_host
 from npticket.params import Params
 from npticket.protocols import Net
 from npticket.prune import Rates, check_rates, check_scores, rates_by_name
-from npticket.units import Group, Units
+from npticket.units import Group, Units, weights_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ByUnits:
             stays = np.ones(self.units.count, bool)
             stays[_lowest(groups, sums, weights, self.together)] = False
             for name, ends in self.units.weights.items():
-                pruned[f"{name}/W"][t] &= stays[ends.reads][:, None] & stays[ends.writes]
+                pruned[weights_of(name)][t] &= stays[ends.reads][:, None] & stays[ends.writes]
         return pruned.to(array_module(masks.flat))
 
     def _groups(self, params: Params) -> Iterator[tuple[Group, float]]:
@@ -83,7 +83,7 @@ class ByUnits:
         """For each unit: the sum of the scores of its surviving incoming weights, and how many these are."""
         sums, weights = np.zeros(self.units.count), np.zeros(self.units.count, int)
         for name, ends in self.units.weights.items():
-            alive, each = masks[f"{name}/W"][0], to_host(scores[f"{name}/W"][0]).astype(float)
+            alive, each = masks[weights_of(name)][0], to_host(scores[weights_of(name)][0]).astype(float)
             alive, each = (a.reshape(-1, a.shape[-1]).sum(axis=0) for a in (alive, np.where(alive, each, 0)))
             np.add.at(sums, ends.writes, each)
             np.add.at(weights, ends.writes, alive)

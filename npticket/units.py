@@ -99,12 +99,17 @@ class Units:
         ]
 
 
+def weights_of(layer: str) -> str:
+    """The name of a layer's weights: "fc1/W", and "W" where the network is one layer, without a name."""
+    return f"{layer}/W".lstrip("/")
+
+
 def multiply_adds(net: Net, masks: Params) -> np.ndarray:
     """Count the multiply-adds that surviving weights take for one example, per trial (T,).
 
     Each weight is used once for every pixel of its layer's output. Biases, norms and pools are not counted.
     """
-    alive = [masks[f"{name}/W"].reshape(masks.trials, -1).sum(axis=1) * ends.pixels
+    alive = [masks[weights_of(name)].reshape(masks.trials, -1).sum(axis=1) * ends.pixels
              for name, ends in Units.of(net).weights.items()]  # fmt: skip
     return np.sum(alive, axis=0)
 

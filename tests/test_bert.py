@@ -143,6 +143,14 @@ def test_pre_trained_values_are_theta0_and_the_classifier_is_drawn(folder):
     np.testing.assert_allclose(net.forward(theta0.trial(0), x)[0], found, rtol=1e-4, atol=1e-5)
 
 
+def test_a_file_that_was_replaced_is_read_again(folder):
+    net = made(tiny_bert.write(folder)[0])
+    net.init(streams(0, [0], "init"))
+    (folder / tiny_bert.WEIGHTS).write_bytes(b"something else")
+    with pytest.raises(DataError, match="its SHA-256 is"):
+        net.init(streams(0, [0], "init"))
+
+
 def test_words_that_do_not_occur_are_left_out_bit_for_bit(folder):
     sha, _ = tiny_bert.write(folder)
     net, whole, kept = made(sha), bert_from(folder / "minilm", 6), occurring("trec")

@@ -163,6 +163,21 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(engine):
     assert (other - end).mean(axis=1).round().tolist() == [1, 0, 1]
 
 
+def test_a_run_is_resumed_though_a_trial_out_of_patience_has_diverged(recwarn):
+    arguments = case(small_dense, "adam", "plain", trials=3, first_step=0)
+    arguments["setting"] = replace(arguments["setting"], validate_every=2, test_at=(), patience=2)
+    whole, checkpoint = run(arguments), killed(arguments, 9)
+    stopped = (~np.isnan(whole["val_loss"])).sum(axis=1) < 5
+    for name in ("theta", "optimizer/m"):
+        checkpoint.kept[name][stopped] = np.nan
+    checkpoint.kept["losses"][:, stopped] = np.inf
+    assert_same(run(arguments, checkpoint), whole)
+    assert not recwarn.list
+    checkpoint.kept["theta"][~stopped] = np.nan
+    with pytest.warns(RuntimeWarning, match="its theta is not finite"):
+        run(arguments, checkpoint)
+
+
 def test_without_patience_a_checkpoint_holds_no_more_than_before():
     arguments = case(small_dense, "sgd")
     patient = {**arguments, "setting": replace(arguments["setting"], patience=50)}

@@ -20,7 +20,7 @@ from npticket.task import CLASSIFY
 from npticket.testing.strategies import seeds, unit_nets
 from npticket.tickets import rewind
 from npticket.train import Setting, fit
-from npticket.units import Units
+from npticket.units import Units, multiply_adds
 
 
 def masks_for(net, theta, rng):
@@ -55,6 +55,18 @@ def test_a_shrunk_network_is_the_masked_one(net, seed):
     assert (theta.flat == before[0]).all() and (masks.flat == before[1]).all()
     again, same = shrink(small, params, dense_masks(params))
     assert same.flat.size == params.flat.size and again.body.layout == small.body.layout
+
+
+def test_a_network_that_is_one_layer_has_nothing_to_cut():
+    """Its layer has no name, and its weights are just W."""
+    net = Net("one layer", Dense(3, 2), (3,), (2,))
+    theta = initial(net)
+    masks = dense_masks(theta)
+    masks["W"][0, 1] = False
+    small, params = shrink(net, theta, masks)
+    np.testing.assert_allclose(outputs(small, params), outputs(net, rewind(theta, masks)))
+    assert small.body.layout == net.body.layout and multiply_adds(net, masks).tolist() == [4]
+    assert (ByUnits(net, {})(theta, masks).flat == masks.flat).all()
 
 
 @given(unit_nets(), st.floats(0.1, 0.9), seeds)

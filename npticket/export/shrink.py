@@ -15,7 +15,7 @@ from npticket.params import Params, Tree
 from npticket.protocols import Layer
 from npticket.protocols import Net as AnyNet
 from npticket.tickets import rewind
-from npticket.units import Ends, Units
+from npticket.units import Ends, Units, weights_of
 
 
 def shrink(net: AnyNet, params: Params, masks: Params) -> tuple[Net, Params]:
@@ -32,7 +32,7 @@ def shrink(net: AnyNet, params: Params, masks: Params) -> tuple[Net, Params]:
     body = _smaller(net.body, "", {name: _sizes(ends, kept) for name, ends in {**units.weights, **units.norms}.items()})
     small = Params.empty(body.layout, 1, theta.flat.dtype)
     for name in small:
-        layer, local = name.rsplit("/", 1)
+        layer, _, local = name.rpartition("/")
         ends = units.norms.get(layer) or units.weights[layer]
         values = theta[name][..., kept[ends.writes]]
         small[name][...] = values[..., kept[ends.reads], :] if local == "W" else values
@@ -70,7 +70,7 @@ def _kept(units: Units, theta: Params) -> np.ndarray:
     while True:
         before = kept.sum()
         for name, ends in units.weights.items():
-            w = theta[f"{name}/W"][0]
+            w = theta[weights_of(name)][0]
             leads = w.any(axis=tuple(range(w.ndim - 2))) & kept[ends.writes]
             kept[ends.reads[leads.any(axis=1)]] = True
         if kept.sum() == before:

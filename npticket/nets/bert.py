@@ -107,9 +107,18 @@ def bert_from(folder: str | Path, outputs: int | None = None) -> Net:
     return Bert(folder.name, body, (sizes.length,), (outputs or sizes.size,))
 
 
-@lru_cache(maxsize=2)
 def _values(path: Path, sizes: Sizes, sha256: str = "", kept: tuple[int, ...] | None = None) -> Values:
     """The encoder's parameters from a file, by our names and in our layouts, with the words in `kept` or all (None)."""
+    try:
+        is_now = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} has no weights of this encoder: {reason(error, path)}") from error
+    return _values_of(path, (is_now.st_mtime_ns, is_now.st_size), sizes, sha256, kept)
+
+
+@lru_cache(maxsize=2)
+def _values_of(path: Path, version: tuple[int, int], sizes: Sizes, sha256: str, kept: tuple[int, ...] | None) -> Values:
+    """The values in this version of the file: one that was replaced is read again."""
     try:
         if sha256 and (found := hashlib.sha256(read_bytes(path, MOST_BYTES)).hexdigest()) != sha256:
             raise DataError(f"its SHA-256 is {found}, expected {sha256}")
