@@ -12,9 +12,10 @@ from worlds import densities, outcome_of, row
 
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims import CLAIMS
-from npticket.papers.lottery_ticket.claims.words import ACC, END, TIMES
+from npticket.papers.lottery_ticket.claims.words import ACC, END, REINIT, TIMES
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, judge
-from npticket.report.comparisons import best_gain, worst_gain
+from npticket.report.comparisons import best_gain, gain, past_half, worst_gain
+from npticket.report.intervals import Numbers
 from npticket.report.quantities import STOP
 from npticket.report.verdicts import as_json, in_percent, markdown, table
 from npticket.report.views import Missing
@@ -237,7 +238,8 @@ def test_every_claim_can_hold_and_can_fail(id):
     verdict = verdicts("paper")[id]
     assert (verdict.status, verdict.trials) == (HOLDS, 3) and verdict.certainty > 0.95, verdict
     assert verdict.estimate.low <= verdict.estimate.value <= verdict.estimate.high
-    assert FAILS in (verdicts("uneven")[id].status, verdicts("alike")[id].status)
+    others = [verdicts(name)[id] for name in ("uneven", "alike")]
+    assert any(other.status == FAILS or "to take half of" in other.reason for other in others)
 
 
 def test_where_pruning_changes_nothing_only_levels_and_no_differences_hold():
@@ -401,7 +403,7 @@ def test_where_lower_is_better_the_best_is_the_lowest():
 def test_where_tickets_fall_below_the_dense_network():
     def crossing(*gains):
         """From how many percent on the tickets of two trials are below; each round gives the gains of both."""
-        below = lambda v: v.falls_below(ACC, "winning_ticket", "winning_ticket", 100)  # noqa: E731
+        below = lambda v: v.falls_below(ACC, "winning_ticket", "winning_ticket", 52)  # noqa: E731
         found = verdict(below, tickets(gains), ratio=True).estimate
         return found.bound, pytest.approx(np.exp(found.value))
 
@@ -411,6 +413,54 @@ def test_where_tickets_fall_below_the_dense_network():
     assert crossing((-1, -1), (-1, -1)) == ("", 80)
     assert crossing((1, -1), (-1, -1)) == ("", np.sqrt(80 * 64))
     assert crossing((1, 1), (1, 1)) == ("≤", 64)  # not yet
+
+
+def test_what_was_not_seen_of_falling_below_is_not_taken_for_known():
+    def found(rows, low):
+        below = lambda v: v.falls_below(ACC, "winning_ticket", "winning_ticket", low)  # noqa: E731
+        return verdict(below, rows, ratio=True, low=40, high=60)
+
+    early = tickets([(1, 1), (-1, -1), (-1, -1)])
+    assert found(early, 50).status == FAILS  # from 64 % on
+    assert "no round of winning_ticket near 30 %" in found(early, 30).reason  # it might have come back
+    assert "not every trial is below down to 64 %" in found(tickets([(1, 1), (1, 1)]), 52).reason
+    for round, is_known in ((2, False), (3, True)):  # with 80 and with 64 % of the weights the last that is known
+        late = {"early_stop_step": 49_000}
+        short = [r | late if (r["round"], r["trial"]) == (round, 1) else r for r in early]
+        assert found(short, 52).status == (FAILS if is_known else UNKNOWN)
+        assert found(short, 52).estimate.bound == ("" if is_known else "≤")
+
+
+def test_of_what_was_not_lost_there_is_no_half():
+    """With a control that loses nothing, or gains, another one that does worse has not lost less than half of it."""
+    half = past_half(gain(ACC, "shuffled", 80), gain(ACC, REINIT, 80))
+
+    def found(reinit, other):
+        rows = dense((0, 0, 0)) + [row(t, "winning_ticket", 1, 0.8, acc=0) for t in range(3)]
+        for series, values in ((REINIT, reinit), ("shuffled", other)):
+            rows += [row(t, series, 1, 0.8, acc=value) for t, value in enumerate(values)]
+        series = "winning_ticket", REINIT, "shuffled"
+        return judge([of(half, 0, np.inf)], {"lenet-mnist": outcome("lenet-mnist", rows, series)})[0]
+
+    assert found((-4, -4.1, -4.2), (-1, -1.1, -1.2)).status == HOLDS
+    assert found((-4, -4.1, -4.2), (-3, -3.1, -3.2)).status == FAILS
+    for reinit in ((0.1, -0.1, 0), (2, 2.1, 2.2)):
+        nothing = found(reinit, (3, 3.1, 3.2))
+        assert (nothing.status, nothing.reason) == (UNKNOWN, "it is not sure that there is a loss to take half of")
+
+
+def test_a_trial_that_measured_0_is_below_the_others():
+    """Its ratio has no logarithm; that all are small is seen all the same."""
+
+    def found(values, **ends):
+        number = lambda v: Numbers(np.array(values), np.array(values)) / Numbers(np.ones(3), np.ones(3))  # noqa: E731
+        return verdict(number, dense((0, 0, 0)), ratio=True, **ends)
+
+    assert (found((0.1, 0.11, 0), high=0.5).status, found((0.1, 0.11, 0), high=0.5).estimate.bound) == (HOLDS, "≤")
+    assert "a trial measured 0" in found((0.4, 0.7, 0), high=0.5).reason
+    assert "a trial measured 0" in found((0, 0, 0), high=0.5).reason
+    assert (found((2, 3, np.inf), low=1).status, found((2, 3, np.inf), low=1).estimate.bound) == (HOLDS, "≥")
+    assert found((0.1, np.nan, 0), high=0.5).reason == "some of the values measured are not numbers"
 
 
 def test_where_tickets_are_fastest_is_asked_of_each_trial():

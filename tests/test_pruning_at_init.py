@@ -521,7 +521,8 @@ def test_an_experiment_is_drawn_and_judged(outcome, drawn, tmp_path):
     assert inverted.get_ydata() == pytest.approx([100 * np.mean([row["final_test_acc"] for row in rows])])
     verdicts = {one.claim.id: one for one in judge(PAPER.claims, {outcome.recipe.name: outcome})}
     assert len(verdicts) == 30
-    assert not [one.reason for one in verdicts.values() if one.status == UNKNOWN]
+    unknown = {one.reason for one in verdicts.values() if one.status == UNKNOWN}
+    assert unknown <= {"it is not sure that there is a loss to take half of"}  # after a few steps
     assert verdicts["init-no-collapse"].status == "holds"
     shown = judge(PAPER.claims, {outcome.recipe.name: outcome}, LIBRARY.published)
     assert {one.status for one in shown} == {UNKNOWN}  # before 15,000 steps nothing is said of the end

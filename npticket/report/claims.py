@@ -99,24 +99,27 @@ def _judge(claim: Claim, outcomes: Mapping[str, Outcome], steps: Mapping[str, in
         if len(trials) < 2:
             raise Missing("one trial says nothing about another")
         views = [View(outcomes[name], trials, steps.get(name, 0)) for name in there]
-        found = _estimate(claim, claim.quantity(*views))
+        found, why = _estimate(claim, claim.quantity(*views))
     except Missing as missing:
         return Verdict(claim, UNKNOWN, len(trials), reason=str(missing))
     status = _status(claim, found)
-    return Verdict(claim, status, len(trials), found, _reason(claim, status, found))
+    return Verdict(claim, status, len(trials), found, _reason(claim, status, found, why))
 
 
-def _estimate(claim: Claim, numbers: Numbers) -> Estimate:
-    """The estimate of the mean that a claim is about, of logarithms for a ratio; Missing if nothing is known of it."""
-    with np.errstate(divide="ignore"):  # the logarithm of 0, below which nothing is
-        numbers = numbers.map(np.log) if claim.ratio else numbers
+def _estimate(claim: Claim, numbers: Numbers) -> tuple[Estimate, str]:
+    """The estimate of the mean that a claim is about, and why it is only a bound, if it is; Missing if it is neither.
+
+    For a ratio it is that of the logarithms.
+    """
+    numbers = numbers.logarithms() if claim.ratio else numbers
     # Sums in another order differ in the last bits, which must not decide about a claim.
     found = estimate(numbers.map(lambda values: np.round(values, 9)))
     if math.isnan(found.value):
         raise Missing("some of the values measured are not numbers")
+    why = numbers.why or "runs were cut short, stopping in the last tenth of their steps"
     if found.bound == "?":
-        raise Missing("runs that are compared were cut short, stopping in the last tenth of their steps")
-    return found
+        raise Missing(why)
+    return found, why
 
 
 def _status(claim: Claim, found: Estimate) -> str:
@@ -130,10 +133,10 @@ def _status(claim: Claim, found: Estimate) -> str:
     return HOLDS if inside else FAILS if outside else UNKNOWN if found.bound else UNDECIDED
 
 
-def _reason(claim: Claim, status: str, found: Estimate) -> str:
+def _reason(claim: Claim, status: str, found: Estimate, why: str) -> str:
     """Return why there is no judgement, or how many trials it would take; "" if it is judged."""
     if status == UNKNOWN:
-        return "runs were cut short, stopping in the last tenth of their steps, and the bound does not decide"
+        return f"{why}, and the bound does not decide"
     if status != UNDECIDED:
         return ""
     if needed := found.trials_to_decide(*claim.ends):

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from npticket.report.intervals import Numbers
+from npticket.report.intervals import Numbers, estimate
 from npticket.report.quantities import STOP, Quantity
-from npticket.report.views import View
+from npticket.report.views import Missing, View
 
 Number = Callable[[View], Numbers]  # the quantity of a claim about one experiment
 
@@ -52,9 +52,20 @@ def ratio(one: Number, other: Number) -> Callable[..., Numbers]:
     return lambda v, w=None: one(v) / other(w or v)
 
 
-def past_half(part: Number, whole: Number) -> Callable[..., Numbers]:
-    """By how much a number exceeds half of another one, of the same experiment or of a second one."""
-    return lambda v, w=None: part(v) - 0.5 * whole(w or v)
+def past_half(part: Number, whole: Number, sign: int = -1) -> Callable[..., Numbers]:
+    """By how much a number exceeds half of another one, of the same experiment or of a second one.
+
+    Missing unless the other is sure to be a loss, with `sign` 1 a gain: of nothing there is no half.
+    """
+
+    def past(v: View, w: View | None = None) -> Numbers:
+        all_of_it = whole(w or v)
+        found = estimate(all_of_it)
+        if not (found.low > 0 if sign > 0 else found.high < 0):
+            raise Missing(f"it is not sure that there is a {'gain' if sign > 0 else 'loss'} to take half of")
+        return part(v) - 0.5 * all_of_it
+
+    return past
 
 
 def times(series: str, percent: float, other: str = "", at: float | None = None) -> Number:

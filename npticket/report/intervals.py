@@ -17,18 +17,21 @@ class Numbers:
     """A number of each trial (T,), known to lie from `low` to `high`; the two are equal unless a run was cut short.
 
     With `chosen`, what was read of each trial was chosen by means of the others, so they are not quite independent.
+    `why` says why they are not known better, if they are not.
     """
 
     low: np.ndarray
     high: np.ndarray
     chosen: bool = False
+    why: str = ""
 
     def __sub__(self, other: "Numbers") -> "Numbers":
-        return Numbers(self.low - other.high, self.high - other.low, self.chosen or other.chosen)
+        return self._with(other, self.low - other.high, self.high - other.low)
 
     def __truediv__(self, other: "Numbers") -> "Numbers":
-        """Return the quotient; both must be positive."""
-        return Numbers(self.low / other.high, self.high / other.low, self.chosen or other.chosen)
+        """Return the quotient; both must be positive, or 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # of 0 / 0 nothing is known, and claims say so
+            return self._with(other, self.low / other.high, self.high / other.low)
 
     def __rmul__(self, factor: float) -> "Numbers":
         """Return a multiple; the factor must be positive."""
@@ -36,7 +39,20 @@ class Numbers:
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Numbers":
         """Return `function` of the numbers; it must be rising."""
-        return Numbers(function(self.low), function(self.high), self.chosen)
+        return self._with(self, function(self.low), function(self.high))
+
+    def logarithms(self) -> "Numbers":
+        """Return the logarithms; that of 0 lies below that of the smallest number above it, and so for infinity."""
+        with np.errstate(divide="ignore"):
+            low, high = np.log(self.low), np.log(self.high)
+        least = np.min(high[np.isfinite(high)], initial=np.inf)
+        most = np.max(low[np.isfinite(low)], initial=-np.inf)
+        none, endless = high == -np.inf, low == np.inf
+        why = "a trial measured 0" if (none | endless).any() else self.why
+        return Numbers(np.where(endless, most, low), np.where(none, least, high), self.chosen, why)
+
+    def _with(self, other: "Numbers", low: np.ndarray, high: np.ndarray) -> "Numbers":
+        return Numbers(low, high, self.chosen or other.chosen, self.why or other.why)
 
 
 @dataclass(frozen=True)

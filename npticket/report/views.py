@@ -10,6 +10,7 @@ from npticket.report.intervals import Numbers
 from npticket.report.quantities import END, STOP, Quantity, after, first
 
 NEAR = 0.08  # a round may stand for a density that differs by at most this fraction
+NEXT = 1.25  # a round that prunes 20 % steps over no more than this
 
 
 class Missing(LookupError):
@@ -56,7 +57,7 @@ class View:
 
         points = {point.round: point for point in self._rounds(series) if within(point)}
         reaches = min((100 * point.density for point in points.values()), default=np.inf)
-        if reaches > max(low, 1) * 1.25:  # a round that prunes 20 % steps over no more than that
+        if reaches > max(low, 1) * NEXT:
             raise self._missing(series, low)
         for ticket in self._rounds(self.first):
             if within(ticket) and ticket.round not in points:
@@ -75,12 +76,16 @@ class View:
         known = np.isfinite([steps[i].high[t] for t, i in enumerate(earliest)])
         return Numbers(np.where(known, at, 0), np.where(known, at, np.inf))
 
-    def falls_below(self, quantity: Quantity, series: str, other: str, percent: float) -> Numbers:
-        """Return the percentage of weights from which on each trial of a series is below `other` at `percent`.
+    def falls_below(self, quantity: Quantity, series: str, other: str, low: float) -> Numbers:
+        """Return the percentage of weights from which on each trial of a series is below `other`'s dense network.
 
-        That is after the round up to which its gains have the largest sum. Runs that were cut short end the search.
+        That is after the round up to which its gains have the largest sum, among rounds that must go on to `low`
+        percent. Runs that were cut short end the search: before `low`, later rounds might have moved it further down.
         """
-        level, sums, points = self(quantity, other, percent), np.zeros((1, len(self._trials))), self._pruned(series)
+        level, sums, points = self(quantity, other, 100), np.zeros((1, len(self._trials))), self._pruned(series)
+        enough = max(low, 1) * NEXT
+        if min(100 * point.density for point in points) > enough:
+            raise self._missing(series, low)
         for point in points:
             gained = self._numbers(quantity, point) - level
             if not np.isfinite(gained.high - gained.low).all():
@@ -90,7 +95,11 @@ class View:
         at = np.array([0, *(100 * point.density for point in points[:known][::-1])])
         at = at[np.round(sums[::-1], 9).argmax(axis=0)]  # the last of several: equal is not below
         last = 100 * points[known - 1].density if known else 100
-        return Numbers(at, np.where(at > 0, at, last))
+        if last > enough:
+            return Numbers(np.zeros_like(at), np.where(at > 0, at, last))
+        until = ", where runs were cut short" if known < len(points) else ""
+        why = "" if at.all() else f"not every trial is below down to {last:.3g} % of the weights{until}"
+        return Numbers(at, np.where(at > 0, at, last), why=why)
 
     def _near(self, series: str, percent: float) -> Point:
         nearest = min(self._rounds(series), key=lambda point: abs(100 * point.density - percent))

@@ -69,7 +69,7 @@ def _rates(name: str, high: str, low: str, percent: float, alike: float, because
         "nothing over new ones", f"{LIU}, section 6", ticket, "0", POINTS, high=alike, because=because)
     yield worse((high, low), f"{name}-rates-high", f"at {percent} % the ticket's initial values gain less than half as "
         "much at the high rate as at the low one", f"{LIU}, section 6, put more weakly",
-        past_half(ticket, ticket), because=HALF)
+        past_half(ticket, ticket, 1), because=HALF)
 
 
 def _levels(name: str, high: str, low: str, percent: float) -> Iterator[Claim]:

@@ -70,7 +70,7 @@ LENET = [
     lenet("lenet-never-worse", "down to 4.5 % no ticket is less accurate than the dense network: the worst of them",
         "§2, Fig 4a", worst_gain(ACC, TICKET, 4.4), "≥ 0", POINTS, 0),
     lenet("lenet-below-dense", "tickets are less accurate than the dense network from 2.9 % on", "§2, Fig 4a",
-        lambda v: v.falls_below(ACC, TICKET, TICKET, 100), "2.9 %", PERCENT, 1.8, 4.6, ratio=True, because=ROUNDS),
+        lambda v: v.falls_below(ACC, TICKET, TICKET, 1.8), "2.9 %", PERCENT, 1.8, 4.6, ratio=True, because=ROUNDS),
     lenet("lenet-end-gain", "at the end of training the best ticket from 1.9 % on gains 0.35 points",
         "§2, Fig 4b", best_gain(END), "+0.35", POINTS, 0.175, because=HALF),
     lenet("lenet-train-all", "tickets and reinits from 5 % on fit the whole training set: the worst of them",
@@ -86,7 +86,7 @@ LENET = [
         "§2, Fig 4a", gain(ACC, REINIT, 21.1), "-0.5", POINTS, high=-0.25, because=HALF),
     lenet("lenet-reinit-below-dense", "reinitialised tickets are less accurate than the dense network from 21.1 % on",
         "§2, Fig 4a",
-        lambda v: v.falls_below(ACC, REINIT, TICKET, 100), "21.1 %", PERCENT, 13, 34, ratio=True, because=ROUNDS),
+        lambda v: v.falls_below(ACC, REINIT, TICKET, 13), "21.1 %", PERCENT, 13, 34, ratio=True, because=ROUNDS),
     lenet("lenet-reinit-ever-slower", "the more is pruned, the slower reinitialised tickets learn: 7.0 % against "
         "51.3 %", "§2, Fig 4a", times(REINIT, 7.0, REINIT, 51.3), "> 1", TIMES, 1, strict=True, ratio=True),
     lenet("lenet-mask-slower", "at 16.9 % random masks take 2.7 times the ticket's steps",

@@ -100,7 +100,7 @@ LENET_SWEEPS = [
         lambda wide, *views: 100 * (wide(ACC, TICKET, 4.5) - _among(views, ACC, MOST, 4.5))),
     *(Claim(_of("lenet-width", key), f"width-{key.replace(' ', '-')}-back",
         f"LeNet-{key.replace(' ', '-')} is less accurate than its dense network below 9,000 to 15,000 weights", WIDTH,
-        lambda v, count=count: count / 100 * v.falls_below(ACC, TICKET, TICKET, 100),
+        lambda v, count=count: count / 100 * v.falls_below(ACC, TICKET, TICKET, 100 * 5_900 / count),
         "9,000 to 15,000", "{:,.0f} weights", 5_900, 23_000, ratio=True, because=ROUNDS)
       for key, count in WEIGHTS.items()),
     better(_of("lenet-width", "900 300", "100 34"), "width-larger",
