@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npticket.backend import Array, array_module, to_host
-from npticket.datasets import Dataset
+from npticket.backend import Array, Dtype, array_module, to_host
+from npticket.datasets import Dataset, Split, rows_of
 from npticket.loss import score, softmax_cross_entropy, split_weights, weighted_softmax_cross_entropy
 from npticket.protocols import Loss, Net
 
 Predict = Callable[[Array], Array]  # of a batch: y (T, B, ...)
 Measured = Mapping[str, np.ndarray]  # by name, for each trial
 Examples = Iterable[tuple[Array, Array]]  # a split in batches: inputs (1, B, ...) and targets (1, B, ...)
+
+CHUNK = 500  # examples evaluated at a time, at most
+NUMBERS = 3 << 17  # numbers in the inputs of these, at most: so they stay in the cache, and a convolution's maps small
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,15 @@ def _weighted_loss_and_accuracy(predict: Predict, examples: Examples) -> Measure
         sums.append((*score(y, classes, weights), weights.sum(axis=1)))
     loss, correct, total = sum_over_batches(sums)
     return {"loss": loss / total, "acc": correct / total}
+
+
+def evaluate(task: Task, predict: Predict, data: Dataset, split: Split, dtype: Dtype = np.float32) -> Measured:
+    """Return what the task measures on `split`, by name, (T,) each, for `predict(x) -> y`, x (1, B, ...)."""
+    room = NUMBERS if array_module(split.targets) is np else 4 * NUMBERS  # on a device launches cost more than a cache
+    count = min(CHUNK, max(1, room // math.prod(split.inputs.shape[1:])))
+    parts = [slice(i, i + count) for i in range(0, len(split), count)]
+    shown = zip(rows_of(split.inputs, parts), parts, strict=True)
+    return task.evaluate(predict, ((data.floats(x[None], dtype), split.targets[None, part]) for x, part in shown))
 
 
 def named(when: str, measured: Measured) -> dict[str, np.ndarray]:

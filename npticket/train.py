@@ -4,7 +4,6 @@ Training runs its full budget, unless patience is asked for. The test set is loo
 and where asked for; it decides nothing. What is measured is the task's business, its names parts of names: val_loss.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +20,7 @@ from npticket.params import Params, check_masks
 from npticket.protocols import MakeOptimizer, Net
 from npticket.record import DivergedError, Fit, Record, join_trials
 from npticket.streams import Place, TrainingStep
-from npticket.task import Measured, Predict, Task, misfit, named
-
-CHUNK = 500  # examples evaluated at a time, at most
-NUMBERS = 3 << 17  # numbers in the inputs of these, at most: so they stay in the cache, and a convolution's maps small
+from npticket.task import Measured, Task, evaluate, misfit, named
 
 
 def _nobody(step: int) -> None:
@@ -65,9 +61,14 @@ class Setting:
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch": 1, "validate_every": 1, "threads": 1, "evaluated": 0, "patience": 1}
+        given = {what: [getattr(self, what)] for what in least if getattr(self, what) is not None}  # patience may be
+        more = {"first_step": [self.first_step], "test_at": self.test_at, "train_at": self.train_at}
+        for what, values in {**given, **more}.items():
+            if wrong := [value for value in values if not hasattr(value, "__index__")]:
+                raise TypeError(f"{what} must be an integer, got {wrong[0]!r}")
         for what, at_least in least.items():
-            if (value := getattr(self, what)) is not None and value < at_least:  # patience may be None
-                raise ValueError(f"{what} must be at least {at_least}, got {value}")
+            if what in given and given[what][0] < at_least:
+                raise ValueError(f"{what} must be at least {at_least}, got {given[what][0]}")
         if not 0 <= self.first_step < self.steps:
             raise ValueError(f"first_step must lie between 0 and {self.steps - 1}, got {self.first_step}")
         for what in ("test_at", "train_at"):
@@ -178,14 +179,6 @@ def _minibatches(data: Dataset, setting: Setting, dtype: Dtype, place: Place) ->
         for k, inputs in zip(numbers, rows_of(data.train.inputs, (order[:, k] for k in numbers)), strict=True):
             shown = inputs if changes is None else changes.apply(inputs, slice(k * batch, (k + 1) * batch))
             yield data.floats(shown, dtype), data.train.targets.take(order[:, k], axis=0)
-
-
-def evaluate(task: Task, predict: Predict, data: Dataset, split: Split, dtype: Dtype = np.float32) -> Measured:
-    """Return what the task measures on `split`, by name, (T,) each, for `predict(x) -> y`, x (1, B, ...)."""
-    count = min(CHUNK, max(1, NUMBERS // math.prod(split.inputs.shape[1:])))
-    parts = [slice(i, i + count) for i in range(0, len(split), count)]
-    shown = zip(rows_of(split.inputs, parts), parts, strict=True)
-    return task.evaluate(predict, ((data.floats(x[None], dtype), split.targets[None, part]) for x, part in shown))
 
 
 def _check(net: Net, task: Task, start: Params, masks: Params, data: Dataset) -> None:

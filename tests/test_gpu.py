@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from on_device import OPTIMIZERS, compare, convolutional, given_optimizers, tickets, why_no_gpu
 from strict import strict
 
-from npticket import backend, datasets, nets, train
+from npticket import backend, datasets, nets
+from npticket import task as tasks
 from npticket.datasets import Dataset, FlipAndCrop, Split
 from npticket.detection import detect
 from npticket.engine.gpu import conv
@@ -152,7 +153,7 @@ def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_e
 
     def traffic(steps, chunk):
         """Arrays moved to the device and fetched from it by a training run with one validation, at its end."""
-        monkeypatch.setattr(train, "CHUNK", chunk)
+        monkeypatch.setattr(tasks, "CHUNK", chunk)
         strict.moved = strict.fetched = 0
         setting = Setting(lambda m: SGD(m, 0.01), steps, 5, steps, augment=FlipAndCrop.draw, engine=engine)
         fit(net, CLASSIFY, start, masks, data, setting)

@@ -438,3 +438,51 @@ def test_a_number_that_cannot_be_had_is_refused(mark, complaint):
         prose.counted(f"<!-- {{{mark}}} --><!-- -->", {"": outcome()})
     with pytest.raises(StoreError, match="nothing called 'results: luck'"):
         page.filled("<!-- results: luck -->\n<!-- end -->\n", {"results: made": ""})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!-- results: made -->\n\nBy hand.\n\n## Mine\n\n<!-- results: table -->\n<!-- end -->\n",
+        "<!-- results: made --> <!-- end -->\n",
+        "<!-- results: made -->\nBy hand.\n",
+        "<!--results: made-->\n<!-- end -->\n",
+    ],
+)
+def test_a_block_without_an_end_loses_nothing(text):
+    with pytest.raises(StoreError, match=r"and <!-- end --> before the next; that is not so of results: made"):
+        page.filled(text, {"results: made": "new", "results: table": "new"})
+
+
+def test_blanks_and_carriage_returns_behind_a_mark_do_no_harm():
+    for end in ("\n", "\r\n", "  \n"):
+        assert "new" in page.filled(f"<!-- results: made -->{end}old{end}<!-- end -->", {"results: made": "new"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at <!-- {early_stop: winning_ticket 100} -->x. By hand <!-- {early_stop: winning_ticket 80} -->y<!-- --> end.",
+        "at <!-- {early_stop: winning_ticket 100} -->x. By hand.",
+        "at <!-- {early-stop: winning_ticket 100} -->x<!-- -->",
+    ],
+)
+def test_a_number_without_an_end_loses_nothing(text):
+    with pytest.raises(StoreError, match="a number of a page has the form"):
+        prose.counted(text, {"": outcome()})
+
+
+def test_means_over_other_trials_are_not_compared_in_prose():
+    whole = outcome()
+    rows = [row for row in whole.results if (row["series"], row["round"], row["trial"]) != ("random_reinit", 1, 0)]
+    with pytest.raises(StoreError, match=r"of which one has trials \[1\] and the other \[0, 1\]"):
+        prose.number("early_stop", "random_reinit 80 - winning_ticket 80", {"": replace(whole, results=rows)})
+
+
+def test_a_density_is_the_mean_over_the_trials():
+    whole = outcome()
+    rows = [row | {"density": row["density"] + 0.1 * row["trial"]} for row in whole.results]
+    found = replace(whole, results=rows).points("winning_ticket")
+    assert [point.density for point in found] == [
+        pytest.approx(one.density + 0.05) for one in whole.points("winning_ticket")
+    ]

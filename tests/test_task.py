@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strict import strict
 
-from npticket import train
+from npticket import task as tasks
 from npticket.datasets import DataError, Dataset, Split
 from npticket.engine import ENGINES
 from npticket.layers import Chain, Conv2D, Dense, Flatten, MaxPool, ReLU
@@ -116,7 +116,7 @@ NETS = pytest.mark.parametrize("make", [dense, convolutional, unknown])
 
 @NETS
 def test_both_engines_measure_what_the_task_names(make, monkeypatch):
-    monkeypatch.setattr(train, "CHUNK", 5)  # so that an evaluation takes several
+    monkeypatch.setattr(tasks, "CHUNK", 5)  # so that an evaluation takes several
 
     @settings(max_examples=10)
     @given(regressions(make))

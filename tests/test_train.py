@@ -13,6 +13,7 @@ from fitted import same, small_data, small_net
 from hypothesis import given, settings
 
 from npticket import backend, train
+from npticket import task as tasks
 from npticket.datasets import DataError, Dataset, Split, epoch_order
 from npticket.engine import ENGINES, plan
 from npticket.loss import softmax_cross_entropy
@@ -22,9 +23,9 @@ from npticket.params import Params, stack
 from npticket.prune import dense_masks
 from npticket.record import join_trials
 from npticket.streams import Place, TrainingStep, stream, streams
-from npticket.task import CLASSIFY
+from npticket.task import CLASSIFY, evaluate
 from npticket.testing.strategies import fits
-from npticket.train import DivergedError, Setting, evaluate, fit
+from npticket.train import DivergedError, Setting, fit
 
 
 @settings(max_examples=25)
@@ -102,7 +103,7 @@ def test_what_was_measured_is_known_by_name():
 
 @pytest.mark.parametrize("chunk", [4, 6, 11, 250])
 def test_an_evaluation_looks_at_every_example_however_many_at_a_time(chunk, monkeypatch):
-    monkeypatch.setattr(train, "CHUNK", chunk)
+    monkeypatch.setattr(tasks, "CHUNK", chunk)
     net, data = small_net(), small_data(11)
     theta = net.init(streams(0, range(2), "init"), np.float64)
     found = evaluate(CLASSIFY, lambda x: net.forward(theta, x)[0], data, data.test, np.float64)
@@ -115,7 +116,7 @@ def test_an_evaluation_looks_at_every_example_however_many_at_a_time(chunk, monk
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_an_evaluation_among_others_is_that_of_the_trial_alone(dtype, monkeypatch):
     """Bit for bit, over many chunks, which are added up in float64."""
-    monkeypatch.setattr(train, "CHUNK", 1)
+    monkeypatch.setattr(tasks, "CHUNK", 1)
     net, data = small_net(), small_data(300)
     theta = net.init(streams(0, range(2), "init"), dtype)
     together, alone = (
@@ -461,6 +462,14 @@ def test_bad_input_is_refused_at_the_edge(change, error, message):
     case = {"net": net, "task": CLASSIFY, "start": theta, "masks": dense_masks(theta), "data": small_data()}
     with pytest.raises(error, match=message):
         fit(**case | {"setting": SETTING} | change)
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "validate_every", "first_step", "test_at", "train_at", "evaluated"])
+def test_what_is_counted_must_be_an_integer(name):
+    many = name.endswith("_at")
+    with pytest.raises(TypeError, match=rf"{name} must be an integer, got 2.5"):
+        Setting(None, **{"steps": 9, name: (1, 2.5) if many else 2.5})
+    Setting(None, **{"steps": 9, name: (np.int64(2),) if many else np.int64(2)})
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from npticket.nets import Net
 from npticket.params import Params
 from npticket.protocols import MakeOptimizer
 from npticket.streams import Place, TrainingStep
-from npticket.task import CLASSIFY
-from npticket.train import evaluate
+from npticket.task import CLASSIFY, evaluate
 
 
 class Training:

@@ -94,7 +94,9 @@ class Outcome:
         for (index,), rows in self._rows(self.results, series, "round"):
             names = ("trial", *measured_columns(self.task))
             columns = {name: np.array([_number(row[name]) for row in rows]) for name in names}
-            points.append(Point(series, index, rows[0]["density"], rows[0]["steps"], columns.pop("trial"), columns))
+            densities = [row["density"] for row in rows]  # trials differ where a threshold or whole units decide
+            density = densities[0] if len(set(densities)) == 1 else float(np.mean(densities))
+            points.append(Point(series, index, density, rows[0]["steps"], columns.pop("trial"), columns))
         return points
 
     def curve(self, series: str, round: int, column: str) -> tuple[np.ndarray, np.ndarray]:

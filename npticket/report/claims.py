@@ -6,6 +6,7 @@ can tell and what it cannot.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ class Claim:
     @property
     def asked(self) -> str:
         """What the number must be, in words."""
-        low, high = self.form.format(self.low), self.form.format(self.high)
+        low, high = self._exactly(self.low), self._exactly(self.high)
         if np.isinf(self.high):
             words = f"more than {low}" if self.strict else f"at least {low}"
         elif np.isinf(self.low):
@@ -61,6 +62,15 @@ class Claim:
     def printed(self, mean: float) -> str:
         """Return the mean in the claim's form; `mean` is a logarithm for a ratio."""
         return self.form.format(math.exp(mean) if self.ratio else mean)
+
+    def _exactly(self, end: float) -> str:
+        """An end in the claim's form, with as many more decimals as it has."""
+        if not (decimals := re.search(r"\.([1-9])f", self.form)):
+            return self.form.format(end)
+        digits = int(decimals[1])
+        while digits < 4 and not math.isclose(round(end, digits), end, rel_tol=1e-9):
+            digits += 1
+        return self.form.replace(decimals[0], f".{digits}f").format(end)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ The names of blocks are `made`, `table` and `claims`. Numbers in prose are writt
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from npticket.report.claims import Verdict
 from npticket.report.quantities import Quantity, after, first, legend, looked_at
 from npticket.report.sweeps import Sweep
 
-BLOCK = re.compile(r"(<!-- (results: .+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (results: .+?) -->)[ \t]*\r?\n(?:(?!<!-- results: ).)*?(<!-- end -->)", re.DOTALL)
 UNDECIDED = "Undecided: the interval crosses an end of what was asked."
 WIDE = 12  # more columns are not read beside each other
 
@@ -29,16 +30,22 @@ WIDE = 12  # more columns are not read beside each other
 def filled(page: str, blocks: Mapping[str, str]) -> str:
     """Return the page with the contents of `blocks` (name -> text) in its blocks; StoreError for a name not in these.
 
-    A name begins with a word and a colon, as "results:". Blocks with other words are left as they are.
+    A name begins with a word and a colon, as "results:". Blocks with other words are left as they are. StoreError, too,
+    for a block that does not end before the next one begins: what a person wrote between them would be lost.
     """
-    word = "|".join({re.escape(name.partition(":")[0]) for name in blocks})
+    word = f"(?:{'|'.join({re.escape(name.partition(':')[0]) for name in blocks})})"
+    pattern = re.compile(BLOCK.pattern.replace("results", word), re.DOTALL)
+    begun = re.findall(rf"<!-*\s*({word}:.*?)\s*-*>", page)
+    if lost := Counter(begun) - Counter(mark[2] for mark in pattern.finditer(page)):
+        form = "<!-- NAME -->, alone at the end of a line, and <!-- end --> before the next"
+        raise StoreError(f"a block of a page stands between {form}; that is not so of {', '.join(lost)}")
 
     def block(mark: re.Match[str]) -> str:
         if mark[2] not in blocks:
             raise StoreError(f"there is nothing called {mark[2]!r} for a page; there are {', '.join(blocks)}")
-        return f"{mark[1]}\n{blocks[mark[2]]}\n\n{mark[3]}"
+        return f"{mark[1]}\n\n{blocks[mark[2]]}\n\n{mark[3]}"
 
-    return re.sub(BLOCK.pattern.replace("results", f"(?:{word})"), block, page, flags=re.DOTALL)
+    return pattern.sub(block, page)
 
 
 def blocks(

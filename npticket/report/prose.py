@@ -10,6 +10,7 @@ On a page about several experiments, the experiment's directory stands before th
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,7 +22,7 @@ from npticket.report import quantities
 from npticket.report.quantities import QuantityOf
 from npticket.report.views import NEAR
 
-NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)(.*?)(<!-- -->)", re.DOTALL)
+NUMBER = re.compile(r"(<!-- \{(\w+): ([^}]+)\} -->)((?:(?!<!--).)*?)(<!-- -->)", re.DOTALL)
 BOUNDS = {
     (False, False): "",
     (True, False): "≥",
@@ -35,7 +36,15 @@ QUANTITIES: dict[str, QuantityOf] = {
 
 
 def counted(page: str, outcomes: Mapping[str, Outcome]) -> str:
-    """Return the page with the numbers in its prose taken from `outcomes`, by directory ("" for the page's own)."""
+    """Return the page with the numbers in its prose taken from `outcomes`, by directory ("" for the page's own).
+
+    StoreError for a number without an end, since what follows it would be lost.
+    """
+    if lost := Counter(re.findall(r"<!-*\s*(\{.*?\})", page)) - Counter(
+        f"{{{mark[2]}: {mark[3]}}}" for mark in NUMBER.finditer(page)
+    ):
+        form = "<!-- {...} -->, where the number stands, and <!-- --> behind it"
+        raise StoreError(f"a number of a page has the form {form}; that is not so of {', '.join(lost)}")
     return NUMBER.sub(lambda mark: f"{mark[1]}{number(mark[2], mark[3], outcomes)}{mark[5]}", page)
 
 
@@ -49,6 +58,10 @@ def number(quantity: str, of: str, outcomes: Mapping[str, Outcome]) -> str:
     one, point = _point(asked[1], float(asked[2]), outcomes)
     what = QUANTITIES[quantity](one.task.headline)
     other = _point(asked[4], float(asked[5]), outcomes)[1] if asked[3] else point
+    trials, others = (sorted(set(each.trial.tolist())) for each in (point, other))
+    if trials != others:
+        asks = f"a page asks for {{{quantity}: {of}}}"
+        raise StoreError(f"{asks}, of which one has trials {trials} and the other {others}")
     if not what.is_known([point, other]):
         asks = f"a page asks for {{{quantity}: {of}}}"
         raise StoreError(f"{asks}, which is not known: nobody looked, or patience ran out")

@@ -181,4 +181,4 @@ def _amount(quantity: Quantity, point: Point) -> str:
 
 
 def _mean(quantity: Quantity, point: Point) -> float:
-    return float(quantity.of(point).mean())
+    return round(float(quantity.of(point).mean()), 9)  # the order of a sum must not decide who wins

@@ -21,8 +21,7 @@ from npticket.papers.lottery_ticket.series import Under, look, mask_shuffled, ra
 from npticket.params import Params
 from npticket.protocols import Net
 from npticket.streams import Place, TrainingStep
-from npticket.task import CLASSIFY
-from npticket.train import evaluate
+from npticket.task import CLASSIFY, evaluate
 
 STABLE = 2  # the paper calls a network stable if its instability is below so many percentage points
 DENSITIES = (1, 0.512, 0.168, 0.107, 0.022)  # there are two copies at the rounds nearest to these

@@ -9,7 +9,7 @@ import numpy as np
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At
 from npticket.params import Params
-from npticket.train import evaluate
+from npticket.task import evaluate
 
 
 def headline(at: At, theta: Params) -> float:
