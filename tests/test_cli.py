@@ -333,6 +333,41 @@ def test_a_value_of_a_sweep_that_diverges_does_not_stop_the_others(small, capsys
         assert cli.main(["run", "lenet-sgd", *FEW], library) == 2
     assert "try a smaller learning rate" in capsys.readouterr().err
     assert len(read_outcome(Path("runs/lenet-sgd/0.1"), PARTS).results) == 4
+    for command in ("show", "figures", "report"):
+        assert cli.main([command, "runs/lenet-sgd"], library) == 0
+        assert "left out: runs/lenet-sgd/hot has no finished run yet" in capsys.readouterr().err
+    shutil.rmtree("runs/lenet-sgd/0.1")
+    assert cli.main(["show", "runs/lenet-sgd"], library) == 2
+
+
+def test_one_experiment_and_several_do_not_share_a_directory(small, capsys):
+    assert small("run", "lenet-prune-rate", *FEW, "--out", "many") == 0
+    assert small("run", "lenet-mnist", *FEW, "--out", "one") == 0
+    assert small("run", "lenet-mnist", *FEW, "--out", "many") == 2
+    assert "many holds several experiments, and one is asked for: choose another --out" in capsys.readouterr().err
+    assert small("run", "lenet-prune-rate", *FEW, "--out", "one") == 2
+    assert "one holds a single experiment, and 5 are asked for: choose another --out" in capsys.readouterr().err
+    assert small("run", "many") == 2
+    assert "it holds 0.1, 0.2, 0.4, 0.6, 0.8: name one of these, or the sweep again and --out many" in (
+        capsys.readouterr().err
+    )
+
+
+def test_another_experiment_is_not_published_over_one(small, capsys):
+    for name, seed in (("here", "0"), ("there", "1")):
+        assert small("run", "lenet-mnist", *FEW, "--out", name, "--seed", seed) == 0
+    assert small("publish", "here", "goal") == 0
+    page = Path("goal/README.md").read_bytes()
+    assert small("publish", "there", "goal") == 2
+    assert "goal holds another experiment, lenet-mnist: publish into another directory, or" in capsys.readouterr().err
+    assert small("publish", "here", "goal") == 0 and Path("goal/README.md").read_bytes() == page
+
+
+def test_a_rewind_point_is_not_asked_for(small, capsys):
+    assert small("run", "lenet-mnist", *FEW, "--series", "winning_ticket,rewind_point") == 2
+    assert "rewind_point is trained where other series need it, and is not asked for: leave it out" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_sweep_over_data_loads_those_of_each_recipe_once(small, capsys):

@@ -50,6 +50,17 @@ def test_runs_that_kept_none_are_trained_again_and_come_to_the_same(kept, tmp_pa
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == before
 
 
+def test_finished_runs_are_not_trained_again_by_another_engine(tmp_path):
+    """They might end otherwise, and the masks of those that follow would be another's: nothing is written over."""
+    experiment(TWO, tmp_path, data())
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    with pytest.raises(StoreError, match=r"engine fast there, plain now\. 3 of them did not keep .* another directory"):
+        experiment(TWO, tmp_path, data(), keep_weights=True, engine="plain")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == before
+    more = replace(TWO, trials=2)  # what was never trained may be
+    assert len(experiment(more, tmp_path, data(), engine="plain").results) == 6
+
+
 def test_what_was_kept_is_what_was_measured(kept):
     folder, outcome = kept
     for row in outcome.results:

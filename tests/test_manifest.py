@@ -103,7 +103,7 @@ def test_after_a_kill_the_manifest_describes_whoever_made_a_run(tmp_path):
     s = opened(tmp_path, on())
     s.add(KEY, made_up())
     s._lock.close()  # and nothing else, as when it was killed
-    assert read_json(tmp_path / "manifest.json")["machines"] == [HERE]
+    assert read_json(tmp_path / "manifest.json")["machines"] == [HERE | {"runs": 1}]
     with opened(tmp_path, on(engine="plain")) as s:
         assert "engine fast there, plain now" in s.difference
 

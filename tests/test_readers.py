@@ -319,7 +319,8 @@ HUGE = 10**400
         ({"seed": 2**63}, "seed must"),
         ({"rewind_step": None}, "rewind_step"), ({"test_at": (30, 10)}, "test_at must .* grow"),
         ({"test_at": (3, 3)}, "test_at"),
-        ({"train_at": ("3",)}, "train_at"), ({"trials": 1000, "rounds": 1000}, "at most 100,000"),
+        ({"train_at": ("3",)}, "train_at"), ({"steps": 9, "train_at": (9,)}, "train_at must lie between 1 and 8"),
+        ({"trials": 1000, "rounds": 1000}, "at most 100,000"),
         ({"steps": 10**8, "validate_every": 1}, "validate_every must be at least 1,000"),
         *(({"name": name}, "name must be at most 60 letters")
           for name in ("", "..", ".", "a/b", "../x", "a\\b", "a\n", "\x1b[0m", "x" * 61, "-rf", " a",

@@ -4,7 +4,10 @@ import hashlib
 import multiprocessing
 import os
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from npticket.experiments import directory, store, tables
 from npticket.experiments.json_files import StoreError, read_json
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.recipe import Part
+from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import Key
 from npticket.files import write
 from npticket.task import CLASSIFY
@@ -209,6 +213,21 @@ def test_tables_are_written_on_the_way(tmp_path, monkeypatch):
         for t in (0, 1):
             s.add(KEY._replace(trial=t), made_up())
             assert len(tables.read(tmp_path / "results.csv", tables.result_columns(CLASSIFY))) == t + 1
+
+
+def test_tables_do_not_wait_for_the_next_run(tmp_path):
+    """The last runs before a long one are in them, and in the manifest, while it trains."""
+    with opened(tmp_path) as s:
+        s.write_tables()
+        assert s.due() is None
+        s.add(KEY, made_up())
+        s._next_tables = time.monotonic() + 0.05
+        assert 0 < s.due() <= 0.05
+        with ThreadPoolExecutor(1) as pool:
+            long = pool.submit(time.sleep, 0.3)
+            assert Scheduler._finished(SimpleNamespace(store=s), {long: [KEY]}) == {long}
+        assert s.due() is None and len(tables.read(tmp_path / "results.csv", tables.result_columns(CLASSIFY))) == 1
+        assert sum(machine.get("runs", 0) for machine in read_json(tmp_path / "manifest.json")["machines"]) == 1
 
 
 def test_writing_tables_takes_a_small_part_of_the_time(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from npticket.experiments.checks import data_within
 from npticket.experiments.directory import check_ours
 from npticket.experiments.evaluation import affordable, said
 from npticket.experiments.json_files import StoreError, write_json
-from npticket.experiments.outcome import Outcome, read_outcome
+from npticket.experiments.outcome import NothingYetError, Outcome, read_outcome
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.planning import planned, trained
 from npticket.experiments.recipe import RecipeError
@@ -75,6 +75,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
 
 def _run(args: Namespace, library: Library) -> int:
     parts, (chosen, folder) = library.parts, chosen_recipes(args, library)
+    _check_alike(folder, len(chosen))
     execution = _execution(args)
     backend.load(args.backend)
     print(machine.blas_hint(), end="")
@@ -99,6 +100,15 @@ def _run(args: Namespace, library: Library) -> int:
             print(f"error: {error}", file=sys.stderr)
             status = 2
     return status
+
+
+def _check_alike(folder: Path, count: int) -> None:
+    """Raise StoreError where a single experiment would hide others in its subdirectories, or be in their way."""
+    alone = (folder / "recipe.json").exists()
+    if count > 1 and alone:
+        raise StoreError(f"{folder} holds a single experiment, and {count} are asked for: choose another --out")
+    if count == 1 and not alone and any(folder.glob("*/recipe.json")):
+        raise StoreError(f"{folder} holds several experiments, and one is asked for: choose another --out")
 
 
 def _execution(args: Namespace) -> Execution:
@@ -159,14 +169,22 @@ def report(args: Namespace, library: Library) -> int:
 def outcomes(folder: Path, library: Library) -> dict[Path, Outcome]:
     """Read the experiment in a directory, or those in its subdirectories in the order of their papers, by directory.
 
-    StoreError if there is none, one is damaged, or two have the same recipe.
+    Of several, those without a finished run are left out, and named. StoreError if there is none, one is damaged, or
+    two have the same recipe.
     """
     if (folder / "recipe.json").is_file():
         return {folder: read_outcome(folder, library.parts)}
     folders = [path.parent for path in sorted(folder.glob("*/recipe.json"))]
     if wrong := next(filter(None, (wrong_name(inside.name) for inside in folders)), ""):
         raise StoreError(f"a directory in {folder} cannot be shown: its {wrong}")
-    read = {inside: read_outcome(inside, library.parts) for inside in folders}
+    read = dict[Path, Outcome]()
+    for inside in folders:
+        try:
+            read[inside] = read_outcome(inside, library.parts)
+        except NothingYetError as error:
+            if inside == folders[-1] and not read:
+                raise
+            print(f"left out: {error}", file=sys.stderr)
     order = {name: place for place, name in enumerate(library.published)}  # of a sweep's values, say; others follow
     found = dict(sorted(read.items(), key=lambda item: order.get(item[1].recipe.name, len(order))))
     if not found:

@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from npticket.cli.commands import outcomes
+from npticket.cli.destinations import destinations
 from npticket.experiments import tables
-from npticket.experiments.directory import check_free, check_ours
+from npticket.experiments.directory import check_ours
 from npticket.experiments.json_files import StoreError, json_text, write_json
 from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.recipe import in_full, scaled, to_json
@@ -28,19 +29,8 @@ PAGE, CLAIMS = "README.md", "claims.json"
 def publish(args: Namespace, library: Library) -> int:
     """Write tables, figures, claims and the page of DIR into GOAL; the last three can be made again from GOAL alone."""
     found, goal = outcomes(args.folder, library), args.goal
-    alone = args.folder in found
-    if any((folder / "runs").exists() for folder in (goal, *(goal / path.name for path in found))):
-        raise StoreError(f"{goal} is where runs are kept; publish into another directory")
-    if args.folder.resolve() in goal.resolve().parents:
-        raise StoreError(f"{goal} lies in {args.folder}, whose own files are there; publish into another directory")
-    if not alone and (goal / "recipe.json").exists():
-        raise StoreError(f"{goal} holds a single experiment, {args.folder} several; publish into another directory")
-    if alone and any(goal.glob("*/recipe.json")):
-        raise StoreError(f"{goal} holds several experiments, {args.folder} only one; publish into another directory")
-    places = {folder: goal if alone else goal / folder.name for folder in found}
+    places = destinations(found, args.folder, goal)
     check_ours([goal / CLAIMS])
-    for folder, outcome in found.items():
-        check_free(places[folder], outcome.measured)
     there = {place for place in places.values() if (place / "recipe.json").exists()}
     with TemporaryDirectory() as temporary:  # everything is made and checked before anything is written to GOAL
         stage = Path(temporary)

@@ -9,7 +9,7 @@ from npticket.experiments.bounds import MOST_PARAMETERS, is_whole
 from npticket.experiments.parts import Experiment, Parts, known, load_data
 from npticket.experiments.planning import planned, within
 from npticket.experiments.recipe import Recipe, RecipeError
-from npticket.experiments.series import Key, Measure, Run
+from npticket.experiments.series import REWIND_POINT, Key, Measure, Run
 from npticket.nets.net import shape_options
 from npticket.params import Params
 from npticket.reading import shown
@@ -40,6 +40,8 @@ def check(recipe: Recipe, parts: Parts) -> None:
         experiment.setting("fast").optimizer(layout)
     except (TypeError, ValueError) as error:
         raise RecipeError(str(error)) from error
+    if REWIND_POINT in recipe.series:
+        raise RecipeError(f"{REWIND_POINT} is trained where other series need it, and is not asked for: leave it out")
     # Last, as series may look at the network and the rates.
     if not isinstance(planned(recipe, parts.series).get(Key(recipe.series[0], 0, 0)), Run):
         raise RecipeError(

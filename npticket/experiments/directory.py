@@ -117,7 +117,9 @@ def read_recipe(folder: str | Path) -> Recipe:
     """Return the recipe of a directory; StoreError if it is no experiment's, RecipeError for a wrong field."""
     path = Path(folder) / "recipe.json"
     if not path.is_file():
-        raise StoreError(f"{folder} is not an experiment's directory: it has no recipe.json")
+        inside = ", ".join(there.parent.name for there in sorted(Path(folder).glob("*/recipe.json"))[:9])
+        hint = f"; it holds {inside}: name one of these, or the sweep again and --out {folder}" if inside else ""
+        raise StoreError(f"{folder} is not an experiment's directory: it has no recipe.json{hint}")
     return recipe_at(path)
 
 

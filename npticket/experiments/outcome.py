@@ -24,6 +24,13 @@ PATIENCE = ("patience {0}: runs ended after {0} validations without a new minimu
             "pruned or trained on as they were then")  # fmt: skip
 
 
+NOTHING = "has no finished run yet: wait for it, or run the same command again"
+
+
+class NothingYetError(StoreError):
+    """An experiment of which no run is finished."""
+
+
 class Unknown(KeyError):
     """A number that not all runs have, as it was not measured or their patience ran out before."""
 
@@ -142,7 +149,7 @@ def read_outcome(folder: str | Path, parts: Parts) -> Outcome:
         check_tables(experiment, results, curves, rows)
     except FileNotFoundError as error:
         if (folder / "runs").exists() and not any((folder / "runs").iterdir()):
-            raise StoreError(f"{folder} has no finished run yet: wait for it, or run the same command again") from error
+            raise NothingYetError(f"{folder} {NOTHING}") from error
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except (OSError, ValueError) as error:
         why = reason(error)
@@ -156,7 +163,7 @@ def read_outcome(folder: str | Path, parts: Parts) -> Outcome:
     data = (manifest := read_manifest(folder / "manifest.json"))["data"]
     title = f"{experiment.net.name} on {data['name']}" + (f" ({data['caveat']})" if data["caveat"] else "")
     if not results:
-        raise StoreError(f"{folder} has no finished run yet: wait for it, or run the same command again")
+        raise NothingYetError(f"{folder} {NOTHING}")
     trials = len({row["trial"] for row in results})
     tf32 = "products in TF32" if any(machine.get("tf32") for machine in manifest["machines"]) else ""
     most = "at most " * bool(recipe.patience)

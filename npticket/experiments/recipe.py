@@ -89,10 +89,10 @@ class Recipe:
         yield bounds.wrong_size("evaluated", self.evaluated, bounds.MOST_EXAMPLES, 0)
         if not bounds.is_whole(self.rewind_step) or not 0 <= self.rewind_step < self.steps:
             yield f"rewind_step must lie between 0 and {self.steps - 1}, got {shown(self.rewind_step)}"
-        for name in ("test_at", "train_at"):
+        for name, last in (("test_at", self.steps), ("train_at", self.steps - 1)):
             at = list(getattr(self, name))
-            if not all(bounds.is_whole(step) and 1 <= step <= self.steps for step in at) or sorted(set(at)) != at:
-                yield f"{name} must lie between 1 and {self.steps}, and grow, got {shown(at)}"
+            if not all(bounds.is_whole(step) and 1 <= step <= last for step in at) or sorted(set(at)) != at:
+                yield f"{name} must lie between 1 and {last}, and grow, got {shown(at)}"
         if not self.series or len(set(self.series)) != len(self.series):
             yield f"series must name at least one, and each once, got {shown(list(self.series))}"
         if len(self.series) * self.trials * self.rounds > bounds.MOST_RUNS:
@@ -121,7 +121,7 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
         recipe,
         steps=steps,
         test_at=tuple(sorted({max(1, at(step)) for step in recipe.test_at})),
-        train_at=tuple(sorted({max(1, at(step)) for step in recipe.train_at})),
+        train_at=tuple(sorted({max(1, at(step)) for step in recipe.train_at} - {steps})),
         schedule=Part(recipe.schedule.name, **{name: moved(name, o) for name, o in recipe.schedule.options.items()}),
         rewind_step=min(max(1, at(recipe.rewind_step)), steps - 1) if recipe.rewind_step else 0,
         validate_every=min(recipe.validate_every, steps),

@@ -1,11 +1,12 @@
 """The order of runs: each run or measure can begin once the runs that it takes something from are in the store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import suppress
 from dataclasses import replace
 
 from npticket.experiments.cluster import Cluster
+from npticket.experiments.json_files import StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, taken_along
 from npticket.experiments.recipe import RecipeError
@@ -22,7 +23,8 @@ class Scheduler:
     """All `runs` of an experiment, and those `missing` in its store, or without an array that other runs need.
 
     A run keeps also what others would need in one more round, so that it need not be trained again when more rounds
-    are asked for; with `keep_weights` its end as well.
+    are asked for; with `keep_weights` its end as well. StoreError if finished runs would have to be trained again, for
+    an array that they did not keep, where they might end otherwise than those that go on from them.
     """
 
     def __init__(self, experiment: Experiment, store: Store, keep_weights: bool = False) -> None:
@@ -36,6 +38,9 @@ class Scheduler:
         self._kept = {key: ["end"] if keep_weights and isinstance(run, Run) else [] for key, run in self.runs.items()}
         needed = {key: ("masks", *self._needed[key], *self._kept[key]) for key in self.runs}
         self.missing = {key for key, names in needed.items() if not all(store.holds(key, what) for what in names)}
+        if store.difference and (again := sum(key in store for key in self.missing)):
+            said = f"{store.difference}. {again} of them did not keep what is asked for now. Made again here"
+            raise StoreError(f"{said} they might end otherwise, and others not fit them: choose another directory")
         self.failed: dict[Key, DivergedError] = {}
 
     def work_off(
@@ -55,7 +60,7 @@ class Scheduler:
                 running[workers.submit(asked=[self._ask(key) for key in group])] = group
             if not running:
                 return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            done = self._finished(running)
             lost: BaseException | None = None
             failed: Exception | None = None
             for future in done:  # all finished runs are stored before an error of another is raised
@@ -77,6 +82,12 @@ class Scheduler:
                 raise failed
             if lost is not None:
                 raise BrokenExecutor(str(lost)) from lost
+
+    def _finished(self, running: Collection[Future]) -> set[Future]:
+        """Wait until some are done, and write the tables meanwhile when they are due; return which are done."""
+        while not (done := wait(running, self.store.due(), FIRST_COMPLETED).done):
+            self.store.write_tables()
+        return done
 
     def _groups(self, missing: set[Key], lock_step: bool) -> list[Group]:
         """The groups of `missing` runs that can be trained now, in order; without `lock_step` each run by itself."""

@@ -50,7 +50,7 @@ class Store(AbstractContextManager["Store"]):
         recipe, self._task = experiment.recipe, experiment.task
         self.folder, self.runs = Path(folder), planned(recipe, experiment.parts.series)
         self._order = {series: i for i, series in enumerate(recipe.series)}
-        self._next_tables = 0.0
+        self._next_tables, self._is_behind = 0.0, False  # when the tables may be written again; whether they lack runs
         directory.check_free(self.folder, {key.series for key, run in self.runs.items() if isinstance(run, Measure)})
         (self.folder / "runs").mkdir(parents=True, exist_ok=True)
         self._lock = directory.lock(self.folder / ".lock")
@@ -94,8 +94,13 @@ class Store(AbstractContextManager["Store"]):
         if machine not in (makers := self._makers()):
             self._manifest.write({machine: (), **makers}, self._chosen())
         self._keep(key, arrays, machine)
+        self._is_behind = True
         if time.monotonic() > self._next_tables:
             self.write_tables()
+
+    def due(self) -> float | None:
+        """In how many seconds the tables are to be written; None if they have all runs."""
+        return max(0.0, self._next_tables - time.monotonic()) if self._is_behind else None
 
     def _keep(self, key: Key, run: Mapping[str, np.ndarray], machine: str) -> None:
         needed = self.runs[key].given if key in self.runs else {}
@@ -128,7 +133,7 @@ class Store(AbstractContextManager["Store"]):
     def write_tables(self) -> None:
         """Write curves.csv, a table for each series of measures, and results.csv, by round, series and trial.
 
-        results.csv comes last, so that it never has a run that curves.csv lacks.
+        results.csv comes last, so that it never has a run that curves.csv lacks; then the manifest, which counts runs.
         """
         began = time.monotonic()
         everything = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
@@ -141,7 +146,8 @@ class Store(AbstractContextManager["Store"]):
             table = measured.text({key: array for key, array in rows.items() if key.series == series})
             write(self.folder / f"{series}.csv", table.encode())
         write(self.folder / "results.csv", results.encode())
-        now = time.monotonic()
+        self._manifest.write(self._makers(), self._chosen())
+        now, self._is_behind = time.monotonic(), False
         self._next_tables = now + max(TABLES_EVERY, TABLES_SHARE * (now - began))
 
     def close(self, *_: object) -> None:
@@ -149,7 +155,6 @@ class Store(AbstractContextManager["Store"]):
         if not self._lock.closed:
             with self._lock:
                 self.write_tables()
-                self._manifest.write(self._makers(), self._chosen())
 
     __exit__ = close
 
