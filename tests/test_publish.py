@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from noise import FEW, Small, cut, on_noise
 from pictures import outcome
+from small import SMALL, data, experiment
 
 from npticket import cli
 from npticket.cli import publication
@@ -379,6 +380,24 @@ def test_several_machines_have_their_numbers_of_runs():
     said = provenance.machines([both, alone]).split("; ", 1)
     assert said[0].startswith("A, 1 process, ") and said[0].endswith(" (6 runs)")
     assert said[1].startswith("H by --backend cupy, CuPy 14; host: B, 2 processes, ") and said[1].endswith(" (4 runs)")
+    plain = replace(outcome(), manifest={"machines": [one, one | {"engine": "plain"}]})
+    assert re.fullmatch(r"A, 1 process, P.* \(3 runs\); A, 1 process, --engine plain, P.* \(3 runs\)",
+                        provenance.machines([plain]))  # fmt: skip
+
+
+def test_names_with_blanks_and_parentheses_are_quoted(tmp_path):
+    """In commands for a shell, in links for Markdown; and figures that the page shows so are drawn again."""
+    recipe = replace(SMALL, name="mine (1) x", trials=1, series=("winning_ticket",))
+    for name in ("mine (1) x", "b"):
+        experiment(replace(recipe, name=name, seed=len(name)), tmp_path / "m" / name, data(), engine="plain")
+    assert cli.main(["publish", str(tmp_path / "m"), str(tmp_path / "goal")]) == 0
+    text = (tmp_path / "goal" / "README.md").read_text()
+    assert "npticket run 'mine (1) x/recipe.json' --engine plain  # in this directory" in text
+    assert "[mine (1) x](mine%20%281%29%20x/results.csv)" in text
+    drawn = sorted((tmp_path / "goal" / "mine (1) x").glob("*.png"))
+    assert drawn and all(f"(mine%20%281%29%20x/{path.name})" in text for path in drawn)
+    assert cli.main(["publish", str(tmp_path / "goal"), str(tmp_path / "goal")]) == 0
+    assert (tmp_path / "goal" / "README.md").read_text() == text
 
 
 @pytest.mark.parametrize(

@@ -470,6 +470,7 @@ def test_escaping_and_showing():
     assert escaped("a_b c|d _e_ <f> 5 % (g) not the paper's: test_at") == (
         r"a_b c\|d \_e\_ \<f\> 5 % (g) not the paper's: test_at"
     )
+    assert escaped("__init__ &lt; a__b") == r"\_\_init\_\_ \&lt; a\_\_b"
     assert shown("\x1b[0m\u202e") == r"'\x1b[0m\u202e'" and len(shown("x" * 10**6)) == 103
     assert printable("a\x9bb\nc\x07é²") == "a\\x9bb\nc\\x07é²"
 

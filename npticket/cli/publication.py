@@ -2,11 +2,13 @@
 
 import os
 import re
+import shlex
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from npticket.cli.commands import outcomes
 from npticket.cli.destinations import destinations
@@ -100,7 +102,7 @@ def draw(goal: Path, library: Library) -> list[str]:
     shown = []
     for folder, one in ((folder, one) for folder, pictures in drawn for one in pictures):
         name = (folder / f"{one.picture.stem}.png").relative_to(goal).as_posix()
-        if not text or f"({name})" in text:
+        if not text or f"({quote(name)})" in text:
             finish(*one, folder, ["png"])
             shown.append(name)
     return shown
@@ -131,7 +133,7 @@ def _page(goal: Path) -> str:
 def _has_own_figures(folder: Path, outcome: Outcome, swept: Sequence[Sweep], text: str) -> bool:
     """Whether an experiment's own figures are published; those of a sweep's part only if the page shows one of them."""
     part = any(outcome.recipe.name in _names(sweep) for sweep in swept)
-    return not part or re.search(rf"\({re.escape(folder.name)}/[^()]+\.png\)", text) is not None
+    return not part or re.search(rf"\({re.escape(quote(folder.name))}/[^()]+\.png\)", text) is not None
 
 
 def _swept(outcomes: Iterable[Outcome], library: Library) -> list[Sweep]:
@@ -168,7 +170,15 @@ def _alone(folder: str, outcome: Outcome, flags: str | None, library: Library) -
         return f"npticket run {outcome.recipe.name}{flags}"
     mine = outcome.recipe.data.options.get("path")  # of data of one's own, whose folder is not published
     said = f" --data FOLDER  # in this directory; {mine} is in FOLDER" if mine else "  # in this directory"
-    return "npticket run " + f"{folder}/recipe.json{said}".lstrip("/")
+    return f"npticket run {shlex.quote(f'{folder}/recipe.json'.lstrip('/'))}{_made_by(outcome)}{said}"
+
+
+def _made_by(outcome: Outcome) -> str:
+    """The flags that name what is not the default, if all machines had it."""
+    machines = outcome.manifest["machines"]
+    flags = {"engine": "plain", "backend": "cupy"}
+    return "".join(f" --{name} {value}" for name, value in flags.items()
+                   if machines and all(machine.get(name) == value for machine in machines))  # fmt: skip
 
 
 def _flags(outcome: Outcome, library: Library) -> str | None:
@@ -181,9 +191,5 @@ def _flags(outcome: Outcome, library: Library) -> str | None:
     if in_full(same) != in_full(recipe):
         return None
     flags = {name: value for name, value in {"steps": recipe.steps, **changes}.items() if getattr(given, name) != value}
-    machines = outcome.manifest["machines"]
-    for name, value in (("engine", "plain"), ("backend", "cupy")):  # what is not the default
-        if machines and all(machine.get(name) == value for machine in machines):
-            flags[name] = value
     texts = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in flags.items()}
-    return "".join(f" --{name} {value}" for name, value in texts.items())
+    return "".join(f" --{name} {value}" for name, value in texts.items()) + _made_by(outcome)

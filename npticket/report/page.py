@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from npticket.experiments.amounts import percent
 from npticket.experiments.directory import is_ours
@@ -172,6 +173,6 @@ def new(outcomes: Mapping[str, Outcome], figures: Sequence[str]) -> str:
     titles = (verdicts.escaped(f"{one.title} ({one.recipe.source})") for one in outcomes.values())
     title = "; ".join(dict.fromkeys(titles))
     marks = {name: f"<!-- results: {name} -->\n<!-- end -->" for name in ("made", "table", "claims")}
-    shown = "\n\n".join(f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in figures)
+    shown = "\n\n".join(f"![{name.removesuffix('.png').replace('_', ' ')}]({quote(name)})" for name in figures)
     return "\n\n".join(filter(None, (f"# {title}", marks["made"], shown, "## Results", marks["table"], "## The claims",
                                      marks["claims"]))) + "\n"  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
 
 from npticket.experiments.amounts import counted, duration
 from npticket.experiments.outcome import Outcome
@@ -20,7 +21,7 @@ def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
         rows = [row for outcome in those.values() for row in outcome.results]
         alone = {name: name for name in ("results.csv", "recipe.json", "manifest.json")}
         files = alone if "" in those else {folder: f"{folder}/results.csv" for folder in those}
-        links = ", ".join(f"[{name}]({file})" for name, file in files.items())
+        links = ", ".join(f"[{verdicts.escaped(name)}]({quote(file)})" for name, file in files.items())
         lines.append(f"{about}. {trained(rows)}: {links}.")
     return "\n\n".join([*lines, f"Made on {verdicts.escaped(machines(outcomes.values()))}."])
 
@@ -43,4 +44,5 @@ def machines(outcomes: Iterable[Outcome]) -> str:
 def _machine(machine: Mapping[str, object]) -> str:
     cpu, jobs, python, numpy, blas = (machine.get(name, "?") for name in ("cpu", "jobs", "python", "numpy", "blas"))
     on_gpu = f"{machine['gpu']} by --backend cupy, CuPy {machine.get('cupy', '?')}; host: " if "gpu" in machine else ""
-    return f"{on_gpu}{cpu}, {jobs} process{'es' * (jobs != 1)}, Python {python}, NumPy {numpy}, {blas}"
+    engine = ", --engine plain" * (machine.get("engine") == "plain")
+    return f"{on_gpu}{cpu}, {jobs} process{'es' * (jobs != 1)}{engine}, Python {python}, NumPy {numpy}, {blas}"

@@ -14,7 +14,7 @@ HEADER = ("paper says", "holds if", "measured", "95 % interval", "certainty", "t
 
 def escaped(text: str) -> str:
     """Escape a text, of a recipe, say, so that Markdown shows it as it is."""
-    return re.sub(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+    return re.sub(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
 
 
 def cells(verdict: Verdict) -> list[str]:
