@@ -7,7 +7,7 @@ import pytest
 from idx_files import NAMES, idx, write_mnist
 
 from npticket import datasets
-from npticket.datasets import DataError, Split
+from npticket.datasets import DataError, Dataset, Split
 from npticket.datasets.dataset import split_off
 from npticket.datasets.mnist import read_idx
 
@@ -171,3 +171,12 @@ def test_without_network_mnist_is_the_bundled_subset_and_says_so():
 def test_without_network_fashion_mnist_says_what_to_do():
     with pytest.raises(DataError, match="Put its four IDX files into a folder"):
         datasets.fashion_mnist()
+
+
+def test_some_examples_are_no_periodic_sample():
+    """Of 5,000 whose classes come in turns, 500 have all of them; and always the same 500."""
+    rows = Split(np.arange(5_000)[:, None].astype(np.uint8), np.arange(5_000) % 10)
+    some = Dataset("in turns", rows, rows, rows, 10, "a test").at_most(500)
+    assert (np.bincount(some.test.targets, minlength=10) > 25).all() and len(some.test) == 500
+    assert (some.test.targets == some.at_most(500).train.targets).all()
+    assert some.at_most(0).test is some.test and len(some.at_most(501).test) == 500

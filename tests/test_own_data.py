@@ -220,6 +220,26 @@ def test_tables_are_read(text, options):
     assert (found.test.targets == found.test.inputs[:, number] % 3).all()
 
 
+def test_classes_that_are_numbers_are_in_the_order_of_numbers_and_one_is_1_0():
+    Path("mine.csv").write_text("".join(f"{i}.5,{i % 12}{'.0' * (i // 12 % 2)}\n" for i in range(240)))
+    found = datasets.csv_table(path="mine.csv")
+    assert found.classes == 12
+    assert (found.test.targets == np.floor(found.test.inputs[:, 0]) % 12).all()
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolon"), ("\t", "tab")])
+def test_commas_of_decimal_fractions_are_not_taken_for_separators(mark, name):
+    Path("mine.csv").write_text("".join(f"{i},5{mark}{i % 2}\n" for i in range(30)))
+    with pytest.raises(DataError, match=rf"does a comma or a {name} separate its columns\? Write fractions with a p"):
+        datasets.csv_table(path="mine.csv")
+
+
+def test_a_table_is_not_tested_with_what_it_is_trained_with():
+    Path("mine.csv").write_text(TABLE)
+    with pytest.raises(DataError, match=r"mine.csv is to be trained with and tested with"):
+        datasets.csv_table(path="mine.csv", test="../" + Path.cwd().name + "/mine.csv")
+
+
 def test_a_table_for_testing_stands_beside_it():
     Path("mine.csv").write_text(TABLE)
     Path("theirs.csv").write_text("a,b,kind\n1,2,y\n3,4,x\n")
@@ -344,6 +364,17 @@ def test_images_are_read_as_they_are_from_a_folder_for_each_class(here, shape):
         assert split.inputs.dtype == np.uint8 and split.inputs.shape[1:] == shape
         assert [by_bytes.pop(array.tobytes()) for array in split.inputs] == split.targets.tolist()
     assert not by_bytes
+
+
+def test_behind_the_transparent_colour_of_grey_images_they_are_white_too(here):
+    write_images(here / "pets", (6, 4))
+    image = pytest.importorskip("PIL.Image")
+    for path in (here / "pets").glob("*/*.png"):
+        pixels = np.full((6, 4), 50, np.uint8)
+        pixels[:3] = 7
+        image.fromarray(pixels).save(path, transparency=7)
+    x = datasets.image_folder(path="pets").train.inputs
+    assert (x[:, :3] == 255).all() and (x[:, 3:] == 50).all()
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])

@@ -129,11 +129,13 @@ class Dataset:
         return self.floats(xp.concatenate(some), dtype)
 
     def at_most(self, most: int) -> "Dataset":
-        """The same data with at most so many examples of each split, evenly spaced; with all if `most` is 0."""
+        """The same data with at most so many examples of each split, drawn once for ever; with all if `most` is 0."""
 
         def some(split: Split) -> Split:
-            n, xp = len(split), array_module(split.inputs)
-            return split.take(xp.arange(most) * n // most) if 0 < most < n else split
+            if not 0 < most < len(split):
+                return split
+            chosen = np.sort(stream(0, 0, "evaluated").permutation(len(split))[:most])
+            return split.take(to_device(chosen, array_module(split.inputs)))
 
         return self._each(some)
 

@@ -88,7 +88,8 @@ def _pixels(files: Sequence[Path], is_grey: bool, shape: tuple[int, int], is_fit
             if image.mode not in GREY | COLOURED:
                 raise DataError(f"{file} has pixels of the kind {image.mode}, expected 8 bits a channel")
             try:
-                plain = image.convert("L") if is_grey else coloured(pillow(), image)
+                plain = image if is_grey and "transparency" not in image.info else coloured(pillow(), image)
+                plain = plain.convert("L") if is_grey else plain
             except (*BROKEN, SyntaxError) as error:
                 raise DataError(f"{file} is damaged: {reason(error, file)}") from error
             x[i] = np.asarray(plain if size == shape else plain.resize(shape[::-1]))

@@ -48,9 +48,7 @@ def images(
     classes = sorted(set(train.values()))
     if len(classes) < 2:
         raise DataError(f"{root}/train needs folders of two classes at least, and has {shown(classes)}")
-    if foreign := sorted(set(tested.values()) - set(classes)):
-        raise DataError(f"{root}/{test}: there are no training images of the class {shown(foreign[0])}; where a list "
-                        'says which class each image has, name that: "test": "val/list.txt"')  # fmt: skip
+    _check_tested(f"{root}/{test}", train, tested)
     pictures = Photographs(root, (*train, *tested), (size[0], size[1]))
     targets = np.searchsorted(classes, [*train.values(), *tested.values()]).astype(np.int64)
     whole = Split(Lazy(pictures, np.arange(len(targets)), (*pictures.size, 3)), targets)
@@ -112,6 +110,15 @@ def _tested(root: Path, test: str) -> Found:
     if not found:
         raise DataError(f"{root / test} is empty")
     return found
+
+
+def _check_tested(where: str, train: Found, tested: Found) -> None:
+    """Raise DataError for a class or an image that is not one to test with."""
+    if foreign := sorted(set(tested.values()) - set(train.values())):
+        raise DataError(f"{where}: there are no training images of the class {shown(foreign[0])}; where a list "
+                        'says which class each image has, name that: "test": "val/list.txt"')  # fmt: skip
+    if twice := train.keys() & tested.keys():
+        raise DataError(f"{where} tests with images that are trained with, such as {shown(min(twice))}")
 
 
 def _read(splits: Sequence[Split], pictures: Photographs, is_kept: bool) -> list[Split]:

@@ -2,14 +2,14 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from npticket.backend import Array
 from npticket.datasets.dataset import DataError, Dataset
-from npticket.datasets.own import from_arrays, located
+from npticket.datasets.own import EXACT, from_arrays, located
 from npticket.reading import UnreadableError, check_size, reason, shown
 
 LONGEST = 1 << 30  # bytes
@@ -47,6 +47,11 @@ def csv_table(
         if named and (there := _cells(lines)) != heads:
             raise DataError(f"{other} has the columns {shown(there)}, {path} has {shown(heads)}")
         given["test"] = _examples(other, lines[named:], heads, at)
+    if test and located(folder, test).resolve() == file.resolve():
+        raise DataError(f"{file} is to be trained with and tested with: without a test file some of it is set aside")
+    every = {label for _, classes in given.values() for label in classes.tolist()}
+    if all(_is_number(label) and abs(float(label)) <= EXACT for label in every):  # in their order, and 1.0 is 1
+        given = {split: (x, np.array([int(float(label)) for label in y])) for split, (x, y) in given.items()}
     return from_arrays(file, given, seed, standardise)
 
 
@@ -108,6 +113,7 @@ def _lines(path: Path) -> Lines:
         check_size(path, LONGEST)
         with open(path, newline="", encoding="utf-8-sig") as file:
             head = file.readline()
+            _check_commas(path, [head, *file])
             file.seek(0)
             reader = csv.reader(file, delimiter=next((mark for mark in ",;\t" if mark in head), ","), strict=True)
             lines = [(reader.line_num, cells) for cells in reader if cells]
@@ -120,6 +126,16 @@ def _lines(path: Path) -> Lines:
     if not lines:
         raise DataError(f"{path} is empty")
     return lines
+
+
+def _check_commas(path: Path, lines: Iterable[str]) -> None:
+    """Raise DataError where commas may be those of decimal fractions, as all lines have as many other separators."""
+    there = [line for line in lines if line.strip()]
+    for mark, name in ((";", "semicolon"), ("\t", "tab")):
+        counts = {line.count(mark) for line in there}
+        if there and "," in there[0] and len(counts) == 1 and counts != {0}:
+            said = f"does a comma or a {name} separate its columns? Write fractions with a point"
+            raise DataError(f"{path}: {said}, or put texts with a {name} into quotes without it")
 
 
 def _is_number(text: str) -> bool:
