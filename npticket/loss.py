@@ -52,7 +52,7 @@ def score(logits: Array, labels: Array, weights: Array | None = None) -> tuple[A
     """
     xp = array_module(logits, labels)
     z = xp.ascontiguousarray(logits.swapaxes(1, 2))  # sums over long rows are faster: (T, C, B)
-    z -= z.max(axis=1, keepdims=True)
+    z = z - z.max(axis=1, keepdims=True)  # in new memory: z may be the logits themselves
     losses = xp.log(xp.exp(z).sum(axis=1)) - xp.take_along_axis(z, labels[:, None], axis=1)[:, 0]
     correct = logits.argmax(axis=-1) == labels
     if weights is not None:

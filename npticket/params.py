@@ -110,7 +110,9 @@ class Params:
 
 
 def stack(parts: Sequence[Params]) -> Params:
-    """Join Params of the same layout along the trials axis, into new memory."""
+    """Join Params along the trials axis, into new memory; ValueError unless they are laid out alike."""
+    if wrong := next((part for part in parts if list(part.shapes.items()) != list(parts[0].shapes.items())), None):
+        raise ValueError(f"only what is laid out alike can be joined, got {parts[0].shapes} and {wrong.shapes}")
     xp = array_module(*(part.flat for part in parts))
     return parts[0].like(xp.concatenate([part.flat for part in parts]))
 
@@ -137,5 +139,7 @@ def pack(masks: Params) -> np.ndarray:
 
 
 def unpack(bits: np.ndarray, params: Params) -> Params:
-    """Return the masks (1, P) of one trial from the bits that `pack` made, laid out as `params` are."""
+    """Return the masks (1, P) of one trial from the bits that `pack` made, laid out as `params` are; or ValueError."""
+    if len(bits) != (count := -(-params.flat.shape[1] // 8)):
+        raise ValueError(f"masks of {params.flat.shape[1]:,} parameters are {count:,} bytes, got {len(bits):,}")
     return params.like(np.unpackbits(bits, count=params.flat.shape[1]).astype(bool)[None])

@@ -164,7 +164,16 @@ def classify_weighted(classes: int) -> Task:
     Targets are (N, 2), a class from 0 to classes - 1 and a weight that is not negative, of data whose `classes` are
     None. The loss of a minibatch is its weighted mean: of weights that are integers, that of repeated examples.
     """
-    metrics, shape = (LOSS, ACCURACY), (classes,)
-    return Task(
-        "classify weighted", weighted_softmax_cross_entropy, _weighted_loss_and_accuracy, metrics, lambda _: shape
-    )
+
+    def shape(data: Dataset) -> tuple[int]:
+        for split in (data.train, data.validation, data.test):
+            labels, weights = (to_host(split.targets[..., i]) for i in (0, 1))
+            if not np.isin(labels, np.arange(classes)).all():
+                wrong = labels[~np.isin(labels, np.arange(classes))][0]
+                raise ValueError(f"classes must be integers from 0 to {classes - 1}, got {wrong}")
+            if not ((weights >= 0) & np.isfinite(weights)).all() or not weights.any():
+                raise ValueError("weights must be finite numbers, none negative and not all 0")
+        return (classes,)
+
+    metrics = LOSS, ACCURACY
+    return Task("classify weighted", weighted_softmax_cross_entropy, _weighted_loss_and_accuracy, metrics, shape)

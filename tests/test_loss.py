@@ -136,3 +136,27 @@ def test_training_with_weights_is_training_with_repeated_examples(engine):
     for name in ("val_loss", "val_acc", "train_loss", "final_test_acc"):
         np.testing.assert_allclose(weighted[name], repeated[name], rtol=1e-9)
     assert abs(weighted.end.flat - trained(Split(x, labels), 3, CLASSIFY).end.flat).max() > 0.01
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 1), (1, 1, 4), (2, 3, 4)])
+def test_a_score_leaves_the_logits_as_they_are(shape):
+    z = np.random.default_rng(0).normal(size=shape)
+    before = z.copy()
+    score(z, np.zeros(shape[:2], int))
+    assert (z == before).all()
+
+
+@pytest.mark.parametrize(
+    ("label", "weight", "said"),
+    [
+        (-1, 1, "classes must be integers from 0 to 2, got -1"), (3, 1, "got 3"), (0.5, 1, "got 0.5"),
+        (np.nan, 1, "got nan"), (0, -1, "weights must be finite"), (0, np.nan, "weights must be finite"),
+    ],
+)  # fmt: skip
+def test_wrong_weights_and_classes_are_refused(label, weight, said):
+    targets = np.ones((12, 2))
+    targets[5] = label, weight
+    split, net = Split(np.ones((12, 5)), targets), mlp((8, 6), (5,), 3)
+    theta, data = net.init(streams(0, [0], "init")), Dataset("weighted", split, split, split, None, "a test")
+    with pytest.raises(ValueError, match=said):
+        fit(net, classify_weighted(3), theta, dense_masks(theta), data, Setting(lambda masks: SGD(masks, 0.1), 3, 4))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from npticket.nets import lenet_300_100
-from npticket.params import Params, check_masks
+from npticket.params import Params, check_masks, pack, stack, unpack
 from npticket.prune import dense_masks, density
 from npticket.streams import stream, streams
 from npticket.testing.strategies import thetas
@@ -145,3 +145,15 @@ def test_masks_are_checked_by_name():
     turned = Params({"fc1/b": (1, 2), "fc1/W": (3, 2)}, np.ones((3, 8), bool))  # of the same size, in another order
     with pytest.raises(ValueError, match="there are masks for"):
         check_masks(params, turned)
+
+
+def test_only_what_is_laid_out_alike_is_joined_and_only_whole_masks_are_unpacked():
+    one, other = Params({"a": (2,), "b": (3,)}, np.ones((1, 5))), Params({"b": (3,), "a": (2,)}, np.ones((1, 5)))
+    assert stack([one, one]).trials == 2
+    with pytest.raises(ValueError, match="only what is laid out alike can be joined"):
+        stack([one, other])
+    masks = Params({"a": (17,)}, np.arange(17)[None] % 3 == 0)
+    assert (unpack(pack(masks), masks).flat == masks.flat).all()
+    for bits in (pack(masks)[:2], np.append(pack(masks), np.uint8(0))):
+        with pytest.raises(ValueError, match=rf"masks of 17 parameters are 3 bytes, got {len(bits)}"):
+            unpack(bits, masks)

@@ -1,6 +1,5 @@
 """A dataset shared by processes on one machine: its arrays are files, which each process maps into memory."""
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +26,15 @@ class Shared:
             np.save(Path(folder) / f"{name}.npy", arrays[name], allow_pickle=False)
 
     def __call__(self) -> Dataset:
-        return _open(self._folder, self._rest, tuple(self._lazy.items()))
+        if self._folder not in _mapped:
+            _mapped.clear()
+            train, validation, test = (Split(*(self._read(f"{name}-{what}") for what in PARTS)) for name in SPLITS)
+            _mapped[self._folder] = Dataset(self._rest[0], train, validation, test, *self._rest[1:])
+        return _mapped[self._folder]
 
-
-@lru_cache(maxsize=1)
-def _open(folder: str, rest: tuple, lazy: tuple[tuple[str, Lazy], ...]) -> Dataset:
-    def read(name: str) -> Array:
-        there = dict(lazy).get(name)
-        path = Path(folder) / f"{name}.npy"
+    def _read(self, name: str) -> Array:
+        there, path = self._lazy.get(name), Path(self._folder) / f"{name}.npy"
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) if there is None else there
 
-    train, validation, test = (Split(*(read(f"{name}-{what}") for what in PARTS)) for name in SPLITS)
-    return Dataset(rest[0], train, validation, test, *rest[1:])
+
+_mapped: dict[str, Dataset] = {}  # by folder, the last one alone
