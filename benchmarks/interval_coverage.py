@@ -82,12 +82,30 @@ def optima(experiments: int) -> str:
     return markdown_table(["trials", "variance that rounds share", "best mean", "left out", "coverage"], rows)
 
 
+def apart(experiments: int) -> str:
+    """What lies between the best and the worst of a few settings that do not differ, in standard deviations."""
+    rows = []
+    for trials in (3, 5, 10):
+        for settings in (2, 3, 6):
+            rng, plain, found = np.random.default_rng(trials), [], []
+            for _ in range(experiments):
+                each = rng.normal(size=(settings, trials))
+                plain.append(np.ptp(each.mean(axis=1)))
+                best, worst = (left_out(list(map(exact, each)), sign) for sign in (1, -1))
+                found.append(estimate(best - worst))
+            left = np.mean([one.value for one in found])
+            cells = f"{np.mean(plain):+.2f}", f"{left:+.2f}", f"{100 * covered(found):.0f} %"
+            rows.append([str(trials), str(settings), *cells])
+    return markdown_table(["trials", "settings", "best mean less worst mean", "left out", "coverage"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiments", type=int, default=10_000, help="simulated, for each number of trials")
     parser.add_argument("--into", type=Path, help="a page with marks")
     args = parser.parse_args()
-    blocks = {"coverage: means": means(args.experiments), "coverage: optima": optima(args.experiments // 5)}
+    blocks = {"coverage: means": means(args.experiments), "coverage: optima": optima(args.experiments // 5),
+              "coverage: apart": apart(args.experiments // 5)}  # fmt: skip
     if args.into:
         args.into.write_text(filled(args.into.read_text(), blocks))
     else:

@@ -306,9 +306,10 @@ def test_the_tables_of_coverage_are_those_of_the_script(at_hand):
     import interval_coverage as coverage
 
     text = (BENCHMARKS.parent / "docs" / "claims.md").read_text()
-    made = {"coverage: means": coverage.means(10_000), "coverage: optima": coverage.optima(2_000)}
-    assert text.count("<!-- coverage: ") == 2 and coverage.filled(text, made) == text
-    few = {"coverage: means": coverage.means(20), "coverage: optima": coverage.optima(20)}
+    experiments = {coverage.means: 10_000, coverage.optima: 2_000, coverage.apart: 2_000}
+    made = {f"coverage: {table.__name__}": table(count) for table, count in experiments.items()}
+    assert text.count("<!-- coverage: ") == 3 and coverage.filled(text, made) == text
+    few = {f"coverage: {table.__name__}": table(20) for table in experiments}
     assert coverage.filled(text, few) != text
 
 
