@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from processes import children, command, environment, wait_for_runs
 from small import SMALL, data
+from small import experiment as experiment_of
 
 import npticket
 from npticket import cli, files
@@ -626,3 +627,14 @@ def test_it_may_be_stopped_before_all_of_it_is_imported(monkeypatch):
     monkeypatch.delattr("npticket.cli")
     monkeypatch.setattr(sys, "meta_path", [Impatient(), *sys.meta_path])
     assert entry() == 130
+
+
+def test_measures_that_are_missing_are_said_to_be(tmp_path):
+    recipe = replace(SMALL, test_at=(), train_at=(), rounds=2, series=("winning_ticket", "weights"))
+    assert "unfinished" not in experiment_of(recipe, tmp_path, data()).note
+    path = tmp_path / "weights.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith("1,")))
+    assert read_outcome(tmp_path, PARTS).note.endswith("unfinished: 1 of 2 measures are there")
+    path.unlink()
+    assert read_outcome(tmp_path, PARTS).note.endswith("unfinished: 0 of 2 measures are there")

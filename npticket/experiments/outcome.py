@@ -170,16 +170,21 @@ def read_outcome(folder: str | Path, parts: Parts) -> Outcome:
     size = f"{counted(trials, 'trial')} of {most}{counted(recipe.steps, 'step')}"
     few = f"at most {counted(recipe.evaluated, 'example')} of each split evaluated" if recipe.evaluated else ""
     patience = PATIENCE.format(recipe.patience) if recipe.patience else ""
-    said = size, few, patience, reduced(recipe, parts.published), tf32, _unfinished(recipe, parts, results)
+    said = size, few, patience, reduced(recipe, parts.published), tf32, _unfinished(recipe, parts, results, rows)
     note = "; ".join(filter(None, said))
     return Outcome(recipe, manifest, results, curves, title, note, task, parts.series, rows)
 
 
-def _unfinished(recipe: Recipe, parts: Parts, results: Sequence[Row]) -> str:
-    """A phrase that says how many runs are there, if some are missing; else ""."""
-    runs = trained(planned_if_known(recipe, parts.series))
-    there = len({Key.of(row) for row in results}.intersection(runs))
-    return f"unfinished: {there:,} of {counted(len(runs), 'run')} are there" if there < len(runs) else ""
+def _unfinished(recipe: Recipe, parts: Parts, results: Sequence[Row], measured: Mapping[str, Sequence[Row]]) -> str:
+    """A phrase that says how many runs, and how many measures, are there, if some are missing; else ""."""
+    planned = planned_if_known(recipe, parts.series)
+    runs = set(trained(planned))
+    there = {Key.of(row) for row in results}
+    looks = {Key(name, row["round"], row["trial"]) for name, rows in measured.items() for row in rows}
+    said = [f"{len(there.intersection(all_of)):,} of {counted(len(all_of), what)} are there"
+            for there, all_of, what in ((there, runs, "run"), (looks, planned.keys() - runs, "measure"))
+            if all_of - there]  # fmt: skip
+    return f"unfinished: {', '.join(said)}" if said else ""
 
 
 def _number(value: Json) -> float:
