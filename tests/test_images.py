@@ -1,5 +1,6 @@
 """Images as ImageNet has them: what files become, what is refused, and that reading them late changes nothing."""
 
+import importlib
 import io
 import multiprocessing
 import os
@@ -446,3 +447,13 @@ def test_scales_of_channels_go_with_pixels_that_an_engine_puts_elsewhere(engine)
 def test_images_are_not_tested_with_what_they_are_trained_with(root):
     with pytest.raises(DataError, match=r"/train tests with images that are trained with, such as 'train/"):
         images(path=str(root), size=(8, 8), test="train")
+
+
+def test_memory_is_what_a_container_may_take(tmp_path, monkeypatch):
+    read = importlib.import_module("npticket.datasets.images")
+    monkeypatch.setattr(read, "LIMITS", ())
+    whole = read._memory()
+    for said, expected in (("123456\n", 123456), ("max\n", whole), (f"{1 << 62}\n", whole)):
+        (tmp_path / "memory.max").write_text(said)
+        monkeypatch.setattr(read, "LIMITS", (str(tmp_path / "none"), str(tmp_path / "memory.max")))
+        assert read._memory() == expected

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels
 LIST = 1 << 28  # bytes of a list of files, at most
 MOST = 10_000  # images that are set aside for validation, at most
 CHUNK = 64  # files that are looked at together
+LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"  # where Linux says a container's
 
 Found = dict[str, str]  # the class of each file
 
@@ -148,5 +150,9 @@ def _read(splits: Sequence[Split], pictures: Photographs, is_kept: bool) -> list
 
 
 def _memory() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 << 30
+    """Bytes of memory that this machine has, or that a container may take of it."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 << 30
+    for limit in LIMITS:
+        with suppress(OSError, ValueError):  # there is none, or it is "max"
+            whole = min(whole, int(Path(limit).read_text()))
+    return whole

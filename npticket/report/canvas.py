@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")  # Okabe and Ito, for the colour-blind
 DASHES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*<>"  # for those who see no colours
+LINES = ("x", "+")  # markers without an inside
 CUT_SHORT = "open marker with an arrow: at least that, as a run was cut short"
 AT_MOST = CUT_SHORT.replace("least", "most")
 _GREY = "h8pHd"  # markers of series without a look of their own
@@ -91,7 +92,8 @@ class Pen:
         for point in points:
             if quantity.cut_short(point).any():
                 at = 100 * point.density, quantity.drawn(point).mean()
-                axes.plot(*at, marker=self.marker, markersize=4, color=self.color, markerfacecolor="white", zorder=3)
+                shape = "o" if self.marker in LINES else self.marker  # which has an inside to be left open
+                axes.plot(*at, marker=shape, markersize=4, color=self.color, markerfacecolor="white", zorder=3)
                 arrow = {"arrowstyle": "<-", "color": self.color, "shrinkA": 0, "shrinkB": 2}
                 away, said = (-11, AT_MOST) if quantity.lower_is_better else (11, CUT_SHORT)
                 axes.annotate("", at, (0, away), textcoords="offset points", arrowprops=arrow, gid=said)

@@ -173,6 +173,8 @@ def new(outcomes: Mapping[str, Outcome], figures: Sequence[str]) -> str:
     titles = (verdicts.escaped(f"{one.title} ({one.recipe.source})") for one in outcomes.values())
     title = "; ".join(dict.fromkeys(titles))
     marks = {name: f"<!-- results: {name} -->\n<!-- end -->" for name in ("made", "table", "claims")}
-    shown = "\n\n".join(f"![{name.removesuffix('.png').replace('_', ' ')}]({quote(name)})" for name in figures)
+    shown = "\n\n".join(
+        f"![{name.removesuffix('.png').replace('_', ' ')}]({quote(name, safe='/,')})" for name in figures
+    )
     return "\n\n".join(filter(None, (f"# {title}", marks["made"], shown, "## Results", marks["table"], "## The claims",
                                      marks["claims"]))) + "\n"  # fmt: skip

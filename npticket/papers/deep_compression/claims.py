@@ -24,10 +24,11 @@ from npticket.papers.deep_compression.numbers import (
     with_bits,
 )
 from npticket.papers.deep_compression.recipes import LENET, LENET_5
-from npticket.papers.lottery_ticket.claims.words import LEVEL, PERCENT, POINTS, TIMES
+from npticket.papers.lottery_ticket.claims.words import LEVEL, PERCENT, TIMES
 from npticket.report.claims import Claim
 
 PRINTED, ROUNDED, TENTH, IMAGES = "as printed", "as printed, rounded", "a tenth of a point", "two images"
+ERROR = "{:+.2f} points of error"
 KB, BITS, NOBODYS = "{:.1f} KB", "{:.1f} bits", "no paper: asked here"
 LAYERS = {  # bits of a value and of a gap with Huffman codes, and percent of a layer's 32-bit weights (Tables 2 and 3)
     LENET.name: {"fc1/W": (4.4, 3.7, 2.32), "fc2/W": (4.4, 4.3, 3.04), "out/W": (4.3, 3.2, 12.70)},
@@ -49,13 +50,13 @@ def _of_stages(recipe: str, name: str, dense: float, size: float, shared: float,
         claim(f"{name}-fewer", "12 times fewer weights are kept", "Table 1; Han et al. 2015, Table 1",
             last(fewer), "12 times", TIMES, 11.5, ratio=True, because=ROUNDED),
         claim(f"{name}-pruned", "pruning to that costs nothing", "Han et al. 2015, Table 1",
-            last(more(PRUNED, DENSE)), "≤ 0", POINTS, high=0.1, because=TENTH),
+            last(more(PRUNED, DENSE)), "≤ 0", ERROR, high=0.1, because=TENTH),
         claim(f"{name}-shared-rate", f"with shared values the network is {shared:.0f} times smaller", "Tables 2 and 3",
             last(times_smaller(QUANTISED)), f"{shared:.0f} times", TIMES, shared - 0.5, ratio=True, because=ROUNDED),
         claim(f"{name}-shared", "shared values, trained, cost nothing more", "§1, Figure 1",
-            last(more(QUANTISED, PRUNED)), "0", POINTS, high=0.1, because=TENTH),
+            last(more(QUANTISED, PRUNED)), "0", ERROR, high=0.1, because=TENTH),
         claim(f"{name}-trained", "training the shared values does no harm", "§3",
-            last(more(QUANTISED, CLUSTERED)), "≤ 0", POINTS, high=0.02, because=IMAGES),
+            last(more(QUANTISED, CLUSTERED)), "≤ 0", ERROR, high=0.02, because=IMAGES),
         claim(f"{name}-rate", f"with Huffman codes the network is {coded:.0f} times smaller", "Table 1",
             last(times_smaller(CODED)), f"{coded:.0f} times", TIMES, coded - 0.5, ratio=True, because=ROUNDED),
         claim(f"{name}-size", f"with Huffman codes the network has {size:.0f} KB", "Table 1",
@@ -66,7 +67,7 @@ def _of_stages(recipe: str, name: str, dense: float, size: float, shared: float,
         claim(f"{name}-error", f"the compressed network's error is at most the paper's dense one's, {dense:.2f} %",
             "Table 1", last(error(CODED)), f"{dense:.2f} %", LEVEL, high=dense, because=PRINTED),
         claim(f"{name}-lossless", "the whole compression costs nothing", "Table 1",
-            last(more(CODED, DENSE)), "≤ 0", POINTS, high=0.1, because=TENTH),
+            last(more(CODED, DENSE)), "≤ 0", ERROR, high=0.1, because=TENTH),
         claim(f"{name}-huffman", "Huffman codes save 20 to 30 % of what was left", "§4",
             last(saved), "20 to 30 %", PERCENT, 20, 30, because=PRINTED),
     ]
@@ -86,29 +87,27 @@ def _of_layers(recipe: str, name: str, table: str) -> list[Claim]:
             last(share_of(key)), f"{percent} %", PERCENT, high=1.25 * percent, ratio=True,
             because="a quarter: which part is kept is printed in whole percents"))
     return claims
-
-
 bits = partial(Claim, (LENET.name,))
 BITS_CLAIMS = [
     bits("compression-bits-5", "of 8 bits a value 5 are enough", "Table 6, AlexNet's dense layers",
-        lambda v: with_bits(v, 5) - with_bits(v, 8), "0", POINTS, high=0.1, because=TENTH),
+        lambda v: with_bits(v, 5) - with_bits(v, 8), "0", ERROR, high=0.1, because=TENTH),
     bits("compression-bits-2", "with 2 bits the error is no more than half a point above that with 8",
-        "Figure 7, AlexNet's dense layers hold to 2 bits", lambda v: with_bits(v, 2) - with_bits(v, 8), "0", POINTS,
+        "Figure 7, AlexNet's dense layers hold to 2 bits", lambda v: with_bits(v, 2) - with_bits(v, 8), "0", ERROR,
         high=0.5, because="a quarter of AlexNet's loss at 4 and 2 bits, Table 6"),
     bits("compression-bits-1", "with 1 bit a value the network is less accurate than with 2",
-        "Figure 7, AlexNet's dense layers", lambda v: with_bits(v, 1) - with_bits(v, 2), "> 0", POINTS, 0, strict=True),
+        "Figure 7, AlexNet's dense layers", lambda v: with_bits(v, 1) - with_bits(v, 2), "> 0", ERROR, 0, strict=True),
     bits("compression-bits-pruned", "the pruned network with 5 bits is as accurate as the dense one with 5 bits",
-        "Figure 7, from memory", lambda v: with_bits(v, 5) - with_bits(v, 5, pruned=False), "0", POINTS,
+        "Figure 7, from memory", lambda v: with_bits(v, 5) - with_bits(v, 5, pruned=False), "0", ERROR,
         high=0.1, because=TENTH),
     bits("compression-both", "near 3 % of the size pruned with 6 bits is more accurate than dense with 1 bit",
-        "Figure 6, AlexNet", lambda v: with_bits(v, 6) - with_bits(v, 1, pruned=False), "< 0", POINTS, high=0,
+        "Figure 6, AlexNet", lambda v: with_bits(v, 6) - with_bits(v, 1, pruned=False), "< 0", ERROR, high=0,
         strict=True),
     bits("compression-linear-random", "with 2 bits the linear start is more accurate than the random one",
-        "§6.2, AlexNet", lambda v: with_bits(v, 2) - with_bits(v, 2, "random"), "< 0", POINTS, high=0, strict=True),
+        "§6.2, AlexNet", lambda v: with_bits(v, 2) - with_bits(v, 2, "random"), "< 0", ERROR, high=0, strict=True),
     bits("compression-linear-density", "with 2 bits the linear start is more accurate than the density-based one",
-        "§6.2, AlexNet", lambda v: with_bits(v, 2) - with_bits(v, 2, "density"), "< 0", POINTS, high=0, strict=True),
+        "§6.2, AlexNet", lambda v: with_bits(v, 2) - with_bits(v, 2, "density"), "< 0", ERROR, high=0, strict=True),
     bits("compression-training", "with 2 bits training the shared values makes them more accurate", "§3",
-        lambda v: with_bits(v, 2) - with_bits(v, 2, what="before"), "< 0", POINTS, high=0, strict=True),
+        lambda v: with_bits(v, 2) - with_bits(v, 2, what="before"), "< 0", ERROR, high=0, strict=True),
 ]
 TICKETS = [
     claim
