@@ -98,8 +98,6 @@ def fit(
         raise ValueError(f"a batch of {setting.batch} does not fit into {len(data.train)} training examples")
     if len(place.trials) != start.trials:
         raise ValueError(f"{len(place.trials)} trial numbers for {start.trials} trials")
-    if len(set(place.trials)) < start.trials:
-        raise ValueError(f"two trials of one number are one and the same, got {list(place.trials)}")
     with one_blas_thread():
         found = _fit_in_parts(partial(_fit, net, task, data, setting), start, masks, place)
     if found.diverged:

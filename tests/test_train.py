@@ -447,14 +447,6 @@ SETTING = Setting(lambda m: SGD(m, 0.1), steps=1, batch=4)
             TypeError, "float16, expected float32 or float64",
         ),
         ({"start": Params({"W": (2,)}, np.ones((1, 2)))}, ValueError, "not those of small"),
-        (
-            {
-                "start": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((2, 10))),
-                "masks": Params({"fc/W": (4, 2), "fc/b": (1, 2)}, np.ones((2, 10), bool)),
-                "place": Place(trials=[3, 3]),
-            },
-            ValueError, r"two trials of one number are one and the same, got \[3, 3\]",
-        ),
         ({"start": Params({"fc/b": (1, 2), "fc/W": (4, 2)}, np.ones((1, 10)))}, ValueError, "not those of small"),
         ({"masks": Params({"fc/b": (1, 2), "fc/W": (4, 2)}, np.ones((1, 10), bool))}, ValueError, "masks for fc/b, fc"),
         ({"net": replace(small_net(), input_shape=(4,))}, ValueError, r"of shape \(2, 2\), small takes \(4,\)"),
