@@ -1,6 +1,7 @@
 """Every test runs without network, without the user's data, and with examples that repeat."""
 
 import os
+import signal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,6 +9,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ[variable] = "1"  # before NumPy is imported; the matrices here are small
 # Here, because fixtures of a whole module are made before those of a test. What is tested on real data names it.
 REAL_DATA = os.environ.pop("NPTICKET_DATA", "")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs in its background ignore Ctrl-C
 CACHE = TemporaryDirectory()  # of such fixtures; each test has its own
 os.environ["XDG_CACHE_HOME"] = CACHE.name
 
