@@ -5,12 +5,14 @@
 
 LeNet-300-100 (batch 60, Adam, images as bytes on the device) for T = 1 ... 128 networks in lock-step, against PyTorch
 eager, compiled, captured in a CUDA graph (T = 1 each) and vmap over stacked networks (the same T); Conv-2, Conv-6,
-Resnet-18 and VGG-19 for T = 1 ... 8 against PyTorch eager and as a graph, with the shares of our layers in the time at
-T = 1. TF32 is off on both sides, or with --tf32 on on both. Then: how far a LeNet trained for 200 steps on the device
-is from one trained on the CPU, in float64, and how far the float32 losses are; and the time that moving the bytes of an
-Adam step takes at the device's copying speed, below which no step of many networks can go.
+Resnet-18 and VGG-19 for T = 1 ... 8 against our own convolutions by windows alone, PyTorch eager and as a graph, with
+the shares of our layers in the time at T = 1. TF32 is off on both sides, or with --tf32 on on both. Then: how far a
+LeNet trained for 200 steps on the device is from one trained on the CPU, in float64, and how far the float32 losses
+are; and the time that moving the bytes of an Adam step takes at the device's copying speed, below which no step of many
+networks can go.
 """
 
+import math
 import os
 import sys
 import time
@@ -20,6 +22,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any
+from unittest import mock
 
 import bench
 import numpy as np
@@ -27,6 +30,7 @@ import results
 
 from npticket import backend, datasets, nets
 from npticket.datasets import Dataset
+from npticket.engine.gpu import layers as fused
 from npticket.engine.gpu.layers import fused_layers
 from npticket.engine.gpu.lockstep import Gpu
 from npticket.engine.plain import Plain
@@ -44,7 +48,8 @@ except ImportError:
     torch = None
 
 BATCH = {"lenet_300_100": 60, "conv_2": 60, "conv_6": 60, "resnet_18": 128, "vgg_19": 64}
-MANY = {"lenet_300_100": (1, 2, 4, 8, 16, 32, 64, 128)} | dict.fromkeys(list(BATCH)[1:], (1, 2, 4, 8))
+CONVOLUTIONAL = list(BATCH)[1:]
+MANY = {"lenet_300_100": (1, 2, 4, 8, 16, 32, 64, 128)} | dict.fromkeys(CONVOLUTIONAL, (1, 2, 4, 8))
 SECONDS = 1.0  # per measurement
 ADAM_PASSES = 7  # g, p, m and v are read, p, m and v written, at the very least
 
@@ -116,10 +121,14 @@ def compare(name: str, many: Sequence[int], data: Any, xp: Any, wait: Callable, 
     """Networks x steps per second for each T."""
     images, labels = data
     peers = torch_stacked.peers(name, BATCH[name], images.shape[1:], backend.tf32()) if torch is not None else {}
-    columns = {"trials": "d", "ours": ",.0f", **dict.fromkeys(peers, ",.0f")}
+    by_windows = {"windows": ",.0f"} if name in CONVOLUTIONAL and xp is not np else {}
+    columns = {"trials": "d", "ours": ",.0f", **by_windows, **dict.fromkeys(peers, ",.0f")}
     table = bench.Table(f"{name}: networks x steps per second", columns)
     for trials in many:
         row = {"ours": rate(our_step(name, trials, images, labels, xp), wait, trials, seconds)}
+        if by_windows:
+            with mock.patch.object(fused, "WINOGRAD_CHANNELS", math.inf):
+                row["windows"] = rate(our_step(name, trials, images, labels, xp), wait, trials, seconds)
         for peer, make in peers.items():
             try:
                 made = make(trials)

@@ -113,11 +113,10 @@ def _check(saved: Snapshot, record: Record, first_step: int) -> None:
         if array.shape != shape or array.dtype.kind not in kinds:
             raise ValueError(f"its {name} is {array.dtype} {array.shape}, expected {shape} of kind {kinds}")
     running = ~record.are_out_of_patience(int(step), saved["stop"])  # the others may be NaN by now
-    for name in expected.keys() - {"curves", "lowest"}:
-        array = saved[name]
+    for name, array in saved.items():
         if name in ("losses", "trained"):
             array = array[..., running]
         elif name == "theta" or (name.startswith(OPTIMIZER) and array.ndim == 2):
             array = array[running]
-        if not np.isfinite(array).all():
+        if name not in ("curves", "lowest") and not np.isfinite(array).all():
             raise ValueError(f"its {name} is not finite")

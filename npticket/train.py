@@ -61,14 +61,13 @@ class Setting:
 
     def __post_init__(self) -> None:
         least = {"steps": 1, "batch": 1, "validate_every": 1, "threads": 1, "evaluated": 0, "patience": 1}
-        given = {what: [getattr(self, what)] for what in least if getattr(self, what) is not None}  # patience may be
-        more = {"first_step": [self.first_step], "test_at": self.test_at, "train_at": self.train_at}
-        for what, values in {**given, **more}.items():
-            if wrong := [value for value in values if not hasattr(value, "__index__")]:
-                raise TypeError(f"{what} must be an integer, got {wrong[0]!r}")
+        for what in (*least, "first_step", "test_at", "train_at"):
+            for value in getattr(self, what) if what.endswith("_at") else [getattr(self, what)]:
+                if value is not None and not hasattr(value, "__index__"):  # patience may be None
+                    raise TypeError(f"{what} must be an integer, got {value!r}")
         for what, at_least in least.items():
-            if what in given and given[what][0] < at_least:
-                raise ValueError(f"{what} must be at least {at_least}, got {given[what][0]}")
+            if (value := getattr(self, what)) is not None and value < at_least:
+                raise ValueError(f"{what} must be at least {at_least}, got {value}")
         if not 0 <= self.first_step < self.steps:
             raise ValueError(f"first_step must lie between 0 and {self.steps - 1}, got {self.first_step}")
         for what in ("test_at", "train_at"):

@@ -45,6 +45,20 @@ def test_what_it_measures_stays_on_the_device(name, monkeypatch):
     np.testing.assert_allclose(sum(row["share"] for row in rows), 1)
 
 
+def test_our_convolutions_are_measured_by_windows_too(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import gpu
+
+    monkeypatch.setattr(gpu, "torch", None)
+    monkeypatch.setitem(gpu.BATCH, "conv_2", 2)
+    images = strict.asarray(np.zeros((4, 32, 32, 3), np.uint8)), strict.asarray(np.arange(4))
+    kinds = []
+    monkeypatch.setattr(gpu, "rate", lambda step, *_: kinds.append(gpu.fused.WINOGRAD_CHANNELS) or 1.0)
+    (row,) = gpu.compare("conv_2", (1,), images, strict, lambda: None, 0).rows
+    assert row == {"trials": 1, "ours": 1.0, "windows": 1.0} and kinds == [8, np.inf]
+    assert gpu.fused.WINOGRAD_CHANNELS == 8
+
+
 def test_without_a_gpu_it_says_so():
     if not why_no_gpu():
         pytest.skip("there is a GPU here")

@@ -75,7 +75,7 @@ def run_recipe(args: Namespace, library: Library) -> int:
 
 def _run(args: Namespace, library: Library) -> int:
     parts, (chosen, folder) = library.parts, chosen_recipes(args, library)
-    _check_alike(folder, len(chosen))
+    _check_not_hidden(folder, len(chosen))
     execution = _execution(args)
     backend.load(args.backend)
     print(machine.blas_hint(), end="")
@@ -102,7 +102,7 @@ def _run(args: Namespace, library: Library) -> int:
     return status
 
 
-def _check_alike(folder: Path, count: int) -> None:
+def _check_not_hidden(folder: Path, count: int) -> None:
     """Raise StoreError where a single experiment would hide others in its subdirectories, or be in their way."""
     alone = (folder / "recipe.json").exists()
     if count > 1 and alone:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import quote
 
 from npticket.cli.commands import outcomes
 from npticket.cli.destinations import destinations
@@ -102,7 +101,7 @@ def draw(goal: Path, library: Library) -> list[str]:
     shown = []
     for folder, one in ((folder, one) for folder, pictures in drawn for one in pictures):
         name = (folder / f"{one.picture.stem}.png").relative_to(goal).as_posix()
-        if not text or f"({quote(name, safe='/,')})" in text:
+        if not text or f"({verdicts.target(name)})" in text:
             finish(*one, folder, ["png"])
             shown.append(name)
     return shown
@@ -133,7 +132,7 @@ def _page(goal: Path) -> str:
 def _has_own_figures(folder: Path, outcome: Outcome, swept: Sequence[Sweep], text: str) -> bool:
     """Whether an experiment's own figures are published; those of a sweep's part only if the page shows one of them."""
     part = any(outcome.recipe.name in _names(sweep) for sweep in swept)
-    return not part or re.search(rf"\({re.escape(quote(folder.name, safe=','))}/[^()]+\.png\)", text) is not None
+    return not part or re.search(rf"\({re.escape(verdicts.target(folder.name))}/[^()]+\.png\)", text) is not None
 
 
 def _swept(outcomes: Iterable[Outcome], library: Library) -> list[Sweep]:

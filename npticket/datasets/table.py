@@ -30,8 +30,10 @@ def csv_table(
     its features is a number, and for an example if all are. A wrong guess would lose an example, or train with names,
     so DataError refuses doubtful first lines: one with both numbers and texts, names of which the last is a class of
     other lines, an example whose class no other line has, and 0, 1, 2 ..., as pandas names columns without names. A
-    file for testing must have the same columns. DataError also names the line and the column of what is not a number,
-    a line without a class, and a column of classes that looks like measurements.
+    file for testing must be another one with the same columns. Lines with as many semicolons or tabs each and commas
+    besides are refused, which may be those of fractions. Classes that are numbers are in their order. DataError also
+    names the line and the column of what is not a number, a line without a class, and a column of classes that looks
+    like measurements.
     """
     lines = _lines(file := located(folder, path))
     first, named = _cells(lines), bool(target) or _has_names(file, lines)

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 from npticket.experiments.amounts import percent
 from npticket.experiments.directory import is_ours
@@ -174,7 +173,7 @@ def new(outcomes: Mapping[str, Outcome], figures: Sequence[str]) -> str:
     title = "; ".join(dict.fromkeys(titles))
     marks = {name: f"<!-- results: {name} -->\n<!-- end -->" for name in ("made", "table", "claims")}
     shown = "\n\n".join(
-        f"![{name.removesuffix('.png').replace('_', ' ')}]({quote(name, safe='/,')})" for name in figures
+        f"![{name.removesuffix('.png').replace('_', ' ')}]({verdicts.target(name)})" for name in figures
     )
     return "\n\n".join(filter(None, (f"# {title}", marks["made"], shown, "## Results", marks["table"], "## The claims",
                                      marks["claims"]))) + "\n"  # fmt: skip

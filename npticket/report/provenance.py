@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import quote
 
 from npticket.experiments.amounts import counted, duration
 from npticket.experiments.outcome import Outcome
@@ -21,7 +20,7 @@ def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
         rows = [row for outcome in those.values() for row in outcome.results]
         alone = {name: name for name in ("results.csv", "recipe.json", "manifest.json")}
         files = alone if "" in those else {folder: f"{folder}/results.csv" for folder in those}
-        links = ", ".join(f"[{verdicts.escaped(name)}]({quote(file, safe='/,')})" for name, file in files.items())
+        links = ", ".join(f"[{verdicts.escaped(name)}]({verdicts.target(file)})" for name, file in files.items())
         lines.append(f"{about}. {trained(rows)}: {links}.")
     return "\n\n".join([*lines, f"Made on {verdicts.escaped(machines(outcomes.values()))}."])
 

@@ -4,6 +4,7 @@ import math
 import re
 import textwrap
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from npticket.reading import Json
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, Verdict
@@ -15,6 +16,11 @@ HEADER = ("paper says", "holds if", "measured", "95 % interval", "certainty", "t
 def escaped(text: str) -> str:
     """Escape a text, of a recipe, say, so that Markdown shows it as it is."""
     return re.sub(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+
+
+def target(path: str) -> str:
+    """Return the path of a file as Markdown's links want it, without blanks and parentheses."""
+    return quote(path, safe="/,")
 
 
 def cells(verdict: Verdict) -> list[str]:

@@ -87,6 +87,8 @@ def _of_layers(recipe: str, name: str, table: str) -> list[Claim]:
             last(share_of(key)), f"{percent} %", PERCENT, high=1.25 * percent, ratio=True,
             because="a quarter: which part is kept is printed in whole percents"))
     return claims
+
+
 bits = partial(Claim, (LENET.name,))
 BITS_CLAIMS = [
     bits("compression-bits-5", "of 8 bits a value 5 are enough", "Table 6, AlexNet's dense layers",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from npticket.experiments.recipe import Recipe
-from npticket.papers.lottery_ticket.claims.words import ACC, END, ROUNDS, THIRD, TICKET, TIMES, better
+from npticket.papers.lottery_ticket.claims.words import ACC, BACK, END, ROUNDS, THIRD, TICKET, TIMES, better
 from npticket.papers.network_size.numbers import at, weights
 from npticket.papers.network_size.recipes import LENETS, RESNETS
 from npticket.report.claims import Claim
@@ -21,7 +21,6 @@ INFERRED = f"inferred from {TEXT}"
 GUPTA = f"{SLIDES}; Zhu & Gupta 2017, from memory"
 LENET_OF, RESNET_OF = LENETS.recipes, RESNETS.recipes
 PRUNED = {key: LENET_OF[key] for key in ("900-300", "300-100", "100-34", "50-17", "25-9")}  # 979,000 to 20,000 weights
-BACK = 5_900, 23_000  # weights: a round and more about the paper's 9,000 to 15,000
 LEAST, LEAST_DEEP = weights(LENET_OF["15-5"]), weights(RESNET_OF["8-8"])  # 11,885 and 19,608
 FEW_DEEP = 15_000  # 14-16 and 8-8 have tickets with so few weights
 # The largest, 20-16 and 8-32, are compared at these: of 8-32's weights 11,520 are never pruned (shortcuts and output).

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from npticket.papers.lottery_ticket.claims.words import (
     ACC,
+    BACK,
     POINTS,
     ROUNDS,
     SPREAD_HERE,
@@ -100,8 +101,8 @@ LENET_SWEEPS = [
         lambda wide, *views: 100 * (wide(ACC, TICKET, 4.5) - _among(views, ACC, MOST, 4.5))),
     *(Claim(_of("lenet-width", key), f"width-{key.replace(' ', '-')}-back",
         f"LeNet-{key.replace(' ', '-')} is less accurate than its dense network below 9,000 to 15,000 weights", WIDTH,
-        lambda v, count=count: count / 100 * v.falls_below(ACC, TICKET, TICKET, 100 * 5_900 / count),
-        "9,000 to 15,000", "{:,.0f} weights", 5_900, 23_000, ratio=True, because=ROUNDS)
+        lambda v, count=count: count / 100 * v.falls_below(ACC, TICKET, TICKET, 100 * BACK[0] / count),
+        "9,000 to 15,000", "{:,.0f} weights", *BACK, ratio=True, because=ROUNDS)
       for key, count in WEIGHTS.items()),
     better(_of("lenet-width", "900 300", "100 34"), "width-larger",
         "of networks with 11,000 to 12,000 weights left the one that began larger is more accurate: 900-300 (11,645) "
