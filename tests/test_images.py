@@ -360,6 +360,10 @@ def test_what_cannot_be_made_is_said_where_it_is_asked_for():
         rows.take([2, 7], axis=0)
     with pytest.raises(TypeError, match="keep them in memory"):
         np.asarray(rows)
+    assert rows[None, 2:4].shape == (1, 2, 3)
+    for key in ((slice(3), 1), (None, 1, 2), (0, None)):
+        with pytest.raises(IndexError, match="rows are read whole"):
+            rows[key]
     with pytest.raises(UnreadableError):
         list(rows_of(rows, [slice(0, 5), slice(5, 10)]))
 

@@ -1,6 +1,7 @@
 """What cannot have been measured is refused: in a run's file, on its way out and back, and in a line of a table."""
 
 import csv
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -138,6 +139,17 @@ def test_show_verify_and_figures_say_the_line_and_nothing_else(table, capsys, mo
         said = capsys.readouterr()
         assert said.out == "" and f"{folder}" in said.err
         assert "results.csv, line 3: early_stop_test_acc is 7.5, expected 0 to 1" in said.err
+
+
+def test_damaged_tables_beside_their_runs_are_made_anew_by_the_same_command(table):
+    folder, change = table
+    change("results.csv", 3, early_stop_test_acc=7.5)
+    again = "the same command, run again, makes the tables anew"
+    with pytest.raises(StoreError, match=again):
+        read_outcome(folder, KNOWN)
+    shutil.rmtree(folder / "runs")  # as in what was published
+    with pytest.raises(StoreError, match=r"expected 0 to 1$"):
+        read_outcome(folder, KNOWN)
 
 
 def test_rows_of_one_table_alone_are_no_error(table):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +219,19 @@ def test_tables_are_read(text, options):
     assert sorted(everything[:, number]) == list(range(30))
     assert (everything[:, 1 - number] * 8 == everything[:, number]).all()
     assert (found.test.targets == found.test.inputs[:, number] % 3).all()
+
+
+def test_a_table_takes_memory_for_its_numbers_and_not_for_its_text():
+    line = ",".join(["0.123456789"] * 50)
+    Path("mine.csv").write_text("".join(f"{line},{'xy'[i % 2]}\n" for i in range(2000)))
+    size = Path("mine.csv").stat().st_size
+    tracemalloc.start()
+    try:
+        found = datasets.csv_table(path="mine.csv")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.train.inputs.shape[1] == 50 and peak < 4 * size
 
 
 def test_classes_that_are_numbers_are_in_the_order_of_numbers_and_one_is_1_0():

@@ -253,6 +253,20 @@ def test_an_address_that_leads_to_no_cluster_is_an_error_in_words(address, monke
         cluster.Cluster(print, address)
 
 
+def test_a_cluster_without_workers_is_waited_for_aloud_and_those_who_join_count():
+    distributed = pytest.importorskip("distributed")
+    of_threads = {"n_workers": 0, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**of_threads) as there:
+        threading.Timer(0.2, there.scale, [1]).start()
+        with pytest.warns(RuntimeWarning, match="has no workers yet"):
+            workers = cluster.Cluster(len, there.scheduler_address)
+        with workers:
+            assert workers.jobs == 1
+            there.scale(3)
+            there.wait_for_workers(3)
+            assert workers.jobs == 3
+
+
 # Locks
 
 

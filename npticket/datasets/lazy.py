@@ -41,8 +41,12 @@ class Lazy:
                         "a GPU and this function need, or take some of them, inputs[:100]")  # fmt: skip
 
     def __getitem__(self, key: Index | tuple[None, Index]) -> Array:
-        """Return rows as an array; data[None, rows] has the trials axis before them."""
-        return self[key[1]][None] if isinstance(key, tuple) else next(self.ahead([key]))
+        """Return rows as an array; data[None, rows] has the trials axis before them. IndexError for parts of rows."""
+        if not isinstance(key, tuple):
+            return next(self.ahead([key]))
+        if len(key) != 2 or key[0] is not None:
+            raise IndexError(f"rows are read whole: expected data[rows] or data[None, rows], got {len(key)} indices")
+        return self[key[1]][None]
 
     def take(self, index: Array, axis: int = 0, mode: str = "raise") -> Array:
         """Return rows (*index.shape, ...) as `numpy.take` does, of the first axis alone."""

@@ -2,8 +2,11 @@
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
+from sys import intern
 
 import numpy as np
 
@@ -14,7 +17,6 @@ from npticket.reading import UnreadableError, check_size, reason, shown
 
 LONGEST = 1 << 30  # bytes
 FEW = 10  # so many classes that are numbers are never taken for measurements
-Lines = Sequence[tuple[int, Sequence[str]]]  # the number of each line, and its cells
 
 
 def csv_table(
@@ -35,20 +37,18 @@ def csv_table(
     names the line and the column of what is not a number, a line without a class, and a column of classes that looks
     like measurements.
     """
-    lines = _lines(file := located(folder, path))
-    first, named = _cells(lines), bool(target) or _has_names(file, lines)
+    first, named = _first(file := located(folder, path)), bool(target) or _has_names(file)
     if target and first.count(target) != 1:
         raise DataError(f"{file} has no column {shown(target)}, or two: its first line is {shown(first)}")
     if named and "" in first:
         raise DataError(f"{file}: column {first.index('') + 1} has no name: is it a numbering of lines? Leave it out")
     heads = first if named else [f"column {i}" for i in range(1, len(first) + 1)]
     at = heads.index(target) if target else len(heads) - 1
-    given = {"train": _examples(file, lines[named:], heads, at)}
+    given = {"train": _examples(file, named, heads, at)}
     if test:
-        lines = _lines(other := located(folder, test))
-        if named and (there := _cells(lines)) != heads:
+        if named and (there := _first(other := located(folder, test))) != heads:
             raise DataError(f"{other} has the columns {shown(there)}, {path} has {shown(heads)}")
-        given["test"] = _examples(other, lines[named:], heads, at)
+        given["test"] = _examples(located(folder, test), named, heads, at)
     if test and located(folder, test).resolve() == file.resolve():
         raise DataError(f"{file} is to be trained with and tested with: without a test file some of it is set aside")
     every = {label for _, classes in given.values() for label in classes.tolist()}
@@ -57,11 +57,11 @@ def csv_table(
     return from_arrays(file, given, seed, standardise)
 
 
-def _has_names(path: Path, lines: Lines) -> bool:
+def _has_names(path: Path) -> bool:
     """Whether the first line names the columns; DataError where that cannot be told."""
-    first = _cells(lines)
+    first = _first(path)
     numbers, last = [_is_number(cell) for cell in first[:-1]], first[-1]
-    known = any(cells[-1].strip() == last for _, cells in lines[1:])
+    known = any(cells[-1].strip() == last for _, cells in islice(_lines(path), 1, None))
     if any(numbers) and not all(numbers):
         why = f"{shown(first[numbers.index(False)])} is no number, other features are"
     elif numbers and known != all(numbers):
@@ -74,21 +74,22 @@ def _has_names(path: Path, lines: Lines) -> bool:
                     'say which has the classes, by "target"; before an example, write a line of names')  # fmt: skip
 
 
-def _examples(path: Path, lines: Lines, heads: Sequence[str], at: int) -> tuple[Array, Array]:
+def _examples(path: Path, named: bool, heads: Sequence[str], at: int) -> tuple[Array, Array]:
     """Features (N, F), and classes (N,), which are in column `at`."""
-    rows, classes = [], []
-    for number, cells in lines:
+    features, classes = array("d"), list[str]()
+    others = [head for i, head in enumerate(heads) if i != at]
+    for number, cells in islice(_lines(path), named, None):
         if len(cells) != len(heads):
             raise DataError(f"{path}, line {number}: it has {len(cells)} values, expected {len(heads)}")
         if not (of := cells[at].strip()):
             raise DataError(f"{path}, line {number}: it has no class, {shown(heads[at])} is empty: leave it out")
-        classes.append(of)
-        rows.append(_numbers(path, number, heads, [*cells[:at], "0", *cells[at + 1 :]]))
-    if not rows or len(heads) < 2:
-        raise DataError(f"{path} has {len(rows)} examples in {len(heads)} columns, separated by commas, ; or tabs: "
+        classes.append(intern(of))
+        features.extend(_numbers(path, number, others, [*cells[:at], *cells[at + 1 :]]))
+    if not classes or not others:
+        raise DataError(f"{path} has {len(classes)} examples in {len(heads)} columns, separated by commas, ; or tabs: "
                         "expected features and a class in each line")  # fmt: skip
     _check_classes(path, heads[at], classes)
-    return np.delete(np.array(rows), at, axis=1), np.array(classes)
+    return np.array(features).reshape(len(classes), len(others)), np.array(classes)
 
 
 def _check_classes(path: Path, column: str, classes: Sequence[str]) -> None:
@@ -104,40 +105,42 @@ def _check_classes(path: Path, column: str, classes: Sequence[str]) -> None:
                         'say which column has classes, by "target"')  # fmt: skip
 
 
-def _cells(lines: Lines) -> list[str]:
-    """The cells of the first line."""
-    return [cell.strip() for cell in lines[0][1]]
+def _first(path: Path) -> list[str]:
+    """The cells of the first line that is not empty; DataError without one."""
+    for _, cells in _lines(path):
+        return [cell.strip() for cell in cells]
+    raise DataError(f"{path} is empty")
 
 
-def _lines(path: Path) -> Lines:
-    """All lines that are not empty."""
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the cells of each line that is not empty: they are read anew, as they may fill memory."""
     try:
         check_size(path, LONGEST)
         with open(path, newline="", encoding="utf-8-sig") as file:
             head = file.readline()
-            _check_commas(path, [head, *file])
+            _check_commas(path, chain([head], file))
             file.seek(0)
             reader = csv.reader(file, delimiter=next((mark for mark in ",;\t" if mark in head), ","), strict=True)
-            lines = [(reader.line_num, cells) for cells in reader if cells]
+            yield from ((reader.line_num, cells) for cells in reader if cells)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
     except (OSError, UnreadableError) as error:
         raise DataError(reason(error)) from error
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from error
-    if not lines:
-        raise DataError(f"{path} is empty")
-    return lines
 
 
 def _check_commas(path: Path, lines: Iterable[str]) -> None:
     """Raise DataError where commas may be those of decimal fractions, as all lines have as many other separators."""
-    there = [line for line in lines if line.strip()]
-    for mark, name in ((";", "semicolon"), ("\t", "tab")):
-        counts = {line.count(mark) for line in there}
-        if there and "," in there[0] and len(counts) == 1 and counts != {0}:
-            said = f"does a comma or a {name} separate its columns? Write fractions with a point"
-            raise DataError(f"{path}: {said}, or put texts with a {name} into quotes without it")
+    there = (line for line in lines if line.strip())
+    if "," not in (head := next(there, "")):
+        return
+    marks = {mark: name for mark, name in ((";", "semicolon"), ("\t", "tab")) if mark in head}
+    for line in there if marks else ():
+        marks = {mark: name for mark, name in marks.items() if line.count(mark) == head.count(mark)}
+    for name in marks.values():
+        said = f"does a comma or a {name} separate its columns? Write fractions with a point"
+        raise DataError(f"{path}: {said}, or put texts with a {name} into quotes without it")
 
 
 def _is_number(text: str) -> bool:

@@ -24,6 +24,7 @@ PATIENCE = ("patience {0}: runs ended after {0} validations without a new minimu
             "pruned or trained on as they were then")  # fmt: skip
 
 
+AGAIN = "; the same command, run again, makes the tables anew from runs/"
 NOTHING = "has no finished run yet: wait for it, or run the same command again"
 
 
@@ -153,7 +154,8 @@ def read_outcome(folder: str | Path, parts: Parts) -> Outcome:
         raise StoreError(f"{error.filename} is missing: run the same command again to make it") from error
     except (OSError, ValueError) as error:
         why = reason(error)
-        raise StoreError(why if str(folder) in why else f"{folder}: {why}") from error
+        again = AGAIN * any((folder / "runs").glob("*.npz"))
+        raise StoreError((why if str(folder) in why else f"{folder}: {why}") + again) from error
     finished, drawn = {*map(Key.of, results)}, {*map(Key.of, curves)}  # a kill may come between the two tables
     if (folder / "runs").exists():  # in what was published, many runs have no curves
         results = [row for row in results if Key.of(row) in drawn]
