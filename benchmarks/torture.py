@@ -43,10 +43,11 @@ from npticket.datasets import DataError, packed
 from npticket.datasets.download import read_caveat
 from npticket.datasets.mnist import read_idx
 from npticket.experiments.checks import check
-from npticket.experiments.json_files import StoreError, read_json
+from npticket.experiments.errors import RecipeError, StoreError
+from npticket.experiments.json_files import read_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
-from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json
+from npticket.experiments.recipe import Part, Recipe, from_json
 from npticket.experiments.series import Key
 from npticket.experiments.store import Store
 from npticket.experiments.tables import WHO, curves_measured, result_columns

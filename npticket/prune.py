@@ -129,7 +129,7 @@ def dense_masks(theta: Params) -> Params:
 
 def density(masks: Params) -> np.ndarray:
     """Fraction of the weights that survive, per trial (T,): the paper's P_m. Biases are not counted."""
-    alive = sum(to_host(masks[name].reshape(masks.trials, -1).sum(axis=1)) for name in masks.weights)
+    alive = sum(to_host((masks[name] != 0).reshape(masks.trials, -1).sum(axis=1)) for name in masks.weights)
     return alive / sum(masks[name][0].size for name in masks.weights)
 
 
@@ -140,8 +140,9 @@ def magnitude(seen: Evidence) -> Params:
 
 def random_scores(params: Params, rngs: Sequence[np.random.Generator]) -> Params:
     """Score every parameter by a number drawn from [0, 1), with one generator per trial: random masks come of it."""
-    draws = np.stack([rng.random(params.flat.shape[1]) for rng in rngs])
-    return params.like(draws).to(array_module(params.flat))
+    if len(rngs) != params.trials:
+        raise ValueError(f"random scores of {params.trials} trials take as many generators, got {len(rngs)}")
+    return params.like(np.stack([rng.random(params.flat.shape[1]) for rng in rngs])).to(array_module(params.flat))
 
 
 def at_random(seen: Evidence) -> Params:
@@ -162,8 +163,7 @@ def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[s
 
     ValueError without names; raises as `check_rates` and `check_scores` do, too.
     """
-    names = list(dict.fromkeys(names))
-    if not names:
+    if not (names := list(dict.fromkeys(names))):
         raise ValueError("global pruning needs at least one parameter name")
     return _pruned(scores, masks, [(names, rate)])
 

@@ -22,7 +22,8 @@ from npticket import train
 from npticket.datasets import Dataset, Split
 from npticket.experiments import checkpoints, run
 from npticket.experiments.checkpoints import Checkpoints, File
-from npticket.experiments.json_files import StoreError, write_json
+from npticket.experiments.errors import StoreError
+from npticket.experiments.json_files import write_json
 from npticket.experiments.recipe import Part, to_json
 from npticket.experiments.run import Execution
 from npticket.experiments.series import Key

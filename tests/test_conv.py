@@ -281,9 +281,17 @@ def test_a_map_smaller_than_the_kernel_or_a_pools_square_is_refused():
         (lambda: MaxPool(2, 1, -1), "padding -1"),
         (lambda: AveragePool(0), "at least 1 pixel"),
         (lambda: BatchNorm(0), "at least one channel"),
+        (lambda: BatchNorm(2, momentum=7), "momentum is from 0 to 1 and eps positive, got 7"),
+        (lambda: BatchNorm(2, eps=0), "eps positive, got .* 0"),
         (lambda: Dropout(1.0), r"probability in \[0, 1\)"),
     ],
 )
 def test_bad_sizes_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("make", [MaxPool, AveragePool])
+def test_sizes_are_integers(make):
+    with pytest.raises(TypeError, match="integer"):
+        make(2.5)

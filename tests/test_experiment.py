@@ -20,11 +20,11 @@ from small import EVERYTHING, SMALL, data, experiment, rows
 from npticket import backend, engine, train
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
 from npticket.experiments import cluster, machine, run, run_files, store, training, workers
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import RecipeError, StoreError
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
-from npticket.experiments.recipe import Part, RecipeError
+from npticket.experiments.recipe import Part
 from npticket.experiments.run import Execution
 from npticket.experiments.series import Key
 from npticket.optimizers import SGD, step_drops

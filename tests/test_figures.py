@@ -10,7 +10,7 @@ import pytest
 from pictures import draw, legend, lines, outcome
 
 from npticket.experiments import directory
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.report import canvas, figures, finishing, quantities, sweeps
 from npticket.report.sweeps import Sweep
 from npticket.task import CLASSIFY, LOSS, Metric

@@ -16,11 +16,12 @@ from small import SMALL, data, experiment
 from npticket.experiments import run, timings, training
 from npticket.experiments.bounds import MOST
 from npticket.experiments.directory import read_recipe
+from npticket.experiments.errors import RecipeError, StoreError
 from npticket.experiments.growth import begun, canonical, refusal
-from npticket.experiments.json_files import StoreError, write_json
+from npticket.experiments.json_files import write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
-from npticket.experiments.recipe import Part, RecipeError, to_json
+from npticket.experiments.recipe import Part, to_json
 from npticket.experiments.run import Execution
 from npticket.experiments.scheduler import Scheduler
 from npticket.experiments.series import REWIND_POINT, Key

@@ -9,7 +9,7 @@ import pytest
 from noise import FEW
 from small import SMALL, data, experiment, rows
 
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.kept import read_weights
 from npticket.export import load_weights
 from npticket.papers import PARTS

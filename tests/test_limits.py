@@ -10,7 +10,7 @@ from planted import ASKED, KEY, KNOWN, made_up, opened, planted
 from small import SMALL, data, experiment
 
 from npticket import cli
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.limits import AllLimits
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment

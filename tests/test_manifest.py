@@ -10,7 +10,8 @@ from planted import KEY, MANIFEST, made_up, opened
 from small import SMALL, data
 
 from npticket.experiments import directory, machine, run, timings
-from npticket.experiments.json_files import StoreError, read_json
+from npticket.experiments.errors import StoreError
+from npticket.experiments.json_files import read_json
 from npticket.experiments.manifest import _places
 from npticket.experiments.run import Execution
 from npticket.experiments.series import Key

@@ -14,13 +14,13 @@ from small import SMALL, data
 
 from npticket.datasets import DataError
 from npticket.experiments import measured, run, timings
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import RecipeError, StoreError
 from npticket.experiments.machine import sha256
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.planning import trained as training_runs
-from npticket.experiments.recipe import Part, RecipeError, scaled
+from npticket.experiments.recipe import Part, scaled
 from npticket.experiments.run import Execution
 from npticket.experiments.run_files import RunFiles
 from npticket.experiments.series import Done, Key, Measure, Run, Series

@@ -106,6 +106,19 @@ def small_resnet():
 RULE = Rule(magnitude, Globally({"out/W": 0, "*/shortcut/*": 0, "*/W": 0.2}))
 
 
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: nets.lenet_300_100((1, 2, 3)), r"two numbers of hidden units, got \(1, 2, 3\)"),
+        (lambda: nets.lenet_5((1,)), "two numbers of filters"),
+        (lambda: nets.lenet_5(input_shape=(28,)), r"takes images .* got inputs of shape \(28,\)"),
+    ],
+)
+def test_other_lenets_are_refused_in_words(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
 def small_lenet_5():
     """LeNet-5 at a reduced width."""
     return nets.lenet_5(filters=(2, 3), hidden=5)

@@ -121,6 +121,8 @@ def test_schedules():
     assert constant(0.3)(12345) == 0.3
     with pytest.raises(ValueError, match="at least 1 step, got 0"):
         linear_warmup(constant(0.1), 0)
+    with pytest.raises(ValueError, match="at steps from 0 on, got -5"):
+        step_drops(0.1, {-5: 0.2})
 
 
 @pytest.mark.parametrize("lr", [-0.1, float("nan"), float("inf")])

@@ -16,9 +16,10 @@ from npticket import cli, datasets, nets
 from npticket.datasets import DataError, Dataset, Split
 from npticket.datasets.image_folder import _pixels
 from npticket.experiments.checks import check, sized
+from npticket.experiments.errors import RecipeError
 from npticket.experiments.json_files import read_json, write_json
 from npticket.experiments.parts import load_data
-from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json, to_json
+from npticket.experiments.recipe import Part, Recipe, from_json, to_json
 from npticket.papers import PARTS
 from npticket.streams import streams
 from npticket.task import CLASSIFY, misfit

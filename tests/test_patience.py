@@ -20,10 +20,10 @@ from small import SMALL, data, experiment, rows
 
 from npticket import backend, cli
 from npticket.cli import commands, publication
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import RecipeError, StoreError
 from npticket.experiments.outcome import Unknown, read_outcome
 from npticket.experiments.parts import Experiment
-from npticket.experiments.recipe import Part, RecipeError, from_json, to_json
+from npticket.experiments.recipe import Part, from_json, to_json
 from npticket.experiments.series import Key, Length
 from npticket.optimizers import SGD
 from npticket.papers import LIBRARY, PARTS

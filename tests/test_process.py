@@ -30,9 +30,8 @@ from npticket.cli import process
 from npticket.datasets import download, mnist
 from npticket.experiments import cluster, directory, json_files, run, workers
 from npticket.experiments.directory import KEPT, check_free, clear, lock, scratch, set_aside
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import RecipeError, StoreError
 from npticket.experiments.outcome import read_outcome
-from npticket.experiments.recipe import RecipeError
 from npticket.experiments.series import Key
 from npticket.export import load_sparse, to_sparse
 from npticket.nets import lenet_300_100

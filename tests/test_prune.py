@@ -237,6 +237,8 @@ def test_bad_scores_and_masks_are_refused():
         prune_layerwise(theta, dense_masks(theta), {"a/W": 0.5})
     with pytest.raises(TypeError, match="expected bool"):
         prune_layerwise(theta, theta, {"a/W": 0.5})
+    with pytest.raises(ValueError, match="of 1 trials take as many generators, got 0"):
+        random_scores(theta, [])
     with pytest.raises(ValueError, match="at least one parameter name"):
         prune_globally(theta, dense_masks(theta), 0.5, [])
     with pytest.raises(KeyError, match="no parameter 'b/W'; there are a/W"):

@@ -14,7 +14,7 @@ from small import SMALL, data, experiment
 from npticket import cli
 from npticket.cli import publication
 from npticket.cli.recipes import chosen_recipes
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.papers import LIBRARY
 from npticket.papers.lottery_ticket import PLOTS
 from npticket.report import figures, page, prose, provenance

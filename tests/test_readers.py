@@ -27,10 +27,11 @@ from npticket.datasets.mnist import read_idx
 from npticket.experiments import json_files, run
 from npticket.experiments.bounds import MOST
 from npticket.experiments.checks import check
-from npticket.experiments.json_files import StoreError, read_json
+from npticket.experiments.errors import RecipeError, StoreError
+from npticket.experiments.json_files import read_json
 from npticket.experiments.manifest import read_manifest
 from npticket.experiments.parts import load_data
-from npticket.experiments.recipe import Part, RecipeError, from_json, to_json
+from npticket.experiments.recipe import Part, from_json, to_json
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.recipes import LENET, RESNET_18_HIGH
 from npticket.reading import UnreadableError, check_size, printable, read_npz, read_text, reason, shown

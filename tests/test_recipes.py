@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from npticket.experiments import parts
 from npticket.experiments.checks import check
+from npticket.experiments.errors import RecipeError
 from npticket.experiments.parts import Experiment, Parts, load_data, merged
 from npticket.experiments.planning import planned, trained
-from npticket.experiments.recipe import Part, Recipe, RecipeError, from_json, reduced, scaled, to_json
+from npticket.experiments.recipe import Part, Recipe, from_json, reduced, scaled, to_json
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket import recipes
 from npticket.papers.lottery_ticket.recipes import LENET

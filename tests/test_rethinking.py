@@ -13,9 +13,10 @@ from worlds import assert_judged, by_density
 from npticket import nets
 from npticket.datasets import Dataset, Split
 from npticket.experiments.checks import check
+from npticket.experiments.errors import RecipeError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
-from npticket.experiments.recipe import Part, RecipeError
+from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key, Length
 from npticket.layers import Chain, Conv2D, Dense, Flatten, MaxPool, ReLU
 from npticket.nets.net import Net

@@ -11,7 +11,8 @@ from planted import ASKED, KEY, KNOWN, made_up, opened, planted
 from small import SMALL, data, experiment, rows
 
 from npticket.experiments import run_files
-from npticket.experiments.json_files import StoreError, read_json
+from npticket.experiments.errors import StoreError
+from npticket.experiments.json_files import read_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part, to_json

@@ -14,10 +14,11 @@ from small import SMALL, data, experiment
 
 from npticket.cli import main
 from npticket.experiments import run
+from npticket.experiments.errors import RecipeError
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment, Parts, merged
 from npticket.experiments.planning import planned, taken_along
-from npticket.experiments.recipe import Part, Recipe, RecipeError
+from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import REWIND_POINT, Done, Key, Length, Measure, Run, Series, rewind_point
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.series import SERIES, ticket

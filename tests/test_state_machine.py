@@ -19,7 +19,7 @@ from small import SMALL, data
 
 from npticket import files
 from npticket.experiments import checkpoints, run, run_files
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned

@@ -15,7 +15,8 @@ from planted import ASKED, KEY, KNOWN, MANIFEST, MASK, SIZE, made_up, opened, pl
 
 import npticket
 from npticket.experiments import directory, store, tables
-from npticket.experiments.json_files import StoreError, read_json
+from npticket.experiments.errors import StoreError
+from npticket.experiments.json_files import read_json
 from npticket.experiments.outcome import read_outcome
 from npticket.experiments.recipe import Part
 from npticket.experiments.scheduler import Scheduler

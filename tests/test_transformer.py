@@ -168,6 +168,9 @@ def test_precision_is_that_of_the_parameters(dtype):
 def test_bad_sizes_are_refused():
     with pytest.raises(ValueError, match="multiple of its heads, got 6 and 4"):
         SelfAttention(6, 4)
+    for make in (lambda: SelfAttention(4, 2, std=-1), lambda: Embedding(3, 2, std=0), lambda: LayerNorm(3, eps=-1)):
+        with pytest.raises(ValueError, match="positive"):
+            make()
     with pytest.raises(ValueError, match="at least one row"):
         Embedding(0, 3)
     with pytest.raises(ValueError, match="at least one feature"):

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from npticket import nets
+from npticket.experiments.errors import RecipeError
 from npticket.experiments.parts import Experiment
-from npticket.experiments.recipe import Part, RecipeError
+from npticket.experiments.recipe import Part
 from npticket.layers import Chain, Conv2D, Dense, Flatten, ReLU, Residual
 from npticket.nets import Net
 from npticket.papers import PARTS

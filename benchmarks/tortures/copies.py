@@ -11,7 +11,7 @@ import numpy as np
 
 from npticket.experiments import checkpoints, machine
 from npticket.experiments.checkpoints import File
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe

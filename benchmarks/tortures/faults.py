@@ -17,7 +17,7 @@ import numpy as np
 
 from npticket import files
 from npticket.experiments import checkpoints, run, store
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.outcome import read_outcome
 from npticket.papers import PARTS
 from tortures import small

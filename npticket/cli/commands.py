@@ -1,4 +1,4 @@
-"""The commands list, run, show, figures and verify; each returns the exit status."""
+"""The commands list, run, show, figures, report and verify; each returns the exit status."""
 
 import sys
 import textwrap
@@ -15,12 +15,12 @@ from npticket.experiments.amounts import counted, duration
 from npticket.experiments.bounds import wrong_jobs, wrong_name
 from npticket.experiments.checks import data_within
 from npticket.experiments.directory import check_ours
+from npticket.experiments.errors import NothingYetError, RecipeError, StoreError
 from npticket.experiments.evaluation import affordable, said
-from npticket.experiments.json_files import StoreError, write_json
-from npticket.experiments.outcome import NothingYetError, Outcome, read_outcome
+from npticket.experiments.json_files import write_json
+from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.parts import Experiment, load_data
 from npticket.experiments.planning import planned, trained
-from npticket.experiments.recipe import RecipeError
 from npticket.experiments.run import Execution, run
 from npticket.experiments.workers import default_jobs
 from npticket.files import write

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from npticket.experiments.directory import check_free, read_recipe
+from npticket.experiments.errors import StoreError
 from npticket.experiments.growth import common
-from npticket.experiments.json_files import StoreError
 from npticket.experiments.outcome import Outcome
 
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from npticket.cli.arguments import path
 from npticket.experiments.amounts import percent
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.kept import read_weights
 from npticket.export import FORMATS, save_weights
 from npticket.prune import density

@@ -1,7 +1,6 @@
 """Where the command meets the system: output streams, signals, and the exit status."""
 
 import codecs
-import errno
 import io
 import os
 import platform
@@ -19,8 +18,8 @@ import numpy as np
 
 from npticket import __version__
 from npticket.datasets import DataError
-from npticket.experiments.json_files import StoreError
-from npticket.experiments.recipe import RecipeError
+from npticket.experiments.errors import RecipeError, StoreError
+from npticket.files import FULL
 from npticket.reading import printable, reason
 from npticket.train import DivergedError
 
@@ -35,7 +34,6 @@ EXIT_CODES = """exit status:
 """
 FAILURES = (RecipeError, StoreError, DataError, DivergedError, ImportError, RuntimeError, MemoryError, OSError)
 OURS = (RecursionError, NotImplementedError)  # RuntimeErrors that no input should cause: mistakes of this package
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PLAIN = {"≥": ">=", "≤": "<=", "±": "+-", "×": "x", "§": "sec. "}  # noqa: RUF001 - for terminals without them
 
 

@@ -13,7 +13,8 @@ from npticket.cli.commands import outcomes
 from npticket.cli.destinations import destinations
 from npticket.experiments import tables
 from npticket.experiments.directory import check_ours
-from npticket.experiments.json_files import StoreError, json_text, write_json
+from npticket.experiments.errors import StoreError
+from npticket.experiments.json_files import json_text, write_json
 from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.recipe import in_full, scaled, to_json
 from npticket.files import write

@@ -7,7 +7,8 @@ from pathlib import Path
 from npticket.experiments.bounds import MOST, wrong_size
 from npticket.experiments.checks import check
 from npticket.experiments.directory import read_recipe, recipe_at
-from npticket.experiments.recipe import Recipe, RecipeError, scaled
+from npticket.experiments.errors import RecipeError
+from npticket.experiments.recipe import Recipe, scaled
 from npticket.reading import nearest, shown
 from npticket.report.paper import Library
 

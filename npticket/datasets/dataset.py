@@ -75,7 +75,8 @@ class Dataset:
     def __post_init__(self) -> None:
         for what in ("name", "source", "caveat"):
             if not (text := getattr(self, what)).isprintable() or (len(text) > LONGEST and what != "source"):
-                raise DataError(f"the {what} of data is at most {LONGEST} printable characters, got {shown(text)}")
+                at_most = "" if what == "source" else f"at most {LONGEST} "
+                raise DataError(f"the {what} of data is {at_most}printable characters, got {shown(text)}")
         for what in SPLITS:
             _check(f"{self.name} {what}", getattr(self, what), self.classes)
         shapes = {what: getattr(self, what).inputs.shape[1:] for what in SPLITS}

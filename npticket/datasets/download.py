@@ -1,6 +1,5 @@
 """Where a dataset's files are: a folder that was named, $NPTICKET_DATA, the user's cache, or a download into it."""
 
-import errno
 import os
 import sys
 import threading
@@ -13,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from npticket.datasets.dataset import DataError
+from npticket.files import FULL
 from npticket.reading import UnreadableError, printable, read_text, reason, shown
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REFUSED = "CERTIFICATE_VERIFY_FAILED"  # as OpenSSL says it, through all libraries
 WHY = "is there a proxy in between (REQUESTS_CA_BUNDLE names the authorities to trust), or is the clock wrong?"
 LONGEST = 200  # characters of a caveat

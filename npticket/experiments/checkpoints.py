@@ -22,8 +22,8 @@ import numpy as np
 
 from npticket.backend import to_host
 from npticket.checkpoint import OpenCheckpoint, Snapshot
+from npticket.experiments.errors import StoreError
 from npticket.experiments.growth import common
-from npticket.experiments.json_files import StoreError
 from npticket.experiments.machine import NO_BIT, fingerprint
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import Key

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from npticket.datasets import DataError, Dataset
 from npticket.experiments.bounds import MOST_PARAMETERS, is_whole
+from npticket.experiments.errors import RecipeError
 from npticket.experiments.parts import Experiment, Parts, known, load_data
 from npticket.experiments.planning import planned, within
-from npticket.experiments.recipe import Recipe, RecipeError
+from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import REWIND_POINT, Key, Measure, Run
 from npticket.nets.net import shape_options
 from npticket.params import Params
@@ -18,7 +19,10 @@ from npticket.task import misfit
 
 
 def check(recipe: Recipe, parts: Parts) -> None:
-    """Raise RecipeError if the recipe names a part that does not exist, or options that its part does not take."""
+    """Raise RecipeError for a recipe that cannot be run, as far as that can be told without its data.
+
+    It may name parts or options that do not exist or do not go together, prune nothing, or be too large.
+    """
     for of, name, owner in (("schedule", "lr", "optimizer"), ("data", "seed", "recipe")):
         if name in getattr(recipe, of).options:
             raise RecipeError(f"the {of} has no {name} of its own: it is the {owner}'s")

@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from npticket.experiments.json_files import StoreError, read_json
-from npticket.experiments.recipe import Recipe, RecipeError, from_json
+from npticket.experiments.errors import RecipeError, StoreError
+from npticket.experiments.json_files import read_json
+from npticket.experiments.recipe import Recipe, from_json
 from npticket.files import naming
 
 KEPT = ("results.csv", "curves.csv", "claims.json", "claims.md", "report.html", "figures", ".checkpoints",

@@ -1,16 +1,13 @@
-"""JSON files, indented for people; and the error for files and directories that cannot be used."""
+"""JSON files, indented for people."""
 
 import json
 from pathlib import Path
 
+from npticket.experiments.errors import StoreError
 from npticket.files import write
 from npticket.reading import Json, UnreadableError, parsed_json, read_text, reason, shown
 
 LARGEST, DEEPEST = 1 << 24, 20  # bytes of a JSON file, and its levels
-
-
-class StoreError(ValueError):
-    """A directory that cannot be used; the message says which file is wrong and what to do."""
 
 
 def write_json(path: Path, value: Json) -> None:

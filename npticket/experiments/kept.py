@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from npticket.experiments.directory import read_recipe
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.manifest import read_manifest
 from npticket.experiments.outcome import Outcome
 from npticket.experiments.parts import Experiment, Parts

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from npticket.datasets.dataset import LONGEST
 from npticket.experiments.bounds import is_whole
-from npticket.experiments.json_files import StoreError, read_json, write_json
+from npticket.experiments.errors import StoreError
+from npticket.experiments.json_files import read_json, write_json
 from npticket.experiments.machine import NO_BIT
 from npticket.experiments.run_files import digest
 from npticket.experiments.series import Key

@@ -9,7 +9,7 @@ import numpy as np
 from npticket.experiments import measured, tables
 from npticket.experiments.amounts import counted
 from npticket.experiments.directory import read_recipe
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import NothingYetError, StoreError
 from npticket.experiments.manifest import read_manifest
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned_if_known, trained
@@ -26,10 +26,6 @@ PATIENCE = ("patience {0}: runs ended after {0} validations without a new minimu
 
 AGAIN = "; the same command, run again, makes the tables anew from runs/"
 NOTHING = "has no finished run yet: wait for it, or run the same command again"
-
-
-class NothingYetError(StoreError):
-    """An experiment of which no run is finished."""
 
 
 class Unknown(KeyError):

@@ -9,8 +9,9 @@ from typing import TypeVar
 from npticket import datasets, nets
 from npticket.datasets import Augment, Dataset, FlipAndCrop, ResizedCrop
 from npticket.experiments.bounds import is_number
+from npticket.experiments.errors import RecipeError
 from npticket.experiments.kinds import wrong_options
-from npticket.experiments.recipe import Part, Recipe, RecipeError, scaled
+from npticket.experiments.recipe import Part, Recipe, scaled
 from npticket.experiments.series import REWIND_POINT, Length, Series, to_the_rewind_point
 from npticket.optimizers import (
     SGD,

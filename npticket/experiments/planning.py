@@ -4,7 +4,8 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from textwrap import shorten
 
-from npticket.experiments.recipe import Recipe, RecipeError, in_full
+from npticket.experiments.errors import RecipeError, UnknownSeriesError
+from npticket.experiments.recipe import Recipe, in_full
 from npticket.experiments.series import LEFT, REWIND_POINT, Done, Key, Measure, Run, Runs, Series, Stored, all_series
 from npticket.protocols import UnsuitedError
 from npticket.reading import nearest, shown
@@ -13,14 +14,16 @@ from npticket.reading import nearest, shown
 def planned(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, Run | Measure]:
     """Return all runs and measures by series, trial and round.
 
-    RecipeError for a series that is unknown, is not made for such a recipe, or needs one that the recipe does not name.
+    RecipeError for a series that is not made for such a recipe, or needs one that the recipe does not name;
+    UnknownSeriesError for one that is unknown. ValueError for a series that asks twice for one round.
     """
     runs, awaited = dict[Key, Run | Measure](), dict[Key, str]()
     for name in all_series(recipe):
         if name not in known:
             others = [name for name in known if name != REWIND_POINT]
             names = shorten(", ".join(others), 500, placeholder=" ... (`npticket run --help` has all)")
-            raise RecipeError(f"there is no series {shown(name)}{nearest(name, others) or f'; there are {names}'}")
+            hint = nearest(name, others) or f"; there are {names}"
+            raise UnknownSeriesError(f"there is no series {shown(name)}{hint}")
         for trial in range(recipe.trials):
             for asked, key in _asked(known[name].runs(recipe), name, trial):
                 if isinstance(asked, Done):
@@ -51,7 +54,7 @@ def planned_if_known(recipe: Recipe, known: Mapping[str, Series]) -> dict[Key, R
     """Return what `planned` does, or {} if a series is not known here, as in a directory from somebody else."""
     try:
         return planned(recipe, known)
-    except RecipeError:
+    except UnknownSeriesError:
         return {}
 
 

@@ -6,15 +6,12 @@ from dataclasses import MISSING, dataclass, fields, replace
 from typing import get_type_hints
 
 from npticket.experiments import bounds
+from npticket.experiments.errors import RecipeError
 from npticket.experiments.kinds import fits, words
 from npticket.reading import Json, shown
 
 # Fields in which an experiment may differ from the published recipe, or which `reduced` reports otherwise.
 FREE = {"name", "source", "rounds", "trials", "series", "seed", "train_at", "train_at_end", "evaluated"}
-
-
-class RecipeError(ValueError):
-    """A recipe that is not valid: the message names the field, what was expected and what came."""
 
 
 @dataclass(frozen=True, init=False)

@@ -16,7 +16,7 @@ from npticket.experiments.checkpoints import Checkpoints, beside
 from npticket.experiments.checks import check, check_data, data_within, sized
 from npticket.experiments.cluster import Cluster
 from npticket.experiments.directory import scratch
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.outcome import Outcome, read_outcome
 from npticket.experiments.parts import Experiment, Parts
 from npticket.experiments.planning import planned, steps_of, trained

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.limits import Limits
 from npticket.experiments.measured import ROWS, refusal
 from npticket.experiments.tables import INTEGERS, WHO, curves_measured, result_columns

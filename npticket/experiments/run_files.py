@@ -16,8 +16,8 @@ import numpy as np
 
 from npticket.experiments import measured
 from npticket.experiments.directory import RUN
+from npticket.experiments.errors import StoreError
 from npticket.experiments.growth import canonical, common
-from npticket.experiments.json_files import StoreError
 from npticket.experiments.limits import AllLimits, foreign
 from npticket.experiments.measured import ROWS
 from npticket.experiments.parts import Experiment

@@ -6,10 +6,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from npticket.experiments.cluster import Cluster
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import RecipeError, StoreError
 from npticket.experiments.parts import Experiment
 from npticket.experiments.planning import planned, taken_along
-from npticket.experiments.recipe import RecipeError
 from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.store import Store
 from npticket.experiments.training import Asked

@@ -18,8 +18,9 @@ import numpy as np
 
 from npticket.backend import Array
 from npticket.experiments import directory, measured, tables
+from npticket.experiments.errors import StoreError
 from npticket.experiments.growth import begun, refusal
-from npticket.experiments.json_files import StoreError, write_json
+from npticket.experiments.json_files import write_json
 from npticket.experiments.machine import MACHINE
 from npticket.experiments.manifest import Manifest
 from npticket.experiments.measured import ROWS
@@ -31,8 +32,7 @@ from npticket.experiments.series import Key, Measure, Run
 from npticket.files import write
 from npticket.reading import Json
 
-TABLES_EVERY = 10.0  # seconds between two writings of the tables, at least
-TABLES_SHARE = 50  # and at least so many times as long as the last writing took, since tables grow with every run
+TABLES_EVERY, TABLES_SHARE = 10.0, 50  # seconds between two writings of the tables, or so many times the last one
 
 
 class Store(AbstractContextManager["Store"]):

@@ -15,7 +15,8 @@ import numpy as np
 
 from npticket.datasets import Dataset, Split, cache_folder
 from npticket.experiments import directory, machine
-from npticket.experiments.json_files import StoreError, read_json, write_json
+from npticket.experiments.errors import StoreError
+from npticket.experiments.json_files import read_json, write_json
 from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import in_full
 from npticket.experiments.series import Length
@@ -29,8 +30,8 @@ from npticket.train import fit
 LEFT = 0.2  # from one timed density to the next, this fraction of the weights that are pruned fastest is left
 BLOCKS, BLOCK, MOST = 5, 0.03, 100  # blocks of steps that are timed; seconds of each, about; steps of each, at most
 FEW = 250  # examples of each split that are timed
-ROOMS = ("detection", "engine", "layers", "nets", "optimizers")
-COMPUTE = (*(f"{room}/**/*.py" for room in ROOMS), "loss.py", "task.py", "train.py")
+ROOMS = ("datasets", "detection", "engine", "layers", "nets", "optimizers")
+COMPUTE = (*(f"{room}/**/*.py" for room in ROOMS), "backend.py", "loss.py", "record.py", "task.py", "train.py")
 
 
 class Cost(NamedTuple):

@@ -15,11 +15,11 @@ from npticket import backend
 from npticket.datasets import Dataset
 from npticket.engine import gemm
 from npticket.experiments.checkpoints import Checkpoints
+from npticket.experiments.errors import RecipeError
 from npticket.experiments.machine import MACHINE, details
 from npticket.experiments.measured import ROWS, as_array
 from npticket.experiments.parts import Experiment
 from npticket.experiments.progress import Steps
-from npticket.experiments.recipe import RecipeError
 from npticket.experiments.series import At, Key, Measure, Run, Start
 from npticket.experiments.tables import curves_measured, measured_columns
 from npticket.params import Params, pack, stack, unpack

@@ -47,13 +47,16 @@ class SelfAttention:
     Four W (T, C, C) and b (T, 1, C)   x, y (T, N, C), C = heads D
 
     Each of the N tokens attends to the tokens of its own sentence; without `tokens`, all N are one sentence. Weights
-    start as N(0, std^2), by default 0.02^2 as BERT's, and biases at 0.
+    start as N(0, std^2), by default 0.02^2 as BERT's, and biases at 0. ValueError for a size that is no multiple of
+    `heads`, and a std that is not positive.
     """
 
     def __init__(self, size: int, heads: int, std: float = 0.02) -> None:
         size, heads = index(size), index(heads)
         if min(size, heads) < 1 or size % heads:
             raise ValueError(f"attention needs a size that is a multiple of its heads, got {size} and {heads}")
+        if not std > 0:
+            raise ValueError(f"the standard deviation of initial weights is positive, got {std}")
         self.heads, self.std = heads, std
         self.layout = {
             f"{name}/{local}": (size if local == "W" else 1, size) for name in PROJECTIONS for local in ("W", "b")

@@ -113,10 +113,10 @@ def im2col(
     n = min(batch, max(1, max(COLUMN_BYTES, 4 * trials * w_bytes) // (trials * area * window * x.dtype.itemsize)))
     frame = xp.zeros((trials, n, *padded, channels), x.dtype)
     inside = frame[:, :, pad : pad + (height - 1) * spread + 1 : spread, pad : pad + (width - 1) * spread + 1 : spread]
-    shape = (trials, n, *out, kernel, kernel, channels)
-    a, b, h, w, c = frame.strides
-    windows = xp.lib.stride_tricks.as_strided(frame, shape, (a, b, h * stride, w * stride, h, w, c))  # a view
-    columns = xp.empty(shape, x.dtype)
+    # (T, n, H', W', K, K, C), a view that takes no memory
+    windows = xp.lib.stride_tricks.sliding_window_view(frame, (kernel, kernel), axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride].transpose(0, 1, 2, 3, 5, 6, 4)
+    columns = xp.empty(windows.shape, x.dtype)
     for first in range(0, batch, n):
         count = min(n, batch - first)
         inside[:, :count] = x[:, first : first + count]

@@ -16,13 +16,16 @@ class Embedding:
     """y[n] = table[x[n]].     table (T, V, C)   x (T or 1, N) integers from 0 to V - 1   y (T, N, C)
 
     x (1, N) is the same for all trials. x has no gradient, so this must be the first layer of a network. Tables start
-    as N(0, std^2). They are not weights: pruning leaves them alone.
+    as N(0, std^2). They are not weights: pruning leaves them alone. ValueError for sizes below 1 and a std that is not
+    positive.
     """
 
     def __init__(self, count: int, size: int, std: float = STD) -> None:
         count, size = index(count), index(size)
         if min(count, size) < 1:
             raise ValueError(f"an embedding needs at least one row of at least one number, got {count} of {size}")
+        if not std > 0:
+            raise ValueError(f"the standard deviation of initial values is positive, got {std}")
         self.layout, self.std = {"table": (count, size)}, std
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -16,13 +16,16 @@ class BatchNorm:
     x, y (T, B, C) or (T, B, H, W, C). In training, mean and variance are the batch's and the running ones move towards
     them by `momentum` (the variance unbiased, as PyTorch's); in prediction they are the running ones. The running
     statistics are buffers: they live among the parameters, are rewound with them, and no optimizer touches them.
-    `momentum` and `eps` are PyTorch's by default; the paper of the lottery ticket does not give its own.
+    `momentum` and `eps` are PyTorch's by default; the paper of the lottery ticket does not give its own. ValueError
+    unless momentum is from 0 to 1 and eps positive.
     """
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         channels = index(channels)
         if channels < 1:
             raise ValueError(f"batch normalisation needs at least one channel, got {channels}")
+        if not 0 <= momentum <= 1 or not eps > 0:
+            raise ValueError(f"momentum is from 0 to 1 and eps positive, got {momentum} and {eps}")
         self.momentum, self.eps = momentum, eps
         self.layout = dict.fromkeys(("scale", "shift", "running_mean", "running_var"), (channels,))
 
@@ -64,13 +67,16 @@ class BatchNorm:
 class LayerNorm:
     """y = scale (x - mean) / sqrt(var + eps) + shift, mean and variance over C (Ba et al. 2016).
 
-    scale, shift (T, C)   x, y (T, ..., C). Training and prediction are the same. `eps` is BERT's by default.
+    scale, shift (T, C)   x, y (T, ..., C). Training and prediction are the same. `eps` is BERT's by default. ValueError
+    unless it is positive.
     """
 
     def __init__(self, size: int, eps: float = 1e-12) -> None:
         size = index(size)
         if size < 1:
             raise ValueError(f"layer normalisation needs at least one feature, got {size}")
+        if not eps > 0:
+            raise ValueError(f"eps is positive, got {eps}")
         self.eps, self.layout = eps, dict.fromkeys(("scale", "shift"), (size,))
 
     def init(self, rng: np.random.Generator) -> dict[str, np.ndarray]:

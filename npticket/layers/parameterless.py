@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from operator import index
 from typing import ClassVar
 
 import numpy as np
@@ -76,7 +77,7 @@ class MaxPool(Parameterless):
     """
 
     def __init__(self, size: int = 2, stride: int | None = None, padding: int = 0) -> None:
-        stride = size if stride is None else stride
+        size, stride, padding = index(size), index(size if stride is None else stride), index(padding)
         if min(size, stride) < 1 or not 0 <= padding <= size // 2:  # else there are squares of the frame alone
             raise ValueError("a pool needs sizes of at least 1 and a padding of at most half of its size, got size "
                              f"{size}, stride {stride}, padding {padding}")  # fmt: skip
@@ -124,6 +125,7 @@ class AveragePool(Parameterless):
     """
 
     def __init__(self, size: int = 2) -> None:
+        size = index(size)
         if size < 1:
             raise ValueError(f"pooling needs squares of at least 1 pixel, got {size}")
         self.size, self.stride, self.padding = size, size, 0  # as of MaxPool, for those that go by these

@@ -21,12 +21,12 @@ from npticket.layers import (
     Tokens,
 )
 from npticket.layers.compose import joined
+from npticket.layers.embedding import STD
 from npticket.params import Tree
 from npticket.protocols import Backward, Layer
 from npticket.reading import shown
 from npticket.streams import TrainingStep
 
-STD = 0.02  # of initial weights, as in the released code
 MOST_LAYERS = 1_000
 
 

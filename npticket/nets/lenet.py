@@ -18,6 +18,7 @@ def lenet_300_100(
     The paper's sweeps (appendices G.5 and G.6) take other numbers of `hidden` units, and initial weights from
     N(0, std^2) instead of Glorot's (None).
     """
+    _check("LeNet-300-100", "hidden units", hidden)
     body = lenet_body(partial(Dense, std=std), math.prod(input_shape), hidden, classes)
     return Net("LeNet-{}-{}".format(*hidden), body, tuple(input_shape), (classes,))
 
@@ -40,6 +41,9 @@ def lenet_5(
 
     For images (H, W) or (H, W, C) whose sides are multiples of 4, from 16 on.
     """
+    _check("LeNet-5", "filters", filters)
+    if len(input_shape) not in (2, 3):
+        raise ValueError(f"LeNet-5 takes images (H, W) or (H, W, C), got inputs of shape {tuple(input_shape)}")
     first, second = filters
     height, width, channels = *input_shape[:2], *(input_shape[2:] or (1,))
     if height % 4 or width % 4 or min(height, width) < 16:  # two 2 x 2 pools of what 5 x 5 convolutions leave
@@ -51,3 +55,8 @@ def lenet_5(
         pool2=MaxPool(2), flatten=Flatten(), fc1=Dense(inputs, hidden), relu1=ReLU(), out=Dense(hidden, classes),
     )  # fmt: skip
     return Net("LeNet-5", body, tuple(input_shape), (classes,))
+
+
+def _check(name: str, what: str, sizes: Sequence[int]) -> None:
+    if len(sizes) != 2:
+        raise ValueError(f"{name} takes two numbers of {what}, got {tuple(sizes)}")

@@ -13,7 +13,12 @@ def constant(lr: float) -> Schedule:
 
 
 def step_drops(lr: float, drops: Mapping[int, float]) -> Schedule:
-    """Start at `lr`, and from each step in `drops` on take its value, as in step_drops(0.1, {20_000: 0.01})."""
+    """Start at `lr`, and from each step in `drops` on take its value, as in step_drops(0.1, {20_000: 0.01}).
+
+    ValueError for negative steps.
+    """
+    if drops and min(drops) < 0:
+        raise ValueError(f"the learning rate changes at steps from 0 on, got {min(drops)}")
     levels = sorted({0: lr, **drops}.items())
     _check(*dict(levels).values())
     return lambda step: next(value for start, value in reversed(levels) if step >= start)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.outcome import Outcome, Unknown
 from npticket.experiments.planning import planned_if_known
 from npticket.experiments.series import Key, Length, Run

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from npticket.experiments.amounts import percent
 from npticket.experiments.directory import is_ours
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.outcome import Outcome, Point
 from npticket.report import provenance, quantities, verdicts
 from npticket.report.claims import Verdict

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from npticket.experiments.bounds import FILE_NAME
-from npticket.experiments.json_files import StoreError
+from npticket.experiments.errors import StoreError
 from npticket.experiments.outcome import Outcome, Point
 from npticket.report import quantities
 from npticket.report.quantities import QuantityOf

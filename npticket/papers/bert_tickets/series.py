@@ -5,12 +5,12 @@ from functools import partial
 from npticket.experiments.planning import require
 from npticket.experiments.recipe import Recipe
 from npticket.experiments.series import At, Runs, Series
+from npticket.layers.embedding import STD
 from npticket.papers.lottery_ticket.draws import permuted, redrawn
 from npticket.papers.lottery_ticket.series import Under, control, look, mask_shuffled
 from npticket.params import Params
 
 ROUNDS = (3, 6, 8)  # at which controls are trained: 70, 40 and 20 % of the weights
-STD = 0.02  # of BERT's initial weights
 ONES, ZEROS = ("scale",), ("shift", "b")
 
 
