@@ -89,7 +89,8 @@ def fit(
     `place` says which trials these are, in which round, and the seed: minibatches are a function of it and the epoch
     (default: trials 0, 1, ... of round 0, seed 0). BLAS uses one thread meanwhile. Too many networks for the memory are
     trained fewer at a time. Raises DivergedError, naming trial, round and step, when the other trials are done;
-    MemoryError if not even one network fits; ValueError or TypeError for arguments that do not fit each other.
+    MemoryError if not even one network fits; ValueError or TypeError for arguments that do not fit each other, and for
+    an optimizer that moves pruned weights.
     """
     place = place or Place(trials=range(start.trials))
     _check(net, task, start, masks, data)
@@ -101,6 +102,9 @@ def fit(
         found = _fit_in_parts(partial(_fit, net, task, data, setting), start, masks, place)
     if found.diverged:
         raise DivergedError(next(iter(found.diverged.values())), found)
+    if array_module(found.end.flat, masks.flat).any(found.end.flat[~masks.flat]):
+        raise ValueError("pruned weights have moved away from 0: the optimizer's step must leave them alone, as SGD's "
+                         "and Adam's do by their masks")  # fmt: skip
     return found
 
 

@@ -410,6 +410,7 @@ def test_two_directories_of_one_experiment_cannot_be_judged_together(small, caps
         (["run", "lenet-mnist", "--series", ""], "there is no series ''"),
         (["run", "lenet-mnist", "--series", "wining_ticket"], "no series 'wining_ticket' (is winning_ticket or "),
         (["run", "lenet-mnst"], "there is no recipe 'lenet-mnst' (is lenet-mnist or "),
+        (["run", "lenet-mnst.json"], "there is no file 'lenet-mnst.json'"),
         (["run", "lenet-mnist", "--data", __file__], "test_cli.py is no folder"),
         (["run", "lenet-mnist", "--out", f"{__file__}/out", *FEW], "out/runs: Not a directory"),
         (["run", "lenet-mnist", "--data", "/nonexistent"], "the data folder /nonexistent does not exist"),

@@ -2,13 +2,16 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from planted import KEY, MANIFEST, made_up, opened
 from small import SMALL, data
 
+import npticket
 from npticket.experiments import directory, machine, run, timings
 from npticket.experiments.errors import StoreError
 from npticket.experiments.json_files import read_json
@@ -18,8 +21,8 @@ from npticket.experiments.series import Key
 from npticket.papers import PARTS
 
 HERE = {
-    "npticket": "1", "numpy": "2.4", "blas": "openblas 0.3 (SkylakeX)", "cpu": "a Xeon", "python": "3.11",
-    "blas_threads": 1, "jobs": 2, "backend": "numpy", "engine": "fast", "cores": 2, "system": "Linux-6",
+    "npticket": "1", "code": "c0de", "numpy": "2.4", "blas": "openblas 0.3 (SkylakeX)", "cpu": "a Xeon",
+    "python": "3.11", "blas_threads": 1, "jobs": 2, "backend": "numpy", "engine": "fast", "cores": 2, "system": "Linux-6",
 }  # fmt: skip
 FEW = replace(SMALL, trials=1, rounds=2, series=("winning_ticket", "random_reinit"))
 
@@ -37,7 +40,8 @@ def made(folder, manifest, *trials):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("blas", "openblas 0.3 (Haswell)"), ("blas_threads", 4), ("blas_threads", None), ("engine", "plain"),
-     ("numpy", "2.3"), ("cpu", "an EPYC"), ("backend", "cupy"), ("npticket", "0")],
+     ("numpy", "2.3"), ("cpu", "an EPYC"), ("backend", "cupy"), ("npticket", "0"),
+     ("code", "0123")],
 )  # fmt: skip
 def test_each_difference_is_named_noted_with_its_runs_and_refused_if_strict(name, value, tmp_path):
     made(tmp_path, on(**{name: value}), 0, 1)
@@ -153,6 +157,19 @@ def test_run_prints_the_difference_once_and_only_if_something_is_left(tmp_path, 
     with pytest.raises(StoreError, match="engine plain there, fast now"):
         run.run(replace(FEW, trials=3), PARTS, tmp_path, data(), Execution(), strict=True)
     assert directory.read_recipe(tmp_path).trials == 2
+
+
+def test_code_is_another_once_a_file_is_on_which_numbers_depend(tmp_path, monkeypatch):
+    digests, copy = [], tmp_path / "npticket"
+    shutil.copytree(Path(npticket.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (None, "papers/rewinding.py", "prune.py", "engine/dense.py", "cli/commands.py", "report/claims.py"):
+        if name:
+            (copy / name).write_text((copy / name).read_text() + "# changed\n")
+        monkeypatch.setattr(machine, "__file__", str(copy / "experiments" / "machine.py"))
+        machine.code.cache_clear()
+        digests.append(machine.code())
+    machine.code.cache_clear()
+    assert len(set(digests[:4])) == 4 and digests[3] == digests[4] == digests[5]
 
 
 def test_what_machine_describes_is_what_is_compared():

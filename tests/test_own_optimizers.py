@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from fitted import small_data, small_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strict import strict
@@ -28,6 +29,7 @@ from npticket.streams import Place, TrainingStep, streams
 from npticket.task import CLASSIFY
 from npticket.testing.strategies import pruned_nets, seeds
 from npticket.tickets import rewind
+from npticket.train import Setting, fit
 
 MOST = 0.05  # so that every step is clipped
 
@@ -332,3 +334,25 @@ def clip_all(grads):
     norm = float(np.sqrt((grads.flat**2).sum()))
     grads.flat *= MOST / max(norm, MOST)
     return norm
+
+
+class Careless:
+    """Moves what is pruned, too."""
+
+    elementwise, decays = False, True
+
+    def __init__(self, masks):
+        pass
+
+    def step(self, theta, grads):
+        theta.flat -= 0.1 * grads.flat + 1e-3
+
+
+@pytest.mark.parametrize("engine", ["plain", "fast"])
+def test_an_optimizer_that_moves_pruned_weights_is_refused(engine):
+    net = small_net()
+    theta = net.init(streams(0, range(2), "init"))
+    masks = Layerwise({"*/W": 0.5})(random_scores(theta, streams(0, range(2), "mask")), dense_masks(theta))
+    setting = Setting(Careless, steps=2, batch=4, engine=engine)
+    with pytest.raises(ValueError, match="pruned weights have moved away from 0"):
+        fit(net, CLASSIFY, rewind(theta, masks), masks, small_data(), setting)

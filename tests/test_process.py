@@ -90,6 +90,18 @@ def test_what_was_noted_of_an_internal_error_is_said_with_it(capsys, temporary):
     assert capsys.readouterr().err.endswith("KeyError: 'nothing' in round 1 of snip, trial 0\n")
 
 
+def test_an_error_from_a_papers_code_says_where_it_was(capsys, temporary, tmp_path):
+    path = tmp_path / "papers" / "mine.py"
+    path.parent.mkdir()
+    path.write_text("def quantity(view):\n    return view.nonsense\n")
+    space = {}
+    exec(compile(path.read_text(), path, "exec"), space)
+    assert process.status_of(lambda: space["quantity"](1), print) == 70
+    said = capsys.readouterr().err
+    assert f"internal error (from {path}, line 2: if that paper is yours, mend it there), please" in said
+    assert said.endswith("AttributeError: 'int' object has no attribute 'nonsense'\n")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -139,6 +139,8 @@ def test_scaling_moves_everything_in_proportion():
     assert scaled(replace(LENET, rewind_step=1_000), 5_000).rewind_step == 100
     assert scaled(scaled(LENET, 10), 50_000).steps == 50_000
     assert scaled(ALL["resnet18-high"], 1).schedule.options["drops"] == [[0, 0.001]]
+    waves = replace(LENET, schedule=Part("waves", cycles=3, lowest=0.1, period_steps=5_000))
+    assert scaled(waves, 500).schedule.options == {"cycles": 3, "lowest": 0.1, "period_steps": 50}
     falling = replace(LENET, schedule=Part("linear_decay", steps=10_000, warmup=10))
     assert scaled(falling, 1).schedule == Part("linear_decay", steps=1, warmup=0)
 
@@ -240,7 +242,7 @@ def test_impossible_recipes_are_refused(changes, message):
         ({"optimizer": Part("sgd", lr=0.1, momentum="0.9")}, "the optimizer sgd: momentum must be a number, got '0.9'"),
         (
             {"optimizer": Part("sgd", lr=0.1, nesterov=True)},
-            "sgd: it has no option 'nesterov', but momentum, weight_decay",
+            "sgd: it has no option 'nesterov', but lr, momentum, weight_decay",
         ),
         ({"optimizer": Part("sgd", lr=0.1, masks=3)}, "sgd: it has no option 'masks'"),
         ({"data": Part("imagenet")}, "data must be one of .*mnist, "),

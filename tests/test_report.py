@@ -313,11 +313,11 @@ SWEEP = Sweep("sizes", "Figure 2", "size", {"1": replace(RECIPE, name="sizes-1")
 def test_a_library_has_what_its_papers_bring_and_draws_it_as_they_do():
     ours = (*DEFAULT, *DEFAULT)
     series = {TICKET: SERIES[TICKET]}
-    big = Paper("big", "Else (2021)", {"net": RECIPE}, Parts(series=series), {"sizes": SWEEP}, [CLAIM], ours)
+    big = Paper("big", "Else (2021)", {RECIPE.name: RECIPE}, Parts(series=series), {"sizes": SWEEP}, [CLAIM], ours)
     library = Library((SMALL, big))
     assert list(library.parts.series) == ["small", TICKET, "rewind_point"]
     assert library.parts.published == library.published
-    assert list(library.recipes) == ["tiny", "net"] and list(library.sweeps) == ["sizes"]
+    assert list(library.recipes) == ["tiny", RECIPE.name] and list(library.sweeps) == ["sizes"]
     assert list(library.published) == ["tiny", RECIPE.name, "sizes-1"]
     assert library.claims == [CLAIM]
     drawn = {name: library.plots(recipe) for name, recipe in library.published.items()}
@@ -340,9 +340,11 @@ def test_a_library_has_what_its_papers_bring_and_draws_it_as_they_do():
             "two recipes called sizes-1",
         ),
         (Paper("b", "", claims=[CLAIM, CLAIM]), "two claims called an-id"),
+        (Paper("b", "", {"other": RECIPE}), f"b: the recipe {RECIPE.name} stands under the name other"),
+        (Paper("b", "", claims=[replace(CLAIM, recipes=("tyni",))]), "the claim an-id is about tyni, which is no rec"),
     ],
 )
-def test_no_two_things_in_a_library_have_the_same_name(other, message):
+def test_names_in_a_library_are_those_of_one_thing(other, message):
     with pytest.raises(ValueError, match=message):
         Library((SMALL, other))
 

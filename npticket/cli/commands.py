@@ -146,7 +146,7 @@ def verify(args: Namespace, library: Library) -> int:
     check_ours(args.folder / name for name in ("claims.json", "claims.md"))
     judged = claims.judge(library.claims, found, library.published)
     if not judged:
-        print(f"No claim is about {', '.join(found)}: claims are about the recipes that `npticket list` shows.")
+        print(f"No claim is about {', '.join(found)}: the papers that `npticket list` shows have claims about others.")
         return 0
     made_from = "\n\n".join(f"{name}: {result.title}; {result.note}" for name, result in found.items())
     head = verdicts.escaped(made_from)

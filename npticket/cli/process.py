@@ -4,6 +4,7 @@ import codecs
 import io
 import os
 import platform
+import re
 import signal
 import sys
 import tempfile
@@ -146,8 +147,10 @@ def _internal(error: Exception) -> int:
     except OSError:
         last = traceback.extract_tb(error.__traceback__)[-1]
         kept = f"(from {last.filename}, line {last.lineno}; its details could not be written to a file)"
+    papers = re.findall(r'File "([^"]*[/\\]papers[/\\][^"]+)", line (\d+)', trace)
+    of_paper = " (from {}, line {}: if that paper is yours, mend it there)".format(*papers[-1]) if papers else ""
     said = " ".join(map(str.strip, traceback.format_exception_only(error)))  # with notes, such as which run it was
-    _say(f"internal error, please report it {kept}: {said}")
+    _say(f"internal error{of_paper}, please report it {kept}: {said}")
     return INTERNAL
 
 

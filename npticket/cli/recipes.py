@@ -33,6 +33,8 @@ def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe]
         recipe = recipe_at(Path(name))
         check(recipe, library.parts)
         chosen, folder = {recipe.name: recipe}, args.out or Path("runs") / recipe.name
+    elif Path(name).suffix == ".json":
+        raise RecipeError(f"there is no file {shown(name)}")
     else:
         meant = nearest(name, (*library.recipes, *library.sweeps))
         hint = "`npticket list` shows what there is, or name a .json file or a directory of results"

@@ -4,6 +4,8 @@ import ctypes
 import hashlib
 import os
 import platform
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from npticket.datasets import Dataset
 from npticket.reading import Json
 
 PIECE = 100  # examples that are hashed at a time
+SHOWING = {"cli", "estimator", "export", "report", "testing"}  # rooms on whose code no number of a run depends
 MACHINE = "machine"  # under this name a worker returns, with a run, the details of its machine
 NO_BIT = {"python", "jobs", "cores", "system"}  # details of a machine on which no bit of a result depends
 
@@ -31,14 +34,24 @@ def describe(data: Dataset, jobs: int, array_module: str, engine: str) -> dict[s
 
 
 def details() -> dict[str, Json]:
-    """Return the details of the machine that this is called on, however it is used."""
+    """Return the details of the machine that this is called on and of the code there, however it is used."""
     where = {"cores": os.cpu_count(), "system": platform.platform(terse=True)}
-    return {**fingerprint(), "python": platform.python_version(), **where}
+    return {**fingerprint(), "code": code(), "python": platform.python_version(), **where}
 
 
 def fingerprint() -> dict[str, str]:
     """Return what results and speed depend on here: the versions of npticket, NumPy and BLAS, and the processor."""
     return {"npticket": __version__, "numpy": np.__version__, "blas": _blas(), "cpu": _cpu()}
+
+
+@cache
+def code() -> str:
+    """Return a digest of the files of npticket, papers included, on which the numbers of a run may depend."""
+    package, total = Path(__file__).parents[1], hashlib.sha256()
+    rooms = (path for path in package.iterdir() if path.is_dir() and path.name not in SHOWING)
+    for path in sorted(chain(package.glob("*.py"), *(room.rglob("*.py") for room in rooms))):
+        total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:16]
 
 
 def sha256(data: Dataset) -> str:

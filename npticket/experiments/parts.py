@@ -144,7 +144,7 @@ class Experiment:
         part = self.recipe.optimizer
         make, options = known("optimizer", part.name, self.parts.optimizers), dict(part.options)
         lr = options.pop("lr", None)
-        if wrong := wrong_options(make, options, ("masks", "lr")):
+        if wrong := wrong_options(make, options, ("masks", "lr"), "lr"):
             raise RecipeError(f"the optimizer {part.name}: {wrong}")
         if not is_number(lr) or not lr > 0:
             raise RecipeError(f"the optimizer's lr must be a positive number, got {shown(lr)}")

@@ -31,13 +31,14 @@ class Part:
 
 
 CONSTANT = Part("constant")
+STEPS = {"drops", "steps", "warmup"}  # options of schedules that are numbers of steps, as are those called ..._steps
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One experiment: trials x series x rounds of training runs. Steps are optimizer steps, rates fractions.
 
-    `optimizer` has the option lr, from which `schedule` starts; options of a schedule that are integers are steps.
+    `optimizer` has the option lr, from which `schedule` starts, whose options drops, warmup and (...)steps are steps.
     `prune` names a score; its options are scope ("layerwise", "globally", "units layerwise", "units globally", or one
     that a paper brings) and rates, by patterns such as "conv*/W". The test set is measured after the steps `test_at`;
     the training set after `train_at` and, with `train_at_end`, the last; all examples of a split, or `evaluated` many.
@@ -108,6 +109,8 @@ def scaled(recipe: Recipe, steps: int) -> Recipe:
         return step * steps // recipe.steps
 
     def moved(name: str, option: Json) -> Json:
+        if name not in STEPS and not name.endswith("_steps"):
+            return option
         if isinstance(option, list | tuple):
             return [[step, value] for step, value in {at(step): value for step, value in option}.items()]
         if not bounds.is_whole(option):

@@ -8,8 +8,8 @@ how many rounds, trials or other series a recipe asks for, as these may be added
     def winning_ticket(recipe):
         masks, point = {}, {}
         for round in range(recipe.rounds):
-            left = yield Run(round, ticket, masks | point)  # train, and prune
-            masks, point = {"masks": left["next_masks"]}, (yield from rewind_point(recipe))  # reset
+            left = yield Run(round, ticket, masks | point, first_step=recipe.rewind_step if round else 0)  # 2, 3
+            masks, point = {"masks": left["next_masks"]}, (yield from rewind_point(recipe))  # 4
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence

@@ -133,7 +133,7 @@ def _left(task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int) -
     if "next_masks" in asked.keep:
         score = asked.run.score if isinstance(asked.run, Run) else None
         with _naming(asked):
-            left["next_masks"] = pack(at.prune(result.end.trial(t), masks, theta, score))
+            left["next_masks"] = pack(at.prune(result.end.trial(t).copy(), masks, theta, score))
     if "end" in asked.keep:
         left["end"] = result.end.flat[t]
     return left

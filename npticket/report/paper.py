@@ -34,7 +34,11 @@ class Paper:
 
 
 class Library:
-    """All that papers bring, by name; ValueError if two things of a kind have the same name."""
+    """All that papers bring, by name.
+
+    ValueError if two things of a kind have the same name, a recipe stands under another name than its own, or a claim
+    is about a recipe that there is not.
+    """
 
     def __init__(self, papers: Sequence[Paper]) -> None:
         self.papers = tuple(papers)
@@ -45,6 +49,7 @@ class Library:
         _once("recipes or sweeps", (*self.recipes.items(), *self.sweeps.items()))  # both are run by name
         self.claims = [claim for paper in papers for claim in paper.claims]
         _once("claims", ((claim.id, claim) for claim in self.claims))
+        _check_names(papers, self.published)
         self.parts = replace(merged(*(paper.parts for paper in papers), BUILT_IN), published=self.published)
 
     def plots(self, recipe: Recipe) -> Sequence[Plot]:
@@ -52,6 +57,15 @@ class Library:
         having = [paper.plots for paper in self.papers if recipe.name in paper.published]
         bringing = [paper.plots for paper in self.papers if recipe.series[0] in paper.parts.series]
         return [*having, *bringing, DEFAULT][0]
+
+
+def _check_names(papers: Sequence[Paper], published: Mapping[str, Recipe]) -> None:
+    for paper in papers:
+        if wrong := next((name for name, recipe in paper.recipes.items() if recipe.name != name), None):
+            raise ValueError(f"{paper.key}: the recipe {paper.recipes[wrong].name} stands under the name {wrong}")
+        for claim in paper.claims:
+            if lost := set(claim.recipes) - set(published):
+                raise ValueError(f"{paper.key}: the claim {claim.id} is about {', '.join(lost)}, which is no recipe")
 
 
 def _once(kind: str, items: Iterable[tuple[str, T]]) -> dict[str, T]:
