@@ -22,8 +22,9 @@ class Layer(Protocol):
     """A description (sizes, no arrays) of a differentiable function of parameters and input x (T, B, ...).
 
     x is (1, B, ...) where all trials are shown the same examples, as in measuring; its gradient is not needed then.
-    `layout` maps local names to shapes without the trials axis. `forward` is given the training step it is part of, or
-    None when it predicts (only batch normalisation and dropout care), and returns the output and a closure
+    `layout` maps local names to shapes without the trials axis. What is called W, or ".../W", is a weight, which can be
+    pruned; running_... is changed by the layer itself and by no optimizer. `forward` is given the training step it is
+    part of, or None when it predicts (only batch normalisation and dropout care), and returns the output and a closure
     `backward(dy, grad, need_dx=True)` that writes the gradients of the parameters into the views `grad` and returns
     dL/dx, or anything if `need_dx` is False. The closure is the cache: the arrays it mentions are kept as long as it.
     """

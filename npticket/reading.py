@@ -95,7 +95,7 @@ def read_npz(path: str | Path, most: Mapping[str, int]) -> dict[str, np.ndarray]
             for member in archive.infolist():
                 name = member.orig_filename.removesuffix(".npy")
                 if f"{name}.npy" != member.orig_filename or name not in most:
-                    raise ValueError(f"it has the unknown {shown(name)}")
+                    raise ValueError(f"it has the unknown {shown(name)}, expected {shown(list(most))}")
                 if name in found:
                     raise ValueError(f"it has {name} twice")
                 if member.file_size > most[name] + HEADER:

@@ -28,11 +28,13 @@ def find_tickets(theta0: Params, masks: Params, *, train: Train, prune: Prune) -
     """Yield rounds of iterative magnitude pruning for ever; the caller decides when to stop.
 
     `train(start, masks)` returns the end of a training run that leaves pruned weights at 0; `prune(end, masks)`
-    returns the next masks. The pair (theta0, masks) of any round is a ticket.
+    returns the next masks. The pair (theta0, masks) of any round is a ticket. TypeError unless `train` returns Params.
     """
     for index in count():
         start = rewind(theta0, masks)
         end = train(start, masks)
+        if not isinstance(end, Params):
+            raise TypeError(f"train returns the parameters at the end, as fit(...).end are, got {type(end).__name__}")
         yield Round(index, masks, start, end)
         masks = prune(end, masks)
 

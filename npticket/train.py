@@ -60,6 +60,9 @@ class Setting:
     watch: Callable[[int], object] = _nobody
 
     def __post_init__(self) -> None:
+        if not callable(self.optimizer):
+            raise TypeError("optimizer makes one from masks, lambda masks: Adam(masks, lr=1.2e-3), "
+                            f"got {type(self.optimizer).__name__}")  # fmt: skip
         least = {"steps": 1, "batch": 1, "validate_every": 1, "threads": 1, "evaluated": 0, "patience": 1}
         for what in (*least, "first_step", "test_at", "train_at"):
             for value in getattr(self, what) if what.endswith("_at") else [getattr(self, what)]:

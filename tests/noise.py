@@ -32,7 +32,9 @@ class Small(Library):
     """All papers, on noise; recipes are held against what was published."""
 
     def __init__(self, papers):
-        super().__init__(papers)
+        there = {name for paper in papers for name in paper.published}
+        able = ([claim for claim in paper.claims if set(claim.recipes) <= there] for paper in papers)
+        super().__init__([replace(paper, claims=claims) for paper, claims in zip(papers, able, strict=True)])
         data_of = {**PARTS.data, "mnist": lambda folder, seed: data()}
         self.parts = replace(PARTS, data=data_of, published=LIBRARY.published)
 

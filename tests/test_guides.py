@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import tiny_bert
 from noise import Small, on_noise
+from small import SMALL, data, experiment
 
 from npticket import cli
 from npticket.papers import LIBRARY
 from npticket.papers.bert_tickets.recipes import SHA256, WEIGHTS
+from npticket.prune import density
 from npticket.reading import read_safetensors
 from npticket.report.paper import Library
 
@@ -50,6 +52,17 @@ def test_a_network_for_ones_own_data_from_a_table_to_a_prediction(tmp_path, monk
     x, scale = names["x_test"], np.load("scale.npz")
     right = names["ticket"].predict((x - scale["mean"]) / scale["std"]).argmax(axis=1) == names["y_test"]
     assert right.mean() > 0.9
+
+
+def test_the_mask_of_a_run_is_read_as_the_page_of_recipes_says(tmp_path):
+    code, names = next(block for block in blocks("recipes.md", "python") if "unpack" in block), {}
+    printed(code, names)
+    found = experiment(replace(SMALL, series=("winning_ticket",)), tmp_path, data())
+    for round in range(SMALL.rounds):
+        start, masks = names["ticket"](tmp_path, round, 1)
+        (row,) = (row for row in found.results if (row["round"], row["trial"]) == (round, 1))
+        assert density(masks) == row["density"] and not start.flat[~masks.flat].any()
+        assert (start.flat != 0).sum() > 0.9 * masks["fc1/W"].sum()
 
 
 def test_a_paper_of_ones_own(tmp_path, capsys):

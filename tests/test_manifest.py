@@ -22,7 +22,8 @@ from npticket.papers import PARTS
 
 HERE = {
     "npticket": "1", "code": "c0de", "numpy": "2.4", "blas": "openblas 0.3 (SkylakeX)", "cpu": "a Xeon",
-    "python": "3.11", "blas_threads": 1, "jobs": 2, "backend": "numpy", "engine": "fast", "cores": 2, "system": "Linux-6",
+    "python": "3.11", "blas_threads": 1, "jobs": 2, "backend": "numpy", "engine": "fast",
+    "cores": 2, "system": "Linux-6",
 }  # fmt: skip
 FEW = replace(SMALL, trials=1, rounds=2, series=("winning_ticket", "random_reinit"))
 

@@ -119,6 +119,17 @@ def test_other_lenets_are_refused_in_words(make, said):
         make()
 
 
+def test_what_lacks_the_axis_of_trials_is_refused_in_words():
+    net = nets.lenet_300_100()
+    theta = net.init(streams(0, [0], "init"))
+    with pytest.raises(ValueError, match=r"shape \(5, 28, 28\), expected .*is the trials axis missing"):
+        net.predict(theta, np.zeros((5, 28, 28), np.float32))
+    with pytest.raises(TypeError, match="init takes a generator for each trial"):
+        net.init(3)
+    with pytest.raises(ValueError, match="a layer's name has no slash, got fc/1"):
+        Chain(**{"fc/1": Dense(2, 3)})
+
+
 def small_lenet_5():
     """LeNet-5 at a reduced width."""
     return nets.lenet_5(filters=(2, 3), hidden=5)

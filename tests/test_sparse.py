@@ -159,7 +159,7 @@ def test_what_cannot_be_exported():
     ("changes", "complaint"),
     [
         ({"kept": None}, "it holds ['layout', 'values'], expected ['kept', 'layout', 'values']"),
-        ({"extra": np.zeros(1)}, "it has the unknown 'extra'"),
+        ({"extra": np.zeros(1)}, "it has the unknown 'extra', expected "),
         ({"layout": np.array(["a/W (2, 3)"])}, "its parameters are others"),
         ({"layout": np.zeros(6)}, "its parameters are others"),
         ({"kept": np.zeros(33_327, np.int8)}, "kept are not 266610 packed bits"),

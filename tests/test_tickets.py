@@ -146,3 +146,10 @@ def test_the_caller_decides_when_to_stop(count):
     )
     assert all(isinstance(round, Round) for round in islice(endless, count))
     assert len(trained) == count
+
+
+def test_a_train_that_returns_no_parameters_is_told_so():
+    theta0 = Params({"fc/W": (2, 3)}, np.ones((1, 6)))
+    rounds = find_tickets(theta0, dense_masks(theta0), train=lambda start, masks: "a fit", prune=None)
+    with pytest.raises(TypeError, match=r"train returns the parameters at the end, as fit\(\.\.\.\)\.end are, got str"):
+        next(rounds)

@@ -192,7 +192,7 @@ def test_batches_are_the_epochs_order_scaled_and_train_loss_is_the_mean_since_th
             return changes()
 
         monkeypatch.setattr(train, "plan", lambda *args, spy=spy, **keywords: spy)
-        setting = Setting(None, steps=5, batch=5, validate_every=3, augment=augment)
+        setting = Setting(SGD, steps=5, batch=5, validate_every=3, augment=augment)
         place = Place(8, trials, round)
         result = fit(net, CLASSIFY, theta, dense_masks(theta), data, setting, place)
         assert drawn == [(10, place, epoch) for epoch in range(3)]
@@ -464,12 +464,17 @@ def test_bad_input_is_refused_at_the_edge(change, error, message):
         fit(**case | {"setting": SETTING} | change)
 
 
+def test_an_optimizer_in_place_of_what_makes_one_is_refused():
+    with pytest.raises(TypeError, match=r"optimizer makes one from masks, .*, got SGD"):
+        Setting(SGD(dense_masks(small_net().init(streams(0, [0], "init"))), 0.1), steps=1)
+
+
 @pytest.mark.parametrize("name", ["steps", "batch", "validate_every", "first_step", "test_at", "train_at", "evaluated"])
 def test_what_is_counted_must_be_an_integer(name):
     many = name.endswith("_at")
     with pytest.raises(TypeError, match=rf"{name} must be an integer, got 2.5"):
-        Setting(None, **{"steps": 9, name: (1, 2.5) if many else 2.5})
-    Setting(None, **{"steps": 9, name: (np.int64(2),) if many else np.int64(2)})
+        Setting(SGD, **{"steps": 9, name: (1, 2.5) if many else 2.5})
+    Setting(SGD, **{"steps": 9, name: (np.int64(2),) if many else np.int64(2)})
 
 
 @pytest.mark.parametrize(

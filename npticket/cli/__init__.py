@@ -84,7 +84,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", li
     add.add_argument("--out", type=path, help="directory of the results (runs/RECIPE)")
     add.add_argument("--trials", type=int, help="networks per series")
     add.add_argument("--rounds", type=int, help="trainings per trial; the first is the dense network")
-    add.add_argument("--steps", type=int, help="optimizer steps per training; schedules and evaluation shrink with it")
+    add.add_argument("--steps", type=int, help="optimizer steps per training; schedules shrink with it")
     add.add_argument("--patience", type=int, metavar="N", help="end a run after N validations without a new minimum")
     add.add_argument("--series", help="what to train, by commas: winning_ticket,random_reinit; all are named below")
     add.add_argument("--seed", type=int, help="the same seed gives the same tickets")

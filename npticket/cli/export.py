@@ -37,6 +37,8 @@ def export(args: Namespace, library: Library) -> int:
     """Write the weights of one run to a file, which must not be there yet."""
     if os.path.lexists(args.file):
         raise StoreError(f"{args.file} is there already: remove it, or name another file")
+    if args.plain and args.to in ("csr", "onnx"):
+        raise StoreError(f"--plain is for npz, safetensors and torch; leave it out for {args.to}")
     net, theta, masks = read_weights(args.folder, library.parts, args.round, args.trial, args.series)
     try:
         save_weights(args.file, args.to, net, theta, None if args.plain else masks)  # a run's end is 0 where pruned

@@ -16,12 +16,15 @@ V = TypeVar("V")
 class Chain:
     """One named layer after another: Chain(fc1=Dense(784, 300), relu1=ReLU(), out=Dense(300, 10)).
 
-    Its backward pass can be called once, as it drops each layer's cache after use. ValueError without layers.
+    Its backward pass can be called once, as it drops each layer's cache after use. ValueError without layers,
+    and for a name with a slash, which stands between the names of a layer and of its parameter.
     """
 
     def __init__(self, **layers: Layer) -> None:
         if not layers:
             raise ValueError("a chain needs at least one layer")
+        if wrong := [name for name in layers if "/" in name]:
+            raise ValueError(f"a layer's name has no slash, got {wrong[0]}")
         self.layers = layers
         self.layout = joined({name: layer.layout for name, layer in layers.items()})
         with_parameters = [i for i, layer in enumerate(layers.values()) if layer.layout]

@@ -25,6 +25,8 @@ class Net:
 
     def init(self, rngs: Sequence[np.random.Generator], dtype: Dtype = np.float32) -> Params:
         """Step 1 of the paper: draw theta0, one generator per trial; ValueError if the layers forget a parameter."""
+        if not isinstance(rngs, Sequence):
+            raise TypeError(f"init takes a generator for each trial, streams(seed, trials, 'init'), got {rngs!r}")
         theta = Params.empty(self.body.layout, len(rngs), dtype)
         for t, rng in enumerate(rngs):
             drawn = self.body.init(rng)
@@ -38,6 +40,9 @@ class Net:
         return self.body.forward(theta.tree, x, step)
 
     def predict(self, theta: Params, x: Array) -> Array:
+        if x.ndim != 2 + len(self.input_shape):
+            wanted = ("trials or 1", "examples", *self.input_shape)
+            raise ValueError(f"inputs have shape {x.shape}, expected {wanted}: is the trials axis missing?")
         return predict(self.body, theta.tree, x)
 
 

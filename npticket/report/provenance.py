@@ -1,12 +1,14 @@
 """How results were made, in words: by which commands, how many runs, on which machines."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from npticket.experiments.amounts import counted, duration
 from npticket.experiments.outcome import Outcome
 from npticket.experiments.tables import Row
 from npticket.report import verdicts
+
+NAMES = {False: ("run", "runs"), True: ("run or measure", "runs and measures")}
 
 
 def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
@@ -30,13 +32,14 @@ def trained(rows: Sequence[Row]) -> str:
     return f"{counted(len(rows), 'training run')} ({duration(sum(row['seconds'] for row in rows))})"
 
 
-def machines(outcomes: Iterable[Outcome]) -> str:
-    """Return a text that names the machines on which results were made, with their numbers of runs."""
-    runs = Counter[str]()
+def machines(outcomes: Collection[Outcome]) -> str:
+    """Return a text that names the machines on which results were made, with their numbers of runs and measures."""
+    runs, measured = Counter[str](), any(outcome.measured for outcome in outcomes)
     for machine in (machine for outcome in outcomes for machine in outcome.manifest["machines"]):
         runs[_machine(machine)] += machine.get("runs", 0)
     return "; ".join(
-        f"{machine} ({counted(count, 'run')})" if len(runs) > 1 else machine for machine, count in runs.items()
+        f"{machine} ({counted(count, *NAMES[measured])})" if len(runs) > 1 else machine
+        for machine, count in runs.items()
     )
 
 

@@ -1,4 +1,4 @@
-"""Measures that later papers use, too: test results of any network, and how far apart two networks are."""
+"""What measures of several papers compute: test results of any network, and how far apart two networks are."""
 
 import math
 from collections.abc import Iterable
