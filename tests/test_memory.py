@@ -50,11 +50,4 @@ def test_too_little_memory_for_a_single_network_is_an_error_in_words(monkeypatch
     monkeypatch.setattr(train, "plan", nothing)
     theta = small_net().init(streams(0, [0], "init"))
     with pytest.raises(MemoryError, match=r"one network does not fit into memory: take a smaller batch \(4 GB asked"):
-        fit(
-            small_net(),
-            CLASSIFY,
-            theta,
-            dense_masks(theta),
-            small_data(),
-            Setting(SGD, steps=1, batch=4),
-        )
+        fit(small_net(), CLASSIFY, theta, dense_masks(theta), small_data(), Setting(SGD, steps=1, batch=4))
