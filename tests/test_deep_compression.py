@@ -332,13 +332,13 @@ def world(recipe, holds):
 
 @either_way
 def test_every_claim_can_come_out_either_way(holds, status):
-    assert len(CLAIMS) == 59
+    assert len(CLAIMS) == 61
     assert_judged(CLAIMS, [world(recipe, holds) for recipe in (LENET, LENET_5)], status)
 
 
 def test_claims_are_judged_and_figures_drawn(outcome, drawn, tmp_path):
     verdicts = claims.judge(LIBRARY.claims, {TINY.name: outcome}, {TINY.name: TINY})
-    assert len(verdicts) == 12 + 9 + 8 + 3
+    assert len(verdicts) == 13 + 9 + 8 + 3
     assert {verdict.status for verdict in verdicts} <= {claims.HOLDS, claims.FAILS, claims.UNDECIDED}
     by_id = {verdict.claim.id: verdict.status for verdict in verdicts}
     assert by_id["compression-lenet-ticket-exact"] == claims.HOLDS and by_id["compression-lenet-rate"] == claims.FAILS
