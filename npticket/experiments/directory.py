@@ -24,6 +24,7 @@ KEPT = ("results.csv", "curves.csv", "claims.json", "claims.md", "report.html", 
 RUN = re.compile(r"(.+)-round(\d+)-trial(\d+)\.npz")
 LEFT = re.compile(r"\.(?!claims|report).+\.[0-9a-f]{16}\.partial")  # by `files.writing`; those take no lock
 REPORT = '<meta name="generator" content="npticket report">'  # near the beginning of a report.html of ours
+VERDICTS = "| verdict | claim |"  # with which the table in a claims.md of ours begins
 SCRATCH = ".data"
 FOLDERS = ("runs", "figures", ".checkpoints")
 SAYS_WHO = b"<dc:title>npticket</dc:title>"
@@ -171,7 +172,7 @@ def is_ours(path: Path) -> bool:
             with open(path, "rb") as file:
                 return REPORT.encode() in file.read(300)
         if path.name == "claims.md":
-            return b"\n| verdict | claim |" in path.read_bytes()
+            return f"\n{VERDICTS}".encode() in path.read_bytes()
         if path.name == "claims.json":
             found = json.loads(path.read_bytes())
             return isinstance(found, list) and all({"id", "status"} <= claim.keys() for claim in found)

@@ -14,6 +14,7 @@ from npticket.layers import (
     GlobalAveragePool,
     MaxPool,
     OneChannel,
+    ReLU,
     Residual,
 )
 from npticket.params import Params
@@ -94,6 +95,7 @@ class _Graph:
             return self._node("Unsqueeze", name, x, self._node("Constant", f"{name}/axis", value_ints=[1]))
         if isinstance(layer, Dropout):  # nothing is dropped in prediction
             return x
+        assert isinstance(layer, Flatten | ReLU), "state_dict has refused others"
         return self._node("Flatten" if isinstance(layer, Flatten) else "Relu", name, x)
 
     def _with_parameters(self, layer: Dense | Conv2D | BatchNorm, name: str, x: str) -> str:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from npticket.experiments.directory import VERDICTS
 from npticket.reading import Json
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, Verdict
 from npticket.report.tables import width
@@ -53,7 +54,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
     """Return the verdicts as a table of Markdown."""
-    lines = [f"| verdict | claim | {' | '.join(HEADER)} | source |", "|---" * (len(HEADER) + 3) + "|"]
+    lines = [f"{VERDICTS} {' | '.join(HEADER)} | source |", "|---" * (len(HEADER) + 3) + "|"]
     for v in verdicts:
         status = (v.status if v.status == HOLDS else f"**{v.status}**") + (f": {v.reason}" if v.reason else "")
         lines.append(f"| {' | '.join([status, f'`{v.claim.id}`: {v.claim.sentence}', *cells(v), v.claim.source])} |")

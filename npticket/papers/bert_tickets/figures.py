@@ -53,7 +53,7 @@ def matrix(outcomes: Mapping[str, Outcome]) -> Iterator[Picture]:
                 values = cells[of, task]
                 text = f"{values.mean():+.1f}\n({values.min():+.1f} to {values.max():+.1f})"
                 axes.text(j, i, text, ha="center", va="center", fontsize=9)
-    axes.set_title("half of the weights against the whole encoder: test accuracy at the end (points)", fontsize=10)
+    axes.set_title("half of the weights against the whole encoder:\ntest accuracy at the end (points)", fontsize=10)
     axes.set_xticks(range(len(names)), [f"trained for {name}" for name in names.values()])
     axes.set_yticks(range(len(masks)), [*masks.values()])
     axes.tick_params(length=0)
