@@ -46,10 +46,11 @@ def csv_table(
     at = heads.index(target) if target else len(heads) - 1
     given = {"train": _examples(file, named, heads, at)}
     if test:
-        if named and (there := _first(other := located(folder, test))) != heads:
+        other = located(folder, test)
+        if named and (there := _first(other)) != heads:
             raise DataError(f"{other} has the columns {shown(there)}, {path} has {shown(heads)}")
-        given["test"] = _examples(located(folder, test), named, heads, at)
-    if test and located(folder, test).resolve() == file.resolve():
+        given["test"] = _examples(other, named, heads, at)
+    if test and other.resolve() == file.resolve():
         raise DataError(f"{file} is to be trained with and tested with: without a test file some of it is set aside")
     every = {label for _, classes in given.values() for label in classes.tolist()}
     if all(_is_number(label) and abs(float(label)) <= EXACT for label in every):  # in their order, and 1.0 is 1

@@ -64,8 +64,7 @@ class Turn:
 def turns(net: Net) -> dict[str, Turn]:
     """Return how each parameter of a network is turned, by our names.
 
-    UnsuitedError for a layer whose place in PyTorch is not known, as of units.KNOWN it is, or where a map and a
-    flattened one are added together.
+    UnsuitedError for a layer that units.KNOWN does not name, or where a map and a flattened one are added together.
     """
     found: dict[str, Turn] = {}
     _through(net.body, "", net.input_shape, np.arange(net.input_shape[-1]), found)
