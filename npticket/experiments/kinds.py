@@ -50,12 +50,10 @@ def _is_fixed(kind: Json) -> bool:
     return get_origin(kind) is tuple and get_args(kind)[-1] is not ...
 
 
-def wrong_options(
-    make: Callable[..., object], options: Mapping[str, Json], given: Container[str] = (), *also: str
-) -> str:
+def wrong_options(make: Callable[..., object], options: Mapping[str, Json], given: Container[str] = ()) -> str:
     """Return a message if `make` does not take one of `options`, takes it of another type, or lacks one; else "".
 
-    Options called as in `given` are passed to it by others, and are not checked; a message names those in `also`, too.
+    Options called as in `given` are passed to it by others, and are not checked.
     """
     try:
         taken = inspect.signature(make, eval_str=True).parameters
@@ -65,7 +63,7 @@ def wrong_options(
     others = next((p.annotation for p in taken.values() if p.kind is p.VAR_KEYWORD), None)
     for name, value in options.items():
         if name not in kinds and others is None:
-            return f"it has no option {shown(name)}, but {', '.join([*also, *kinds]) or 'none'}"
+            return f"it has no option {shown(name)}, but {', '.join(kinds) or 'none'}"
         kind = kinds[name].annotation if name in kinds else others
         if not fits(kind, value):
             return f"{name} must be {words(kind)}, got {shown(value)}"

@@ -142,12 +142,12 @@ class Experiment:
     def optimizer(self, first_step: int = 0, lr_at: int | None = None) -> MakeOptimizer:
         """Return a function (masks) -> optimizer; its schedule begins at `first_step`, or always stays at `lr_at`."""
         part = self.recipe.optimizer
-        make, options = known("optimizer", part.name, self.parts.optimizers), dict(part.options)
-        lr = options.pop("lr", None)
-        if wrong := wrong_options(make, options, ("masks", "lr"), "lr"):
+        make, options = known("optimizer", part.name, self.parts.optimizers), {"lr": None, **part.options}
+        if not is_number(options["lr"]) or not options["lr"] > 0:
+            raise RecipeError(f"the optimizer's lr must be a positive number, got {shown(options['lr'])}")
+        if wrong := wrong_options(make, options, ("masks",)):
             raise RecipeError(f"the optimizer {part.name}: {wrong}")
-        if not is_number(lr) or not lr > 0:
-            raise RecipeError(f"the optimizer's lr must be a positive number, got {shown(lr)}")
+        lr = options.pop("lr")
         schedule: Schedule = _made("schedule", self.recipe.schedule, self.parts.schedules, lr=lr)
         at = constant(schedule(lr_at)) if lr_at is not None else lambda step: schedule(first_step + step)
         return partial(make, lr=at, **options)

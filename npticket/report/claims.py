@@ -110,11 +110,11 @@ def _judge(claim: Claim, outcomes: Mapping[str, Outcome], steps: Mapping[str, in
             raise Missing("one trial says nothing about another")
         views = [View(outcomes[name], trials, steps.get(name, 0)) for name in there]
         found, why = _estimate(claim, claim.quantity(*views))
+    except Missing as missing:
+        return Verdict(claim, UNKNOWN, len(trials), reason=str(missing))
     except Exception as error:
-        if not isinstance(error, Missing):
-            error.add_note(f"in the claim {claim.id}")
-            raise
-        return Verdict(claim, UNKNOWN, len(trials), reason=str(error))
+        error.add_note(f"in the claim {claim.id}")
+        raise
     status = _status(claim, found)
     return Verdict(claim, status, len(trials), found, _reason(claim, status, found, why))
 

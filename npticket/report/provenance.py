@@ -8,8 +8,6 @@ from npticket.experiments.outcome import Outcome
 from npticket.experiments.tables import Row
 from npticket.report import verdicts
 
-NAMES = {False: ("run", "runs"), True: ("run or measure", "runs and measures")}
-
 
 def made(outcomes: Mapping[str, Outcome], commands: Sequence[str]) -> str:
     """Return, as Markdown, how results were made: commands, numbers of runs and steps, machines."""
@@ -34,12 +32,12 @@ def trained(rows: Sequence[Row]) -> str:
 
 def machines(outcomes: Collection[Outcome]) -> str:
     """Return a text that names the machines on which results were made, with their numbers of runs and measures."""
-    runs, measured = Counter[str](), any(outcome.measured for outcome in outcomes)
+    runs, measures = Counter[str](), any(outcome.measured for outcome in outcomes)
+    names = ("run or measure", "runs and measures") if measures else ("run", "runs")
     for machine in (machine for outcome in outcomes for machine in outcome.manifest["machines"]):
         runs[_machine(machine)] += machine.get("runs", 0)
     return "; ".join(
-        f"{machine} ({counted(count, *NAMES[measured])})" if len(runs) > 1 else machine
-        for machine, count in runs.items()
+        f"{machine} ({counted(count, *names)})" if len(runs) > 1 else machine for machine, count in runs.items()
     )
 
 

@@ -39,12 +39,10 @@ LAYERS = {  # bits of a value and of a gap with Huffman codes, and percent of a 
 
 
 # fmt: off
-def _of_stages(
-    recipe: str, errors: tuple[float, float], size: float, shared: float, coded: float
-) -> list[Claim]:
-    """The claims of Table 1 and of the tables of stages about a network; errors, in percent, are those of the dense and
-    of the compressed network, size is in KB.
+def _of_stages(recipe: str, errors: tuple[float, float], size: float, shared: float, coded: float) -> list[Claim]:
+    """The claims of Table 1 and of the tables of stages about a network.
 
+    `errors`, in percent, are those of the dense and of the compressed network, `size` is in KB;
     `shared` and `coded` are how many times smaller it is with shared values, and with Huffman codes.
     """
     claim, last, name, (dense, compressed) = partial(Claim, (recipe,)), partial(at_the_last, recipe), recipe, errors
