@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from small import data
 
+from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part
-from npticket.experiments.series import Key
+from npticket.experiments.series import REWIND_POINT, Key
 from npticket.papers import LIBRARY, PARTS
-from npticket.report.paper import Library
+from npticket.report.paper import Library, Paper
 
 
 def shrunk(recipe):
@@ -29,12 +30,16 @@ def on_noise(paper, values=None):
 
 
 class Small(Library):
-    """All papers, on noise; recipes are held against what was published."""
+    """Papers on noise, with the parts of all; recipes are held against what was published."""
 
     def __init__(self, papers):
         there = {name for paper in papers for name in paper.published}
         able = ([claim for claim in paper.claims if set(claim.recipes) <= there] for paper in papers)
-        super().__init__([replace(paper, claims=claims) for paper, claims in zip(papers, able, strict=True)])
+        mine = [replace(paper, claims=claims) for paper, claims in zip(papers, able, strict=True)]
+        brought = {name for paper in papers for name in paper.parts.series}
+        lent = {name: series for name, series in LIBRARY.parts.series.items() if name not in {*brought, REWIND_POINT}}
+        super().__init__([*mine, Paper("lent", "", parts=Parts(series=lent))])
+        self.papers = tuple(mine)
         data_of = {**PARTS.data, "mnist": lambda folder, seed: data()}
         self.parts = replace(PARTS, data=data_of, published=LIBRARY.published)
 

@@ -303,17 +303,16 @@ def test_reports_speak_of_no_task_and_no_paper():
         assert not re.search(unwanted, re.sub(allowed, "", path.read_text()), re.IGNORECASE), path.name
 
 
-SMALL = Paper(
-    "small", "Somebody (2020)", {"tiny": replace(RECIPE, name="tiny")}, Parts(series={"small": SERIES[TICKET]})
-)
+TINY, ALONE = replace(RECIPE, name="tiny", series=("small",)), replace(RECIPE, series=(TICKET,))
+SMALL = Paper("small", "Somebody (2020)", {"tiny": TINY}, Parts(series={"small": SERIES[TICKET]}))
+OF_TICKET = Parts(series={TICKET: SERIES[TICKET]})
 CLAIM = Claim(("tiny",), "an-id", "so it is", "Fig 1", lambda v: v, "a number", "{:.2f}")
-SWEEP = Sweep("sizes", "Figure 2", "size", {"1": replace(RECIPE, name="sizes-1")})
+SWEEP = Sweep("sizes", "Figure 2", "size", {"1": replace(ALONE, name="sizes-1")})
 
 
 def test_a_library_has_what_its_papers_bring_and_draws_it_as_they_do():
     ours = (*DEFAULT, *DEFAULT)
-    series = {TICKET: SERIES[TICKET]}
-    big = Paper("big", "Else (2021)", {RECIPE.name: RECIPE}, Parts(series=series), {"sizes": SWEEP}, [CLAIM], ours)
+    big = Paper("big", "Else (2021)", {RECIPE.name: ALONE}, OF_TICKET, {"sizes": SWEEP}, [CLAIM], ours)
     library = Library((SMALL, big))
     assert list(library.parts.series) == ["small", TICKET, "rewind_point"]
     assert library.parts.published == library.published
@@ -322,7 +321,7 @@ def test_a_library_has_what_its_papers_bring_and_draws_it_as_they_do():
     assert library.claims == [CLAIM]
     drawn = {name: library.plots(recipe) for name, recipe in library.published.items()}
     assert drawn == {"tiny": DEFAULT, RECIPE.name: ours, "sizes-1": ours}
-    assert library.plots(replace(RECIPE, name="my own")) == ours  # by its first series
+    assert library.plots(replace(ALONE, name="my own")) == ours  # by its first series
     assert library.plots(replace(RECIPE, name="my own", series=("unheard of",))) == DEFAULT
 
 
@@ -341,6 +340,7 @@ def test_a_library_has_what_its_papers_bring_and_draws_it_as_they_do():
         ),
         (Paper("b", "", claims=[CLAIM, CLAIM]), "two claims called an-id"),
         (Paper("b", "", {"other": RECIPE}), f"b: the recipe {RECIPE.name} stands under the name other"),
+        (Paper("b", "", {RECIPE.name: RECIPE}, OF_TICKET), f"b: the recipe {RECIPE.name} has the series random_reinit"),
         (Paper("b", "", claims=[replace(CLAIM, recipes=("tyni",))]), "the claim an-id is about tyni, which is no rec"),
     ],
 )
@@ -351,7 +351,7 @@ def test_names_in_a_library_are_those_of_one_thing(other, message):
 
 def test_a_sweep_may_take_in_a_recipe_of_its_paper():
     alone = SWEEP.recipes["1"]
-    paper = Paper("b", "", {alone.name: alone}, Parts(), {"a": SWEEP})
+    paper = Paper("b", "", {alone.name: alone}, OF_TICKET, {"a": SWEEP})
     assert Library((SMALL, paper)).published == {**SMALL.recipes, alone.name: alone}
 
 

@@ -36,8 +36,8 @@ class Paper:
 class Library:
     """All that papers bring, by name.
 
-    ValueError if two things of a kind have the same name, a recipe stands under another name than its own, or a claim
-    is about a recipe that there is not.
+    ValueError if two things of a kind have the same name, a recipe stands under another name than its own or has a
+    series that there is not, or a claim is about a recipe that there is not.
     """
 
     def __init__(self, papers: Sequence[Paper]) -> None:
@@ -49,8 +49,8 @@ class Library:
         _once("recipes or sweeps", (*self.recipes.items(), *self.sweeps.items()))  # both are run by name
         self.claims = [claim for paper in papers for claim in paper.claims]
         _once("claims", ((claim.id, claim) for claim in self.claims))
-        _check_names(papers, self.published)
         self.parts = replace(merged(*(paper.parts for paper in papers), BUILT_IN), published=self.published)
+        _check_names(papers, self.parts)
 
     def plots(self, recipe: Recipe) -> Sequence[Plot]:
         """Return the plots for a recipe: those of the paper it is from or, else, that brings its first series."""
@@ -59,12 +59,15 @@ class Library:
         return [*having, *bringing, DEFAULT][0]
 
 
-def _check_names(papers: Sequence[Paper], published: Mapping[str, Recipe]) -> None:
+def _check_names(papers: Sequence[Paper], parts: Parts) -> None:
     for paper in papers:
         if wrong := next((name for name, recipe in paper.recipes.items() if recipe.name != name), None):
             raise ValueError(f"{paper.key}: the recipe {paper.recipes[wrong].name} stands under the name {wrong}")
+        for name, recipe in paper.published.items():
+            if lost := set(recipe.series) - set(parts.series):
+                raise ValueError(f"{paper.key}: the recipe {name} has the series {', '.join(lost)}, which there is not")
         for claim in paper.claims:
-            if lost := set(claim.recipes) - set(published):
+            if lost := set(claim.recipes) - set(parts.published):
                 raise ValueError(f"{paper.key}: the claim {claim.id} is about {', '.join(lost)}, which is no recipe")
 
 
