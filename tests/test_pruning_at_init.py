@@ -322,8 +322,8 @@ def test_synflow_prunes_down_to_one_path_before_any_layer_is_gone(case):
     *_, masks = pruned_in_steps(synflow, seen, names, range(whole - 1, len(names) - 1, -1))
     assert [int(masks[name].sum()) for name in names] == [1] * len(names)
     assert net.predict(rewind(theta.like(abs(theta.flat)), masks), np.ones((1, 1, 2, 3))).any()
-    at_one_go = prune_globally(synflow(seen), seen.masks, 1 - len(names) / whole, names)
-    assert sum(int(at_one_go[name].sum()) for name in names) == len(names)  # whichever these are
+    in_one_go = prune_globally(synflow(seen), seen.masks, 1 - len(names) / whole, names)
+    assert sum(int(in_one_go[name].sum()) for name in names) == len(names)  # whichever these are
 
 
 BODY = Chain(flatten=Flatten(), fc1=Dense(6, 4), norm=BatchNorm(4), relu=ReLU(), out=Dense(4, 3))

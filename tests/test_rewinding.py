@@ -72,7 +72,7 @@ def test_they_differ_from_each_other_and_from_weight_rewinding(outcome):
     assert steps == [5, 10, 12] * 3
 
 
-def test_at_one_go_the_dense_networks_end_is_pruned_to_the_tickets_count_and_retrained(outcome):
+def test_in_one_go_the_dense_networks_end_is_pruned_to_the_tickets_count_and_retrained(outcome):
     end, rule = dense_network(steps=12), Experiment(RECIPE, PARTS).rule
     masks = rule(end, rule(end, dense_masks(end)))
     anew = Experiment(RECIPE, PARTS).net.init(streams(0, [0], ONCE[REINIT], 2))
@@ -152,7 +152,7 @@ def test_every_claim_can_hold_and_can_fail():
 
 
 def test_figures_have_a_line_for_each_method(outcome, tmp_path, drawn):
-    assert {path.stem for path in figures.draw(outcome, tmp_path, PAPER.plots)} == {"retraining", "at_one_go"}
+    assert {path.stem for path in figures.draw(outcome, tmp_path, PAPER.plots)} == {"retraining", "in_one_go"}
     (sweep,) = PAPER.sweeps.values()
     paths = sweeps.draw_sweep(sweep, {one.recipe.name: one for one in world(1, 0, BY_STEP)}, tmp_path)
     assert {path.stem for path in paths} == {"rewinding-lenet-step", "rewind_step"}

@@ -21,7 +21,7 @@ from npticket.reading import Json, reason
 from npticket.task import Task
 
 PATIENCE = ("patience {0}: runs ended after {0} validations without a new minimum of the validation loss, and were "
-            "pruned or trained on as they were then")  # fmt: skip
+            "pruned or trained further as they were then")  # fmt: skip
 
 
 AGAIN = "; the same command, run again, makes the tables anew from runs/"

@@ -16,7 +16,7 @@ from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Series
 from npticket.papers.lottery_ticket.claims.words import END, HALF, POINTS, REINIT, THIRD_OF_GAIN, TICKET, better, worse
 from npticket.papers.lottery_ticket.recipes import RECIPES
-from npticket.papers.lottery_ticket.series import at_one_go, look, one_shot, one_shot_kept, one_shot_reinit, retrained
+from npticket.papers.lottery_ticket.series import in_one_go, look, one_shot, one_shot_kept, one_shot_reinit, retrained
 from npticket.report.canvas import Picture, dense_network, panels, pen, upright
 from npticket.report.claims import Claim
 from npticket.report.comparisons import gain, gain_between
@@ -36,7 +36,7 @@ METHODS = {TICKET: "weight rewinding", RATE: "learning-rate rewinding", FINE_TUN
 
 
 # Prune the trained dense network once, to the density of every other round of the ticket, and retrain.
-once = partial(at_one_go, rounds=range(2, 1_000, 2))
+once = partial(in_one_go, rounds=range(2, 1_000, 2))
 
 SERIES = {
     RATE: Series(
@@ -70,7 +70,7 @@ LENET = replace(RECIPES["lenet-mnist"],
 )
 STEPS = {step: replace(LENET,
     name=f"rewinding-lenet-step-{step}", source="after Renda et al. 2020, on LeNet", rewind_step=step, rounds=2,
-    prune=Part("magnitude", rates={"fc*/W": 0.89, "out/W": 0.65}), series=(TICKET, RATE, FINE_TUNED),  # at one go
+    prune=Part("magnitude", rates={"fc*/W": 0.89, "out/W": 0.65}), series=(TICKET, RATE, FINE_TUNED),  # in one go
 ) for step in (0, 1_500, 7_500, 13_500)}
 # fmt: on
 
@@ -111,15 +111,15 @@ def _orders(recipe: str, alike: float, because: str) -> Iterator[Claim]:
             sentence=f"{at} learning-rate rewinding is about as accurate as weight rewinding")
     for method in (TICKET, RATE):
         yield more(id=f"{recipe}-once-{method}", quantity=gain(END, ONCE[method], 10.7, ONCE[FINE_TUNED]),
-            sentence=f"pruned at one go to 10.7 %, {METHODS[method]} is more accurate than fine-tuning")
+            sentence=f"pruned in one go to 10.7 %, {METHODS[method]} is more accurate than fine-tuning")
     for method, words in METHODS.items():
         yield less(id=f"{recipe}-iterative-{method}", quantity=gain(END, ONCE[method], 10.7, method),
-            sentence=f"at 10.7 % pruning at one go is less accurate than round after round, with {words}")
+            sentence=f"at 10.7 % one-shot pruning is less accurate than round after round, with {words}")
     yield less(id=f"{recipe}-reinit", quantity=gain(END, REINIT, 10.7, FINE_TUNED),
-        source="inferred: the data have it pruned at one go",
+        source="inferred: the data have it pruned in one go",
         sentence="at 10.7 % reinitialised networks are less accurate than fine-tuned ones")
     yield less(id=f"{recipe}-once-reinit", quantity=gain(END, ONCE[REINIT], 10.7, ONCE[FINE_TUNED]),
-        sentence="pruned at one go to 10.7 %, reinitialised networks are less accurate than fine-tuned ones")
+        sentence="pruned in one go to 10.7 %, reinitialised networks are less accurate than fine-tuned ones")
     yield less(id=f"{recipe}-sparser", quantity=gain(END, FINE_TUNED, 10.7, FINE_TUNED, 51.2),
         sentence="fine-tuning loses more the sparser the network: 10.7 % against 51.2 %")
     yield more(id=f"{recipe}-half", quantity=gain(END, RATE, 51.2, at=100),
@@ -165,5 +165,5 @@ PAPER = Paper(
     {"rewinding-lenet-step": Sweep("rewinding-lenet-step", "after Renda et al. 2020, on LeNet", "retrained from step",
         {f"{step:,}": recipe for step, recipe in STEPS.items()}, against_step)},
     CLAIMS,
-    (Lines("retraining", (at_the_end,), (*METHODS, REINIT)), Lines("at_one_go", (at_the_end,), tuple(ONCE.values()))),
+    (Lines("retraining", (at_the_end,), (*METHODS, REINIT)), Lines("in_one_go", (at_the_end,), tuple(ONCE.values()))),
 )

@@ -1,11 +1,11 @@
 """Pruning filters for efficient ConvNets (Li et al., ICLR 2017): whole units go, and the network really is smaller.
 
 Units are neurons or filters. Those whose incoming weights have the smallest L1 norms are pruned, at once or round by
-round, and the others are trained on. Is that better than pruning other units, or than training the smaller network from
-scratch, from values as for the whole one? And, not in the paper: do a structured ticket's initial values help?
+round, and the others are trained further. Is that better than pruning other units, or than training the smaller network
+from scratch, from values as for the whole one? And, not in the paper: do a structured ticket's initial values help?
 
 The paper's numbers and settings are from memory; on LeNet, Conv-2 and a small residual network only orders are asked.
-Networks are trained on for as many steps as the dense one, in the paper for a quarter of them.
+Networks are trained further for as many steps as the dense one, in the paper for a quarter of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from npticket.papers.lottery_ticket.claims.words import (
     worse,
 )
 from npticket.papers.lottery_ticket.recipes import CONV_2, LENET, RESNET_18
-from npticket.papers.lottery_ticket.series import FINE_TUNING, Under, at_one_go, end, look
+from npticket.papers.lottery_ticket.series import FINE_TUNING, Under, end, in_one_go, look
 from npticket.params import Params
 from npticket.prune import Evidence, Score, at_random, dense_masks, magnitude
 from npticket.report import canvas
@@ -116,7 +116,7 @@ class AgainstCosts(Plot):
 
 
 SERIES = {
-    name: Series(at_one_go(Under(end, partial(cut, score=score)), tuned=True), f"one-shot: {legend}", look(*marks))
+    name: Series(in_one_go(Under(end, partial(cut, score=score)), tuned=True), f"one-shot: {legend}", look(*marks))
     for name, score, legend, marks in (
         (SMALLEST, magnitude, "smallest units", ("#009e73", "-", "D")),
         (SMALLEST_L2, squares, "smallest by L2", ("#e69f00", ":", "P")),
@@ -163,9 +163,9 @@ CLAIMS = [
       for name, recipe, percent in AT for what, other in (("random", RANDOM), ("largest", LARGEST))),
     lenet("filters-l1-l2", "at 21.9 % it makes no difference whether the smallest are so by L1 or by L2",
         MEMORY.format("appendix"), gain(END, SMALLEST, 21.9, SMALLEST_L2), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
-    lenet("filters-no-loss", "at 31.8 % networks pruned at one go and trained on are as accurate as the dense one",
+    lenet("filters-no-loss", "at 31.8 % networks pruned in one go and trained further are as accurate as the dense one",
         MEMORY.format("Table 1"), gain(END, SMALLEST, 31.8, at=100), "0", POINTS, -0.2, because=SPREAD_HERE),
-    lenet("filters-once", "at 21.9 % pruning at one go is as accurate as pruning round by round",
+    lenet("filters-once", "at 21.9 % one-shot pruning is as accurate as pruning round by round",
         MEMORY.format("§3.4"), gain(END, SMALLEST, 21.9, FINE_TUNING), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
     *(worse((recipe.name,), f"filters-{name}-scratch",
         f"at {percent} % the small network, new values as for the whole, is less accurate than the pruned one", SCRATCH,
@@ -185,7 +185,7 @@ CLAIMS = [
         "without its dead units a ticket of 21.5 % of single weights has more than twice the weights that survive",
         "Li et al. 2017, §1", lambda v: v.measured(SIZES, 21.5, left_over),
         "> 1", TIMES, 2, strict=True, ratio=True, because="more than twice"),
-    published("filters-resnet56-no-loss", "ResNet-56 without 14 % of its weights is as accurate after training on",
+    published("filters-resnet56-no-loss", "ResNet-56 without 14 % of its weights is as accurate after training further",
         MEMORY.format("Table 1"), gain(END, FINE_TUNING, 87, at=100), "+0.02", POINTS, -0.2, because=SPREAD),
     published("filters-resnet56-scratch", "ResNet-56 without 14 % of its weights is 1.75 points worse from scratch",
         SCRATCH, gain(END, REINIT, 87, FINE_TUNING), "-1.75", POINTS, high=-0.87, because=HALF),

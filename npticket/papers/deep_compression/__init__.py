@@ -1,8 +1,8 @@
 """Deep Compression (Han, Mao & Dally, ICLR 2016): how small does a network's file become without losing accuracy?
 
-Weights below a threshold are pruned and the others trained on, in rounds (Han, Pool, Tran & Dally, NIPS 2015); those
-that are left share a few values, which are trained; values, and gaps between weights, get Huffman codes. Here a further
-question is asked: how small is the file of a ticket, of which only the seed and the mask have to be kept?
+Weights below a threshold are pruned and the others trained further, in rounds (Han, Pool, Tran & Dally, NIPS 2015);
+those that are left share a few values, which are trained; values, and gaps between weights, get Huffman codes. Here one
+more question is asked: how small is the file of a ticket, of which only the seed and the mask have to be kept?
 """
 
 from npticket.experiments.parts import Parts

@@ -48,7 +48,7 @@ def survivors(at: At, last: Mapping[str, float], prunings: int) -> Start:
 
 
 def below_threshold(recipe: Recipe) -> Runs:
-    """Prune below a threshold that rises for PRUNINGS rounds, and train on, with the same schedule again."""
+    """Prune below a threshold that rises for PRUNINGS rounds, and train further, with the same schedule again."""
     require(recipe, net=ABOVE)
     start = partial(survivors, last=ABOVE[recipe.net.name], prunings=PRUNINGS[recipe.net.name])
     dense = left = yield Done(TICKET, 0)
@@ -84,7 +84,7 @@ def ticket_files(recipe: Recipe) -> Runs:
 
 
 SERIES = {
-    THRESHOLD: Series(below_threshold, "pruned below a threshold, trained on", look("#56b4e9", "-.", "D")),
+    THRESHOLD: Series(below_threshold, "pruned below a threshold, trained further", look("#56b4e9", "-.", "D")),
     COMPRESSED: Series(compressions),
     ABLATION: Series(bits),
     TICKET_FILE: Series(ticket_files),

@@ -75,7 +75,7 @@ def _chosen(rounds: Sequence[int] | None, recipe: Recipe) -> list[int]:
     return [round for round in range(1, recipe.rounds) if rounds is None or round in rounds]
 
 
-def at_one_go(
+def in_one_go(
     start: Under, trained: bool = True, tuned: bool = False, dense: str = TICKET, rounds: Sequence[int] | None = None
 ) -> Callable[[Recipe], Runs]:  # fmt: skip
     """Return a series whose masks come from pruning the dense network once: after training, or before if not `trained`.
@@ -95,7 +95,7 @@ def at_one_go(
 
 
 def retrained(recipe: Recipe, first_step: int, lr_at: int | None) -> Runs:
-    """Prune round after round and train on from the trained values, never resetting."""
+    """Prune round after round and train further from the trained values, never resetting."""
     left = yield Done(TICKET, 0)
     for round in range(1, recipe.rounds):
         given = {"end": left["end"], "masks": left["next_masks"]}
@@ -153,7 +153,7 @@ def look(color: str, dash: str, marker: str) -> dict[str, str]:
 
 _REINIT = partial(Series, control(random_reinit), "random reinit", look("#d55e00", "--", "s"))
 _MASK = partial(Series, control(random_mask), "random mask", look("#000000", ":", "x"))
-_AT_INIT = at_one_go(initial_magnitude, trained=False)
+_AT_INIT = in_one_go(initial_magnitude, trained=False)
 _CONTINUED = control(ticket, masks_of=FINE_TUNING)  # masks by fine-tuning round by round, then reset once (app. B)
 
 SERIES = {
@@ -164,8 +164,8 @@ SERIES = {
     "random_reinit_3": _REINIT(stream="reinit_3", draw_of="random_reinit"),
     "random_mask": _MASK(),
     "random_mask_2": _MASK(draw_of="random_mask"),
-    "one_shot": Series(at_one_go(one_shot), "one-shot", look("#009e73", "-", "D")),
-    "one_shot_reinit": Series(at_one_go(one_shot_reinit), "one-shot, reinit", look("#cc79a7", "--", "v")),
+    "one_shot": Series(in_one_go(one_shot), "one-shot", look("#009e73", "-", "D")),
+    "one_shot_reinit": Series(in_one_go(one_shot_reinit), "one-shot, reinit", look("#cc79a7", "--", "v")),
     "shuffled": Series(control(shuffled), "shuffled within layers", look("#009e73", "-.", "<")),
     "survivor_reinit": Series(control(survivor_reinit), "from survivors' values", look("#cc79a7", ":", ">")),
     "pruned_at_init": Series(_AT_INIT, "pruned before training", look("#000000", "-.", "*")),

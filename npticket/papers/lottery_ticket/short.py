@@ -16,8 +16,8 @@ from npticket.papers.lottery_ticket.recipes import BOTH, CONVS, RESNET_18_HIGH, 
 from npticket.papers.lottery_ticket.recipes import RECIPES as FULL
 from npticket.papers.lottery_ticket.series import (
     TICKET,
-    at_one_go,
     control,
+    in_one_go,
     look,
     one_shot,
     one_shot_reinit,
@@ -36,14 +36,14 @@ def dense(recipe: Recipe) -> Runs:
     yield Run(0, ticket)
 
 
-once = partial(at_one_go, dense=DENSE, rounds=PRUNED_ONCE)
+once = partial(in_one_go, dense=DENSE, rounds=PRUNED_ONCE)
 
 SERIES = {
     DENSE: Series(dense, "dense network"),
     ONCE: Series(once(one_shot), "one-shot ticket", look("#0072b2", "-", "o")),
     ONCE_REINIT: Series(once(one_shot_reinit), "one-shot, reinit", look("#d55e00", "--", "s")),
     MASK: Series(control(random_mask, rounds=EVERY_THIRD), "random mask", look("#000000", ":", "x")),
-    ONE_SHOT: Series(at_one_go(one_shot, rounds=EVERY_THIRD), "one-shot", look("#009e73", "-", "D")),
+    ONE_SHOT: Series(in_one_go(one_shot, rounds=EVERY_THIRD), "one-shot", look("#009e73", "-", "D")),
 }
 
 

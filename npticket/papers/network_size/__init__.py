@@ -4,9 +4,9 @@ If a tenth of a network can be trained alone, the whole may have been too large 
 equal *numbers* of weights: tickets of networks of several sizes, and small dense networks. Frankle & Carbin (2019,
 appendix G.6, Figure 31) did so for the width of LeNet: tickets of all widths fell to the accuracy of their dense
 network at about the same number of weights, so of two tickets the larger network's was better. Zhu & Gupta (2017) find
-large and sparse networks better than small and dense ones. Claims with the source "the slides' question" are about what
-a talk on the paper asks without answering it: that the same is true of deeper and wider residual networks. These are
-asked of six of the nine sizes of three depths and three widths.
+large and sparse networks better than small and dense ones. Claims with the source "a talk's question" are about what
+was asked in a talk on the paper, without an answer: whether the same is true of deeper and wider residual networks.
+Here it is asked of six of the nine sizes of three depths and three widths.
 """
 
 from npticket.papers.network_size.claims import CLAIMS

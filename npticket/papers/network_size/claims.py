@@ -1,6 +1,6 @@
 """What is claimed of tickets and dense networks with equally many weights.
 
-Claims with the source "the slides' question" are about what a talk on the paper asks without answering it.
+Claims with the source "a talk's question" are about what was asked in a talk on the paper, without an answer.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from npticket.report.intervals import Numbers
 from npticket.report.quantities import STOP, Quantity
 from npticket.report.views import View
 
-TEXT, SLIDES = "App. G.6, text of Fig 31", "the slides' question"
+TEXT, TALK = "App. G.6, text of Fig 31", "a talk's question"
 INFERRED = f"inferred from {TEXT}"
-GUPTA = f"{SLIDES}; Zhu & Gupta 2017, from memory"
+GUPTA = f"{TALK}; Zhu & Gupta 2017, from memory"
 LENET_OF, RESNET_OF = LENETS.recipes, RESNETS.recipes
 PRUNED = {key: LENET_OF[key] for key in ("900-300", "300-100", "100-34", "50-17", "25-9")}  # 979,000 to 20,000 weights
 LEAST, LEAST_DEEP = weights(LENET_OF["15-5"]), weights(RESNET_OF["8-8"])  # 11,885 and 19,608
@@ -69,7 +69,7 @@ CLAIMS = [
         f"tickets with {LEAST:,} weights are more accurate than a dense LeNet of as many: the worst of five",
         GUPTA, lambda *views: _extreme(END, -1, views[:-1]) - value(END)(views[-1])),
     Claim(LENET_NAMES, "size-faster-than-dense",
-        f"tickets with {LEAST:,} weights learn faster than a dense LeNet of as many: the slowest of five", SLIDES,
+        f"tickets with {LEAST:,} weights learn faster than a dense LeNet of as many: the slowest of five", TALK,
         lambda *views: _extreme(STOP, 1, views[:-1]) / value(STOP)(views[-1]),
         "< 1", TIMES, high=1, strict=True, ratio=True),
     Claim(LENET_NAMES[:4], "size-as-fast",
@@ -86,7 +86,7 @@ CLAIMS = [
       for what, key in (("deeper", "14-8"), ("wider", "8-16"), ("larger", "14-16"))),
     *(_better(f"size-resnet-{what}",
         f"of tickets with {count:,} weights that of a {what} residual network is more accurate: 14-16 against {key}",
-        SLIDES, _ticket(RESNET_OF["14-16"], count, END), _ticket(RESNET_OF[key], count, END))
+        TALK, _ticket(RESNET_OF["14-16"], count, END), _ticket(RESNET_OF[key], count, END))
       for what, count, key in (("deeper", LEAST_DEEP, "8-16"), ("wider", LEAST_DEEP, "14-8"),
                                ("larger", FEW_DEEP, "8-8"))),
     *(_better(f"size-resnet-{what}-dense",
@@ -95,7 +95,7 @@ CLAIMS = [
       for what, key in (("deepest", "20-16"), ("widest", "8-32"))),
     *(_better(f"size-resnet-{what}",
         f"of tickets with {SOME_DEEP:,} weights that of the {what} residual network is more accurate: {one} against "
-        f"{other}", SLIDES, _ticket(RESNET_OF[one], SOME_DEEP, END), _ticket(RESNET_OF[other], SOME_DEEP, END))
+        f"{other}", TALK, _ticket(RESNET_OF[one], SOME_DEEP, END), _ticket(RESNET_OF[other], SOME_DEEP, END))
       for what, one, other in (("deepest", "20-16", "14-16"), ("widest", "8-32", "8-16"))),
 ]
 # fmt: on

@@ -34,7 +34,7 @@ FEW_STEPS = replace(
     scaled(RESNET_18_HIGH, 2_400), batch=64, rewind_step=200, test_at=(2_400,), train_at_end=True, trials=3,
     series=(TICKET,),
     prune=RESNET_18_HIGH.prune.having(rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.488}))  # 20 % three times
-RESNETS = _sweep("resnet-size", "the slides' question, residual networks", "depth-width", {
+RESNETS = _sweep("resnet-size", "a talk's question, residual networks", "depth-width", {
     f"{depth}-{width}": replace(FEW_STEPS, net=Part("resnet", depth=depth, width=width), rounds=rounds)
     for depth, width, rounds in ((20, 16, 6), (14, 16, 5), (8, 16, 4), (14, 8, 4), (8, 32, 6), (8, 8, 4))},
     at_the_end, trained)
