@@ -21,12 +21,14 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
 def weighted_softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
     """Return the weighted loss of each trial (T,) and its gradient (T, B, C).     logits (T, B, C)   targets (T, B, 2)
 
-    Targets are a label and its weight. No weight is negative, and in no batch are all 0.
+    Targets are a label and its weight, which is not negative. Where all of a batch's are 0, so are loss and gradient.
     """
     labels, weights = split_weights(targets, logits.dtype)
     log_p, dz = _log_p_and_gradient(logits, labels)
     weights = weights[..., None]
-    return (weights * log_p).sum(axis=(1, 2)) / -weights.sum(axis=(1, 2)), weights * dz / weights.sum(axis=1)[:, None]
+    total = weights.sum(axis=(1, 2))
+    total += total == 0
+    return (weights * log_p).sum(axis=(1, 2)) / -total, weights * dz / total[:, None, None]
 
 
 def split_weights(targets: Array, dtype: Dtype) -> tuple[Array, Array]:

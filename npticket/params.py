@@ -118,7 +118,12 @@ def stack(parts: Sequence[Params]) -> Params:
 
 
 def check_masks(params: Params, masks: Params) -> None:
-    """Raise TypeError or ValueError, naming the parameter, unless `masks` are bool and laid out as `params` are."""
+    """Raise TypeError or ValueError, naming the parameter, unless `masks` are bool and laid out as `params` are.
+
+    Running statistics, which the layers themselves move, cannot be pruned.
+    """
+    if not isinstance(masks, Params):
+        raise TypeError(f"masks are {type(masks).__name__}, expected Params, as dense_masks(theta) makes them")
     if masks.flat.dtype != bool:
         raise TypeError(f"masks are {masks.flat.dtype}, expected bool: take masks.like(masks.flat != 0)")
     for name in params:
@@ -131,10 +136,14 @@ def check_masks(params: Params, masks: Params) -> None:
     if list(masks) != list(params):  # in another order, flat arrays would not belong together
         names = f"there are masks for {', '.join(masks)}, and parameters {', '.join(params)}"
         raise ValueError(f"{names}: they must be the same, in the same order")
+    if pruned := [name for name in masks.buffers if not masks[name].all()]:
+        raise ValueError(f"running statistics cannot be pruned, and the masks of {', '.join(pruned)} do so")
 
 
 def pack(masks: Params) -> np.ndarray:
-    """Return the masks (1, P) of one trial as bits, eight to a byte: uint8 (ceil(P / 8),)."""
+    """Return the masks (1, P) of one trial as bits, eight to a byte: uint8 (ceil(P / 8),); or ValueError."""
+    if masks.trials != 1:
+        raise ValueError(f"masks of one trial are packed at a time, got those of {masks.trials}: take masks.trial(t)")
     return np.packbits(to_host(masks.flat)[0])
 
 

@@ -60,7 +60,11 @@ class Net(Protocol):
         """Draw theta0, one generator per trial."""
 
     def forward(self, theta: Params, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        """Return y (T, B, *output_shape) and the backward pass.     x (T, B, *input_shape), or (1, B, ...) for all"""
+        """Return y (T, B, *output_shape) and the backward pass.     x (T, B, *input_shape), or (1, B, ...) for all
+
+        It is `body.forward(theta.tree, x, step)`, in whose place engines run `body` by ways of their own. What a
+        network does besides belongs in a layer.
+        """
 
     def predict(self, theta: Params, x: Array) -> Array:
         """Return y alone."""

@@ -163,9 +163,9 @@ def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[s
 
     ValueError without names; raises as `check_rates` and `check_scores` do, too.
     """
-    if not (names := list(dict.fromkeys(names))):
+    if not (named := set(names)):
         raise ValueError("global pruning needs at least one parameter name")
-    return _pruned(scores, masks, [(names, rate)])
+    return _pruned(scores, masks, [([*named - {*masks}, *(name for name in masks if name in named)], rate)])
 
 
 def _pruned(scores: Params, masks: Params, groups: Sequence[tuple[Sequence[str], float]]) -> Params:

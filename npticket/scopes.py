@@ -77,7 +77,8 @@ class ByUnits:
             if rate := each[group.layers[0]]:
                 yield group, rate
         if rates:
-            raise ValueError(f"the network's outputs are never cut: give {', '.join(rates)} the rate 0")
+            raise ValueError("outputs of the network, and what is added to its inputs, are never cut: "
+                             f"give {', '.join(rates)} the rate 0")  # fmt: skip
 
     def _incoming(self, scores: Params, masks: Params) -> tuple[np.ndarray, np.ndarray]:
         """For each unit: the sum of the scores of its surviving incoming weights, and how many these are."""

@@ -4,6 +4,7 @@ Every number is drawn on the host by NumPy: the same seed is the same ticket on 
 or in many, whatever was drawn before.
 """
 
+import operator
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ def stream(seed: int, trial: int, purpose: str, round: int = 0, index: int = 0, 
     that there would be without orders.
     """
     key = (trial, zlib.crc32(purpose.encode()), round, index, *([order] if order else []))
-    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=key))
+    return np.random.default_rng(np.random.SeedSequence(entropy=operator.index(seed), spawn_key=key))
 
 
 def streams(seed: int, trials: Iterable[int], purpose: str, round: int = 0) -> list[np.random.Generator]:

@@ -66,7 +66,7 @@ class Setting:
         least = {"steps": 1, "batch": 1, "validate_every": 1, "threads": 1, "evaluated": 0, "patience": 1}
         for what in (*least, "first_step", "test_at", "train_at"):
             for value in getattr(self, what) if what.endswith("_at") else [getattr(self, what)]:
-                if value is not None and not hasattr(value, "__index__"):  # patience may be None
+                if not hasattr(value, "__index__") and not (what == "patience" and value is None):
                     raise TypeError(f"{what} must be an integer, got {value!r}")
         for what, at_least in least.items():
             if (value := getattr(self, what)) is not None and value < at_least:

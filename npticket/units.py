@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from npticket.backend import to_host
 from npticket.layers import (
     AveragePool,
     BatchNorm,
@@ -109,7 +110,7 @@ def multiply_adds(net: Net, masks: Params) -> np.ndarray:
 
     Each weight is used once for every pixel of its layer's output. Biases, norms and pools are not counted.
     """
-    alive = [masks[weights_of(name)].reshape(masks.trials, -1).sum(axis=1) * ends.pixels
+    alive = [to_host(masks[weights_of(name)].reshape(masks.trials, -1).sum(axis=1)) * ends.pixels
              for name, ends in Units.of(net).weights.items()]  # fmt: skip
     return np.sum(alive, axis=0)
 

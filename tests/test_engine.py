@@ -20,7 +20,17 @@ from npticket.engine.living import dense_layers, living_units
 from npticket.engine.optimizers import Packed
 from npticket.engine.plain import Plain
 from npticket.engine.products import Grouped, groups
-from npticket.layers import Chain, Dense, Dropout, Flatten, ReLU
+from npticket.layers import (
+    BatchNorm,
+    Chain,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool,
+    ReLU,
+)
 from npticket.optimizers import SGD, Adam
 from npticket.params import Params
 from npticket.prune import Layerwise, Rule, dense_masks, magnitude, prune_layerwise, random_scores
@@ -96,6 +106,30 @@ def test_a_whole_fit_comes_to_the_same(case):
     fast, plain = (fit(**set_to(case, engine=engine)) for engine in ENGINES)
     np.testing.assert_allclose(fast.end.flat, plain.end.flat, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(fast["val_loss"], plain["val_loss"], rtol=1e-10)
+
+
+OF_INTEGERS = {
+    "dense": Chain(flatten=Flatten(), fc1=Dense(64, 5), relu=ReLU(), out=Dense(5, 3)),
+    "convolution": Chain(c1=Conv2D(1, 4, padding=1), r1=ReLU(), c2=Conv2D(4, 4, padding=1), r2=ReLU(), p=MaxPool(),
+                         flatten=Flatten(), out=Dense(64, 3)),
+    "norm": Chain(c1=Conv2D(1, 4, padding=1), n1=BatchNorm(4), r1=ReLU(), p=GlobalAveragePool(), out=Dense(4, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("body", OF_INTEGERS)
+def test_inputs_in_uint16_count_as_the_numbers_that_they_are(body, engine):
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(0, 9, (20, 8, 8, 1), dtype=np.uint16) * (rng.random((20, 8, 8, 1)) < rng.random((8, 8, 1)))
+    inputs[:, 4:] *= rng.random((20, 4, 8, 1)) < 0.02  # some pixels are rarely lit
+    net = library.Net("small", OF_INTEGERS[body], (8, 8, 1), (3,))
+    theta, ends = net.init(streams(0, [0], "init")), []
+    for dtype in (np.uint16, np.float32):
+        split = Split(inputs.astype(dtype), np.arange(20) % 3)
+        setting = Setting(lambda m: SGD(m, lr=0.01), steps=6, batch=4, validate_every=2, engine=engine)
+        ends.append(fit(net, CLASSIFY, theta, dense_masks(theta), Dataset("n", split, split, split, 3, "t"), setting))
+    np.testing.assert_allclose(ends[0].end.flat, ends[1].end.flat, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ends[0]["val_loss"], ends[1]["val_loss"], rtol=1e-5)
 
 
 def test_pixels_are_in_their_places_while_augmentation_moves_them():

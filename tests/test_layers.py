@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Embedding, Flatten, LayerNorm, ReLU, SelfAttention
 from npticket.params import Params
-from npticket.streams import stream
+from npticket.streams import Place, TrainingStep, stream
 from npticket.testing import check_gradient, strategies
 
 
@@ -123,6 +123,15 @@ def test_sizes_may_be_of_any_kind_of_integer(layer, sizes):
     assert repr(layer(*map(np.int64, sizes)).layout) == repr(layer(*sizes).layout)
     with pytest.raises(TypeError, match="integer"):
         layer(*map(float, sizes))
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 3), (1, 1, 1, 1, 3)])
+def test_batch_normalisation_needs_two_numbers_of_a_channel(shape):
+    layer = BatchNorm(3)
+    p = {name: value[None] for name, value in layer.init(None).items()}
+    layer.forward(p, np.ones(shape))
+    with pytest.raises(ValueError, match="at least two numbers of each channel: take a larger minibatch"):
+        layer.forward(p, np.ones(shape), TrainingStep(Place(), 0))
 
 
 def test_bad_sizes_are_refused():

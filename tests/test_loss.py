@@ -109,6 +109,13 @@ def test_a_weight_of_3_is_the_example_three_times(trials, weights, classes, seed
     np.testing.assert_allclose(summed, score(z[:, which], labels[:, which]), rtol=1e-12)
 
 
+def test_a_batch_of_examples_that_do_not_count_has_no_loss_and_no_gradient():
+    z, targets = np.random.default_rng(0).normal(size=(2, 3, 4)), np.ones((2, 3, 2))
+    targets[0, :, 1] = 0
+    loss, gradient = weighted_softmax_cross_entropy(z, targets)
+    assert loss[0] == 0 and loss[1] > 0 and not gradient[0].any() and gradient[1].all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_equal_weights_of_1_are_no_weights_bit_for_bit(dtype):
     rng = np.random.default_rng(0)

@@ -118,7 +118,7 @@ def test_schedules():
     assert [drops(s) for s in (0, 19_999, 20_000, 24_999, 25_000, 99_999)] == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     warm = linear_warmup(drops, 10_000)
     assert [warm(s) for s in (0, 4_999, 9_999, 10_000)] == pytest.approx([1e-5, 0.05, 0.1, 0.1])
-    assert constant(0.3)(12345) == 0.3
+    assert constant(0.3)(12345) == 0.3 and linear_warmup(0.3, 3)(0) == pytest.approx(0.1)
     with pytest.raises(ValueError, match="at least 1 step, got 0"):
         linear_warmup(constant(0.1), 0)
     with pytest.raises(ValueError, match="at steps from 0 on, got -5"):
@@ -134,6 +134,15 @@ def test_a_learning_rate_is_a_number_of_at_least_0(lr):
     ):  # fmt: skip
         with pytest.raises(ValueError, match="finite number of at least 0"):
             make()
+
+
+@pytest.mark.parametrize("make", [SGD, Adam, AdamW])
+@pytest.mark.parametrize("lr", [-1.0, float("nan"), None, "fast"])
+def test_so_is_that_of_ones_own_schedule(make, lr):
+    masks = Params({"a/W": (2,)}, np.array([[True, False]]))
+    theta = Params({"a/W": (2,)}, np.array([[1.0, 0.0]]))
+    with pytest.raises(ValueError, match="finite number of at least 0"):
+        make(masks, lambda step: lr).step(theta, theta.copy())
 
 
 def test_an_optimizer_serves_only_the_trials_it_was_built_for():

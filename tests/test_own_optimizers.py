@@ -21,7 +21,7 @@ from npticket.engine.optimizers import Packed, Whole
 from npticket.engine.plain import Plain
 from npticket.layers import BatchNorm, Chain, Conv2D, Dense, Dropout, Flatten, MaxPool, ReLU
 from npticket.nets import Net
-from npticket.optimizers import SGD, Adam
+from npticket.optimizers import SGD, Adam, moving
 from npticket.params import Params
 from npticket.protocols import does_decay, is_elementwise
 from npticket.prune import Layerwise, dense_masks, random_scores
@@ -95,6 +95,16 @@ class Delegating:
         self._inner.step(theta, grads)
 
 
+class PullsToOne:
+    """Pulls all survivors towards 1, those without a gradient, too; it says nothing about itself."""
+
+    def __init__(self, masks):
+        self._moves = moving(masks).flat
+
+    def step(self, theta, grads):
+        theta.flat[...] -= 0.1 * (grads.flat + theta.flat - 1) * self._moves
+
+
 class Derived(SGD):
     """Clips and lets SGD do the rest; that SGD is elementwise and does not decay is not said of this."""
 
@@ -128,6 +138,7 @@ OWN = {  # each: of masks, the shapes of all parameters, and where norms are not
     "logged": lambda masks, shapes, norms: Logged(SGD(masks, 0.1, 0.9, weight_decay=0.1)),
     "delegating": lambda masks, shapes, norms: Delegating(Adam(masks, 0.01, eps=1e-3), norms),
     "derived": lambda masks, shapes, norms: derived(masks, norms),
+    "pulls to one": lambda masks, shapes, norms: PullsToOne(masks),
 }
 own = pytest.mark.parametrize("kind", OWN)
 
@@ -185,6 +196,16 @@ def test_dense_networks_with_dead_units(kind):
             compare(*case, kind, seed)
 
     check()
+
+
+def test_a_channel_or_unit_that_nothing_reaches_may_be_woken_by_its_bias():
+    conv = Chain(c1=Conv2D(1, 2, padding=1), r1=ReLU(), c2=Conv2D(2, 2, padding=1), r2=ReLU(), f=Flatten(),
+                 out=Dense(32, 2))  # fmt: skip
+    for net, first in ((Net("conv", conv, (4, 4, 1), (2,)), "c1/W"), (library.mlp((5, 4), (4, 4, 1), 2), "fc1/W")):
+        theta0 = net.init(streams(0, [0], "init"), np.float64)
+        masks = dense_masks(theta0)
+        masks[first][..., 0] = False
+        compare(net, rewind(theta0, masks), masks, "pulls to one", engines=("fast",))
 
 
 def ticket(net, trials=1, rate=0.6, dtype=np.float64):

@@ -142,6 +142,13 @@ def test_masks_are_checked_by_name():
     more = Params({"fc1/W": (3, 2), "fc1/b": (1, 2), "fc2/W": (1, 1)}, np.ones((3, 9), bool))
     with pytest.raises(ValueError, match="there are masks for fc1/W, fc1/b, fc2/W, and parameters fc1/W, fc1/b"):
         check_masks(params, more)
+    with pytest.raises(TypeError, match="masks are ndarray, expected Params"):
+        check_masks(params, dense_masks(params).flat)
+    norm = Params({"running_var": (2,), "scale": (2,)}, np.ones((1, 4)))
+    masks = dense_masks(norm)
+    masks["running_var"][0, 1] = False
+    with pytest.raises(ValueError, match="running statistics cannot be pruned, and the masks of running_var do so"):
+        check_masks(norm, masks)
     turned = Params({"fc1/b": (1, 2), "fc1/W": (3, 2)}, np.ones((3, 8), bool))  # of the same size, in another order
     with pytest.raises(ValueError, match="there are masks for"):
         check_masks(params, turned)
@@ -154,6 +161,8 @@ def test_only_what_is_laid_out_alike_is_joined_and_only_whole_masks_are_unpacked
         stack([one, other])
     masks = Params({"a": (17,)}, np.arange(17)[None] % 3 == 0)
     assert (unpack(pack(masks), masks).flat == masks.flat).all()
+    with pytest.raises(ValueError, match=r"those of 2: take masks\.trial\(t\)"):
+        pack(stack([masks, masks]))
     for bits in (pack(masks)[:2], np.append(pack(masks), np.uint8(0))):
         with pytest.raises(ValueError, match=rf"masks of 17 parameters are 3 bytes, got {len(bits)}"):
             unpack(bits, masks)

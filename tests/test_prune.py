@@ -117,6 +117,12 @@ def test_a_name_given_twice_counts_once():
     assert pruned.flat.tolist() == [[True, True, False, False]]
 
 
+@pytest.mark.parametrize("names", [["a/W", "b/W"], ["b/W", "a/W"], {"b/W", "a/W"}])
+def test_ties_between_layers_go_in_the_order_of_the_network(names):
+    scores = Params({"a/W": (2,), "b/W": (2,)}, np.ones((1, 4)))
+    assert prune_globally(scores, dense_masks(scores), 0.5, names).flat.tolist() == [[False, False, True, True]]
+
+
 def test_trials_are_ranked_each_on_its_own():
     scores = Params({"a/W": (2,)}, np.array([[1.0, 2.0], [200.0, 100.0]]))
     pruned = prune_globally(scores, dense_masks(scores), 0.5, ["a/W"])

@@ -404,15 +404,25 @@ def test_nobody_goes_on_once_all_have_diverged():
     assert max(steps) == 4 and list(error.value.fit.diverged) == [0, 1]
 
 
+class Explodes(SGD):
+    """Takes an infinite gradient at one step."""
+
+    def __init__(self, masks, at):
+        super().__init__(masks, 0.1)
+        self._at = at
+
+    def step(self, theta, grads):
+        if self.steps == self._at:
+            grads.flat[...] = np.inf
+        super().step(theta, grads)
+
+
 def test_divergence_later_on_names_the_first_bad_step():
     net, data = small_net(), small_data()
     theta = net.init(streams(0, [0], "init"), np.float64)
 
-    def explode_after_12(masks):
-        return SGD(masks, lambda step: 0.1 if step < 12 else np.inf)
-
     with np.errstate(all="ignore"), pytest.raises(DivergedError, match="trial 0 became nan in round 0 at step 14:"):
-        setting = Setting(explode_after_12, steps=40, batch=4, validate_every=10)
+        setting = Setting(lambda m: Explodes(m, at=12), steps=40, batch=4, validate_every=10)
         fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
 
 
@@ -420,11 +430,8 @@ def test_divergence_in_the_very_last_step_shows_in_the_validation_loss():
     net, data = small_net(), small_data()
     theta = net.init(streams(0, [0], "init"), np.float64)
 
-    def explode_at_the_end(masks):
-        return SGD(masks, lambda step: 0.1 if step < 19 else np.inf)
-
     with np.errstate(all="ignore"), pytest.raises(DivergedError, match=r"validation loss of trial 0 .* at step 20:"):
-        setting = Setting(explode_at_the_end, steps=20, batch=4, validate_every=10)
+        setting = Setting(lambda m: Explodes(m, at=19), steps=20, batch=4, validate_every=10)
         fit(net, CLASSIFY, theta, dense_masks(theta), data, setting)
 
 

@@ -77,7 +77,7 @@ class DenseEngine:
         return flat if everything else flat.take(self._inputs, axis=-1)
 
     def step(self, x: np.ndarray, targets: np.ndarray, step: TrainingStep) -> np.ndarray:
-        layers, x = self._layers(x.shape[1], training=True), x[:, :, : self._trained]
+        layers, x = self._layers(x.shape[1], training=True), self._floats(x)[:, :, : self._trained]
         loss, dy = self._loss(_forward(layers, x[0])[None], targets)
         layers[-1].dz[...] = dy[0]
         for below, layer in reversed(list(pairwise(layers))):
@@ -94,7 +94,7 @@ class DenseEngine:
         if self._moved:
             self._put_together()
             self._moved = False
-        return _forward(self._layers(x.shape[1], training=False), x[0])[None].copy()
+        return _forward(self._layers(x.shape[1], training=False), self._floats(x)[0])[None].copy()
 
     def read(self, out: Params) -> None:
         out.flat[...] = self._start.flat
@@ -114,6 +114,9 @@ class DenseEngine:
         if self._is_elementwise:
             state = spread(picked(state, self._index), self._kept, self._theta.flat.shape[1])
         self._optimizer.restore(state)
+
+    def _floats(self, x: np.ndarray) -> np.ndarray:
+        return x.astype(self._whole.dtype, copy=False)  # inputs in uint16 come as they are
 
     def _put_together(self) -> None:
         """Write the first layer's W, as it is now, into the array that predicts."""

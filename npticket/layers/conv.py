@@ -78,7 +78,7 @@ def convolve(x: Array, w: Array, stride: int, pad: int, padded: tuple[int, int],
     trials, kernel, *_, filters = w.shape
     out = [(size - kernel) // stride + 1 for size in padded]
     matrix = w.reshape(trials, -1, filters)
-    y = xp.empty((max(trials, len(x)), x.shape[1], *out, filters), x.dtype)
+    y = xp.empty((max(trials, len(x)), x.shape[1], *out, filters), w.dtype)
     flat = y.reshape(len(y), -1, filters)
     for rows, columns in im2col(x, kernel, stride, pad, padded, spread, matrix[0].nbytes):
         xp.matmul(columns, matrix, out=flat[:, rows])

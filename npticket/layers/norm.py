@@ -17,7 +17,7 @@ class BatchNorm:
     them by `momentum` (the variance unbiased, as PyTorch's); in prediction they are the running ones. The running
     statistics are buffers: they live among the parameters, are rewound with them, and no optimizer touches them.
     `momentum` and `eps` are PyTorch's by default; the paper of the lottery ticket does not give its own. ValueError
-    unless momentum is from 0 to 1 and eps positive.
+    unless momentum is from 0 to 1 and eps positive, and in training if a minibatch has one number of each channel.
     """
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
@@ -39,8 +39,9 @@ class BatchNorm:
         if step is None:
             var = p["running_var"]
         else:
+            check_count(count)
             var = _sum(centred * centred) / count
-            for running, batch in (("running_mean", mean), ("running_var", var * (count / max(1, count - 1)))):
+            for running, batch in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
                 p[running][...] += self.momentum * (batch - p[running])
         inverse = 1 / array_module(x).sqrt(var + self.eps)
         y = _affine(centred, p["scale"] * inverse, p["shift"])
@@ -62,6 +63,12 @@ class BatchNorm:
             return dx
 
         return y, backward
+
+
+def check_count(count: int) -> None:
+    """Raise ValueError where there is one number of each channel, so that all would become 0 in training."""
+    if count < 2:
+        raise ValueError("batch normalisation needs at least two numbers of each channel: take a larger minibatch")
 
 
 class LayerNorm:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from npticket.backend import Array, array_module
-from npticket.optimizers.schedules import Schedule, constant
+from npticket.optimizers.schedules import Schedule, constant, rate_at
 from npticket.optimizers.survivors import FLUSH_EVERY, Survivors, check, flush, pieces
 from npticket.params import Params
 from npticket.protocols import State
@@ -72,7 +72,7 @@ class Adam:
         t = self.steps + 1
         c1, c2 = 1 - self.beta1**t, 1 - self.beta2**t
         r = ((1 - self.beta2) / c2) ** 0.5
-        return self.eps / r, float(self.schedule(self.steps)) * (1 - self.beta1) / (c1 * r)
+        return self.eps / r, rate_at(self.schedule, self.steps) * (1 - self.beta1) / (c1 * r)
 
 
 class AdamW(Adam):
@@ -96,7 +96,7 @@ class AdamW(Adam):
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat is overwritten."""
         if self.weight_decay:
-            factor = float(self.schedule(self.steps)) * self.weight_decay
+            factor = rate_at(self.schedule, self.steps) * self.weight_decay
             for piece in pieces(theta.flat):
                 part = theta.flat[:, piece]
                 part -= self._survivors.keep(part * factor, piece)

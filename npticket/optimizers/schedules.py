@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import SupportsFloat
 
 Schedule = Callable[[int], float]  # number of steps already taken -> learning rate
 
@@ -32,14 +33,25 @@ def linear_decay(lr: float, steps: int) -> Schedule:
     return lambda step: lr * max(0.0, 1 - step / steps)
 
 
-def linear_warmup(schedule: Schedule, steps: int) -> Schedule:
-    """Multiply `schedule` by 1/steps, 2/steps, ... 1 in the first `steps` steps; ValueError if steps < 1."""
+def linear_warmup(lr: float | Schedule, steps: int) -> Schedule:
+    """Multiply `lr`, a number or a schedule, by 1/steps, 2/steps, ... 1 in the first `steps` steps.
+
+    ValueError if steps < 1.
+    """
     if steps < 1:
         raise ValueError(f"a warm-up takes at least 1 step, got {steps}")
+    schedule = lr if callable(lr) else constant(lr)
     return lambda step: schedule(step) * min(1.0, (step + 1) / steps)
+
+
+def rate_at(schedule: Schedule, step: int) -> float:
+    """Return the learning rate of a step; ValueError if it is none, as the schedule may be anybody's."""
+    lr = schedule(step)
+    _check(lr)
+    return float(lr)
 
 
 def _check(*rates: float) -> None:
     for lr in rates:
-        if not 0 <= lr < math.inf:
+        if not isinstance(lr, SupportsFloat) or not 0 <= float(lr) < math.inf:
             raise ValueError(f"a learning rate must be a finite number of at least 0, got {lr}")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from npticket.backend import Array, array_module
-from npticket.optimizers.schedules import Schedule, constant
+from npticket.optimizers.schedules import Schedule, constant, rate_at
 from npticket.optimizers.survivors import FLUSH_EVERY, Survivors, check, flush
 from npticket.params import Params
 from npticket.protocols import State
@@ -31,7 +31,7 @@ class SGD:
 
     def step(self, theta: Params, grads: Params) -> None:
         """Update theta.flat in place; grads.flat is overwritten."""
-        p, g, lr = theta.flat, grads.flat, float(self.schedule(self.steps))
+        p, g, lr = theta.flat, grads.flat, rate_at(self.schedule, self.steps)
         if self.weight_decay:
             g += self.weight_decay * p
         self._survivors.keep(g)

@@ -1,10 +1,10 @@
 """Which channels of a convolutional network can matter: the others are left out of the maps for the round.
 
-A channel has a way in if a weight from a channel that is left leads to it, or if its bias may make it positive; it has
-a way out if a weight leads from it to a channel that is left. Without batch normalisation a channel without a way in is
-0, and one without a way out changes nothing; neither it nor its weights have a gradient. With batch normalisation a
-channel without a way in is a constant that is learnt, and one without a way out still has running statistics: only one
-that lacks both can go. Its running statistics then approach those of a channel that is always 0.
+A channel has a way in if a weight from a channel that is left leads to it, or if its bias is or may become positive;
+it has a way out if a weight leads from it to a channel that is left. Without batch normalisation a channel without a
+way in is 0, and one without a way out changes nothing; neither it nor its weights have a gradient. With batch
+normalisation a channel without a way in is a constant that is learnt, and one without a way out still has running
+statistics: only one that lacks both can go. Its running statistics then approach those of a channel that is always 0.
 
 What a block reads and adds to is left whole. Only maps are made smaller: optimizers still see every parameter, so that
 weight decay, too, does what it would do.
@@ -61,7 +61,7 @@ class _Link:
             return has_out
         if unit.has_bias:
             bias = start[f"{unit.prefix}b"].ravel()
-            has_in = has_in | ((bias != 0) if decays else (bias > 0))
+            has_in = has_in | (decays | (bias > 0))
         return has_in & has_out
 
 

@@ -137,7 +137,7 @@ class ConvStack:
             convolution.out.begin(training)
             convolution.forward(images)
             convolution.out.finish()
-        features = np.zeros(self._shape, images.dtype)
+        features = np.zeros(self._shape, self._halves.dtype)  # images may be integers
         self._halves.each(lambda half_batch: self._leave(half_batch, features[self._halves.images[half_batch]]))
         return features if self._as_map else features.reshape(len(images), -1)
 

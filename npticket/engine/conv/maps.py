@@ -35,7 +35,9 @@ class Map:
 
     `pass_on` makes of dx the gradient of that sum. The ReLU takes x for 0 where it is no larger than the rounding of
     Winograd's convolution: where a filter sees nothing but zeros and its bias is still 0, exact arithmetic gives 0.
-    That rounding is judged by half of the batch, so one image that is 1e5 times brighter takes others' gradients away.
+    That rounding is judged by the channel's largest value in half of the batch, which can be wrong in two ways: an
+    image that is 1e3 times brighter takes some of the others' gradients away; and a channel whose values are all 0,
+    before its bias has moved, though its filter's tiles are not, may get a gradient that should be 0.
     """
 
     def __init__(self, terms: Sequence[Output], around: Optional["Map"], relu: bool) -> None:

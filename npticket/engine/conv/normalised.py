@@ -10,6 +10,7 @@ from npticket.engine.conv.blueprint import Unit
 from npticket.engine.conv.layout import Halves, doubled, tile
 from npticket.engine.conv.outputs import Output
 from npticket.engine.conv.weights import Local
+from npticket.layers.norm import check_count
 
 UNCERTAIN = 100  # where mean^2 is more than so many variances, the variance is computed again from centred values
 
@@ -35,7 +36,9 @@ class Normalised(Output):
 
     def begin(self, training: bool) -> None:
         super().begin(training)
-        if not training:
+        if training:
+            check_count(self._count)
+        else:
             self._set_scale(self._of_living("running_mean"), self._of_living("running_var"))
         for sums in self._sums:
             sums[...] = 0
@@ -59,7 +62,7 @@ class Normalised(Output):
             mean, var = self._mean_and_variance()
             batch_mean = mean + shift
         self._set_scale(mean, var)
-        unbiased = var * (self._count / max(1, self._count - 1))
+        unbiased = var * (self._count / (self._count - 1))
         for name, batch in (("running_mean", batch_mean), ("running_var", unbiased)):
             whole = np.zeros(self._p[name].shape)
             whole[0, self._living] = batch

@@ -56,7 +56,7 @@ STATISTICS: Source = (
     """
     inverse = 1 / sqrt(m2 / count + eps);
     running_mean += momentum * (mean - running_mean);
-    running_var += momentum * (m2 / max(1, count - 1) - running_var);
+    running_var += momentum * (m2 / (count - 1) - running_var);
     """,
     "batch_statistics",
 )
@@ -113,6 +113,7 @@ class BatchNorm:
         if step is None:
             mean, inverse = p["running_mean"], 1 / xp.sqrt(p["running_var"] + self._eps)
         else:
+            layers.norm.check_count(rows.shape[1])
             mean, m2 = moments(rows)
             inverse, running = xp.empty_like(mean), (p["running_mean"], p["running_var"])
             kernel(xp, STATISTICS)(mean, m2, rows.shape[1], self._momentum, self._eps, inverse, *running)

@@ -11,6 +11,8 @@ that of w is made with the transposes of the same matrices:
 
 Stacked products copy transposed factors; therefore V is written as V^T there. V is 2.25 times as large as x, windows
 would be 9 times as large; a product is a quarter of theirs; and for all trials there are as many launches as for one.
+What is exactly 0 by the definition is so here, too, where a ReLU follows at once. Where a pool or a sum is between the
+two, it may be a rounding away from 0, and the ReLU may let its gradient through.
 """
 
 from collections.abc import Iterator
