@@ -350,3 +350,10 @@ def test_minilm_is_what_it_is_documented_to_be():
     y = net.predict(theta, x)[0]
     y /= np.linalg.norm(y, axis=1, keepdims=True)
     np.testing.assert_allclose((y[::2] * y[1::2]).sum(axis=1), [0.3148, -0.0420, 0.8713], atol=2e-4)
+
+
+def test_all_weights_and_tables_of_an_encoder_begin_as_wide_as_berts():
+    sizes = Sizes(50, size=24, layers=2, heads=3, inner=48, length=8)
+    for name, values in Encoder(sizes, 30).init(np.random.default_rng(0)).items():
+        if name.endswith(("W", "table")):
+            assert values.std() == pytest.approx(0.02, rel=0.2), name

@@ -18,7 +18,7 @@ from npticket.experiments import announcements
 from npticket.experiments.parts import Experiment, Parts, load_data, merged
 from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Part
-from npticket.experiments.series import At, Measure
+from npticket.experiments.series import At, Key, Measure
 from npticket.nets import Encoder, Sizes
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.bert_tickets import PAPER, other_tasks
@@ -234,3 +234,16 @@ def test_the_demo_runs_from_end_to_end(small, tmp_path, monkeypatch, capsys):
         whole = net.predict(where.theta0, words[None, None])[0, 0]
         expected = (np.exp(whole) / np.exp(whole).sum() - np.exp(rest) / np.exp(rest).sum())[2]
         assert found[i - 1] == pytest.approx(expected, abs=1e-5)
+
+
+def test_new_values_are_as_wide_as_before_pre_training(small):
+    where = half(small)
+    values, masks = from_scratch(where)
+    drawn = np.concatenate([values[name][masks[name]] for name in values if name.endswith(("W", "table"))])
+    assert drawn.std() == pytest.approx(0.02, rel=0.1)
+
+
+def test_series_start_as_they_are_called(small):
+    runs = planned(replace(small, trials=1), PARTS.series)
+    starts = {RANDOM: mask_shuffled, SCRATCH: from_scratch, SHUFFLED: shuffled}
+    assert {name: runs[Key(name, 3, 0)].start for name in starts} == starts

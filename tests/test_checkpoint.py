@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from fitted import small_data, small_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from interrupted import OPTIMIZERS, STEPS, InMemory, Killed, assert_same, case, killed, run, small_dense
@@ -19,9 +20,11 @@ from npticket.nets import Net
 from npticket.optimizers import FLUSH_EVERY, SGD, Adam
 from npticket.params import stack
 from npticket.protocols import is_resumable
-from npticket.record import Record
-from npticket.streams import Place
+from npticket.prune import dense_masks
+from npticket.record import DivergedError, Record
+from npticket.streams import Place, streams
 from npticket.task import CLASSIFY
+from npticket.train import Setting, fit
 
 
 def convolutional():
@@ -226,3 +229,13 @@ def test_time_goes_on_too():
     checkpoint.kept["seconds"] += 100
     assert (run(arguments, checkpoint)["seconds"] > 50).all()
     assert stack([arguments["masks"]]).trials == 2
+
+
+def test_after_a_trial_has_diverged_nothing_more_is_kept():
+    net, kept = small_net(), InMemory()
+    theta = net.init(streams(0, range(2), "init"), np.float64)
+    theta.flat[1] = 1e308
+    setting = Setting(lambda m: SGD(m, 0.1), 9, 4, validate_every=4, checkpoints=kept)
+    with np.errstate(all="ignore"), pytest.raises(DivergedError):
+        fit(net, CLASSIFY, theta, dense_masks(theta), small_data(), setting)
+    assert kept.kept["step"] == 3  # the validation after the fourth step finds it out

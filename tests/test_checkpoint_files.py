@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,15 +21,17 @@ from snapshots import KEYS, ORIGIN, PLACE, masks, opened, saved, snapshot, theta
 
 from npticket import train
 from npticket.datasets import Dataset, Split
-from npticket.experiments import checkpoints, run
+from npticket.experiments import checkpoints, run, training
 from npticket.experiments.checkpoints import Checkpoints, File
 from npticket.experiments.errors import StoreError
 from npticket.experiments.json_files import write_json
+from npticket.experiments.parts import Experiment
 from npticket.experiments.recipe import Part, to_json
 from npticket.experiments.run import Execution
-from npticket.experiments.series import Key
+from npticket.experiments.series import Key, Run
 from npticket.papers import PARTS
 from npticket.papers.lottery_ticket.recipes import LENET
+from npticket.papers.lottery_ticket.series import ticket
 from npticket.testing.strategies import seeds
 
 ROOT = Path(__file__).parents[1]
@@ -346,3 +349,13 @@ def test_after_sigkill_the_command_goes_on_in_the_middle_of_the_run(tmp_path):
         said[out] = [int(step) for step in re.findall("went on from step (.*)", done.stdout)]
     assert not any(said["whole"]) and 5 < max(said["killed"]) < 400  # some only find out how long it will take
     assert left(tmp_path / "killed") == left(tmp_path / "whole")
+
+
+def test_a_run_has_the_checkpoint_of_its_own_length():
+    """A series may ask for another length one day, under the same name."""
+    hows = []
+    noted = SimpleNamespace(of=lambda keys, how: hows.append(how))
+    for steps in (4, 6):
+        one = training.Asked(Key("mine", 0, 0), Run(0, ticket, steps=steps), {}, frozenset(), "mine")
+        training.train_runs(Experiment(SMALL, PARTS), data(), training.Execution(), [one], noted)
+    assert hows[0] != hows[1]

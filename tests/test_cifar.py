@@ -175,3 +175,10 @@ def test_augmented_training_is_that_of_the_trial_alone(seed):
     np.testing.assert_array_equal(together.end.flat[1:], alone.end.flat)
     plain = fit(net, CLASSIFY, theta, masks, data, replace(setting, augment=None), Place(seed, [0, 1]))
     assert (plain.end.flat != together.end.flat).any()
+
+
+def test_the_seed_chooses_the_validation_set(tmp_path):
+    write_folder(tmp_path / "cifar-10-batches-bin", members())
+    one, again, other = (datasets.cifar10(tmp_path, seed=seed) for seed in (1, 1, 2))
+    assert (one.validation.inputs == again.validation.inputs).all()
+    assert (one.validation.inputs != other.validation.inputs).any()

@@ -10,7 +10,11 @@ import pytest
 from histograms import made_up
 from worlds import densities, outcome_of, row
 
+from npticket.experiments.planning import planned
+from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
+from npticket.papers.lottery_ticket import series as lottery
+from npticket.papers.lottery_ticket import short
 from npticket.papers.lottery_ticket.claims import CLAIMS
 from npticket.papers.lottery_ticket.claims.words import ACC, END, REINIT, TIMES
 from npticket.report.claims import FAILS, HOLDS, UNDECIDED, UNKNOWN, Claim, judge
@@ -671,3 +675,22 @@ def test_json_has_everything_and_no_nan():
     assert (unknown["value"], unknown["interval"], unknown["reason"]) == (None, None, "nothing known")
     bound = as_json(judge([of(accuracy, 0.1)], {"lenet-mnist": outcome("lenet-mnist", dense((0.3, 0.4), steps=1))}))[0]
     assert (bound["bound"], bound["interval"][1], bound["certainty"]) == ("≥", None, None)
+
+
+def test_of_what_may_not_have_been_lost_there_is_no_half():
+    """The mean is a loss, but nobody can be sure."""
+    rows = dense((0, 0, 0)) + [row(t, "winning_ticket", 1, 0.8, acc=0) for t in range(3)]
+    for series, values in ((REINIT, (-3, 0.2, 0.4)), ("shuffled", (1, 1.1, 1.2))):
+        rows += [row(t, series, 1, 0.8, acc=value) for t, value in enumerate(values)]
+    half = past_half(gain(ACC, "shuffled", 80), gain(ACC, REINIT, 80))
+    series = "winning_ticket", REINIT, "shuffled"
+    found = judge([of(half, 0, np.inf)], {"lenet-mnist": outcome("lenet-mnist", rows, series)})[0]
+    assert (found.status, found.reason) == (UNKNOWN, "it is not sure that there is a loss to take half of")
+
+
+def test_series_of_short_experiments_start_as_they_are_called():
+    pruned_once = planned(replace(RECIPES["resnet18-short-low"], trials=1), PARTS.series)
+    thirds = planned(replace(RECIPES["conv2-short"], trials=1), PARTS.series)
+    found = [pruned_once[Key(name, 4, 0)].start for name in (short.ONCE, short.ONCE_REINIT)]
+    found += [thirds[Key(name, 3, 0)].start for name in (short.MASK, short.ONE_SHOT)]
+    assert found == [lottery.one_shot, lottery.one_shot_reinit, lottery.random_mask, lottery.one_shot]

@@ -161,3 +161,12 @@ def test_an_end_that_nobody_handed_on_is_asked_for_in_words():
     net, theta0 = wide()
     with pytest.raises(LookupError, match="no earlier run's end was given"):
         controls.one_shot(at(net, theta0))
+
+
+def test_noise_is_as_wide_as_all_of_a_layers_values_and_not_as_the_survivors():
+    net, theta0 = wide()
+    large = prune_layerwise(theta0.like(abs(theta0.flat)), dense_masks(theta0), dict.fromkeys(theta0.weights, 0.9))
+    start, _ = controls.disturbed(1)(at(net, theta0, large))
+    for t in range(2):
+        noise = (start["fc1/W"][t] - theta0["fc1/W"][t])[large["fc1/W"][t]]
+        np.testing.assert_allclose(noise.std(), theta0["fc1/W"][t].std(), rtol=0.15)

@@ -19,7 +19,7 @@ from npticket.experiments.series import Key
 from npticket.layers import Dense
 from npticket.nets import lenet_300_100
 from npticket.papers import LIBRARY, PARTS
-from npticket.papers.deconstructing import PAPER, actions, supermasks
+from npticket.papers.deconstructing import PAPER, actions, criteria, supermasks
 from npticket.papers.deconstructing.claims import BAD, CLAIMS, GOOD, UP_TO
 from npticket.papers.deconstructing.criteria import CRITERIA, SAME_SIGN
 from npticket.papers.deconstructing.recipes import BY_CRITERIA, BY_SIGNS, BY_ZEROS, RECIPES
@@ -513,3 +513,12 @@ def test_claims_hold_in_the_papers_world_and_in_the_opposite_one_they_do_not(hol
     assert len(CLAIMS) >= 20
     assert {*GOOD} < {"winning_ticket", *CRITERIA} and {*BAD} < {*CRITERIA}
     assert all(claim.source and claim.expected for claim in CLAIMS)
+
+
+@pytest.mark.parametrize("name", [*criteria.SERIES, *actions.MASK_0])
+def test_with_a_rewind_step_series_start_there_and_train_from_there(name):
+    recipe = replace(FROZEN_RECIPE, rewind_step=4, series=("winning_ticket", name))
+    runs = [run for key, run in planned(recipe, PARTS.series).items() if key.series == name]
+    assert len(runs) == 2
+    for run in runs:
+        assert run.first_step == 4 and run.given["theta0"] == (Key("rewind_point", 0, 0), "end")

@@ -376,3 +376,10 @@ def test_bits_are_the_papers():
     assert widths(nets.lenet_300_100([3, 2]).init(streams(0, [0], "init"))) == {"fc1/W": 6, "fc2/W": 6, "out/W": 6}
     found = widths(nets.lenet_5((2, 3), 4).init(streams(0, [0], "init")))
     assert found == {"conv1/W": 8, "conv2/W": 8, "fc1/W": 5, "out/W": 5}
+
+
+def test_a_ticket_comes_back_whatever_the_seed():
+    recipe = replace(TINY, seed=3)
+    theta0 = Experiment(recipe, PARTS).net.init(Place(3).rngs("init"))
+    (row,) = ticket_file(replace(standing(recipe), theta0=theta0), recipe)
+    assert row["exact"] == 1

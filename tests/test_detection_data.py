@@ -245,3 +245,12 @@ def test_resizing_keeps_what_is_even_and_where_it_is():
     assert (resized(image, 28) == image).all()
     assert resized(image, 14)[3].tolist() == (image[0, ::2] + 4).tolist(), "means of two"
     assert extent(image > 100) == (0, 13, 28, 28) and extent(image > 250) == (0, 0, 28, 28)
+
+
+def test_the_seed_draws_the_scenes_and_chooses_the_digits(monkeypatch):
+    digits, asked = Split(np.random.default_rng(0).integers(0, 256, (9, 28, 28), np.uint8), np.arange(9)), []
+    found = datasets.Dataset("MNIST", digits, digits, digits, 10, "a test")
+    monkeypatch.setitem(datasets.digit_scenes.__globals__, "mnist", lambda folder, seed: asked.append(seed) or found)
+    one, again, other = (datasets.digit_scenes(seed=seed, counts=(3, 3, 3)) for seed in (1, 1, 2))
+    assert asked == [1, 1, 2] and (one.test.inputs == again.test.inputs).all()
+    assert (one.test.inputs != other.test.inputs).any()

@@ -273,3 +273,9 @@ def test_the_page_about_it_runs(tmp_path, monkeypatch, capsys):
     assert re.fullmatch(r"2\d\.\d% of the weights: 9\d\.\d%", first)
     assert path[0].startswith("100.0%") and len(path) == 6 and (tmp_path / "digits.npz").exists()
     assert same == "True"  # what the file predicts
+
+
+def test_the_rewind_step_is_reached_whatever_the_patience():
+    labels = np.random.default_rng(0).permutation(y)  # there is nothing to learn
+    few, many = (quick(rewind_step=25, patience=p, rounds=0, validation_fraction=0.3).fit(X, labels) for p in (1, 999))
+    assert few.theta0_.flat.tobytes() == many.theta0_.flat.tobytes()

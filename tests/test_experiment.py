@@ -537,3 +537,20 @@ def test_workers_that_always_die_are_an_error_in_words(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "train_runs", die)
     with pytest.raises(RuntimeError, match="died 3 times in a row"):
         experiment(replace(SMALL, series=("winning_ticket",)), tmp_path, data(), jobs=2)
+
+
+def test_workers_may_die_often_as_long_as_runs_are_finished_in_between(tmp_path, monkeypatch):
+    deaths, real = [], run.Scheduler.work_off
+
+    def dying(scheduler, workers, lock_step, note, forget):
+        def noted(key):
+            note(key)
+            if len(deaths) < 5:
+                deaths.append(key)
+                raise BrokenExecutor("a worker died")
+
+        return real(scheduler, workers, lock_step, noted, forget)
+
+    monkeypatch.setattr(run.Scheduler, "work_off", dying)
+    recipe = replace(SMALL, series=("winning_ticket",))
+    assert len(experiment(recipe, tmp_path, data()).results) == 6 and len(deaths) == 5

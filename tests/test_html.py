@@ -31,6 +31,7 @@ from npticket.report.html import images, numbers
 from npticket.report.html.document import document
 from npticket.report.html.markup import VOID, Markup, joined, table, tag
 from npticket.report.html.tickets import Tickets
+from npticket.streams import streams
 from npticket.testing.strategies import tickets
 from npticket.tickets import rewind
 
@@ -435,3 +436,12 @@ def test_a_file_of_others_is_left_alone_and_a_damaged_run_is_refused(runs, tmp_p
     assert cli.main(["report", str(copy)], NOISE) == 2
     assert f"{path} cannot be read" in capsys.readouterr().err
     assert not Path(copy / "report.html").exists()
+
+
+def test_networks_begin_with_the_values_of_their_own_seed(tmp_path):
+    flags = [*FEW, "--series", "winning_ticket", "--seed", "3", "--out", str(tmp_path / "runs")]
+    assert cli.main(["run", "lenet-mnist", *flags], NOISE) == 0
+    outcome, kept = kept_of(tmp_path / "runs")
+    for trial in (0, 1):
+        theta0 = Experiment(outcome.recipe, NOISE.parts).net.init(streams(3, [trial], "init"))
+        assert kept.network(0, trial).theta0.flat.tobytes() == theta0.flat.tobytes()

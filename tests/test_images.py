@@ -461,3 +461,10 @@ def test_memory_is_what_a_container_may_take(tmp_path, monkeypatch):
         (tmp_path / "memory.max").write_text(said)
         monkeypatch.setattr(read, "LIMITS", (str(tmp_path / "none"), str(tmp_path / "memory.max")))
         assert read._memory() == expected
+
+
+def test_the_seed_chooses_what_is_set_aside(root):
+    given = {"path": root.name, "size": [8, 8], "test": "val/list.txt"}
+    one, again, other = (images(root.parent, seed, **given) for seed in (1, 1, 2))
+    assert (one.validation.inputs == again.validation.inputs).all()
+    assert (one.validation.inputs != other.validation.inputs).any()

@@ -321,3 +321,13 @@ def test_recipes_are_the_papers_settings_or_affordable():
     }
     assert counts["linear-mode-lenet"] == 5 * 3 * 27 + 10  # and as many rewind points
     assert counts["linear-mode-resnet8"] == 60 + 6
+
+
+def test_each_claim_about_a_control_is_about_that_control():
+    """Where one of them is measured alone, the claims about the other are not known."""
+    recipe = LIBRARY.published["linear-mode-resnet8-800"]
+    for kind, other in (("reinit", "mask"), ("mask", "reinit")):
+        whole = world(recipe, True)
+        alone = replace(whole, measured={**whole.measured, f"{other}_path": []})
+        found = {v.claim.id: v.status for v in judge(CLAIMS, {recipe.name: alone})}
+        assert found[f"lm-resnet8-{kind}-unstable"] != UNKNOWN == found[f"lm-resnet8-{other}-unstable"]

@@ -175,3 +175,14 @@ def test_code_is_another_once_a_file_is_on_which_numbers_depend(tmp_path, monkey
 
 def test_what_machine_describes_is_what_is_compared():
     assert HERE.keys() == machine.describe(data(), 1, "numpy", "fast")["machine"].keys()
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+@pytest.mark.parametrize("what", ["inputs", "targets"])
+def test_another_input_or_label_of_any_split_is_other_data(split, what):
+    one = data()
+    there = getattr(one, split)
+    changed = getattr(there, what).copy()
+    changed.flat[-1] ^= 1
+    other = replace(one, **{split: replace(there, **{what: changed})})
+    assert machine.sha256(one) == machine.sha256(data()) != machine.sha256(other)

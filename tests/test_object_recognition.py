@@ -278,3 +278,14 @@ def test_recipes_are_affordable():
     prunable = rule.scope.names(Params.empty(net.body.layout, 1))
     assert prunable == Experiment(CELLS_160, PARTS).rule.scope.names(Params.empty(nets.detector().body.layout, 1))
     assert set(SCENES.series) == set(ALL) >= set(EARLY.values())
+
+
+def test_a_class_with_few_objects_of_a_size_is_left_out_of_that_size():
+    bars, last = data(), Experiment(RECIPE, PARTS).net.init(Place().rngs("init"))
+    targets = np.full((8, 4, 5), -1, np.float32)
+    targets.reshape(-1, 5)[:15] = [(0, 5, 5, 10, 10)] * 12 + [(0, 5, 5, 30, 30)] * 3  # twelve small and three large
+    nothing = np.full((1, 8, 8, 8, 14), -20.0)
+    net = SimpleNamespace(predict=lambda theta, x: nothing, output_shape=(8, 8, 14))
+    test = Split(bars.test.inputs, targets)
+    found = by_part(SimpleNamespace(net=net, end=last, data=replace(bars, test=test)))
+    assert {row["of"] for row in found} == {"all", "small", "class 0"}

@@ -663,3 +663,18 @@ def test_measures_that_are_missing_are_said_to_be(tmp_path):
     assert read_outcome(tmp_path, PARTS).note.endswith("unfinished: 1 of 2 measures are there")
     path.unlink()
     assert read_outcome(tmp_path, PARTS).note.endswith("unfinished: 0 of 2 measures are there")
+
+
+def test_what_fails_once_on_a_cluster_is_tried_again(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    path = str(tmp_path / "tried")
+
+    def flaky():
+        if not os.path.exists(path):
+            open(path, "w").close()
+            raise OSError("not now")
+        return 7
+
+    of_threads = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**of_threads) as there, cluster.Cluster(flaky, there.scheduler_address) as workers:
+        assert workers.submit().result(timeout=60) == 7

@@ -556,3 +556,11 @@ def world(recipe, holds):
 @either_way
 def test_every_claim_can_come_out_either_way(holds, status):
     assert_judged(PAPER.claims, [world(recipe, holds) for recipe in (LENET_AT_INIT, RESNET_20)], status)
+
+
+def test_methods_score_as_they_are_called():
+    scores = {"snip": snip, "grasp": grasp, "synflow": synflow, "magnitude_at_init": magnitude}
+    assert {name: method.score for name, method in METHODS.items()} == scores | {"random_at_init": at_random}
+    runs = planned(replace(LENET_AT_INIT, trials=1), PARTS.series)
+    for name, method in METHODS.items():
+        assert runs[Key(name, 8, 0)].start.masks.keywords == {"score": method.score, "steps": method.steps}

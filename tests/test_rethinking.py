@@ -302,3 +302,19 @@ def test_rates_are_checked_before_what_is_planned_by_them(name):
     with pytest.raises(RecipeError, match="no parameter is called like nope/W"):
         check(replace(recipe, prune=recipe.prune.having(rates={"nope/W": 0.2})), PARTS)
     check(replace(recipe, rounds=1, prune=Part("magnitude")), PARTS)  # where nothing is pruned, no rates are needed
+
+
+def test_series_start_as_they_are_called():
+    """Over values before and after training, and new ones."""
+    net, runs = nets.lenet_300_100([9, 6]), planned(replace(LENET, trials=1), PARTS.series)
+    there = trained(net, trials=1)
+    new = there.net.init(there.rngs, np.float64)
+    for series, values in {
+        TUNED: there.end,
+        E: new,
+        B: new,
+        UNITS_TUNED: there.end,
+        UNITS_TICKET: there.theta0,
+    }.items():
+        start, masks = runs[Key(series, 2, 0)].start(trained(net, trials=1))
+        assert start.flat.tobytes() == rewind(values, masks).flat.tobytes(), series

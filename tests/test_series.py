@@ -21,6 +21,7 @@ from npticket.experiments.planning import planned, taken_along
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import REWIND_POINT, Done, Key, Length, Measure, Run, Series, rewind_point
 from npticket.papers import LIBRARY, PARTS
+from npticket.papers.lottery_ticket import series as lottery
 from npticket.papers.lottery_ticket.series import SERIES, ticket
 from npticket.prune import dense_masks
 from npticket.report.paper import Library, Paper
@@ -316,3 +317,33 @@ def test_urgent_runs_come_first(tmp_path, monkeypatch):
     experiment(replace(SMALL, series=("winning_ticket", "random_reinit"), trials=2), tmp_path, data())
     assert [key.series for key in order[:4]] == ["winning_ticket"] * 4  # on which others wait, before any control
     assert np.all(np.diff([key.round for key in order[:4]]) >= 0)
+
+
+def test_a_score_that_writes_to_what_it_judges_changes_nothing_that_is_kept(tmp_path):
+    def careless(seen):
+        seen.end.flat[...] = abs(seen.end.flat)
+        return seen.end
+
+    def series(recipe):
+        left = yield Run(1, ticket, score=careless)
+        lowest = lambda at: [{"lowest": float(at.end["fc1/W"].min())}]  # noqa: E731
+        yield Measure(2, lowest, {"masks": left["next_masks"], "end": left["end"]})
+
+    (row,) = alone(series, tmp_path).measured["mine"]
+    assert row["lowest"] < 0
+
+
+def test_series_start_as_they_are_called():
+    runs = planned(replace(SMALL, rounds=3, trials=1, series=tuple(SERIES)), PARTS.series)
+    same = ("random_reinit", "random_mask", "one_shot", "one_shot_reinit", "shuffled", "survivor_reinit")
+    starts = {name: getattr(lottery, name) for name in same} | {
+        f"noise_{s:g}": lottery.disturbed(s) for s in (0.5, 1, 2, 3)
+    }
+    starts |= {
+        "winning_ticket": ticket,
+        "pruned_at_init": lottery.initial_magnitude,
+        "fine_tuning": lottery.trained_on,
+        "continued_training": ticket,
+    }
+    for name, start in starts.items():
+        assert compared(runs[Key(name, 2, 0)].start) == compared(start), name

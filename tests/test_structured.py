@@ -37,7 +37,7 @@ from npticket.papers.structured import (
     left_over,
 )
 from npticket.prune import Rule, dense_masks, density, magnitude
-from npticket.report.claims import FAILS, HOLDS
+from npticket.report.claims import FAILS, HOLDS, UNKNOWN, judge
 from npticket.report.figures import draw
 from npticket.scopes import ByUnits
 from npticket.streams import streams
@@ -183,3 +183,16 @@ def made_up(recipe, world):
 def test_claims_hold_in_the_papers_world_and_not_in_the_opposite_one(world, status):
     assert len(CLAIMS) == 21
     assert_judged(CLAIMS, [made_up(recipe, world) for recipe in RECIPES], status)
+
+
+def test_what_is_pruned_in_one_go_is_trained_further_at_the_last_rate():
+    runs = planned(replace(RESNET_8, trials=1), PARTS.series)
+    for series in (SMALLEST, RANDOM, LARGEST):
+        assert runs[Key(series, 1, 0)].lr_at == RESNET_8.steps - 1
+
+
+def test_networks_are_compared_at_the_end_of_training():
+    outcomes = [made_up(recipe, PAPERS) for recipe in RECIPES]
+    blind = {o.recipe.name: replace(o, results=[{**r, "early_stop_test_acc": ""} for r in o.results]) for o in outcomes}
+    unknown = {found.claim.id for found in judge(CLAIMS, blind) if found.status == UNKNOWN}
+    assert unknown == {"filters-ticket"}  # where initial values are about early stopping
