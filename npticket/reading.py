@@ -161,8 +161,8 @@ def _array(name: str, data: bytes) -> np.ndarray:
     if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
         raise ValueError(f"{name} has truth values that are neither true nor false")
     for column in [array[field] for field in dtype.names or ()] or [array]:
-        if column.dtype.kind == "U" and not all(text.isprintable() for text in column.ravel().tolist()):
-            raise ValueError(f"{name} has texts that cannot be printed")
+        if column.dtype.kind == "U" and (odd := [t for t in column.ravel().tolist() if not t.isprintable()]):
+            raise ValueError(f"{name} has texts that cannot be printed, such as {odd[0][:40]!r}")
     return array
 
 

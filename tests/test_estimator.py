@@ -120,6 +120,39 @@ def test_it_goes_with_the_rest_of_scikit_learn():
     assert set(ticket.predict(X)) <= set(words) and ticket.classes_.tolist() == sorted(set(words))
 
 
+def test_logarithms_of_probabilities_are_those_of_very_small_ones_too():
+    ticket = quick().fit(X, y)
+    np.testing.assert_allclose(np.exp(ticket.predict_log_proba(X)), ticket.predict_proba(X), rtol=1e-12)
+    assert np.isfinite(ticket.predict_log_proba(1e6 * X)).all() and (ticket.predict_proba(1e6 * X) == 0).any()
+
+
+@pytest.mark.parametrize("shape", [(40, 3, 2), (40, 6, 1), (40, 1, 2, 3)])
+def test_examples_in_another_order_of_axes_are_refused(shape):
+    x, labels = np.random.default_rng(0).normal(size=(40, 2, 3)), np.arange(40) % 2
+    ticket = quick(net=mlp([3], (2, 3), 2), rounds=0).fit(x, labels)
+    assert (ticket.predict(x) == quick(net=mlp([3], (2, 3), 2), rounds=0).fit(x.reshape(40, 6), labels).predict(
+        x.reshape(40, 6))).all()  # fmt: skip
+    for use in (lambda: ticket.predict(x.reshape(shape)), lambda: ticket.fit(x.reshape(shape), labels)):
+        with pytest.raises(ValueError, match=r"takes \(2, 3\)|features"):
+            use()
+
+
+def test_masked_arrays_are_refused():
+    masked, ticket = np.ma.masked_greater(X, 1), quick(rounds=0).fit(X, y)
+    for use in (lambda: quick().fit(masked, y), lambda: ticket.predict(masked)):
+        with pytest.raises(ValueError, match="X is a masked array, and a network needs a number in each place"):
+            use()
+
+
+def test_a_fit_that_fails_leaves_no_new_classes_beside_old_weights():
+    ticket = quick(rounds=0).fit(X, y)
+    with np.errstate(all="ignore"), pytest.raises(DivergedError):
+        ticket.set_params(learning_rate_init=1e30, solver="sgd").fit(1e30 * X, y + 5)
+    assert ticket.classes_.tolist() == [0, 1, 2]
+    with pytest.raises(NotFittedError):
+        ticket.predict(X)
+
+
 def test_it_stops_at_the_first_ticket_of_the_density():
     ticket = quick(rounds=9, density=0.6).fit(X, y)
     *before, last = ticket.path_.densities

@@ -205,6 +205,9 @@ def test_folders_of_classes_may_be_links_which_lead_into_no_circle(tmp_path):
     assert found.classes == 3 and found.test.targets.tolist() == [0, 0, 1, 1, 2]
     assert len(found.train) + len(found.validation) == 5
     (elsewhere.parents[1] / "0.png").symlink_to(elsewhere)
+    with pytest.raises(DataError, match=r"c/deep/0\.png is an image, but not in the folder of a class itself"):
+        image_folder(tmp_path, path="photos/val", size=[8, 8])
+    elsewhere.replace(elsewhere.parents[1] / "0.png")
     other = image_folder(tmp_path, path="photos/val", size=[8, 8])
     assert other.classes == 3, "as it is there"
 

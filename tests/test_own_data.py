@@ -103,6 +103,46 @@ def test_the_test_set_is_fixed_and_the_validation_set_drawn():
     assert (one.validation.inputs != other.validation.inputs).any()
 
 
+def test_what_differs_little_beside_its_size_is_standardised_as_it_is_written():
+    """Times in seconds, of which single precision keeps one in a hundred."""
+    times = 1.7e9 + np.arange(60.0)[:, None]
+    np.savez("mine.npz", x=np.hstack([times, np.full((60, 1), 1e8 / 3)]), y=np.arange(60) % 2)
+    inputs = datasets.arrays(path="mine.npz", standardise=True).train.inputs
+    assert inputs.dtype == np.float32 and len(np.unique(inputs[:, 0])) == len(inputs)
+    assert abs(inputs[:, 1]).max() < 1e-6
+    lines = [f"{time:.0f},{i % 2}" for i, time in enumerate(times[:, 0])]
+    Path("mine.csv").write_text("\n".join(["time,kind", *lines]))
+    inputs = datasets.csv_table(path="mine.csv", standardise=True).train.inputs
+    assert len(np.unique(inputs)) == len(inputs)
+
+
+def test_the_classes_are_told_in_the_order_of_the_outputs():
+    for y, said in ((["9", "10"], "(2 classes: 10, 9; "), ([5, -1], "(2 classes: -1, 5; "), ([1, 0], "(2 classes; ")):
+        np.savez("mine.npz", x=np.zeros((30, 2)), y=np.array(y * 15))
+        assert said in datasets.arrays(path="mine.npz").source
+    np.savez("mine.npz", x=np.zeros((60, 2)), y=np.array([f"c{i:02}" for i in range(12)] * 5))
+    assert "(12 classes: c00, c01, c02, ..., c11; " in datasets.arrays(path="mine.npz").source
+
+
+def test_integers_of_two_types_stay_the_classes_that_they_are():
+    y = np.array([2**60, 2**60 + 1] * 10)
+    np.savez("mine.npz", x=np.zeros((20, 2)), y=y, x_test=np.zeros((4, 2)), y_test=y[:4].astype(np.uint64))
+    assert datasets.arrays(path="mine.npz").test.targets.tolist() == [0, 1, 0, 1]
+
+
+def test_examples_without_a_class_are_refused():
+    for y in (["a", "b", "", "a"], ["a", "b", " ", "a"]):
+        np.savez("mine.npz", x=np.zeros((40, 2)), y=np.array(y * 10))
+        with pytest.raises(DataError, match="there are examples without a class, whose text is empty"):
+            datasets.arrays(path="mine.npz")
+    np.savez("mine.npz", x=np.zeros((2, 2)), y=np.array([0, 1]))
+    with pytest.raises(DataError, match=r"mine\.npz: of so few examples none can be set aside for validation: bring"):
+        datasets.arrays(path="mine.npz")
+    np.savez("mine.npz", x=np.zeros((20, 2)), y=np.array([0, 2**63] * 10, np.uint64))
+    with pytest.raises(DataError, match="classes go up to 9223372036854775807, got 9223372036854775808"):
+        datasets.arrays(path="mine.npz")
+
+
 def test_features_are_standardised_by_the_training_examples_if_that_is_asked_for():
     x, y = examples()
     x[:, 0], x[:, 2] = 1000 + 50 * x[:, 0], 7.0
@@ -274,6 +314,7 @@ def test_a_table_for_testing_stands_beside_it():
         (lambda text: text.replace("\n2,", "\nfew,"), "line 4: 'a' is 'few', expected a number"),
         (lambda text: text.replace("\n2,", "\nnan,"), "line 4: 'a' is 'nan'"),
         (lambda text: text.replace("\n2,", "\n2_0,"), "line 4: 'a' is '2_0', expected a number"),
+        (lambda text: text.replace("\n2,", "\n1e39,"), "line 4: 'a' is '1e39', expected a number, of 3.4e"),
         (lambda text: text.replace("\n2,", "\n,"), "line 4: 'a' is ''"),
         (lambda text: text.replace("\n2,", "\n2,2,"), "line 4: it has 4 values, expected 3"),
         (lambda text: text.replace("2.5,z", "2.5, "), "line 22: it has no class, 'kind' is empty"),
@@ -290,6 +331,16 @@ def test_tables_that_are_none_are_refused_by_line(change, message):
         datasets.csv_table(path="mine.csv")
     with pytest.raises(DataError, match=r"no column 'c', or two|is empty|UTF-8|unexpected end"):
         datasets.csv_table(path="mine.csv", target="c")
+
+
+@pytest.mark.parametrize("missing", ["NA", "nan", "n/a", "None"])
+def test_what_stands_for_no_number_is_no_class_beside_numbers(missing):
+    lines = [f"{i},{i % 2}" for i in range(30)]
+    Path("mine.csv").write_text("\n".join(["a,kind", *lines, f"30,{missing}"]))
+    with pytest.raises(DataError, match=f"'kind' has '{missing}' among numbers: leave out lines without a class"):
+        datasets.csv_table(path="mine.csv")
+    Path("mine.csv").write_text("\n".join(["a,kind", *lines, "30,other", "31,other", "32,other", "33,other"]))
+    assert datasets.csv_table(path="mine.csv").classes == 3
 
 
 ROWS, WHOLE = TABLE.partition("\n")[2], "".join(f"{i},{i / 8},{i % 3}\n" for i in range(30))
@@ -425,6 +476,16 @@ def test_a_folder_that_would_be_passed_over_is_named(here):
         datasets.image_folder(path="split")
 
 
+@pytest.mark.parametrize("place", ["0.png", "cat/more/0.JFIF"])
+def test_an_image_that_would_be_passed_over_is_named(here, place):
+    write_images(here / "pets")
+    path = here / "pets" / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=rf"pets/{place} is an image, but not in the folder of a class itself: move it"):
+        datasets.image_folder(path="pets")
+
+
 def test_two_folders_for_validation_are_refused_and_classes_may_be_called_like_them(here):
     for split in ("train", "validation", "val"):
         write_images(here / "pets" / split)
@@ -510,7 +571,7 @@ def test_from_a_file_to_a_page_on_the_command_line(capsys):
     write_json(Path("mine.json"), to_json(MLP))
     assert cli.main(["run", "mine.json", "--jobs", "1"]) == 0
     said = capsys.readouterr().out
-    assert "mine (a test) on mine from mine.npz (12 for testing and 5 for validation set aside): 2 runs" in said
+    assert "on mine from mine.npz (3 classes; 12 for testing and 5 for validation set aside): 2 runs" in said
     assert read_json(Path("runs/mine/recipe.json"))["net"] == {
         "name": "mlp", "hidden": [5], "input_shape": [3], "classes": 3,
     }  # fmt: skip
@@ -526,7 +587,7 @@ def test_from_a_file_to_a_page_on_the_command_line(capsys):
     np.savez("mine.npz", x=X + 1, y=Y)
     assert cli.main(["run", "mine.json", "--jobs", "1"]) == 2
     said = capsys.readouterr().err
-    assert "was made from other data: mine from mine.npz (12 for testing and 5 for validation set aside) there" in said
+    assert "other data: mine from mine.npz (3 classes; 12 for testing and 5 for validation set aside) there" in said
     assert "now, which differ in sha256. Choose another" in said
     assert cli.main(["verify", "runs/mine"]) == 0  # a recipe of one's own, of which no paper claims anything
     assert "No claim is about mine: " in capsys.readouterr().out and not Path("runs/mine/claims.md").exists()

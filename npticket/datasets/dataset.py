@@ -194,7 +194,7 @@ def _check(what: str, split: Split, classes: int | None) -> None:
             raise DataError(f"{what}: labels run from {targets.min()} to {targets.max()}, expected 0 to {classes - 1}")
     if inputs.dtype.kind == "f":
         if not xp.isfinite(inputs).all():
-            raise DataError(f"{what}: there are inputs with NaN or infinite numbers")
+            raise DataError(f"{what}: there are inputs with NaN or infinite numbers, or too large for {inputs.dtype}")
     elif inputs.dtype not in (np.uint8, np.uint16):
         raise DataError(f"{what}: inputs are {inputs.dtype}, expected uint8 or floating point: take .astype(np.uint8) "
                         "of pixels from 0 to 255, .astype(np.float32) of other numbers, uint16 of words")  # fmt: skip

@@ -16,7 +16,7 @@ from npticket.reading import BROKEN, check_size, reason, shown
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+ENDINGS = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]  # as Pillow calls them: no other is tried
 GREY, COLOURED = {"1", "L"}, {"P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"}  # its modes of 8 bits a channel or fewer
 SUBFOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
@@ -33,8 +33,9 @@ def image_folder(
 
     Or path/train/<class>/<image>, and perhaps path/test and path/validation (or path/val); splits that are not there
     are set aside as `own.arrays` says. All images must have one size, or are brought to `size`, [height, width], by
-    stretching. Behind what is transparent they are white. Files of other kinds are ignored. DataError says what is
-    wrong; ImportError, that Pillow is missing.
+    stretching. Behind what is transparent they are white; a camera's note of how to turn one is not followed, and of
+    moving images the first is taken. Files of other kinds are ignored. DataError says what is wrong, images in other
+    places among them; ImportError, that Pillow is missing.
     """
     if size is not None and (len(size) != 2 or not all(isinstance(n, int) and 0 < n <= SIDE for n in size)):
         raise DataError(f"size must be [height, width], each from 1 to {SIDE:,}, got {shown(size)}")
@@ -65,11 +66,19 @@ def _files(root: Path) -> Files:
         found = [(file, label) for label in labels for file in sorted((root / label).iterdir())]
     except OSError as error:
         raise DataError(reason(error)) from error
-    files = [(file, label) for file, label in found if file.suffix.lower() in ENDINGS and file.name[0] != "."]
+    files = [(file, label) for file, label in found if _is_image(file)]
+    astray = [file for file in root.iterdir() if file.is_file() and _is_image(file)]
+    astray += [file for inner, _ in found if inner.is_dir() for file in inner.rglob("*") if _is_image(file)]
+    if files and astray:
+        raise DataError(f"{astray[0]} is an image, but not in the folder of a class itself: move it, or take it away")
     if not files:
         raise DataError(f"there are no images in the subfolders of {root}: expected a subfolder for each class")
     check_filled(root, labels, {label for _, label in files})
     return files
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in ENDINGS and file.name[0] != "."
 
 
 def _pixels(files: Sequence[Path], is_grey: bool, shape: tuple[int, int], is_fitted: bool) -> np.ndarray:

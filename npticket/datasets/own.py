@@ -94,28 +94,40 @@ def from_arrays(path: Path, given: Mapping[str, tuple[Array, Array]], seed: int,
     for split, of in labels.items():
         if len(foreign := np.setdiff1d(of, classes)):
             raise DataError(f"{path}, {split}: there are no training examples of the class {shown(foreign[0].item())}")
-        splits[split] = Split(_inputs(given[split][0]), np.searchsorted(classes, of).astype(np.int64))
+        inputs = _inputs(given[split][0], in_full=standardise)
+        splits[split] = Split(inputs, np.searchsorted(classes, of).astype(np.int64))
     said = []
     for split, fraction, drawn_by in (("test", TEST, 0), ("validation", VALIDATION, seed)):
         if split not in splits:
             count = max(1, round(fraction * len(splits["train"])))
+            if count == len(splits["train"]):
+                raise DataError(f"{path}: of so few examples none can be set aside for {split}: bring more")
             splits["train"], splits[split] = split_off(splits["train"], count, drawn_by)
             said.append(f"{count:,} for {'testing' if split == 'test' else split}")
     check_left(path, classes.tolist(), splits["train"])
-    source = printable(str(path)) + (f" ({' and '.join(said)} set aside)" if said else "")
+    notes = [_in_words(classes.tolist()), *([f"{' and '.join(said)} set aside"] if said else [])]
+    source = f"{printable(str(path))} ({'; '.join(notes)})"
     if standardise:
         splits = _standardised(splits)
     train, validation, test = (splits[split] for split in SPLITS)
     return Dataset(printable(path.resolve().stem), train, validation, test, len(classes), source)
 
 
-def _inputs(x: Array) -> Array:
-    """Pixels (uint8) as they are, other numbers in single precision, in which networks are trained."""
+def _in_words(classes: Sequence[str | int]) -> str:
+    """The classes in the order of the network's outputs; of many the first and the last."""
+    if classes == [*range(len(classes))]:
+        return f"{len(classes)} classes"
+    few = classes if len(classes) <= 10 else [*classes[:3], "...", classes[-1]]
+    return f"{len(classes)} classes: {printable(', '.join(map(str, few)))}"
+
+
+def _inputs(x: Array, in_full: bool) -> Array:
+    """Pixels (uint8) as they are, other numbers in single precision, in which networks are trained, or as they are."""
     if x.dtype.kind not in "iuf" or x.ndim < 2:
         hint = ": of truth values take x.astype(np.float32)" if x.dtype.kind == "b" else ""
         raise DataError(f"x must be an array of numbers (N, ...), got {x.dtype} of shape {x.shape}{hint}")
     with np.errstate(over="ignore"):  # what becomes infinite is refused by Dataset
-        return x if x.dtype == np.uint8 else np.ascontiguousarray(x, np.float32)
+        return x if in_full or x.dtype == np.uint8 else np.ascontiguousarray(x, np.float32)
 
 
 def _labels(what: str, x: Array, y: Array) -> Array:
@@ -130,12 +142,21 @@ def _labels(what: str, x: Array, y: Array) -> Array:
         if (odd := y[(y != np.trunc(y)) | (abs(y.astype(float)) > EXACT)]).size:
             raise DataError(f"{what}: classes are integers or texts, got {shown(odd[0].item())}")
         y = y.astype(np.int64)
+    if y.dtype.kind == "u":
+        if (y > np.iinfo(np.int64).max).any():
+            raise DataError(f"{what}: classes go up to {np.iinfo(np.int64).max}, got {y.max()}")
+        y = y.astype(np.int64)  # with signed ones of another split both would become floats
+    if y.dtype.kind == "U" and not np.char.strip(y).all():
+        raise DataError(f"{what}: there are examples without a class, whose text is empty: leave them out")
     return y
 
 
 def _standardised(splits: Mapping[str, Split]) -> dict[str, Split]:
-    """Every feature with mean 0 and standard deviation 1 of the training examples; one that never changes becomes 0."""
+    """Every feature with mean 0 and standard deviation 1 of the training examples; one that never changes becomes 0.
+
+    Single precision comes last: in it large numbers that differ little, such as times in seconds, are all the same.
+    """
     x = splits["train"].inputs.astype(np.float64)
     mean, std = x.mean(axis=0), x.std(axis=0)
-    std[std == 0] = 1
+    std[x.max(axis=0) == x.min(axis=0)] = 1
     return {name: Split(((s.inputs - mean) / std).astype(np.float32), s.targets) for name, s in splits.items()}

@@ -16,6 +16,8 @@ from npticket.datasets.own import EXACT, from_arrays, located
 from npticket.reading import UnreadableError, check_size, reason, shown
 
 LONGEST = 1 << 30  # bytes
+LARGEST = float(np.finfo(np.float32).max)
+MISSING = {"na", "n/a", "nan", "none", "null", "-", "?"}  # what stands for a class that is not known
 FEW = 10  # so many classes that are numbers are never taken for measurements
 
 
@@ -96,7 +98,10 @@ def _examples(path: Path, named: bool, heads: Sequence[str], at: int) -> tuple[A
 def _check_classes(path: Path, column: str, classes: Sequence[str]) -> None:
     """Raise DataError for classes that look like measurements: fractions, or numbers that differ in most lines."""
     different = list(dict.fromkeys(classes))
-    if not all(map(_is_number, different)):
+    texts = [text for text in different if not _is_number(text)]
+    if texts and len(texts) < len(different) and all(text.lower() in MISSING for text in texts):
+        raise DataError(f"{path}: {shown(column)} has {shown(texts[0])} among numbers: leave out lines without a class")
+    if texts:
         return
     odd = next((number for number in different if not float(number).is_integer()), "")
     if odd or len(different) > max(FEW, len(classes) // 2):
@@ -145,8 +150,9 @@ def _check_commas(path: Path, lines: Iterable[str]) -> None:
 
 
 def _is_number(text: str) -> bool:
+    """Whether a text is a number that single precision can hold."""
     try:
-        return math.isfinite(_number(text))
+        return abs(_number(text)) <= LARGEST
     except ValueError:
         return False
 
@@ -163,8 +169,8 @@ def _numbers(path: Path, line: int, heads: Sequence[str], cells: Sequence[str]) 
         numbers = list(map(_number, cells))
     except ValueError:
         numbers = [math.nan]
-    if not all(map(math.isfinite, numbers)):
+    if not all(abs(number) <= LARGEST for number in numbers):
         name, text = next((name, text) for name, text in zip(heads, cells, strict=True) if not _is_number(text))
-        raise DataError(f"{path}, line {line}: {shown(name)} is {shown(text)}, expected a number: "
-                        "turn it into one, or leave out the line or the column")  # fmt: skip
+        raise DataError(f"{path}, line {line}: {shown(name)} is {shown(text)}, expected a number, "
+                        f"of {LARGEST:.1e} at most: turn it into one, or leave out the line or the column")  # fmt: skip
     return numbers

@@ -40,15 +40,15 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
     """A sparse network: the dense one is trained, its smallest weights go, what is left is reset and trained again.
 
     Inputs are not scaled: put a StandardScaler before it. Sparse ones are made dense. The network has the hidden layers
-    of `hidden_layer_sizes`, or is `net`, for X of shape (N, *net.input_shape) or flat. After the dense network come at
-    most `rounds` rounds. Each prunes `prune_rate` of the surviving weights of every layer, half as much of the last,
-    and resets the others to their initial values, or those after `rewind_step` steps. It ends earlier at the first
-    ticket with at most `density` of the weights. With `tolerance` the smallest ticket is taken whose accuracy on
-    validation examples is at most that much below the dense network's: 0.01 is a point. A run trains for `max_iter`
-    epochs, or until `patience` of them in a row brought no new minimum of the validation loss. With `tolerance` or
-    `patience`, `validation_fraction` of the examples are set aside, and networks predict as at that minimum. `solver`
-    is "adam" or "sgd". An epoch is cut into equal minibatches of `batch_size`, or of at most 200 where that is "auto";
-    the examples left over are not used in it. `random_state` is the seed, if it is an integer.
+    of `hidden_layer_sizes`, or is `net`, for X of shape (N, *net.input_shape) or flat, in `predict` as in `fit`. After
+    the dense network come at most `rounds` rounds. Each prunes `prune_rate` of the surviving weights of every layer,
+    half as much of the last, and resets the others to their initial values, or those after `rewind_step` steps. It ends
+    earlier at the first ticket with at most `density` of the weights. With `tolerance` the smallest ticket is taken
+    whose accuracy on validation examples is at most that much below the dense network's: 0.01 is a point. A run trains
+    for `max_iter` epochs, or until `patience` of them in a row brought no new minimum of the validation loss. With
+    `tolerance` or `patience`, `validation_fraction` of the examples are set aside, and networks predict as at that
+    minimum. `solver` is "adam" or "sgd". An epoch is cut into equal minibatches of `batch_size`, or of at most 200
+    where that is "auto"; the examples left over are not used in it. `random_state` is the seed, if it is an integer.
 
     After `fit`: `classes_`; the ticket as Params with one trial, `masks_` (True survives), `theta0_` that it was reset
     to, `theta_` that it was trained to, and its network `net_`; `coefs_` and `intercepts_`, layer by layer;
@@ -68,9 +68,9 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
         self._check()
         seed = self.random_state
         seed = int(seed) if isinstance(seed, Integral) else int(check_random_state(seed).randint(2**31 - 1))
-        x, codes, weights = self._examples(X, y, sample_weight)
-        net = self.net if self.net is not None else mlp(self._sizes(), x.shape[1:], len(self.classes_))
-        task = CLASSIFY if weights is None else classify_weighted(len(self.classes_))
+        x, classes, codes, weights = self._examples(X, y, sample_weight)
+        net = self.net if self.net is not None else mlp(self._sizes(), x.shape[1:], len(classes))
+        task = CLASSIFY if weights is None else classify_weighted(len(classes))
         data, place = self._split(self._shaped(x, net), codes, weights, seed), Place(seed)
         setting = self._setting(len(data.train))
         theta0 = net.init(place.rngs("init"), x.dtype)
@@ -89,6 +89,7 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
         for _ in islice(find_tickets(theta0, masks, train=train, prune=prune), self.rounds + 1):
             if self.density is not None and found[-1].density <= self.density:
                 break
+        self.classes_ = classes
         return self._take(net, theta0, found)
 
     def lottery_path(self, X: Array, y: Array, sample_weight: Array = None) -> Bunch:
@@ -106,10 +107,14 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
 
     def predict_proba(self, X: Array) -> np.ndarray:
         """Return the probability of each of `classes_` (N, C)."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X: Array) -> np.ndarray:
+        """Return the logarithm of the probability of each of `classes_` (N, C)."""
         check_is_fitted(self)
-        z = self._ticket.predict(self._shaped(validate_data(self, X, reset=False, **self._accepts), self.net_))
-        p = np.exp(z - z.max(axis=1, keepdims=True))
-        return p / p.sum(axis=1, keepdims=True)
+        z = self._ticket.predict(self._shaped(self._checked(X, reset=False), self.net_))
+        z = z - z.max(axis=1, keepdims=True)
+        return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
     @property
     def coefs_(self) -> list[np.ndarray]:
@@ -129,9 +134,9 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
         tags.input_tags.sparse = True
         return tags
 
-    def _examples(self, X: Array, y: Array, sample_weight: Array) -> tuple[Array, np.ndarray, np.ndarray | None]:
-        """Return examples as floats, their classes as numbers, and weights: without those whose weight is 0."""
-        x, y = validate_data(self, X, y, **self._accepts)
+    def _examples(self, X: Array, y: Array, sample_weight: Array) -> tuple[Array, Array, Array, Array | None]:
+        """Return examples as floats, classes, those of examples as numbers, and weights: without those of weight 0."""
+        x, y = self._checked(X, y)
         check_classification_targets(y)
         weights = None
         if sample_weight is not None:
@@ -139,18 +144,19 @@ class LotteryTicketClassifier(ClassifierMixin, BaseEstimator, Parameters):
             if (weights < 0).any() or not weights.any():
                 raise ValueError("sample_weight must not be negative, nor 0 for all examples")
             x, y, weights = x[weights > 0], y[weights > 0], weights[weights > 0]
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        return x, codes, weights
+        return x, *np.unique(y, return_inverse=True), weights
 
-    @property
-    def _accepts(self) -> dict[str, Array]:
-        """Which inputs scikit-learn's check should accept."""
-        return {"dtype": (np.float64, np.float32), "allow_nd": self.net is not None, "accept_sparse": "csr"}
+    def _checked(self, X: Array, *y: Array, reset: bool = True) -> Array:
+        """Return X, or X and y, after scikit-learn's check."""
+        if isinstance(X, np.ma.MaskedArray):
+            raise ValueError("X is a masked array, and a network needs a number in each place: fill it (X.filled(...))")
+        accepts = {"dtype": (np.float64, np.float32), "allow_nd": self.net is not None, "accept_sparse": "csr"}
+        return validate_data(self, X, *y, reset=reset, **accepts)
 
     def _shaped(self, x: Array, net: Net) -> np.ndarray:
         """Return examples as the network takes them, dense."""
         x = x.toarray() if hasattr(x, "toarray") else x
-        if x[0].size != math.prod(net.input_shape):
+        if x[0].size != math.prod(net.input_shape) or (x.ndim > 2 and x.shape[1:] != tuple(net.input_shape)):
             raise ValueError(f"X has examples of shape {x.shape[1:]}, {net.name} takes {net.input_shape}")
         return x.reshape(len(x), *net.input_shape)
 

@@ -72,7 +72,8 @@ def write_compressed(
     check_ticket(net, theta, masks)
     check_weights_only(masks)
     if theta.flat.dtype != np.float32:
-        raise ValueError(f"expected parameters in float32, got {theta.flat.dtype}")
+        raise ValueError(f"expected parameters in float32, got {theta.flat.dtype}: take "
+                         "theta.like(theta.flat.astype(np.float32))")  # fmt: skip
     if not 0 <= gap_bits <= MOST_GAP_BITS:
         raise ValueError(f"gaps have 0 to {MOST_GAP_BITS} bits, got {gap_bits}")
     body = [written(theta.shapes)]

@@ -32,9 +32,9 @@ INPUT, OUTPUT = "x", "y"
 def onnx_model(net: Net, theta: Params, masks: Params | None = None) -> bytes:
     """Return an ONNX file's content: y = f(x; masks * theta) for one trial, in prediction.
 
-    x (batch, C, H, W), or (batch, *input_shape) for inputs without channels, scaled as in training; y (batch, O). The
-    parameters are called as in `state_dict`, pruned ones are 0. ImportError without the package onnx; other errors as
-    `state_dict`.
+    x (batch, C, H, W), or (batch, *input_shape) for inputs without channels, scaled as in training; y (batch, O),
+    before softmax, or maps (batch, O, H', W'). The parameters are called as in `state_dict`, pruned ones are 0.
+    ImportError without the package onnx; other errors as `state_dict`.
     """
     try:
         from onnx import checker, helper, numpy_helper

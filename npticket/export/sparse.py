@@ -36,6 +36,7 @@ class SparseNet:
         These are floats, or tokens in uint16 for a network with an embedding. ValueError for another shape, TypeError
         for another type.
         """
+        x = np.asarray(x)
         if x.shape[1:] != self.net.input_shape:
             shape = ", ".join(map(str, ("B", *self.net.input_shape)))
             raise ValueError(f"{self.net.name} takes inputs ({shape}), got {x.shape}")

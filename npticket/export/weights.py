@@ -66,7 +66,8 @@ def load_weights(path: str | Path, net: Net) -> tuple[Params, Params]:
         state = read_safetensors(path, 2 * size + SAFETENSORS_HEADER)
     else:
         raise UnreadableError(
-            f"{path} is not called .safetensors or .npz; what PyTorch saved is read by "
+            f"{path} is not called .safetensors or .npz, as what `save_weights` and `npticket export` write in these "
+            "formats should be: rename it if it is one. What PyTorch saved is read by "
             "from_state_dict(net, torch.load(path, weights_only=True))"
         )
     try:
