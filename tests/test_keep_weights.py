@@ -11,7 +11,8 @@ from small import SMALL, data, experiment, rows
 
 from npticket.experiments.errors import StoreError
 from npticket.experiments.kept import read_weights
-from npticket.export import load_weights
+from npticket.experiments.recipe import Part
+from npticket.export import load_weights, shrink
 from npticket.papers import PARTS
 from npticket.streams import streams
 from npticket.tickets import rewind
@@ -132,3 +133,17 @@ def test_the_command_writes_what_was_kept(small, capsys, tmp_path):
     assert "nowhere/t.npz" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         small(*at, "--to", "pickle", "t")
+
+
+def test_what_was_pruned_by_whole_units_goes_out_as_the_smaller_network(small, capsys, tmp_path):
+    prune = Part("magnitude", scope="units layerwise", rates={"fc*/W": 0.5, "out/W": 0})
+    experiment(replace(TWO, prune=prune), tmp_path / "units", data(), keep_weights=True)
+    net, theta, masks = read_weights(tmp_path / "units", PARTS, 1, 0)
+    assert small("export", "units", "--trial", "0", "--round", "1", "--to", "npz", "--shrink", "t.npz") == 0
+    assert re.search(
+        r"LeNet-6-4 with \d+\.\d % of its weights, as a network of [\d,]+ parameters", capsys.readouterr().out
+    )
+    found, values = shrink(net, theta, masks)
+    assert values.flat.size < 0.6 * theta.flat.size
+    again, kept = load_weights("t.npz", found)
+    assert again.flat.tobytes() == values.flat.tobytes() and (kept["fc1/W"] == (values["fc1/W"] != 0)).all()
