@@ -146,7 +146,7 @@ def _labels(what: str, x: Array, y: Array) -> Array:
         if (y > np.iinfo(np.int64).max).any():
             raise DataError(f"{what}: classes go up to {np.iinfo(np.int64).max}, got {y.max()}")
         y = y.astype(np.int64)  # with signed ones of another split both would become floats
-    if y.dtype.kind == "U" and not np.char.strip(y).all():
+    if y.dtype.kind == "U" and (np.char.str_len(np.char.strip(y)) == 0).any():
         raise DataError(f"{what}: there are examples without a class, whose text is empty: leave them out")
     return y
 
