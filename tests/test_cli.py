@@ -321,6 +321,17 @@ def test_a_sweep_has_a_directory_for_each_value_and_a_figure_for_all(small, caps
     assert "lenet-prune-rate" in drawn
 
 
+def test_a_value_of_a_sweep_alone_is_where_the_sweep_has_it_and_goes_on_from(small, capsys):
+    assert small("run", "lenet-prune-rate-0.4", *FEW) == 0
+    assert "Results: runs/lenet-prune-rate/0.4\n" in capsys.readouterr().out
+    curves = Path("runs/lenet-prune-rate/0.4/curves.csv").read_bytes()
+    assert small("run", "lenet-prune-rate", *FEW) == 0
+    assert capsys.readouterr().out.count("are finished") == 1
+    assert Path("runs/lenet-prune-rate/0.4/curves.csv").read_bytes() == curves
+    assert small("run", "lenet-prune-rate-0.4", *FEW, "--out", "one") == 0
+    assert Path("one/curves.csv").read_bytes() == curves
+
+
 def test_a_value_of_a_sweep_that_diverges_does_not_stop_the_others(small, capsys, monkeypatch, tmp_path):
     paper = on_noise(LIBRARY.papers[0])
     sweep = paper.sweeps["lenet-sgd"]

@@ -23,8 +23,8 @@ ABOUT = (
 )
 STOPPED = "\nStopped. Finished runs are kept: the same command goes on from them."
 RUN = textwrap.fill(
-    "Run an experiment or a sweep. The same command again goes on from the runs that are finished, and so does one "
-    "that asks for more trials, rounds or series.", NARROW,
+    "Run an experiment, a sweep, or one value of a sweep, as lenet-sgd-0.1 of lenet-sgd. The same command again goes "
+    "on from the runs that are finished, and so does one that asks for more trials, rounds or series.", NARROW,
 )  # fmt: skip
 
 

@@ -18,14 +18,17 @@ FLAGS = ("trials", "rounds", "seed", "patience")  # each has the name of the fie
 def chosen_recipes(args: Namespace, library: Library) -> tuple[dict[str, Recipe], Path]:
     """Return the recipes to run, as the flags change them, by the names of their directories; and where these lie.
 
-    A single recipe's results go into the second value itself, a sweep's into directories in it. RecipeError or
-    StoreError if there is no such recipe, or one is not valid.
+    A single recipe's results go into the second value itself, a sweep's into directories in it; those of a sweep's
+    value alone are where the sweep has them. RecipeError or StoreError if there is no such recipe, or one is not valid.
     """
     name, folder = args.recipe, args.out or Path("runs") / args.recipe
     if name in library.sweeps:
         chosen = dict(library.sweeps[name].recipes)
     elif name in library.recipes:
         chosen = {name: library.recipes[name]}
+    elif name in library.published:
+        places = {one.name: Path(s.name) / value for s in library.sweeps.values() for value, one in s.recipes.items()}
+        chosen, folder = {name: library.published[name]}, args.out or "runs" / places[name]
     elif name and Path(name).is_dir():
         chosen, folder = {name: (recipe := read_recipe(Path(name)))}, args.out or Path(name)
         check(recipe, library.parts)  # before it is scaled
