@@ -17,7 +17,7 @@ import pytest
 from processes import children, command, environment, wait_for_runs
 from small import EVERYTHING, SMALL, data, experiment, rows
 
-from npticket import backend, engine, train
+from npticket import backend, cli, engine, train
 from npticket.datasets import Dataset, FlipAndCrop, Shared, Split
 from npticket.experiments import cluster, machine, run, run_files, store, training, workers
 from npticket.experiments.errors import RecipeError, StoreError
@@ -299,6 +299,14 @@ def test_what_is_published_has_what_was_tested_of_every_run(whole, tmp_path):
     (tmp_path / "curves.csv").write_text("\n".join(kept) + "\n")
     with pytest.raises(StoreError, match=r"curves.csv has nothing of random_mask-round01-trial0"):
         read_outcome(tmp_path, PARTS)
+
+
+def test_what_ends_before_anything_is_tested_is_published_without_curves(tmp_path):
+    recipe = replace(SMALL, rounds=2, trials=1, rewind_step=2, test_at=(12,), series=("winning_ticket",))
+    experiment(recipe, tmp_path / "runs", data())
+    assert cli.main(["publish", str(tmp_path / "runs"), str(tmp_path / "page")]) == 0
+    assert "rewind_point" not in (tmp_path / "page" / "curves.csv").read_text()
+    assert len(read_outcome(tmp_path / "page", PARTS).results) == 3
 
 
 def test_another_recipe_or_other_data_are_refused(whole):

@@ -155,7 +155,7 @@ def read_outcome(folder: str | Path, parts: Parts) -> Outcome:
     finished, drawn = {*map(Key.of, results)}, {*map(Key.of, curves)}  # a kill may come between the two tables
     if (folder / "runs").exists():  # in what was published, many runs have no curves
         results = [row for row in results if Key.of(row) in drawn]
-    elif recipe.test_at and not recipe.patience and (lost := sorted(finished - drawn)):  # what was tested is published
+    elif lost := sorted(_tested(recipe, results) - drawn):
         raise StoreError(f"{folder}: curves.csv has nothing of {lost[0].file.removesuffix('.npz')}")
     curves = [row for row in curves if Key.of(row) in finished]
     data = (manifest := read_manifest(folder / "manifest.json"))["data"]
@@ -171,6 +171,13 @@ def read_outcome(folder: str | Path, parts: Parts) -> Outcome:
     said = size, few, patience, reduced(recipe, parts.published), tf32, _unfinished(recipe, parts, results, rows)
     note = "; ".join(filter(None, said))
     return Outcome(recipe, manifest, results, curves, title, note, task, parts.series, rows)
+
+
+def _tested(recipe: Recipe, results: Sequence[Row]) -> set[Key]:
+    """The runs of which something must be in a published table of curves: those that came to the last test."""
+    if not recipe.test_at or recipe.patience:
+        return set()
+    return {Key.of(row) for row in results if row["steps"] >= max(recipe.test_at)}
 
 
 def _unfinished(recipe: Recipe, parts: Parts, results: Sequence[Row], measured: Mapping[str, Sequence[Row]]) -> str:
