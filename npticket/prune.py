@@ -161,7 +161,7 @@ def prune_layerwise(scores: Params, masks: Params, rates: Mapping[str, float]) -
 def prune_globally(scores: Params, masks: Params, rate: float, names: Iterable[str]) -> Params:
     """Return new masks: the parameters in `names`, ranked together, lose a fraction `rate` of all their survivors.
 
-    ValueError without names; raises as `check_rates` and `check_scores` do, too.
+    Ties go in the network's order. ValueError without names; raises as `check_rates` and `check_scores` do, too.
     """
     if not (named := set(names)):
         raise ValueError("global pruning needs at least one parameter name")

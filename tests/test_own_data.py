@@ -479,8 +479,11 @@ def test_a_folder_that_would_be_passed_over_is_named(here):
 @pytest.mark.parametrize("place", ["0.png", "cat/more/0.JFIF"])
 def test_an_image_that_would_be_passed_over_is_named(here, place):
     write_images(here / "pets")
-    path = here / "pets" / place
-    path.parent.mkdir(exist_ok=True)
+    path, hidden = here / "pets" / place, here / "pets" / "cat" / ".thumbnails" / "0.png"
+    for made in (path, hidden):
+        made.parent.mkdir(exist_ok=True)
+    hidden.write_bytes(b"")
+    assert datasets.image_folder(path="pets").classes == 2
     path.write_bytes(b"")
     with pytest.raises(DataError, match=rf"pets/{place} is an image, but not in the folder of a class itself: move it"):
         datasets.image_folder(path="pets")

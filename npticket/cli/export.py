@@ -16,8 +16,8 @@ TEXT = (
     "Write the trained weights of a run that was made with `npticket run --keep-weights`, and its masks, as the same "
     "network in PyTorch has them: fc1.weight_orig and fc1.weight_mask; with --plain fc1.weight, 0 where pruned. npz "
     "and safetensors hold such a state dict, torch is a .pt file of it; onnx is a model that predicts; csr holds the "
-    "survivors in compressed sparse rows, as scipy.sparse takes them, in an .npz file. --shrink first cuts out what "
-    "units have no effect, which makes a network smaller that was pruned by whole units."
+    "survivors in compressed sparse rows, as scipy.sparse takes them, in an .npz file. --shrink cuts out the units "
+    "without effect before that, which makes a network smaller that was pruned by whole units."
 )
 
 

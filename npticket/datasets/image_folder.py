@@ -64,11 +64,11 @@ def _files(root: Path) -> Files:
     labels = class_folders(root)
     try:
         found = [(file, label) for label in labels for file in sorted((root / label).iterdir())]
+        deeper = [file for inner, _ in found if inner.is_dir() and inner.name[0] != "." for file in inner.rglob("*")]
+        astray = [file for file in (*filter(Path.is_file, root.iterdir()), *deeper) if _is_image(file)]
     except OSError as error:
         raise DataError(reason(error)) from error
     files = [(file, label) for file, label in found if _is_image(file)]
-    astray = [file for file in root.iterdir() if file.is_file() and _is_image(file)]
-    astray += [file for inner, _ in found if inner.is_dir() for file in inner.rglob("*") if _is_image(file)]
     if files and astray:
         raise DataError(f"{astray[0]} is an image, but not in the folder of a class itself: move it, or take it away")
     if not files:

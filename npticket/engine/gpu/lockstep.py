@@ -16,6 +16,7 @@ from npticket.engine.optimizers import Whole
 from npticket.layers import predict
 from npticket.loss import softmax_cross_entropy
 from npticket.optimizers import FLUSH_EVERY, SGD, Adam, moving, tiny
+from npticket.optimizers.schedules import rate_at
 from npticket.params import Params, Tree
 from npticket.protocols import Loss, MakeOptimizer, Net, Optimizer, State
 from npticket.streams import TrainingStep
@@ -151,7 +152,7 @@ def fused(own: Optimizer, alive: ByLayer) -> "Fused | None":
 
 
 def _sgd_factors(own: SGD) -> tuple[float, float, float]:
-    return own.momentum, own.weight_decay, float(own.schedule(own.steps))
+    return own.momentum, own.weight_decay, rate_at(own.schedule, own.steps)
 
 
 class Fused:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from npticket.optimizers import Schedule, constant
+from npticket.optimizers.schedules import rate_at
 from npticket.params import Params
 from npticket.protocols import State
 
@@ -104,7 +105,7 @@ class SharedSGD:
         self._members = self._members or list(_members(theta.like(self._groups)))
         for name, t, places, groups in self._members:
             p, g = theta[name][t].reshape(-1), grads[name][t].reshape(-1)
-            rate = float(self.schedule(self.steps)) / np.bincount(groups).max()
+            rate = rate_at(self.schedule, self.steps) / np.bincount(groups).max()
             p[places] -= (rate * np.bincount(groups, g[places])).astype(p.dtype)[groups]
         self.steps += 1
 
