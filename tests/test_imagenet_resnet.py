@@ -53,8 +53,9 @@ def test_whole_network_gradient_in_training(depth):
     ("arguments", "message"),
     [
         ({"depth": 20}, "has a depth of 10, 14, 18, 34, 50, 101, 152, got 20"),
-        ({"input_shape": (64, 64)}, r"takes images \(height, width, channels\), got \[64, 64\]"),
+        ({"input_shape": (64, 64)}, r"images \(height, width, channels\) of at least 4 x 4 pixels, got \[64, 64\]"),
         ({"input_shape": (64, 64, 0)}, "takes images"),
+        ({"input_shape": (3, 64, 64)}, r"takes images \(height, .*, got \[3, 64, 64\]"),  # channels first
     ],
 )
 def test_what_is_no_such_network_is_refused(arguments, message):

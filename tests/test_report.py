@@ -19,6 +19,7 @@ from npticket.experiments.parts import Parts
 from npticket.experiments.recipe import Part, Recipe
 from npticket.experiments.series import Series
 from npticket.papers.lottery_ticket.series import SERIES
+from npticket.report import prose
 from npticket.report.claims import Claim
 from npticket.report.figures import DEFAULT
 from npticket.report.paper import Library, Paper
@@ -102,6 +103,23 @@ def test_where_lower_is_better_a_run_cut_short_has_at_most_that():
     short = [row | {"steps": int(row["early_stop_step"] / 0.95)} if row["round"] == 1 else row for row in RESULTS]
     bound = next(line for line in tables(outcome(errors(short), task=ERROR)).splitlines() if line.startswith("    1 "))
     assert (bound.count("≥"), bound.count("≤")) == (1, 1)  # early stop, and the error there
+
+
+@pytest.mark.parametrize(
+    ("more", "bounds"),
+    [
+        ("50", "≤"),
+        ("50 - winning_ticket 100", "≤-"),
+        ("100 - winning_ticket 50", "≥+"),
+        ("100 / winning_ticket 50", "≥"),
+    ],
+)
+def test_in_prose_too_what_is_lower_in_longer_trainings_is_at_most_that(more, bounds):
+    short = [row | {"steps": int(row["early_stop_step"] / 0.95)} if row["round"] == 1 else row for row in RESULTS]
+    cut, whole = ({"": outcome(errors(rows), task=ERROR)} for rows in (short, RESULTS))
+    asked = f"winning_ticket {more}"
+    assert prose.number("at_early_stop", asked, cut).startswith(bounds)
+    assert prose.number("at_early_stop", asked, whole)[0] in "+-0123456789"
 
 
 def test_the_verdict_admits_that_there_is_none():

@@ -16,6 +16,7 @@ from npticket.nets.net import Net
 from npticket.protocols import Layer
 
 DEEPEST = 200  # n of the deepest network that He et al. trained, of 1,202 layers
+LEAST = 4  # pixels: two strides leave one of so many
 PLAIN = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # blocks in each stage, by depth; 10 and 14 are ours
 BOTTLENECK = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -56,8 +57,9 @@ def imagenet_resnet(
     """The ImageNet form: a strided 7 x 7 convolution and a 3 x 3 pool, then four stages; ResNet-50 has 25.5 M weights.
 
     From depth 50 on (and at 14) a block is a bottleneck: 1 x 1, 3 x 3 and 1 x 1 convolutions, the last with four times
-    as many filters. A strided block has its stride in the 3 x 3 one, as torchvision's have. Images may have any size;
-    the maps of the four stages are 1/4, 1/8, 1/16 and 1/32 of it. ValueError for other depths and shapes.
+    as many filters. A strided block has its stride in the 3 x 3 one, as torchvision's have. Images may have any size
+    from 4 x 4 on; the maps of the four stages are 1/4, 1/8, 1/16 and 1/32 of it. ValueError for other depths
+    and shapes.
     """
     known = PLAIN | BOTTLENECK
     if depth not in known:
@@ -79,9 +81,10 @@ def imagenet_resnet(
 
 
 def _image(input_shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape of an image; ValueError for another."""
-    if len(input_shape) != 3 or min(input_shape) < 1:
-        raise ValueError(f"a residual network takes images (height, width, channels), got {list(input_shape)}")
+    """The shape of an image; ValueError for another, as that of an image whose channels come first."""
+    if len(input_shape) != 3 or min(input_shape[:2]) < LEAST or input_shape[2] < 1:
+        raise ValueError(f"a residual network takes images (height, width, channels) of at least {LEAST} x {LEAST} "
+                         f"pixels, got {list(input_shape)}")  # fmt: skip
     return tuple(input_shape)
 
 
