@@ -40,14 +40,16 @@ LENET = {
     "one_shot_reinit": {100: (4500, 98.0), 21: (7000, 97.8), 0.2: (48_000, 80)},
     "continued_training": {100: (4500, 98.0), 7: (6000, 97.9), 0.2: (48_000, 80)},
     "noise_0.5": {100: (4500, 98.0), 16.9: (3000, 98.3), 0.2: (48_000, 90)},
+    "noise_1": {100: (4500, 98.0), 16.9: (3500, 98.2), 0.2: (48_000, 90)},
+    "noise_2": {100: (4500, 98.0), 16.9: (4000, 98.05), 0.2: (48_000, 90)},
     "noise_3": {100: (4500, 98.0), 16.9: (5000, 97.9), 0.2: (48_000, 90)},
     "survivor_reinit": {100: (4500, 98.0), 16.9: (7000, 97.75), 0.2: (48_000, 90)},
     "pruned_at_init": {100: (4500, 98.0), 16.9: (9000, 97.4), 0.2: (48_000, 90)},
 }  # fmt: skip
 
 
-def _lenet_rate(accuracy):
-    return {"winning_ticket": {100: (4500, 98.0), 7: (4000, accuracy), 1: (5000, accuracy - 0.5)}}
+def _lenet_rate(accuracy, stop=4000):
+    return {"winning_ticket": {100: (4500, 98.0), 7: (stop, accuracy), 1: (1.25 * stop, accuracy - 0.5)}}
 
 
 def _conv(stop, dense, speed, gain, reinit):
@@ -117,8 +119,9 @@ PAPER = {
     "lenet-width-900-300": _larger(978_600, 98.4),
     "lenet-prune-rate-0.1": _lenet_rate(98.3),
     "lenet-prune-rate-0.2": _lenet_rate(98.25),
-    "lenet-prune-rate-0.4": _lenet_rate(97.9),
-    "lenet-prune-rate-0.8": _lenet_rate(97.5),
+    "lenet-prune-rate-0.4": _lenet_rate(97.9, 4500),
+    "lenet-prune-rate-0.6": _lenet_rate(97.7, 5000),
+    "lenet-prune-rate-0.8": _lenet_rate(97.5, 5500),
     "conv2-cifar10": _conv(2_300, 65.7, 3.5, 3.4, 4_200),
     "conv4-cifar10": _conv(2_700, 73.7, 3.5, 3.5, 5_200),
     "conv6-cifar10": _conv(3_300, 77.1, 2.5, 3.3, 9_000),

@@ -3,9 +3,10 @@
 Claims whose ids begin with fc or conv are about the paper's own settings, all others about smaller experiments; but
 CIFAR's pixels have mean 0 and standard deviation 1 here, where the paper's code divides them by 255, and all actions on
 survivors are compared under the same masks, those of the ticket (`actions`).
-Trained networks are compared by their accuracy at the end of training, as networks that learn slowly would be cut short
-before their early stop. If a source says "order", the paper gives an order, and no number in its figures is known here;
-titles of sections are those of the paper.
+Trained networks are compared by their accuracy at the end of training, as those that learn slowly would be cut short
+before their early stop; but at early stopping, as in the paper (from memory), where only pruned weights differ, which
+slows none of them so much. If a source says "order", the paper gives an order, and no number in its figures is known
+here; titles of sections are those of the paper.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from npticket.experiments.tables import Row
 from npticket.papers.deconstructing.criteria import CRITERIA, SAME_SIGN
 from npticket.papers.deconstructing.supermasks import CONSTANT, INITIAL, PRUNINGS
 from npticket.papers.lottery_ticket.claims.words import (
+    ACC,
     END,
     HALF,
     LEVEL,
@@ -105,13 +107,13 @@ def _zeros(name: str, mark: str) -> Iterator[Claim]:
     """The claims about the values of pruned weights."""
     names = (name,)
     yield worse(names, f"{mark}zeros-freeze", "at 16.9 % freezing what is pruned is less accurate than zero",
-        ZEROS, gain(END, "frozen_at_init", 16.9))
+        ZEROS, gain(ACC, "frozen_at_init", 16.9))
     yield Claim(names, f"{mark}zeros-variant-1", "at 7.0 % freezing only what did not shrink is as accurate as zero, "
-        "or more", ZEROS, gain(END, "frozen_variant_1", 7.0), "≥ 0", POINTS, -0.1, because=THIRD_OF_GAIN)
+        "or more", ZEROS, gain(ACC, "frozen_variant_1", 7.0), "≥ 0", POINTS, -0.1, because=THIRD_OF_GAIN)
     yield better(names, f"{mark}zeros-1-over-freeze", "at 16.9 % freezing only what did not shrink is more accurate "
-        "than freezing all", ZEROS, gain(END, "frozen_variant_1", 16.9, "frozen_at_init"))
+        "than freezing all", ZEROS, gain(ACC, "frozen_variant_1", 16.9, "frozen_at_init"))
     yield better(names, f"{mark}zeros-variant-2", "at 7.0 % freezing what did not shrink is better if survivors that "
-        "shrank start at 0", ZEROS, gain(END, "frozen_variant_2", 7.0, "frozen_variant_1"))
+        "shrank start at 0", ZEROS, gain(ACC, "frozen_variant_2", 7.0, "frozen_variant_1"))
 
 
 def _levels(name: str, mark: str, up_to: int) -> Iterator[Claim]:

@@ -1,10 +1,11 @@
 """The experiments on CIFAR-10 in fewer steps and trials: for days on two cores, or for an hour on a GPU.
 
 Conv-2, Conv-4 and Conv-6 stop early, in the paper, after 2,300 to 3,300 steps, and tickets sooner: 8,000 steps are
-enough for that. Twelve prunings leave 7 to 11 % of the weights. Resnet-18 has a quarter of the paper's steps. VGG-19 is
-a quarter as wide (1,252,784 weights) and has a fourteenth of them. Learning rates drop, and warm up, at the same
-fractions of training. Both are pruned once, not round by round: the trained dense network's smallest weights go, as
-many as in some of the paper's rounds. So less can be expected of these tickets than of the paper's.
+enough for these, not for all reinitialised tickets, whose last ones are cut short. Twelve prunings leave 7 to 11 % of
+the weights. Resnet-18 has a quarter of the paper's steps. VGG-19 is a quarter as wide (1,252,784 weights) and has a
+fourteenth of them. Learning rates drop, and warm up, at the same fractions of training. Both are pruned once, not round
+by round: the trained dense network's smallest weights go, as many as in some of the paper's rounds. So less can be
+expected of these tickets than of the paper's.
 """
 
 from dataclasses import replace

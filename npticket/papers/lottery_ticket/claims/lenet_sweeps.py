@@ -49,6 +49,19 @@ def _pattern(sweep: str, figure: str) -> Claim:
         "< 1", TIMES, high=1, strict=True, ratio=True)  # fmt: skip
 
 
+def _faster_pruning(rate: int, percent: float, slow_percent: float) -> tuple[Claim, Claim]:
+    """The claims that pruning a larger part than 20 % per round gives worse tickets, at nearly equal percentages."""
+    both, at = _of("lenet-prune-rate", "0.2", f"0.{rate // 10}"), f"at {percent} % of the weights, than 20 % at"
+    return (
+        worse(both, f"rate-{rate}", f"pruning {rate} % per round is less accurate, {at} {slow_percent} %", RATE,
+            lambda slow, fast: 100 * (fast(ACC, TICKET, percent) - slow(ACC, TICKET, slow_percent))),
+        Claim(both, f"rate-{rate}-slower",
+            f"pruning {rate} % per round gives tickets that learn more slowly, {at} {slow_percent} %", RATE,
+            lambda slow, fast: fast(STOP, TICKET, percent) / slow(STOP, TICKET, slow_percent),
+            "> 1", TIMES, 1, strict=True, ratio=True),
+    )  # fmt: skip
+
+
 # fmt: off
 LENET_SWEEPS = [
     _pattern("adam", "App. G.2, Fig 26"),
@@ -76,17 +89,8 @@ LENET_SWEEPS = [
     Claim(_of("lenet-momentum", "0.025"), "momentum-no-gain",
         "at 0.025 with momentum no ticket from 4 % on is more accurate than the dense network: the best of them",
         "App. G.3, Fig 28", best_gain(ACC, 4), "≤ 0", POINTS, high=0),
-    worse(_of("lenet-prune-rate", "0.2", "0.4"), "rate-40",
-        "pruning 40 % per round is less accurate, at 4.8 % of the weights, than 20 % at 4.5 %", RATE,
-        lambda slow, fast: 100 * (fast(ACC, TICKET, 4.8) - slow(ACC, TICKET, 4.5))),
-    worse(_of("lenet-prune-rate", "0.2", "0.8"), "rate-80",
-        "pruning 80 % per round is less accurate, at 4.1 % of the weights, than 20 % at 4.5 %", RATE,
-        lambda slow, fast: 100 * (fast(ACC, TICKET, 4.1) - slow(ACC, TICKET, 4.5))),
-    Claim(_of("lenet-prune-rate", "0.2", "0.8"), "rate-80-slower",
-        "pruning 80 % per round gives tickets that learn more slowly, at 4.1 % of the weights, than 20 % at 4.5 %",
-        RATE,
-        lambda slow, fast: fast(STOP, TICKET, 4.1) / slow(STOP, TICKET, 4.5),
-        "> 1", TIMES, 1, strict=True, ratio=True),
+    *(claim for rate, fewer, many in ((40, 4.8, 4.5), (60, 6.5, 7.0), (80, 4.1, 4.5))
+      for claim in _faster_pruning(rate, fewer, many)),
     Claim(_of("lenet-prune-rate", "0.1", "0.2"), "rate-10",
         "pruning 10 % per round gains little, at 7.3 % of the weights, over 20 % at 7.0 %", RATE,
         gain_between(ACC, TICKET, 7.0), "0", POINTS, -0.2, 0.2, because=SPREAD_HERE),
