@@ -101,8 +101,8 @@ class _Strict:
     class lib:
         class stride_tricks:
             @staticmethod
-            def sliding_window_view(x, window_shape, axis):
-                return StrictArray(np.lib.stride_tricks.sliding_window_view(x.host, window_shape, axis))
+            def as_strided(x, shape, strides):
+                return StrictArray(np.lib.stride_tricks.as_strided(x.host, shape, strides))
 
     def __getattr__(self, name):
         return _function(getattr(np, name))

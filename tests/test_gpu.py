@@ -142,13 +142,14 @@ def test_many_steps_of_lenet_in_float64(xp):
 
 
 @pytest.mark.parametrize("engine", ["fast", "plain"])
-def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_epochs(engine, monkeypatch):
+@pytest.mark.parametrize("scaling", [{}, {"scale": (0.1, 0.2), "shift": (-0.5, 0.5)}])
+def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_epochs(engine, scaling, monkeypatch):
     """Flips and crops, too, are moved once per epoch; what is fetched at a validation does not depend on the chunks."""
     net = convolutional()
     net = Net("no dropout", Chain(**{k: v for k, v in net.body.layers.items() if k != "drop"}), (4, 4, 2), (4,))
     rng = np.random.default_rng(0)
     split = Split(rng.integers(0, 256, (60, 4, 4, 2), dtype=np.uint8), rng.integers(0, 4, 60))
-    data = Dataset("random", split, split, split, 4, "a test")
+    data = Dataset("random", split, split, split, 4, "a test", **scaling)
     start, masks = (params.to(strict) for params in tickets(net, range(2), 0))
 
     def traffic(steps, chunk):
@@ -160,7 +161,7 @@ def test_nothing_moves_between_host_and_device_but_at_validations_and_with_new_e
         return strict.moved, strict.fetched
 
     moved_once, fetched_once = traffic(2, 7)
-    assert moved_once == 6 + 1 + 2  # the data, the order of an epoch, its changes
+    assert moved_once == 6 + 1 + 2 + len(scaling)  # the data, the order of an epoch, its changes
     assert traffic(12, 30) == (moved_once, fetched_once)  # the whole epoch
     assert traffic(13, 7) == (moved_once + 3, fetched_once)  # a step of the next one
 

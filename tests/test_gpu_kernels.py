@@ -244,13 +244,13 @@ def test_the_stand_in_refuses_other_types_and_shapes():
 def test_windows_are_gathered_for_as_many_trials_or_images_as_fit(images_that_fit, trials, rows, monkeypatch):
     monkeypatch.setattr(conv, "COLUMN_BYTES", images_that_fit * 16 * 18 * 8 + 1)
     x = np.random.default_rng(0).normal(size=(3, 5, 4, 4, 2))
-    parts = list(conv.im2col(strict.asarray(x), 3, 1, 1, (4, 4)))
-    assert [part.start for part, _, _ in parts] == trials
-    assert [(part.start, part.stop) for _, part, _ in parts] == rows
-    assert all(columns.nbytes <= conv.COLUMN_BYTES for *_, columns in parts)
-    for part, place, columns in parts:
+    places = []
+    for part, place, columns in conv.im2col(strict.asarray(x), 3, 1, 1, (4, 4)):
+        places.append((part.start, (place.start, place.stop)))
+        assert columns.nbytes <= conv.COLUMN_BYTES
         centres = x[part].reshape(-1, 80, 2)[:, place]
         assert (columns.get().reshape(*centres.shape[:2], 9, 2)[:, :, 4] == centres).all()
+    assert places == list(zip(trials, rows, strict=True))
 
 
 @settings(max_examples=40, deadline=None)
@@ -260,9 +260,10 @@ def test_windows_are_gathered_for_as_many_trials_or_images_as_fit(images_that_fi
     st.integers(0, 2),
     st.booleans(),
     st.sampled_from([1, 1 << 30]),
+    st.sampled_from([1, 1 << 30]),
     seeds,
 )
-def test_winograd_is_the_convolution(shape, channels, padding, relu, room, seed):
+def test_winograd_is_the_convolution(shape, channels, padding, relu, room, of_a_trial, seed):
     """Where the input is dark and there is no bias, a ReLU passes no gradient, as by the definition."""
     plain = {"conv": Conv2D(*channels, padding=padding)} | ({"relu": ReLU()} if relu else {})
     plain, fused = Chain(**plain), fused_layers(Chain(**plain))
@@ -274,7 +275,7 @@ def test_winograd_is_the_convolution(shape, channels, padding, relu, room, seed)
     x[:, :, : rng.integers(4), :, :] = 0
     there = {"conv": {name: strict.asarray(value) for name, value in p["conv"].items()}}
     grads, found = ({"conv": {name: xp.empty(value.shape) for name, value in p["conv"].items()}} for xp in (np, strict))
-    with mock.patch.object(winograd, "DOMAIN_BYTES", room):
+    with mock.patch.multiple(winograd, DOMAIN_BYTES=room, TRIAL_BYTES=of_a_trial):
         y, backward = plain.forward(p, x, "a step")
         ours, our_backward = fused.forward(there, strict.asarray(x), "a step")
         dy = rng.normal(size=y.shape)
@@ -284,6 +285,39 @@ def test_winograd_is_the_convolution(shape, channels, padding, relu, room, seed)
     pairs = [(ours, y), (our_dx, dx), *((found["conv"][name], grads["conv"][name]) for name in p["conv"])]
     for one, other in pairs:
         np.testing.assert_allclose(one.get(), other, rtol=1e-10, atol=1e-11)
+
+
+def test_what_winograd_sums_up_for_a_trial_does_not_depend_on_the_others(monkeypatch):
+    """There is room for two images of a trial, and for two trials of so many, in the domain."""
+    x, dy = (np.random.default_rng(seed).normal(size=(5, 7, 4, 4, 8)) for seed in (0, 1))
+    image = 36 * 8 * 8
+    monkeypatch.setattr(winograd, "TRIAL_BYTES", 2 * image)
+    monkeypatch.setattr(winograd, "DOMAIN_BYTES", 4 * image)
+    places = [(some.start, first, tiles) for some, first, tiles in winograd.parts(x, (4, 4), 8)]
+    assert places == [(t, first, min(2, 7 - first)) for t in (0, 2, 4) for first in (0, 2, 4, 6)]
+
+    def gradient(trials):
+        out = strict.empty((len(x[trials]), 3, 3, 8, 8))
+        winograd.weight_gradient(strict.asarray(x[trials]), strict.asarray(dy[trials]), 1, out)
+        return out.get()
+
+    assert (gradient(slice(None))[3:4] == gradient(slice(3, 4))).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Conv2D(8, 8), "a 2 x 2 map with padding 0 is smaller than a kernel of size 3"),
+        (Conv2D(2, 2, 5, padding=1), "a 2 x 2 map with padding 1 is smaller than a kernel of size 5"),
+        (MaxPool(3), "a 2 x 2 map is smaller than a pool of size 3"),
+    ],
+)
+def test_maps_that_are_too_small_are_refused_in_the_layers_words(layer, message):
+    p = {name: strict.asarray(np.ones((1, *size))) for name, size in layer.layout.items()}
+    channels = layer.layout["W"][2] if layer.layout else 1
+    fused = fused_layers(Chain(one=layer))
+    with pytest.raises(ValueError, match=message):
+        fused.forward({"one": p}, strict.asarray(np.ones((1, 1, 2, 2, channels))))
 
 
 def test_images_of_one_window(monkeypatch):

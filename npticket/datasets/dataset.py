@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import TypeGuard
 
 import numpy as np
 
@@ -88,8 +87,10 @@ class Dataset:
             raise DataError(f"{self.name} has inputs of different types, of which only uint8 is scaled: {said}")
 
     def to(self, xp: ModuleType) -> "Dataset":
-        """The same data as arrays of module `xp`."""
-        return self._each(lambda split: Split(to_device(split.inputs, xp), to_device(split.targets, xp)))
+        """The same data, and several scales and shifts, as arrays of module `xp`."""
+        scale, shift = (_changed(value, lambda several: to_device(several, xp)) for value in (self.scale, self.shift))
+        data = replace(self, scale=scale, shift=shift)
+        return data._each(lambda split: Split(to_device(split.inputs, xp), to_device(split.targets, xp)))
 
     def prepared(self, prepare: Callable[[Array], Array]) -> "Dataset":
         """Return the same data with all inputs as `prepare` returns them, and scale and shift in their order."""
@@ -98,10 +99,10 @@ class Dataset:
         def changed(inputs: Array) -> Array:
             return inputs.prepared(prepare) if isinstance(inputs, Lazy) else prepare(inputs)
 
-        def spread(value: Scale) -> Scale:
-            return value if _is_number(value) else prepare(np.broadcast_to(value, (1, *shape)))[0]
+        def spread(several: Array) -> Array:
+            return prepare(array_module(several).broadcast_to(several, (1, *shape)))[0]
 
-        data = replace(self, scale=spread(self.scale), shift=spread(self.shift))
+        data = replace(self, scale=_changed(self.scale, spread), shift=_changed(self.shift, spread))
         return data._each(lambda split: Split(changed(split.inputs), split.targets))
 
     def floats(self, inputs: Array, dtype: Dtype) -> Array:
@@ -112,9 +113,9 @@ class Dataset:
         if inputs.dtype == np.uint16:
             return inputs
         x = inputs.astype(dtype)  # faster than a product of two types
-        x *= _beside(self.scale, x)
-        if np.any(self.shift):
-            x += _beside(self.shift, x)
+        x *= _changed(self.scale, lambda several: several.astype(dtype))
+        if not isinstance(self.shift, float | int) or self.shift:
+            x += _changed(self.shift, lambda several: several.astype(dtype))
         return x
 
     def sample(self, dtype: Dtype) -> Array | None:
@@ -153,13 +154,11 @@ def split_off(data: Split, count: int, seed: int) -> tuple[Split, Split]:
     return data.take(~chosen), data.take(chosen)
 
 
-def _beside(value: Scale, x: Array) -> Array:
-    """Return a number as it is, several as an array of the type of x, on the same device."""
-    return value if _is_number(value) else to_device(np.asarray(value, x.dtype), array_module(x))
-
-
-def _is_number(value: Scale) -> TypeGuard[float]:
-    return isinstance(value, float | int)
+def _changed(value: Scale, change: Callable[[Array], Array]) -> Scale:
+    """Return a number as it is, several as an array that is changed."""
+    if isinstance(value, float | int):
+        return value
+    return change(np.asarray(value) if isinstance(value, tuple | list) else value)
 
 
 def _array(name: str, values: Array) -> Array:

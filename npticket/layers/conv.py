@@ -49,11 +49,16 @@ class Conv2D:
         zeros = {name: np.zeros(shape) for name, shape in self.layout.items()}
         return zeros | {"W": rng.standard_normal(shape) * np.sqrt(2 / (kernel**2 * (channels + filters)))}
 
-    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        kernel, pad, (height, width) = p["W"].shape[1], self.padding, x.shape[2:4]
+    def framed(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size of a map with its padding; ValueError if that is smaller than the kernel."""
+        kernel, pad = self.layout["W"][0], self.padding
         if min(height, width) + 2 * pad < kernel:
             raise ValueError(f"a {height} x {width} map with padding {pad} is smaller than a kernel of size {kernel}")
-        y = convolve(x, p["W"], self.stride, pad, (height + 2 * pad, width + 2 * pad))
+        return height + 2 * pad, width + 2 * pad
+
+    def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
+        kernel, pad, (height, width) = p["W"].shape[1], self.padding, x.shape[2:4]
+        y = convolve(x, p["W"], self.stride, pad, self.framed(height, width))
         if "b" in p:
             y += p["b"]
 
@@ -113,9 +118,12 @@ def im2col(
     n = min(batch, max(1, max(COLUMN_BYTES, 4 * trials * w_bytes) // (trials * area * window * x.dtype.itemsize)))
     frame = xp.zeros((trials, n, *padded, channels), x.dtype)
     inside = frame[:, :, pad : pad + (height - 1) * spread + 1 : spread, pad : pad + (width - 1) * spread + 1 : spread]
-    # (T, n, H', W', K, K, C), a view that takes no memory
-    windows = xp.lib.stride_tricks.sliding_window_view(frame, (kernel, kernel), axis=(2, 3))
-    windows = windows[:, :, ::stride, ::stride].transpose(0, 1, 2, 3, 5, 6, 4)
+    # A view that takes no memory. CuPy's sliding_window_view waits for the GPU.
+    trial, image, row, column, channel = frame.strides
+    windows = xp.lib.stride_tricks.as_strided(
+        frame, (trials, n, *out, kernel, kernel, channels),
+        (trial, image, stride * row, stride * column, row, column, channel),
+    )  # fmt: skip
     columns = xp.empty(windows.shape, x.dtype)
     for first in range(0, batch, n):
         count = min(n, batch - first)

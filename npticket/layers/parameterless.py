@@ -90,7 +90,7 @@ class MaxPool(Parameterless):
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         xp, pad, (height, width), framed = array_module(x), self.padding, x.shape[2:4], x
-        _check_fits(height + 2 * pad, width + 2 * pad, self.size)
+        check_fits(height + 2 * pad, width + 2 * pad, self.size)
         inside = (slice(None), slice(None), slice(pad, pad + height), slice(pad, pad + width))
         if pad:
             framed = xp.full((*x.shape[:2], height + 2 * pad, width + 2 * pad, x.shape[4]), -np.inf, x.dtype)
@@ -132,7 +132,7 @@ class AveragePool(Parameterless):
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         height, width = x.shape[2:4]
-        _check_fits(height, width, self.size)
+        check_fits(height, width, self.size)
         y = sum(_corners(x, self.size, self.size)) / self.size**2
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array:
@@ -158,7 +158,7 @@ class GlobalAveragePool(Parameterless):
         return x.mean(axis=(2, 3)), backward
 
 
-def _check_fits(height: int, width: int, size: int) -> None:
+def check_fits(height: int, width: int, size: int) -> None:
     if min(height, width) < size:
         raise ValueError(f"a {height} x {width} map is smaller than a pool of size {size}")
 

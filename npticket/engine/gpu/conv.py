@@ -47,14 +47,13 @@ class Conv2D:
     """layers.Conv2D, with `relu` followed by a ReLU.     W (T, K, K, C, O)   x (T, B, H, W, C)"""
 
     def __init__(self, conv: layers.Conv2D, relu: bool) -> None:
-        self.layout, self.init, self._relu = conv.layout, conv.init, relu
-        self._stride, self._pad = conv.stride, conv.padding
+        self.layout, self.init, self._conv, self._relu = conv.layout, conv.init, conv, relu
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        stride, pad, relu, weights = self._stride, self._pad, self._relu, p["W"]
+        stride, pad, relu, weights = self._conv.stride, self._conv.padding, self._relu, p["W"]
         xp, kernel_size = array_module(x, weights), weights.shape[1]
         (height, width), filters = x.shape[2:4], weights.shape[-1]
-        y = convolve(x, weights, stride, pad, (height + 2 * pad, width + 2 * pad))
+        y = convolve(x, weights, stride, pad, self._conv.framed(height, width))
         if "b" in p:
             add_bias(p["b"], y, relu)
         elif relu:
@@ -106,16 +105,17 @@ def im2col(
 ) -> Iterator[tuple[slice, slice, Array]]:
     """Yield (trials, rows, columns (t, n H' W', K K C)) of x (T, B, H, W, C), rows being their place among a trial's.
 
-    Of as many trials as fit, or of some images of a single one.
+    Of as many trials as fit, or of some images of a single one; `columns` is the same memory every time.
     """
     xp, (trials, batch, *shape), area = array_module(x), x.shape, out[0] * out[1]
     window = size * size * shape[-1]
     images = max(1, COLUMN_BYTES // (area * window * x.dtype.itemsize))  # that fit
-    many, few = max(1, images // batch), min(images, batch)
+    many, few = min(max(1, images // batch), trials), min(images, batch)
+    memory = xp.empty((many, few * area, window), x.dtype)
     for trial in range(0, trials, many):
         for first in range(0, batch, few):
             part = x[trial : trial + many, first : first + few]
-            columns = xp.empty((len(part), part.shape[1] * area, window), x.dtype)
+            columns = memory[: len(part), : part.shape[1] * area]  # a part of the images is of one trial
             work = columns.size // size**2
             kernel(xp, im2col_source(size, stride, pad, spread))(part, *shape, *out, columns, size=work)
             yield slice(trial, trial + many), slice(first * area, min(first + few, batch) * area), columns

@@ -9,6 +9,7 @@ from npticket.engine.gpu.conv import Conv2D
 from npticket.engine.gpu.kernels import RELU, Source, add_bias, kernel, relu_gradient, sum_rows
 from npticket.engine.gpu.norm import BatchNorm
 from npticket.engine.gpu.winograd import Winograd
+from npticket.layers.parameterless import check_fits
 from npticket.params import Tree
 from npticket.protocols import Backward, Layer
 from npticket.streams import TrainingStep
@@ -128,6 +129,7 @@ class MaxPool(layers.MaxPool):
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
         xp, size = array_module(x), self.size
         trials, batch, height, width, channels = x.shape
+        check_fits(height, width, size)
         shapes = height, width, channels, *(out := (height // size, width // size))
         over_squares, gradient = max_pool(size)
         y = xp.empty((trials, batch, *out, channels), x.dtype)

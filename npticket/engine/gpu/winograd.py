@@ -27,21 +27,23 @@ from npticket.params import Tree
 from npticket.protocols import Backward
 from npticket.streams import TrainingStep
 
-DOMAIN_BYTES = 1 << 30  # of V or of M; where they would be larger, some images at a time go there
+# V and M of one trial's images, and of all trials: where they would be larger, some at a time go there. So what is
+# summed up for a trial is the same among few and among many others.
+TRIAL_BYTES, DOMAIN_BYTES = 64 << 20, 1 << 30
 
 
 class Winograd:
     """layers.Conv2D of 3 x 3 taps and stride 1, with `relu` followed by a ReLU.     x (T or 1, B, H, W, C)"""
 
     def __init__(self, conv: layers.Conv2D, relu: bool) -> None:
-        self.layout, self.init, self._relu, self._pad = conv.layout, conv.init, relu, conv.padding
+        self.layout, self.init, self._conv, self._relu = conv.layout, conv.init, conv, relu
 
     def forward(self, p: Tree, x: Array, step: TrainingStep | None = None) -> tuple[Array, Backward]:
-        weights, pad, relu, xp = p["W"], self._pad, self._relu, array_module(x)
+        weights, pad, relu, xp = p["W"], self._conv.padding, self._relu, array_module(x)
         if len(x) < len(weights):  # one for all trials
             x = xp.ascontiguousarray(xp.broadcast_to(x, (len(weights), *x.shape[1:])))
-        out = x.shape[2] + 2 * pad - 2, x.shape[3] + 2 * pad - 2
-        y = convolve(x, weights, pad, out, p.get("b"), relu, exact=relu and step is not None)
+        height, width = self._conv.framed(*x.shape[2:4])
+        y = convolve(x, weights, pad, (height - 2, width - 2), p.get("b"), relu, exact=relu and step is not None)
 
         def backward(dy: Array, grad: Tree, need_dx: bool = True) -> Array | None:
             dz = relu_gradient(y, dy) if relu else xp.ascontiguousarray(dy)
@@ -73,24 +75,31 @@ def convolve(
     kernel(xp, kernels.TAPS)(w, depth, filters, turned, taps, size=trials * depth * filters)
     y = xp.empty((trials, images, *out, filters), dtype)
     bias = y if b is None else b  # a kernel wants some array
-    for first, tiles in parts(x, out, max(depth, filters)):
-        values = to_domain(kernels.INPUTS, x, pad, out, first, tiles)
-        products = xp.matmul(values, taps)
+    for some, first, tiles in parts(x, out, max(depth, filters)):
+        values = to_domain(kernels.INPUTS, x[some], pad, out, first, tiles)
+        products = xp.matmul(values, taps[some])
         around = images, first, tiles, filters, *out
         flags = relu, b is not None, exact
-        size = trials * tiles * filters
-        kernel(xp, kernels.OUTPUTS)(products, bias, x, w, depth, *shape, pad, *flags, *around, y, size=size)
+        arrays = products, bias[some], x[some], w[some]
+        size = len(products) * tiles * filters
+        kernel(xp, kernels.OUTPUTS)(*arrays, depth, *shape, pad, *flags, *around, y[some], size=size)
+        del values, products, arrays  # before there is memory for others
     return y
 
 
 def weight_gradient(x: Array, dy: Array, pad: int, out: Array) -> None:
     """Write dL/dw into `out` (T, 3, 3, C, O).     x (T, B, H, W, C)   dy (T, B, H', W', O)"""
     xp, (trials, *_, channels, filters), size = array_module(x, dy, out), out.shape, dy.shape[2:4]
-    total = None
-    for first, tiles in parts(x, size, max(channels, filters)):
-        values = to_domain(kernels.INPUTS_TRANSPOSED, x, pad, size, first, tiles)
-        product = xp.matmul(values, to_domain(kernels.OUTPUT_GRADIENTS, dy, 0, size, first, tiles))
-        total = product if total is None else total + product
+    total = xp.empty((trials, PLANES, channels, filters), x.dtype)
+    for some, first, tiles in parts(x, size, max(channels, filters)):
+        values = to_domain(kernels.INPUTS_TRANSPOSED, x[some], pad, size, first, tiles)
+        gradients = to_domain(kernels.OUTPUT_GRADIENTS, dy[some], 0, size, first, tiles)
+        sums = total[some]
+        if first:
+            sums += xp.matmul(values, gradients)
+        else:
+            xp.matmul(values, gradients, out=sums)
+        del values, gradients
     matrix = channels * filters
     kernel(xp, kernels.TAP_GRADIENTS)(total, matrix, out, size=trials * matrix)
 
@@ -107,9 +116,16 @@ def to_domain(source: Source, x: Array, margin: int, out: tuple[int, int], first
     return domain
 
 
-def parts(x: Array, out: tuple[int, int], channels: int) -> Iterator[tuple[int, int]]:
-    """Yield the first image and the number of tiles of as many images as fit into DOMAIN_BYTES, at least one."""
-    images, each = x.shape[1], -(-out[0] // TILE) * -(-out[1] // TILE)
-    at_once = max(1, DOMAIN_BYTES // (len(x) * PLANES * each * channels * x.dtype.itemsize))
-    for first in range(0, images, at_once):
-        yield first, min(at_once, images - first) * each
+def parts(x: Array, out: tuple[int, int], channels: int) -> Iterator[tuple[slice, int, int]]:
+    """Yield some trials, and the first image and the number of tiles of some of their images.
+
+    Of a trial's images as many as fit into TRIAL_BYTES, at least one; of trials, as many such parts as fit into
+    DOMAIN_BYTES.
+    """
+    (trials, images), each = x.shape[:2], -(-out[0] // TILE) * -(-out[1] // TILE)
+    image = PLANES * each * channels * x.dtype.itemsize
+    few = min(images, max(1, TRIAL_BYTES // image))
+    many = max(1, DOMAIN_BYTES // (few * image))
+    for trial in range(0, trials, many):
+        for first in range(0, images, few):
+            yield slice(trial, trial + many), first, min(few, images - first) * each
