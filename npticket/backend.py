@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 Array = Any  # numpy.ndarray, cupy.ndarray, or another type that `register` was given
 Dtype = DTypeLike
 
-POOL = 0.95  # the fraction of a GPU's memory that arrays may take
+POOL = 0.95  # the fraction of a GPU's free memory that arrays may take
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 NUMPYS_OWN = [  # where NumPy's wheels keep the OpenBLAS that they bring along
     Path(np.__file__).resolve().parent.with_name("numpy.libs"),
@@ -70,7 +70,8 @@ def _check_gpu(cupy: ModuleType) -> None:
     try:
         # CUDA's libraries and kernels need memory outside of this pool. With the limit, too many networks at a time are
         # a MemoryError of the pool, after which fewer can be trained; without it, a library would fail in its own way.
-        cupy.get_default_memory_pool().set_limit(fraction=POOL)
+        free, _ = cupy.cuda.runtime.memGetInfo()  # other programs may have taken some
+        cupy.get_default_memory_pool().set_limit(size=int(POOL * free))
         ones = cupy.ones((2, 2), "float32")  # whether its libraries fit the driver shows only when it computes
         (ones @ ones).sum().get()
     except MemoryError:
@@ -78,10 +79,10 @@ def _check_gpu(cupy: ModuleType) -> None:
     except Exception as error:
         runtime = cupy.cuda.runtime
         built_for, supported = (version() // 1000 for version in (runtime.runtimeGetVersion, runtime.driverGetVersion))
+        advice = "a CuPy that is not newer than the driver" if built_for > supported else "CUDA's libraries with CuPy"
         raise RuntimeError(
             f"CuPy {cupy.__version__} cannot compute on this GPU: it is built for CUDA {built_for}, the driver "
-            f"supports CUDA {supported}; install the one of npticket[cuda12x] and npticket[cuda13x] that is not "
-            f"newer than the driver ({error})"
+            f"supports CUDA {supported}; install {advice}: npticket[cuda12x] or npticket[cuda13x] ({error})"
         ) from error
 
 

@@ -114,7 +114,8 @@ def fit(
 def _fit_in_parts(train: Callable[[Params, Params, Place], Fit], start: Params, masks: Params, place: Place) -> Fit:
     """Train all trials in lock-step or, if they do not fit into memory, first one half of them and then the other.
 
-    Trials never touch each other, so the results are the same; it only takes longer.
+    Trials never touch each other, so the results are the same (on a GPU, unless a single trial is left: see
+    docs/gpu.md); it only takes longer.
     """
     trials = place.trials
     try:

@@ -9,6 +9,12 @@ import numpy as np
 
 from npticket import backend
 
+FUNCTIONS = {  # of CuPy 14.2, that the package calls on a device
+    "add", "any", "arange", "argsort", "ascontiguousarray", "bitwise_and", "broadcast_arrays", "broadcast_to",
+    "concatenate", "divide", "dot", "exp", "floor", "isfinite", "isnan", "log", "logaddexp", "maximum",
+    "minimum", "multiply", "ones", "sqrt", "stack", "take_along_axis", "tile", "where", "zeros", "zeros_like",
+}  # fmt: skip
+
 
 class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
     """Arithmetic with itself and with Python and NumPy scalars only."""
@@ -31,6 +37,8 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
         return _wrap(ufunc(*map(_unwrap, inputs), **kwargs))
 
     def __getitem__(self, key):
+        if isinstance(key, StrictArray) and key.dtype == bool:
+            strict.fetched += 1  # how many there are
         return _wrap(self.host[_unwrap_index(key)])
 
     def __setitem__(self, key, value):
@@ -105,7 +113,13 @@ class _Strict:
                 return StrictArray(np.lib.stride_tricks.as_strided(x.host, shape, strides))
 
     def __getattr__(self, name):
+        if name not in FUNCTIONS:
+            raise AttributeError(f"{name} is not known to be a function of CuPy; if it is, add it to FUNCTIONS")
         return _function(getattr(np, name))
+
+    def flatnonzero(self, array):
+        self.fetched += 1  # how many there are
+        return _wrap(np.flatnonzero(_unwrap(array)))
 
     @staticmethod
     def ElementwiseKernel(*source):

@@ -101,16 +101,20 @@ class FakeCuPy(ModuleType):
     class CUDARuntimeError(RuntimeError):
         pass
 
-    def __init__(self, devices=1, ones=np.ones):
+    def __init__(self, devices=1, ones=np.ones, built_for=13):
         super().__init__("cupy")
         self.ndarray = type("ndarray", (), {})
         self.ones = lambda *arguments: strict.asarray(ones(*arguments))
         self.limits = []
-        self.get_default_memory_pool = lambda: SimpleNamespace(set_limit=lambda fraction: self.limits.append(fraction))
+        self.get_default_memory_pool = lambda: SimpleNamespace(set_limit=lambda size: self.limits.append(size))
         self._devices = devices
-        versions = {"runtimeGetVersion": lambda: 13_000, "driverGetVersion": lambda: 12_040}
+        versions = {"runtimeGetVersion": lambda: 1_000 * built_for, "driverGetVersion": lambda: 12_040}
         names = {"getDeviceCount": self._count, "CUDARuntimeError": self.CUDARuntimeError, **versions}
-        names |= {"getDevice": lambda: 0, "getDeviceProperties": lambda device: {"name": b"NVIDIA Fake"}}
+        names |= {
+            "memGetInfo": lambda: (1_000, 4_000),
+            "getDevice": lambda: 0,
+            "getDeviceProperties": lambda device: {"name": b"NVIDIA Fake"},
+        }
         self.math_modes = []
         self.cuda = SimpleNamespace(
             runtime=SimpleNamespace(**names),
@@ -135,8 +139,9 @@ def broken(*_):
         (FakeCuPy(devices=0), "finds no GPU; use the numpy backend"),
         (
             FakeCuPy(ones=broken),
-            r"CuPy 14.0 cannot compute .* built for CUDA 13, the driver supports CUDA 12; .*cublas",
+            r"CuPy 14.0 cannot compute .* built for CUDA 13, the driver supports CUDA 12; .* newer than the .*cublas",
         ),
+        (FakeCuPy(ones=broken, built_for=12), "for CUDA 12, the driver supports CUDA 12; install CUDA's libraries"),
     ],
 )
 def test_a_gpu_that_does_not_work_is_an_error_in_words(cupy, message, monkeypatch):
@@ -178,7 +183,7 @@ def test_of_several_gpus_the_one_in_use_is_named(fake):
 def test_a_gpu_that_works_is_taken(fake):
     assert backend.load("cupy") is fake
     assert backend.array_module(fake.ndarray()) is fake
-    assert fake.limits == [0.95]
+    assert fake.limits == [950]  # of what is free
 
 
 @pytest.mark.parametrize(("variable", "on"), [(None, False), ("0", False), ("1", True)])

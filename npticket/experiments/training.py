@@ -35,7 +35,8 @@ from npticket.train import DivergedError, fit
 class Execution:
     """How an experiment is run: by `jobs` processes, or a dask `scheduler` at this address.
 
-    Engines, and array modules, round differently; no bit of a result depends on the other fields.
+    Engines, and array modules, round differently; on a CPU no bit of a result depends on the other fields. On a GPU a
+    single network may round differently from one among others.
 
     In `lock_step`, and always on a GPU, the trials of all series of a round train together, as far as memory suffices.
     With `keep_weights` all runs keep their trained parameters; finished runs that did not are trained again.
