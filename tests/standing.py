@@ -18,7 +18,7 @@ def at(net, theta0, masks=None, end=None, round=0, seed=0):
     rule = Rule(magnitude, Layerwise(paper_rates(net)))
     masks = dense_masks(theta0) if masks is None else masks
     given = {} if end is None else {"end": end}
-    return At(net, CLASSIFY, None, rule, round, theta0, masks, given, rngs(theta0, seed))
+    return At(net, CLASSIFY, None, rule, round, theta0, masks, given, rngs(theta0, seed), theta0)
 
 
 def counts(masks):

@@ -95,7 +95,7 @@ def at(recipe, masks=None):
     made = Experiment(recipe, PARTS)
     theta0 = made.net.init(streams(0, [0], "init"))
     masks = dense_masks(theta0) if masks is None else masks
-    return At(made.net, made.task, trec(length=10), made.rule, 5, theta0, masks, {}, streams(0, [0], "x", 5))
+    return At(made.net, made.task, trec(length=10), made.rule, 5, theta0, masks, {}, streams(0, [0], "x", 5), theta0)
 
 
 def half(recipe):

@@ -254,7 +254,7 @@ def standing(recipe):
     masks = dense_masks(theta0)
     masks["fc1/W"][:, 196:] = False
     given = {"end": theta0, "dense": theta0}
-    return At(there.net, CLASSIFY, data(), there.rule, 1, theta0, masks, given, streams(0, [0], "measure"))
+    return At(there.net, CLASSIFY, data(), there.rule, 1, theta0, masks, given, streams(0, [0], "measure"), theta0)
 
 
 def error_of(at, theta):

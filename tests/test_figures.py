@@ -172,6 +172,12 @@ def test_ticks_are_densities_of_rounds(rounds, ticks, tmp_path, drawn):
         np.testing.assert_allclose(axes.get_xticks(), [float(tick) for tick in ticks], rtol=0.03)
 
 
+def test_two_figures_of_one_name_are_refused(tmp_path):
+    twice = [figures.Lines("early", (quantities.early_stop,)), figures.Lines("early", (quantities.at_the_end,))]
+    with pytest.raises(ValueError, match="two figures of net-data are called early"):
+        figures.draw(outcome(), tmp_path, twice)
+
+
 def test_draws_of_one_control_are_one_line(tmp_path, drawn):
     draw(outcome(("winning_ticket", "random_reinit", "random_reinit_2")), tmp_path)
     assert set(lines(drawn["early_stopping"].axes[0])) == {"winning ticket", "random reinit", "dense network"}

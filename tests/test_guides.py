@@ -66,7 +66,7 @@ def test_the_mask_of_a_run_is_read_as_the_page_of_recipes_says(tmp_path):
 
 
 def test_a_paper_of_ones_own(tmp_path, capsys):
-    """Its recipe and claim are found beside all others, and its score prunes."""
+    """Its recipe and claim are found beside all others, and its score prunes, also for series of other papers."""
     code, names = next(block for block in blocks("architecture.md", "python") if "PAPER = " in block), {}
     printed(code, names)
     paper = names["PAPER"]
@@ -74,6 +74,7 @@ def test_a_paper_of_ones_own(tmp_path, capsys):
     library = Small((on_noise(paper),))
     library.parts = replace(library.parts, scores={**library.parts.scores, **paper.parts.scores})
     flags = ["--steps", "20", "--trials", "2", "--rounds", "8", "--jobs", "1", "--out", str(tmp_path / "runs")]
+    flags += ["--series", "winning_ticket,random_reinit,one_shot,pruned_at_init"]
     assert cli.main(["run", "agreement-lenet", *flags], library) == 0
     assert cli.main(["verify", str(tmp_path / "runs")], library) in (0, 1)
     assert names["CLAIM"].sentence in capsys.readouterr().out

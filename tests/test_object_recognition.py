@@ -191,10 +191,11 @@ def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn, monkey
 
     def noted(net, task, start, masks, *rest):
         starts.append((start, masks))
+        assert rest[1].engine == "plain"
         return fit(net, task, start, masks, *rest)
 
     monkeypatch.setattr(transfer, "fit", noted)
-    found = experiment(recipe, tmp_path, squares)
+    found = experiment(recipe, tmp_path, squares, engine="plain")
     measures = [run for run in planned(recipe, PARTS.series).values() if isinstance(run, Measure)]
     assert len(starts) == sum(len(run.trains) for run in measures) == 8
     rows = {(row["round"], row["masks"]): row for row in found.measured[CARRIED]}
@@ -215,7 +216,7 @@ def test_a_backbones_ticket_is_taken_to_detection(small, tmp_path, drawn, monkey
         assert ticket[1][name].sum() == random[1][name].sum()
         for start, under in (direct, random):
             assert (start[name] == whole[0][name] * under[name]).all()
-    trained = fit(there.net, there.task, *whole, data(), there.setting("fast"), place)
+    trained = fit(there.net, there.task, *whole, data(), there.setting("plain"), place)
     assert rows[3, "all"]["ap"] == trained["final_test_ap"][0]
     assert (direct[1].flat == masks_by_hand(trained.end, 3).flat).all()
     names = there.rule.scope.names(new)

@@ -300,6 +300,29 @@ def test_what_a_run_ends_with_is_pruned_by_its_own_score(tmp_path):
     assert row["next"] == pytest.approx(0.8, abs=1e-3)
 
 
+def test_a_score_is_shown_the_same_initial_values_in_every_round(tmp_path):
+    """Where tickets are rewound, too; and where a run is pruned by a series and not after its training."""
+    seen = []
+
+    def noted(evidence):
+        seen.append((evidence.theta0, evidence.start))
+        return evidence.end
+
+    def series(recipe):
+        point = yield from rewind_point(recipe)
+        dense = yield Run(0, ticket, score=noted)
+        left = yield Run(1, ticket, {"masks": dense["next_masks"], **point}, score=noted, first_step=4)
+        end = {"end": dense["end"], **point}
+        yield Measure(2, lambda at: [{"left": at.prune(at.end, at.masks, score=noted).flat.mean()}], end)
+        yield Measure(3, lambda at: [{"left": at.masks.flat.mean()}], {"masks": left["next_masks"]})
+
+    alone(series, tmp_path, rewind_step=4, rounds=4)
+    (dense, ticket_of_step_4, measured), initial = seen, Experiment(SMALL, PARTS).net.init(Place().rngs("init"))
+    assert all((theta0.flat == initial.flat).all() for theta0, _ in seen)
+    assert (dense[1].flat == initial.flat).all() and (measured[1].flat == initial.flat).all()
+    assert (ticket_of_step_4[1].flat != initial.flat).any()
+
+
 def test_one_round_of_a_series_is_one_run_or_one_measure():
     def twice(recipe):
         left = yield Run(1, ticket)

@@ -55,7 +55,7 @@ def at(net, round=0, seed=0, **given):
     rule = Rule(magnitude, ByUnits(net, {"fc*/W": 0.5}))
     masks = given.pop("masks", dense_masks(theta0))
     rngs = streams(seed, [0], "units")
-    return At(net, CLASSIFY, None, rule, round, theta0, masks, {"end": theta0, **given}, rngs)
+    return At(net, CLASSIFY, None, rule, round, theta0, masks, {"end": theta0, **given}, rngs, theta0)
 
 
 def start_of(series, there):

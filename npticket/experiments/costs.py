@@ -36,7 +36,7 @@ def seconds(
     runs = planned(experiment.recipe, experiment.parts.series)
     left = runs if missing is None else {key: runs[key] for key in missing}
     known = {
-        name: _by_round(Experiment(replace(recipe, rounds=1), experiment.parts), "fast", 1, (others or {}).get(name))
+        name: _by_round(Experiment(replace(recipe, rounds=1), experiment.parts), engine, 1, (others or {}).get(name))
         for name, recipe in within(left.values()).items()
     }
     by = {name: taken for name, taken in known.items() if taken is not None}

@@ -13,7 +13,7 @@ LEAST = 1_000  # examples of a split that are evaluated, if it has them
 
 
 def times(recipe: Recipe, steps: int) -> tuple[int, int, int]:
-    """Return how often a run of so many steps evaluates the training, the validation and the test set."""
+    """Return about how often a run of so many steps evaluates the training, the validation and the test set."""
     return len(recipe.train_at) + recipe.train_at_end, steps // recipe.validate_every, len(recipe.test_at) + 2
 
 

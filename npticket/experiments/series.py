@@ -71,8 +71,8 @@ class Done(NamedTuple):
 class At:
     """What `Run.start` and `Measure.of` are given: the ticket (theta0, masks), and the arrays from other runs.
 
-    `given` has these by the names that the series gave them. There is one trial, the recipe's number `trial`, and one
-    random generator for it.
+    `given` has these by the names that the series gave them. There is one trial, number `trial`, and one generator for
+    it. If survivors are rewound to a later step, theta0 is what was there. A measure that trains does so by `engine`.
     """
 
     net: Net
@@ -84,7 +84,9 @@ class At:
     masks: Params
     given: Mapping[str, Params]
     rngs: Sequence[np.random.Generator]
+    initial: Params
     trial: int = 0
+    engine: str = "fast"
 
     @property
     def end(self) -> Params:
@@ -99,9 +101,10 @@ class At:
         return self.rule.scope.names(self.theta0)
 
     def prune(self, end: Params, masks: Params, start: Params | None = None, score: Score | None = None) -> Params:
-        """Prune by the recipe's rule, or with another score; `start` are the parameters before training, if needed."""
+        """Prune by the recipe's rule, or with another score; `start`, by default the initial values, led to `end`."""
         rule = self.rule if score is None else replace(self.rule, score=score)
-        return rule.judge(Evidence(end, masks, start, self.theta0, self.net, self.task, self.data, self.rngs))
+        start = self.initial if start is None else start
+        return rule.judge(Evidence(end, masks, start, self.initial, self.net, self.task, self.data, self.rngs))
 
 
 class Length(NamedTuple):
@@ -124,11 +127,10 @@ class Run:
     """A training run that a series asks for, from `first_step` to `steps` (None: the recipe's).
 
     With `steps` set, the recipe's patience does not apply. `start(at)` returns parameters and masks; it is called in
-    the process that trains, and must return the masks given (all True without) unless `own_masks` is set. With `lr_at`
-    the learning rate is always that of the schedule at that step; with `stretched` the recipe's schedule, and whatever
-    else is at certain steps, is stretched to `steps`. The result is pruned by `score`, by default the recipe's. Another
-    `order` gives other minibatches, and other draws of augmentation and dropout, from the same start: to train a
-    network several times, or to see how far two end apart (linear mode connectivity, Frankle et al. 2020).
+    the process that trains, and must return the masks given, if any are, unless `own_masks` is set. With `lr_at` the
+    learning rate is always that of the schedule at that step; with `stretched` the recipe's schedule, and whatever else
+    is at certain steps, is stretched to `steps`. The result is pruned by `score`, by default the recipe's. Another
+    `order` gives other minibatches, and other draws of augmentation and dropout, from the same start.
     """
 
     round: int
@@ -152,9 +154,9 @@ class Run:
 class Measure:
     """Something that is computed from the arrays of runs: rows of the table <series>.csv, all with the same columns.
 
-    `of(at)` returns the rows, numbers and texts by column, for one trial; it is called in the process that trains.
-    `given` is as for a Run. Nothing can be taken over from a measure. The recipes by which `of` trains networks itself
-    stand in `trains`, one for each: they are what it costs, and their data are looked for before anything is trained.
+    `of(at)` returns the rows, numbers and texts by column, for one trial, in the process that trains. `given` is as for
+    a Run. The recipes by which `of` trains networks itself stand in `trains`, one for each network: they are what it
+    costs, and their data are looked for before anything is trained. No run can take over anything from a measure.
     """
 
     round: int
@@ -183,9 +185,7 @@ class Series:
 
 def all_series(recipe: Recipe) -> list[str]:
     """Return the names of a recipe's series; before them, if it rewinds, that of the run to the rewind point."""
-    if not recipe.rewind_step:
-        return [*recipe.series]
-    return [REWIND_POINT, *recipe.series]
+    return [*[REWIND_POINT] * bool(recipe.rewind_step), *recipe.series]
 
 
 def to_the_rewind_point(recipe: Recipe) -> Runs:

@@ -78,7 +78,7 @@ def train_runs(
     For a run that diverged the error is returned in its place; the others are not affected.
     """
     data = data if isinstance(data, Dataset) else data()
-    at = [_at(experiment, data, one) for one in asked]
+    at = [_at(experiment, data, one, execution.engine) for one in asked]
     run = asked[0].run
     if isinstance(run, Measure):
         with _naming(asked[0]):
@@ -157,14 +157,14 @@ def record(task: Task, result: Fit, t: int, masks: Params) -> dict[str, np.ndarr
     return {name: np.asarray(value) for name, value in (run | {"masks": pack(masks)}).items()}
 
 
-def _at(experiment: Experiment, data: Dataset, asked: Asked) -> At:
+def _at(experiment: Experiment, data: Dataset, asked: Asked, engine: str) -> At:
     """Return what a run's start is made from; theta0 is the rewind point if that was given, else the initial values."""
     key, seed, net = asked.key, experiment.recipe.seed, experiment.net
-    theta0 = net.init(streams(seed, [key.trial], "init"))
-    given = {name: _params(array, theta0) for name, array in asked.given.items()}
-    theta0, masks = given.get("theta0", theta0), given.get("masks", dense_masks(theta0))
-    rngs = streams(seed, [key.trial], asked.stream, key.round)
-    return At(net, experiment.task, data, experiment.rule, key.round, theta0, masks, given, rngs, key.trial)
+    initial = net.init(streams(seed, [key.trial], "init"))
+    given = {name: _params(array, initial) for name, array in asked.given.items()}
+    theta0, masks = given.get("theta0", initial), given.get("masks", dense_masks(initial))
+    rngs, task, rule = streams(seed, [key.trial], asked.stream, key.round), experiment.task, experiment.rule
+    return At(net, task, data, rule, key.round, theta0, masks, given, rngs, initial, key.trial, engine)
 
 
 def _params(array: np.ndarray, like: Params) -> Params:

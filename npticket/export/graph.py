@@ -18,7 +18,7 @@ from npticket.layers import (
     Residual,
 )
 from npticket.params import Params
-from npticket.protocols import Layer, Net
+from npticket.protocols import Layer, Net, UnsuitedError
 from npticket.reading import Json
 from npticket.tickets import rewind
 
@@ -95,8 +95,9 @@ class _Graph:
             return self._node("Unsqueeze", name, x, self._node("Constant", f"{name}/axis", value_ints=[1]))
         if isinstance(layer, Dropout):  # nothing is dropped in prediction
             return x
-        assert isinstance(layer, Flatten | ReLU), "state_dict has refused others"
-        return self._node("Flatten" if isinstance(layer, Flatten) else "Relu", name, x)
+        if isinstance(layer, Flatten | ReLU):
+            return self._node("Flatten" if isinstance(layer, Flatten) else "Relu", name, x)
+        raise UnsuitedError(f"how {name} would be in ONNX is not known, as it is a {type(layer).__name__}")
 
     def _with_parameters(self, layer: Dense | Conv2D | BatchNorm, name: str, x: str) -> str:
         prefix = name[1:].replace("/", ".")

@@ -116,10 +116,13 @@ class Drawn(NamedTuple):
 
 
 def drawn(outcome: Outcome, plots: Sequence[Plot] = DEFAULT) -> Iterator[Drawn]:
-    """Draw those figures that the outcome has the data for."""
-    points = {series: outcome.points(series) for series in outcome.series}
+    """Draw those figures that the outcome has the data for; ValueError if two are called alike."""
+    points, stems = {series: outcome.points(series) for series in outcome.series}, set[str]()
     for plot in plots if first(outcome) in points else ():
         for picture in readable(plot.pictures(outcome, points), [outcome]):
+            if picture.stem in stems:
+                raise ValueError(f"two figures of {outcome.recipe.name} are called {picture.stem}")
+            stems.add(picture.stem)
             yield Drawn(picture, outcome.title, f"{outcome.note}; {picture.marks or NOTE}")
 
 

@@ -82,8 +82,9 @@ class Quantity:
         return f"{self.mean_text(point)} ({self.form.format(values.min())}-{self.form.format(values.max())})"
 
     def gain_text(self, point: Point, other: Point) -> str:
-        """Return by how much its mean exceeds that of another point, as a text: "+0.45 percentage points"."""
-        more = self.scale * (self.of(point).mean() - self.of(other).mean())
+        """Return by how much its mean over trials exceeds that of another point: "+0.45 percentage points"."""
+        here, there = (each.per_trial(self.of(each)).mean() for each in (point, other))
+        more = self.scale * (here - there)
         words = (self.form.replace(":", ":+").format(more), "percentage" * (self.unit == "%"), self.difference)
         return " ".join(filter(None, words))
 

@@ -55,17 +55,17 @@ def carried(at: At, recipe: Recipe) -> Sequence[Row]:
         experiment, data = Experiment(there, merged(BUILT_IN, NEEDED)), load_data(there, BUILT_IN)
         seed = int(at.rngs[0].integers(2**31))  # both start alike, and see the same minibatches
         for name, masks in zip(MASKS, (at.masks, scattered(at)), strict=True):
-            found.append({"task": task, "masks": name, "acc": _trained(experiment, data, masks, seed)})
+            found.append({"task": task, "masks": name, "acc": _trained(experiment, data, masks, seed, at.engine)})
     return found
 
 
-def _trained(experiment: Experiment, data: Dataset, masks: Params, seed: int) -> float:
+def _trained(experiment: Experiment, data: Dataset, masks: Params, seed: int, engine: str) -> float:
     """The accuracy after training under masks of another task's encoder."""
     place = Place(seed)
     theta0 = experiment.net.init(place.rngs("init"))
     here = dense_masks(theta0)
     for name in experiment.rule.scope.names(theta0):
         here[name][...] = masks[name]
-    setting = experiment.setting("fast")
+    setting = experiment.setting(engine)
     end = fit(experiment.net, experiment.task, rewind(theta0, here), here, data, setting, place)
     return float(end["final_test_acc"][0])

@@ -47,7 +47,7 @@ def carried(at: At, recipe: Recipe) -> list[Row]:
     whole_backbone, ticket = taken_over(at.given["whole"], new), taken_over(at.end, new)
 
     def trained(masks: Params, theta: Params = whole_backbone) -> Fit:
-        return fit(there.net, there.task, rewind(theta, masks), masks, data, there.setting("fast"), place)
+        return fit(there.net, there.task, rewind(theta, masks), masks, data, there.setting(at.engine), place)
 
     masks = dense_masks(new)
     whole = trained(masks)

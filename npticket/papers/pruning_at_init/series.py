@@ -91,7 +91,7 @@ def before_training(method: Method, rounds: Sequence[int] = ROUNDS) -> Callable[
             require(recipe, task=(CLASSIFY.name,))
         for round in rounds:
             if round < recipe.rounds:
-                yield Run(round, start, own_masks=True)
+                yield Run(round, start)
 
     return series
 
