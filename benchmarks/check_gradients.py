@@ -62,7 +62,7 @@ def gradients(engine: Any, net: nets.Net, theta: Params, x: np.ndarray, labels: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--batch", type=int, default=4)
     args = parser.parse_args()
     failed = False

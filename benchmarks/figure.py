@@ -82,7 +82,7 @@ def _dress(axes: Any, percent: Sequence[float]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("what", choices=("step", "round"))
     parser.add_argument("png", type=Path, help="the figure")
     parser.add_argument("files", nargs="*", type=Path, help="one for each processor; by default all there are")

@@ -107,7 +107,7 @@ def main() -> None:
     blocks = {"coverage: means": means(args.experiments), "coverage: optima": optima(args.experiments // 5),
               "coverage: apart": apart(args.experiments // 5)}  # fmt: skip
     if args.into:
-        args.into.write_text(filled(args.into.read_text(), blocks))
+        args.into.write_text(filled(args.into.read_text("utf-8"), blocks), "utf-8", newline="\n")
     else:
         print("\n\n".join(blocks.values()))
 

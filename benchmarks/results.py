@@ -52,12 +52,12 @@ def save(args: Namespace, data: Dataset, tables: Mapping[str, "Table"], processe
         "columns": {name: table.columns for name, table in tables.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n")
+    path.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n", "utf-8", newline="\n")
 
 
 def read(path: Path) -> dict[str, Any]:
     """Return what `save` wrote, by script and arguments."""
-    return json.loads(path.read_text())
+    return json.loads(path.read_text("utf-8"))
 
 
 def by_processor(paths: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
@@ -78,7 +78,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo"), gpu: str = "") -> str:
     """
     if gpu:
         return _for_files(gpu)
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
     known = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     name = re.sub(SAYS_NOTHING, " ", known.get("model name", "unknown"), flags=re.IGNORECASE)
     if not re.search(r"\d", name):

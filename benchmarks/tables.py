@@ -108,7 +108,7 @@ def filled(text: str, made: Mapping[str, str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "files", nargs="*", type=Path, help="one for each processor; by default all in docs/results/speed"
     )
@@ -116,7 +116,7 @@ def main() -> None:
     args = parser.parse_args()
     made = tables(results.by_processor(args.files))
     if args.into:
-        args.into.write_text(filled(args.into.read_text(), made))
+        args.into.write_text(filled(args.into.read_text("utf-8"), made), "utf-8", newline="\n")
     else:
         print("\n\n".join(f"## {name}\n\n{table}" for name, table in made.items()))
 

@@ -106,7 +106,7 @@ def draw(runs: Mapping[str, Mapping[str, Any]], of: Mapping[str, Mapping[str, Ma
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("png", type=Path, help="the figure")
     parser.add_argument("file", nargs="?", type=Path, help="of one processor; by default the first that has times")
     args = parser.parse_args()

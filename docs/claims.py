@@ -47,4 +47,4 @@ def _cells(line: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(), RESULTS.read_text()))
+    README.write_text(filled(README.read_text("utf-8"), RESULTS.read_text("utf-8")), "utf-8", newline="\n")

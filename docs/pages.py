@@ -19,7 +19,8 @@ CODE = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n.*?```\n)?", re.D
 def pages() -> list[Path]:
     """The pages with code to run, in the order in which they are read."""
     found = [*(ROOT / "docs" / "tutorial").glob("*.md"), *(ROOT / "docs" / "derivations").glob("*.md")]
-    return sorted((path for path in found if CODE.search(path.read_text())), key=lambda path: (path.parent.name, path))
+    with_code = (path for path in found if CODE.search(path.read_text("utf-8")))
+    return sorted(with_code, key=lambda path: (path.parent.name, path))
 
 
 def filled(text: str, name: str) -> str:
@@ -42,4 +43,4 @@ if __name__ == "__main__":
     os.chdir(ROOT)
     os.environ.setdefault("MPLBACKEND", "Agg")
     for page in chosen:
-        page.write_text(filled(page.read_text(), str(page)))
+        page.write_text(filled(page.read_text("utf-8"), str(page)), "utf-8", newline="\n")

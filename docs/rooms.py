@@ -23,7 +23,7 @@ def rooms() -> dict[str, set[str]]:
         if room.startswith("__"):
             continue
         found = graph.setdefault(room, set())
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("npticket"):
                 names = [node.module] if "." in node.module else [f"npticket.{alias.name}" for alias in node.names]
                 found |= {name.split(".")[1] for name in names} - {room, "__version__"}
@@ -62,4 +62,4 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text()))
+    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8", newline="\n")

@@ -17,7 +17,9 @@ Array = Any  # numpy.ndarray, cupy.ndarray, or another type that `register` was 
 Dtype = DTypeLike
 
 POOL = 0.95  # the fraction of a GPU's free memory that arrays may take
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+THREAD_VARIABLES = (
+    "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "BLIS_NUM_THREADS",
+)  # fmt: skip
 NUMPYS_OWN = [  # where NumPy's wheels keep the OpenBLAS that they bring along
     Path(np.__file__).resolve().parent.with_name("numpy.libs"),
     Path(np.__file__).resolve().parent / ".dylibs",

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,15 @@ def naming(path: Path) -> Iterator[None]:
         if error.errno is None and not full:
             raise OSError(f"{path}: {error}") from error
         raise OSError(errno.ENOSPC if full else error.errno, error.strerror or str(error), str(path)) from error
+
+
+@contextmanager
+def put_off() -> Iterator[None]:
+    """Warn of an OSError instead of raising it: for what is written again later, as a table that is open in Excel."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(f"{error}: this is tried again later", RuntimeWarning, stacklevel=3)
 
 
 def sync(folder: Path) -> None:

@@ -503,6 +503,15 @@ def test_of_a_figure_that_was_not_finished_the_svg_is_there(tmp_path):
     assert directory.is_ours(figures_there)
 
 
+def test_the_users_style_changes_no_figure(tmp_path):
+    matplotlib = pytest.importorskip("matplotlib")
+    plain = [path.read_bytes() for path in draw(outcome(), tmp_path / "plain")]
+    users = {"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 30, "text.usetex": True, "lines.linewidth": 9}
+    with matplotlib.rc_context(users):
+        assert [path.read_bytes() for path in draw(outcome(), tmp_path / "users")] == plain != []
+        assert matplotlib.rcParams["font.size"] == 20  # it is theirs again
+
+
 def test_the_same_data_give_the_same_bytes(tmp_path):
     pytest.importorskip("matplotlib")
     first, second = (draw(outcome(), tmp_path / name) for name in "ab")

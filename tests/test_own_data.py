@@ -293,6 +293,9 @@ def test_a_table_is_not_tested_with_what_it_is_trained_with():
     Path("mine.csv").write_text(TABLE)
     with pytest.raises(DataError, match=r"mine.csv is to be trained with and tested with"):
         datasets.csv_table(path="mine.csv", test="../" + Path.cwd().name + "/mine.csv")
+    Path("other.csv").hardlink_to("mine.csv")
+    with pytest.raises(DataError, match=r"mine.csv is to be trained with and tested with"):
+        datasets.csv_table(path="mine.csv", test="other.csv")
 
 
 def test_a_table_for_testing_stands_beside_it():

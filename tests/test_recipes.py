@@ -284,6 +284,8 @@ def test_impossible_recipes_are_refused(changes, message):
             {"series": ("random_reinit", "winning_ticket")},
             "round 0 .* is the dense network, and random_reinit has none",
         ),
+        ({"name": "mine."}, "no . or space last, .* got 'mine.'"),  # Windows drops it
+        ({"name": "Nul.lenet"}, "no device's name such as con or nul, got 'Nul.lenet'"),
         ({"schedule": Part("constant", lr=5.0)}, "the schedule has no lr of its own: it is the optimizer's"),
         ({"data": Part("mnist", seed=5)}, "the data has no seed of its own: it is the recipe's"),
     ],

@@ -216,6 +216,29 @@ def test_tables_are_written_on_the_way(tmp_path, monkeypatch):
             assert len(tables.read(tmp_path / "results.csv", tables.result_columns(CLASSIFY))) == t + 1
 
 
+def test_a_table_that_cannot_be_written_costs_no_run(tmp_path, monkeypatch):
+    """As on Windows, where nothing is written over a file that another program has open."""
+    real, closed = store.write, []
+
+    def held(path, content):
+        if path.name == "results.csv" and not closed:
+            raise PermissionError(13, "it is open elsewhere", str(path))
+        real(path, content)
+
+    monkeypatch.setattr(store, "write", held)
+    with opened(tmp_path) as s:
+        s._next_tables = 0
+        with pytest.warns(RuntimeWarning, match=r"it is open elsewhere: .*results.csv.*: this is tried again later"):
+            s.add(KEY, made_up())
+        assert s.due() > 1 and KEY in s
+        with pytest.raises(PermissionError):  # nobody tries again later
+            s.close()
+    closed.append(True)
+    with opened(tmp_path) as s:
+        assert KEY in s
+    assert len(tables.read(tmp_path / "results.csv", tables.result_columns(CLASSIFY))) == 1
+
+
 def test_tables_do_not_wait_for_the_next_run(tmp_path):
     """The last runs before a long one are in them, and in the manifest, while it trains."""
     with opened(tmp_path) as s:

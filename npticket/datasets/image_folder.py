@@ -59,11 +59,15 @@ def image_folder(
     return from_arrays(root, given, seed)
 
 
+def _by_name(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda file: file.name)  # in the same order on Windows, too
+
+
 def _files(root: Path) -> Files:
     """All images in the subfolders of a folder, in the order of their names."""
     labels = class_folders(root)
     try:
-        found = [(file, label) for label in labels for file in sorted((root / label).iterdir())]
+        found = [(file, label) for label in labels for file in _by_name(root / label)]
         deeper = [file for inner, _ in found if inner.is_dir() and inner.name[0] != "." for file in inner.rglob("*")]
         astray = [file for file in (*filter(Path.is_file, root.iterdir()), *deeper) if _is_image(file)]
     except OSError as error:

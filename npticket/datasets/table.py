@@ -52,7 +52,7 @@ def csv_table(
         if named and (there := _first(other)) != heads:
             raise DataError(f"{other} has the columns {shown(there)}, {path} has {shown(heads)}")
         given["test"] = _examples(other, named, heads, at)
-    if test and other.resolve() == file.resolve():
+    if test and other.samefile(file):  # by links, or by other letters where case does not count
         raise DataError(f"{file} is to be trained with and tested with: without a test file some of it is set aside")
     every = {label for _, classes in given.values() for label in classes.tolist()}
     if all(_is_number(label) and abs(float(label)) <= EXACT for label in every):  # in their order, and 1.0 is 1

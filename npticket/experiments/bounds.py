@@ -15,6 +15,7 @@ MOST_PARAMETERS = 1_000_000_000  # of a network
 LARGEST = 1e38  # in float32
 LONGEST = 200  # characters of a text
 FILE_NAME = re.compile(r"\w[\w .,+=()-]{0,59}")  # of a recipe, as its directory is called like it
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # which Windows would open instead
 
 
 def is_number(value: Json) -> bool:
@@ -43,10 +44,10 @@ def wrong_jobs(jobs: int, backend: str) -> str:
 
 def wrong_name(name: Json) -> str:
     """Return a message if a recipe cannot have this name, as a directory is named after it."""
-    if isinstance(name, str) and FILE_NAME.fullmatch(name):
+    if isinstance(name, str) and FILE_NAME.fullmatch(name) and name[-1] not in " ." and not DEVICE.fullmatch(name):
         return ""
-    what = "at most 60 letters, digits, spaces and . , _ + = - ( ), a letter, digit or _ first"
-    return f"name must be {what}, got {shown(name)}"
+    what = "at most 60 letters, digits, spaces and . , _ + = - ( ), a letter, digit or _ first, no . or space last"
+    return f"name must be {what}, and no device's name such as con or nul, got {shown(name)}"
 
 
 def wrong_option(value: Json, of: str) -> str:

@@ -44,13 +44,18 @@ def fingerprint() -> dict[str, str]:
     return {"npticket": __version__, "numpy": np.__version__, "blas": _blas(), "cpu": _cpu()}
 
 
+def text_of(path: Path) -> bytes:
+    """Return a file of code, with the ends of lines that it has in the repository: on Windows git may change them."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
+
+
 @cache
 def code() -> str:
     """Return a digest of the files of npticket, papers included, on which the numbers of a run may depend."""
     package, total = Path(__file__).parents[1], hashlib.sha256()
     rooms = (path for path in package.iterdir() if path.is_dir() and path.name not in SHOWING)
     for path in sorted(chain(package.glob("*.py"), *(room.rglob("*.py") for room in rooms))):
-        total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+        total.update(path.relative_to(package).as_posix().encode() + b"\0" + text_of(path))
     return total.hexdigest()[:16]
 
 
@@ -86,12 +91,18 @@ def _blas() -> str:
         config, kernel = (backend.openblas(f"get_{what}", ctypes.c_char_p) for what in ("config", "corename"))
         if isinstance(config, bytes) and isinstance(kernel, bytes):
             return f"openblas {config.decode().split()[1]} ({kernel.decode()})"
-        built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        return f"{built['name']} {built['version']}"
+        return _built_with()
     loaded = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     # SciPy brings another one along, which is loaded once it is imported.
     pools = [pool for pool in loaded if Path(pool["filepath"]).resolve().parent in backend.NUMPYS_OWN] or loaded
-    return ", ".join(f"{p['internal_api']} {p['version']} ({p.get('architecture', 'unknown')})" for p in pools)
+    known = ", ".join(f"{p['internal_api']} {p['version']} ({p.get('architecture', 'unknown')})" for p in pools)
+    return known or _built_with()
+
+
+def _built_with() -> str:
+    """The BLAS that NumPy was built with, as Accelerate on macOS, which cannot be asked."""
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{built['name']} {built['version']}"
 
 
 def _cpu() -> str:
@@ -100,4 +111,7 @@ def _cpu() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     named = {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
-    return f"{named.get('model name', platform.machine())} (family {named.get('cpu family', '?')})"
+    if "model name" in named:
+        return f"{named['model name']} (family {named.get('cpu family', '?')})"
+    arm = " ".join(named.get(f"CPU {what}", "?") for what in ("implementer", "part"))
+    return f"{platform.machine()} ({arm})"

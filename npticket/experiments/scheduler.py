@@ -13,6 +13,7 @@ from npticket.experiments.series import Key, Measure, Run
 from npticket.experiments.store import Store
 from npticket.experiments.training import Asked
 from npticket.experiments.workers import Workers
+from npticket.files import put_off
 from npticket.train import DivergedError
 
 Group = list[Key]  # runs that train together
@@ -85,7 +86,8 @@ class Scheduler:
     def _finished(self, running: Collection[Future]) -> set[Future]:
         """Wait until some are done, and write the tables meanwhile when they are due; return which are done."""
         while not (done := wait(running, self.store.due(), FIRST_COMPLETED).done):
-            self.store.write_tables()
+            with put_off():
+                self.store.write_tables()
         return done
 
     def _groups(self, missing: set[Key], lock_step: bool) -> list[Group]:

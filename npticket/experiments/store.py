@@ -29,7 +29,7 @@ from npticket.experiments.planning import planned
 from npticket.experiments.recipe import Recipe, in_full, to_json
 from npticket.experiments.run_files import ORIGIN, RunFiles, digest, named
 from npticket.experiments.series import Key, Measure, Run
-from npticket.files import write
+from npticket.files import put_off, write
 from npticket.reading import Json
 
 TABLES_EVERY, TABLES_SHARE = 10.0, 50  # seconds between two writings of the tables, or so many times the last one
@@ -93,19 +93,17 @@ class Store(AbstractContextManager["Store"]):
         self._check_columns({key: arrays[ROWS]} if ROWS in arrays else {})
         if machine not in (makers := self._makers()):
             self._manifest.write({machine: (), **makers}, self._chosen())
-        self._keep(key, arrays, machine)
+        needed = self.runs[key].given if key in self.runs else {}
+        given = {name: self.digest(*stored) for name, stored in needed.items() if self.holds(*stored)}
+        self._runs[key] = _light(arrays, self._files.write(key, arrays, given, machine))
         self._is_behind = True
         if time.monotonic() > self._next_tables:
-            self.write_tables()
+            with put_off():
+                self.write_tables()
 
     def due(self) -> float | None:
         """In how many seconds the tables are to be written; None if they have all runs."""
         return max(0.0, self._next_tables - time.monotonic()) if self._is_behind else None
-
-    def _keep(self, key: Key, run: Mapping[str, np.ndarray], machine: str) -> None:
-        needed = self.runs[key].given if key in self.runs else {}
-        given = {name: self.digest(*stored) for name, stored in needed.items() if self.holds(*stored)}
-        self._runs[key] = _light(run, self._files.write(key, run, given, machine))
 
     def _check_columns(self, more: Mapping[Key, np.ndarray]) -> None:
         """Raise StoreError unless all measures of a series, with `more` that are to be added, have the same columns."""
@@ -136,16 +134,17 @@ class Store(AbstractContextManager["Store"]):
         results.csv comes last, so that it never has a run that curves.csv lacks; then the manifest, which counts runs.
         """
         began = time.monotonic()
+        self._next_tables = began + TABLES_EVERY  # if this fails
         everything = sorted(self._runs, key=lambda key: (key.round, self._order.get(key.series, -1), key.trial))
         keys = [key for key in everything if not self.holds(key, ROWS)]
-        results = tables.text(tables.result_columns(self._task), map(self.result, keys))
-        curves = tables.text(tables.curve_columns(self._task), (row for key in keys for row in self._curve(key)))
-        write(self.folder / "curves.csv", curves.encode())
+        curves = (row for key in keys for row in self._curve(key))
         rows = {key: self._runs[key][ROWS] for key in everything if self.holds(key, ROWS)}
+        texts = {"curves": tables.text(tables.curve_columns(self._task), curves)}
         for series in {key.series for key in rows}:
-            table = measured.text({key: array for key, array in rows.items() if key.series == series})
-            write(self.folder / f"{series}.csv", table.encode())
-        write(self.folder / "results.csv", results.encode())
+            texts[series] = measured.text({key: array for key, array in rows.items() if key.series == series})
+        texts["results"] = tables.text(tables.result_columns(self._task), map(self.result, keys))
+        for name, text in texts.items():
+            write(self.folder / f"{name}.csv", text.encode())
         self._manifest.write(self._makers(), self._chosen())
         now, self._is_behind = time.monotonic(), False
         self._next_tables = now + max(TABLES_EVERY, TABLES_SHARE * (now - began))

@@ -112,7 +112,7 @@ def _here() -> str:
     """What all times depend on: this machine, and the code that computes, but for networks that papers bring."""
     code = hashlib.sha256()
     for path in sorted(chain.from_iterable(map(Path(__file__).parents[1].glob, COMPUTE))):
-        code.update(path.read_bytes())
+        code.update(machine.text_of(path))
     return json.dumps({**machine.fingerprint(), "code": code.hexdigest()[:16]})
 
 

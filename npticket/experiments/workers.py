@@ -53,7 +53,10 @@ def default_jobs() -> int:
         import joblib
     except ImportError:
         return 1
-    return joblib.cpu_count()
+    try:
+        return joblib.cpu_count()
+    except ValueError as error:
+        raise RuntimeError(f"the environment variable LOKY_MAX_CPU_COUNT is a number of cores: {error}") from error
 
 
 def threads_each(jobs: int) -> int:
@@ -98,7 +101,8 @@ class Workers:
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         self._others = set(multiprocessing.active_children())
-        resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
+        if os.name == "posix":
+            resource_tracker.ensure_running()  # Python's helper process: starting it later would undo the next line
         with _stops_held_back(), _semaphores():
             start = {"initializer": _prepare, "initargs": (self._call, os.getpid())}
             pool = ProcessPoolExecutor(self.jobs, timeout=None, env=dict.fromkeys(THREAD_VARIABLES, "1"), **start)

@@ -18,7 +18,7 @@ from npticket.experiments.tables import Row
 from npticket.report import canvas
 from npticket.report.canvas import Picture, Points
 from npticket.report.curves import Curves
-from npticket.report.finishing import finish
+from npticket.report.finishing import finish, plain_style
 from npticket.report.quantities import QuantityOf, after, at_early_stop, at_the_end, early_stop, first, looked_at
 
 NOTE = "line: mean, band: min-max"
@@ -137,7 +137,7 @@ def readable(pictures: Iterable[Picture], outcomes: Iterable[Outcome]) -> Iterat
     StoreError if drawing fails and the outcomes have tables of measures, which may lack columns.
     """
     try:
-        with suppress(Unknown):
+        with suppress(Unknown), plain_style():
             yield from pictures
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         if not (tables := sorted({f"{series}.csv" for outcome in outcomes for series in outcome.measured})):

@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,15 +51,21 @@ def _add_legend(figure: "Figure", entries: dict[str, "Artist"], title: str) -> i
     return rows + bool(title)
 
 
+def plain_style(**settings: str) -> AbstractContextManager:
+    """Draw in matplotlib's own style, whatever the user's matplotlibrc says, but for settings of SVG."""
+    from matplotlib import style
+
+    return style.context(["default", {f"svg.{name}": value for name, value in settings.items()}])
+
+
 def finish(
     picture: Picture, title: str, note: str, folder: Path, formats: Sequence[str] = ("png", "svg")
 ) -> list[Path]:
     """Compose a figure and write it in these `formats`: the same data give the same bytes."""
-    import matplotlib
-
-    figure, paths = compose(picture, title, note), [folder / f"{picture.stem}.{form}" for form in formats]
+    paths = [folder / f"{picture.stem}.{form}" for form in formats]
     folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack, matplotlib.rc_context({"svg.hashsalt": "npticket"}):
+    with ExitStack() as stack, plain_style(hashsalt="npticket"):
+        figure = compose(picture, title, note)
         files = [stack.enter_context(writing(path)) for path in paths]  # the last gets its name first: the SVG
         for form, file in zip(formats, files, strict=True):
             figure.savefig(file, format=form, dpi=150, metadata=ANONYMOUS[form])

@@ -11,7 +11,7 @@ from npticket.experiments.outcome import Outcome, Point
 from npticket.report import canvas
 from npticket.report.canvas import Pen, Picture
 from npticket.report.figures import NOTE, Drawn
-from npticket.report.finishing import compose
+from npticket.report.finishing import compose, plain_style
 from npticket.report.html.markup import Markup, tag
 
 ID = re.compile(r"(<[a-zA-Z][^>]*?) id=\"([^\"]*)\"")
@@ -32,19 +32,18 @@ def figures(drawn: Iterable[Drawn], prefix: str) -> Iterator[Markup]:
 
     ImportError without matplotlib.
     """
-    for one in drawn:
-        words = one.picture.stem.replace("_", " ")
-        drawing = tag("div", _svg(one, f"{prefix}-{one.picture.stem}"), role="img", aria_label=words)
-        yield tag("figure", drawing, class_="drawing", tabindex="0")
+    with plain_style():
+        for one in drawn:
+            words = one.picture.stem.replace("_", " ")
+            drawing = tag("div", _svg(one, f"{prefix}-{one.picture.stem}"), role="img", aria_label=words)
+            yield tag("figure", drawing, class_="drawing", tabindex="0")
 
 
 def _svg(one: Drawn, salt: str) -> Markup:
     """The figure as SVG, the same for the same data; texts stay texts, and ids that nothing refers to are removed."""
-    import matplotlib
-
-    figure, file = compose(*one), io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    file, nothing = io.StringIO(), dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with plain_style(hashsalt=salt, fonttype="none"):
+        figure = compose(*one)
         figure.savefig(file, format="svg", transparent=True, metadata=nothing)
     text = file.getvalue()
     least = f'<svg style="min-width:{READABLE * 72 * figure.get_figwidth():.0f}pt"'
