@@ -14,7 +14,7 @@ from npticket.experiments.recipe import Part
 from npticket.experiments.series import Key
 from npticket.papers import LIBRARY, PARTS
 from npticket.papers.lottery_ticket.claims.words import REINIT, TICKET
-from npticket.papers.rewinding import CLAIMS, FINE_TUNED, LENET, ONCE, PAPER, RATE, RESNET_20, SERIES, STEPS
+from npticket.papers.rewinding import CLAIMS, FINE_TUNED, LENET, ONCE, PAPER, RATE, RESNET_8, RESNET_20, SERIES, STEPS
 from npticket.prune import dense_masks
 from npticket.report import figures, sweeps
 from npticket.report.claims import FAILS, HOLDS, judge
@@ -128,6 +128,14 @@ def test_lenets_recipe_is_like_the_papers():
     assert len(runs) == 5 * (1 + 11 + 3 * 10 + 4 * 5)
 
 
+def test_the_small_residual_networks_recipe_is_like_the_papers_in_fewer_rounds():
+    check(RESNET_8, PARTS)
+    assert (RESNET_8.series, RESNET_8.rewind_step / RESNET_8.steps) == (RESNET_20.series, 0.1)
+    runs = planned(RESNET_8, PARTS.series)
+    assert [key.round for key in runs if key[::2] == (ONCE[RATE], 0)] == [2, 4]
+    assert len(runs) == 3 * (1 + 5 + 3 * 4 + 4 * 2)
+
+
 LOST = {TICKET: 1.97, RATE: 1.97, FINE_TUNED: 3.43, REINIT: 6, ONCE[TICKET]: 4.3, ONCE[RATE]: 4.1,
         ONCE[FINE_TUNED]: 5.4, ONCE[REINIT]: 7.4}  # fmt: skip
 BY_STEP = {TICKET: (89, 91.7, 91.7, 90), RATE: (91.9, 91.7, 91.7, 90.5), FINE_TUNED: (89, 89, 89, 89)}
@@ -140,7 +148,7 @@ def world(sign, apart, by_step):
     def gained(series, density):
         return 91.7 + (density < 1) * (sign * (0.5 - LOST[series] * (1 - density) ** 3) - apart * (series == RATE))
 
-    found = [by_density(recipe, gained) for recipe in (RESNET_20, LENET)]
+    found = [by_density(recipe, gained) for recipe in (RESNET_20, LENET, RESNET_8)]
     for i, recipe in enumerate(STEPS.values()):
         found.append(by_density(recipe, lambda series, density, i=i: by_step[series][i] if density < 1 else 91.7))
     return found

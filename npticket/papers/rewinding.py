@@ -68,6 +68,12 @@ LENET = replace(RECIPES["lenet-mnist"],
     schedule=Part("step_drops", drops=[[7_500, 0.01], [11_250, 0.001]]),  # at a half and at three quarters
     steps=15_000, train_at=(), rounds=11, validate_every=500, rewind_step=1_500, series=RESNET_20.series,
 )
+RESNET_8 = replace(RESNET_20,
+    name="rewinding-resnet8", source="after Renda et al. 2020, Figures 1 and 2, on ResNet-8",
+    net=Part("resnet", depth=8, width=8), schedule=Part("step_drops", drops=[[1_200, 0.01], [1_800, 0.001]]),
+    prune=Part("magnitude", scope="globally", rates={"*/W": 0.428}),  # to 57.2, 32.7, 18.7 and 10.7 % of the weights
+    batch=64, steps=2_400, rounds=5, validate_every=600, rewind_step=240,
+)
 STEPS = {step: replace(LENET,
     name=f"rewinding-lenet-step-{step}", source="after Renda et al. 2020, on LeNet", rewind_step=step, rounds=2,
     prune=Part("magnitude", rates={"fc*/W": 0.89, "out/W": 0.65}), series=(TICKET, RATE, FINE_TUNED),  # in one go
@@ -98,11 +104,17 @@ SAFE = "Renda et al., the zone that is marked in the figures"  # retraining for 
 
 
 # fmt: off
-def _orders(recipe: str, alike: float, because: str) -> Iterator[Claim]:
-    """The claims that the paper makes about all networks; `alike` is how many points "about as accurate" allows."""
+def _orders(
+    recipe: str, alike: float, because: str, percents: tuple[float, float, float] = (51.2, 21.0, 10.7)
+) -> Iterator[Claim]:
+    """The claims that the paper makes about all networks; `alike` is how many points "about as accurate" allows.
+
+    `percents` are of weights remaining: about a half, and two at which the methods are compared.
+    """
+    half, middle, last = percents
     claim = partial(Claim, (recipe,), source=DATA, form=POINTS)
     more, less = (partial(kind, (recipe,), source=DATA) for kind in (better, worse))
-    for percent in (21.0, 10.7):
+    for percent in (middle, last):
         at = f"at {percent} %"
         for method in (TICKET, RATE):
             yield more(id=f"{recipe}-{method}-{percent:.0f}", quantity=gain(END, method, percent, FINE_TUNED),
@@ -111,20 +123,20 @@ def _orders(recipe: str, alike: float, because: str) -> Iterator[Claim]:
             low=-alike, high=alike, because=because,
             sentence=f"{at} learning-rate rewinding is about as accurate as weight rewinding")
     for method in (TICKET, RATE):
-        yield more(id=f"{recipe}-once-{method}", quantity=gain(END, ONCE[method], 10.7, ONCE[FINE_TUNED]),
-            sentence=f"pruned in one go to 10.7 %, {METHODS[method]} is more accurate than fine-tuning")
+        yield more(id=f"{recipe}-once-{method}", quantity=gain(END, ONCE[method], last, ONCE[FINE_TUNED]),
+            sentence=f"pruned in one go to {last} %, {METHODS[method]} is more accurate than fine-tuning")
     for method, words in METHODS.items():
-        yield less(id=f"{recipe}-iterative-{method}", quantity=gain(END, ONCE[method], 10.7, method),
-            sentence=f"at 10.7 % one-shot pruning is less accurate than round after round, with {words}")
-    yield less(id=f"{recipe}-reinit", quantity=gain(END, REINIT, 10.7, FINE_TUNED),
+        yield less(id=f"{recipe}-iterative-{method}", quantity=gain(END, ONCE[method], last, method),
+            sentence=f"at {last} % one-shot pruning is less accurate than round after round, with {words}")
+    yield less(id=f"{recipe}-reinit", quantity=gain(END, REINIT, last, FINE_TUNED),
         source="inferred: the data have it pruned in one go",
-        sentence="at 10.7 % reinitialised networks are less accurate than fine-tuned ones")
-    yield less(id=f"{recipe}-once-reinit", quantity=gain(END, ONCE[REINIT], 10.7, ONCE[FINE_TUNED]),
-        sentence="pruned in one go to 10.7 %, reinitialised networks are less accurate than fine-tuned ones")
-    yield less(id=f"{recipe}-sparser", quantity=gain(END, FINE_TUNED, 10.7, FINE_TUNED, 51.2),
-        sentence="fine-tuning loses more the sparser the network: 10.7 % against 51.2 %")
-    yield more(id=f"{recipe}-half", quantity=gain(END, RATE, 51.2, at=100),
-        sentence="at 51.2 % learning-rate rewinding is more accurate than the dense network")
+        sentence=f"at {last} % reinitialised networks are less accurate than fine-tuned ones")
+    yield less(id=f"{recipe}-once-reinit", quantity=gain(END, ONCE[REINIT], last, ONCE[FINE_TUNED]),
+        sentence=f"pruned in one go to {last} %, reinitialised networks are less accurate than fine-tuned ones")
+    yield less(id=f"{recipe}-sparser", quantity=gain(END, FINE_TUNED, last, FINE_TUNED, half),
+        sentence=f"fine-tuning loses more the sparser the network: {last} % against {half} %")
+    yield more(id=f"{recipe}-half", quantity=gain(END, RATE, half, at=100),
+        sentence=f"at {half} % learning-rate rewinding is more accurate than the dense network")
 
 
 def _steps(one: int, other: int) -> tuple[str, str]:
@@ -135,6 +147,7 @@ def _steps(one: int, other: int) -> tuple[str, str]:
 CLAIMS = [
     *_orders(RESNET_20.name, 0.3, "as far as in the paper's ResNet-20 at most"),
     *_orders(LENET.name, 0.1, THIRD_OF_GAIN),
+    *_orders(RESNET_8.name, 0.5, "half a point", (57.2, 32.7, 10.7)),
     *(Claim((RESNET_20.name,), f"rewinding-resnet20-loss-{series}",
         f"at 10.7 % the accuracy is {points} points below the dense network's: {SERIES[series].legend}", RELEASED,
         gain(END, series, 10.7, at=100), f"-{points}", POINTS, high=-points / 2, because=HALF)
@@ -162,7 +175,7 @@ CLAIMS = [
 PAPER = Paper(
     "rewinding",
     "Renda, Frankle & Carbin: Comparing Rewinding and Fine-tuning in Neural Network Pruning, ICLR 2020",
-    {recipe.name: recipe for recipe in (RESNET_20, LENET)}, Parts(series=SERIES),
+    {recipe.name: recipe for recipe in (RESNET_20, LENET, RESNET_8)}, Parts(series=SERIES),
     {"rewinding-lenet-step": Sweep("rewinding-lenet-step", "after Renda et al. 2020, on LeNet", "retrained from step",
         {f"{step:,}": recipe for step, recipe in STEPS.items()}, against_step)},
     CLAIMS,

@@ -170,6 +170,7 @@ CLAIMS = [
     *_untrained(FULL, "fc-", PRUNINGS),
     *_learned("deconstructing-fc-learned", "fc-", FULL, PRUNINGS),
 ]
+CLAIMS += [*_criteria("deconstructing-resnet8", "resnet8-", 14.6), *_signs("deconstructing-resnet8", "resnet8-", 14.6)]
 for net, at_criteria, at_signs in (("conv2", 11.0, 7.1), ("conv4", 11.1, 7.6), ("conv6", 10.6, 7.4)):
     CLAIMS += _criteria(f"deconstructing-{net}", f"{net}-", at_criteria)
     CLAIMS += _signs(f"deconstructing-{net}", f"{net}-", at_signs)

@@ -1,8 +1,9 @@
 """What is claimed about pruning before training: of each method by its authors, of all by Frankle et al. 2021.
 
-What Frankle et al. say of all networks is asked of their ResNet-20, in claims whose ids begin with resnet20, and of
-LeNet. Except for LeNet-300-100 in Lee et al. 2019 the other papers have other networks: only the directions of their
-claims are asked. Accuracies are those at the end of training. Percentages after "at" are weights remaining.
+What Frankle et al. say of all networks is asked of their ResNet-20, in claims whose ids begin with resnet20, of LeNet,
+and of a small ResNet-8 in a short training, whose ids begin with resnet8. Except for LeNet-300-100 in Lee et al. 2019
+the other papers have other networks: only the directions of their claims are asked. Accuracies are those at the end of
+training. Percentages after "at" are weights remaining.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,8 @@ from npticket.report.views import View
 SHORT = {"snip": "SNIP", "grasp": "GraSP", "synflow": "SynFlow", "magnitude_at_init": "magnitude at initialisation"}
 DENSITY = 6.9  # where the methods are told apart
 THIS, FRANKLE, TANAKA = ("at-init-lenet",), "Frankle et al. 2021", "Tanaka et al. 2020"
-RESNET = "at-init-resnet20"
+RESNET, SMALL = "at-init-resnet20", "at-init-resnet8"
+LARGER = 16.8  # ResNet-8 has too few weights for DENSITY
 claim = partial(Claim, THIS)
 more = partial(better, THIS)
 
@@ -39,31 +41,31 @@ def compression(method: str) -> Callable[[View], Numbers]:
 
 
 # fmt: off
-def _methods(recipe: str, mark: str) -> Iterator[Claim]:
+def _methods(recipe: str, mark: str, density: float = DENSITY) -> Iterator[Claim]:
     """The claims of Frankle et al. about the methods' accuracy; `mark` begins the ids."""
     for method, name in SHORT.items():
         yield better((recipe,), f"{mark}init-{method}-over-random",
-            f"at {DENSITY} % {name} is more accurate than random pruning",
-            f"{FRANKLE}, abstract", gain(END, method, DENSITY, "random_at_init"))
+            f"at {density} % {name} is more accurate than random pruning",
+            f"{FRANKLE}, abstract", gain(END, method, density, "random_at_init"))
     for method, name in SHORT.items():
         yield worse((recipe,), f"{mark}init-{method}-below-ticket",
-            f"at {DENSITY} % {name} is less accurate than the winning ticket",
-            f"{FRANKLE}, abstract", gain(END, method, DENSITY))
+            f"at {density} % {name} is less accurate than the winning ticket",
+            f"{FRANKLE}, abstract", gain(END, method, density))
 
 
-def _checks(recipe: str, mark: str) -> Iterator[Claim]:
+def _checks(recipe: str, mark: str, density: float = DENSITY) -> Iterator[Claim]:
     """Their claims about whether it matters which weights are chosen."""
     more, less = (partial(of, (recipe,)) for of in (better, worse))
     for check, words in {"shuffled": "if shuffled within layers", "reinit": "by new initial values"}.items():
-        yield less(f"{mark}init-ticket-{check}", f"at {DENSITY} % the winning ticket loses {words}",
-            f"{FRANKLE}, abstract", gain(END, f"{TICKET}_{check}", DENSITY))
+        yield less(f"{mark}init-ticket-{check}", f"at {density} % the winning ticket loses {words}",
+            f"{FRANKLE}, abstract", gain(END, f"{TICKET}_{check}", density))
     for check, words in {"shuffled": "shuffled within layers", "reinit": "with new initial values"}.items():
-        lost = gain(END, f"{TICKET}_{check}", DENSITY, TICKET)
+        lost = gain(END, f"{TICKET}_{check}", density, TICKET)
         for method, name in SHORT.items():
             yield more(f"{mark}init-{method}-{check}",
-                f"at {DENSITY} % {name} loses less than half of what the winning ticket loses, {words}: against "
+                f"at {density} % {name} loses less than half of what the winning ticket loses, {words}: against "
                 "halfway",
-                f"{FRANKLE}, abstract", past_half(gain(END, f"{method}_{check}", DENSITY, method), lost),
+                f"{FRANKLE}, abstract", past_half(gain(END, f"{method}_{check}", density, method), lost),
                 because="half of the effect")
     for method in ("snip", "synflow"):
         yield less(f"{mark}init-{method}-inverted", f"at 16.8 % {SHORT[method]} with the highest scores pruned is less "
@@ -99,4 +101,7 @@ CLAIMS = [
     *_methods(RESNET, "resnet20-"),
     *_checks(RESNET, "resnet20-"),
     _no_collapse(RESNET, "resnet20-"),
+    *_methods(SMALL, "resnet8-", LARGER),
+    *_checks(SMALL, "resnet8-", LARGER),
+    _no_collapse(SMALL, "resnet8-"),
 ]

@@ -28,4 +28,10 @@ LENET_AT_INIT = replace(
     steps=15_000, rounds=17, train_at=(), series=(TICKET, *SERIES),
 )  # fmt: skip
 
-RECIPES = {recipe.name: recipe for recipe in (RESNET_20, LENET_AT_INIT)}
+RESNET_8 = replace(
+    RESNET_20, name="at-init-resnet8", source="after Frankle et al. 2021, on ResNet-8",
+    net=Part("resnet", depth=8, width=8), schedule=Part("step_drops", drops=[[1_200, 0.01], [1_800, 0.001]]),
+    batch=64, steps=2_400, rounds=9, validate_every=600, rewind_step=200,
+)  # fmt: skip
+
+RECIPES = {recipe.name: recipe for recipe in (RESNET_20, LENET_AT_INIT, RESNET_8)}
