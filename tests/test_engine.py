@@ -267,9 +267,12 @@ def test_what_was_taken_is_noted_with_its_sizes():
     a, b, out = np.ones((4, 3)), np.ones((3, 2)), np.empty((4, 2))
     slow = lambda *_: sum(range(20_000))  # noqa: E731
     for quick, name in ((np.matmul, "matmul"), (partial(gemm.in_rows, block=2), "in_rows of 2")):
-        gemm.chosen.clear()
-        gemm.fastest([slow, quick], a, b, out)
-        assert list(gemm.chosen.values()) == [f"(4, 3) x (3, 2): {name}"]
+        with gemm.choices() as outer:
+            with gemm.choices() as chosen:
+                gemm.fastest([slow, quick], a, b, out)
+            gemm.fastest([slow, np.matmul], b, a[:2], np.empty((3, 3)))
+        assert list(chosen.values()) == [f"(4, 3) x (3, 2): {name}"]
+        assert len(outer) == 2 and chosen.items() < outer.items()
 
 
 def test_often_lit_pixels_come_first_by_hand():

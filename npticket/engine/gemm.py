@@ -5,7 +5,8 @@ the gradient of weights that is a little too large for them is cut by its rows i
 Timing must not change results, so only ways that agree bit for bit are candidates.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from timeit import timeit
 
@@ -17,9 +18,20 @@ SMALL = 1_000_000  # multiplications that OpenBLAS still counts as small: 100^3
 NARROW = 15  # narrower blocks than this lose more than the kernels gain
 REPEATS = 7
 
-chosen: dict[str, str] = {}  # by sizes, the way that was chosen last in this process; it is kept with the results
+_noting: list[dict[str, str]] = []  # who wants to know what is chosen
 
 Multiply = Callable[[np.ndarray, np.ndarray, np.ndarray], object]  # of a (M, K), b (K, N), into out (M, N)
+
+
+@contextmanager
+def choices() -> Iterator[dict[str, str]]:
+    """Give a mapping in which the ways that are chosen meanwhile are noted, by sizes: they are kept with results."""
+    found: dict[str, str] = {}
+    _noting.append(found)
+    try:
+        yield found
+    finally:
+        _noting.pop()
 
 
 def fastest_gradient(batch: int, inputs: int, outputs: int, dtype: np.dtype) -> Multiply:
@@ -36,13 +48,14 @@ def fastest_gradient(batch: int, inputs: int, outputs: int, dtype: np.dtype) -> 
 
 
 def fastest(ways: Sequence[Callable], *arguments: np.ndarray | Params) -> Callable:
-    """Return the fastest of `ways` of calling with `arguments`, and note it in `chosen`."""
+    """Return the fastest of `ways` of calling with `arguments`, and note it for `choices`."""
     turns = [[timeit(partial(way, *arguments), number=1) for way in ways] for _ in range(REPEATS)]
     way = ways[int(np.min(turns, axis=0).argmin())]
     function, block = (way.func, f" of {way.keywords['block']}") if isinstance(way, partial) else (way, "")
     name = getattr(function, "__qualname__", function.__name__).removeprefix("_")
     sizes = " x ".join(str((a.flat if isinstance(a, Params) else a).shape) for a in arguments[:2])
-    chosen[sizes] = f"{sizes}: {name}{block}"
+    for noted in _noting:
+        noted[sizes] = f"{sizes}: {name}{block}"
     return way
 
 

@@ -92,15 +92,17 @@ def train_runs(
         setting = replace(setting, checkpoints=checkpoints.of([one.key for one in asked], run.length))
     if steps is not None:
         setting = replace(setting, watch=steps.watch(asked[0].key.file, setting.first_step, len(asked)))
-    gemm.chosen.clear()
     try:
-        result = fit(experiment.net, experiment.task, there, under, data, setting, place)
+        with gemm.choices() as chosen:
+            result = fit(experiment.net, experiment.task, there, under, data, setting, place)
     except DivergedError as error:
         if error.fit is None:
             raise
         result = error.fit
     result, task = replace(result, end=result.end.to(np)), experiment.task
-    return [_left(task, one, at[t], (start.trial(t), masks.trial(t)), result, t) for t, one in enumerate(asked)]
+    ways = {"chosen": np.array([*chosen.values()], str)}
+    starts = [(start.trial(t), masks.trial(t)) for t in range(len(asked))]
+    return [_left(task, one, at[t], starts[t], result, t, ways) for t, one in enumerate(asked)]
 
 
 def _start(asked: Asked, at: At) -> Start:
@@ -124,13 +126,14 @@ def _naming(asked: Asked) -> Iterator[None]:
         raise
 
 
-def _left(task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int) -> dict[str, np.ndarray] | DivergedError:
-    """What is stored of trial `t` of a fit, or the error if it diverged."""
+def _left(
+    task: Task, asked: Asked, at: At, start: Start, result: Fit, t: int, more: dict[str, np.ndarray]
+) -> dict[str, np.ndarray] | DivergedError:
+    """What is stored of trial `t` of a fit, and `more`, or the error if it diverged."""
     if t in result.diverged:
         return DivergedError(result.diverged[t])
     theta, masks = start
-    left = record(task, result, t, masks) | {"chosen": np.array([*gemm.chosen.values()], str)}
-    left[MACHINE] = _machine()
+    left = record(task, result, t, masks) | more | {MACHINE: _machine()}
     if "next_masks" in asked.keep:
         score = asked.run.score if isinstance(asked.run, Run) else None
         with _naming(asked):
