@@ -72,7 +72,7 @@ class At:
     """What `Run.start` and `Measure.of` are given: the ticket (theta0, masks), and the arrays from other runs.
 
     `given` has these by the names that the series gave them. There is one trial, number `trial`, and one generator for
-    it. If survivors are rewound to a later step, theta0 is what was there. A measure that trains does so by `engine`.
+    it. theta0 are the `initial` values or, if rewound, later ones. A measure that trains does so by `engine`.
     """
 
     net: Net

@@ -43,7 +43,7 @@ FEW_STEPS = replace(
 RESNET_8 = Recipe(
     name="deconstructing-resnet8", source="after Zhou et al. 2019, on ResNet-8: mask criteria, mask-1 actions",
     net=Part("resnet", depth=8, width=8), data=Part("cifar10"), augment=Part("flip_and_crop"),
-    # At a low learning rate, as that of the paper's convolutional networks; at a high one tickets would be rewound.
+    # At a low learning rate, at which tickets need no rewinding (Frankle & Carbin 2019, section 4).
     optimizer=Part("sgd", lr=0.01, momentum=0.9, weight_decay=1e-4),
     schedule=Part("step_drops", drops=[[1_200, 0.001], [1_800, 0.0001]]),
     prune=Part("magnitude", rates={"out/W": 0, "*/shortcut/*": 0, "*/W": 0.68}),  # to 35.3 and 14.6 %

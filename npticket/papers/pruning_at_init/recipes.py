@@ -1,11 +1,11 @@
-"""The experiments: the network of Frankle et al. 2021 that is built here, and LeNet, which two cores can afford.
+"""The experiments: the network of Frankle et al. 2021 that is built here, and smaller ones that two cores can afford.
 
 Weights start from Gaussian Glorot values, as in the first paper; in open_lth from He's normal ones.
 """
 
 from dataclasses import replace
 
-from npticket.experiments.recipe import Part, Recipe
+from npticket.experiments.recipe import Part, Recipe, scaled
 from npticket.papers.lottery_ticket.recipes import LENET
 from npticket.papers.lottery_ticket.series import TICKET
 from npticket.papers.pruning_at_init.series import SERIES
@@ -29,9 +29,8 @@ LENET_AT_INIT = replace(
 )  # fmt: skip
 
 RESNET_8 = replace(
-    RESNET_20, name="at-init-resnet8", source="after Frankle et al. 2021, on ResNet-8",
-    net=Part("resnet", depth=8, width=8), schedule=Part("step_drops", drops=[[1_200, 0.01], [1_800, 0.001]]),
-    batch=64, steps=2_400, rounds=9, validate_every=600, rewind_step=200,
+    scaled(RESNET_20, 2_400), name="at-init-resnet8", source="after Frankle et al. 2021, on ResNet-8",
+    net=Part("resnet", depth=8, width=8), batch=64, rounds=9, validate_every=600, rewind_step=200,
 )  # fmt: skip
 
 RECIPES = {recipe.name: recipe for recipe in (RESNET_20, LENET_AT_INIT, RESNET_8)}
